@@ -1,1 +1,29 @@
-//! .
+//! Fused, differentiable operations for candle tensors.
+//!
+//! Every operation is one folder under [`ops`]: its definition in plain candle operations
+//! (`reference.rs`), a kernel where one exists (`cpu.rs`, later `metal.rs` and `cuda.rs`), and the
+//! shapes that tests and benchmarks share (`cases.rs`). Each one is differentiable in every input
+//! that is tracked; an input that is not tracked (a frozen weight) never gets a gradient computed.
+//!
+//! Letters in shape comments: `B` batch, `T` tokens, `H` heads, `G` key-value heads, `D` width of
+//! a row (of a head in attention), `V` vocabulary, `R` LoRA rank, `M`, `N`, `K` rows, columns and
+//! inner size of a product.
+
+mod elementwise;
+mod error;
+pub mod ops;
+mod path;
+mod random;
+mod storage;
+
+pub use error::{Error, Result};
+pub use ops::adamw::{self, AdamW};
+pub use ops::attention::{AttentionMask, attention};
+pub use ops::linear_cross_entropy::{IGNORED_TARGET, linear_cross_entropy};
+pub use ops::lora_linear::{LoraWeights, lora_linear};
+pub use ops::matmul::{MatMulOptions, linear, matmul, matmul_with};
+pub use ops::rms_norm::rms_norm;
+pub use ops::rope::rope;
+pub use ops::softmax::softmax;
+pub use ops::swiglu::swiglu;
+pub use random::{Dropout, mix_seed};

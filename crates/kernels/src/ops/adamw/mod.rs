@@ -1,0 +1,108 @@
+//! AdamW (Loshchilov, Hutter 2017, <https://arxiv.org/abs/1711.05101>), as PyTorch computes it.
+//!
+//! `m = beta1 m + (1 - beta1) g`, `v = beta2 v + (1 - beta2) g^2`,
+//! `p = p (1 - lr weight_decay) - lr (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + eps)`.
+//!
+//! All tensors are float32 and of the parameter's shape. The gradient is multiplied by
+//! `gradient_scale` first: clipping and averaging cost no pass of their own.
+
+mod reference;
+
+use crate::{Error, Result};
+use candle_core::{DType, Tensor, Var};
+
+/// Settings of one step.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AdamW {
+    /// Learning rate of this step.
+    pub lr: f64,
+    /// Decay of the first moment.
+    pub beta1: f64,
+    /// Decay of the second moment.
+    pub beta2: f64,
+    /// Added to the root of the second moment.
+    pub eps: f64,
+    /// Decoupled weight decay, as a fraction of `lr`.
+    pub weight_decay: f64,
+    /// Factor of every gradient: one over the number of tokens, times the clipping factor.
+    pub gradient_scale: f64,
+}
+
+impl Default for AdamW {
+    /// PyTorch's defaults.
+    fn default() -> Self {
+        Self {
+            lr: 1e-3,
+            beta1: 0.9,
+            beta2: 0.999,
+            eps: 1e-8,
+            weight_decay: 0.01,
+            gradient_scale: 1.0,
+        }
+    }
+}
+
+/// The running averages of one parameter.
+#[derive(Clone, Debug)]
+pub struct Moments {
+    /// First moment `m`.
+    pub first: Tensor,
+    /// Second moment `v`.
+    pub second: Tensor,
+}
+
+impl Moments {
+    /// Zeros, as before the first step.
+    ///
+    /// # Errors
+    /// When the device cannot hold them.
+    pub fn zeros_like(parameter: &Tensor) -> Result<Self> {
+        Ok(Self {
+            first: parameter.zeros_like()?,
+            second: parameter.zeros_like()?,
+        })
+    }
+}
+
+/// One parameter with its gradient and its state.
+#[derive(Debug)]
+pub struct Update<'a> {
+    /// The parameter, changed in place.
+    pub parameter: &'a Var,
+    /// Gradient of the loss, before `gradient_scale`.
+    pub gradient: &'a Tensor,
+    /// State, replaced.
+    pub moments: &'a mut Moments,
+}
+
+/// Updates all parameters; `step` counts from 1.
+///
+/// # Errors
+/// When a tensor is not float32 or shapes differ; nothing is changed for that parameter then.
+pub fn step(settings: &AdamW, step: usize, updates: &mut [Update<'_>]) -> Result<()> {
+    for update in updates {
+        check(update)?;
+        reference::update(settings, step, update)?;
+    }
+    Ok(())
+}
+
+fn check(update: &Update<'_>) -> Result<()> {
+    let shape = update.parameter.dims();
+    let moments = [&update.moments.first, &update.moments.second];
+    let named = [("first moment", moments[0]), ("second moment", moments[1])];
+    for (what, t) in named.into_iter().chain([("gradient", update.gradient)]) {
+        if t.dims() != shape {
+            return Err(Error::shape("adamw", what, format!("{shape:?}"), t));
+        }
+        if t.dtype() != DType::F32 {
+            return Err(Error::DType {
+                op: "adamw",
+                what,
+                expected: "F32",
+                got: t.dtype(),
+            });
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,66 @@
+//! Scaled dot-product attention with grouped queries:
+//! `y = softmax(scale * q k^T + mask) v`, float32 inside, result in the dtype of `q`.
+//!
+//! `q` is `(B, H, Tq, D)`, `k` and `v` are `(B, G, Tk, D)`; head `h` reads key-value head
+//! `h / (H / G)`. A causal mask aligns the last query with the last key, so that one row of
+//! queries against a cache of keys sees all of it. With segment ids a query sees only the keys of
+//! its own segment. A query that sees no key is an error of the caller: its row is NaN.
+
+mod reference;
+
+use crate::{Error, Result};
+use candle_core::Tensor;
+
+/// Which keys a query sees.
+#[derive(Clone, Debug, Default)]
+pub struct AttentionMask {
+    /// Query `i` sees key `j` only when `j <= i + Tk - Tq`.
+    pub causal: bool,
+    /// Segment of every key, `(B, Tk)` u32; query `i` belongs to the segment of key `i + Tk - Tq`.
+    pub segments: Option<Tensor>,
+}
+
+/// `softmax(scale * q k^T + mask) v`.
+///
+/// # Errors
+/// When shapes do not fit, `H` is no multiple of `G`, or there are more queries than keys under a
+/// mask.
+pub fn attention(
+    q: &Tensor,
+    k: &Tensor,
+    v: &Tensor,
+    mask: &AttentionMask,
+    scale: f64,
+) -> Result<Tensor> {
+    check(q, k, v, mask)?;
+    reference::forward(q, k, v, mask, scale)
+}
+
+fn check(q: &Tensor, k: &Tensor, v: &Tensor, mask: &AttentionMask) -> Result<()> {
+    let (b, h, tq, d) = q.dims4()?;
+    let (_, g, tk, _) = k.dims4()?;
+    if k.dims() != [b, g, tk, d] || g == 0 || h % g != 0 {
+        let expected = format!("({b}, G, Tk, {d}) with G a divisor of {h}");
+        return Err(Error::shape("attention", "k", expected, k));
+    }
+    if v.dims() != k.dims() {
+        return Err(Error::shape("attention", "v", format!("{:?}", k.dims()), v));
+    }
+    if tq > tk && (mask.causal || mask.segments.is_some()) {
+        return Err(Error::shape(
+            "attention",
+            "q",
+            format!("at most {tk} queries"),
+            q,
+        ));
+    }
+    match &mask.segments {
+        Some(ids) if ids.dims() != [b, tk] => Err(Error::shape(
+            "attention",
+            "segments",
+            format!("({b}, {tk})"),
+            ids,
+        )),
+        _ => Ok(()),
+    }
+}

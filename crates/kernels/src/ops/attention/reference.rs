@@ -1,0 +1,73 @@
+//! The definition: two products around a masked softmax. Memory grows with `Tq * Tk`.
+
+use super::AttentionMask;
+use crate::storage::accumulator;
+use crate::{MatMulOptions, Result, matmul, matmul_with, softmax};
+use candle_core::{DType, Device, Tensor};
+
+pub(super) fn forward(
+    q: &Tensor,
+    k: &Tensor,
+    v: &Tensor,
+    mask: &AttentionMask,
+    scale: f64,
+) -> Result<Tensor> {
+    let (b, h, tq, d) = q.dims4()?;
+    let (_, g, tk, _) = k.dims4()?;
+    let dtype = accumulator(q.dtype());
+    let options = MatMulOptions {
+        transpose_b: true,
+        alpha: scale,
+        ..MatMulOptions::default()
+    };
+    // The queries of one group stack into rows of one product: (B, H, Tq, D) -> (B, G, H/G*Tq, D).
+    let grouped = q.to_dtype(dtype)?.reshape((b, g, h / g * tq, d))?;
+    let scores = matmul_with(&grouped, &k.to_dtype(dtype)?, None, options)?;
+    let scores = match visible(mask, b, tq, tk, q.device())? {
+        Some(visible) => hide(&scores.reshape((b, h, tq, tk))?, &visible)?,
+        None => scores,
+    };
+    let probabilities = softmax(&scores)?.reshape((b, g, h / g * tq, tk))?;
+    let y = matmul(&probabilities, &v.to_dtype(dtype)?)?;
+    Ok(y.reshape((b, h, tq, d))?.to_dtype(q.dtype())?)
+}
+
+fn hide(scores: &Tensor, visible: &Tensor) -> Result<Tensor> {
+    let hidden = Tensor::new(f32::NEG_INFINITY, scores.device())?
+        .to_dtype(scores.dtype())?
+        .broadcast_as(scores.shape())?;
+    Ok(visible
+        .broadcast_as(scores.shape())?
+        .where_cond(scores, &hidden)?)
+}
+
+/// 1 where a query sees a key: `(1 or B, 1, Tq, Tk)`; `None` when every query sees every key.
+fn visible(
+    mask: &AttentionMask,
+    b: usize,
+    tq: usize,
+    tk: usize,
+    device: &Device,
+) -> Result<Option<Tensor>> {
+    let causal = match mask.causal && tq > 1 {
+        true => Some(causal(tq, tk, device)?),
+        false => None,
+    };
+    let Some(ids) = &mask.segments else {
+        return Ok(causal);
+    };
+    let same = ids
+        .narrow(1, tk - tq, tq)?
+        .reshape((b, 1, tq, 1))?
+        .broadcast_eq(&ids.reshape((b, 1, 1, tk))?)?;
+    Ok(Some(match causal {
+        Some(causal) => same.broadcast_mul(&causal)?,
+        None => same,
+    }))
+}
+
+fn causal(tq: usize, tk: usize, device: &Device) -> Result<Tensor> {
+    let queries = Tensor::arange((tk - tq) as u32, tk as u32, device)?.reshape((1, 1, tq, 1))?;
+    let keys = Tensor::arange(0, tk as u32, device)?.reshape((1, 1, 1, tk))?;
+    Ok(keys.broadcast_le(&queries)?.to_dtype(DType::U8)?)
+}

@@ -1,0 +1,80 @@
+//! The output head and its loss in one operation, without ever holding all logits:
+//! `loss = sum over rows n with a target t of logsumexp(h_n W^T) - (h_n W^T)_t`.
+//!
+//! `hidden` is `(N, D)`, `weight` is `(V, D)`, `targets` is `(N)` i64 with [`IGNORED_TARGET`] where
+//! a row is not trained. The loss is a float32 scalar: a sum in nats, so that micro-batches of any
+//! size add up; divide by the number of trained rows for the mean.
+//!
+//! Rows without a target are dropped before the product. The gradient of the hidden state,
+//! `(softmax(h W^T) - onehot(t)) W`, and that of the weight where it is tracked are computed in
+//! the same pass over chunks of rows, and scaled by the upstream gradient in backward
+//! (as in Liger-Kernel's fused linear cross entropy).
+
+mod chunked;
+mod reference;
+
+use crate::{Error, Result};
+use candle_core::{DType, Tensor};
+
+/// The target of a row that has no loss; PyTorch's `ignore_index`.
+pub const IGNORED_TARGET: i64 = -100;
+
+/// The sum of the negative log-likelihoods of `targets`, in nats.
+///
+/// # Errors
+/// When shapes do not fit or a target is neither [`IGNORED_TARGET`] nor in `0..V`.
+pub fn linear_cross_entropy(hidden: &Tensor, weight: &Tensor, targets: &Tensor) -> Result<Tensor> {
+    let (n, d) = hidden.dims2()?;
+    let (v, d_weight) = weight.dims2()?;
+    if d_weight != d {
+        return Err(Error::shape(
+            "linear_cross_entropy",
+            "weight",
+            format!("(V, {d})"),
+            weight,
+        ));
+    }
+    if targets.dims() != [n] || targets.dtype() != DType::I64 {
+        return Err(Error::shape(
+            "linear_cross_entropy",
+            "targets",
+            format!("({n}) i64"),
+            targets,
+        ));
+    }
+    let rows = trained_rows(targets, v)?;
+    chunked::forward(hidden, weight, &rows)
+}
+
+/// The rows that have a loss, and their targets.
+struct TrainedRows {
+    indices: Vec<u32>,
+    targets: Vec<u32>,
+}
+
+fn trained_rows(targets: &Tensor, v: usize) -> Result<TrainedRows> {
+    let mut rows = TrainedRows {
+        indices: vec![],
+        targets: vec![],
+    };
+    for (row, target) in (0..).zip(targets.to_vec1::<i64>()?) {
+        match u32::try_from(target) {
+            Ok(target) if (target as usize) < v => {
+                rows.indices.push(row);
+                rows.targets.push(target);
+            }
+            _ if target == IGNORED_TARGET => {}
+            _ => return Err(bad_target(row, target, v)),
+        }
+    }
+    Ok(rows)
+}
+
+fn bad_target(row: u32, target: i64, v: usize) -> Error {
+    Error::Value {
+        op: "linear_cross_entropy",
+        what: "target",
+        expected: format!("{IGNORED_TARGET} or in 0..{v}"),
+        got: format!("{target} in row {row}"),
+    }
+}

@@ -1,0 +1,46 @@
+//! The definition of one chunk of rows, and its gradients.
+
+use crate::{MatMulOptions, Result, linear, matmul, matmul_with};
+use candle_core::{D, Tensor};
+
+/// What one pass over a chunk of rows gives.
+pub(super) struct ChunkLoss {
+    /// Sum of the losses, a scalar.
+    pub(super) loss: Tensor,
+    /// `softmax(logits) - onehot(targets)`, `(rows, V)`.
+    pub(super) dlogits: Tensor,
+}
+
+/// The loss of `logits` `(rows, V)` for `targets` `(rows)` u32, and its derivative by the logits.
+pub(super) fn cross_entropy(logits: &Tensor, targets: &Tensor) -> Result<ChunkLoss> {
+    let column = targets.unsqueeze(1)?;
+    let shifted = logits.broadcast_sub(&logits.max_keepdim(D::Minus1)?)?;
+    let exp = shifted.exp()?;
+    let sum = exp.sum_keepdim(D::Minus1)?;
+    let picked = shifted.gather(&column, 1)?;
+    let loss = (sum.log()? - picked)?.sum_all()?;
+    let minus_one = column.ones_like()?.to_dtype(logits.dtype())?.neg()?;
+    let dlogits = exp
+        .broadcast_div(&sum)?
+        .scatter_add(&column, &minus_one, 1)?;
+    Ok(ChunkLoss { loss, dlogits })
+}
+
+/// `(rows, D)` by `(V, D)` -> `(rows, V)`.
+pub(super) fn logits(hidden: &Tensor, weight: &Tensor) -> Result<Tensor> {
+    linear(hidden, weight, None)
+}
+
+/// `dlogits W`: `(rows, D)`.
+pub(super) fn dhidden(dlogits: &Tensor, weight: &Tensor) -> Result<Tensor> {
+    matmul(dlogits, weight)
+}
+
+/// `dlogits^T h`: `(V, D)`, added to `sum` where there is one.
+pub(super) fn dweight(dlogits: &Tensor, hidden: &Tensor, sum: Option<&Tensor>) -> Result<Tensor> {
+    let options = MatMulOptions {
+        transpose_a: true,
+        ..MatMulOptions::default()
+    };
+    matmul_with(dlogits, hidden, sum, options)
+}

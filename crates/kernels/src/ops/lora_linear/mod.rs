@@ -1,0 +1,62 @@
+//! A frozen linear layer with a low-rank adapter (Hu et al. 2021, <https://arxiv.org/abs/2106.09685>):
+//! `y = x W^T + bias + scale * (dropout(x) A^T) B^T`.
+//!
+//! `x` is `(.., K)`, `W` is `(N, K)`, `A` is `(R, K)`, `B` is `(N, R)`, `bias` is `(N)`. The result
+//! has the dtype of `x`; products accumulate in float32.
+//!
+//! Backward: with `h = dropout(x) A^T` and `g = scale * dy`, `dB = g^T h`, `dA = (g B)^T dropout(x)`,
+//! `dx = dy W + dropout'(g B A)`. `W` and `bias` are frozen here: no gradient is computed for them.
+
+mod reference;
+
+use crate::{Dropout, Error, Result};
+use candle_core::Tensor;
+
+/// The adapter of one linear layer.
+#[derive(Clone, Copy, Debug)]
+pub struct LoraWeights<'a> {
+    /// Down projection, `(R, K)`.
+    pub a: &'a Tensor,
+    /// Up projection, `(N, R)`.
+    pub b: &'a Tensor,
+    /// Factor of the adapter's product: `alpha / R`, or `alpha / sqrt(R)` for rsLoRA.
+    pub scale: f64,
+    /// Dropout on the adapter's input, while training.
+    pub dropout: Option<Dropout>,
+}
+
+/// `x W^T + bias + scale * (dropout(x) A^T) B^T`.
+///
+/// # Errors
+/// When a shape does not fit the others.
+pub fn lora_linear(
+    x: &Tensor,
+    weight: &Tensor,
+    bias: Option<&Tensor>,
+    lora: LoraWeights<'_>,
+) -> Result<Tensor> {
+    check(weight, lora)?;
+    reference::forward(x, &weight.detach(), bias.map(Tensor::detach).as_ref(), lora)
+}
+
+fn check(weight: &Tensor, lora: LoraWeights<'_>) -> Result<()> {
+    let (n, k) = weight.dims2()?;
+    let (r, k_a) = lora.a.dims2()?;
+    if k_a != k {
+        return Err(Error::shape(
+            "lora_linear",
+            "A",
+            format!("({r}, {k})"),
+            lora.a,
+        ));
+    }
+    if lora.b.dims() != [n, r] {
+        return Err(Error::shape(
+            "lora_linear",
+            "B",
+            format!("({n}, {r})"),
+            lora.b,
+        ));
+    }
+    Ok(())
+}

@@ -1,0 +1,23 @@
+//! The definition: two linear layers and a sum.
+
+use super::LoraWeights;
+use crate::{Result, elementwise, linear};
+use candle_core::Tensor;
+
+pub(super) fn forward(
+    x: &Tensor,
+    weight: &Tensor,
+    bias: Option<&Tensor>,
+    lora: LoraWeights<'_>,
+) -> Result<Tensor> {
+    let base = linear(x, weight, bias)?;
+    let input = match lora.dropout {
+        Some(dropout) => {
+            let mask = dropout.mask(x.shape(), x.dtype(), x.device())?;
+            elementwise::mul(x, &mask)?
+        }
+        None => x.clone(),
+    };
+    let delta = linear(&linear(&input, lora.a, None)?, lora.b, None)?;
+    Ok((base + (delta * lora.scale)?)?)
+}

@@ -1,0 +1,19 @@
+//! `softmax(x)_i = exp(x_i - max(x)) / sum_j exp(x_j - max(x))` over the last dimension.
+//!
+//! `x` is `(.., D)`, float32 inside, result in the dtype of `x`. An entry of -inf has probability
+//! zero; a row of -inf only is NaN, as in PyTorch.
+//!
+//! Backward: `dx = y * (dy - sum(dy * y))`.
+
+mod reference;
+
+use crate::Result;
+use candle_core::Tensor;
+
+/// Softmax over the last dimension.
+///
+/// # Errors
+/// When `x` has no dimension.
+pub fn softmax(x: &Tensor) -> Result<Tensor> {
+    reference::forward(x)
+}

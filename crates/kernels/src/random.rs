@@ -1,0 +1,68 @@
+//! Counter-based random numbers: element `i` of stream `seed` is a pure function of both, so that
+//! a recomputed forward pass, another thread count or another device draws the same mask.
+
+use crate::{Error, Result};
+use candle_core::{DType, Device, Shape, Tensor};
+
+/// Inverted dropout: elements are zeroed with probability `p`, the rest scaled by `1 / (1 - p)`
+/// (Srivastava et al. 2014, in the scaling that PyTorch uses).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Dropout {
+    p: f64,
+    seed: u64,
+}
+
+impl Dropout {
+    /// A mask that is fixed by `seed`.
+    ///
+    /// # Errors
+    /// When `p` is not in `[0, 1)`.
+    pub fn new(p: f64, seed: u64) -> Result<Self> {
+        if (0.0..1.0).contains(&p) {
+            return Ok(Self { p, seed });
+        }
+        Err(Error::Value {
+            op: "dropout",
+            what: "p",
+            expected: "in [0, 1)".into(),
+            got: p.to_string(),
+        })
+    }
+
+    /// The factor of each element: `0` or `1 / (1 - p)`.
+    ///
+    /// # Errors
+    /// When the device cannot hold the mask.
+    pub fn mask(&self, shape: &Shape, dtype: DType, device: &Device) -> Result<Tensor> {
+        let keep = (1.0 / (1.0 - self.p)) as f32;
+        let factors: Vec<f32> = (0..shape.elem_count() as u64)
+            .map(|i| {
+                if uniform(self.seed, i) < self.p {
+                    0.0
+                } else {
+                    keep
+                }
+            })
+            .collect();
+        Ok(Tensor::from_vec(factors, shape, device)?.to_dtype(dtype)?)
+    }
+}
+
+/// A seed for the stream `stream` of `seed`: different inputs give unrelated streams.
+#[must_use]
+pub fn mix_seed(seed: u64, stream: u64) -> u64 {
+    split_mix(split_mix(seed) ^ stream.wrapping_mul(0xD6E8_FEB8_6659_FD93))
+}
+
+/// Uniform in `[0, 1)` with 53 random bits.
+fn uniform(seed: u64, index: u64) -> f64 {
+    (mix_seed(seed, index) >> 11) as f64 * (1.0 / (1u64 << 53) as f64)
+}
+
+/// The output function of SplitMix64 (Steele, Lea, Flood 2014).
+fn split_mix(state: u64) -> u64 {
+    let z = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+    let z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^ (z >> 31)
+}

@@ -1,0 +1,87 @@
+//! One forward body for every device: candle's storages behind their common trait.
+
+use candle_core::backend::BackendStorage;
+use candle_core::{DType, Layout, Result, Tensor};
+
+/// Implements the three forward functions of a `CustomOp2` by one generic function
+/// `fn(&self, &S, &Layout, &S, &Layout) -> Result<(S, Shape)>`.
+macro_rules! forward2_on_every_backend {
+    ($forward:ident) => {
+        fn cpu_fwd(
+            &self,
+            s1: &candle_core::CpuStorage,
+            l1: &candle_core::Layout,
+            s2: &candle_core::CpuStorage,
+            l2: &candle_core::Layout,
+        ) -> candle_core::Result<(candle_core::CpuStorage, candle_core::Shape)> {
+            self.$forward(s1, l1, s2, l2)
+        }
+
+        fn cuda_fwd(
+            &self,
+            s1: &candle_core::CudaStorage,
+            l1: &candle_core::Layout,
+            s2: &candle_core::CudaStorage,
+            l2: &candle_core::Layout,
+        ) -> candle_core::Result<(candle_core::CudaStorage, candle_core::Shape)> {
+            self.$forward(s1, l1, s2, l2)
+        }
+
+        fn metal_fwd(
+            &self,
+            s1: &candle_core::MetalStorage,
+            l1: &candle_core::Layout,
+            s2: &candle_core::MetalStorage,
+            l2: &candle_core::Layout,
+        ) -> candle_core::Result<(candle_core::MetalStorage, candle_core::Shape)> {
+            self.$forward(s1, l1, s2, l2)
+        }
+    };
+}
+pub(crate) use forward2_on_every_backend;
+
+/// The dtype that sums are accumulated in.
+pub(crate) fn accumulator(dtype: DType) -> DType {
+    match dtype {
+        DType::F64 => DType::F64,
+        _ => DType::F32,
+    }
+}
+
+/// A storage that is either borrowed as it is or was converted.
+pub(crate) enum Widened<'a, S> {
+    Borrowed(&'a S, Layout),
+    Owned(S, Layout),
+}
+
+impl<'a, S: BackendStorage> Widened<'a, S> {
+    /// `storage` in `dtype`: without a copy when it has that dtype already.
+    pub(crate) fn new(storage: &'a S, layout: &Layout, dtype: DType) -> Result<Self> {
+        if storage.dtype() == dtype {
+            return Ok(Self::Borrowed(storage, layout.clone()));
+        }
+        let wide = storage.to_dtype(layout, dtype)?;
+        Ok(Self::Owned(wide, Layout::contiguous(layout.shape())))
+    }
+
+    pub(crate) fn get(&self) -> (&S, &Layout) {
+        match self {
+            Self::Borrowed(storage, layout) => (storage, layout),
+            Self::Owned(storage, layout) => (storage, layout),
+        }
+    }
+}
+
+/// `t` summed over the dimensions that broadcasting to `t`'s shape added to or stretched in `like`.
+pub(crate) fn sum_to_shape(t: &Tensor, like: &Tensor) -> Result<Tensor> {
+    let mut t = t.clone();
+    while t.rank() > like.rank() {
+        t = t.sum(0)?;
+    }
+    for (dim, &size) in like.dims().iter().enumerate() {
+        if size == 1 && t.dim(dim)? != 1 {
+            t = t.sum_keepdim(dim)?;
+        }
+    }
+    t.to_dtype(like.dtype())
+}
