@@ -1,0 +1,86 @@
+use super::{Adapter, Error, Linear, Plan};
+use crate::random::{name_stream, uniform};
+use candle_core::{DType, Device, Tensor, Var};
+
+/// The linear layers of a model with their paths.
+type Layers<'a> = Vec<(String, &'a mut Linear)>;
+
+/// Attaches fresh adapters where `plan` says: `A` uniform in `±1/sqrt(in_features)` (PEFT's
+/// Kaiming initialisation with `a = sqrt(5)`), `B` zero, so that nothing changes before training.
+///
+/// # Errors
+/// When the device cannot hold them.
+pub fn attach(layers: Layers<'_>, plan: &Plan, seed: u64, device: &Device) -> Result<(), Error> {
+    for (path, layer) in layers {
+        let Some(place) = plan.placements.iter().find(|p| p.path == path) else {
+            continue;
+        };
+        let (shape_a, shape_b) = ((place.r, place.in_features), (place.out_features, place.r));
+        let bound = 1.0 / (place.in_features as f64).sqrt();
+        let values = uniform(
+            seed,
+            &format!("{path}.lora_A"),
+            place.r * place.in_features,
+            bound,
+        );
+        layer.set_adapter(Some(Adapter {
+            a: Var::from_tensor(&Tensor::from_vec(values, shape_a, device)?)?,
+            b: Var::zeros(shape_b, DType::F32, device)?,
+            scale: place.scale,
+            dropout: plan.dropout,
+            stream: name_stream(&path),
+        }));
+    }
+    Ok(())
+}
+
+/// Takes all adapters away.
+pub fn detach(layers: Layers<'_>) {
+    for (_, layer) in layers {
+        layer.set_adapter(None);
+    }
+}
+
+/// Merges all adapters into their weights.
+///
+/// # Errors
+/// When memory runs out.
+pub fn merge(layers: Layers<'_>) -> Result<(), Error> {
+    for (_, layer) in layers {
+        layer.merge()?;
+    }
+    Ok(())
+}
+
+/// Takes all adapters out of their weights again, bit for bit.
+pub fn unmerge(layers: Layers<'_>) {
+    for (_, layer) in layers {
+        layer.unmerge();
+    }
+}
+
+/// Merges all adapters and forgets them.
+///
+/// # Errors
+/// When memory runs out.
+pub fn fuse(layers: Layers<'_>) -> Result<(), Error> {
+    for (_, layer) in layers {
+        layer.fuse()?;
+    }
+    Ok(())
+}
+
+/// Every adapter tensor, named `<path>.lora_A.weight` and `<path>.lora_B.weight` as PEFT does.
+#[must_use]
+pub fn parameters<'a>(
+    layers: impl IntoIterator<Item = (String, &'a Linear)>,
+) -> Vec<(String, Var)> {
+    let mut parameters = vec![];
+    for (path, layer) in layers {
+        if let Some(adapter) = layer.adapter() {
+            parameters.push((format!("{path}.lora_A.weight"), adapter.a.clone()));
+            parameters.push((format!("{path}.lora_B.weight"), adapter.b.clone()));
+        }
+    }
+    parameters
+}

@@ -1,0 +1,92 @@
+use super::{Error, Targets};
+
+/// What an adapter is, in PEFT's terms.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LoraConfig {
+    /// Rank of the update.
+    pub r: usize,
+    /// Numerator of the update's factor.
+    pub alpha: f64,
+    /// Probability of dropping an element of the adapter's input while training.
+    pub dropout: f64,
+    /// Factor `alpha / sqrt(r)` instead of `alpha / r` (Kalajdzievski 2023, arXiv 2312.03732).
+    pub use_rslora: bool,
+    /// Which linear layers carry an adapter.
+    pub targets: Targets,
+    /// Layers that carry none although they are targets.
+    pub exclude: Option<Targets>,
+    /// Rank of the layers whose path ends in a pattern; the first match counts.
+    pub rank_pattern: Vec<(String, usize)>,
+    /// Alpha of the layers whose path ends in a pattern; the first match counts.
+    pub alpha_pattern: Vec<(String, f64)>,
+    /// Indices of the blocks that carry adapters; `None` is all of them.
+    pub layers_to_transform: Option<Vec<usize>>,
+}
+
+impl Default for LoraConfig {
+    fn default() -> Self {
+        Self {
+            r: 8,
+            alpha: 16.0,
+            dropout: 0.0,
+            use_rslora: false,
+            targets: Targets::AllLinear,
+            exclude: None,
+            rank_pattern: vec![],
+            alpha_pattern: vec![],
+            layers_to_transform: None,
+        }
+    }
+}
+
+impl LoraConfig {
+    /// The factor of an update of rank `r`.
+    #[must_use]
+    pub fn scale(&self, alpha: f64, r: usize) -> f64 {
+        match self.use_rslora {
+            true => alpha / (r as f64).sqrt(),
+            false => alpha / r as f64,
+        }
+    }
+
+    /// The last `n` of `n_blocks` blocks, as mlx-lm counts `--num-layers`; `None` is all of them.
+    ///
+    /// # Errors
+    /// When the model has fewer blocks, or `n` is 0.
+    pub fn last_blocks(n: usize, n_blocks: usize) -> Result<Vec<usize>, Error> {
+        if (1..=n_blocks).contains(&n) {
+            return Ok((n_blocks - n..n_blocks).collect());
+        }
+        Err(Error::Setting {
+            what: "the number of layers",
+            expected: "at least 1 and at most the model's number of blocks, or -1 for all",
+            got: format!("{n} of {n_blocks}"),
+        })
+    }
+
+    pub(super) fn check(&self) -> Result<(), Error> {
+        let ranks = self.rank_pattern.iter().map(|(_, r)| r);
+        if std::iter::once(&self.r).chain(ranks).any(|&r| r == 0) {
+            return Err(setting("rank", "at least 1", 0));
+        }
+        let alphas = self.alpha_pattern.iter().map(|(_, alpha)| alpha);
+        if let Some(alpha) = std::iter::once(&self.alpha)
+            .chain(alphas)
+            .find(|alpha| !alpha.is_finite())
+        {
+            return Err(setting("alpha", "a finite number", alpha));
+        }
+        match (0.0..1.0).contains(&self.dropout) {
+            true => Ok(()),
+            false => Err(setting("dropout", "in [0, 1)", self.dropout)),
+        }
+    }
+}
+
+fn setting(what: &'static str, expected: &'static str, got: impl ToString) -> Error {
+    Error::Setting {
+        what,
+        expected,
+        got: got.to_string(),
+    }
+}

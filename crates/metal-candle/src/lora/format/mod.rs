@@ -1,0 +1,3 @@
+//! Adapter files of other tools; key names of files appear nowhere else.
+
+pub mod peft;

@@ -1,0 +1,165 @@
+use candle_core::{DType, Result as CandleResult, Tensor, Var};
+use metal_candle_kernels::{
+    Dropout, LoraWeights, MatMulOptions, Result, linear, lora_linear, matmul_with, mix_seed,
+};
+
+/// Whether a forward pass is part of training.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Mode {
+    dropout_seed: Option<u64>,
+}
+
+impl Mode {
+    /// No dropout.
+    pub const INFERENCE: Self = Self { dropout_seed: None };
+
+    /// Dropout whose masks are fixed by `seed`: a recomputed pass draws the same.
+    #[must_use]
+    pub fn training(seed: u64) -> Self {
+        Self {
+            dropout_seed: Some(seed),
+        }
+    }
+}
+
+/// The trained part of one linear layer; float32 whatever the dtype of the base weight.
+#[derive(Clone, Debug)]
+pub struct Adapter {
+    /// Down projection, `(r, in_features)`.
+    pub a: Var,
+    /// Up projection, `(out_features, r)`.
+    pub b: Var,
+    /// Factor of the update.
+    pub scale: f64,
+    /// Dropout on the input while training.
+    pub dropout: f64,
+    /// Sets the dropout masks of this layer apart from those of others.
+    pub stream: u64,
+}
+
+impl Adapter {
+    /// `scale * B A` in float32, `(out_features, in_features)`.
+    fn delta(&self) -> Result<Tensor> {
+        let options = MatMulOptions {
+            alpha: self.scale,
+            ..MatMulOptions::default()
+        };
+        matmul_with(&self.b.detach(), &self.a.detach(), None, options)
+    }
+
+    fn weights(&self, mode: Mode) -> Result<LoraWeights<'_>> {
+        let dropout = match mode.dropout_seed {
+            Some(seed) if self.dropout > 0.0 => {
+                Some(Dropout::new(self.dropout, mix_seed(seed, self.stream))?)
+            }
+            _ => None,
+        };
+        Ok(LoraWeights {
+            a: &self.a,
+            b: &self.b,
+            scale: self.scale,
+            dropout,
+        })
+    }
+}
+
+/// `y = x W^T + bias`, with an optional adapter beside `W` or merged into it.
+#[derive(Clone, Debug)]
+pub struct Linear {
+    weight: Tensor,
+    bias: Option<Tensor>,
+    adapter: Option<Adapter>,
+    /// The weight as it was before the adapter was merged.
+    unmerged: Option<Tensor>,
+}
+
+impl Linear {
+    /// `weight` is `(out_features, in_features)`, `bias` is `(out_features)`.
+    #[must_use]
+    pub fn new(weight: Tensor, bias: Option<Tensor>) -> Self {
+        Self {
+            weight,
+            bias,
+            adapter: None,
+            unmerged: None,
+        }
+    }
+
+    /// `x` is `(.., in_features)`, the result `(.., out_features)` in the dtype of `x`.
+    ///
+    /// # Errors
+    /// When the width of `x` differs.
+    pub fn forward(&self, x: &Tensor, mode: Mode) -> Result<Tensor> {
+        let bias = self.bias.as_ref();
+        match &self.adapter {
+            Some(adapter) if self.unmerged.is_none() => {
+                lora_linear(x, &self.weight, bias, adapter.weights(mode)?)
+            }
+            _ => linear(x, &self.weight, bias),
+        }
+    }
+
+    /// `(out_features, in_features)`.
+    ///
+    /// # Errors
+    /// Never for a layer that was loaded.
+    pub fn dims(&self) -> CandleResult<(usize, usize)> {
+        self.weight.dims2()
+    }
+
+    /// The adapter, if one is attached.
+    #[must_use]
+    pub fn adapter(&self) -> Option<&Adapter> {
+        self.adapter.as_ref()
+    }
+
+    /// Attaches an adapter, or takes it away; a merged one is unmerged first.
+    pub fn set_adapter(&mut self, adapter: Option<Adapter>) {
+        self.unmerge();
+        self.adapter = adapter;
+    }
+
+    /// The weight and bias, with their names.
+    pub fn tensors(&self) -> impl Iterator<Item = (&'static str, &Tensor)> {
+        std::iter::once(("weight", &self.weight)).chain(self.bias.iter().map(|b| ("bias", b)))
+    }
+
+    /// The weight and bias to be replaced, with their names.
+    pub fn tensors_mut(&mut self) -> impl Iterator<Item = (&'static str, &mut Tensor)> {
+        std::iter::once(("weight", &mut self.weight))
+            .chain(self.bias.iter_mut().map(|b| ("bias", b)))
+    }
+
+    /// Adds the adapter's product to the weight: no cost per token any more. The sum is rounded
+    /// once, to the weight's dtype.
+    ///
+    /// # Errors
+    /// When memory runs out.
+    pub fn merge(&mut self) -> Result<()> {
+        if let (Some(adapter), None) = (&self.adapter, &self.unmerged) {
+            let dtype = self.weight.dtype();
+            let sum = (self.weight.to_dtype(DType::F32)? + adapter.delta()?)?;
+            let merged = sum.to_dtype(dtype)?;
+            self.unmerged = Some(std::mem::replace(&mut self.weight, merged));
+        }
+        Ok(())
+    }
+
+    /// Restores the weight, bit for bit.
+    pub fn unmerge(&mut self) {
+        if let Some(weight) = self.unmerged.take() {
+            self.weight = weight;
+        }
+    }
+
+    /// Merges and forgets the adapter, and frees the weight as it was.
+    ///
+    /// # Errors
+    /// When memory runs out.
+    pub fn fuse(&mut self) -> Result<()> {
+        self.merge()?;
+        self.unmerged = None;
+        self.adapter = None;
+        Ok(())
+    }
+}

@@ -1,0 +1,19 @@
+//! Low-rank adapters (Hu et al. 2021, <https://arxiv.org/abs/2106.09685>) inside [`Linear`].
+//!
+//! An adapter is planned from a [`LoraConfig`] against the linear layers a model has, attached by
+//! path, and read and written by [`format`]. Models only ever call [`Linear::forward`].
+
+mod attach;
+mod config;
+mod error;
+pub mod format;
+mod linear;
+mod plan;
+mod targets;
+
+pub use attach::{attach, detach, fuse, merge, parameters, unmerge};
+pub use config::LoraConfig;
+pub use error::Error;
+pub use linear::{Adapter, Linear, Mode};
+pub use plan::{LinearInfo, Placement, Plan};
+pub use targets::Targets;

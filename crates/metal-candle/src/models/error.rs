@@ -1,0 +1,107 @@
+use std::path::PathBuf;
+
+/// What can be wrong with a checkpoint, or with what is asked of a model.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file cannot be read or written.
+    #[error(transparent)]
+    File(#[from] crate::files::Error),
+    /// A JSON file does not hold what it should.
+    #[error("{}: {source}", path.display())]
+    Json {
+        /// The file.
+        path: PathBuf,
+        /// Line, column and reason.
+        source: serde_json::Error,
+    },
+    /// The folder has neither `model.safetensors` nor its index.
+    #[error(
+        "{} holds no checkpoint: neither model.safetensors nor model.safetensors.index.json is there",
+        folder.display()
+    )]
+    NoCheckpoint {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// Files that the index names do not exist.
+    #[error("{}: missing shards: {}", folder.display(), shards.join(", "))]
+    MissingShards {
+        /// The folder.
+        folder: PathBuf,
+        /// Their names.
+        shards: Vec<String>,
+    },
+    /// A tensor file is damaged.
+    #[error("{}: damaged or truncated safetensors file: {reason}", path.display())]
+    Safetensors {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The tensors are not those that the configuration calls for.
+    #[error("{} does not match its config.json:\n  {}", folder.display(), problems.join("\n  "))]
+    Tensors {
+        /// The checkpoint's folder.
+        folder: PathBuf,
+        /// Every missing, unexpected, misshaped or damaged tensor.
+        problems: Vec<String>,
+    },
+    /// The model type is not built.
+    #[error("model_type {got:?} is not supported; supported: {}", supported.join(", "))]
+    ModelType {
+        /// The type in `config.json`.
+        got: String,
+        /// Those that exist.
+        supported: Vec<&'static str>,
+    },
+    /// A configuration asks for something that would change the result and is not built.
+    #[error("config.json: {field} = {value} is not supported: {reason}")]
+    Unsupported {
+        /// The field.
+        field: &'static str,
+        /// Its value.
+        value: String,
+        /// What is missing.
+        reason: &'static str,
+    },
+    /// A token is not in the vocabulary.
+    #[error("token id {id} is out of range: the model's vocabulary has {vocab_size} tokens")]
+    TokenOutOfRange {
+        /// The token.
+        id: u32,
+        /// Size of the vocabulary.
+        vocab_size: usize,
+    },
+    /// A sequence is longer than the positions that the model was made for.
+    #[error("a sequence of {tokens} tokens is over the model's limit of {limit}")]
+    TooLong {
+        /// Length of the sequence in tokens.
+        tokens: usize,
+        /// `max_position_embeddings`.
+        limit: usize,
+    },
+    /// An operation failed.
+    #[error(transparent)]
+    Kernel(#[from] metal_candle_kernels::Error),
+    /// candle failed.
+    #[error(transparent)]
+    Candle(#[from] candle_core::Error),
+}
+
+impl Error {
+    pub(crate) fn unsupported(
+        field: &'static str,
+        value: impl ToString,
+        reason: &'static str,
+    ) -> Self {
+        Self::Unsupported {
+            field,
+            value: value.to_string(),
+            reason,
+        }
+    }
+}
+
+/// Result of loading or running a model.
+pub type Result<T> = std::result::Result<T, Error>;

@@ -1,0 +1,149 @@
+//! What the supported families have in common: where each weight is found, in data order.
+
+use super::Result;
+use super::config::Config;
+use super::decoder::Decoder;
+use super::layers::{Attention, Block, Embedding, Mlp, RmsNorm};
+use super::rope::Rope;
+use super::weights::{Init, Weights};
+use crate::lora::Linear;
+use candle_core::Tensor;
+
+/// How the blocks of a family differ from each other.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Variant {
+    /// Biases on the query, key and value projections.
+    pub(super) qkv_bias: bool,
+    /// A bias on the attention's output projection.
+    pub(super) o_bias: bool,
+    /// Biases in the feed-forward layer.
+    pub(super) mlp_bias: bool,
+    /// Norms over each head of queries and keys.
+    pub(super) qk_norm: bool,
+}
+
+/// Takes every weight of a decoder from `weights`.
+pub(super) fn decoder(config: &Config, variant: Variant, weights: &Weights) -> Result<Decoder> {
+    let (v, d) = (config.vocab_size, config.hidden_size);
+    let embed_tokens = Embedding {
+        weight: weights.get("model.embed_tokens.weight", (v, d), Init::Normal)?,
+    };
+    let builder = Builder {
+        config,
+        variant,
+        weights,
+    };
+    let layers = (0..config.num_hidden_layers)
+        .map(|i| builder.block(&format!("model.layers.{i}")))
+        .collect::<Result<_>>()?;
+    let norm = builder.norm("model.norm", d)?;
+    let lm_head = match config.tie_word_embeddings {
+        true => check_tied(weights, &embed_tokens.weight)?,
+        false => Some(weights.get("lm_head.weight", (v, d), Init::Normal)?),
+    };
+    Ok(Decoder {
+        embed_tokens,
+        layers,
+        norm,
+        lm_head,
+        rope: Rope::new(&config.rope(), config.head_dim())?,
+        limits: config.into(),
+    })
+}
+
+/// A tied head may be stored all the same; it must then be the embedding.
+fn check_tied(weights: &Weights, embedding: &Tensor) -> Result<Option<Tensor>> {
+    const HEAD: &str = "lm_head.weight";
+    if let Some(head) = weights.optional(HEAD, embedding.shape())? {
+        let differing = head
+            .ne(embedding)?
+            .sum_all()?
+            .to_dtype(candle_core::DType::U32)?;
+        if head.dtype() != embedding.dtype() || differing.to_scalar::<u32>()? != 0 {
+            let tied = "tie_word_embeddings is true";
+            weights.problem(format!(
+                "{HEAD} differs from model.embed_tokens.weight, but {tied}"
+            ));
+        }
+    }
+    Ok(None)
+}
+
+struct Builder<'a> {
+    config: &'a Config,
+    variant: Variant,
+    weights: &'a Weights,
+}
+
+impl Builder<'_> {
+    fn block(&self, path: &str) -> Result<Block> {
+        let d = self.config.hidden_size;
+        Ok(Block {
+            input_layernorm: self.norm(&format!("{path}.input_layernorm"), d)?,
+            self_attn: self.attention(&format!("{path}.self_attn"))?,
+            post_attention_layernorm: self.norm(&format!("{path}.post_attention_layernorm"), d)?,
+            mlp: self.mlp(&format!("{path}.mlp"))?,
+        })
+    }
+
+    fn attention(&self, path: &str) -> Result<Attention> {
+        let Variant {
+            qkv_bias,
+            o_bias,
+            qk_norm,
+            ..
+        } = self.variant;
+        let (d, head_dim) = (self.config.hidden_size, self.config.head_dim());
+        let q_width = self.config.num_attention_heads * head_dim;
+        let kv_width = self.config.n_kv_heads() * head_dim;
+        let linear = |name, shape, bias| self.linear(&format!("{path}.{name}"), shape, bias);
+        let head_norm = |name| match qk_norm {
+            true => self.norm(&format!("{path}.{name}"), head_dim).map(Some),
+            false => Ok(None),
+        };
+        Ok(Attention {
+            q_proj: linear("q_proj", (q_width, d), qkv_bias)?,
+            k_proj: linear("k_proj", (kv_width, d), qkv_bias)?,
+            v_proj: linear("v_proj", (kv_width, d), qkv_bias)?,
+            o_proj: linear("o_proj", (d, q_width), o_bias)?,
+            q_norm: head_norm("q_norm")?,
+            k_norm: head_norm("k_norm")?,
+            head_dim,
+        })
+    }
+
+    fn mlp(&self, path: &str) -> Result<Mlp> {
+        let (d, inner) = (self.config.hidden_size, self.config.intermediate_size);
+        let bias = self.variant.mlp_bias;
+        let linear = |name, shape| self.linear(&format!("{path}.{name}"), shape, bias);
+        Ok(Mlp {
+            gate_proj: linear("gate_proj", (inner, d))?,
+            up_proj: linear("up_proj", (inner, d))?,
+            down_proj: linear("down_proj", (d, inner))?,
+        })
+    }
+
+    fn linear(&self, path: &str, shape: (usize, usize), bias: bool) -> Result<Linear> {
+        let weight = self
+            .weights
+            .get(&format!("{path}.weight"), shape, Init::Normal)?;
+        let bias = match bias {
+            true => Some(
+                self.weights
+                    .get(&format!("{path}.bias"), shape.0, Init::Zeros)?,
+            ),
+            false => None,
+        };
+        Ok(Linear::new(weight, bias))
+    }
+
+    fn norm(&self, path: &str, width: usize) -> Result<RmsNorm> {
+        let weight = self
+            .weights
+            .get(&format!("{path}.weight"), width, Init::Ones)?;
+        Ok(RmsNorm {
+            weight,
+            eps: self.config.rms_norm_eps,
+        })
+    }
+}

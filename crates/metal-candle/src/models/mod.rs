@@ -1,0 +1,114 @@
+//! Decoder-only language models as Hugging Face checkpoints hold them.
+//!
+//! A family is one file that says how its blocks differ; `family.rs` takes the weights in the order
+//! the data flows through them. Weights keep the dtype of the checkpoint, activations are float32.
+//! Every tensor of a checkpoint is accounted for: what is missing, unexpected, misshaped or not
+//! finite is told at once.
+
+mod cache;
+mod checkpoint;
+mod config;
+mod decoder;
+mod error;
+mod family;
+mod layers;
+mod llama;
+mod qwen2;
+mod qwen3;
+mod rope;
+mod save;
+mod weights;
+
+pub use cache::KvCache;
+pub use config::{Config, GenerationConfig, TokenIds};
+pub use decoder::Decoder;
+pub use error::{Error, Result};
+pub use layers::Pass;
+pub use rope::RopeConfig;
+pub use save::save_checkpoint;
+
+use candle_core::Device;
+use family::Variant;
+use serde_json::Value;
+use std::path::Path;
+use weights::Weights;
+
+/// The model types that are built, as `config.json` names them.
+pub const MODEL_TYPES: [&str; 3] = ["llama", "qwen2", "qwen3"];
+
+/// A decoder with the configuration it was made from.
+#[derive(Debug)]
+pub struct Model {
+    /// The network.
+    pub decoder: Decoder,
+    /// Its configuration.
+    pub config: Config,
+    /// `config.json` as it was read, for writing it again.
+    pub raw_config: Value,
+    /// Tokens that end a text.
+    pub eos_token_ids: Vec<u32>,
+}
+
+impl Model {
+    /// Reads a checkpoint folder: `config.json`, `generation_config.json` and safetensors.
+    ///
+    /// # Errors
+    /// When a file is missing or damaged, the configuration asks for something that is not built,
+    /// or the tensors are not exactly those it calls for.
+    pub fn load(folder: &Path, device: &Device) -> Result<Self> {
+        let (config, raw_config) = Config::read(folder)?;
+        let generation = GenerationConfig::read(folder)?;
+        let weights = Weights::open(folder, device)?;
+        let decoder = family::decoder(&config, variant(&config)?, &weights)?;
+        weights.finish()?;
+        let eos = generation.eos_token_id.or(config.eos_token_id.clone());
+        Ok(Self {
+            decoder,
+            config,
+            raw_config,
+            eos_token_ids: eos.map(|ids| ids.to_vec()).unwrap_or_default(),
+        })
+    }
+
+    /// A model with random float32 weights: normal with `initializer_range` (0.02 where absent),
+    /// norms one, biases zero.
+    ///
+    /// # Errors
+    /// When the configuration is malformed or asks for something that is not built.
+    pub fn random(raw_config: Value, seed: u64, device: &Device) -> Result<Self> {
+        let config = Config::parse(&raw_config, Path::new("config.json"))?;
+        let std = raw_config["initializer_range"].as_f64().unwrap_or(0.02);
+        let weights = Weights::random(seed, std, device);
+        let decoder = family::decoder(&config, variant(&config)?, &weights)?;
+        let eos = config.eos_token_id.clone();
+        Ok(Self {
+            decoder,
+            config,
+            raw_config,
+            eos_token_ids: eos.map(|ids| ids.to_vec()).unwrap_or_default(),
+        })
+    }
+}
+
+fn variant(config: &Config) -> Result<Variant> {
+    match config.model_type.as_str() {
+        "llama" => Ok(llama::variant(config)),
+        "qwen2" => Ok(qwen2::variant(config)),
+        "qwen3" => Ok(qwen3::variant(config)),
+        other => Err(unknown_type(other)),
+    }
+}
+
+fn check_model_type(model_type: &str) -> Result<()> {
+    match MODEL_TYPES.contains(&model_type) {
+        true => Ok(()),
+        false => Err(unknown_type(model_type)),
+    }
+}
+
+fn unknown_type(got: &str) -> Error {
+    Error::ModelType {
+        got: got.to_string(),
+        supported: MODEL_TYPES.to_vec(),
+    }
+}

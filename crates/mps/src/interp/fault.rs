@@ -1,0 +1,83 @@
+//! What is wrong with a plan, or with the buffers it is given.
+
+use thiserror::Error;
+
+use crate::plan::{DataType, Slot};
+
+/// A plan that MPS would abort on, or that leaves its buffers.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum Fault {
+    /// No buffer was inserted for an operand.
+    #[error("no buffer for {slot}")]
+    NoBuffer {
+        /// The operand.
+        slot: Slot,
+    },
+    /// A matrix or an element that is not wholly inside its buffer.
+    #[error("{slot}: bytes {start_bytes}..{end_bytes} are outside a buffer of {len_bytes} B")]
+    OutOfBuffer {
+        /// The operand.
+        slot: Slot,
+        /// First byte.
+        start_bytes: usize,
+        /// One past the last byte.
+        end_bytes: usize,
+        /// Length of the buffer.
+        len_bytes: usize,
+    },
+    /// A descriptor that breaks a rule of `MPSMatrix.h`.
+    #[error("{slot}: {rule}: {bytes} B")]
+    Descriptor {
+        /// The operand.
+        slot: Slot,
+        /// The rule.
+        rule: &'static str,
+        /// The value that breaks it.
+        bytes: usize,
+    },
+    /// A matrix too small for what the kernel takes from it, counted from its origin.
+    #[error("{slot}: {needed} {axis} from its origin, {available} in the matrix")]
+    TooSmall {
+        /// The operand.
+        slot: Slot,
+        /// `rows`, `columns` or `matrices`.
+        axis: &'static str,
+        /// Origin and extent together.
+        needed: usize,
+        /// What the matrix has.
+        available: usize,
+    },
+    /// An array with a dimension of length 0.
+    #[error("{slot}: dimensions {dimensions:?}")]
+    Empty {
+        /// The operand.
+        slot: Slot,
+        /// Sizes, fastest first.
+        dimensions: [usize; 2],
+    },
+    /// Arrays whose sizes do not go together.
+    #[error("{slot}: dimensions {got:?}, expected {expected:?}")]
+    Shape {
+        /// The operand.
+        slot: Slot,
+        /// Sizes that would fit, fastest first.
+        expected: [usize; 2],
+        /// Sizes it has, fastest first.
+        got: [usize; 2],
+    },
+    /// A transposition that is not one of the two dimensions of an array.
+    #[error("{slot}: transpose of dimensions {dimensions:?}")]
+    Transpose {
+        /// The operand.
+        slot: Slot,
+        /// The dimensions named.
+        dimensions: [usize; 2],
+    },
+    /// A result that is not a float.
+    #[error("result of type {dtype}")]
+    ResultType {
+        /// Its type.
+        dtype: DataType,
+    },
+}

@@ -1,0 +1,114 @@
+//! Where MPS is known to be wrong, or to abort, and how far plans stay away from it.
+//!
+//! The reports are about particular GPUs and systems; the limits hold everywhere, since a plan
+//! does not know where it will run. What is over a limit is a [`Reject`], never a smaller answer.
+
+use super::{Reject, Slot};
+
+/// Most rows, columns and interior columns of a product.
+///
+/// An interior of 32767 and more reads past both operands on M1 and M2 (pytorch#195163, Apple
+/// FB24518264; the kernel is `NDArrayMatrixMultiplyNNA14`). Results with more than 32768 rows or
+/// columns were wrong on earlier systems (pytorch#116769, pytorch#111634).
+pub const MAX_DIMENSION: usize = 32_766;
+
+/// Most bytes in `(result rows + 2 * interior columns) * result row bytes`.
+///
+/// On M1 and M2 a band of 32 rows turns into NaN where a signed 32-bit offset of that form passes
+/// 2^31 (Metal.jl#381, `MPSMatrixMultiplication`; a square f32 product fails from 13377 up).
+/// `MPSMatrixMultiplication` hands over to the NDArray kernel on some GPUs, so both are held to it.
+pub const MAX_REACH_BYTES: usize = (1 << 31) - 1;
+
+/// Most elements from the first to the last of one matrix array.
+///
+/// `MPSNDArray.h` asks for a product of dimensions below 2^31; more is an abort (pytorch#84039) or
+/// wraps around (pytorch#197636).
+pub const MAX_ELEMENTS: usize = (1 << 31) - 1;
+
+/// Most matrices in a batch.
+///
+/// The NDArray kernel with an addend keeps 16 bits of the batch index (pytorch#189495).
+pub const MAX_BATCH: usize = 65_535;
+
+/// What offsets and row strides of 16-bit floats are multiples of, in bytes.
+///
+/// No header states an alignment beyond that of the element, and no report was found; this is the
+/// width of the widest load that a kernel is likely to use.
+pub const HALF_ALIGNMENT_BYTES: usize = 16;
+
+/// Fewest dimensions of an operand of a product.
+pub const MIN_PRODUCT_RANK: usize = 2;
+
+/// Most dimensions of an operand: as many as the property tests cover.
+pub const MAX_RANK: usize = 5;
+
+pub(crate) fn check_rank(slot: Slot, rank: usize, min: usize) -> Result<(), Reject> {
+    let fits = (min..=MAX_RANK).contains(&rank);
+    if fits {
+        Ok(())
+    } else {
+        Err(Reject::Rank {
+            slot,
+            rank,
+            min,
+            max: MAX_RANK,
+        })
+    }
+}
+
+pub(crate) fn check_dimension(name: &'static str, value: usize) -> Result<(), Reject> {
+    let reject = Reject::Dimension {
+        name,
+        value,
+        limit: MAX_DIMENSION,
+    };
+    if value <= MAX_DIMENSION {
+        Ok(())
+    } else {
+        Err(reject)
+    }
+}
+
+pub(crate) fn check_reach(rows: usize, interior: usize, row_bytes: usize) -> Result<(), Reject> {
+    let bytes = interior
+        .saturating_mul(2)
+        .saturating_add(rows)
+        .saturating_mul(row_bytes);
+    let reject = Reject::Reach {
+        rows,
+        interior,
+        row_bytes,
+        bytes,
+        limit: MAX_REACH_BYTES,
+    };
+    if bytes <= MAX_REACH_BYTES {
+        Ok(())
+    } else {
+        Err(reject)
+    }
+}
+
+pub(crate) fn check_elements(slot: Slot, elements: usize) -> Result<(), Reject> {
+    let reject = Reject::Elements {
+        slot,
+        elements,
+        limit: MAX_ELEMENTS,
+    };
+    if elements <= MAX_ELEMENTS {
+        Ok(())
+    } else {
+        Err(reject)
+    }
+}
+
+pub(crate) fn check_batch(matrices: usize) -> Result<(), Reject> {
+    let reject = Reject::Batch {
+        matrices,
+        limit: MAX_BATCH,
+    };
+    if matrices <= MAX_BATCH {
+        Ok(())
+    } else {
+        Err(reject)
+    }
+}

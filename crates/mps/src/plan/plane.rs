@@ -1,0 +1,211 @@
+//! The last two dimensions of a view as one stored matrix.
+
+use super::limits::HALF_ALIGNMENT_BYTES;
+use super::{DataType, Matrix, MatrixDescriptor, Origin, Reject, Slot, View};
+
+/// One matrix as memory holds it: `rows` runs of `columns` neighbours, `row_stride` elements apart.
+///
+/// A single row has no stride of its own; it carries its length, and any stride may replace it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Plane {
+    pub slot: Slot,
+    pub dtype: DataType,
+    pub rows: usize,
+    pub columns: usize,
+    pub row_stride: usize,
+    /// The view is the transpose of what is stored.
+    pub transposed: bool,
+}
+
+impl Plane {
+    /// The last two dimensions of `view`, which has at least two.
+    pub fn of(slot: Slot, view: &View) -> Result<Self, Reject> {
+        let last_two = view.rank() - 2;
+        let [rows, columns] = [view.dims()[last_two], view.dims()[last_two + 1]];
+        let [row_stride, column_stride] = [view.strides()[last_two], view.strides()[last_two + 1]];
+        let plane = Self {
+            slot,
+            dtype: view.dtype(),
+            rows,
+            columns,
+            row_stride,
+            transposed: false,
+        };
+        if columns == 1 || column_stride == 1 {
+            plane.checked()
+        } else if rows == 1 || row_stride == 1 {
+            let (rows, columns, row_stride) = (columns, rows, column_stride);
+            Self {
+                rows,
+                columns,
+                row_stride,
+                transposed: true,
+                ..plane
+            }
+            .checked()
+        } else {
+            Err(Reject::Strided {
+                slot,
+                row_stride,
+                column_stride,
+            })
+        }
+    }
+
+    /// The last dimension of `view` as a single row; the view has at least one dimension.
+    pub fn of_row(slot: Slot, view: &View) -> Result<Self, Reject> {
+        let last = view.rank() - 1;
+        let (columns, column_stride) = (view.dims()[last], view.strides()[last]);
+        if columns > 1 && column_stride != 1 {
+            return Err(Reject::Strided {
+                slot,
+                row_stride: 0,
+                column_stride,
+            });
+        }
+        let dtype = view.dtype();
+        Ok(Self {
+            slot,
+            dtype,
+            rows: 1,
+            columns,
+            row_stride: columns,
+            transposed: false,
+        })
+    }
+
+    fn checked(mut self) -> Result<Self, Reject> {
+        let Self {
+            slot,
+            rows,
+            columns,
+            row_stride,
+            ..
+        } = self;
+        if rows == 1 {
+            self.row_stride = columns;
+        } else if row_stride < columns {
+            return Err(Reject::RowsOverlap {
+                slot,
+                row_stride,
+                columns,
+            });
+        } else if !self.aligned(row_stride) {
+            let (row_bytes, multiple) = (self.bytes(row_stride), HALF_ALIGNMENT_BYTES);
+            return Err(Reject::RowAlignment {
+                slot,
+                row_bytes,
+                multiple,
+            });
+        }
+        Ok(self)
+    }
+
+    pub fn bytes(&self, elements: usize) -> usize {
+        elements * self.dtype.size_in_bytes()
+    }
+
+    /// `true` if rows may be `stride` elements apart.
+    fn aligned(&self, stride: usize) -> bool {
+        !self.dtype.is_half() || self.bytes(stride).is_multiple_of(HALF_ALIGNMENT_BYTES)
+    }
+
+    pub fn is_packed(&self) -> bool {
+        self.row_stride == self.columns
+    }
+
+    /// `len` of these planes, `stride` elements apart, as one plane with `len` times the rows.
+    pub fn fold(&self, len: usize, stride: usize) -> Option<Self> {
+        let row_stride = if self.rows == 1 {
+            stride
+        } else {
+            self.row_stride
+        };
+        let regular = !self.transposed && stride == self.rows * row_stride;
+        let fits = row_stride >= self.columns && self.aligned(row_stride);
+        (regular && fits).then_some(Self {
+            rows: len * self.rows,
+            row_stride,
+            ..*self
+        })
+    }
+
+    /// `len` of these planes, `stride` elements apart, as one array of matrices.
+    pub fn stack(&self, len: usize, stride: usize) -> Option<MatrixDescriptor> {
+        let row_stride = if self.rows == 1 {
+            stride
+        } else {
+            self.row_stride
+        };
+        let fits = row_stride >= self.columns && self.aligned(row_stride);
+        let regular = fits && stride.is_multiple_of(row_stride) && stride >= self.rows * row_stride;
+        regular.then(|| self.descriptor(len, row_stride, stride))
+    }
+
+    /// This plane alone.
+    pub fn single(&self) -> MatrixDescriptor {
+        self.descriptor(1, self.row_stride, self.rows * self.row_stride)
+    }
+
+    fn descriptor(&self, matrices: usize, row_stride: usize, stride: usize) -> MatrixDescriptor {
+        MatrixDescriptor {
+            rows: self.rows,
+            columns: self.columns,
+            matrices,
+            row_bytes: self.bytes(row_stride),
+            matrix_bytes: self.bytes(stride),
+            dtype: self.dtype,
+        }
+    }
+
+    /// `descriptor`, made by this plane, at `offset_bytes`.
+    ///
+    /// An offset of 16-bit floats that is off its alignment is rounded down, and the columns that
+    /// this adds in front are skipped by the origin: Apple documents origins to the element and
+    /// says nothing about offsets. How an origin counts in a transposed matrix is not documented,
+    /// so those are rejected.
+    pub fn place(
+        &self,
+        offset_bytes: usize,
+        mut descriptor: MatrixDescriptor,
+    ) -> Result<(Matrix, Origin), Reject> {
+        let (slot, multiple) = (self.slot, HALF_ALIGNMENT_BYTES);
+        let excess_bytes = if self.dtype.is_half() {
+            offset_bytes % multiple
+        } else {
+            0
+        };
+        if excess_bytes == 0 {
+            return Ok((
+                Matrix {
+                    slot,
+                    offset_bytes,
+                    descriptor,
+                },
+                Origin::default(),
+            ));
+        }
+        let column = excess_bytes / self.dtype.size_in_bytes();
+        descriptor.columns += column;
+        let widened_bytes = self.bytes(descriptor.columns);
+        if descriptor.rows * descriptor.matrices == 1 {
+            (descriptor.row_bytes, descriptor.matrix_bytes) = (widened_bytes, widened_bytes);
+        }
+        if self.transposed || widened_bytes > descriptor.row_bytes {
+            return Err(Reject::OffsetAlignment {
+                slot,
+                offset_bytes,
+                multiple,
+            });
+        }
+        let offset_bytes = offset_bytes - excess_bytes;
+        Ok((
+            Matrix {
+                slot,
+                offset_bytes,
+                descriptor,
+            },
+            Origin { row: 0, column },
+        ))
+    }
+}

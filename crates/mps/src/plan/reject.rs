@@ -1,0 +1,201 @@
+//! Why there is no plan.
+
+use thiserror::Error;
+
+use super::{DataType, Slot};
+
+/// What a plan cannot express, or must not ask of MPS, with the values that say so.
+///
+/// A rejected operation is not wrong: it belongs to another engine, or needs a copy first.
+#[derive(Debug, Clone, PartialEq, Error)]
+#[non_exhaustive]
+pub enum Reject {
+    /// A view with more or fewer strides than dimensions.
+    #[error("{} strides for {} dimensions: strides {strides:?}, dims {dims:?}", strides.len(), dims.len())]
+    StrideCount {
+        /// Lengths given.
+        dims: Vec<usize>,
+        /// Strides given.
+        strides: Vec<usize>,
+    },
+    /// A dimension of length 0; MPS aborts on it.
+    #[error("empty tensor: dims {dims:?}")]
+    Empty {
+        /// Lengths given.
+        dims: Vec<usize>,
+    },
+    /// A view that starts inside an element.
+    #[error("offset {offset_bytes} B is not a multiple of the element size {size_in_bytes} B")]
+    Unaligned {
+        /// Offset of the first element.
+        offset_bytes: usize,
+        /// Size of an element.
+        size_in_bytes: usize,
+    },
+    /// Element count or end of a view beyond `usize`.
+    #[error("extent overflows: dims {dims:?}, strides {strides:?}")]
+    Overflow {
+        /// Lengths given.
+        dims: Vec<usize>,
+        /// Strides given.
+        strides: Vec<usize>,
+    },
+    /// A view that reaches outside its buffer.
+    #[error("bytes {offset_bytes}..{end_bytes} are not inside a buffer of {buffer_len_bytes} B")]
+    OutOfBuffer {
+        /// First byte addressed.
+        offset_bytes: usize,
+        /// One past the last byte addressed.
+        end_bytes: usize,
+        /// Length of the buffer.
+        buffer_len_bytes: usize,
+    },
+    /// Too few or too many dimensions.
+    #[error("{slot}: {rank} dimensions, expected {min} to {max}")]
+    Rank {
+        /// The operand.
+        slot: Slot,
+        /// Its number of dimensions.
+        rank: usize,
+        /// Fewest accepted.
+        min: usize,
+        /// Most accepted.
+        max: usize,
+    },
+    /// Dimensions that do not go together.
+    #[error("{slot}: dims {got:?}, expected {expected:?}")]
+    Shape {
+        /// The operand that does not fit the ones before it.
+        slot: Slot,
+        /// Dims that would fit.
+        expected: Vec<usize>,
+        /// Dims it has.
+        got: Vec<usize>,
+    },
+    /// Element types that the kernel does not take.
+    #[error("{kernel} does not take {operands:?} to {result}")]
+    Types {
+        /// The MPS class.
+        kernel: &'static str,
+        /// Types of the operands.
+        operands: Vec<DataType>,
+        /// Type of the result.
+        result: DataType,
+    },
+    /// A matrix in which neither rows nor columns are contiguous.
+    #[error(
+        "{slot}: strides {row_stride} and {column_stride} of the last two dimensions, one must be 1"
+    )]
+    Strided {
+        /// The operand.
+        slot: Slot,
+        /// Elements from row to row.
+        row_stride: usize,
+        /// Elements from column to column.
+        column_stride: usize,
+    },
+    /// Rows that share elements, as broadcasting makes them.
+    #[error("{slot}: rows of {columns} elements start every {row_stride} elements")]
+    RowsOverlap {
+        /// The operand.
+        slot: Slot,
+        /// Elements from row to row.
+        row_stride: usize,
+        /// Elements in a row.
+        columns: usize,
+    },
+    /// A result whose columns, not rows, are contiguous; MPS writes rows only.
+    #[error("result is stored by columns: strides {strides:?}")]
+    ResultTransposed {
+        /// Strides of the result.
+        strides: Vec<usize>,
+    },
+    /// A result in which two indices share an element.
+    #[error("result overlaps itself: dims {dims:?}, strides {strides:?}")]
+    ResultOverlaps {
+        /// Lengths of the result.
+        dims: Vec<usize>,
+        /// Strides of the result.
+        strides: Vec<usize>,
+    },
+    /// Rows with a gap between them, in an `MPSNDArray`, which has none.
+    #[error("{slot}: rows of {columns} elements start every {row_stride} elements, must be packed")]
+    NotPacked {
+        /// The operand.
+        slot: Slot,
+        /// Elements from row to row.
+        row_stride: usize,
+        /// Elements in a row.
+        columns: usize,
+    },
+    /// A factor of the old result for a kernel that is given none.
+    #[error("beta is {beta}, must be 0")]
+    Beta {
+        /// The factor.
+        beta: f64,
+    },
+    /// An offset of 16-bit floats that no origin can make up for.
+    #[error("{slot}: offset {offset_bytes} B is not a multiple of {multiple} B")]
+    OffsetAlignment {
+        /// The operand.
+        slot: Slot,
+        /// Offset of the matrix.
+        offset_bytes: usize,
+        /// Alignment asked for.
+        multiple: usize,
+    },
+    /// A row stride of 16-bit floats off its alignment.
+    #[error("{slot}: row stride {row_bytes} B is not a multiple of {multiple} B")]
+    RowAlignment {
+        /// The operand.
+        slot: Slot,
+        /// Bytes from row to row.
+        row_bytes: usize,
+        /// Alignment asked for.
+        multiple: usize,
+    },
+    /// Over [`MAX_DIMENSION`](super::limits::MAX_DIMENSION).
+    #[error("{name} {value} is over {limit}")]
+    Dimension {
+        /// Which dimension.
+        name: &'static str,
+        /// Its length.
+        value: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// Over [`MAX_REACH_BYTES`](super::limits::MAX_REACH_BYTES).
+    #[error(
+        "({rows} rows + 2 * {interior} interior columns) * {row_bytes} B = {bytes} B is over {limit} B"
+    )]
+    Reach {
+        /// Rows of the result.
+        rows: usize,
+        /// Interior columns.
+        interior: usize,
+        /// Row stride of the result.
+        row_bytes: usize,
+        /// The product of the three.
+        bytes: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// Over [`MAX_ELEMENTS`](super::limits::MAX_ELEMENTS).
+    #[error("{slot}: {elements} elements are over {limit}")]
+    Elements {
+        /// The operand.
+        slot: Slot,
+        /// Elements from the first to the last.
+        elements: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// Over [`MAX_BATCH`](super::limits::MAX_BATCH).
+    #[error("batch of {matrices} matrices is over {limit}")]
+    Batch {
+        /// Matrices in the batch.
+        matrices: usize,
+        /// The limit.
+        limit: usize,
+    },
+}

@@ -1,0 +1,42 @@
+"""Regenerates every file under crates/metal-candle/tests/golden/ (its README.md excepted).
+
+    pip install -r scripts/golden/requirements.txt
+    python scripts/golden/make.py
+
+Two runs on one machine write identical bytes; on another CPU the last bits of floats may differ.
+"""
+
+import os
+import sys
+
+# PEFT saves `target_modules` in the order of a Python set, which follows the hash seed.
+if os.environ.get("PYTHONHASHSEED") != "0":
+    os.environ["PYTHONHASHSEED"] = "0"
+    os.execv(sys.executable, [sys.executable, *sys.argv])
+
+# Nothing here may come from the network. Read by the libraries at import.
+os.environ.update(HF_HUB_OFFLINE="1", TOKENIZERS_PARALLELISM="false", TRANSFORMERS_VERBOSITY="error")
+
+import chat
+import models
+import torch
+import training
+from common import clear_golden
+from transformers.utils import logging
+
+
+def main():
+    torch.set_num_threads(1)
+    torch.use_deterministic_algorithms(True)
+    logging.disable_progress_bar()
+    clear_golden()
+    for name in models.NAMES:
+        models.write(name)
+    for name in training.ADAPTERS:
+        training.write(name)
+    training.write_accumulation("qwen2")
+    chat.write_all()
+
+
+if __name__ == "__main__":
+    main()

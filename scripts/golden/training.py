@@ -1,0 +1,126 @@
+"""Ten steps of LoRA training, and one accumulated gradient, as PyTorch, transformers and PEFT compute them.
+
+Writes, for each <name> of ADAPTERS (S = 10 steps, B = 4, T = 24):
+
+    <name>/train/initial_adapter/        step 0 as PEFT initialises it: A uniform, B zero
+    <name>/train/batches.safetensors
+        input_ids      (S, B, T) i64
+        labels_full    (S, B, T) i64     input_ids
+        labels_masked  (S, B, T) i64     -100 on a prompt prefix of each row and on the right padding of some
+    <name>/train/final_adapter_{full,masked}/   after the last step
+    <name>/train/losses.json             {"full": [S], "masked": [S]}: mean over trained tokens, before each step
+                                         {"full_grad_norm", "masked_grad_norm": [S]}: before clipping
+
+and for qwen2 alone, from two micro-batches of two rows of step 0 (labels_masked), each loss the sum over its
+tokens divided by the trained tokens of both:
+
+    <name>/train/accumulation_adapter/   initial_adapter with B small and random
+    <name>/train/gradients.safetensors   gradient of every adapter tensor, keyed as in the adapter's file
+    losses.json: "accumulated": the loss
+
+The input is never masked (no attention_mask): right padding cannot be seen from the left.
+"""
+
+import json
+
+import torch
+from common import GOLDEN, generator, load_base, save_adapter, save_json, save_tensors
+from models import N_VOCAB
+from peft import LoraConfig, PeftModel, get_peft_model
+from torch.nn.utils import clip_grad_norm_
+from torch.optim import AdamW
+
+ADAPTERS = {
+    "qwen2": dict(r=8, lora_alpha=16, target_modules="all-linear"),
+    "qwen3": dict(r=4, lora_alpha=8, target_modules=["q_proj", "k_proj", "v_proj", "o_proj"]),
+}
+ADAMW = dict(lr=1e-2, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.01)
+MAX_GRAD_NORM = 1.0
+N_STEPS, N_ROWS, N_TOKENS = 10, 4, 24
+IGNORED = -100
+
+
+def write(name):
+    folder = GOLDEN / name / "train"
+    torch.manual_seed(30)  # PEFT draws A from the global generator
+    config = LoraConfig(**ADAPTERS[name], lora_dropout=0.0, task_type="CAUSAL_LM")
+    save_adapter(get_peft_model(load_base(name), config), folder / "initial_adapter")
+    batches = make_batches()
+    save_tensors(folder / "batches.safetensors", batches)
+    losses = {}
+    for variant in ("full", "masked"):
+        model = load_trainable(name)
+        steps = zip(batches["input_ids"], batches[f"labels_{variant}"])
+        losses[variant], losses[f"{variant}_grad_norm"] = train(model, steps)
+        save_adapter(model, folder / f"final_adapter_{variant}")
+    save_json(folder / "losses.json", losses)
+
+
+def make_batches():
+    """Tokens of a Zipf distribution, so that there is something to learn in ten steps."""
+    rng = generator(31)
+    shape = (N_STEPS, N_ROWS, N_TOKENS)
+    zipf = 1 / torch.arange(1.0, N_VOCAB + 1)
+    input_ids = torch.multinomial(zipf, N_STEPS * N_ROWS * N_TOKENS, True, generator=rng).reshape(shape)
+    position = torch.arange(N_TOKENS)
+    n_prompt = torch.randint(3, 15, (N_STEPS, N_ROWS, 1), generator=rng)
+    n_padding = torch.randint(0, 7, (N_STEPS, N_ROWS, 1), generator=rng)
+    n_padding[:, ::2] = 0
+    padded = position >= N_TOKENS - n_padding
+    input_ids = input_ids.masked_fill(padded, 0)
+    labels_masked = input_ids.masked_fill(padded | (position < n_prompt), IGNORED)
+    return dict(input_ids=input_ids, labels_full=input_ids.clone(), labels_masked=labels_masked)
+
+
+def load_trainable(name):
+    folder = GOLDEN / name / "train/initial_adapter"
+    return PeftModel.from_pretrained(load_base(name), folder, is_trainable=True)
+
+
+def train(model, steps):
+    """The loss and the gradient norm of each step; the model is left as trained."""
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimizer = AdamW(parameters, **ADAMW)
+    losses, norms = [], []
+    for input_ids, labels in steps:
+        loss = model(input_ids=input_ids, labels=labels).loss
+        loss.backward()
+        norm = clip_grad_norm_(parameters, MAX_GRAD_NORM)
+        optimizer.step()
+        optimizer.zero_grad()
+        losses.append(loss.item())
+        norms.append(norm.item())
+    return losses, norms
+
+
+def write_accumulation(name):
+    folder = GOLDEN / name / "train"
+    model = load_trainable(name)
+    randomise_b(model, generator(32))
+    save_adapter(model, folder / "accumulation_adapter")
+    batches = make_batches()
+    loss, gradients = accumulate(model, batches["input_ids"][0], batches["labels_masked"][0])
+    save_tensors(folder / "gradients.safetensors", gradients)
+    losses = json.loads((folder / "losses.json").read_text())
+    save_json(folder / "losses.json", losses | {"accumulated": loss})
+
+
+@torch.no_grad()
+def randomise_b(model, rng):
+    """With B zero the gradient of A would be zero."""
+    for key, parameter in model.named_parameters():
+        if "lora_B" in key:
+            parameter.copy_(0.05 * torch.randn(parameter.shape, generator=rng))
+
+
+def accumulate(model, input_ids, labels):
+    """The loss and the gradients by PEFT key, over two micro-batches weighted by their trained tokens."""
+    n_trained = [(half[:, 1:] != IGNORED).sum() for half in labels.split(2)]
+    assert n_trained[0] != n_trained[1], "equal counts would hide a mean of means"
+    total_loss = 0.0
+    for ids, targets in zip(input_ids.split(2), labels.split(2)):
+        loss = model(input_ids=ids, labels=targets, num_items_in_batch=sum(n_trained)).loss
+        loss.backward()
+        total_loss += loss.item()
+    trained = ((key, parameter) for key, parameter in model.named_parameters() if parameter.requires_grad)
+    return total_loss, {key.replace(".default", ""): parameter.grad for key, parameter in trained}
