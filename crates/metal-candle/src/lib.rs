@@ -1,10 +1,14 @@
 //! Fine-tune and use LoRA adapters on candle.
 //!
 //! Modules depend on each other in this order: [`lora`] (adapters inside linear layers and their
-//! files), [`models`] (decoders and checkpoints), [`data`](crate) (tokenizers, chat templates,
-//! data sets), [`train`] and [`generate`].
+//! files), [`models`] (decoders and checkpoints), [`data`] (tokenizers, chat templates, data
+//! sets), [`train`] and [`generate`].
 
+pub mod data;
 pub mod files;
+pub mod generate;
 pub mod lora;
 pub mod models;
+pub mod process;
 mod random;
+pub mod train;

@@ -57,6 +57,8 @@
 //!   is a cautious guess);
 //! - whether alpha and beta are rounded to the result's type before use (the interpreter keeps
 //!   them in f64), and how wide MPS accumulates f16;
+//! - that origins count rows in `x` and columns in `y` for products as they do for soft-max, and
+//!   that the transposition in an array's descriptor acts as it does in PyTorch's `Linear.mm`;
 //! - what the soft-max kernels return for a row of `-inf` (the interpreter follows the formula,
 //!   which gives NaN);
 //! - where the known-wrong regions of [`plan::limits`] end on each GPU generation and system.

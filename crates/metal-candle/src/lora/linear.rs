@@ -47,19 +47,35 @@ impl Adapter {
         matmul_with(&self.b.detach(), &self.a.detach(), None, options)
     }
 
-    fn weights(&self, mode: Mode) -> Result<LoraWeights<'_>> {
-        let dropout = match mode.dropout_seed {
-            Some(seed) if self.dropout > 0.0 => {
-                Some(Dropout::new(self.dropout, mix_seed(seed, self.stream))?)
-            }
-            _ => None,
+    /// `x W^T + bias` and the update. Outside training no graph is recorded.
+    fn forward(
+        &self,
+        x: &Tensor,
+        weight: &Tensor,
+        bias: Option<&Tensor>,
+        mode: Mode,
+    ) -> Result<Tensor> {
+        let (a, b) = match mode.dropout_seed {
+            Some(_) => (self.a.as_tensor().clone(), self.b.as_tensor().clone()),
+            None => (self.a.as_detached_tensor(), self.b.as_detached_tensor()),
         };
-        Ok(LoraWeights {
-            a: &self.a,
-            b: &self.b,
-            scale: self.scale,
+        let (scale, dropout) = (self.scale, self.dropout(mode)?);
+        let weights = LoraWeights {
+            a: &a,
+            b: &b,
+            scale,
             dropout,
-        })
+        };
+        lora_linear(x, weight, bias, weights)
+    }
+
+    fn dropout(&self, mode: Mode) -> Result<Option<Dropout>> {
+        match mode.dropout_seed {
+            Some(seed) if self.dropout > 0.0 => {
+                Dropout::new(self.dropout, mix_seed(seed, self.stream)).map(Some)
+            }
+            _ => Ok(None),
+        }
     }
 }
 
@@ -93,7 +109,7 @@ impl Linear {
         let bias = self.bias.as_ref();
         match &self.adapter {
             Some(adapter) if self.unmerged.is_none() => {
-                lora_linear(x, &self.weight, bias, adapter.weights(mode)?)
+                adapter.forward(x, &self.weight, bias, mode)
             }
             _ => linear(x, &self.weight, bias),
         }

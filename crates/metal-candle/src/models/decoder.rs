@@ -42,6 +42,18 @@ impl Decoder {
         self.layers.len()
     }
 
+    /// Longest sequence in tokens.
+    #[must_use]
+    pub fn max_tokens(&self) -> usize {
+        self.limits.max_tokens
+    }
+
+    /// Number of tokens of the vocabulary.
+    #[must_use]
+    pub fn vocab_size(&self) -> usize {
+        self.limits.vocab_size
+    }
+
     /// Where the weights are.
     #[must_use]
     pub fn device(&self) -> &Device {

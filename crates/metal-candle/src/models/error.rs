@@ -81,6 +81,15 @@ pub enum Error {
         /// `max_position_embeddings`.
         limit: usize,
     },
+    /// There is nothing to continue.
+    #[error("the prompt is empty: the model needs at least one token to continue")]
+    EmptyPrompt,
+    /// The model's output is of no use.
+    #[error("the model's {what} are not numbers (NaN)")]
+    NotFinite {
+        /// What is not finite.
+        what: &'static str,
+    },
     /// An operation failed.
     #[error(transparent)]
     Kernel(#[from] metal_candle_kernels::Error),

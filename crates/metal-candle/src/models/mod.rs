@@ -25,7 +25,7 @@ pub use decoder::Decoder;
 pub use error::{Error, Result};
 pub use layers::Pass;
 pub use rope::RopeConfig;
-pub use save::save_checkpoint;
+pub use save::{copy_companions, save_checkpoint};
 
 use candle_core::Device;
 use family::Variant;

@@ -1,11 +1,23 @@
 use super::Result;
 use crate::files;
-use candle_core::Tensor;
+use candle_core::{DType, Tensor};
 use serde_json::Value;
 use std::path::Path;
 
+/// Files beside the weights that make a folder usable: tokenizer and generation settings.
+const COMPANIONS: [&str; 7] = [
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "chat_template.jinja",
+    "generation_config.json",
+    "vocab.json",
+    "merges.txt",
+];
+
 /// Writes `config.json` and `model.safetensors` into `folder`, which is made where it is missing.
-/// Each file appears whole or not at all; the configuration comes last.
+/// Each file appears whole or not at all; the configuration comes last and names the dtype of the
+/// weights.
 ///
 /// # Errors
 /// When the folder cannot be written.
@@ -14,8 +26,42 @@ pub fn save_checkpoint(
     raw_config: &Value,
     weights: Vec<(String, Tensor)>,
 ) -> Result<()> {
+    let mut config = raw_config.clone();
+    if let (Some((_, first)), Some(fields)) = (weights.first(), config.as_object_mut()) {
+        let spelled = ["dtype", "torch_dtype"]
+            .into_iter()
+            .find(|name| fields.contains_key(*name));
+        fields.insert(
+            spelled.unwrap_or("dtype").into(),
+            dtype_name(first.dtype()).into(),
+        );
+    }
     files::make_folder(folder)?;
     files::write_tensors(&folder.join("model.safetensors"), weights)?;
-    files::write_json(&folder.join("config.json"), raw_config)?;
+    files::write_json(&folder.join("config.json"), &config)?;
+    Ok(())
+}
+
+/// PyTorch's name of a dtype.
+fn dtype_name(dtype: DType) -> &'static str {
+    match dtype {
+        DType::F16 => "float16",
+        DType::BF16 => "bfloat16",
+        _ => "float32",
+    }
+}
+
+/// Copies the tokenizer and the generation settings of a checkpoint to another folder.
+///
+/// # Errors
+/// When a file cannot be read or written.
+pub fn copy_companions(from: &Path, to: &Path) -> Result<()> {
+    for name in COMPANIONS {
+        let source = from.join(name);
+        if source.exists() {
+            let bytes = std::fs::read(&source).map_err(files::Error::at("read", &source))?;
+            files::write_whole(&to.join(name), |file| file.write_all(&bytes))?;
+        }
+    }
     Ok(())
 }

@@ -41,12 +41,11 @@ impl Host {
                     sum += self.read(left.at(row, k))? * self.read(right.at(k, column))?;
                 }
                 let at = result.at(row, column);
-                let addend = if plan.beta == 0.0 {
-                    0.0
-                } else {
-                    plan.beta * self.read(at)?
-                };
-                self.write(at, plan.alpha * sum + addend)?;
+                let mut value = plan.alpha * sum;
+                if plan.beta != 0.0 {
+                    value += plan.beta * self.read(at)?;
+                }
+                self.write(at, value)?;
             }
         }
         Ok(())

@@ -12,12 +12,19 @@ use super::{Reject, Slot};
 /// columns were wrong on earlier systems (pytorch#116769, pytorch#111634).
 pub const MAX_DIMENSION: usize = 32_766;
 
-/// Most bytes in `(result rows + 2 * interior columns) * result row bytes`.
+/// Most bytes in `(result rows + 2 * interior columns + margin) * result row bytes`.
 ///
-/// On M1 and M2 a band of 32 rows turns into NaN where a signed 32-bit offset of that form passes
-/// 2^31 (Metal.jl#381, `MPSMatrixMultiplication`; a square f32 product fails from 13377 up).
-/// `MPSMatrixMultiplication` hands over to the NDArray kernel on some GPUs, so both are held to it.
+/// On M1 and M2 a band of 32 rows turns into NaN where a signed 32-bit offset of about that form
+/// passes 2^31 (Metal.jl#381, `MPSMatrixMultiplication`: of f32 squares 13000 is right and 13500
+/// is not). `MPSMatrixMultiplication` hands over to the NDArray kernel on some GPUs, so both are
+/// held to it.
 pub const MAX_REACH_BYTES: usize = (1 << 31) - 1;
+
+/// Rows added to the reach.
+///
+/// Metal.jl#381 puts the first bad row of a result 23170 wide at `23104 - 2 * interior columns`,
+/// 67 rows short of 2^31 bytes; this is twice a tile of 64 rows.
+pub const REACH_MARGIN_ROWS: usize = 128;
 
 /// Most elements from the first to the last of one matrix array.
 ///
@@ -70,10 +77,10 @@ pub(crate) fn check_dimension(name: &'static str, value: usize) -> Result<(), Re
 }
 
 pub(crate) fn check_reach(rows: usize, interior: usize, row_bytes: usize) -> Result<(), Reject> {
-    let bytes = interior
+    let reach_rows = interior
         .saturating_mul(2)
-        .saturating_add(rows)
-        .saturating_mul(row_bytes);
+        .saturating_add(rows.saturating_add(REACH_MARGIN_ROWS));
+    let bytes = reach_rows.saturating_mul(row_bytes);
     let reject = Reject::Reach {
         rows,
         interior,

@@ -1,7 +1,7 @@
 //! Plans for `MPSNDArrayMatrixMultiplication`.
 
 use super::grid::Grid;
-use super::limits::{self, HALF_ALIGNMENT_BYTES};
+use super::limits::{self, HALF_ALIGNMENT_BYTES, MAX_DIMENSION, MAX_ELEMENTS};
 use super::plane::Plane;
 use super::{DataType, KernelKey, Product, Reject, Slot, batch};
 
@@ -52,6 +52,9 @@ pub struct NdArray {
 
 /// What PyTorch multiplies with this kernel.
 const TYPES: [DataType; 3] = [DataType::Float32, DataType::Float16, DataType::BFloat16];
+
+/// `MPSNDArray.h` wants the product of the sizes below 2^31; the limit on each sees to that.
+const _: () = assert!(MAX_DIMENSION * MAX_DIMENSION <= MAX_ELEMENTS);
 
 impl NdArrayMatrixMultiplication {
     /// Plans `product` without copying an operand.
@@ -112,7 +115,6 @@ impl NdArray {
                 multiple,
             });
         }
-        limits::check_elements(slot, plane.rows * plane.columns)?;
         Ok(Self {
             slot,
             offset_bytes,

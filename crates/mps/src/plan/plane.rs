@@ -18,38 +18,52 @@ pub(crate) struct Plane {
 }
 
 impl Plane {
-    /// The last two dimensions of `view`, which has at least two.
+    /// The last two dimensions of `view`, which has at least two, either way round.
+    ///
+    /// A single row or column can be taken both ways; as it is comes before transposed.
     pub fn of(slot: Slot, view: &View) -> Result<Self, Reject> {
-        let last_two = view.rank() - 2;
-        let [rows, columns] = [view.dims()[last_two], view.dims()[last_two + 1]];
-        let [row_stride, column_stride] = [view.strides()[last_two], view.strides()[last_two + 1]];
+        match (Self::upright(slot, view), Self::turned(slot, view)) {
+            (Some(Ok(plane)), _) | (_, Some(Ok(plane))) => Ok(plane),
+            (Some(Err(reject)), _) | (None, Some(Err(reject))) => Err(reject),
+            (None, None) => {
+                let [_, [row_stride, column_stride]] = last_two(view);
+                Err(Reject::Strided {
+                    slot,
+                    row_stride,
+                    column_stride,
+                })
+            }
+        }
+    }
+
+    /// The last two dimensions of `view` as they are, if rows are contiguous.
+    pub fn upright(slot: Slot, view: &View) -> Option<Result<Self, Reject>> {
+        let [[rows, columns], [row_stride, column_stride]] = last_two(view);
+        let dtype = view.dtype();
         let plane = Self {
             slot,
-            dtype: view.dtype(),
+            dtype,
             rows,
             columns,
             row_stride,
             transposed: false,
         };
-        if columns == 1 || column_stride == 1 {
-            plane.checked()
-        } else if rows == 1 || row_stride == 1 {
-            let (rows, columns, row_stride) = (columns, rows, column_stride);
-            Self {
-                rows,
-                columns,
-                row_stride,
-                transposed: true,
-                ..plane
-            }
-            .checked()
-        } else {
-            Err(Reject::Strided {
-                slot,
-                row_stride,
-                column_stride,
-            })
-        }
+        (columns == 1 || column_stride == 1).then(|| plane.checked())
+    }
+
+    /// The last two dimensions of `view` transposed, if columns are contiguous.
+    fn turned(slot: Slot, view: &View) -> Option<Result<Self, Reject>> {
+        let [[columns, rows], [column_stride, row_stride]] = last_two(view);
+        let dtype = view.dtype();
+        let plane = Self {
+            slot,
+            dtype,
+            rows,
+            columns,
+            row_stride,
+            transposed: true,
+        };
+        (columns == 1 || column_stride == 1).then(|| plane.checked())
     }
 
     /// The last dimension of `view` as a single row; the view has at least one dimension.
@@ -57,9 +71,8 @@ impl Plane {
         let last = view.rank() - 1;
         let (columns, column_stride) = (view.dims()[last], view.strides()[last]);
         if columns > 1 && column_stride != 1 {
-            return Err(Reject::Strided {
+            return Err(Reject::StridedRow {
                 slot,
-                row_stride: 0,
                 column_stride,
             });
         }
@@ -116,15 +129,11 @@ impl Plane {
 
     /// `len` of these planes, `stride` elements apart, as one plane with `len` times the rows.
     pub fn fold(&self, len: usize, stride: usize) -> Option<Self> {
-        let row_stride = if self.rows == 1 {
-            stride
-        } else {
-            self.row_stride
-        };
+        let row_stride = self.row_stride_within(stride)?;
         let regular = !self.transposed && stride == self.rows * row_stride;
-        let fits = row_stride >= self.columns && self.aligned(row_stride);
-        (regular && fits).then_some(Self {
-            rows: len * self.rows,
+        let rows = len * self.rows;
+        regular.then_some(Self {
+            rows,
             row_stride,
             ..*self
         })
@@ -132,14 +141,19 @@ impl Plane {
 
     /// `len` of these planes, `stride` elements apart, as one array of matrices.
     pub fn stack(&self, len: usize, stride: usize) -> Option<MatrixDescriptor> {
+        let row_stride = self.row_stride_within(stride)?;
+        let regular = stride.is_multiple_of(row_stride) && stride >= self.rows * row_stride;
+        regular.then(|| self.descriptor(len, row_stride, stride))
+    }
+
+    /// The row stride that goes with planes `stride` elements apart, if rows fit into it.
+    fn row_stride_within(&self, stride: usize) -> Option<usize> {
         let row_stride = if self.rows == 1 {
             stride
         } else {
             self.row_stride
         };
-        let fits = row_stride >= self.columns && self.aligned(row_stride);
-        let regular = fits && stride.is_multiple_of(row_stride) && stride >= self.rows * row_stride;
-        regular.then(|| self.descriptor(len, row_stride, stride))
+        (row_stride >= self.columns && self.aligned(row_stride)).then_some(row_stride)
     }
 
     /// This plane alone.
@@ -167,15 +181,11 @@ impl Plane {
     pub fn place(
         &self,
         offset_bytes: usize,
-        mut descriptor: MatrixDescriptor,
+        descriptor: MatrixDescriptor,
     ) -> Result<(Matrix, Origin), Reject> {
         let (slot, multiple) = (self.slot, HALF_ALIGNMENT_BYTES);
-        let excess_bytes = if self.dtype.is_half() {
-            offset_bytes % multiple
-        } else {
-            0
-        };
-        if excess_bytes == 0 {
+        let excess_bytes = offset_bytes % multiple;
+        if excess_bytes == 0 || !self.dtype.is_half() {
             return Ok((
                 Matrix {
                     slot,
@@ -186,18 +196,12 @@ impl Plane {
             ));
         }
         let column = excess_bytes / self.dtype.size_in_bytes();
-        descriptor.columns += column;
-        let widened_bytes = self.bytes(descriptor.columns);
-        if descriptor.rows * descriptor.matrices == 1 {
-            (descriptor.row_bytes, descriptor.matrix_bytes) = (widened_bytes, widened_bytes);
-        }
-        if self.transposed || widened_bytes > descriptor.row_bytes {
-            return Err(Reject::OffsetAlignment {
-                slot,
-                offset_bytes,
-                multiple,
-            });
-        }
+        let reject = Reject::OffsetAlignment {
+            slot,
+            offset_bytes,
+            multiple,
+        };
+        let descriptor = self.widen(descriptor, column).ok_or(reject)?;
         let offset_bytes = offset_bytes - excess_bytes;
         Ok((
             Matrix {
@@ -208,4 +212,20 @@ impl Plane {
             Origin { row: 0, column },
         ))
     }
+
+    /// `descriptor` with `extra` columns in front, if its rows have room for them.
+    fn widen(&self, mut descriptor: MatrixDescriptor, extra: usize) -> Option<MatrixDescriptor> {
+        descriptor.columns += extra;
+        let widened_bytes = self.bytes(descriptor.columns);
+        if descriptor.rows * descriptor.matrices == 1 {
+            (descriptor.row_bytes, descriptor.matrix_bytes) = (widened_bytes, widened_bytes);
+        }
+        (!self.transposed && widened_bytes <= descriptor.row_bytes).then_some(descriptor)
+    }
+}
+
+/// Dims and strides of the last two dimensions.
+fn last_two(view: &View) -> [[usize; 2]; 2] {
+    let first = view.rank() - 2;
+    [view.dims(), view.strides()].map(|values| [values[first], values[first + 1]])
 }

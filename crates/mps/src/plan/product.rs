@@ -71,12 +71,11 @@ impl Product<'_> {
         let left = Plane::of(Slot::Left, self.left)?;
         let right = Plane::of(Slot::Right, self.right)?;
         self.result.check_writable()?;
-        let result = Plane::of(Slot::Result, self.result)?;
-        let strides = || self.result.strides().to_vec();
-        match result.transposed {
-            true => Err(Reject::ResultTransposed { strides: strides() }),
-            false => Ok([left, right, result]),
-        }
+        let by_columns = || Reject::ResultByColumns {
+            strides: self.result.strides().to_vec(),
+        };
+        let result = Plane::upright(Slot::Result, self.result).ok_or_else(by_columns)??;
+        Ok([left, right, result])
     }
 }
 

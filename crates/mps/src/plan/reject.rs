@@ -94,6 +94,14 @@ pub enum Reject {
         /// Elements from column to column.
         column_stride: usize,
     },
+    /// A row whose elements are not neighbours.
+    #[error("{slot}: stride {column_stride} of the last dimension, must be 1")]
+    StridedRow {
+        /// The operand.
+        slot: Slot,
+        /// Elements from column to column.
+        column_stride: usize,
+    },
     /// Rows that share elements, as broadcasting makes them.
     #[error("{slot}: rows of {columns} elements start every {row_stride} elements")]
     RowsOverlap {
@@ -104,9 +112,9 @@ pub enum Reject {
         /// Elements in a row.
         columns: usize,
     },
-    /// A result whose columns, not rows, are contiguous; MPS writes rows only.
-    #[error("result is stored by columns: strides {strides:?}")]
-    ResultTransposed {
+    /// A result whose rows are not contiguous; MPS writes by rows only.
+    #[error("result is not stored by rows: strides {strides:?}")]
+    ResultByColumns {
         /// Strides of the result.
         strides: Vec<usize>,
     },
@@ -166,7 +174,7 @@ pub enum Reject {
     },
     /// Over [`MAX_REACH_BYTES`](super::limits::MAX_REACH_BYTES).
     #[error(
-        "({rows} rows + 2 * {interior} interior columns) * {row_bytes} B = {bytes} B is over {limit} B"
+        "({rows} rows + 2 * {interior} interior columns + margin) * {row_bytes} B = {bytes} B is over {limit} B"
     )]
     Reach {
         /// Rows of the result.
@@ -175,7 +183,7 @@ pub enum Reject {
         interior: usize,
         /// Row stride of the result.
         row_bytes: usize,
-        /// The product of the three.
+        /// What they come to, [`REACH_MARGIN_ROWS`](super::limits::REACH_MARGIN_ROWS) included.
         bytes: usize,
         /// The limit.
         limit: usize,

@@ -1,0 +1,264 @@
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+/// How the next token is chosen; the filters apply in the order of the fields.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Sampling {
+    /// Logits of tokens seen in the last [`Self::repetition_context`] are divided by this where
+    /// positive and multiplied where negative (Keskar et al. 2019, arXiv 1909.05858); 1 is off.
+    pub repetition_penalty: f32,
+    /// Number of tokens that the penalty looks back on.
+    pub repetition_context: usize,
+    /// 0 takes the most likely token; otherwise logits are divided by this.
+    pub temperature: f32,
+    /// Only the `top_k` most likely tokens; 0 is off.
+    pub top_k: usize,
+    /// The smallest set of tokens whose probability reaches this (Holtzman et al. 2019, arXiv
+    /// 1904.09751); 1 is off.
+    pub top_p: f32,
+    /// Tokens at least this times as likely as the most likely one (Nguyen et al. 2024, arXiv
+    /// 2407.01082); 0 is off.
+    pub min_p: f32,
+    /// Seed of the draws.
+    pub seed: u64,
+}
+
+impl Default for Sampling {
+    fn default() -> Self {
+        Self {
+            repetition_penalty: 1.0,
+            repetition_context: 20,
+            temperature: 0.0,
+            top_k: 0,
+            top_p: 1.0,
+            min_p: 0.0,
+            seed: 0,
+        }
+    }
+}
+
+/// Chooses tokens; the same seed and logits give the same tokens.
+#[derive(Clone, Debug)]
+pub struct Sampler {
+    sampling: Sampling,
+    generator: ChaCha8Rng,
+}
+
+/// A token that may be chosen.
+#[derive(Clone, Copy)]
+struct Candidate {
+    id: u32,
+    /// A logit, and after [`softmax`] a probability.
+    weight: f32,
+}
+
+impl Sampler {
+    /// A sampler at the start of its seed.
+    #[must_use]
+    pub fn new(sampling: Sampling) -> Self {
+        Self {
+            generator: ChaCha8Rng::seed_from_u64(sampling.seed),
+            sampling,
+        }
+    }
+
+    /// The token after `history`, from its logits; `None` when no logit is a number.
+    pub fn next(&mut self, mut logits: Vec<f32>, history: &[u32]) -> Option<u32> {
+        self.penalise(&mut logits, history);
+        if self.sampling.temperature == 0.0 {
+            return most_likely(&logits);
+        }
+        let mut candidates: Vec<Candidate> = (0..)
+            .zip(&logits)
+            .filter(|(_, logit)| logit.is_finite())
+            .map(|(id, logit)| Candidate {
+                id,
+                weight: logit / self.sampling.temperature,
+            })
+            .collect();
+        // Stable, so that equal logits keep the order of their ids.
+        candidates.sort_by(|a, b| b.weight.total_cmp(&a.weight));
+        self.filter(&mut candidates);
+        self.draw(&candidates)
+    }
+
+    fn penalise(&self, logits: &mut [f32], history: &[u32]) {
+        let Sampling {
+            repetition_penalty: penalty,
+            repetition_context: context,
+            ..
+        } = self.sampling;
+        if penalty == 1.0 {
+            return;
+        }
+        let mut seen = history[history.len().saturating_sub(context)..].to_vec();
+        seen.sort_unstable();
+        seen.dedup();
+        for id in seen {
+            if let Some(logit) = logits.get_mut(id as usize) {
+                *logit = if *logit > 0.0 {
+                    *logit / penalty
+                } else {
+                    *logit * penalty
+                };
+            }
+        }
+    }
+
+    /// Cuts the sorted candidates and turns their logits into probabilities.
+    fn filter(&self, candidates: &mut Vec<Candidate>) {
+        let Sampling {
+            top_k,
+            top_p,
+            min_p,
+            ..
+        } = self.sampling;
+        if top_k > 0 {
+            candidates.truncate(top_k);
+        }
+        softmax(candidates);
+        if top_p < 1.0 {
+            let mut before = 0.0;
+            let inside = candidates.iter().take_while(|candidate| {
+                let inside = before < top_p;
+                before += candidate.weight;
+                inside
+            });
+            candidates.truncate(inside.count().max(1));
+        }
+        let floor = min_p * candidates.first().map_or(0.0, |best| best.weight);
+        candidates.retain(|candidate| candidate.weight >= floor);
+    }
+
+    fn draw(&mut self, candidates: &[Candidate]) -> Option<u32> {
+        let total: f32 = candidates.iter().map(|candidate| candidate.weight).sum();
+        let mut left = self.generator.random::<f32>() * total;
+        for candidate in candidates {
+            left -= candidate.weight;
+            if left < 0.0 {
+                return Some(candidate.id);
+            }
+        }
+        candidates.last().map(|candidate| candidate.id)
+    }
+}
+
+/// The first of the largest logits.
+fn most_likely(logits: &[f32]) -> Option<u32> {
+    let numbers = (0..).zip(logits).filter(|(_, logit)| !logit.is_nan());
+    let best: Option<(u32, &f32)> = numbers.fold(None, |best, (id, logit)| match best {
+        Some((_, highest)) if highest >= logit => best,
+        _ => Some((id, logit)),
+    });
+    best.map(|(id, _)| id)
+}
+
+fn softmax(candidates: &mut [Candidate]) {
+    let highest = candidates.first().map_or(0.0, |best| best.weight);
+    for candidate in candidates.iter_mut() {
+        candidate.weight = (candidate.weight - highest).exp();
+    }
+    let total: f32 = candidates.iter().map(|candidate| candidate.weight).sum();
+    for candidate in candidates.iter_mut() {
+        candidate.weight /= total;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn draws(sampling: Sampling, logits: &[f32], n: usize) -> Vec<u32> {
+        let mut sampler = Sampler::new(sampling);
+        (0..n)
+            .map(|_| sampler.next(logits.to_vec(), &[]).unwrap())
+            .collect()
+    }
+
+    fn warm() -> Sampling {
+        Sampling {
+            temperature: 1.0,
+            seed: 7,
+            ..Sampling::default()
+        }
+    }
+
+    #[test]
+    fn temperature_zero_takes_the_first_of_the_largest() {
+        assert_eq!(
+            draws(Sampling::default(), &[0.0, 3.0, 3.0, f32::NAN], 2),
+            [1, 1]
+        );
+        assert_eq!(Sampler::new(warm()).next(vec![f32::NAN; 2], &[]), None);
+    }
+
+    #[test]
+    fn draws_follow_the_probabilities() {
+        let logits = [0.5f32.ln(), 0.3f32.ln(), 0.2f32.ln()];
+        let drawn = draws(warm(), &logits, 20_000);
+        for (id, p) in [(0, 0.5), (1, 0.3), (2, 0.2)] {
+            let share = drawn.iter().filter(|&&d| d == id).count() as f64 / 20_000.0;
+            // Five standard deviations.
+            assert!(
+                (share - p).abs() < 5.0 * (p * (1.0 - p) / 20_000.0).sqrt(),
+                "{id}: {share}"
+            );
+        }
+    }
+
+    #[test]
+    fn filters_leave_only_their_tokens() {
+        let logits = [0.4f32.ln(), 0.3f32.ln(), 0.2f32.ln(), 0.1f32.ln()];
+        let highest = |sampling| draws(sampling, &logits, 2000).into_iter().max().unwrap();
+        assert_eq!(highest(warm()), 3);
+        assert_eq!(highest(Sampling { top_k: 2, ..warm() }), 1);
+        assert_eq!(
+            highest(Sampling {
+                top_p: 0.75,
+                ..warm()
+            }),
+            2
+        );
+        assert_eq!(
+            highest(Sampling {
+                top_p: 0.0,
+                ..warm()
+            }),
+            0
+        );
+        assert_eq!(
+            highest(Sampling {
+                min_p: 0.6,
+                ..warm()
+            }),
+            1
+        );
+    }
+
+    #[test]
+    fn the_penalty_pushes_seen_tokens_down_whatever_their_sign() {
+        let sampling = Sampling {
+            repetition_penalty: 2.0,
+            repetition_context: 2,
+            ..Sampling::default()
+        };
+        let next = |logits: [f32; 2], history: &[u32]| {
+            Sampler::new(sampling).next(logits.to_vec(), history)
+        };
+        assert_eq!(next([1.5, 1.0], &[0]), Some(1));
+        assert_eq!(next([-1.0, -1.5], &[0]), Some(1));
+        assert_eq!(
+            next([1.5, 1.0], &[0, 1, 1]),
+            Some(0),
+            "token 0 is out of the context"
+        );
+    }
+
+    #[test]
+    fn the_same_seed_draws_the_same() {
+        let logits = [0.1, 0.2, 0.3, 0.4];
+        assert_eq!(draws(warm(), &logits, 50), draws(warm(), &logits, 50));
+        let other = Sampling { seed: 8, ..warm() };
+        assert_ne!(draws(warm(), &logits, 50), draws(other, &logits, 50));
+    }
+}

@@ -1,0 +1,64 @@
+use std::path::PathBuf;
+
+/// Why a training run ends early.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A setting is outside its range.
+    #[error("{what} must be {expected}, got {got}")]
+    Setting {
+        /// Name of the setting.
+        what: &'static str,
+        /// The accepted range.
+        expected: &'static str,
+        /// The value given.
+        got: String,
+    },
+    /// A loss or gradient is NaN or infinite: nothing was updated in that step.
+    #[error(
+        "step {step}: the {what} is not finite; lines of the batch in {}: {lines:?}. \
+         The parameters are those of the step before. A lower learning rate, or clipping, may help",
+        data.display()
+    )]
+    NotFinite {
+        /// The step, counted from 1.
+        step: usize,
+        /// `loss`, or the gradient of a parameter.
+        what: String,
+        /// The data file.
+        data: PathBuf,
+        /// Lines of the rows that were in the batch.
+        lines: Vec<usize>,
+    },
+    /// A parameter is not reached by the loss.
+    #[error("no gradient reaches {}; they would never be trained", names.join(", "))]
+    NoGradient {
+        /// Names of the parameters.
+        names: Vec<String>,
+    },
+    /// A saved optimizer state does not fit the parameters.
+    #[error("{}: {reason}", path.display())]
+    OptimizerState {
+        /// The file.
+        path: PathBuf,
+        /// What does not fit.
+        reason: String,
+    },
+    /// A file cannot be written.
+    #[error(transparent)]
+    File(#[from] crate::files::Error),
+    /// An adapter cannot be written.
+    #[error(transparent)]
+    Lora(#[from] crate::lora::Error),
+    /// The model refused a batch, or a checkpoint cannot be written.
+    #[error(transparent)]
+    Model(#[from] crate::models::Error),
+    /// An operation failed.
+    #[error(transparent)]
+    Kernel(#[from] metal_candle_kernels::Error),
+    /// candle failed.
+    #[error(transparent)]
+    Candle(#[from] candle_core::Error),
+}
+
+/// Result of training.
+pub type Result<T> = std::result::Result<T, Error>;

@@ -1,0 +1,55 @@
+use super::Result;
+use crate::data::Batch;
+use crate::lora::Mode;
+use crate::models::Decoder;
+use candle_core::Tensor;
+use metal_candle_kernels::linear_cross_entropy;
+
+/// The loss of a data set.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Evaluation {
+    /// Sum of the negative log-likelihoods, in nats.
+    pub loss_sum: f64,
+    /// Number of tokens that have a loss.
+    pub tokens: usize,
+}
+
+impl Evaluation {
+    /// Nats per token.
+    #[must_use]
+    pub fn loss(&self) -> f64 {
+        self.loss_sum / self.tokens as f64
+    }
+
+    /// `exp(loss)`.
+    #[must_use]
+    pub fn perplexity(&self) -> f64 {
+        self.loss().exp()
+    }
+}
+
+/// The loss of all `batches`, weighted by tokens, without dropout.
+///
+/// # Errors
+/// When a token is out of range, a batch is too long for the model, or memory runs out.
+pub fn evaluate(decoder: &Decoder, batches: impl IntoIterator<Item = Batch>) -> Result<Evaluation> {
+    let mut sum = Evaluation::default();
+    for batch in batches {
+        sum.loss_sum += loss_sum(decoder, &batch)?;
+        sum.tokens += batch.trained_tokens;
+    }
+    Ok(sum)
+}
+
+fn loss_sum(decoder: &Decoder, batch: &Batch) -> Result<f64> {
+    let pass = decoder.pass(0, batch.n_tokens, Mode::INFERENCE)?;
+    let mut x = decoder.embed(&decoder.tokens(&batch.inputs, batch.n_rows)?)?;
+    for index in 0..decoder.n_blocks() {
+        // Detached: while weights are being trained, no graph may grow here.
+        x = decoder.block(index, &x.detach(), &pass)?;
+    }
+    let hidden = decoder.final_norm(&x.detach())?.flatten_to(1)?.detach();
+    let targets = Tensor::new(batch.targets.as_slice(), hidden.device())?;
+    let loss = linear_cross_entropy(&hidden, &decoder.head().detach(), &targets)?;
+    Ok(f64::from(loss.to_scalar::<f32>()?))
+}

@@ -1,0 +1,31 @@
+//! Training: from batches to an adapter or a checkpoint.
+//!
+//! One step walks a batch forward through embedding, blocks and head, and backward again block by
+//! block ([`step`](mod@step)); gradients are summed over micro-batches, clipped by their global norm and
+//! applied by AdamW. Losses and gradients are sums over tokens until the very end, so that any
+//! split of a batch into micro-batches gives the same step.
+
+mod error;
+mod evaluate;
+mod event;
+mod gradients;
+mod metrics;
+mod optimizer;
+mod options;
+mod output;
+mod parameters;
+mod schedule;
+pub mod step;
+mod trainer;
+
+pub use error::{Error, Result};
+pub use evaluate::{Evaluation, evaluate};
+pub use event::{Event, Report, Validation};
+pub use gradients::Gradients;
+pub use metrics::MetricsFile;
+pub use optimizer::Optimizer;
+pub use options::Options;
+pub use output::Output;
+pub use parameters::{Parameter, Parameters, Segment};
+pub use schedule::{Decay, Schedule};
+pub use trainer::{Ending, Summary, Trainer};

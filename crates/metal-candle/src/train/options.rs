@@ -1,0 +1,89 @@
+use super::{Decay, Error, Result, Schedule};
+
+/// Settings of a run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Options {
+    /// Number of optimizer steps.
+    pub iters: usize,
+    /// Rows of a micro-batch.
+    pub batch_size: usize,
+    /// Micro-batches of a step.
+    pub grad_accumulation_steps: usize,
+    /// Learning rate over the steps.
+    pub schedule: Schedule,
+    /// Decoupled weight decay.
+    pub weight_decay: f64,
+    /// Decay rates of the first and second moment.
+    pub betas: (f64, f64),
+    /// Added to the root of the second moment.
+    pub eps: f64,
+    /// Gradients are scaled down to this global norm; 0 switches that off.
+    pub max_grad_norm: f64,
+    /// Compute blocks again in backward instead of keeping their graphs.
+    pub grad_checkpoint: bool,
+    /// Steps between reports.
+    pub steps_per_report: usize,
+    /// Steps between evaluations; 0 for none.
+    pub steps_per_eval: usize,
+    /// Batches of an evaluation; `None` is all.
+    pub val_batches: Option<usize>,
+    /// Steps between saves; 0 for none but the last.
+    pub save_every: usize,
+    /// Seed of the dropout masks.
+    pub seed: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        let iters = 1000;
+        Self {
+            iters,
+            batch_size: 4,
+            grad_accumulation_steps: 1,
+            schedule: Schedule {
+                peak: 1e-4,
+                warmup_steps: 0,
+                decay: Decay::Constant,
+                total_steps: iters,
+            },
+            weight_decay: 0.01,
+            betas: (0.9, 0.999),
+            eps: 1e-8,
+            max_grad_norm: 1.0,
+            grad_checkpoint: false,
+            steps_per_report: 10,
+            steps_per_eval: 200,
+            val_batches: Some(25),
+            save_every: 100,
+            seed: 0,
+        }
+    }
+}
+
+impl Options {
+    pub(super) fn check(&self) -> Result<()> {
+        at_least_one("the number of iterations", self.iters)?;
+        at_least_one("the batch size", self.batch_size)?;
+        at_least_one("grad_accumulation_steps", self.grad_accumulation_steps)?;
+        at_least_one("steps_per_report", self.steps_per_report)?;
+        if !(self.max_grad_norm >= 0.0) {
+            return Err(Error::Setting {
+                what: "max_grad_norm",
+                expected: "0 (no clipping) or more",
+                got: self.max_grad_norm.to_string(),
+            });
+        }
+        self.schedule.check()
+    }
+}
+
+fn at_least_one(what: &'static str, value: usize) -> Result<()> {
+    match value {
+        0 => Err(Error::Setting {
+            what,
+            expected: "at least 1",
+            got: value.to_string(),
+        }),
+        _ => Ok(()),
+    }
+}

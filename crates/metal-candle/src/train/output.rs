@@ -1,0 +1,50 @@
+use super::{Parameters, Result};
+use crate::lora::{LoraConfig, format::peft};
+use crate::models::{copy_companions, save_checkpoint};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+
+/// What a run leaves in its folder.
+#[derive(Clone, Debug)]
+pub enum Output {
+    /// A PEFT adapter.
+    Adapter {
+        /// Its settings.
+        config: LoraConfig,
+        /// The base model, as its user named it.
+        base_model: String,
+    },
+    /// A checkpoint of all weights.
+    Checkpoint {
+        /// `config.json` of the base model.
+        raw_config: Value,
+        /// Folder of the base model, whose tokenizer goes along.
+        base_folder: PathBuf,
+    },
+}
+
+impl Output {
+    /// Writes the parameters into `folder`; each file appears whole or not at all.
+    ///
+    /// # Errors
+    /// When the folder cannot be written.
+    pub fn save(&self, folder: &Path, parameters: &Parameters) -> Result<()> {
+        match self {
+            Self::Adapter { config, base_model } => Ok(peft::write(
+                folder,
+                config,
+                base_model,
+                &parameters.to_vec(),
+            )?),
+            Self::Checkpoint {
+                raw_config,
+                base_folder,
+            } => {
+                let weights = parameters.to_vec().into_iter();
+                let weights = weights.map(|(name, var)| (name, var.as_detached_tensor()));
+                save_checkpoint(folder, raw_config, weights.collect())?;
+                Ok(copy_companions(base_folder, folder)?)
+            }
+        }
+    }
+}

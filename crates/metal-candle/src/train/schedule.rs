@@ -1,0 +1,64 @@
+use super::{Error, Result};
+use std::f64::consts::PI;
+
+/// How the learning rate falls after the warm-up.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Decay {
+    /// It does not.
+    Constant,
+    /// Along a straight line to `end` at the last step.
+    Linear {
+        /// Learning rate at the last step.
+        end: f64,
+    },
+    /// Along half a cosine to `end` at the last step (Loshchilov, Hutter 2016, arXiv 1608.03983).
+    Cosine {
+        /// Learning rate at the last step.
+        end: f64,
+    },
+}
+
+/// Learning rate of every step.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Schedule {
+    /// Learning rate after the warm-up.
+    pub peak: f64,
+    /// Steps over which it rises in a straight line from `peak / (warmup_steps + 1)`.
+    pub warmup_steps: usize,
+    /// What comes then.
+    pub decay: Decay,
+    /// Number of steps of the run.
+    pub total_steps: usize,
+}
+
+impl Schedule {
+    /// Learning rate of `step`, counted from 1.
+    #[must_use]
+    pub fn learning_rate(&self, step: usize) -> f64 {
+        if step <= self.warmup_steps {
+            return self.peak * step as f64 / (self.warmup_steps + 1) as f64;
+        }
+        let done = (step - self.warmup_steps - 1) as f64;
+        let span = self
+            .total_steps
+            .saturating_sub(self.warmup_steps + 1)
+            .max(1) as f64;
+        let progress = (done / span).min(1.0);
+        match self.decay {
+            Decay::Constant => self.peak,
+            Decay::Linear { end } => self.peak + (end - self.peak) * progress,
+            Decay::Cosine { end } => end + (self.peak - end) * 0.5 * (1.0 + (PI * progress).cos()),
+        }
+    }
+
+    pub(super) fn check(&self) -> Result<()> {
+        match self.peak.is_finite() && self.peak >= 0.0 {
+            true => Ok(()),
+            false => Err(Error::Setting {
+                what: "the learning rate",
+                expected: "a finite number, not negative",
+                got: self.peak.to_string(),
+            }),
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! Plans against naive strided loops, through the interpreter.
+
+#![allow(clippy::expect_used, reason = "helpers of tests are tests")]
+
+mod faults;
+mod layouts;
+mod limits;
+mod matmul;
+mod naive;
+mod ndarray;
+mod shapes;
+mod softmax;

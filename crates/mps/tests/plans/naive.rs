@@ -1,0 +1,90 @@
+//! The definitions, straight from dims and strides.
+
+use metal_candle_mps::interp::scalar;
+use metal_candle_mps::plan::{SoftMaxKind, View};
+
+/// First byte of the element at `index`.
+fn start_bytes(view: &View, index: &[usize]) -> usize {
+    let elements: usize = index
+        .iter()
+        .zip(view.strides())
+        .map(|(i, stride)| i * stride)
+        .sum();
+    view.offset_bytes() + elements * view.dtype().size_in_bytes()
+}
+
+pub fn read(view: &View, bytes: &[u8], index: &[usize]) -> f64 {
+    let start = start_bytes(view, index);
+    scalar::decode(
+        view.dtype(),
+        &bytes[start..start + view.dtype().size_in_bytes()],
+    )
+}
+
+fn write(view: &View, bytes: &mut [u8], index: &[usize], value: f64) {
+    let start = start_bytes(view, index);
+    let rounded = scalar::encode(view.dtype(), value).expect("a float type");
+    bytes[start..start + rounded.len()].copy_from_slice(&rounded);
+}
+
+/// Every index into `dims`.
+fn indices(dims: &[usize]) -> impl Iterator<Item = Vec<usize>> {
+    (0..dims.iter().product::<usize>()).map(move |mut flat| {
+        let mut index = vec![0; dims.len()];
+        for (i, len) in index.iter_mut().zip(dims).rev() {
+            (*i, flat) = (flat % len, flat / len);
+        }
+        index
+    })
+}
+
+/// `(.., M, K)` times `(.., K, N)`; returns the whole result buffer.
+pub fn multiply(
+    [left, right, result]: [&View; 3],
+    [left_bytes, right_bytes, result_bytes]: [&[u8]; 3],
+    (alpha, beta): (f64, f64),
+) -> Vec<u8> {
+    let mut out = result_bytes.to_vec();
+    for index in indices(result.dims()) {
+        let (batch, matrix) = index.split_at(index.len() - 2);
+        let mut sum = 0.0;
+        for k in 0..right.dims()[right.rank() - 2] {
+            let left_index = [batch, &[matrix[0], k]].concat();
+            let right_index = [batch, &[k, matrix[1]]].concat();
+            sum += read(left, left_bytes, &left_index) * read(right, right_bytes, &right_index);
+        }
+        let product = alpha * sum;
+        let value = match beta {
+            0.0 => product,
+            _ => product + beta * read(result, result_bytes, &index),
+        };
+        write(result, &mut out, &index, value);
+    }
+    out
+}
+
+/// Soft-max over the last dimension; returns the whole result buffer.
+pub fn soft_max(
+    kind: SoftMaxKind,
+    [source, result]: [&View; 2],
+    [source_bytes, result_bytes]: [&[u8]; 2],
+) -> Vec<u8> {
+    let mut out = result_bytes.to_vec();
+    let (rows, columns) = result.dims().split_at(result.rank() - 1);
+    for row in indices(rows) {
+        let at = |column: usize| [&row[..], &[column]].concat();
+        let values: Vec<f64> = (0..columns[0])
+            .map(|c| read(source, source_bytes, &at(c)))
+            .collect();
+        let max = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let sum: f64 = values.iter().map(|value| (value - max).exp()).sum();
+        for (column, value) in values.iter().enumerate() {
+            let value = match kind {
+                SoftMaxKind::SoftMax => (value - max).exp() / sum,
+                SoftMaxKind::LogSoftMax => (value - max) - sum.ln(),
+            };
+            write(result, &mut out, &at(column), value);
+        }
+    }
+    out
+}
