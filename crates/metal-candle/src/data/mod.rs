@@ -1,17 +1,35 @@
-//! Placeholder until the module lands.
-/// A batch.
-#[derive(Clone, Debug)]
-pub struct Batch {
-    /// Rows.
-    pub n_rows: usize,
-    /// Length.
-    pub n_tokens: usize,
-    /// Inputs.
-    pub inputs: Vec<u32>,
-    /// Targets.
-    pub targets: Vec<i64>,
-    /// Lines.
-    pub lines: Vec<usize>,
-    /// Number of targets.
-    pub trained_tokens: usize,
-}
+//! From files to batches: tokenizers, chat templates, data sets, loss masks, and text coming back out.
+//!
+//! A row of a JSONL file ([`Row`]) becomes tokens of which some are trained ([`Example`]), examples become a [`Batch`].
+
+mod batch;
+mod batches;
+mod bpe;
+mod dataset;
+mod error;
+mod example;
+mod mask;
+mod render;
+mod row;
+mod special_tokens;
+mod splits;
+mod stop;
+mod stream;
+mod template;
+mod templates;
+mod tokenizer;
+
+pub use batch::{Batch, IGNORED};
+pub use batches::{Batches, Cursor};
+pub use bpe::{train_bpe, write_tokenizer};
+pub use dataset::{Dataset, Options};
+pub use error::{Error, Result, RowError};
+pub use example::Example;
+pub use mask::{Turns, assistant_turns};
+pub use render::{Run, runs};
+pub use row::{Row, RowKind};
+pub use splits::{Split, Splits};
+pub use stop::{Checked, StopStrings};
+pub use stream::TextStream;
+pub use template::{ChatTemplate, Conversation, Message};
+pub use tokenizer::{Encoded, Tokenizer};

@@ -13,10 +13,11 @@ pub enum Error {
         /// The value given.
         got: String,
     },
-    /// A loss or gradient is NaN or infinite: nothing was updated in that step.
+    /// A loss or gradient is NaN or infinite. The parameters are taken back to those that the last
+    /// finite loss was computed with, and saved.
     #[error(
         "step {step}: the {what} is not finite; lines of the batch in {}: {lines:?}. \
-         The parameters are those of the step before. A lower learning rate, or clipping, may help",
+         A lower learning rate, or clipping, may help",
         data.display()
     )]
     NotFinite {

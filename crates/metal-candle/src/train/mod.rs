@@ -9,6 +9,7 @@ mod error;
 mod evaluate;
 mod event;
 mod gradients;
+mod last_good;
 mod metrics;
 mod optimizer;
 mod options;

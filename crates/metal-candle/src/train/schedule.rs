@@ -46,7 +46,7 @@ impl Schedule {
         let progress = (done / span).min(1.0);
         match self.decay {
             Decay::Constant => self.peak,
-            Decay::Linear { end } => self.peak + (end - self.peak) * progress,
+            Decay::Linear { end } => self.peak * (1.0 - progress) + end * progress,
             Decay::Cosine { end } => end + (self.peak - end) * 0.5 * (1.0 + (PI * progress).cos()),
         }
     }

@@ -1,3 +1,4 @@
+use super::last_good::LastGood;
 use super::step::{StepResult, step};
 use super::{
     Error, Evaluation, Event, Gradients, Optimizer, Options, Output, Parameters, Report, Result,
@@ -92,17 +93,13 @@ impl Trainer<'_> {
             trained_tokens: 0,
             last_loss: f64::NAN,
         };
+        let mut last_good = LastGood::default();
         self.validate(validation, &summary, observe)?;
         for micro_batches in batches.take(self.options.iters) {
             let began = Instant::now();
             let number = summary.steps + 1;
-            let taken = match self.take_step(optimizer, number, &micro_batches) {
-                Ok(taken) => taken,
-                Err(error) => {
-                    self.keep_last_good(&error, &summary);
-                    return Err(error);
-                }
-            };
+            let taken = self.take_step(optimizer, &mut last_good, number, &micro_batches);
+            let taken = taken.inspect_err(|error| self.keep(&last_good, error))?;
             since.add(&taken, began.elapsed());
             summary.steps = number;
             summary.trained_tokens += taken.tokens;
@@ -124,6 +121,7 @@ impl Trainer<'_> {
     fn take_step(
         &self,
         optimizer: &mut Optimizer,
+        last_good: &mut LastGood,
         number: usize,
         micro_batches: &[Batch],
     ) -> Result<Taken> {
@@ -138,6 +136,7 @@ impl Trainer<'_> {
         let mean = 1.0 / tokens as f64;
         let norms = gradients.norms()?;
         self.check_finite(number, loss_sum, &norms, micro_batches)?;
+        last_good.remember(self.parameters)?;
         let grad_norm = norms.iter().map(|norm| norm * norm).sum::<f64>().sqrt() * mean;
         let learning_rate = self.options.schedule.learning_rate(number);
         let scale = mean * self.clip_factor(grad_norm);
@@ -262,17 +261,21 @@ impl Trainer<'_> {
         }))
     }
 
-    /// After a step that failed on its numbers the parameters are still those of the step before:
-    /// they are written unless a save of this run is there already.
-    fn keep_last_good(&self, error: &Error, summary: &Summary) {
-        let every = self.options.save_every;
-        let saved = every > 0 && summary.steps >= every;
-        if saved || summary.steps == 0 || !matches!(error, Error::NotFinite { .. }) {
+    /// After a loss or gradient that is not finite, writes the parameters that still gave one.
+    fn keep(&self, last_good: &LastGood, error: &Error) {
+        if !matches!(error, Error::NotFinite { .. }) {
             return;
         }
-        match self.output.save(self.folder, self.parameters) {
-            Ok(()) => tracing::warn!("kept the parameters of step {}", summary.steps),
-            Err(second) => tracing::error!("cannot keep the parameters: {second}"),
+        let kept = last_good.restore(self.parameters).and_then(|restored| {
+            if restored {
+                self.output.save(self.folder, self.parameters)?;
+            }
+            Ok(restored)
+        });
+        match kept {
+            Ok(true) => tracing::warn!("the last good parameters are in {}", self.folder.display()),
+            Ok(false) => {}
+            Err(second) => tracing::error!("cannot keep the last good parameters: {second}"),
         }
     }
 

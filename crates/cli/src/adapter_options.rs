@@ -1,0 +1,167 @@
+//! The options that say what an adapter is, shared by `train` and `inspect`.
+
+use crate::error::{Error, Result};
+use metal_candle::lora::{LoraConfig, Targets};
+
+/// Rank where none is given, PEFT's and mlx-lm's.
+const DEFAULT_RANK: usize = 8;
+
+/// mlx-lm trains this many blocks where nothing is said; all, if the model has fewer.
+const DEFAULT_LAYERS: usize = 16;
+
+/// Options of an adapter. None has a default here, so that it is known which were given.
+#[derive(clap::Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Adapter")]
+pub struct AdapterOptions {
+    /// Rank of the update [default: 8]
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    pub rank: Option<usize>,
+    /// The update is multiplied by alpha / rank [default: 16]
+    #[arg(long, value_name = "X", overrides_with = "scale")]
+    pub alpha: Option<f64>,
+    /// The update is multiplied by this, whatever the rank; instead of --alpha, as in mlx-lm
+    #[arg(long, value_name = "X", overrides_with = "alpha")]
+    pub scale: Option<f64>,
+    /// Share of an adapter's inputs that is dropped while training [default: 0]
+    #[arg(long, value_name = "P")]
+    pub dropout: Option<f64>,
+    /// Multiply by alpha / sqrt(rank) instead of alpha / rank
+    #[arg(long)]
+    pub rslora: bool,
+    /// Layers that carry adapters: all-linear, ends of names (q_proj,v_proj), or regex:PATTERN
+    /// for whole names [default: all-linear]
+    #[arg(long, value_name = "TARGETS", value_parser = parse_targets)]
+    pub targets: Option<Targets>,
+    /// Number of blocks that carry adapters, counted from the last; -1 for all [default: 16]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub num_layers: Option<i64>,
+}
+
+impl AdapterOptions {
+    /// The adapter for a model of `n_blocks`.
+    ///
+    /// # Errors
+    /// When there are fewer blocks than asked for.
+    pub fn config(&self, n_blocks: usize) -> Result<LoraConfig> {
+        let r = self.rank.unwrap_or(DEFAULT_RANK);
+        let defaults = LoraConfig::default();
+        let mut config = LoraConfig {
+            r,
+            alpha: self.alpha.unwrap_or(defaults.alpha),
+            dropout: self.dropout.unwrap_or(defaults.dropout),
+            use_rslora: self.rslora,
+            targets: self.targets.clone().unwrap_or(defaults.targets.clone()),
+            layers_to_transform: self.blocks(n_blocks)?,
+            ..defaults
+        };
+        if let Some(scale) = self.scale {
+            // The alpha whose factor is `scale`.
+            config.alpha = scale / config.scale(1.0, r);
+        }
+        Ok(config)
+    }
+
+    /// Which blocks carry adapters; `None` is all.
+    fn blocks(&self, n_blocks: usize) -> Result<Option<Vec<usize>>> {
+        let n = match self.num_layers {
+            None => DEFAULT_LAYERS.min(n_blocks),
+            Some(-1) => n_blocks,
+            Some(n) => usize::try_from(n).unwrap_or(0),
+        };
+        if n == n_blocks {
+            return Ok(None);
+        }
+        match LoraConfig::last_blocks(n, n_blocks) {
+            Ok(blocks) => Ok(Some(blocks)),
+            Err(error) => Err(Error::input(format!("--num-layers: {error}"))),
+        }
+    }
+
+    /// Names of the options that were given.
+    pub fn given(&self) -> Vec<&'static str> {
+        let options = [
+            ("--rank", self.rank.is_some()),
+            ("--alpha", self.alpha.is_some()),
+            ("--scale", self.scale.is_some()),
+            ("--dropout", self.dropout.is_some()),
+            ("--rslora", self.rslora),
+            ("--targets", self.targets.is_some()),
+            ("--num-layers", self.num_layers.is_some()),
+        ];
+        let given = options.into_iter().filter(|(_, given)| *given);
+        given.map(|(name, _)| name).collect()
+    }
+}
+
+/// A whole number from 1.
+///
+/// # Errors
+/// For anything else.
+pub fn at_least_one(text: &str) -> std::result::Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("must be at least 1".into()),
+        Ok(n) => Ok(n),
+        Err(_) => Err("expected a whole number, at least 1".into()),
+    }
+}
+
+fn parse_targets(text: &str) -> std::result::Result<Targets, String> {
+    if text == "all-linear" {
+        return Ok(Targets::AllLinear);
+    }
+    if let Some(pattern) = text.strip_prefix("regex:") {
+        return Ok(Targets::Regex(pattern.into()));
+    }
+    let names: Vec<String> = text.split(',').map(|name| name.trim().to_string()).collect();
+    match names.iter().any(String::is_empty) {
+        true => Err("expected all-linear, names with commas between, or regex:PATTERN".into()),
+        false => Ok(Targets::Names(names)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scale_is_a_direct_factor() {
+        for rslora in [false, true] {
+            let options = AdapterOptions {
+                rank: Some(4),
+                scale: Some(20.0),
+                rslora,
+                ..AdapterOptions::default()
+            };
+            let config = options.config(2).unwrap();
+            assert!((config.scale(config.alpha, 4) - 20.0).abs() < 1e-12);
+        }
+    }
+
+    #[test]
+    fn layers_count_from_the_last() {
+        let blocks = |num_layers, n_blocks| {
+            let options = AdapterOptions {
+                num_layers,
+                ..AdapterOptions::default()
+            };
+            options.config(n_blocks).map(|config| config.layers_to_transform)
+        };
+        assert_eq!(blocks(None, 4).unwrap(), None);
+        assert_eq!(blocks(None, 18).unwrap().unwrap()[0], 2);
+        assert_eq!(blocks(Some(-1), 18).unwrap(), None);
+        assert_eq!(blocks(Some(1), 3).unwrap(), Some(vec![2]));
+        for wrong in [0, -2, 5] {
+            assert!(blocks(Some(wrong), 4).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn targets_have_three_forms() {
+        assert_eq!(parse_targets("all-linear"), Ok(Targets::AllLinear));
+        let names = vec!["q_proj".into(), "mlp.up_proj".into()];
+        assert_eq!(parse_targets("q_proj, mlp.up_proj"), Ok(Targets::Names(names)));
+        assert_eq!(parse_targets("regex:.*q"), Ok(Targets::Regex(".*q".into())));
+        assert!(parse_targets("q_proj,").is_err());
+        assert!(parse_targets("").is_err());
+    }
+}

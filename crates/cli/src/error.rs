@@ -1,0 +1,146 @@
+use crate::exit::Exit;
+use metal_candle::{data, files, lora, models, train};
+use std::fmt::Display;
+
+mod advice;
+
+/// Why a command cannot do what it was asked, for a person to read.
+#[derive(Debug)]
+pub struct Error {
+    message: String,
+    advice: Option<String>,
+    exit: Exit,
+}
+
+/// Result of a command or a part of one.
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    /// Something that was given cannot be used.
+    pub fn input(message: impl Display) -> Self {
+        Self::new(message, Exit::BadInput)
+    }
+
+    /// Something went wrong while a command ran.
+    pub fn failed(message: impl Display) -> Self {
+        Self::new(message, Exit::Failed)
+    }
+
+    /// Standard output does not take the result. A reader that has read enough, as `head` does,
+    /// is no failure.
+    pub fn output(source: std::io::Error) -> Self {
+        match source.kind() {
+            std::io::ErrorKind::BrokenPipe => Self::new("", Exit::Done),
+            _ => Self::failed(format!("cannot write to standard output: {source}")),
+        }
+    }
+
+    fn new(message: impl Display, exit: Exit) -> Self {
+        Self {
+            message: message.to_string(),
+            advice: None,
+            exit,
+        }
+    }
+
+    /// Says what to do about it.
+    #[must_use]
+    pub fn with_advice(mut self, advice: impl Display) -> Self {
+        self.advice = Some(advice.to_string());
+        self
+    }
+
+    fn with_optional_advice(mut self, advice: Option<String>) -> Self {
+        self.advice = advice;
+        self
+    }
+
+    /// What went wrong; empty when nobody is there to read it.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// What to do about it.
+    pub fn advice(&self) -> Option<&str> {
+        self.advice.as_deref()
+    }
+
+    /// The exit code.
+    pub fn exit(&self) -> Exit {
+        self.exit
+    }
+}
+
+impl From<files::Error> for Error {
+    fn from(error: files::Error) -> Self {
+        Self::new(&error, exit_of_file(&error)).with_optional_advice(advice::of_file(&error))
+    }
+}
+
+impl From<data::Error> for Error {
+    fn from(error: data::Error) -> Self {
+        let exit = match &error {
+            data::Error::File(file) => exit_of_file(file),
+            _ => Exit::BadInput,
+        };
+        Self::new(&error, exit).with_optional_advice(advice::of_data(&error))
+    }
+}
+
+impl From<data::RowError> for Error {
+    fn from(error: data::RowError) -> Self {
+        Self::input(error)
+    }
+}
+
+impl From<models::Error> for Error {
+    fn from(error: models::Error) -> Self {
+        let exit = match &error {
+            models::Error::File(file) => exit_of_file(file),
+            models::Error::NotFinite { .. }
+            | models::Error::Kernel(_)
+            | models::Error::Candle(_) => Exit::Failed,
+            _ => Exit::BadInput,
+        };
+        Self::new(&error, exit).with_optional_advice(advice::of_model(&error))
+    }
+}
+
+impl From<lora::Error> for Error {
+    fn from(error: lora::Error) -> Self {
+        let exit = match &error {
+            lora::Error::File(file) => exit_of_file(file),
+            lora::Error::Kernel(_) | lora::Error::Candle(_) => Exit::Failed,
+            _ => Exit::BadInput,
+        };
+        Self::new(&error, exit).with_optional_advice(advice::of_lora(&error))
+    }
+}
+
+impl From<train::Error> for Error {
+    fn from(error: train::Error) -> Self {
+        match error {
+            train::Error::File(error) => error.into(),
+            train::Error::Lora(error) => error.into(),
+            train::Error::Model(error) => error.into(),
+            train::Error::Setting { .. } | train::Error::OptimizerState { .. } => {
+                Self::input(&error).with_optional_advice(advice::of_training(&error))
+            }
+            _ => Self::failed(&error).with_optional_advice(advice::of_training(&error)),
+        }
+    }
+}
+
+impl From<candle_core::Error> for Error {
+    fn from(error: candle_core::Error) -> Self {
+        Self::failed(error)
+    }
+}
+
+/// A file that cannot be read is bad input; one that cannot be written is a failed run.
+fn exit_of_file(error: &files::Error) -> Exit {
+    match error.action {
+        "write" | "create" => Exit::Failed,
+        _ => Exit::BadInput,
+    }
+}

@@ -1,0 +1,75 @@
+//! `--model`: a folder, or a model of the Hugging Face hub, which is downloaded once into the cache
+//! that Hugging Face's own tools use.
+
+mod cache;
+mod download;
+mod environment;
+mod files;
+
+use crate::error::{Error, Result};
+use crate::terminal::Terminal;
+use cache::Cached;
+use environment::Environment;
+use std::path::{Path, PathBuf};
+
+/// The folder of the model `name`.
+///
+/// # Errors
+/// When there is no such folder or model, or it cannot be downloaded.
+pub fn folder(name: &str, terminal: &Terminal) -> Result<PathBuf> {
+    let path = Path::new(name);
+    if path.is_dir() {
+        return Ok(path.to_path_buf());
+    }
+    if path.is_file() {
+        return Err(Error::input(format!("--model {name} is a file"))
+            .with_advice("name the folder that holds config.json and the safetensors files"));
+    }
+    if !is_plausible_id(name) {
+        return Err(Error::input(format!("--model {name}: this folder does not exist"))
+            .with_advice("check the path, or name a Hugging Face model as OWNER/NAME"));
+    }
+    let environment = Environment::read()?;
+    match cache::look(&environment, name) {
+        Cached::Complete(folder) => Ok(folder),
+        Cached::Missing(_) if !environment.is_offline => {
+            download::download(&environment, name, terminal)
+        }
+        Cached::Missing(what) => Err(offline(&environment, name, &what)),
+    }
+}
+
+/// `OWNER/NAME`, or the bare `NAME` of an old model, of the characters that the hub allows.
+fn is_plausible_id(name: &str) -> bool {
+    let parts: Vec<&str> = name.split('/').collect();
+    let is_word = |part: &&str| {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        part.starts_with(|c: char| c.is_ascii_alphanumeric()) && part.chars().all(allowed)
+    };
+    parts.len() <= 2 && parts.iter().all(is_word)
+}
+
+fn offline(environment: &Environment, name: &str, what: &str) -> Error {
+    let cache = environment.cache.display();
+    Error::input(format!(
+        "HF_HUB_OFFLINE is set and {name} is not complete in the cache {cache}: {what}"
+    ))
+    .with_advice(
+        "unset HF_HUB_OFFLINE to download it, name a folder with --model, or check HF_HOME",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_plausible_id;
+
+    #[test]
+    fn ids_are_told_from_paths() {
+        for id in ["Qwen/Qwen3-0.6B", "gpt2", "a/b_c.d"] {
+            assert!(is_plausible_id(id), "{id}");
+        }
+        for path in ["", "./model", "/model", "../m", "a/b/c", "a/", "/", "~/m", "a b/c", "a\\b"] {
+            assert!(!is_plausible_id(path), "{path}");
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! Folders that a command will write: asked about before work begins, so that hours of it are not
+//! lost to a missing permission.
+
+use crate::error::{Error, Result};
+use std::path::Path;
+
+/// Checks that `folder` is, or can become, a folder to write into. Leaves nothing behind.
+///
+/// # Errors
+/// When it cannot.
+pub fn check_writable(option: &str, folder: &Path) -> Result<()> {
+    let existing = folder
+        .ancestors()
+        .find(|path| path.exists())
+        .unwrap_or(Path::new("."));
+    let attempt = match existing.is_dir() {
+        true => tempfile::tempfile_in(existing).map(drop),
+        false => Err(std::io::ErrorKind::NotADirectory.into()),
+    };
+    attempt.map_err(|source| {
+        let at = existing.display();
+        let message = format!("{option} {}: cannot write in {at}: {source}", folder.display());
+        Error::input(message).with_advice("choose a folder that you may write to")
+    })
+}
+
+/// Checks that nothing is at `folder` yet, or an empty folder.
+///
+/// # Errors
+/// When there is something that would be overwritten.
+pub fn check_new(option: &str, folder: &Path) -> Result<()> {
+    let is_free = match folder.read_dir() {
+        Ok(mut entries) => entries.next().is_none(),
+        Err(_) => !folder.exists(),
+    };
+    match is_free {
+        true => Ok(()),
+        false => Err(Error::input(format!("{option} {} exists and is not empty", folder.display()))
+            .with_advice("choose another folder, or remove this one first")),
+    }
+}

@@ -1,0 +1,99 @@
+//! The only place that writes to the terminal: results to standard output, everything else to
+//! standard error.
+
+use crate::error::{Error, Result};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use serde::Serialize;
+use std::fmt::Display;
+use std::io::{self, IsTerminal, Write};
+
+/// Standard output and standard error, and the progress bars on the latter.
+#[derive(Clone, Debug)]
+pub struct Terminal {
+    bars: MultiProgress,
+}
+
+impl Terminal {
+    /// The process's own.
+    pub fn new() -> Self {
+        Self {
+            bars: MultiProgress::new(),
+        }
+    }
+
+    /// Writes a part of the result as it is.
+    ///
+    /// # Errors
+    /// When standard output does not take it.
+    pub fn print(&self, text: &str) -> Result<()> {
+        self.bars
+            .suspend(|| {
+                let mut out = io::stdout().lock();
+                out.write_all(text.as_bytes())?;
+                out.flush()
+            })
+            .map_err(Error::output)
+    }
+
+    /// Writes a line of the result.
+    ///
+    /// # Errors
+    /// When standard output does not take it.
+    pub fn print_line(&self, line: impl Display) -> Result<()> {
+        self.print(&format!("{line}\n"))
+    }
+
+    /// Writes the result as one JSON object.
+    ///
+    /// # Errors
+    /// When standard output does not take it.
+    pub fn print_json(&self, value: &impl Serialize) -> Result<()> {
+        let text = serde_json::to_string(value).map_err(Error::failed)?;
+        self.print_line(text)
+    }
+
+    /// Tells what goes on, on standard error. If nobody listens, that is all right.
+    pub fn say(&self, line: impl Display) {
+        self.write_notice(format!("{line}\n").as_bytes());
+    }
+
+    /// Tells why the command ends.
+    pub fn error(&self, error: &Error) {
+        if error.message().is_empty() {
+            return;
+        }
+        self.say(format_args!("error: {}", error.message()));
+        if let Some(advice) = error.advice() {
+            self.say(format_args!("  {advice}"));
+        }
+    }
+
+    /// Writes to standard error between the progress bars.
+    pub fn write_notice(&self, bytes: &[u8]) {
+        // There is no other place to complain to.
+        let _ = self.bars.suspend(|| io::stderr().lock().write_all(bytes));
+    }
+
+    /// Whether progress bars are seen.
+    pub fn shows_bars(&self) -> bool {
+        !self.bars.is_hidden()
+    }
+
+    /// Whether results are read by a person, at once.
+    pub fn shows_results(&self) -> bool {
+        io::stdout().is_terminal()
+    }
+
+    /// Whether results may be coloured; `NO_COLOR` is the agreed way to say no (no-color.org).
+    pub fn has_colours(&self) -> bool {
+        let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        self.shows_results() && !refused
+    }
+
+    /// A bar that counts to `len`; it goes away when it is dropped or finished.
+    pub fn bar(&self, len: usize, template: &str) -> ProgressBar {
+        let bar = self.bars.add(ProgressBar::new(len as u64));
+        let style = ProgressStyle::with_template(template);
+        bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+    }
+}

@@ -1,0 +1,259 @@
+//! What can be wrong with a tokenizer, a chat template or a data set.
+
+use std::error::Error as StdError;
+use std::path::{Path, PathBuf};
+
+use super::splits::Split;
+use super::template::Raised;
+use crate::files;
+
+/// What the functions of this module give.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// An error of the data module. Lines count from 1.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file cannot be read or written.
+    #[error(transparent)]
+    File(#[from] files::Error),
+    /// A file of a model folder is not what it should be.
+    #[error("{}: {reason}", path.display())]
+    Config {
+        /// The file.
+        path: PathBuf,
+        /// What was expected and what was found.
+        reason: String,
+    },
+    /// The tokenizer failed on a text or on token ids.
+    #[error("the tokenizer failed: {0}")]
+    Tokenizer(String),
+    /// A chat template is no valid Jinja.
+    #[error("the chat template is not valid: {message}")]
+    TemplateSyntax {
+        /// What is wrong, with the line.
+        message: String,
+    },
+    /// A chat template failed while rendering.
+    #[error("the chat template failed: {message}")]
+    TemplateRender {
+        /// What went wrong, with the line.
+        message: String,
+    },
+    /// A chat template refused the conversation (`raise_exception`).
+    #[error("the chat template refuses these messages: {message}")]
+    TemplateRaised {
+        /// The template's own words.
+        message: String,
+    },
+    /// There is no message to render.
+    #[error("a conversation needs at least one message")]
+    NoMessages,
+    /// The tokenizer has no chat template.
+    #[error("no chat template: {} has none in chat_template.jinja or tokenizer_config.json", folder.display())]
+    NoChatTemplate {
+        /// The model's folder.
+        folder: PathBuf,
+    },
+    /// The tokenizer names no end-of-sequence token.
+    #[error("no end-of-sequence token: {} has no eos_token in tokenizer_config.json or special_tokens_map.json", folder.display())]
+    NoEosToken {
+        /// The model's folder.
+        folder: PathBuf,
+    },
+    /// A row of a data set cannot be used.
+    #[error("{}:{line}: {error}", path.display())]
+    Row {
+        /// The data file.
+        path: PathBuf,
+        /// Line of the row.
+        line: usize,
+        /// What is wrong with it.
+        #[source]
+        error: Box<RowError>,
+    },
+    /// A data file holds no row.
+    #[error("{}: no rows", path.display())]
+    EmptyFile {
+        /// The data file.
+        path: PathBuf,
+    },
+    /// No row of a data file has anything to train.
+    #[error("{}: none of the {n_rows} rows has a token to train", path.display())]
+    NothingToTrain {
+        /// The data file.
+        path: PathBuf,
+        /// Rows read.
+        n_rows: usize,
+    },
+    /// A split was asked for whose file does not exist.
+    #[error("no {split} data: {} does not exist", path.display())]
+    MissingSplit {
+        /// Which one.
+        split: Split,
+        /// The file looked for.
+        path: PathBuf,
+    },
+    /// A saved position lies outside of the data.
+    #[error("batch {position} of an epoch that has {n_batches} batches")]
+    CursorOutOfRange {
+        /// Batches of the epoch already taken.
+        position: usize,
+        /// Batches of an epoch.
+        n_batches: usize,
+    },
+    /// A vocabulary has no room for what it must hold.
+    #[error(
+        "a vocabulary of {vocab_size} tokens is too small: the bytes and special tokens need {needed}"
+    )]
+    VocabTooSmall {
+        /// Size asked for, special tokens included.
+        vocab_size: usize,
+        /// The smallest size possible.
+        needed: usize,
+    },
+}
+
+/// What can be wrong with one row.
+#[derive(Debug, thiserror::Error)]
+pub enum RowError {
+    /// The line is no JSON.
+    #[error("not valid JSON: {0}")]
+    Json(#[from] serde_json::Error),
+    /// The line is JSON, but no object.
+    #[error("expected a JSON object, got {got}")]
+    NotAnObject {
+        /// Kind of JSON value found.
+        got: &'static str,
+    },
+    /// The row has none of the keys that make a row.
+    #[error(
+        "expected the keys \"prompt\" and \"completion\", \"messages\", or \"text\"; got {}",
+        quoted(got)
+    )]
+    UnknownKind {
+        /// The keys found.
+        got: Vec<String>,
+    },
+    /// The row lacks a key that the first row of the file has.
+    #[error(
+        "the rows of this file have {}, but this one has no \"{key}\"; got {}",
+        quoted(expected),
+        quoted(got)
+    )]
+    OtherKind {
+        /// The keys of the file's first row.
+        expected: &'static [&'static str],
+        /// The missing key.
+        key: &'static str,
+        /// The keys found.
+        got: Vec<String>,
+    },
+    /// A field has a value of the wrong type.
+    #[error("{field}: expected {expected}, got {got}")]
+    WrongType {
+        /// The field, e.g. `messages[2].role`.
+        field: String,
+        /// What belongs there.
+        expected: &'static str,
+        /// Kind of JSON value found.
+        got: &'static str,
+    },
+    /// The row needs a chat template and the tokenizer has none.
+    #[error("a \"messages\" row needs a chat template, and the tokenizer in {} has none: add chat_template.jinja there, or use \"text\" rows", folder.display())]
+    NoChatTemplate {
+        /// The tokenizer's folder.
+        folder: PathBuf,
+    },
+    /// Prompt masking was asked for on a row without a prompt.
+    #[error(
+        "a \"text\" row has no prompt to mask: use \"prompt\" and \"completion\" or \"messages\", or turn prompt masking off"
+    )]
+    MaskedText,
+    /// The list of messages is empty.
+    #[error("messages: expected at least one message")]
+    NoMessages,
+    /// The chat template hides which part of the text an assistant message is.
+    #[error(
+        "cannot tell where messages[{index}] {edge} in what the chat template renders, so its prompt cannot be masked"
+    )]
+    TurnNotFound {
+        /// Position of the message, from 0.
+        index: usize,
+        /// `starts` or `ends`.
+        edge: &'static str,
+    },
+    /// A token id is beyond the model's embedding table.
+    #[error(
+        "token id {id} at position {position} is out of range: the model has {vocab_size} tokens"
+    )]
+    TokenOutOfRange {
+        /// The token id.
+        id: u32,
+        /// Its position in the row.
+        position: usize,
+        /// Tokens the model has.
+        vocab_size: usize,
+    },
+    /// The tokenizer or its chat template failed.
+    #[error(transparent)]
+    Encode(#[from] Error),
+}
+
+fn quoted(keys: &[impl AsRef<str>]) -> String {
+    if keys.is_empty() {
+        return "no keys".to_owned();
+    }
+    let quoted: Vec<String> = keys
+        .iter()
+        .map(|key| format!("{:?}", key.as_ref()))
+        .collect();
+    quoted.join(", ")
+}
+
+impl Error {
+    pub(super) fn config(path: &Path, reason: String) -> Self {
+        Self::Config {
+            path: path.to_owned(),
+            reason,
+        }
+    }
+
+    /// From the boxed errors of the `tokenizers` crate.
+    pub(super) fn tokenizer(error: tokenizers::Error) -> Self {
+        Self::Tokenizer(error.to_string())
+    }
+
+    pub(super) fn template_syntax(error: minijinja::Error) -> Self {
+        Self::TemplateSyntax {
+            message: chain(&error),
+        }
+    }
+
+    /// Tells the template's own refusal from its failure.
+    pub(super) fn template_render(error: minijinja::Error) -> Self {
+        let mut cause: Option<&(dyn StdError + 'static)> = Some(&error);
+        while let Some(error) = cause {
+            if let Some(Raised(message)) = error.downcast_ref() {
+                return Self::TemplateRaised {
+                    message: message.clone(),
+                };
+            }
+            cause = error.source();
+        }
+        Self::TemplateRender {
+            message: chain(&error),
+        }
+    }
+}
+
+/// An error and its causes on one line.
+fn chain(error: &dyn StdError) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}

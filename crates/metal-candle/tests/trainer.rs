@@ -1,0 +1,466 @@
+//! The run around the step: what is trained, saved, reported and refused.
+
+mod support;
+
+use candle_core::{Device, Tensor, TensorId, Var};
+use metal_candle::data::Batch;
+use metal_candle::lora::{self, LoraConfig, Mode, Plan, Targets, format::peft};
+use metal_candle::models::Model;
+use metal_candle::train::{
+    Decay, Ending, Error, Event, MetricsFile, Optimizer, Options, Output, Parameters, Schedule,
+    Summary, Trainer,
+};
+use serde_json::{Value, json};
+use std::collections::HashSet;
+use std::path::Path;
+
+fn config() -> Value {
+    json!({
+        "model_type": "qwen3", "hidden_size": 16, "intermediate_size": 24,
+        "num_hidden_layers": 3, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 8,
+        "vocab_size": 40, "max_position_embeddings": 64, "rms_norm_eps": 1e-6,
+        "hidden_act": "silu", "initializer_range": 0.2,
+    })
+}
+
+fn model_with(lora: &LoraConfig) -> (Model, Parameters) {
+    let mut model = Model::random(config(), 1, &Device::Cpu).unwrap();
+    let plan = Plan::new(lora, &model.decoder.linear_infos().unwrap()).unwrap();
+    lora::attach(model.decoder.linears_mut(), &plan, 2, &Device::Cpu).unwrap();
+    let parameters = Parameters::adapters(&model);
+    (model, parameters)
+}
+
+/// `rows` rows of 9 tokens, of which the last six have a loss.
+fn batch(rows: usize, start: u32) -> Batch {
+    let ids: Vec<u32> = (0..rows as u32 * 9).map(|i| (start + i * i) % 40).collect();
+    let target = |i: usize| {
+        if i % 9 < 3 {
+            -100
+        } else {
+            i64::from((ids[i] * 7 + 1) % 40)
+        }
+    };
+    Batch {
+        n_rows: rows,
+        n_tokens: 9,
+        targets: (0..ids.len()).map(target).collect(),
+        inputs: ids,
+        lines: (1..=rows).collect(),
+        trained_tokens: rows * 6,
+    }
+}
+
+fn options(iters: usize) -> Options {
+    Options {
+        iters,
+        schedule: Schedule {
+            peak: 1e-2,
+            warmup_steps: 0,
+            decay: Decay::Constant,
+            total_steps: iters,
+        },
+        steps_per_report: 2,
+        save_every: 2,
+        ..Options::default()
+    }
+}
+
+struct Run {
+    events: Vec<Event>,
+    result: Result<Summary, Error>,
+}
+
+fn run(
+    model: &Model,
+    parameters: &Parameters,
+    options: &Options,
+    folder: &Path,
+    mut batches: impl Iterator<Item = Vec<Batch>>,
+    stop_after: usize,
+) -> Run {
+    let output = Output::Adapter {
+        config: LoraConfig::default(),
+        base_model: "base".into(),
+    };
+    let trainer = Trainer {
+        decoder: &model.decoder,
+        parameters,
+        options,
+        output: &output,
+        folder,
+        data: "train.jsonl".into(),
+    };
+    let mut optimizer = Optimizer::new(parameters).unwrap();
+    let mut events = vec![];
+    let steps = std::cell::Cell::new(0);
+    let mut observe = |event: &Event| {
+        steps.set(steps.get() + usize::from(matches!(event, Event::Step { .. })));
+        events.push(event.clone());
+        Ok(())
+    };
+    let valid = || vec![batch(2, 5)];
+    let stop = || steps.get() >= stop_after;
+    let result = trainer.run(
+        &mut optimizer,
+        &mut batches,
+        Some(&valid),
+        &mut observe,
+        &stop,
+    );
+    Run { events, result }
+}
+
+fn endless(rows: usize) -> impl Iterator<Item = Vec<Batch>> {
+    (0..).map(move |i| vec![batch(rows, i)])
+}
+
+fn values(parameters: &Parameters) -> Vec<Vec<f32>> {
+    let values = parameters
+        .as_slice()
+        .iter()
+        .map(|p| p.var.flatten_all().unwrap());
+    values.map(|t| t.to_vec1().unwrap()).collect()
+}
+
+#[test]
+fn a_run_reports_evaluates_saves_and_learns() {
+    let folder = tempfile::tempdir().unwrap();
+    let (model, parameters) = model_with(&LoraConfig::default());
+    let run = run(
+        &model,
+        &parameters,
+        &options(5),
+        folder.path(),
+        endless(4),
+        usize::MAX,
+    );
+    let summary = run.result.unwrap();
+    assert_eq!((summary.ending, summary.steps), (Ending::Finished, 5));
+    assert_eq!(summary.trained_tokens, 5 * 24);
+    let mut metrics = MetricsFile::create(&folder.path().join("metrics.jsonl")).unwrap();
+    run.events
+        .iter()
+        .for_each(|event| metrics.write(event).unwrap());
+    let lines = std::fs::read_to_string(folder.path().join("metrics.jsonl")).unwrap();
+    let lines: Vec<Value> = lines
+        .lines()
+        .map(|l| serde_json::from_str(l).unwrap())
+        .collect();
+    let steps = |key: &str| -> Vec<u64> {
+        let with = lines.iter().filter(|line| line[key].is_f64());
+        with.map(|line| line["step"].as_u64().unwrap()).collect()
+    };
+    assert_eq!(steps("train_loss"), [2, 4, 5]);
+    assert_eq!(steps("val_loss"), [0, 5]);
+    for key in [
+        "learning_rate",
+        "tokens_per_sec",
+        "trained_tokens",
+        "peak_memory_bytes",
+    ] {
+        assert!(lines.iter().all(|line| line[key].is_number()), "{key}");
+    }
+    for saved in ["checkpoint-2", "checkpoint-4", "."] {
+        peft::read(&folder.path().join(saved)).unwrap();
+    }
+}
+
+#[test]
+fn the_same_seed_trains_the_same_adapter_to_the_bit() {
+    let lora = LoraConfig {
+        dropout: 0.2,
+        ..LoraConfig::default()
+    };
+    let train = |seed| {
+        let folder = tempfile::tempdir().unwrap();
+        let (model, parameters) = model_with(&lora);
+        let options = Options { seed, ..options(4) };
+        run(
+            &model,
+            &parameters,
+            &options,
+            folder.path(),
+            endless(4),
+            usize::MAX,
+        )
+        .result
+        .unwrap();
+        values(&parameters)
+    };
+    assert_eq!(train(0), train(0));
+    assert_ne!(train(0), train(1));
+}
+
+#[test]
+fn every_split_of_a_batch_trains_the_same_adapter() {
+    let train = |rows: usize| {
+        let folder = tempfile::tempdir().unwrap();
+        let (model, parameters) = model_with(&LoraConfig::default());
+        let whole = (0..4).map(|i| batch(8, i));
+        let split = whole.map(|batch| rows_of(&batch, rows));
+        let split: Vec<Vec<Batch>> = split.collect();
+        let options = options(4);
+        run(
+            &model,
+            &parameters,
+            &options,
+            folder.path(),
+            split.into_iter(),
+            usize::MAX,
+        )
+        .result
+        .unwrap();
+        values(&parameters)
+    };
+    let whole = train(8);
+    for rows in [1, 4] {
+        for (a, b) in whole.iter().flatten().zip(train(rows).iter().flatten()) {
+            assert!((a - b).abs() < 2e-4, "{rows}: {a} {b}");
+        }
+    }
+}
+
+/// `batch` in micro-batches of `rows` rows.
+fn rows_of(batch: &Batch, rows: usize) -> Vec<Batch> {
+    let parts = batch
+        .inputs
+        .chunks(rows * 9)
+        .zip(batch.targets.chunks(rows * 9));
+    parts
+        .map(|(inputs, targets)| Batch {
+            n_rows: rows,
+            n_tokens: 9,
+            inputs: inputs.to_vec(),
+            targets: targets.to_vec(),
+            lines: vec![],
+            trained_tokens: targets.iter().filter(|&&t| t >= 0).count(),
+        })
+        .collect()
+}
+
+#[test]
+fn no_gradient_is_computed_for_a_frozen_weight() {
+    let (model, _) = model_with(&LoraConfig::default());
+    let adapters: HashSet<TensorId> = model
+        .decoder
+        .linears()
+        .filter(|(path, _)| path.starts_with("model.layers.1."))
+        .filter_map(|(_, layer)| layer.adapter().map(|a| [a.a.id(), a.b.id()]))
+        .flatten()
+        .collect();
+    assert_eq!(adapters.len(), 14);
+    let x =
+        Var::from_tensor(&Tensor::ones((2, 5, 16), candle_core::DType::F32, &Device::Cpu).unwrap());
+    let x = x.unwrap();
+    let pass = model.decoder.pass(0, 5, Mode::training(0)).unwrap();
+    let y = model.decoder.block(1, &x, &pass).unwrap();
+    let store = y.sqr().unwrap().sum_all().unwrap().backward().unwrap();
+    let reached: HashSet<TensorId> = store.get_ids().copied().collect();
+    let expected = adapters.into_iter().chain([x.id()]).collect();
+    assert_eq!(
+        reached, expected,
+        "what has a gradient is what is trained, and the input"
+    );
+}
+
+#[test]
+fn blocks_below_the_first_adapter_have_none_and_all_others_learn() {
+    let lora = LoraConfig {
+        targets: Targets::Names(vec!["q_proj".into()]),
+        layers_to_transform: Some(LoraConfig::last_blocks(2, 3).unwrap()),
+        ..LoraConfig::default()
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let (model, parameters) = model_with(&lora);
+    let names: Vec<&str> = parameters
+        .as_slice()
+        .iter()
+        .map(|p| p.name.as_str())
+        .collect();
+    assert_eq!(names.len(), 4);
+    assert!(
+        names.iter().all(|name| !name.contains("layers.0.")),
+        "{names:?}"
+    );
+    let before = values(&parameters);
+    run(
+        &model,
+        &parameters,
+        &options(2),
+        folder.path(),
+        endless(2),
+        usize::MAX,
+    )
+    .result
+    .unwrap();
+    for (before, after) in before.iter().zip(values(&parameters)) {
+        assert_ne!(*before, after);
+    }
+}
+
+#[test]
+fn a_parameter_that_no_gradient_reaches_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut model, parameters) = model_with(&LoraConfig::default());
+    // The adapters are replaced: those that `parameters` holds are no longer part of the model.
+    let plan = Plan::new(
+        &LoraConfig::default(),
+        &model.decoder.linear_infos().unwrap(),
+    )
+    .unwrap();
+    lora::attach(model.decoder.linears_mut(), &plan, 3, &Device::Cpu).unwrap();
+    let error = run(
+        &model,
+        &parameters,
+        &options(2),
+        folder.path(),
+        endless(2),
+        usize::MAX,
+    )
+    .result
+    .unwrap_err();
+    assert!(
+        matches!(error, Error::NoGradient { ref names } if names.len() == 42),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_good_adapter() {
+    let folder = tempfile::tempdir().unwrap();
+    let (model, parameters) = model_with(&LoraConfig::default());
+    let start = values(&parameters);
+    let mut options = options(5);
+    options.schedule.peak = 1e38;
+    let run = run(
+        &model,
+        &parameters,
+        &options,
+        folder.path(),
+        endless(2),
+        usize::MAX,
+    );
+    let error = run.result.unwrap_err().to_string();
+    assert!(
+        error.contains("step 2") && error.contains("train.jsonl: [1, 2]"),
+        "{error}"
+    );
+    assert_eq!(
+        values(&parameters),
+        start,
+        "the first step made the model useless"
+    );
+    let saved = peft::read(folder.path()).unwrap();
+    peft::load_into(&saved, &parameters.to_vec()).unwrap();
+    assert_eq!(values(&parameters), start);
+}
+
+#[test]
+fn a_run_that_is_stopped_is_saved() {
+    let folder = tempfile::tempdir().unwrap();
+    let (model, parameters) = model_with(&LoraConfig::default());
+    let run = run(
+        &model,
+        &parameters,
+        &options(50),
+        folder.path(),
+        endless(2),
+        3,
+    );
+    let summary = run.result.unwrap();
+    assert_eq!((summary.ending, summary.steps), (Ending::Stopped, 3));
+    peft::read(folder.path()).unwrap();
+}
+
+#[test]
+fn the_optimizer_goes_on_from_its_saved_state() {
+    let folder = tempfile::tempdir().unwrap();
+    let (model, parameters) = model_with(&LoraConfig::default());
+    run(
+        &model,
+        &parameters,
+        &options(2),
+        folder.path(),
+        endless(2),
+        usize::MAX,
+    )
+    .result
+    .unwrap();
+    let path = folder.path().join("optimizer.safetensors");
+    let optimizer = Optimizer::load(&path, &parameters, &Device::Cpu).unwrap();
+    assert_eq!(optimizer.steps(), 2);
+    let again = folder.path().join("again.safetensors");
+    optimizer.save(&again, &parameters).unwrap();
+    assert_eq!(
+        std::fs::read(&path).unwrap(),
+        std::fs::read(&again).unwrap()
+    );
+    let (_, fewer) = model_with(&LoraConfig {
+        r: 4,
+        ..LoraConfig::default()
+    });
+    let error = Optimizer::load(&path, &fewer, &Device::Cpu)
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("expected [4, 16], got [8, 16]"), "{error}");
+}
+
+#[test]
+fn settings_out_of_range_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let (model, parameters) = model_with(&LoraConfig::default());
+    let refused = [
+        Options {
+            iters: 0,
+            ..options(1)
+        },
+        Options {
+            batch_size: 0,
+            ..options(1)
+        },
+        Options {
+            max_grad_norm: -1.0,
+            ..options(1)
+        },
+        Options {
+            max_grad_norm: f64::NAN,
+            ..options(1)
+        },
+    ];
+    for options in refused {
+        let run = run(
+            &model,
+            &parameters,
+            &options,
+            folder.path(),
+            endless(2),
+            usize::MAX,
+        );
+        assert!(matches!(run.result, Err(Error::Setting { .. })));
+    }
+}
+
+#[test]
+fn schedules_warm_up_and_fall() {
+    let schedule = |decay| Schedule {
+        peak: 1.0,
+        warmup_steps: 4,
+        decay,
+        total_steps: 14,
+    };
+    let rates = |decay| -> Vec<f64> {
+        let schedule = schedule(decay);
+        [1, 4, 5, 14, 20]
+            .map(|step| schedule.learning_rate(step))
+            .to_vec()
+    };
+    assert_eq!(rates(Decay::Constant), [0.2, 0.8, 1.0, 1.0, 1.0]);
+    assert_eq!(rates(Decay::Linear { end: 0.1 }), [0.2, 0.8, 1.0, 0.1, 0.1]);
+    assert_eq!(rates(Decay::Cosine { end: 0.1 }), [0.2, 0.8, 1.0, 0.1, 0.1]);
+    let middle = schedule(Decay::Cosine { end: 0.0 }).learning_rate(8);
+    assert!(
+        (middle - 0.75).abs() < 1e-12,
+        "a third of the way down: {middle}"
+    );
+}
