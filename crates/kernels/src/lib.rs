@@ -9,6 +9,8 @@
 //! a row (of a head in attention), `V` vocabulary, `R` LoRA rank, `M`, `N`, `K` rows, columns and
 //! inner size of a product.
 
+#[cfg(any(test, feature = "testkit"))]
+pub mod case;
 mod elementwise;
 mod error;
 pub mod ops;

@@ -6,6 +6,8 @@
 //! All tensors are float32 and of the parameter's shape. The gradient is multiplied by
 //! `gradient_scale` first: clipping and averaging cost no pass of their own.
 
+#[cfg(any(test, feature = "testkit"))]
+pub mod cases;
 mod reference;
 
 use crate::{Error, Result};

@@ -10,6 +10,8 @@
 //! the same pass over chunks of rows, and scaled by the upstream gradient in backward
 //! (as in Liger-Kernel's fused linear cross entropy).
 
+#[cfg(any(test, feature = "testkit"))]
+pub mod cases;
 mod chunked;
 mod reference;
 

@@ -7,6 +7,8 @@
 //! Backward: with `h = dropout(x) A^T` and `g = scale * dy`, `dB = g^T h`, `dA = (g B)^T dropout(x)`,
 //! `dx = dy W + dropout'(g B A)`. `W` and `bias` are frozen here: no gradient is computed for them.
 
+#[cfg(any(test, feature = "testkit"))]
+pub mod cases;
 mod reference;
 
 use crate::{Dropout, Error, Result};

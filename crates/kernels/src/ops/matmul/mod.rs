@@ -8,6 +8,8 @@
 //! Backward: `dA = alpha dC' op(B)^T`, `dB = alpha op(A)^T dC'`, `dC = beta dC'`, each summed over
 //! the dimensions that were broadcast, and only for operands that are tracked.
 
+#[cfg(any(test, feature = "testkit"))]
+pub mod cases;
 mod product;
 mod reference;
 

@@ -6,6 +6,8 @@
 //! Backward: with `g = dy * weight`, `dx = rstd * (g - x * rstd^2 * mean(g * x))` and
 //! `dweight = sum over rows of dy * x * rstd`, the latter only when `weight` is tracked.
 
+#[cfg(any(test, feature = "testkit"))]
+pub mod cases;
 mod reference;
 
 use crate::{Error, Result};

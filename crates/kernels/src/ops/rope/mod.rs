@@ -6,6 +6,8 @@
 //! `x` is `(B, H, T, D)`, `cos` and `sin` are `(T, D/2)` or `(B, T, D/2)` and constants.
 //! float32 inside, result in the dtype of `x`. Backward: the same rotation by `-sin`.
 
+#[cfg(any(test, feature = "testkit"))]
+pub mod cases;
 mod reference;
 
 use crate::{Error, Result};

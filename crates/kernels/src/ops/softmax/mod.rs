@@ -5,6 +5,8 @@
 //!
 //! Backward: `dx = y * (dy - sum(dy * y))`.
 
+#[cfg(any(test, feature = "testkit"))]
+pub mod cases;
 mod reference;
 
 use crate::Result;

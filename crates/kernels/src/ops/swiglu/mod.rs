@@ -6,6 +6,8 @@
 //! Backward: with `s = sigmoid(gate)`, `dup = dy * gate * s` and
 //! `dgate = dy * up * s * (1 + gate * (1 - s))`.
 
+#[cfg(any(test, feature = "testkit"))]
+pub mod cases;
 mod reference;
 
 use crate::{Error, Result};
