@@ -17,6 +17,8 @@ pub mod ops;
 mod path;
 mod random;
 mod storage;
+#[cfg(any(test, feature = "testkit"))]
+pub mod testkit;
 
 pub use error::{Error, Result};
 pub use ops::adamw::{self, AdamW};
