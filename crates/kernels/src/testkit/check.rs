@@ -2,6 +2,7 @@ use super::differences::{Gradient, gradients};
 use super::graph::{Outcome, Setting};
 use super::tolerance::coarser;
 use super::{Array, Failure, Input};
+use crate::case::Case;
 use candle_core::{DType, Device, Tensor};
 
 /// One implementation: tensors in, result out.
@@ -192,4 +193,17 @@ fn same_shape(what: &str, got: &Tensor, dims: &[usize], dtype: DType) -> Result<
         want: dims.to_vec(),
         want_dtype: dtype,
     })
+}
+
+/// Checks the problem of every case.
+///
+/// # Errors
+/// The first failure, with its case.
+pub fn check_cases<S: std::fmt::Debug>(
+    cases: &[Case<S>],
+    problem: impl Fn(&Case<S>) -> Problem,
+    device: &Device,
+) -> Result<(), Failure> {
+    let check = |case| check(&problem(case), case.dtype, device).map_err(|f| f.of(case));
+    cases.iter().try_for_each(check)
 }

@@ -27,7 +27,7 @@ pub(super) struct Outcome {
 }
 
 impl Setting<'_> {
-    /// Runs with those differentiable inputs tracked whose index is chosen.
+    /// Runs with the inputs tracked whose index is chosen, constants included.
     pub(super) fn run(
         &self,
         run: &Run,
@@ -38,7 +38,7 @@ impl Setting<'_> {
         let result = run(&tensors)?;
         if placed.iter().any(Placed::is_tracked) {
             let grads = backward(&result, &self.upstream)?;
-            return outcome(result, &placed, &grads);
+            return self.outcome(result, &placed, &grads);
         }
         Ok(Outcome {
             strays: result.track_op().into(),
@@ -49,11 +49,31 @@ impl Setting<'_> {
 
     fn place(&self, chosen: impl Fn(usize) -> bool) -> Result<Vec<Placed>, Failure> {
         let place = |(i, (input, values)): (usize, (&Input, &Array))| {
-            let tracked = input.differentiable && chosen(i);
-            input.place(values, input.dtype_or(self.dtype), self.device, tracked)
+            input.place(values, input.dtype_or(self.dtype), self.device, chosen(i))
         };
         let inputs = self.inputs.iter().zip(&self.values).enumerate();
         inputs.map(place).collect()
+    }
+
+    fn outcome(
+        &self,
+        result: Tensor,
+        placed: &[Placed],
+        grads: &GradStore,
+    ) -> Result<Outcome, Failure> {
+        let gradient = |(input, placed): (&Input, &Placed)| match input.differentiable {
+            true => placed.gradient(grads),
+            false => Ok(None),
+        };
+        let gradients = self.inputs.iter().zip(placed).map(gradient);
+        let gradients = gradients.collect::<Result<Vec<_>, _>>()?;
+        let wanted = gradients.iter().flatten().count();
+        Ok(Outcome {
+            // The loss itself stays in the store when nothing is behind it.
+            strays: grads.get_ids().count() - wanted - usize::from(!result.track_op()),
+            gradients,
+            result,
+        })
     }
 }
 
@@ -62,18 +82,4 @@ fn backward(result: &Tensor, upstream: &Tensor) -> Result<GradStore, Failure> {
     let upstream = upstream.reshape(result.shape())?;
     let product = elementwise::mul(result, &upstream.to_dtype(result.dtype())?)?;
     Ok(product.sum_all()?.backward()?)
-}
-
-fn outcome(result: Tensor, placed: &[Placed], grads: &GradStore) -> Result<Outcome, Failure> {
-    let gradients = placed
-        .iter()
-        .map(|p| p.gradient(grads))
-        .collect::<Result<Vec<_>, _>>()?;
-    let wanted = gradients.iter().flatten().count();
-    Ok(Outcome {
-        // The loss itself stays in the store when nothing is behind it.
-        strays: grads.get_ids().count() - wanted - usize::from(!result.track_op()),
-        gradients,
-        result,
-    })
 }

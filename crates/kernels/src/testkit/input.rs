@@ -47,7 +47,7 @@ impl Input {
         self
     }
 
-    /// Without a gradient, by the operation's definition.
+    /// Without a gradient by the operation's definition, tracked or not.
     #[must_use]
     pub fn constant(mut self) -> Self {
         self.differentiable = false;
@@ -59,6 +59,14 @@ impl Input {
     pub fn viewed(mut self, view: View) -> Self {
         self.view = view;
         self
+    }
+
+    /// The numbers as `dtype` holds them.
+    ///
+    /// # Errors
+    /// When candle does not know the dtype.
+    pub fn rounded(&self, dtype: DType) -> Result<Array, Failure> {
+        self.values.rounded(dtype)
     }
 
     pub(super) fn dtype_or(&self, dtype: DType) -> DType {

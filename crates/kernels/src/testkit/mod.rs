@@ -24,7 +24,7 @@ mod tests;
 mod tolerance;
 
 pub use array::Array;
-pub use check::{Problem, Run, Truth, check};
+pub use check::{Problem, Run, Truth, check, check_cases};
 pub use failure::Failure;
 pub use input::Input;
 pub use poison::Poison;

@@ -41,8 +41,8 @@ impl Tolerance {
         for (element, (&got, &want)) in got.data.iter().zip(&want.data).enumerate() {
             let allowed = self.element * (want.abs() + rms) + FLOOR;
             let error = distance(got, want);
-            // Written so that a NaN fails.
-            if !(error <= allowed) {
+            // Written so that a NaN fails, unless the truth is one.
+            if !(error <= allowed || error == 0.0) {
                 return Err(Failure::Element {
                     what: what.to_owned(),
                     element,

@@ -9,6 +9,8 @@
 
 #[cfg(any(test, feature = "testkit"))]
 pub mod cases;
+#[cfg(any(test, feature = "testkit"))]
+pub mod check;
 mod reference;
 
 use crate::{Dropout, Error, Result};
@@ -38,7 +40,7 @@ pub fn lora_linear(
     lora: LoraWeights<'_>,
 ) -> Result<Tensor> {
     check(weight, lora)?;
-    reference::forward(x, &weight.detach(), bias.map(Tensor::detach).as_ref(), lora)
+    reference::forward(x, weight, bias, lora)
 }
 
 fn check(weight: &Tensor, lora: LoraWeights<'_>) -> Result<()> {

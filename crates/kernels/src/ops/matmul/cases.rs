@@ -131,6 +131,7 @@ fn batches() -> Vec<Shape> {
         plain(&[2, 3, 4, 5], &[2, 1, 5, 3]),
         plain(&[2, 1, 4, 5], &[3, 5, 3]),
         plain(&[1, 4, 5], &[3, 5, 3]),
+        plain(&[2, 1, 3], &[3, 2]),
     ];
     for (transpose_a, transpose_b) in FLAGS {
         let mut shape = plain(&[3, 4, 4], &[4, 4]);

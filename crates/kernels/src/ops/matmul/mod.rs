@@ -10,6 +10,8 @@
 
 #[cfg(any(test, feature = "testkit"))]
 pub mod cases;
+#[cfg(any(test, feature = "testkit"))]
+pub mod check;
 mod product;
 mod reference;
 

@@ -8,6 +8,8 @@
 
 #[cfg(any(test, feature = "testkit"))]
 pub mod cases;
+#[cfg(any(test, feature = "testkit"))]
+pub mod check;
 mod reference;
 
 use crate::{Error, Result};
