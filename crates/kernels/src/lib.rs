@@ -13,12 +13,15 @@
 pub mod case;
 mod elementwise;
 mod error;
+mod host;
+mod math;
 pub mod ops;
 mod path;
 mod random;
 mod storage;
 #[cfg(any(test, feature = "testkit"))]
 pub mod testkit;
+mod threads;
 
 pub use error::{Error, Result};
 pub use ops::adamw::{self, AdamW};

@@ -23,10 +23,11 @@ impl Costed for Shape {
     }
 }
 
-/// One element, primes, and both sides of a vector register's width; float32 only.
+/// One element, primes, both sides of a vector register's width, and enough for several threads;
+/// float32 only.
 #[must_use]
 pub fn small() -> Vec<Case<Shape>> {
-    let dims: [&[usize]; 6] = [&[], &[1], &[7], &[15, 1], &[3, 16], &[31, 37]];
+    let dims: [&[usize]; 7] = [&[], &[1], &[7], &[15, 1], &[3, 16], &[31, 37], &[191, 193]];
     let cases = case::small(dims.map(|dims| Shape { dims: dims.into() }));
     let defined = |c: &Case<Shape>| c.dtype == DType::F32 && c.view == View::Contiguous;
     cases.into_iter().filter(defined).collect()

@@ -1,6 +1,6 @@
 //! The formula over f64, and what steps are checked on.
 
-use super::{AdamW, Moments, Update, cases, step};
+use super::{AdamW, Moments, Update, cases, reference, step};
 use crate::testkit::{Array, Failure, Input, tolerance};
 use candle_core::{DType, Device, Var};
 
@@ -22,14 +22,23 @@ pub fn check(device: &Device) -> Result<(), Failure> {
     };
     for case in cases::small() {
         for settings in [plain, scaled] {
-            let steps = ten_steps(&case.shape.dims, &settings, device);
-            steps.map_err(|failure| failure.of(format!("{case}, {settings:?}")))?;
+            for (name, step) in [("adamw", step as Step), ("reference", reference_step)] {
+                let steps = ten_steps(&case.shape.dims, &settings, step, device);
+                steps.map_err(|failure| failure.of(format!("{name}, {case}, {settings:?}")))?;
+            }
         }
     }
     Ok(())
 }
 
-fn ten_steps(dims: &[usize], settings: &AdamW, device: &Device) -> Result<(), Failure> {
+type Step = fn(&AdamW, usize, &mut [Update<'_>]) -> crate::Result<()>;
+
+fn reference_step(settings: &AdamW, t: usize, updates: &mut [Update<'_>]) -> crate::Result<()> {
+    let mut updates = updates.iter_mut();
+    updates.try_for_each(|update| reference::update(settings, t, update))
+}
+
+fn ten_steps(dims: &[usize], settings: &AdamW, step: Step, device: &Device) -> Result<(), Failure> {
     let start = Input::new("parameter", dims).rounded(DType::F32)?;
     let parameter = Var::from_tensor(&start.to_tensor(DType::F32)?.to_device(device)?)?;
     let mut moments = Moments::zeros_like(&parameter)?;
@@ -128,6 +137,30 @@ mod tests {
         let expected = "adamw: gradient must have shape [2, 3], got [3, 2]";
         assert_eq!(error.to_string(), expected);
         assert_eq!(parameter.to_vec2::<f32>().unwrap(), [[1.0; 3]; 2]);
+    }
+
+    #[test]
+    fn moments_in_the_memory_of_the_parameter_are_refused() {
+        let parameter = Var::ones(3, DType::F32, &Device::Cpu).unwrap();
+        let own = Tensor::ones(3, DType::F32, &Device::Cpu).unwrap();
+        let shared = parameter.as_detached_tensor();
+        for (gradient, first, second) in [
+            (&shared, &own, &own),
+            (&own, &shared, &own),
+            (&own, &own, &shared),
+        ] {
+            let mut moments = Moments {
+                first: first.clone(),
+                second: second.clone(),
+            };
+            let update = Update {
+                parameter: &parameter,
+                gradient,
+                moments: &mut moments,
+            };
+            assert!(step(&AdamW::default(), 1, &mut [update]).is_err());
+            assert_eq!(parameter.to_vec1::<f32>().unwrap(), [1.0; 3]);
+        }
     }
 
     #[test]

@@ -36,11 +36,11 @@ impl Costed for Shape {
     }
 }
 
-/// One row, one column, primes, both sides of a vector register's width, and more rows than one
-/// block of the weight's gradient.
+/// One row, one column, primes, both sides of a vector register's width, more rows than one block
+/// of the weight's gradient, and enough elements for several threads.
 #[must_use]
 pub fn small() -> Vec<Case<Shape>> {
-    let dims: [&[usize]; 9] = [
+    let dims: [&[usize]; 10] = [
         &[7],
         &[1, 1],
         &[1, 17],
@@ -49,6 +49,7 @@ pub fn small() -> Vec<Case<Shape>> {
         &[3, 16],
         &[2, 3, 33],
         &[31, 37],
+        &[37, 1031],
         &[67, 5],
     ];
     case::small(dims.map(|dims| Shape { dims: dims.into() }))

@@ -51,7 +51,8 @@ impl Costed for Shape {
     }
 }
 
-/// `(B, H, T, D)` with one of each, primes, and both kinds of table.
+/// `(B, H, T, D)` with one of each, primes, enough elements for several threads, and both
+/// kinds of table.
 #[must_use]
 pub fn small() -> Vec<Case<Shape>> {
     let sizes = [
@@ -60,6 +61,7 @@ pub fn small() -> Vec<Case<Shape>> {
         (2, 1, 5, 4),
         (2, 3, 4, 34),
         (3, 2, 7, 10),
+        (2, 3, 67, 98),
     ];
     let tables = [false, true].into_iter();
     case::small(tables.flat_map(|per_row| sizes.map(|s| shape(s, per_row))))

@@ -24,10 +24,11 @@ impl Costed for Shape {
     }
 }
 
-/// One element, one row, one column, primes and both sides of a vector register's width.
+/// One element, one row, one column, primes, both sides of a vector register's width, and enough
+/// elements for several threads.
 #[must_use]
 pub fn small() -> Vec<Case<Shape>> {
-    let dims: [&[usize]; 8] = [
+    let dims: [&[usize]; 9] = [
         &[],
         &[1],
         &[1, 17],
@@ -36,6 +37,7 @@ pub fn small() -> Vec<Case<Shape>> {
         &[3, 16],
         &[2, 3, 33],
         &[31, 37],
+        &[37, 1031],
     ];
     case::small(dims.map(|dims| Shape { dims: dims.into() }))
 }
