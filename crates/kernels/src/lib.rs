@@ -9,12 +9,19 @@
 //! a row (of a head in attention), `V` vocabulary, `R` LoRA rank, `M`, `N`, `K` rows, columns and
 //! inner size of a product.
 
+#[cfg(any(test, feature = "testkit"))]
+pub mod case;
 mod elementwise;
 mod error;
+mod host;
+mod math;
 pub mod ops;
 mod path;
 mod random;
 mod storage;
+#[cfg(any(test, feature = "testkit"))]
+pub mod testkit;
+mod threads;
 
 pub use error::{Error, Result};
 pub use ops::adamw::{self, AdamW};

@@ -1,6 +1,6 @@
 //! The only place that chooses between a kernel and the reference.
 
-use candle_core::{DType, Device};
+use candle_core::{DType, Tensor};
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 
@@ -13,24 +13,27 @@ pub(crate) enum Path {
     Reference,
 }
 
-/// Chooses the path of `op` for inputs of `dtype` on `device`.
+/// Chooses the path of `op` for its float inputs.
 ///
-/// `cpu_kernel` says whether the operation has a CPU kernel for this dtype. A fallback is logged
-/// once per operation and reason.
-pub(crate) fn choose(op: &'static str, device: &Device, dtype: DType, cpu_kernel: bool) -> Path {
-    if device.is_cpu() && cpu_kernel {
-        return Path::Kernel;
+/// Kernels exist for the CPU and compute in float32 inside: every dtype but f64, which only the
+/// reference keeps. A fallback is logged once per operation and reason.
+pub(crate) fn choose(op: &'static str, inputs: &[&Tensor]) -> Path {
+    let known = |t: &Tensor| matches!(t.dtype(), DType::F32 | DType::F16 | DType::BF16);
+    match inputs.iter().find(|t| !(t.device().is_cpu() && known(t))) {
+        None => Path::Kernel,
+        Some(other) => {
+            say_once(op, other);
+            Path::Reference
+        }
     }
-    say_once(op, device, dtype);
-    Path::Reference
 }
 
-fn say_once(op: &'static str, device: &Device, dtype: DType) {
+fn say_once(op: &'static str, input: &Tensor) {
     static SAID: Mutex<Option<HashSet<String>>> = Mutex::new(None);
-    let key = format!("{op} {:?} {dtype:?}", device.location());
+    let (location, dtype) = (input.device().location(), input.dtype());
+    let key = format!("{op} {location:?} {dtype:?}");
     let mut said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
     if said.get_or_insert_default().insert(key) {
-        let location = device.location();
         tracing::debug!(
             op,
             ?location,

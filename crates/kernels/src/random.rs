@@ -55,7 +55,7 @@ pub fn mix_seed(seed: u64, stream: u64) -> u64 {
 }
 
 /// Uniform in `[0, 1)` with 53 random bits.
-fn uniform(seed: u64, index: u64) -> f64 {
+pub(crate) fn uniform(seed: u64, index: u64) -> f64 {
     (mix_seed(seed, index) >> 11) as f64 * (1.0 / (1u64 << 53) as f64)
 }
 

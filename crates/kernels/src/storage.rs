@@ -73,8 +73,13 @@ impl<'a, S: BackendStorage> Widened<'a, S> {
 }
 
 /// `t` summed over the dimensions that broadcasting to `t`'s shape added to or stretched in `like`.
+///
+/// The sum is rounded to `like`'s dtype once, at its end.
 pub(crate) fn sum_to_shape(t: &Tensor, like: &Tensor) -> Result<Tensor> {
-    let mut t = t.clone();
+    if t.dims() == like.dims() {
+        return t.to_dtype(like.dtype());
+    }
+    let mut t = t.to_dtype(accumulator(t.dtype()))?;
     while t.rank() > like.rank() {
         t = t.sum(0)?;
     }

@@ -6,8 +6,14 @@
 //! All tensors are float32 and of the parameter's shape. The gradient is multiplied by
 //! `gradient_scale` first: clipping and averaging cost no pass of their own.
 
+#[cfg(any(test, feature = "testkit"))]
+pub mod cases;
+#[cfg(any(test, feature = "testkit"))]
+pub mod check;
+mod cpu;
 mod reference;
 
+use crate::path::{self, Path};
 use crate::{Error, Result};
 use candle_core::{DType, Tensor, Var};
 
@@ -82,7 +88,10 @@ pub struct Update<'a> {
 pub fn step(settings: &AdamW, step: usize, updates: &mut [Update<'_>]) -> Result<()> {
     for update in updates {
         check(update)?;
-        reference::update(settings, step, update)?;
+        match path::choose("adamw", &[update.gradient]) {
+            Path::Kernel => cpu::update(settings, step, update)?,
+            Path::Reference => reference::update(settings, step, update)?,
+        }
     }
     Ok(())
 }

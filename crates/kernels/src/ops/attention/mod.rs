@@ -6,6 +6,10 @@
 //! queries against a cache of keys sees all of it. With segment ids a query sees only the keys of
 //! its own segment. A query that sees no key is an error of the caller: its row is NaN.
 
+#[cfg(any(test, feature = "testkit"))]
+pub mod cases;
+#[cfg(any(test, feature = "testkit"))]
+pub mod check;
 mod reference;
 
 use crate::{Error, Result};

@@ -2,7 +2,7 @@
 
 use super::AttentionMask;
 use crate::storage::accumulator;
-use crate::{MatMulOptions, Result, matmul, matmul_with, softmax};
+use crate::{MatMulOptions, Result, elementwise, matmul, matmul_with, softmax};
 use candle_core::{DType, Device, Tensor};
 
 pub(super) fn forward(
@@ -32,13 +32,14 @@ pub(super) fn forward(
     Ok(y.reshape((b, h, tq, d))?.to_dtype(q.dtype())?)
 }
 
+/// `scores` where visible, -inf elsewhere: a constant added, so that only `scores` has a gradient.
 fn hide(scores: &Tensor, visible: &Tensor) -> Result<Tensor> {
-    let hidden = Tensor::new(f32::NEG_INFINITY, scores.device())?
-        .to_dtype(scores.dtype())?
-        .broadcast_as(scores.shape())?;
-    Ok(visible
-        .broadcast_as(scores.shape())?
-        .where_cond(scores, &hidden)?)
+    let constant = |value: f32| {
+        let value = Tensor::new(value, scores.device())?.to_dtype(scores.dtype())?;
+        value.broadcast_as(visible.shape())
+    };
+    let added = visible.where_cond(&constant(0.0)?, &constant(f32::NEG_INFINITY)?)?;
+    elementwise::add(scores, &added)
 }
 
 /// 1 where a query sees a key: `(1 or B, 1, Tq, Tk)`; `None` when every query sees every key.

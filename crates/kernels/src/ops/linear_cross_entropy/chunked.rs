@@ -8,12 +8,14 @@ use candle_core::{
     Storage, Tensor,
 };
 
-/// Logits held at a time: 4 Mi elements, 16 MiB in float32.
-const CHUNK_ELEMENTS: usize = 4 << 20;
-
 /// The loss and, for inputs that are tracked, its gradients, all computed forward.
-pub(super) fn forward(hidden: &Tensor, weight: &Tensor, rows: &TrainedRows) -> Result<Tensor> {
-    let op = SavedLoss::compute(hidden, weight, rows)?;
+pub(super) fn forward(
+    hidden: &Tensor,
+    weight: &Tensor,
+    rows: &TrainedRows,
+    chunk_rows: usize,
+) -> Result<Tensor> {
+    let op = SavedLoss::compute(hidden, weight, rows, chunk_rows)?;
     Ok(hidden.apply_op2(weight, op)?)
 }
 
@@ -24,15 +26,21 @@ struct SavedLoss {
 }
 
 impl SavedLoss {
-    fn compute(hidden: &Tensor, weight: &Tensor, rows: &TrainedRows) -> Result<Self> {
+    fn compute(
+        hidden: &Tensor,
+        weight: &Tensor,
+        rows: &TrainedRows,
+        chunk_rows: usize,
+    ) -> Result<Self> {
         let device = hidden.device();
         let dtype = accumulator(hidden.dtype());
         let mut loss = Tensor::zeros((), dtype, device)?;
         let mut dhidden_rows = vec![];
         let mut dweight = None;
-        let (wide, frozen) = (hidden.detach().to_dtype(dtype)?, weight.detach());
-        let chunk = (CHUNK_ELEMENTS / weight.dim(0)?.max(1)).max(1);
-        for (indices, targets) in rows.indices.chunks(chunk).zip(rows.targets.chunks(chunk)) {
+        let wide = hidden.detach().to_dtype(dtype)?.contiguous()?;
+        let frozen = weight.detach();
+        let targets = rows.targets.chunks(chunk_rows);
+        for (indices, targets) in rows.indices.chunks(chunk_rows).zip(targets) {
             let h = wide.index_select(&Tensor::new(indices, device)?, 0)?;
             let logits = reference::logits(&h, &frozen)?;
             let part = reference::cross_entropy(&logits, &Tensor::new(targets, device)?)?;

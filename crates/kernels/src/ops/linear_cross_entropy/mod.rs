@@ -10,6 +10,10 @@
 //! the same pass over chunks of rows, and scaled by the upstream gradient in backward
 //! (as in Liger-Kernel's fused linear cross entropy).
 
+#[cfg(any(test, feature = "testkit"))]
+pub mod cases;
+#[cfg(any(test, feature = "testkit"))]
+pub mod check;
 mod chunked;
 mod reference;
 
@@ -19,11 +23,25 @@ use candle_core::{DType, Tensor};
 /// The target of a row that has no loss; PyTorch's `ignore_index`.
 pub const IGNORED_TARGET: i64 = -100;
 
+/// Logits held at a time: 4 Mi elements, 16 MiB in float32.
+const CHUNK_ELEMENTS: usize = 4 << 20;
+
 /// The sum of the negative log-likelihoods of `targets`, in nats.
 ///
 /// # Errors
 /// When shapes do not fit or a target is neither [`IGNORED_TARGET`] nor in `0..V`.
 pub fn linear_cross_entropy(hidden: &Tensor, weight: &Tensor, targets: &Tensor) -> Result<Tensor> {
+    let vocabulary = weight.dims().first().copied().unwrap_or(0);
+    let chunk_rows = CHUNK_ELEMENTS / vocabulary.max(1);
+    in_chunks(hidden, weight, targets, chunk_rows.max(1))
+}
+
+fn in_chunks(
+    hidden: &Tensor,
+    weight: &Tensor,
+    targets: &Tensor,
+    chunk_rows: usize,
+) -> Result<Tensor> {
     let (n, d) = hidden.dims2()?;
     let (v, d_weight) = weight.dims2()?;
     if d_weight != d {
@@ -43,7 +61,7 @@ pub fn linear_cross_entropy(hidden: &Tensor, weight: &Tensor, targets: &Tensor) 
         ));
     }
     let rows = trained_rows(targets, v)?;
-    chunked::forward(hidden, weight, &rows)
+    chunked::forward(hidden, weight, &rows, chunk_rows)
 }
 
 /// The rows that have a loss, and their targets.

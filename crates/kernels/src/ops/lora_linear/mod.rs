@@ -7,6 +7,10 @@
 //! Backward: with `h = dropout(x) A^T` and `g = scale * dy`, `dB = g^T h`, `dA = (g B)^T dropout(x)`,
 //! `dx = dy W + dropout'(g B A)`. `W` and `bias` are frozen here: no gradient is computed for them.
 
+#[cfg(any(test, feature = "testkit"))]
+pub mod cases;
+#[cfg(any(test, feature = "testkit"))]
+pub mod check;
 mod reference;
 
 use crate::{Dropout, Error, Result};
@@ -36,7 +40,7 @@ pub fn lora_linear(
     lora: LoraWeights<'_>,
 ) -> Result<Tensor> {
     check(weight, lora)?;
-    reference::forward(x, &weight.detach(), bias.map(Tensor::detach).as_ref(), lora)
+    reference::forward(x, weight, bias, lora)
 }
 
 fn check(weight: &Tensor, lora: LoraWeights<'_>) -> Result<()> {

@@ -10,7 +10,7 @@ pub(super) fn forward(
     bias: Option<&Tensor>,
     lora: LoraWeights<'_>,
 ) -> Result<Tensor> {
-    let base = linear(x, weight, bias)?;
+    let base = linear(x, &weight.detach(), bias.map(Tensor::detach).as_ref())?;
     let input = match lora.dropout {
         Some(dropout) => {
             let mask = dropout.mask(x.shape(), x.dtype(), x.device())?;
@@ -19,5 +19,5 @@ pub(super) fn forward(
         None => x.clone(),
     };
     let delta = linear(&linear(&input, lora.a, None)?, lora.b, None)?;
-    Ok((base + (delta * lora.scale)?)?)
+    elementwise::add(&base, &(delta * lora.scale)?)
 }

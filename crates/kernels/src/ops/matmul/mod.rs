@@ -8,6 +8,10 @@
 //! Backward: `dA = alpha dC' op(B)^T`, `dB = alpha op(A)^T dC'`, `dC = beta dC'`, each summed over
 //! the dimensions that were broadcast, and only for operands that are tracked.
 
+#[cfg(any(test, feature = "testkit"))]
+pub mod cases;
+#[cfg(any(test, feature = "testkit"))]
+pub mod check;
 mod product;
 mod reference;
 

@@ -19,7 +19,15 @@ impl Product {
         let (batch, a_layout, b_layout) = broadcast_batches(a_layout, b_layout)?;
         let a_wide = Widened::new(a, &a_layout, dtype)?;
         let b_wide = Widened::new(b, &b_layout, dtype)?;
-        let (a_wide, b_wide) = (Matrices::new(&a_wide)?, Matrices::new(&b_wide)?);
+        let b_wide = Matrices::new(&b_wide, Order::Any)?;
+        // candle's CPU product stacks the rows of all of A's matrices when B is one matrix for
+        // the whole batch, as if A were row-major, which a transposed A is not.
+        let order = if b_wide.is_repeated() {
+            Order::RowMajor
+        } else {
+            Order::Any
+        };
+        let a_wide = Matrices::new(&a_wide, order)?;
         let size = (a_wide.count, a_wide.rows, b_wide.columns, a_wide.columns);
         let product = a_wide.storage.get().0.matmul(
             b_wide.storage.get().0,
@@ -63,23 +71,39 @@ struct Matrices<'a, S> {
     columns: usize,
 }
 
+/// Which layouts a product takes as they are; others are packed first.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Order {
+    Any,
+    RowMajor,
+}
+
 impl<'a, S: BackendStorage> Matrices<'a, S> {
-    fn new(operand: &'a Widened<'a, S>) -> Result<Self> {
+    fn new(operand: &'a Widened<'a, S>, order: Order) -> Result<Self> {
         let (storage, layout) = operand.get();
-        let (storage, full) = match batch_stride(layout) {
-            Some(_) => (
-                Widened::new(storage, layout, storage.dtype())?,
-                layout.clone(),
-            ),
-            None => {
-                let packed = Layout::contiguous(layout.shape());
-                (
-                    Widened::Owned(storage.affine(layout, 1.0, 0.0)?, packed.clone()),
-                    packed,
-                )
-            }
-        };
-        Ok(Self::flattened(storage, &full))
+        if order == Order::RowMajor && layout.is_contiguous() {
+            // Dimensions of size 1 may have any stride; here they get the one they would have.
+            let layout = Layout::contiguous_with_offset(layout.shape(), layout.start_offset());
+            return Ok(Self::borrowed(storage, layout));
+        }
+        if order == Order::Any && batch_stride(layout).is_some() {
+            return Ok(Self::borrowed(storage, layout.clone()));
+        }
+        let packed = Layout::contiguous(layout.shape());
+        let storage = storage.affine(layout, 1.0, 0.0)?;
+        Ok(Self::flattened(
+            Widened::Owned(storage, packed.clone()),
+            &packed,
+        ))
+    }
+
+    fn borrowed(storage: &'a S, layout: Layout) -> Self {
+        Self::flattened(Widened::Borrowed(storage, layout.clone()), &layout)
+    }
+
+    /// Whether one matrix stands for the whole batch.
+    fn is_repeated(&self) -> bool {
+        self.count > 1 && self.layout.stride()[0] == 0
     }
 
     fn flattened(storage: Widened<'a, S>, layout: &Layout) -> Self {

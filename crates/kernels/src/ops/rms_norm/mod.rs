@@ -6,8 +6,14 @@
 //! Backward: with `g = dy * weight`, `dx = rstd * (g - x * rstd^2 * mean(g * x))` and
 //! `dweight = sum over rows of dy * x * rstd`, the latter only when `weight` is tracked.
 
+#[cfg(any(test, feature = "testkit"))]
+pub mod cases;
+#[cfg(any(test, feature = "testkit"))]
+pub mod check;
+mod cpu;
 mod reference;
 
+use crate::path::{self, Path};
 use crate::{Error, Result};
 use candle_core::Tensor;
 
@@ -25,5 +31,8 @@ pub fn rms_norm(x: &Tensor, weight: &Tensor, eps: f64) -> Result<Tensor> {
             weight,
         ));
     }
-    reference::forward(x, weight, eps)
+    match path::choose("rms_norm", &[x, weight]) {
+        Path::Kernel => Ok(x.apply_op2(weight, cpu::RmsNorm::new(eps))?),
+        Path::Reference => reference::forward(x, weight, eps),
+    }
 }

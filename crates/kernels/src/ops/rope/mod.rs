@@ -6,8 +6,14 @@
 //! `x` is `(B, H, T, D)`, `cos` and `sin` are `(T, D/2)` or `(B, T, D/2)` and constants.
 //! float32 inside, result in the dtype of `x`. Backward: the same rotation by `-sin`.
 
+#[cfg(any(test, feature = "testkit"))]
+pub mod cases;
+#[cfg(any(test, feature = "testkit"))]
+pub mod check;
+mod cpu;
 mod reference;
 
+use crate::path::{self, Path};
 use crate::{Error, Result};
 use candle_core::Tensor;
 
@@ -26,5 +32,9 @@ pub fn rope(x: &Tensor, cos: &Tensor, sin: &Tensor) -> Result<Tensor> {
             return Err(Error::shape("rope", what, expected, table));
         }
     }
-    reference::forward(x, cos, sin)
+    let (cos, sin) = (cos.detach(), sin.detach());
+    match path::choose("rope", &[x, &cos, &sin]) {
+        Path::Kernel => Ok(x.apply_op1(cpu::Rope { cos, sin })?),
+        Path::Reference => reference::forward(x, &cos, &sin),
+    }
 }

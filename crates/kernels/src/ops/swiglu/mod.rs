@@ -6,8 +6,14 @@
 //! Backward: with `s = sigmoid(gate)`, `dup = dy * gate * s` and
 //! `dgate = dy * up * s * (1 + gate * (1 - s))`.
 
+#[cfg(any(test, feature = "testkit"))]
+pub mod cases;
+#[cfg(any(test, feature = "testkit"))]
+pub mod check;
+mod cpu;
 mod reference;
 
+use crate::path::{self, Path};
 use crate::{Error, Result};
 use candle_core::Tensor;
 
@@ -24,5 +30,8 @@ pub fn swiglu(gate: &Tensor, up: &Tensor) -> Result<Tensor> {
             up,
         ));
     }
-    reference::forward(gate, up)
+    match path::choose("swiglu", &[gate, up]) {
+        Path::Kernel => Ok(gate.apply_op2(up, cpu::SwiGlu)?),
+        Path::Reference => reference::forward(gate, up),
+    }
 }

@@ -1,0 +1,181 @@
+//! The formula over f64, and what steps are checked on.
+
+use super::{AdamW, Moments, Update, cases, reference, step};
+use crate::testkit::{Array, Failure, Input, tolerance};
+use candle_core::{DType, Device, Var};
+
+const STEPS: usize = 10;
+
+/// Checks all cases on `device`.
+///
+/// # Errors
+/// The first failure.
+pub fn check(device: &Device) -> Result<(), Failure> {
+    let plain = AdamW::default();
+    let scaled = AdamW {
+        lr: 0.05,
+        beta1: 0.7,
+        beta2: 0.9,
+        eps: 1e-3,
+        weight_decay: 0.3,
+        gradient_scale: 0.25,
+    };
+    for case in cases::small() {
+        for settings in [plain, scaled] {
+            for (name, step) in [("adamw", step as Step), ("reference", reference_step)] {
+                let steps = ten_steps(&case.shape.dims, &settings, step, device);
+                steps.map_err(|failure| failure.of(format!("{name}, {case}, {settings:?}")))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+type Step = fn(&AdamW, usize, &mut [Update<'_>]) -> crate::Result<()>;
+
+fn reference_step(settings: &AdamW, t: usize, updates: &mut [Update<'_>]) -> crate::Result<()> {
+    let mut updates = updates.iter_mut();
+    updates.try_for_each(|update| reference::update(settings, t, update))
+}
+
+fn ten_steps(dims: &[usize], settings: &AdamW, step: Step, device: &Device) -> Result<(), Failure> {
+    let start = Input::new("parameter", dims).rounded(DType::F32)?;
+    let parameter = Var::from_tensor(&start.to_tensor(DType::F32)?.to_device(device)?)?;
+    let mut moments = Moments::zeros_like(&parameter)?;
+    let mut truth = Truth::new(start);
+    for t in 1..=STEPS {
+        let gradient = gradient(dims, t)?;
+        truth.step(settings, t, &gradient);
+        let gradient = gradient.to_tensor(DType::F32)?.to_device(device)?;
+        let update = Update {
+            parameter: &parameter,
+            gradient: &gradient,
+            moments: &mut moments,
+        };
+        step(settings, t, &mut [update])?;
+        truth.compare(t, &parameter, &moments)?;
+    }
+    Ok(())
+}
+
+/// Another one in every step, of another size in every element.
+fn gradient(dims: &[usize], t: usize) -> Result<Array, Failure> {
+    let mut element = 0;
+    let gradient = Input::new("gradient", dims).map(|g| {
+        element += 1;
+        g * ((element * t) as f64).sin() * 10f64.powf((element % 5) as f64 - 3.0)
+    });
+    gradient.rounded(DType::F32)
+}
+
+/// The formula, element by element.
+struct Truth {
+    parameter: Array,
+    first: Vec<f64>,
+    second: Vec<f64>,
+}
+
+impl Truth {
+    fn new(parameter: Array) -> Self {
+        let zeros = vec![0.0; parameter.data.len()];
+        Self {
+            parameter,
+            first: zeros.clone(),
+            second: zeros,
+        }
+    }
+
+    fn step(&mut self, settings: &AdamW, t: usize, gradient: &Array) {
+        let AdamW { beta1, beta2, .. } = *settings;
+        for (i, g) in gradient.data.iter().enumerate() {
+            let g = settings.gradient_scale * g;
+            self.first[i] = beta1 * self.first[i] + (1.0 - beta1) * g;
+            self.second[i] = beta2 * self.second[i] + (1.0 - beta2) * g * g;
+            let m = self.first[i] / (1.0 - beta1.powi(t as i32));
+            let v = self.second[i] / (1.0 - beta2.powi(t as i32));
+            let p = &mut self.parameter.data[i];
+            *p -= settings.lr * settings.weight_decay * *p;
+            *p -= settings.lr * m / (v.sqrt() + settings.eps);
+        }
+    }
+
+    fn compare(&self, t: usize, parameter: &Var, moments: &Moments) -> Result<(), Failure> {
+        let compare = |what: &str, got, want: &[f64]| {
+            let what = format!("{what} after step {t}");
+            let dims = self.parameter.dims.clone();
+            let data = want.to_vec();
+            let got = Array::from_tensor(got)?;
+            tolerance(DType::F32).compare(&what, &got, &Array { dims, data })
+        };
+        compare("parameter", parameter, &self.parameter.data)?;
+        compare("first moment", &moments.first, &self.first)?;
+        compare("second moment", &moments.second, &self.second)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use candle_core::Tensor;
+
+    #[test]
+    fn on_the_cpu() {
+        check(&Device::Cpu).unwrap();
+    }
+
+    #[test]
+    fn a_gradient_of_another_shape_changes_nothing() {
+        let parameter = Var::ones((2, 3), DType::F32, &Device::Cpu).unwrap();
+        let mut moments = Moments::zeros_like(&parameter).unwrap();
+        let gradient = Tensor::ones((3, 2), DType::F32, &Device::Cpu).unwrap();
+        let update = Update {
+            parameter: &parameter,
+            gradient: &gradient,
+            moments: &mut moments,
+        };
+        let error = step(&AdamW::default(), 1, &mut [update]).unwrap_err();
+        let expected = "adamw: gradient must have shape [2, 3], got [3, 2]";
+        assert_eq!(error.to_string(), expected);
+        assert_eq!(parameter.to_vec2::<f32>().unwrap(), [[1.0; 3]; 2]);
+    }
+
+    #[test]
+    fn moments_in_the_memory_of_the_parameter_are_refused() {
+        let parameter = Var::ones(3, DType::F32, &Device::Cpu).unwrap();
+        let own = Tensor::ones(3, DType::F32, &Device::Cpu).unwrap();
+        let shared = parameter.as_detached_tensor();
+        for (gradient, first, second) in [
+            (&shared, &own, &own),
+            (&own, &shared, &own),
+            (&own, &own, &shared),
+        ] {
+            let mut moments = Moments {
+                first: first.clone(),
+                second: second.clone(),
+            };
+            let update = Update {
+                parameter: &parameter,
+                gradient,
+                moments: &mut moments,
+            };
+            assert!(step(&AdamW::default(), 1, &mut [update]).is_err());
+            assert_eq!(parameter.to_vec1::<f32>().unwrap(), [1.0; 3]);
+        }
+    }
+
+    #[test]
+    fn a_copy_of_the_moments_keeps_its_numbers() {
+        let parameter = Var::ones(3, DType::F32, &Device::Cpu).unwrap();
+        let mut moments = Moments::zeros_like(&parameter).unwrap();
+        let before = moments.clone();
+        let gradient = Tensor::ones(3, DType::F32, &Device::Cpu).unwrap();
+        let update = Update {
+            parameter: &parameter,
+            gradient: &gradient,
+            moments: &mut moments,
+        };
+        step(&AdamW::default(), 1, &mut [update]).unwrap();
+        assert_eq!(before.first.to_vec1::<f32>().unwrap(), [0.0; 3]);
+        assert_ne!(moments.first.to_vec1::<f32>().unwrap(), [0.0; 3]);
+    }
+}

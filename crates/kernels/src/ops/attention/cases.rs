@@ -1,0 +1,141 @@
+//! Shapes of attention.
+
+use crate::case::{self, Case, Cost, Costed, TRAINED_TOKENS};
+use candle_core::DType;
+
+/// Sizes and masks.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Shape {
+    /// `B`.
+    pub batch: usize,
+    /// `H`.
+    pub heads: usize,
+    /// `G`, a divisor of `H`.
+    pub kv_heads: usize,
+    /// `Tq`.
+    pub queries: usize,
+    /// `Tk`.
+    pub keys: usize,
+    /// `D`.
+    pub width: usize,
+    /// Whether a query sees only the keys up to its own.
+    pub causal: bool,
+    /// Segment of each key, the same in every row of the batch; empty for none.
+    pub segments: Vec<u32>,
+}
+
+impl Shape {
+    /// `(B, H, Tq, D)`.
+    #[must_use]
+    pub fn query_dims(&self) -> [usize; 4] {
+        [self.batch, self.heads, self.queries, self.width]
+    }
+
+    /// `(B, G, Tk, D)`.
+    #[must_use]
+    pub fn key_dims(&self) -> [usize; 4] {
+        [self.batch, self.kv_heads, self.keys, self.width]
+    }
+
+    /// Whether query `i` sees key `j`.
+    #[must_use]
+    pub fn sees(&self, i: usize, j: usize) -> bool {
+        let position = (i + self.keys).wrapping_sub(self.queries);
+        let causal = !self.causal || j <= position;
+        causal && (self.segments.is_empty() || self.segments[j] == self.segments[position])
+    }
+
+    /// Pairs of a query and a key that it sees, over batch and heads.
+    fn pairs(&self) -> usize {
+        let seen = |i| (0..self.keys).filter(|&j| self.sees(i, j)).count();
+        let pairs: usize = (0..self.queries).map(seen).sum();
+        self.batch * self.heads * pairs
+    }
+
+    fn moved(&self) -> (usize, usize) {
+        (
+            self.query_dims().iter().product(),
+            self.key_dims().iter().product(),
+        )
+    }
+}
+
+impl Costed for Shape {
+    /// Two products over the visible pairs; reads `q`, `k`, `v`, writes `y`.
+    fn forward(&self, dtype: DType) -> Cost {
+        let (q, k) = self.moved();
+        Cost::new(4 * self.pairs() * self.width, 2 * q + 2 * k, dtype)
+    }
+
+    /// Five products; reads `q`, `k`, `v`, `y`, `dy`, writes three gradients.
+    fn backward(&self, dtype: DType) -> Cost {
+        let (q, k) = self.moved();
+        Cost::new(10 * self.pairs() * self.width, 4 * q + 4 * k, dtype)
+    }
+}
+
+/// Every mask, one query, one key, grouped heads, and more rows than one block.
+#[must_use]
+pub fn small() -> Vec<Case<Shape>> {
+    let mut shapes = vec![
+        shape([1, 1, 1, 1, 1, 1], false),
+        shape([1, 2, 1, 1, 5, 4], true),
+        shape([2, 4, 2, 1, 7, 3], true),
+        shape([2, 1, 1, 5, 5, 3], true),
+        shape([1, 2, 2, 4, 7, 5], false),
+        shape([1, 2, 1, 7, 3, 4], false),
+        shape([1, 3, 1, 3, 8, 6], true),
+        shape([2, 6, 2, 7, 7, 4], true),
+        shape([1, 2, 1, 37, 37, 5], true),
+        shape([1, 4, 2, 33, 65, 8], true),
+    ];
+    for causal in [false, true] {
+        shapes.push(segmented([2, 4, 2, 6, 6, 4], causal, &[0, 0, 1, 1, 1, 2]));
+        shapes.push(segmented(
+            [1, 2, 1, 3, 7, 3],
+            causal,
+            &[3, 3, 5, 5, 3, 3, 5],
+        ));
+        shapes.push(segmented([1, 2, 1, 1, 4, 4], causal, &[0, 1, 1, 1]));
+    }
+    let packed: Vec<u32> = (0..67).map(|i| i / 23).collect();
+    shapes.push(segmented([1, 2, 1, 67, 67, 3], true, &packed));
+    case::small(shapes)
+}
+
+/// A training row, and one token against a cache of 2048.
+#[must_use]
+pub fn models() -> Vec<Case<Shape>> {
+    case::of_models(|model| {
+        let sizes = |queries, keys| {
+            let (h, g) = (model.heads, model.kv_heads);
+            [1, h, g, queries, keys, model.head_width]
+        };
+        vec![
+            shape(sizes(TRAINED_TOKENS, TRAINED_TOKENS), true),
+            shape(sizes(2048, 2048), true),
+            shape(sizes(1, 2048), true),
+        ]
+    })
+}
+
+fn shape(sizes: [usize; 6], causal: bool) -> Shape {
+    let [batch, heads, kv_heads, queries, keys, width] = sizes;
+    Shape {
+        batch,
+        heads,
+        kv_heads,
+        queries,
+        keys,
+        width,
+        causal,
+        segments: vec![],
+    }
+}
+
+fn segmented(sizes: [usize; 6], causal: bool, segments: &[u32]) -> Shape {
+    Shape {
+        segments: segments.to_vec(),
+        ..shape(sizes, causal)
+    }
+}

@@ -1,0 +1,146 @@
+//! The formula over f64, and what attention is checked on.
+
+use super::{AttentionMask, attention, cases, cases::Shape, reference};
+use crate::Result;
+use crate::case::Case;
+use crate::testkit::{Array, Failure, Input, Problem, check_cases};
+use candle_core::{Device, Tensor};
+
+const SCALE: f64 = 0.5;
+
+/// Checks all cases on `device`.
+///
+/// # Errors
+/// The first failure.
+pub fn check(device: &Device) -> std::result::Result<(), Failure> {
+    let cases = cases::small();
+    check_cases(&cases, problem, device)?;
+    // Scores of hundreds, where one key takes all; whole numbers, so that they are exact.
+    let large = |case: &Case<Shape>| of(case, |x| (20.0 * x).round());
+    check_cases(&cases, large, device)
+}
+
+/// The problem of a case.
+#[must_use]
+pub fn problem(case: &Case<Shape>) -> Problem {
+    of(case, |x| 2.0 * x)
+}
+
+fn of(case: &Case<Shape>, size: fn(f64) -> f64) -> Problem {
+    let (q, k) = (case.shape.query_dims(), case.shape.key_dims());
+    let inputs = vec![
+        Input::new("q", &q).map(size).viewed(case.view),
+        Input::new("k", &k).map(size).viewed(case.view),
+        Input::new("v", &k).viewed(case.view),
+    ];
+    let [shape, kernel, plain] = std::array::from_fn(|_| case.shape.clone());
+    Problem::new(inputs, move |x| truth(x, &shape))
+        .run("attention", move |x| run(attention, x, &kernel))
+        .run("reference", move |x| run(reference::forward, x, &plain))
+}
+
+type Forward = fn(&Tensor, &Tensor, &Tensor, &AttentionMask, f64) -> Result<Tensor>;
+
+fn run(forward: Forward, x: &[Tensor], shape: &Shape) -> Result<Tensor> {
+    let row = Tensor::new(&shape.segments[..], x[0].device())?;
+    let mask = AttentionMask {
+        causal: shape.causal,
+        segments: match shape.segments.is_empty() {
+            true => None,
+            false => Some(row.unsqueeze(0)?.repeat((shape.batch, 1))?),
+        },
+    };
+    forward(&x[0], &x[1], &x[2], &mask, SCALE)
+}
+
+fn truth(x: &[Array], shape: &Shape) -> Array {
+    let (q, k, v) = (&x[0], &x[1], &x[2]);
+    let group = shape.heads / shape.kv_heads;
+    let width = shape.width;
+    let mut probabilities = Vec::new();
+    Array::from_fn(&shape.query_dims(), |index| {
+        let &[b, h, i, d] = index else {
+            return f64::NAN;
+        };
+        let g = h / group;
+        if d == 0 {
+            let score = |j| {
+                let product = |d| q.at(&[b, h, i, d]) * k.at(&[b, g, j, d]);
+                match shape.sees(i, j) {
+                    true => SCALE * (0..width).map(product).sum::<f64>(),
+                    false => f64::NEG_INFINITY,
+                }
+            };
+            probabilities = softmax(&(0..shape.keys).map(score).collect::<Vec<_>>());
+        }
+        let weighted = |(j, p): (usize, &f64)| p * v.at(&[b, g, j, d]);
+        probabilities.iter().enumerate().map(weighted).sum()
+    })
+}
+
+fn softmax(scores: &[f64]) -> Vec<f64> {
+    let max = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let sum: f64 = scores.iter().map(|s| (s - max).exp()).sum();
+    scores.iter().map(|s| (s - max).exp() / sum).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::case::View;
+    use crate::testkit;
+    use candle_core::DType;
+    use proptest::prelude::*;
+
+    #[test]
+    fn on_the_cpu() {
+        check(&Device::Cpu).unwrap();
+    }
+
+    fn zeros(dims: [usize; 4]) -> Tensor {
+        Tensor::zeros(&dims, DType::F32, &Device::Cpu).unwrap()
+    }
+
+    #[test]
+    fn more_queries_than_keys_under_a_mask_are_refused() {
+        let (q, k) = (zeros([1, 1, 3, 2]), zeros([1, 1, 2, 2]));
+        let causal = AttentionMask {
+            causal: true,
+            segments: None,
+        };
+        let error = attention(&q, &k, &k, &causal, 1.0).unwrap_err();
+        let expected = "attention: q must have shape at most 2 queries, got [1, 1, 3, 2]";
+        assert_eq!(error.to_string(), expected);
+    }
+
+    #[test]
+    fn heads_that_do_not_group_are_refused() {
+        let (q, k) = (zeros([1, 3, 1, 2]), zeros([1, 2, 1, 2]));
+        assert!(attention(&q, &k, &k, &AttentionMask::default(), 1.0).is_err());
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+
+        #[test]
+        fn on_any_shape(
+            sizes in prop::array::uniform3(1..4usize),
+            queries in 1..6usize,
+            cached in 0..6usize,
+            width in 1..6usize,
+            causal: bool,
+            segments in prop::collection::vec(0..2u32, 11),
+            segmented: bool,
+            view in prop::sample::select(&View::ALL[..]),
+        ) {
+            let [batch, kv_heads, group] = sizes;
+            let keys = queries + cached;
+            let mut segments = segments;
+            segments.truncate(if segmented { keys } else { 0 });
+            let heads = kv_heads * group;
+            let shape = Shape { batch, heads, kv_heads, queries, keys, width, causal, segments };
+            let case = Case { name: "any".into(), shape, view, dtype: DType::F32 };
+            testkit::check(&problem(&case), DType::F32, &Device::Cpu).unwrap();
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! Shapes of the loss.
+
+use crate::IGNORED_TARGET;
+use crate::case::{self, Case, Cost, Costed, TRAINED_TOKENS};
+use candle_core::DType;
+
+/// Sizes and which rows have a target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// `N`.
+    pub rows: usize,
+    /// `D`.
+    pub width: usize,
+    /// `V`.
+    pub vocabulary: usize,
+    /// Every how many-th row is trained; 0 is none.
+    pub trained_every: usize,
+}
+
+impl Shape {
+    /// Targets that are spread over the vocabulary.
+    #[must_use]
+    pub fn targets(&self) -> Vec<i64> {
+        let target = |row: usize| match self.trained_every {
+            every if every != 0 && row.is_multiple_of(every) => (7 * row % self.vocabulary) as i64,
+            _ => IGNORED_TARGET,
+        };
+        (0..self.rows).map(target).collect()
+    }
+
+    fn trained_rows(&self) -> usize {
+        match self.trained_every {
+            0 => 0,
+            every => self.rows.div_ceil(every),
+        }
+    }
+
+    fn product(&self) -> usize {
+        2 * self.trained_rows() * self.width * self.vocabulary
+    }
+}
+
+impl Costed for Shape {
+    /// The loss alone: one product and an exponential of each logit; logits stay inside.
+    fn forward(&self, dtype: DType) -> Cost {
+        let exponentials = 4 * self.trained_rows() * self.vocabulary;
+        let moved = self.trained_rows() * self.width + self.vocabulary * self.width;
+        Cost::new(self.product() + exponentials, moved, dtype)
+    }
+
+    /// The gradient of the hidden state: a second product with the frozen weight.
+    fn backward(&self, dtype: DType) -> Cost {
+        let moved = self.rows * self.width + self.vocabulary * self.width;
+        Cost::new(self.product(), moved, dtype)
+    }
+}
+
+/// One row, one column, a vocabulary of one, primes, ignored targets and none trained.
+#[must_use]
+pub fn small() -> Vec<Case<Shape>> {
+    case::small([
+        shape(1, 1, 1, 1),
+        shape(1, 5, 7, 1),
+        shape(4, 1, 3, 1),
+        shape(5, 3, 11, 2),
+        shape(7, 4, 17, 1),
+        shape(3, 4, 5, 0),
+        shape(13, 8, 33, 3),
+        shape(23, 17, 67, 1),
+    ])
+}
+
+/// A training row whose prompt, half of it, is not trained.
+#[must_use]
+pub fn models() -> Vec<Case<Shape>> {
+    case::of_models(|m| vec![shape(TRAINED_TOKENS, m.hidden, m.vocabulary, 2)])
+}
+
+fn shape(rows: usize, width: usize, vocabulary: usize, trained_every: usize) -> Shape {
+    Shape {
+        rows,
+        width,
+        vocabulary,
+        trained_every,
+    }
+}

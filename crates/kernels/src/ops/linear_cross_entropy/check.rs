@@ -1,0 +1,111 @@
+//! The formula over f64, and what the loss is checked on.
+
+use super::{cases, cases::Shape, in_chunks};
+use crate::IGNORED_TARGET;
+use crate::case::Case;
+use crate::testkit::{Array, Failure, Input, Problem, check_cases};
+use candle_core::{DType, Device, Tensor};
+
+/// Checks all cases on `device`.
+///
+/// # Errors
+/// The first failure.
+pub fn check(device: &Device) -> Result<(), Failure> {
+    let cases = cases::small();
+    check_cases(&cases, problem, device)?;
+    // Logits of hundreds, targets with a probability of zero and of one; whole numbers, so that
+    // the logits are exact.
+    check_cases(&cases, |case| of(case, |x| (20.0 * x).round()), device)
+}
+
+/// The problem of a case.
+#[must_use]
+pub fn problem(case: &Case<Shape>) -> Problem {
+    of(case, |x| x)
+}
+
+fn of(case: &Case<Shape>, size: fn(f64) -> f64) -> Problem {
+    let Shape {
+        rows,
+        width,
+        vocabulary,
+        ..
+    } = case.shape;
+    let inputs = vec![
+        Input::new("hidden", &[rows, width])
+            .map(size)
+            .viewed(case.view),
+        Input::new("weight", &[vocabulary, width])
+            .map(size)
+            .viewed(case.view),
+    ];
+    let targets = case.shape.targets();
+    let own_targets = targets.clone();
+    let problem =
+        Problem::new(inputs, move |x| truth(&x[0], &x[1], &own_targets)).giving(DType::F32);
+    let whole = usize::MAX;
+    let implementations = [
+        ("linear_cross_entropy", whole),
+        ("linear_cross_entropy, a row at a time", 1),
+        ("linear_cross_entropy, three rows at a time", 3),
+    ];
+    implementations
+        .into_iter()
+        .fold(problem, |problem, (name, chunk_rows)| {
+            let targets = targets.clone();
+            problem.run(name, move |x| {
+                let targets = Tensor::new(&targets[..], x[0].device())?;
+                in_chunks(&x[0], &x[1], &targets, chunk_rows)
+            })
+        })
+}
+
+fn truth(hidden: &Array, weight: &Array, targets: &[i64]) -> Array {
+    let mut loss = 0.0;
+    for (h, &target) in hidden.rows().zip(targets) {
+        if target != IGNORED_TARGET {
+            let dot = |w: &[f64]| h.iter().zip(w).map(|(h, w)| h * w).sum::<f64>();
+            let logits: Vec<f64> = weight.rows().map(dot).collect();
+            let max = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            let sum: f64 = logits.iter().map(|x| (x - max).exp()).sum();
+            loss += max + sum.ln() - logits[target as usize];
+        }
+    }
+    Array {
+        dims: vec![],
+        data: vec![loss],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::linear_cross_entropy;
+
+    #[test]
+    fn on_the_cpu() {
+        check(&Device::Cpu).unwrap();
+    }
+
+    fn loss_of(targets: &[i64]) -> crate::Result<Tensor> {
+        let hidden = Tensor::ones((targets.len(), 2), DType::F32, &Device::Cpu)?;
+        let weight = Tensor::ones((3, 2), DType::F32, &Device::Cpu)?;
+        linear_cross_entropy(&hidden, &weight, &Tensor::new(targets, &Device::Cpu)?)
+    }
+
+    #[test]
+    fn equal_logits_cost_the_logarithm_of_their_number() {
+        let loss = loss_of(&[0, IGNORED_TARGET, 2]).unwrap();
+        let loss = loss.to_scalar::<f32>().unwrap();
+        assert!((loss - 2.0 * 3f32.ln()).abs() < 1e-6);
+    }
+
+    #[test]
+    fn a_target_outside_the_vocabulary_is_refused() {
+        for target in [3, -1, i64::MAX] {
+            let error = loss_of(&[0, target]).unwrap_err().to_string();
+            let got = format!("got {target} in row 1");
+            assert!(error.ends_with(&got), "{error}");
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! Shapes of the adapted layer.
+
+use crate::case::{self, Case, Cost, Costed, TRAINED_TOKENS};
+use candle_core::DType;
+
+/// Sizes and options.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Shape {
+    /// Leading dimensions of `x`.
+    pub lead: Vec<usize>,
+    /// `K`.
+    pub inputs: usize,
+    /// `N`.
+    pub outputs: usize,
+    /// `R`.
+    pub rank: usize,
+    /// Whether the frozen layer has a bias.
+    pub bias: bool,
+    /// Probability of dropping an input of the adapter; 0 is none.
+    pub dropout: f64,
+    /// Dtype of the frozen weight, where it is not that of `x`.
+    pub weight_dtype: Option<DType>,
+}
+
+impl Shape {
+    /// `(.., K)`.
+    #[must_use]
+    pub fn x_dims(&self) -> Vec<usize> {
+        [&self.lead[..], &[self.inputs]].concat()
+    }
+
+    fn rows(&self) -> usize {
+        self.lead.iter().product()
+    }
+
+    fn adapter(&self) -> usize {
+        self.rank * (self.inputs + self.outputs)
+    }
+
+    fn moved(&self, dtype: DType, copies: usize) -> u64 {
+        let weight_dtype = self.weight_dtype.unwrap_or(dtype);
+        let frozen = Cost::new(0, self.inputs * self.outputs, weight_dtype).bytes;
+        let rows = self.rows() * (self.inputs + self.outputs);
+        frozen + Cost::new(0, copies * (rows + self.adapter()), dtype).bytes
+    }
+}
+
+impl Costed for Shape {
+    /// Three products.
+    fn forward(&self, dtype: DType) -> Cost {
+        let weights = self.inputs * self.outputs + self.adapter();
+        Cost {
+            flops: 2 * (self.rows() * weights) as u64,
+            bytes: self.moved(dtype, 1),
+        }
+    }
+
+    /// `dx` through both branches, `dA` and `dB`; reads `x` and `dy`, writes `dx`.
+    fn backward(&self, dtype: DType) -> Cost {
+        let weights = self.inputs * self.outputs + 2 * self.adapter();
+        Cost {
+            flops: 2 * (self.rows() * weights) as u64,
+            bytes: self.moved(dtype, 2),
+        }
+    }
+}
+
+/// One row, one column, rank one, primes, a bias, dropout and a frozen weight of another dtype.
+#[must_use]
+pub fn small() -> Vec<Case<Shape>> {
+    let plain = [
+        shape(&[1], 1, 1, 1),
+        shape(&[1], 7, 5, 2),
+        shape(&[5], 3, 1, 2),
+        shape(&[], 3, 4, 2),
+        shape(&[2, 3], 11, 13, 3),
+        shape(&[17], 33, 19, 4),
+    ];
+    let mut shapes = plain.to_vec();
+    let [.., odd, large] = plain;
+    shapes.extend([
+        Shape {
+            bias: true,
+            ..odd.clone()
+        },
+        Shape {
+            dropout: 0.4,
+            ..odd.clone()
+        },
+        Shape {
+            weight_dtype: Some(DType::BF16),
+            ..odd
+        },
+        Shape {
+            bias: true,
+            dropout: 0.1,
+            weight_dtype: Some(DType::F16),
+            ..large
+        },
+    ]);
+    case::small(shapes)
+}
+
+/// The layers that adapters sit on, for one token and for a training row, at rank 16.
+#[must_use]
+pub fn models() -> Vec<Case<Shape>> {
+    case::of_models(|model| {
+        let attention = model.heads * model.head_width;
+        let layers = [
+            (model.hidden, attention),
+            (model.hidden, model.kv_heads * model.head_width),
+            (model.hidden, model.intermediate),
+            (model.intermediate, model.hidden),
+        ];
+        let rows = [1, TRAINED_TOKENS].into_iter();
+        rows.flat_map(|rows| layers.map(|(k, n)| shape(&[rows], k, n, 16)))
+            .collect()
+    })
+}
+
+fn shape(lead: &[usize], inputs: usize, outputs: usize, rank: usize) -> Shape {
+    Shape {
+        lead: lead.to_vec(),
+        inputs,
+        outputs,
+        rank,
+        bias: false,
+        dropout: 0.0,
+        weight_dtype: None,
+    }
+}

@@ -1,0 +1,73 @@
+//! Shapes of the norm.
+
+use crate::case::{self, Case, Cost, Costed, TRAINED_TOKENS};
+use candle_core::DType;
+
+/// Sizes of `x`; the weight has the last of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// `(.., D)`.
+    pub dims: Vec<usize>,
+}
+
+impl Shape {
+    /// Size of a row.
+    #[must_use]
+    pub fn width(&self) -> usize {
+        self.dims.last().copied().unwrap_or(1)
+    }
+
+    fn elements(&self) -> usize {
+        self.dims.iter().product()
+    }
+}
+
+impl Costed for Shape {
+    /// Square, sum and two factors.
+    fn forward(&self, dtype: DType) -> Cost {
+        let n = self.elements();
+        Cost::new(4 * n, 2 * n + self.width(), dtype)
+    }
+
+    /// The gradients of `x` and of the weight; reads `x`, `dy` and the weight.
+    fn backward(&self, dtype: DType) -> Cost {
+        let n = self.elements();
+        Cost::new(9 * n, 3 * n + 2 * self.width(), dtype)
+    }
+}
+
+/// One row, one column, primes, both sides of a vector register's width, more rows than one block
+/// of the weight's gradient, and enough elements for several threads.
+#[must_use]
+pub fn small() -> Vec<Case<Shape>> {
+    let dims: [&[usize]; 10] = [
+        &[7],
+        &[1, 1],
+        &[1, 17],
+        &[13, 1],
+        &[5, 15],
+        &[3, 16],
+        &[2, 3, 33],
+        &[31, 37],
+        &[37, 1031],
+        &[67, 5],
+    ];
+    case::small(dims.map(|dims| Shape { dims: dims.into() }))
+}
+
+/// Hidden states, and the heads of a model that normalises queries.
+#[must_use]
+pub fn models() -> Vec<Case<Shape>> {
+    case::of_models(|model| {
+        let rows = [1, TRAINED_TOKENS];
+        let mut shapes = rows.map(|n| shape(n, model.hidden)).to_vec();
+        shapes.push(shape(TRAINED_TOKENS * model.heads, model.head_width));
+        shapes
+    })
+}
+
+fn shape(rows: usize, width: usize) -> Shape {
+    Shape {
+        dims: vec![rows, width],
+    }
+}

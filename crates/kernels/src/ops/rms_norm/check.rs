@@ -1,0 +1,100 @@
+//! The formula over f64, and what the norm is checked on.
+
+use super::{cases, cases::Shape, reference, rms_norm};
+use crate::case::Case;
+use crate::testkit::{Array, Failure, Input, Problem, check_cases};
+use candle_core::{DType, Device};
+
+/// Large enough that a zero row is smooth, small enough that it is not all there is.
+const EPS: f64 = 1e-2;
+
+/// Checks all cases on `device`.
+///
+/// # Errors
+/// The first failure.
+pub fn check(device: &Device) -> Result<(), Failure> {
+    let cases = cases::small();
+    check_cases(&cases, problem, device)?;
+    // Squares of these are infinite in f16.
+    let large = |case: &Case<Shape>| of(x(case).map(|x| 3e4 * x), weight(case));
+    check_cases(&cases, large, device)?;
+    let mixed = |case: &Case<Shape>| of(x(case), weight(case).in_dtype(Some(DType::F32)));
+    check_cases(&cases, mixed, device)
+}
+
+/// The problem of a case.
+#[must_use]
+pub fn problem(case: &Case<Shape>) -> Problem {
+    of(x(case), weight(case))
+}
+
+fn x(case: &Case<Shape>) -> Input {
+    Input::new("x", &case.shape.dims).viewed(case.view)
+}
+
+fn weight(case: &Case<Shape>) -> Input {
+    Input::new("weight", &[case.shape.width()]).viewed(case.view)
+}
+
+fn of(x: Input, weight: Input) -> Problem {
+    Problem::new(vec![x, weight], |x| truth(&x[0], &x[1]))
+        .run("rms_norm", |x| rms_norm(&x[0], &x[1], EPS))
+        .run("reference", |x| reference::forward(&x[0], &x[1], EPS))
+}
+
+fn truth(x: &Array, weight: &Array) -> Array {
+    let mut data = vec![];
+    for row in x.rows() {
+        let mean_square = row.iter().map(|x| x * x).sum::<f64>() / row.len() as f64;
+        let root = (mean_square + EPS).sqrt();
+        data.extend(row.iter().zip(&weight.data).map(|(x, w)| x / root * w));
+    }
+    Array {
+        dims: x.dims.clone(),
+        data,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::case::View;
+    use crate::testkit;
+    use candle_core::Tensor;
+    use proptest::prelude::*;
+
+    #[test]
+    fn on_the_cpu() {
+        check(&Device::Cpu).unwrap();
+    }
+
+    #[test]
+    fn a_row_of_zeros_stays_zero() {
+        let x = Tensor::zeros((1, 3), DType::F32, &Device::Cpu).unwrap();
+        let weight = Tensor::ones(3, DType::F32, &Device::Cpu).unwrap();
+        let y = rms_norm(&x, &weight, 1e-6).unwrap();
+        assert_eq!(y.to_vec2::<f32>().unwrap(), [[0.0; 3]]);
+    }
+
+    #[test]
+    fn a_weight_of_another_width_is_refused() {
+        let x = Tensor::zeros((1, 3), DType::F32, &Device::Cpu).unwrap();
+        let weight = Tensor::ones(4, DType::F32, &Device::Cpu).unwrap();
+        let error = rms_norm(&x, &weight, 1e-6).unwrap_err().to_string();
+        assert_eq!(error, "rms_norm: weight must have shape (3), got [4]");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+
+        #[test]
+        fn on_any_shape(
+            dims in prop::collection::vec(1..9usize, 1..4),
+            view in prop::sample::select(&View::ALL[..]),
+        ) {
+            let weight = Input::new("weight", &dims[dims.len() - 1..]);
+            let x = Input::new("x", &dims).viewed(view);
+            testkit::check(&of(x, weight), DType::F32, &Device::Cpu).unwrap();
+        }
+    }
+}

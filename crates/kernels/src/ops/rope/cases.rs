@@ -1,0 +1,92 @@
+//! Shapes of the rotation.
+
+use crate::case::{self, Case, Cost, Costed, TRAINED_TOKENS};
+use candle_core::DType;
+
+/// Sizes of `x` and of the tables.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// `B`.
+    pub batch: usize,
+    /// `H`.
+    pub heads: usize,
+    /// `T`.
+    pub tokens: usize,
+    /// `D`, even.
+    pub width: usize,
+    /// Tables are `(B, T, D/2)` instead of `(T, D/2)`.
+    pub table_per_row: bool,
+}
+
+impl Shape {
+    /// `(B, H, T, D)`.
+    #[must_use]
+    pub fn dims(&self) -> [usize; 4] {
+        [self.batch, self.heads, self.tokens, self.width]
+    }
+
+    /// Shape of `cos` and `sin`.
+    #[must_use]
+    pub fn table_dims(&self) -> Vec<usize> {
+        match self.table_per_row {
+            true => vec![self.batch, self.tokens, self.width / 2],
+            false => vec![self.tokens, self.width / 2],
+        }
+    }
+
+    fn cost(&self, dtype: DType) -> Cost {
+        let n: usize = self.dims().iter().product();
+        let table: usize = self.table_dims().iter().product();
+        Cost::new(3 * n, 2 * n + 2 * table, dtype)
+    }
+}
+
+impl Costed for Shape {
+    fn forward(&self, dtype: DType) -> Cost {
+        self.cost(dtype)
+    }
+
+    fn backward(&self, dtype: DType) -> Cost {
+        self.cost(dtype)
+    }
+}
+
+/// `(B, H, T, D)` with one of each, primes, enough elements for several threads, and both
+/// kinds of table.
+#[must_use]
+pub fn small() -> Vec<Case<Shape>> {
+    let sizes = [
+        (1, 1, 1, 2),
+        (1, 3, 1, 6),
+        (2, 1, 5, 4),
+        (2, 3, 4, 34),
+        (3, 2, 7, 10),
+        (2, 3, 67, 98),
+    ];
+    let tables = [false, true].into_iter();
+    case::small(tables.flat_map(|per_row| sizes.map(|s| shape(s, per_row))))
+}
+
+/// Queries and keys of one token and of a training row.
+#[must_use]
+pub fn models() -> Vec<Case<Shape>> {
+    case::of_models(|model| {
+        let mut shapes = vec![];
+        for tokens in [1, TRAINED_TOKENS] {
+            for heads in [model.heads, model.kv_heads] {
+                shapes.push(shape((1, heads, tokens, model.head_width), false));
+            }
+        }
+        shapes
+    })
+}
+
+fn shape(sizes: (usize, usize, usize, usize), table_per_row: bool) -> Shape {
+    Shape {
+        batch: sizes.0,
+        heads: sizes.1,
+        tokens: sizes.2,
+        width: sizes.3,
+        table_per_row,
+    }
+}

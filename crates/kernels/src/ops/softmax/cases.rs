@@ -1,0 +1,59 @@
+//! Shapes of softmax.
+
+use crate::case::{self, Case, Cost, Costed, TRAINED_TOKENS};
+use candle_core::DType;
+
+/// Sizes of `x`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// `(.., D)`.
+    pub dims: Vec<usize>,
+}
+
+impl Costed for Shape {
+    /// Shift, exponential, sum and division of each element.
+    fn forward(&self, dtype: DType) -> Cost {
+        let n: usize = self.dims.iter().product();
+        Cost::new(4 * n, 2 * n, dtype)
+    }
+
+    /// A dot product and a scaled difference; reads `y` and `dy`, writes `dx`.
+    fn backward(&self, dtype: DType) -> Cost {
+        let n: usize = self.dims.iter().product();
+        Cost::new(4 * n, 3 * n, dtype)
+    }
+}
+
+/// One row, one column, primes, both sides of a vector register's width, and enough elements for
+/// several threads.
+#[must_use]
+pub fn small() -> Vec<Case<Shape>> {
+    let dims: [&[usize]; 10] = [
+        &[1],
+        &[7],
+        &[1, 1],
+        &[1, 17],
+        &[13, 1],
+        &[5, 15],
+        &[3, 16],
+        &[2, 3, 33],
+        &[31, 37],
+        &[37, 1031],
+    ];
+    case::small(dims.map(|dims| Shape { dims: dims.into() }))
+}
+
+/// Attention scores of one row, and the logits of one token.
+#[must_use]
+pub fn models() -> Vec<Case<Shape>> {
+    case::of_models(|model| {
+        vec![
+            Shape {
+                dims: vec![model.heads, TRAINED_TOKENS, TRAINED_TOKENS],
+            },
+            Shape {
+                dims: vec![1, model.vocabulary],
+            },
+        ]
+    })
+}
