@@ -7,8 +7,8 @@ pub const IGNORED: i64 = -100;
 
 /// What one step trains on. Matrices are row-major, `(n_rows, n_tokens)`.
 ///
-/// The input at position `t` of a row is its token `t`, the target its token `t + 1`. Rows are padded on the right: under
-/// causal attention no real position sees the padding.
+/// The input at position `t` of a row is its token `t`, the target its token `t + 1`. Rows are
+/// padded on the right: under causal attention no real position sees the padding.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Batch {
     /// Rows.

@@ -1,4 +1,5 @@
-//! The order in which rows are trained: shuffled, but with rows of like length together, so that little is padding.
+//! The order in which rows are trained: shuffled, but with rows of like length together, so that
+//! little is padding.
 
 use std::num::NonZeroUsize;
 
@@ -10,8 +11,8 @@ use super::batch::Batch;
 use super::error::{Error, Result};
 use super::example::Example;
 
-/// Rows are sorted by length within this many batches: enough to pair like lengths, few enough that what meets in a
-/// batch still changes from epoch to epoch.
+/// Rows are sorted by length within this many batches: enough to pair like lengths, few enough that
+/// what meets in a batch still changes from epoch to epoch.
 const BATCHES_PER_BUCKET: usize = 8;
 
 /// Where in the data a run stands: what to save in order to go on later.
@@ -25,8 +26,8 @@ pub struct Cursor {
 
 /// Batches of a data set: endless and shuffled for training, or one sorted pass for evaluation.
 ///
-/// Every row is in exactly one batch of an epoch; the last batch may be smaller. The order depends on the rows, the batch
-/// size and the seed alone.
+/// Every row is in exactly one batch of an epoch; the last batch may be smaller. The order depends
+/// on the rows, the batch size and the seed alone.
 #[derive(Debug, Clone)]
 pub struct Batches<'a> {
     examples: &'a [Example],
@@ -132,14 +133,16 @@ impl Iterator for Batches<'_> {
     }
 }
 
-/// Fisher-Yates. Written out because a saved position has to mean the same order with every later release of `rand`.
+/// Fisher-Yates. Written out because a saved position has to mean the same order with every later
+/// release of `rand`.
 fn shuffle<T>(items: &mut [T], generator: &mut ChaCha8Rng) {
     for i in (1..items.len()).rev() {
-        // The high half of a 64 by 64 bit product: a number from 0 to i, its bias far below 1e-9 for any data set.
+        // The high half of a 64 by 64 bit product: a number from 0 to i, its bias far below 1e-9
+        // for any data set.
         let product = u128::from(generator.next_u64()) * (i as u128 + 1);
         items.swap(i, (product >> 64) as usize);
     }
 }
 
 #[cfg(test)]
-mod tests {}
+mod tests;

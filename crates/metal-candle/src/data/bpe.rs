@@ -15,14 +15,15 @@ use tokenizers::{AddedToken, SplitDelimiterBehavior};
 use super::error::{Error, Result};
 use crate::files;
 
-/// How Qwen2 cuts a text into words (`tokenizer.json` of Qwen/Qwen2-0.5B): GPT-4's pattern, but every digit alone.
+/// How Qwen2 cuts a text into words (`tokenizer.json` of Qwen/Qwen2-0.5B): GPT-4's pattern, but
+/// every digit alone.
 const SPLIT: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 
 /// One token for each byte, so that any text can be spelt.
 const N_BYTES: usize = 256;
 
-/// Trains a byte-level BPE tokenizer with at most `vocab_size` tokens; the special tokens come last. The same texts give
-/// the same tokenizer.
+/// Trains a byte-level BPE tokenizer with at most `vocab_size` tokens; the special tokens come
+/// last. The same texts give the same tokenizer.
 ///
 /// # Errors
 /// When `vocab_size` has no room for the bytes and the special tokens.
@@ -107,4 +108,4 @@ pub fn write_tokenizer(
 }
 
 #[cfg(test)]
-mod tests {}
+mod tests;

@@ -17,7 +17,8 @@ pub struct Options {
     pub max_seq_length: usize,
     /// Train only what the assistant (or the completion) says.
     pub mask_prompt: bool,
-    /// Rows of the model's embedding table: a token id at or above it is an error. `None` checks nothing.
+    /// Rows of the model's embedding table: a token id at or above it is an error. `None` checks
+    /// nothing.
     pub vocab_size: Option<usize>,
 }
 
@@ -39,11 +40,12 @@ pub struct Dataset {
 impl Dataset {
     /// Reads a JSONL file.
     ///
-    /// Blank lines are skipped. Truncated rows are counted; a row of which, after truncation, no token is trained is left
-    /// out. Both are logged as one warning each.
+    /// Blank lines are skipped. Truncated rows are counted; a row of which, after truncation, no
+    /// token is trained is left out. Both are logged as one warning each.
     ///
     /// # Errors
-    /// With file and line for a row that cannot be used; when the file has no rows, or none with anything to train.
+    /// With file and line for a row that cannot be used; when the file has no rows, or none with
+    /// anything to train.
     pub fn load(path: &Path, tokenizer: &Tokenizer, options: &Options) -> Result<Self> {
         let mut dataset = Self {
             path: path.to_owned(),
@@ -116,8 +118,8 @@ impl Dataset {
     }
 }
 
-/// The lines of a file that are not blank, with their numbers from 1. Bytes, because only the JSON parser can say where
-/// in a line the encoding breaks.
+/// The lines of a file that are not blank, with their numbers from 1. Bytes, because only the JSON
+/// parser can say where in a line the encoding breaks.
 fn lines(path: &Path) -> Result<Vec<(usize, Vec<u8>)>> {
     let file = File::open(path).map_err(files::Error::at("read", path))?;
     let mut lines = Vec::new();
@@ -167,4 +169,4 @@ fn listed(lines: &[usize]) -> String {
 }
 
 #[cfg(test)]
-mod tests {}
+mod tests;

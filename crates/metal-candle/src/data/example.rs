@@ -1,5 +1,7 @@
 //! One row as the model sees it: tokens, and which of them the loss counts.
 
+use std::ops::Range;
+
 use serde_json::{Map, Value};
 
 use super::error::{Error, Result, RowError};
@@ -13,7 +15,8 @@ use super::tokenizer::{Encoded, Tokenizer};
 pub struct Example {
     /// Token ids.
     pub tokens: Vec<u32>,
-    /// Whether the token at this position is a target of the loss. The first never is: nothing predicts it.
+    /// Whether the token at this position is a target of the loss. The first never is: nothing
+    /// predicts it.
     pub trained: Vec<bool>,
     /// Line of the row in its file, counted from 1.
     pub line: usize,
@@ -22,11 +25,14 @@ pub struct Example {
 impl Example {
     /// Turns a row into tokens.
     ///
-    /// * `text`: the tokenizer's own special tokens, the text, and the end-of-sequence token unless it is there already.
+    /// * `text`: the tokenizer's own special tokens, the text, and the end-of-sequence token unless
+    ///   it is there already.
     /// * `messages`: what the chat template renders.
-    /// * `prompt` and `completion`: a user's and an assistant's message, or without a chat template like `text`.
+    /// * `prompt` and `completion`: a user's and an assistant's message, or without a chat template
+    ///   like `text`.
     ///
-    /// With `mask_prompt` only the assistant's turns (or the completion) are trained, without it everything is.
+    /// With `mask_prompt` only the assistant's turns (or the completion) are trained, without it
+    /// everything is.
     ///
     /// # Errors
     /// When the row cannot be masked or the tokenizer or its chat template fails.
@@ -83,7 +89,8 @@ impl Example {
 
 type TokensAndMask = (Vec<u32>, Vec<bool>);
 
-/// Text between the tokenizer's own special tokens, trained from byte `masked_bytes` on, closed by the end-of-sequence token.
+/// Text between the tokenizer's own special tokens, trained from byte `masked_bytes` on, closed by
+/// the end-of-sequence token.
 fn plain(text: &str, masked_bytes: usize, tokenizer: &Tokenizer) -> Result<TokensAndMask> {
     let Some((_, eos)) = tokenizer.eos_token() else {
         return Err(Error::NoEosToken {
@@ -91,11 +98,15 @@ fn plain(text: &str, masked_bytes: usize, tokenizer: &Tokenizer) -> Result<Token
         });
     };
     let Encoded { mut ids, ranges } = tokenizer.encode_with_offsets(text, true)?;
+    let completion = [Range {
+        start: masked_bytes,
+        end: text.len(),
+    }];
     let mut trained = match masked_bytes {
         0 => vec![true; ids.len()],
         _ => ranges
             .iter()
-            .map(|range| overlaps(range, &[masked_bytes..text.len()]))
+            .map(|range| overlaps(range, &completion))
             .collect(),
     };
     if ids.last() != Some(&eos) {
@@ -143,4 +154,4 @@ fn message(role: &str, content: &str) -> Message {
 }
 
 #[cfg(test)]
-mod tests {}
+mod tests;

@@ -1,6 +1,8 @@
-//! From files to batches: tokenizers, chat templates, data sets, loss masks, and text coming back out.
+//! From files to batches: tokenizers, chat templates, data sets, loss masks, and text coming back
+//! out.
 //!
-//! A row of a JSONL file ([`Row`]) becomes tokens of which some are trained ([`Example`]), examples become a [`Batch`].
+//! A row of a JSONL file ([`Row`]) becomes tokens of which some are trained ([`Example`]), examples
+//! become a [`Batch`].
 
 mod batch;
 mod batches;
@@ -17,6 +19,8 @@ mod stop;
 mod stream;
 mod template;
 mod templates;
+#[cfg(test)]
+mod testing;
 mod tokenizer;
 
 pub use batch::{Batch, IGNORED};

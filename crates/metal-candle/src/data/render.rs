@@ -42,3 +42,39 @@ pub fn runs(example: &Example, tokenizer: &Tokenizer) -> Result<Vec<Run>> {
     }
     Ok(runs)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::testing::{byte_fallback_tokenizer, tokenizer};
+
+    fn texts(ids: Vec<u32>, trained: &[bool], tokenizer: &Tokenizer) -> Vec<String> {
+        let example = Example {
+            tokens: ids,
+            trained: trained.to_vec(),
+            line: 1,
+        };
+        runs(&example, tokenizer)
+            .unwrap()
+            .into_iter()
+            .map(|run| run.text)
+            .collect()
+    }
+
+    #[test]
+    fn only_the_first_run_loses_its_blank() {
+        let tokenizer = byte_fallback_tokenizer();
+        let ids = tokenizer.encode_raw("a a a").unwrap();
+        assert_eq!(texts(ids, &[false, true, true], &tokenizer), ["a", " a a"]);
+    }
+
+    #[test]
+    fn a_border_inside_a_character_shows_broken_halves() {
+        let tokenizer = tokenizer(None);
+        let ids = tokenizer.encode_raw("é").unwrap();
+        assert_eq!(
+            texts(ids, &[false, true], &tokenizer),
+            ["\u{FFFD}", "\u{FFFD}"]
+        );
+    }
+}

@@ -1,4 +1,5 @@
-//! One line of a JSONL data set. The kinds of rows, and the order in which they are told apart, are those of mlx-lm.
+//! One line of a JSONL data set. The kinds of rows, and the order in which they are told apart, are
+//! those of mlx-lm.
 
 use serde_json::{Map, Value};
 

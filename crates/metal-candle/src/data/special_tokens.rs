@@ -1,4 +1,5 @@
-//! Special tokens by role (`bos_token`, `eos_token`, ...), as the files beside `tokenizer.json` name them.
+//! Special tokens by role (`bos_token`, `eos_token`, ...), as the files beside `tokenizer.json`
+//! name them.
 
 use serde_json::{Map, Value};
 

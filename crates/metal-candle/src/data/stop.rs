@@ -50,7 +50,8 @@ impl StopStrings {
         std::mem::take(&mut self.held)
     }
 
-    /// The stop string that begins first, and where; of those that begin at the same place the first one given.
+    /// The stop string that begins first, and where; of those that begin at the same place the
+    /// first one given.
     fn first_stop(&self) -> Option<(usize, &str)> {
         let found = self
             .stops
@@ -126,7 +127,8 @@ mod tests {
             }
             if !stopped { printed += &watch.finish(); }
             prop_assert_eq!(stopped, end.is_some());
-            // A stop string may be complete before a longer one that began earlier; no text behind either is printed.
+            // A stop string may be complete before a longer one that began earlier; no text behind
+            // either is printed.
             prop_assert!(text.starts_with(&printed));
             match end {
                 None => prop_assert_eq!(printed, text),

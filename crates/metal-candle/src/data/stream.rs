@@ -3,11 +3,12 @@
 use super::error::Result;
 use super::tokenizer::Tokenizer;
 
-/// Turns token ids into text piece by piece. The pieces together are what [`Tokenizer::decode`] gives for all ids.
+/// Turns token ids into text piece by piece. The pieces together are what [`Tokenizer::decode`]
+/// gives for all ids.
 ///
-/// A token's text depends on its neighbours (a decoder strips the first blank, several tokens make one character), so a
-/// short window is decoded twice, without and with the new tokens; what is new is the difference. A window that ends in
-/// U+FFFD waits for the rest of the character.
+/// A token's text depends on its neighbours (a decoder strips the first blank, several tokens make
+/// one character), so a short window is decoded twice, without and with the new tokens; what is new
+/// is the difference. A window that ends in U+FFFD waits for the rest of the character.
 pub struct TextStream<'a> {
     tokenizer: &'a Tokenizer,
     /// The ids of the window: `read` of them have been printed, the others wait.
@@ -25,21 +26,20 @@ impl<'a> TextStream<'a> {
         }
     }
 
-    /// Takes the next token; gives the text that can be printed now, often one word, sometimes nothing.
+    /// Takes the next token; gives the text that can be printed now, often one word, sometimes
+    /// nothing.
     ///
     /// # Errors
     /// When the decoder fails.
     pub fn push(&mut self, id: u32) -> Result<String> {
-        if self.tokenizer.is_special(id) {
-            return Ok(String::new());
-        }
         self.ids.push(id);
         let text = self.tokenizer.decode(&self.ids)?;
         if text.ends_with(char::REPLACEMENT_CHARACTER) {
             return Ok(String::new());
         }
         let new = self.new_text(&text)?;
-        // Nothing new: the window must not move on to tokens that would then stand at its front and lose their blank.
+        // Nothing new: the window must not move on to tokens that would then stand at its front and
+        // lose their blank.
         if !new.is_empty() {
             self.ids.drain(..self.read);
             self.read = self.ids.len();
@@ -71,4 +71,4 @@ impl<'a> TextStream<'a> {
 }
 
 #[cfg(test)]
-mod tests {}
+mod tests;

@@ -25,14 +25,16 @@ pub struct Tokenizer {
 pub struct Encoded {
     /// Token ids.
     pub ids: Vec<u32>,
-    /// Byte ranges in the text. A special token that the tokenizer added has the range `0..0`;
-    /// a tokenizer that leaves blanks out of its ranges gives a token of blanks the empty range at its end.
+    /// Byte ranges in the text. A special token that the tokenizer added has the range `0..0`; a
+    /// tokenizer that leaves blanks out of its ranges gives a token of blanks the empty range at
+    /// its end.
     pub ranges: Vec<Range<usize>>,
 }
 
 impl Tokenizer {
-    /// Reads `tokenizer.json`, and where they exist `tokenizer_config.json`, `special_tokens_map.json`
-    /// and the chat template (`chat_template.jinja` before the one in `tokenizer_config.json`).
+    /// Reads `tokenizer.json`, and where they exist `tokenizer_config.json`,
+    /// `special_tokens_map.json` and the chat template (`chat_template.jinja` before the one in
+    /// `tokenizer_config.json`).
     ///
     /// # Errors
     /// With the file, when it cannot be read or does not hold what it should.
@@ -51,7 +53,8 @@ impl Tokenizer {
         Ok(tokenizer)
     }
 
-    /// Sets variables of the chat template (`--chat-template-config`), e.g. `{"enable_thinking": false}`.
+    /// Sets variables of the chat template (`--chat-template-config`), e.g. `{"enable_thinking":
+    /// false}`.
     #[must_use]
     pub fn with_template_config(mut self, variables: Map<String, Value>) -> Self {
         self.variables = variables;
@@ -71,7 +74,8 @@ impl Tokenizer {
         self.ids(text, true)
     }
 
-    /// Token ids of `text` and nothing else: for rendered chat templates, which write their special tokens themselves.
+    /// Token ids of `text` and nothing else: for rendered chat templates, which write their special
+    /// tokens themselves.
     ///
     /// # Errors
     /// As [`encode`](Self::encode).
@@ -79,7 +83,8 @@ impl Tokenizer {
         self.ids(text, false)
     }
 
-    /// Token ids and byte ranges of `text`; `add_special_tokens` tells [`encode`](Self::encode) from
+    /// Token ids and byte ranges of `text`; `add_special_tokens` tells [`encode`](Self::encode)
+    /// from
     /// [`encode_raw`](Self::encode_raw).
     ///
     /// # Errors
@@ -159,8 +164,9 @@ impl Tokenizer {
         !self.templates.is_empty()
     }
 
-    /// Renders a conversation with the chat template: the one named `tool_use` when there are `tools` and it exists,
-    /// else `default`. `add_generation_prompt` ends it with the header of the assistant's turn.
+    /// Renders a conversation with the chat template: the one named `tool_use` when there are
+    /// `tools` and it exists, else `default`. `add_generation_prompt` ends it with the header of
+    /// the assistant's turn.
     ///
     /// # Errors
     /// [`Error::NoChatTemplate`]; those of [`ChatTemplate::render`](super::ChatTemplate::render).
@@ -173,8 +179,9 @@ impl Tokenizer {
         self.apply_chat_template_with(messages, tools, add_generation_prompt, &Map::new())
     }
 
-    /// [`apply_chat_template`](Self::apply_chat_template) with further variables for this conversation only;
-    /// they win over those of [`with_template_config`](Self::with_template_config).
+    /// [`apply_chat_template`](Self::apply_chat_template) with further variables for this
+    /// conversation only; they win over those of
+    /// [`with_template_config`](Self::with_template_config).
     ///
     /// # Errors
     /// As [`apply_chat_template`](Self::apply_chat_template).
@@ -235,7 +242,8 @@ fn read_tokenizer(path: &Path) -> Result<tokenizers::Tokenizer> {
     let parsed = text.parse::<tokenizers::Tokenizer>();
     let mut inner =
         parsed.map_err(|error| Error::config(path, format!("not a tokenizer: {error}")))?;
-    // A file may carry the truncation and padding of whoever saved it; neither belongs to the tokenizer.
+    // A file may carry the truncation and padding of whoever saved it; neither belongs to the
+    // tokenizer.
     inner.with_padding(None);
     inner.with_truncation(None).map_err(Error::tokenizer)?;
     Ok(inner)
@@ -251,4 +259,4 @@ fn read_object(path: &Path) -> Result<Map<String, Value>> {
 }
 
 #[cfg(test)]
-mod tests {}
+mod tests;

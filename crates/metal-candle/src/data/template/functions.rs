@@ -1,11 +1,13 @@
-//! Global functions and tests that transformers or Jinja2 have and minijinja lacks or defines otherwise.
+//! Global functions and tests that transformers or Jinja2 have and minijinja lacks or defines
+//! otherwise.
 
 use minijinja::value::{Kwargs, Value, ValueKind};
 use minijinja::{Environment, ErrorKind, State};
 use minijinja_contrib::filters::datetimeformat;
 use minijinja_contrib::globals::{cycler, joiner, now};
 
-/// Marks an error as the template's own refusal, so that it can be told from a failure of the template.
+/// Marks an error as the template's own refusal, so that it can be told from a failure of the
+/// template.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct Raised(pub(crate) String);
@@ -30,7 +32,8 @@ fn raise_exception(message: &Value) -> Result<Value, minijinja::Error> {
     )
 }
 
-/// The current time in UTC. Python gives local time; the time zone of the machine is none of a library's business.
+/// The current time in UTC. Python gives local time; the time zone of the machine is none of a
+/// library's business.
 fn strftime_now(state: &State, format: &str) -> Result<String, minijinja::Error> {
     datetimeformat(
         state,

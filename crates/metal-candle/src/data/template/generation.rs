@@ -1,7 +1,7 @@
 //! `{% generation %}`: the tag by which transformers marks what the assistant wrote.
 //!
-//! minijinja has no such tag. Each pair becomes `{% with %}`: a block too, so whitespace control and the scope of
-//! variables stay exactly what they were.
+//! minijinja has no such tag. Each pair becomes `{% with %}`: a block too, so whitespace control
+//! and the scope of variables stay exactly what they were.
 
 /// `source` with its generation tags replaced by ones that minijinja knows.
 pub(super) fn accept_tags(source: &str) -> String {

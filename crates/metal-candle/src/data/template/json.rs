@@ -1,4 +1,5 @@
-//! The `tojson` filter: Python's `json.dumps`, of which transformers exposes `ensure_ascii`, `indent`, `separators`, `sort_keys`.
+//! The `tojson` filter: Python's `json.dumps`, of which transformers exposes `ensure_ascii`,
+//! `indent`, `separators`, `sort_keys`.
 //!
 //! Unlike Jinja2's own filter it escapes no HTML and keeps the order of keys.
 
@@ -188,7 +189,8 @@ fn number(value: &Value) -> Result<String, Error> {
 
 /// Python's `repr` of a float, with JSON's names for the values that have no digits.
 ///
-/// Rust and Python agree on the shortest digits; they differ in when the exponent is written and how.
+/// Rust and Python agree on the shortest digits; they differ in when the exponent is written and
+/// how.
 fn float(x: f64) -> String {
     if !x.is_finite() {
         return if x.is_nan() {
@@ -203,7 +205,7 @@ fn float(x: f64) -> String {
     let scientific = format!("{x:e}");
     let (digits, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
     let exponent: i32 = exponent.parse().unwrap_or(0);
-    if x != 0.0 && !(-4..16).contains(&exponent) {
+    if !(-4..16).contains(&exponent) {
         let sign = if exponent < 0 { '-' } else { '+' };
         return format!("{digits}e{sign}{:02}", exponent.unsigned_abs());
     }

@@ -1,4 +1,5 @@
-//! Python's methods of strings, lists and dicts: those of `minijinja_contrib::pycompat`, and the ones it lacks.
+//! Python's methods of strings, lists and dicts: those of `minijinja_contrib::pycompat`, and the
+//! ones it lacks.
 
 use minijinja::value::{Kwargs, Tuple, Value, ValueKind, from_args};
 use minijinja::{Error, ErrorKind, State};
@@ -127,7 +128,8 @@ fn rsplit(text: &str, args: &[Value]) -> Result<Value, Error> {
     Ok(Value::from(parts))
 }
 
-/// Head, separator, tail; without the separator the whole text stands where `whole` says (first, last).
+/// Head, separator, tail; without the separator the whole text stands where `whole` says (first,
+/// last).
 fn partition(
     text: &str,
     args: &[Value],
@@ -146,7 +148,8 @@ fn partition(
     Ok(Value::from(Tuple::from(parts.map(Value::from))))
 }
 
-/// Python starts a word at every letter that follows a character without case, apostrophes included.
+/// Python starts a word at every letter that follows a character without case, apostrophes
+/// included.
 fn title(text: &str) -> String {
     let mut in_word = false;
     let mut out = String::with_capacity(text.len());

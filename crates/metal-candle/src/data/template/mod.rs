@@ -1,8 +1,9 @@
 //! Chat templates: Jinja as transformers runs it, on minijinja.
 //!
-//! transformers renders with `ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)`, the loop-control
-//! extension, a `{% generation %}` tag, `raise_exception`, `strftime_now` and a `tojson` that does not escape HTML
-//! (`src/transformers/utils/chat_template_utils.py`). The same templates must give the same text here, byte for byte.
+//! transformers renders with `ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)`,
+//! the loop-control extension, a `{% generation %}` tag, `raise_exception`, `strftime_now` and a
+//! `tojson` that does not escape HTML (`src/transformers/utils/chat_template_utils.py`). The same
+//! templates must give the same text here, byte for byte.
 
 mod functions;
 mod generation;
@@ -56,11 +57,12 @@ impl ChatTemplate {
         Ok(Self { env })
     }
 
-    /// Renders `conversation`; `variables` are further names the template can read (`bos_token`, `enable_thinking`, ...).
-    /// A variable never hides one of the conversation's own names.
+    /// Renders `conversation`; `variables` are further names the template can read (`bos_token`,
+    /// `enable_thinking`, ...). A variable never hides one of the conversation's own names.
     ///
     /// # Errors
-    /// [`Error::TemplateRaised`] when the template itself refuses the conversation, [`Error::TemplateRender`] when it fails,
+    /// [`Error::TemplateRaised`] when the template itself refuses the conversation,
+    /// [`Error::TemplateRender`] when it fails,
     /// [`Error::NoMessages`] when there is nothing to render.
     pub fn render(
         &self,
@@ -74,7 +76,8 @@ impl ChatTemplate {
             .env
             .get_template(NAME)
             .map_err(Error::template_render)?;
-        // minijinja 3.0 panics on `[][::-1]` and the like: what a template from outside says must not end the process.
+        // minijinja 3.0 panics on `[][::-1]` and the like: what a template from outside says must
+        // not end the process.
         let rendered = catch_unwind(AssertUnwindSafe(|| {
             template.render(context(conversation, variables))
         }));
