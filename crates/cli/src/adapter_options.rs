@@ -112,7 +112,10 @@ fn parse_targets(text: &str) -> std::result::Result<Targets, String> {
     if let Some(pattern) = text.strip_prefix("regex:") {
         return Ok(Targets::Regex(pattern.into()));
     }
-    let names: Vec<String> = text.split(',').map(|name| name.trim().to_string()).collect();
+    let names: Vec<String> = text
+        .split(',')
+        .map(|name| name.trim().to_string())
+        .collect();
     match names.iter().any(String::is_empty) {
         true => Err("expected all-linear, names with commas between, or regex:PATTERN".into()),
         false => Ok(Targets::Names(names)),
@@ -144,7 +147,9 @@ mod tests {
                 num_layers,
                 ..AdapterOptions::default()
             };
-            options.config(n_blocks).map(|config| config.layers_to_transform)
+            options
+                .config(n_blocks)
+                .map(|config| config.layers_to_transform)
         };
         assert_eq!(blocks(None, 4).unwrap(), None);
         assert_eq!(blocks(None, 18).unwrap().unwrap()[0], 2);
@@ -159,7 +164,10 @@ mod tests {
     fn targets_have_three_forms() {
         assert_eq!(parse_targets("all-linear"), Ok(Targets::AllLinear));
         let names = vec!["q_proj".into(), "mlp.up_proj".into()];
-        assert_eq!(parse_targets("q_proj, mlp.up_proj"), Ok(Targets::Names(names)));
+        assert_eq!(
+            parse_targets("q_proj, mlp.up_proj"),
+            Ok(Targets::Names(names))
+        );
         assert_eq!(parse_targets("regex:.*q"), Ok(Targets::Regex(".*q".into())));
         assert!(parse_targets("q_proj,").is_err());
         assert!(parse_targets("").is_err());

@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::exit;
 use clap::Parser;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::Path;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -32,34 +32,38 @@ pub struct Cli {
 }
 
 impl Cli {
-    /// Reads the command line, and the configuration file that it names. Ends the process when it
-    /// cannot be read, or when help was asked for.
-    ///
-    /// # Errors
-    /// When the configuration file cannot be used.
-    pub fn from_command_line() -> Result<Self> {
-        let words: Vec<OsString> = std::env::args_os().collect();
-        let cli = Self::parse_from(&words);
-        match cli.config() {
-            Some(path) => Ok(Self::parse_from(with_config(words, path)?)),
-            None => Ok(cli),
-        }
+    /// Reads the command line. Ends the process when it cannot be read, or when help was asked
+    /// for.
+    pub fn from_command_line() -> Self {
+        Self::parse()
     }
 
-    fn config(&self) -> Option<&PathBuf> {
+    /// Adds what the configuration file says that the command line names.
+    ///
+    /// # Errors
+    /// When the file cannot be used.
+    pub fn with_config(self) -> Result<Self> {
         match &self.command {
-            Command::Train(args) => args.config.as_ref(),
-            _ => None,
+            Command::Train(train::Args {
+                config: Some(path), ..
+            }) => {
+                let words = std::env::args_os().collect();
+                Ok(Self::parse_from(with_config(words, path)?))
+            }
+            _ => Ok(self),
         }
     }
 }
 
 /// Puts the options of a configuration file before those of the command line, which so win.
-fn with_config(mut words: Vec<OsString>, path: &PathBuf) -> Result<Vec<OsString>> {
+fn with_config(mut words: Vec<OsString>, path: &Path) -> Result<Vec<OsString>> {
     let options = train::config_file::read(path)?;
     // No option before the command takes a value: the first such word is the command.
     let command = words.iter().position(|word| word == "train").unwrap_or(0);
-    words.splice(command + 1..command + 1, options.into_iter().map(OsString::from));
+    words.splice(
+        command + 1..command + 1,
+        options.into_iter().map(OsString::from),
+    );
     Ok(words)
 }
 

@@ -59,8 +59,10 @@ impl FromStr for DeviceChoice {
 }
 
 fn not_built(name: &str) -> Error {
-    Error::input(format!("--device {name}: this version computes on the CPU only"))
-        .with_advice("leave --device out, or use --device cpu")
+    Error::input(format!(
+        "--device {name}: this version computes on the CPU only"
+    ))
+    .with_advice("leave --device out, or use --device cpu")
 }
 
 #[cfg(test)]

@@ -25,7 +25,9 @@ impl Interrupt {
             if asked.0.swap(true, Ordering::Relaxed) {
                 std::process::exit(KILLED);
             }
-            terminal.say("Stopping after this step and saving; press Ctrl-C again to quit without saving.");
+            terminal.say(
+                "Stopping after this step and saving; press Ctrl-C again to quit without saving.",
+            );
         };
         ctrlc::set_handler(on_signal)
             .map_err(|source| Error::failed(format!("cannot listen for Ctrl-C: {source}")))?;

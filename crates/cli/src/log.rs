@@ -1,12 +1,16 @@
 //! The library's log lines, on standard error: warnings, and with `-v` more.
 
 use crate::terminal::Terminal;
+use std::collections::HashSet;
 use std::fmt;
 use std::io;
+use std::sync::{Mutex, PoisonError};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter};
 use tracing_subscriber::registry::LookupSpan;
+
+const WARNING: &str = "warning";
 
 /// Shows warnings; with `verbose` 1 also what is worth knowing, with 2 everything.
 pub fn start(verbose: u8, terminal: &Terminal) {
@@ -18,7 +22,10 @@ pub fn start(verbose: u8, terminal: &Terminal) {
     tracing_subscriber::fmt()
         .with_max_level(level)
         .event_format(Lines)
-        .with_writer(BetweenBars(terminal.clone()))
+        .with_writer(Notices {
+            terminal: terminal.clone(),
+            told: Mutex::default(),
+        })
         .init();
 }
 
@@ -38,7 +45,7 @@ where
     ) -> fmt::Result {
         let name = match *event.metadata().level() {
             Level::ERROR => "error",
-            Level::WARN => "warning",
+            Level::WARN => WARNING,
             Level::INFO => "info",
             _ => "debug",
         };
@@ -48,23 +55,31 @@ where
     }
 }
 
-/// Writes lines without disturbing progress bars.
-struct BetweenBars(Terminal);
+/// Writes lines between progress bars, and a warning only once: a file that is read twice has
+/// nothing new to say.
+struct Notices {
+    terminal: Terminal,
+    told: Mutex<HashSet<Vec<u8>>>,
+}
 
-impl<'a> MakeWriter<'a> for BetweenBars {
+impl<'a> MakeWriter<'a> for Notices {
     type Writer = LineWriter<'a>;
 
     fn make_writer(&'a self) -> LineWriter<'a> {
-        LineWriter(&self.0)
+        LineWriter(self)
     }
 }
 
-struct LineWriter<'a>(&'a Terminal);
+struct LineWriter<'a>(&'a Notices);
 
 impl io::Write for LineWriter<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.write_notice(bytes);
-        Ok(bytes.len())
+    /// `line` is whole: the subscriber writes each event at once.
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let mut told = self.0.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if !line.starts_with(WARNING.as_bytes()) || told.insert(line.to_vec()) {
+            self.0.terminal.write_notice(line);
+        }
+        Ok(line.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {

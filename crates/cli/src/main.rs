@@ -39,7 +39,7 @@ fn main() -> ExitCode {
 }
 
 fn run(context: &Context) -> Result<Exit> {
-    let cli = Cli::from_command_line()?;
+    let cli = Cli::from_command_line();
     log::start(cli.verbose, &context.terminal);
-    commands::run(cli.command, context)
+    commands::run(cli.with_config()?.command, context)
 }

@@ -19,7 +19,10 @@ pub fn check_writable(option: &str, folder: &Path) -> Result<()> {
     };
     attempt.map_err(|source| {
         let at = existing.display();
-        let message = format!("{option} {}: cannot write in {at}: {source}", folder.display());
+        let message = format!(
+            "{option} {}: cannot write in {at}: {source}",
+            folder.display()
+        );
         Error::input(message).with_advice("choose a folder that you may write to")
     })
 }
@@ -35,7 +38,10 @@ pub fn check_new(option: &str, folder: &Path) -> Result<()> {
     };
     match is_free {
         true => Ok(()),
-        false => Err(Error::input(format!("{option} {} exists and is not empty", folder.display()))
-            .with_advice("choose another folder, or remove this one first")),
+        false => Err(Error::input(format!(
+            "{option} {} exists and is not empty",
+            folder.display()
+        ))
+        .with_advice("choose another folder, or remove this one first")),
     }
 }

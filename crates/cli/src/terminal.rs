@@ -43,6 +43,12 @@ impl Terminal {
         self.print(&format!("{line}\n"))
     }
 
+    /// Writes a line that reports on work in progress. A reader that goes away does not end the
+    /// work.
+    pub fn report(&self, line: impl Display) {
+        let _ = self.print_line(line);
+    }
+
     /// Writes the result as one JSON object.
     ///
     /// # Errors
@@ -64,7 +70,7 @@ impl Terminal {
         }
         self.say(format_args!("error: {}", error.message()));
         if let Some(advice) = error.advice() {
-            self.say(format_args!("  {advice}"));
+            self.say(format_args!("help: {advice}"));
         }
     }
 

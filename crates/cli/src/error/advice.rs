@@ -1,22 +1,31 @@
 //! What to do about each error of the library.
 
 use metal_candle::{data, files, lora, models, train};
-use std::io::ErrorKind;
+use std::error::Error as _;
+use std::io::{self, ErrorKind};
 
 pub(super) fn of_file(error: &files::Error) -> Option<String> {
     let folder = error.path.parent().unwrap_or(&error.path).display();
-    match (error.source.kind(), error.action) {
+    match (kind(&error.source), error.action) {
         (ErrorKind::NotFound, "write" | "create") => None,
         (ErrorKind::NotFound, _) => Some("check the path".into()),
-        (ErrorKind::PermissionDenied, "write" | "create") => {
-            Some(format!("choose a folder that you may write to instead of {folder}"))
-        }
+        (ErrorKind::PermissionDenied, "write" | "create") => Some(format!(
+            "choose a folder that you may write to instead of {folder}"
+        )),
         (ErrorKind::PermissionDenied, _) => Some("check the permissions of the file".into()),
-        (ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge, _) => Some(
-            format!("make room on the disk of {folder}; files that were there before are untouched"),
-        ),
+        (ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge, _) => {
+            Some(format!(
+                "make room on the disk of {folder}; files that were there before are untouched"
+            ))
+        }
         _ => None,
     }
+}
+
+/// The system's reason, also where a writer of tensors has wrapped it.
+fn kind(error: &io::Error) -> ErrorKind {
+    let inner = error.source().and_then(|inner| inner.downcast_ref());
+    inner.map_or(error.kind(), io::Error::kind)
 }
 
 pub(super) fn of_data(error: &data::Error) -> Option<String> {
@@ -46,7 +55,9 @@ fn of_row(error: &data::RowError) -> Option<String> {
             Some("each line must be one JSON object; mend or remove this line".into())
         }
         E::UnknownKind { .. } => Some("rename the keys of the rows".into()),
-        E::OtherKind { .. } => Some("all rows of a file must be of one kind; split the file".into()),
+        E::OtherKind { .. } => {
+            Some("all rows of a file must be of one kind; split the file".into())
+        }
         E::TokenOutOfRange { .. } => Some(OTHER_TOKENIZER.into()),
         E::MaskedText => Some("leave --mask-prompt out".into()),
         _ => None,

@@ -26,8 +26,9 @@ impl Environment {
         let home = home()?;
         Ok(Self {
             cache: set("HF_HUB_CACHE").map_or(home.join("hub"), PathBuf::from),
-            endpoint: text("HF_ENDPOINT")
-                .map_or("https://huggingface.co".into(), |url| url.trim_end_matches('/').into()),
+            endpoint: text("HF_ENDPOINT").map_or("https://huggingface.co".into(), |url| {
+                url.trim_end_matches('/').into()
+            }),
             token: text("HF_TOKEN").or_else(|| {
                 let saved = std::fs::read_to_string(home.join("token")).ok()?;
                 Some(saved.trim().to_string()).filter(|token| !token.is_empty())
@@ -47,8 +48,10 @@ fn home() -> Result<PathBuf> {
     }
     match env::home_dir() {
         Some(user) => Ok(user.join(".cache").join("huggingface")),
-        None => Err(Error::input("no home folder, so no cache for downloaded models")
-            .with_advice("set HF_HOME to a folder, or name a folder with --model")),
+        None => Err(
+            Error::input("no home folder, so no cache for downloaded models")
+                .with_advice("set HF_HOME to a folder, or name a folder with --model"),
+        ),
     }
 }
 

@@ -5,6 +5,7 @@ mod cache;
 mod download;
 mod environment;
 mod files;
+mod transfer;
 
 use crate::error::{Error, Result};
 use crate::terminal::Terminal;
@@ -26,8 +27,10 @@ pub fn folder(name: &str, terminal: &Terminal) -> Result<PathBuf> {
             .with_advice("name the folder that holds config.json and the safetensors files"));
     }
     if !is_plausible_id(name) {
-        return Err(Error::input(format!("--model {name}: this folder does not exist"))
-            .with_advice("check the path, or name a Hugging Face model as OWNER/NAME"));
+        return Err(
+            Error::input(format!("--model {name}: this folder does not exist"))
+                .with_advice("check the path, or name a Hugging Face model as OWNER/NAME"),
+        );
     }
     let environment = Environment::read()?;
     match cache::look(&environment, name) {
@@ -68,7 +71,9 @@ mod tests {
         for id in ["Qwen/Qwen3-0.6B", "gpt2", "a/b_c.d"] {
             assert!(is_plausible_id(id), "{id}");
         }
-        for path in ["", "./model", "/model", "../m", "a/b/c", "a/", "/", "~/m", "a b/c", "a\\b"] {
+        for path in [
+            "", "./model", "/model", "../m", "a/b/c", "a/", "/", "~/m", "a b/c", "a\\b",
+        ] {
             assert!(!is_plausible_id(path), "{path}");
         }
     }

@@ -21,17 +21,21 @@ pub(super) fn write_data(folders: &Folders, corpus: &mut Corpus) -> Result<Exam>
     let mut exchanges = vec![];
     for (split, n) in ["train", "valid", "test"].into_iter().zip(TASK_ROWS) {
         exchanges = dates.by_ref().take(n).map(task).collect();
-        let rows = exchanges.iter().map(|exchange| {
-            json!({ "prompt": exchange.prompt, "completion": exchange.completion })
-        });
+        let rows = exchanges.iter().map(
+            |exchange| json!({ "prompt": exchange.prompt, "completion": exchange.completion }),
+        );
         write_jsonl(&folders.data.join(format!("{split}.jsonl")), rows)?;
     }
-    Ok(Exam { questions: exchanges })
+    Ok(Exam {
+        questions: exchanges,
+    })
 }
 
 pub(super) fn write_jsonl(path: &Path, rows: impl Iterator<Item = Value>) -> Result<()> {
     let lines: String = rows.map(|row| format!("{row}\n")).collect();
-    Ok(files::write_whole(path, |file| file.write_all(lines.as_bytes()))?)
+    Ok(files::write_whole(path, |file| {
+        file.write_all(lines.as_bytes())
+    })?)
 }
 
 /// Trains the adapter on top of the base model as it was saved.
@@ -55,7 +59,8 @@ pub(super) fn train(
         ..LoraConfig::default()
     };
     let plan = Plan::new(&config, &model.decoder.linear_infos()?)?;
-    lora::attach(model.decoder.linears_mut(), &plan, args.seed, &Device::Cpu).map_err(Error::from)?;
+    lora::attach(model.decoder.linears_mut(), &plan, args.seed, &Device::Cpu)
+        .map_err(Error::from)?;
     let parameters = Parameters::adapters(&model);
     let training = Training {
         title: "adapter",
@@ -68,5 +73,12 @@ pub(super) fn train(
         },
         folder: &folders.adapter,
     };
-    run_training(&training, &model, &parameters, &dataset, terminal, interrupt)
+    run_training(
+        &training,
+        &model,
+        &parameters,
+        &dataset,
+        terminal,
+        interrupt,
+    )
 }

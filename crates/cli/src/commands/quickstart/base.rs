@@ -29,7 +29,11 @@ pub(super) fn make(
     terminal: &Terminal,
     interrupt: &Interrupt,
 ) -> Result<()> {
-    let texts: Vec<String> = corpus.base_rows(BASE_ROWS).into_iter().map(as_text).collect();
+    let texts: Vec<String> = corpus
+        .base_rows(BASE_ROWS)
+        .into_iter()
+        .map(as_text)
+        .collect();
     let rows = texts.iter().map(|text| json!({ "text": text }));
     let path = write_rows(folders, rows)?;
     let bpe = train_bpe(&texts, VOCAB_SIZE, &[TURN_START, TURN_END])?;
@@ -57,13 +61,17 @@ pub(super) fn make(
         },
         folder: &folders.base,
     };
-    run_training(&training, &model, &parameters, &dataset, terminal, interrupt)
+    run_training(
+        &training,
+        &model,
+        &parameters,
+        &dataset,
+        terminal,
+        interrupt,
+    )
 }
 
-fn write_rows(
-    folders: &Folders,
-    rows: impl Iterator<Item = Value>,
-) -> Result<std::path::PathBuf> {
+fn write_rows(folders: &Folders, rows: impl Iterator<Item = Value>) -> Result<std::path::PathBuf> {
     files::make_folder(&folders.corpus)?;
     let path = folders.corpus.join("train.jsonl");
     super::adapter::write_jsonl(&path, rows)?;

@@ -5,8 +5,18 @@ use rand_chacha::ChaCha8Rng;
 use std::collections::HashSet;
 
 const MONTHS: [&str; 12] = [
-    "January", "February", "March", "April", "May", "June", "July", "August", "September",
-    "October", "November", "December",
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
 ];
 
 const NAMES: [&str; 16] = [
@@ -97,7 +107,11 @@ impl Corpus {
             2 => format!("On {words} {name} went to {place}."),
             3 => format!("{name} met {other} in {place}."),
             4 => format!("The letter from {place} is dated {words}."),
-            _ => format!("{} is month {:02} of the year.", MONTHS[date.month], date.month + 1),
+            _ => format!(
+                "{} is month {:02} of the year.",
+                MONTHS[date.month],
+                date.month + 1
+            ),
         }
     }
 
@@ -153,7 +167,10 @@ mod tests {
             year: 2021,
         };
         let exchange = task(date);
-        assert_eq!((&*exchange.prompt, &*exchange.completion), ("3 March 2021", "2021-03-03"));
+        assert_eq!(
+            (&*exchange.prompt, &*exchange.completion),
+            ("3 March 2021", "2021-03-03")
+        );
     }
 
     #[test]

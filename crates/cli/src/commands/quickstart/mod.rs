@@ -124,7 +124,10 @@ fn show(
     terminal.print_line(format_args!("{:<20} {:<24} adapter", "prompt", "base"))?;
     for (before, after) in before.answers.iter().zip(&after.answers).take(SHOWN) {
         let base = before.answer.replace('\n', " ");
-        terminal.print_line(format_args!("{:<20} {base:<24} {}", before.prompt, after.answer))?;
+        terminal.print_line(format_args!(
+            "{:<20} {base:<24} {}",
+            before.prompt, after.answer
+        ))?;
     }
     let percent = |share: f64| format!("{:.0} %", 100.0 * share);
     terminal.print_line(format_args!(

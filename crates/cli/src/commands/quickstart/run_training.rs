@@ -41,7 +41,10 @@ pub(super) fn run_training(
     };
     files::make_folder(training.folder)?;
     let mut metrics = MetricsFile::create(&training.folder.join("metrics.jsonl"))?;
-    let bar = terminal.bar(training.iters, "     {bar:30} step {pos}/{len}  {msg}  eta {eta}");
+    let bar = terminal.bar(
+        training.iters,
+        "     {bar:30} step {pos}/{len}  {msg}  eta {eta}",
+    );
     let mut observe = |event: &Event| {
         match event {
             Event::Step { step, loss } => {
@@ -50,7 +53,10 @@ pub(super) fn run_training(
             }
             Event::Report(report) if !terminal.shows_bars() => {
                 let (step, loss) = (report.step, report.train_loss);
-                terminal.say(format_args!("     {}: step {step}, loss {loss:.3}", training.title));
+                terminal.say(format_args!(
+                    "     {}: step {step}, loss {loss:.3}",
+                    training.title
+                ));
             }
             _ => {}
         }
@@ -65,7 +71,9 @@ pub(super) fn run_training(
     let summary = summary.map_err(Error::from)?;
     let (title, steps, loss) = (training.title, summary.steps, summary.last_loss);
     let n = parameters.n_values();
-    terminal.say(format_args!("     {title}: {n} parameters, {steps} steps, loss {loss:.3}"));
+    terminal.say(format_args!(
+        "     {title}: {n} parameters, {steps} steps, loss {loss:.3}"
+    ));
     Ok(())
 }
 

@@ -1,0 +1,91 @@
+use super::Context;
+use crate::device::DeviceArgs;
+use crate::error::{Error, Result};
+use crate::exit::Exit;
+use crate::loading::{self, Loaded};
+use crate::output_folder;
+use metal_candle::lora;
+use metal_candle::models::{copy_companions, save_checkpoint};
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+
+const EXAMPLES: &str = "\
+Examples:
+  metal-candle fuse --model Qwen/Qwen3-0.6B --adapter-path adapters --save-path fused_model
+  metal-candle generate --model fused_model -p \"Hello\"";
+
+/// Merge an adapter into its model: a checkpoint that needs no adapter
+#[derive(clap::Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// Folder or Hugging Face id of the model
+    #[arg(long, value_name = "MODEL")]
+    pub model: String,
+    /// Folder of a PEFT adapter
+    #[arg(long, value_name = "PATH", default_value = "adapters")]
+    pub adapter_path: PathBuf,
+    /// Where the checkpoint is written: a new or empty folder
+    #[arg(long, value_name = "FOLDER", default_value = "fused_model")]
+    pub save_path: PathBuf,
+    #[command(flatten)]
+    pub device: DeviceArgs,
+}
+
+/// Merges and writes.
+///
+/// # Errors
+/// When something that was given cannot be used, or the checkpoint cannot be written.
+pub fn run(args: Args, context: &Context) -> Result<Exit> {
+    let terminal = &context.terminal;
+    output_folder::check_new("--save-path", &args.save_path)?;
+    output_folder::check_writable("--save-path", &args.save_path)?;
+    let mut loaded = loading::load(&args.model, &args.device.open()?, terminal)?;
+    loading::attach_adapter(&mut loaded.model, &args.adapter_path)?;
+    lora::fuse(loaded.model.decoder.linears_mut())?;
+    write(loaded, &args.save_path)?;
+    terminal.print_line(format_args!(
+        "Saved the fused model in {}",
+        args.save_path.display()
+    ))?;
+    Ok(Exit::Done)
+}
+
+/// Writes everything into a hidden neighbour, which then takes the name: the folder appears whole
+/// or not at all.
+fn write(mut loaded: Loaded, path: &Path) -> Result<()> {
+    let failed = |source: std::io::Error| {
+        Error::failed(format!("cannot write {}: {source}", path.display()))
+    };
+    let neighbour = neighbour(path).map_err(failed)?;
+    let weights = loaded.model.decoder.weights_mut().into_iter();
+    let weights = weights
+        .map(|(name, weight)| (name, weight.clone()))
+        .collect();
+    save_checkpoint(neighbour.path(), &loaded.model.raw_config, weights)?;
+    copy_companions(&loaded.folder, neighbour.path())?;
+    if path.exists() {
+        // Empty, as was checked; anything that came since makes this fail.
+        std::fs::remove_dir(path).map_err(failed)?;
+    }
+    std::fs::rename(neighbour.path(), path).map_err(failed)?;
+    // There is nothing left to remove.
+    let _ = neighbour.keep();
+    Ok(())
+}
+
+fn neighbour(path: &Path) -> std::io::Result<TempDir> {
+    let parent = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    std::fs::create_dir_all(parent)?;
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".fuse-");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        // Those of any new folder: a temporary one would be its owner's alone.
+        builder.permissions(std::fs::Permissions::from_mode(0o777));
+    }
+    builder.tempdir_in(parent)
+}

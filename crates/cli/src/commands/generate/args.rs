@@ -1,0 +1,113 @@
+use crate::device::DeviceArgs;
+use metal_candle::generate::Sampling;
+use serde_json::{Map, Value};
+use std::path::PathBuf;
+
+const EXAMPLES: &str = "\
+Examples:
+  metal-candle generate --model Qwen/Qwen3-0.6B -p \"Why is the sky blue?\"
+  metal-candle generate --model ./model --adapter-path adapters -p \"3 March 2021\" --temp 0.7
+  cat prompt.txt | metal-candle generate --model ./model -p - --json";
+
+/// Continue a prompt, with or without an adapter
+#[derive(clap::Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// Folder or Hugging Face id of the model
+    #[arg(long, value_name = "MODEL")]
+    pub model: String,
+    /// Folder of a PEFT adapter
+    #[arg(long, value_name = "PATH")]
+    pub adapter_path: Option<PathBuf>,
+    /// Merge the adapter into the weights first: faster for long texts
+    #[arg(long, requires = "adapter_path")]
+    pub merge: bool,
+    /// What to continue; - reads standard input
+    #[arg(short, long, value_name = "TEXT")]
+    pub prompt: String,
+    /// What the chat template puts before the prompt
+    #[arg(long, value_name = "TEXT")]
+    pub system_prompt: Option<String>,
+    /// Give the prompt to the model as it is
+    #[arg(long)]
+    pub ignore_chat_template: bool,
+    /// Variables of the chat template, for example {"enable_thinking": false}
+    #[arg(long, value_name = "JSON", value_parser = parse_object)]
+    pub chat_template_config: Option<Map<String, Value>>,
+    /// Most tokens to generate
+    #[arg(short, long, value_name = "N", default_value_t = 100)]
+    pub max_tokens: usize,
+    /// End before this text; may be given several times
+    #[arg(long, value_name = "TEXT")]
+    pub stop: Vec<String>,
+    /// End at this token as well; may be given several times
+    #[arg(long, value_name = "TOKEN")]
+    pub extra_eos_token: Vec<String>,
+    /// Print one JSON object on standard output
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub device: DeviceArgs,
+    #[command(flatten)]
+    pub sampling: SamplingOptions,
+}
+
+/// How tokens are chosen.
+#[derive(clap::Args, Clone, Copy, Debug)]
+#[command(next_help_heading = "Sampling")]
+pub struct SamplingOptions {
+    /// Temperature; 0 takes the most likely token
+    #[arg(long, value_name = "X", default_value_t = 0.0, value_parser = not_negative)]
+    pub temp: f32,
+    /// Only the most likely tokens whose probabilities add up to this; 1 for all
+    #[arg(long, value_name = "P", default_value_t = 1.0, value_parser = not_negative)]
+    pub top_p: f32,
+    /// Only tokens at least this times as likely as the most likely one; 0 for all
+    #[arg(long, value_name = "P", default_value_t = 0.0, value_parser = not_negative)]
+    pub min_p: f32,
+    /// Only so many of the most likely tokens; 0 for all
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub top_k: usize,
+    /// Make tokens that were there less likely; 1 for no difference
+    #[arg(long, value_name = "X", default_value_t = 1.0, value_parser = positive)]
+    pub repetition_penalty: f32,
+    /// Number of tokens that the penalty looks back on
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub repetition_context_size: usize,
+    /// Seed of the draws
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub seed: u64,
+}
+
+impl From<SamplingOptions> for Sampling {
+    fn from(options: SamplingOptions) -> Self {
+        Self {
+            repetition_penalty: options.repetition_penalty,
+            repetition_context: options.repetition_context_size,
+            temperature: options.temp,
+            top_k: options.top_k,
+            top_p: options.top_p,
+            min_p: options.min_p,
+            seed: options.seed,
+        }
+    }
+}
+
+fn parse_object(text: &str) -> std::result::Result<Map<String, Value>, String> {
+    serde_json::from_str(text).map_err(|error| format!("expected a JSON object: {error}"))
+}
+
+fn not_negative(text: &str) -> std::result::Result<f32, String> {
+    let parsed = text
+        .parse()
+        .ok()
+        .filter(|x: &f32| x.is_finite() && *x >= 0.0);
+    parsed.ok_or("expected a number, 0 or more".into())
+}
+
+fn positive(text: &str) -> std::result::Result<f32, String> {
+    not_negative(text)
+        .ok()
+        .filter(|x| *x > 0.0)
+        .ok_or("expected a number above 0".into())
+}

@@ -1,0 +1,68 @@
+//! What a text starts from, and what ends it.
+
+use super::Args;
+use crate::error::{Error, Result};
+use crate::loading::Loaded;
+use metal_candle::data::{Message, Tokenizer};
+use std::io::Read;
+
+/// The prompt's tokens, through the chat template where there is one.
+///
+/// # Errors
+/// When standard input cannot be read, or the template refuses the prompt.
+pub fn tokens(args: &Args, tokenizer: &Tokenizer) -> Result<Vec<u32>> {
+    let prompt = match args.prompt.as_str() {
+        "-" => read_input()?,
+        text => text.to_string(),
+    };
+    if tokenizer.has_chat_template() && !args.ignore_chat_template {
+        let system = args
+            .system_prompt
+            .iter()
+            .map(|text| message("system", text));
+        let messages: Vec<Message> = system.chain([message("user", &prompt)]).collect();
+        let text = tokenizer.apply_chat_template(&messages, None, true)?;
+        return Ok(tokenizer.encode_raw(&text)?);
+    }
+    match &args.system_prompt {
+        None => Ok(tokenizer.encode(&prompt)?),
+        Some(_) => Err(
+            Error::input("--system-prompt needs a chat template, and there is none")
+                .with_advice("put it into --prompt"),
+        ),
+    }
+}
+
+fn read_input() -> Result<String> {
+    let mut text = String::new();
+    let read = std::io::stdin().read_to_string(&mut text);
+    read.map_err(|source| Error::input(format!("cannot read standard input: {source}")))?;
+    Ok(text)
+}
+
+fn message(role: &str, content: &str) -> Message {
+    let fields = [("role", role), ("content", content)];
+    fields
+        .map(|(name, value)| (name.to_string(), value.into()))
+        .into_iter()
+        .collect()
+}
+
+/// The model's own ends, the tokenizer's, and those asked for.
+///
+/// # Errors
+/// When a token that was asked for does not exist.
+pub fn eos_token_ids(args: &Args, loaded: &Loaded) -> Result<Vec<u32>> {
+    let mut ids = loaded.model.eos_token_ids.clone();
+    ids.extend(loaded.tokenizer.eos_token().map(|(_, id)| id));
+    for token in &args.extra_eos_token {
+        let id = loaded.tokenizer.token_to_id(token).ok_or_else(|| {
+            Error::input(format!(
+                "--extra-eos-token {token:?} is not in the tokenizer's vocabulary"
+            ))
+            .with_advice("for a text of several tokens use --stop")
+        })?;
+        ids.push(id);
+    }
+    Ok(ids)
+}

@@ -1,0 +1,118 @@
+use super::Args;
+use crate::error::Result;
+use crate::loading;
+use crate::terminal::Terminal;
+use metal_candle::lora::{LinearInfo, Placement, Plan};
+use metal_candle::models::Model;
+use serde::Serialize;
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Answer {
+    model_type: String,
+    blocks: usize,
+    vocab_size: usize,
+    parameters: usize,
+    trainable_parameters: usize,
+    layers: Vec<Layer>,
+}
+
+/// A linear layer, and the adapter that it would carry.
+#[derive(Serialize)]
+struct Layer {
+    path: String,
+    block: usize,
+    in_features: usize,
+    out_features: usize,
+    targeted: bool,
+    rank: Option<usize>,
+    scale: Option<f64>,
+    trainable_parameters: usize,
+}
+
+impl Layer {
+    fn new(info: &LinearInfo, place: Option<&Placement>) -> Self {
+        let width = info.in_features + info.out_features;
+        Self {
+            path: info.path.clone(),
+            block: info.block,
+            in_features: info.in_features,
+            out_features: info.out_features,
+            targeted: place.is_some(),
+            rank: place.map(|place| place.r),
+            scale: place.map(|place| place.scale),
+            trainable_parameters: place.map_or(0, |place| place.r * width),
+        }
+    }
+}
+
+/// Shows the layers of a model, and which of them the options, or an adapter, reach.
+pub fn show(args: &Args, terminal: &Terminal) -> Result<()> {
+    let mut model = loading::load(&args.model, &args.device.open()?, terminal)?.model;
+    let config = match &args.adapter_path {
+        Some(path) => loading::attach_adapter(&mut model, path)?,
+        None => args.adapter.config(model.decoder.n_blocks())?,
+    };
+    let infos = model.decoder.linear_infos()?;
+    let plan = Plan::new(&config, &infos)?;
+    let answer = answer(&mut model, &infos, &plan);
+    match args.json {
+        true => terminal.print_json(&answer),
+        false => tell(&answer, terminal),
+    }
+}
+
+fn answer(model: &mut Model, infos: &[LinearInfo], plan: &Plan) -> Answer {
+    let place = |info: &LinearInfo| plan.placements.iter().find(|place| place.path == info.path);
+    let weights = model.decoder.weights_mut();
+    Answer {
+        parameters: weights.iter().map(|(_, weight)| weight.elem_count()).sum(),
+        model_type: model.config.model_type.clone(),
+        blocks: model.decoder.n_blocks(),
+        vocab_size: model.config.vocab_size,
+        trainable_parameters: plan.n_parameters(),
+        layers: infos
+            .iter()
+            .map(|info| Layer::new(info, place(info)))
+            .collect(),
+    }
+}
+
+fn tell(answer: &Answer, terminal: &Terminal) -> Result<()> {
+    let width = answer
+        .layers
+        .iter()
+        .map(|layer| layer.path.len())
+        .max()
+        .unwrap_or(0);
+    for layer in &answer.layers {
+        let shape = format!("{} -> {}", layer.in_features, layer.out_features);
+        let adapter = match (layer.rank, layer.scale) {
+            (Some(rank), Some(scale)) => {
+                format!(
+                    "rank {rank}, scale {scale}, {} parameters",
+                    layer.trainable_parameters
+                )
+            }
+            _ => "-".into(),
+        };
+        terminal.print_line(format_args!(
+            "{:<width$}  {shape:<16}  {adapter}",
+            layer.path
+        ))?;
+    }
+    let Answer {
+        model_type,
+        blocks,
+        parameters,
+        trainable_parameters,
+        ..
+    } = answer;
+    let reached = answer.layers.iter().filter(|layer| layer.targeted).count();
+    let share = 100.0 * *trainable_parameters as f64 / *parameters as f64;
+    terminal.print_line(format_args!(
+        "{model_type}, {blocks} blocks, {parameters} parameters; adapters on {reached} of {} linear layers \
+         train {trainable_parameters} parameters ({share:.3} %)",
+        answer.layers.len()
+    ))
+}

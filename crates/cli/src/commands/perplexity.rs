@@ -1,0 +1,162 @@
+use super::Context;
+use super::train::max_seq_length;
+use crate::adapter_options::at_least_one;
+use crate::device::DeviceArgs;
+use crate::error::Result;
+use crate::exit::Exit;
+use crate::loading::{self, Loaded};
+use crate::terminal::Terminal;
+use metal_candle::data::{self, Batches, Dataset};
+use metal_candle::lora;
+use metal_candle::models::Decoder;
+use metal_candle::train::{Evaluation, evaluate};
+use serde::Serialize;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+const EXAMPLES: &str = "\
+Examples:
+  metal-candle perplexity --model Qwen/Qwen3-0.6B --data data/test.jsonl
+  metal-candle perplexity --model ./model --adapter-path adapters --data test.jsonl --mask-prompt --json";
+
+/// Loss and perplexity of a file, with and without an adapter
+#[derive(clap::Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// Folder or Hugging Face id of the model
+    #[arg(long, value_name = "MODEL")]
+    pub model: String,
+    /// File of rows, as `train` takes them
+    #[arg(long, value_name = "FILE.jsonl")]
+    pub data: PathBuf,
+    /// Folder of a PEFT adapter; the model without it is told beside
+    #[arg(long, value_name = "PATH")]
+    pub adapter_path: Option<PathBuf>,
+    /// Rows that are computed at once
+    #[arg(long, value_name = "N", default_value = "4")]
+    pub batch_size: NonZeroUsize,
+    /// Longest row in tokens, longer ones are cut [default: 2048, or the model's limit]
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    pub max_seq_length: Option<usize>,
+    /// Count only what the assistant says, or the completion
+    #[arg(long)]
+    pub mask_prompt: bool,
+    /// Print one JSON object on standard output
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub device: DeviceArgs,
+}
+
+/// The loss of one model, as `--json` prints it.
+#[derive(Clone, Copy, Serialize)]
+struct Figures {
+    /// Nats per token, every token of the file counting the same.
+    loss: f64,
+    perplexity: f64,
+    tokens: usize,
+}
+
+/// What `--json` prints: the figures with the adapter, if there is one, and those without.
+#[derive(Serialize)]
+struct Answer {
+    #[serde(flatten)]
+    figures: Figures,
+    rows: usize,
+    truncated_rows: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    base: Option<Figures>,
+}
+
+/// Evaluates a file.
+///
+/// # Errors
+/// When something that was given cannot be used, or the model fails.
+pub fn run(args: Args, context: &Context) -> Result<Exit> {
+    let terminal = &context.terminal;
+    let mut loaded = loading::load(&args.model, &args.device.open()?, terminal)?;
+    let dataset = dataset(&args, &loaded)?;
+    let mut base = None;
+    if let Some(path) = &args.adapter_path {
+        // Attached first: if it does not fit, nothing was computed in vain.
+        loading::attach_adapter(&mut loaded.model, path)?;
+    }
+    let figures = figures(&loaded.model.decoder, &dataset, &args, terminal)?;
+    if args.adapter_path.is_some() {
+        lora::detach(loaded.model.decoder.linears_mut());
+        base = Some(self::figures(
+            &loaded.model.decoder,
+            &dataset,
+            &args,
+            terminal,
+        )?);
+    }
+    let answer = Answer {
+        figures,
+        rows: dataset.examples.len(),
+        truncated_rows: dataset.truncated,
+        base,
+    };
+    match args.json {
+        true => terminal.print_json(&answer)?,
+        false => tell(&answer, terminal)?,
+    }
+    Ok(Exit::Done)
+}
+
+fn dataset(args: &Args, loaded: &Loaded) -> Result<Dataset> {
+    let options = data::Options {
+        max_seq_length: max_seq_length(args.max_seq_length, &loaded.model.config)?,
+        mask_prompt: args.mask_prompt,
+        vocab_size: Some(loaded.model.config.vocab_size),
+    };
+    Ok(Dataset::load(&args.data, &loaded.tokenizer, &options)?)
+}
+
+fn figures(
+    decoder: &Decoder,
+    dataset: &Dataset,
+    args: &Args,
+    terminal: &Terminal,
+) -> Result<Figures> {
+    let batches = Batches::sequential(&dataset.examples, args.batch_size);
+    let bar = terminal.bar(
+        batches.n_batches(),
+        "{wide_bar} {pos}/{len} batches [{elapsed}<{eta}]",
+    );
+    let evaluation = evaluate(decoder, batches.inspect(|_| bar.inc(1)))?;
+    bar.finish_and_clear();
+    Ok(evaluation.into())
+}
+
+impl From<Evaluation> for Figures {
+    fn from(evaluation: Evaluation) -> Self {
+        Self {
+            loss: evaluation.loss(),
+            perplexity: evaluation.perplexity(),
+            tokens: evaluation.tokens,
+        }
+    }
+}
+
+fn tell(answer: &Answer, terminal: &Terminal) -> Result<()> {
+    let with = &answer.figures;
+    match &answer.base {
+        None => {
+            terminal.print_line(format_args!("Loss        {:.4}", with.loss))?;
+            terminal.print_line(format_args!("Perplexity  {:.4}", with.perplexity))?;
+        }
+        Some(base) => {
+            terminal.print_line(format_args!("{:<12}{:>12}{:>12}", "", "adapter", "base"))?;
+            let row = |name, a: f64, b: f64| {
+                terminal.print_line(format_args!("{name:<12}{a:>12.4}{b:>12.4}"))
+            };
+            row("Loss", with.loss, base.loss)?;
+            row("Perplexity", with.perplexity, base.perplexity)?;
+        }
+    }
+    terminal.print_line(format_args!(
+        "{} tokens in {} rows",
+        with.tokens, answer.rows
+    ))
+}

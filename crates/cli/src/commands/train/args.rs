@@ -1,0 +1,215 @@
+use crate::adapter_options::{AdapterOptions, at_least_one};
+use crate::device::DeviceArgs;
+use clap::ValueEnum;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+const EXAMPLES: &str = "\
+Examples:
+  metal-candle train --model Qwen/Qwen3-0.6B --data data --mask-prompt
+  metal-candle train --model ./model --data data --rank 16 --targets q_proj,v_proj --num-layers -1
+  metal-candle train -c lora.yaml --iters 200
+  metal-candle train --model ./model --data data --resume-adapter-file adapters
+
+--data names a folder with train.jsonl and, if wanted, valid.jsonl and test.jsonl. Each line is an
+object with \"prompt\" and \"completion\", with \"messages\", or with \"text\". The adapter folder gets
+a PEFT adapter, metrics.jsonl, and every --save-every steps a folder checkpoint-N.
+
+The configuration file has mlx-lm's keys (learning_rate, lora_parameters, lr_schedule, ...); what
+the command line says wins.";
+
+/// Fine-tune a model: a LoRA adapter, or all weights
+#[derive(clap::Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// Folder or Hugging Face id of the model
+    #[arg(long, value_name = "MODEL", required_unless_present = "config")]
+    pub model: Option<String>,
+    /// Folder with train.jsonl, valid.jsonl and test.jsonl
+    #[arg(long, value_name = "FOLDER", required_unless_present = "config")]
+    pub data: Option<PathBuf>,
+    /// Configuration file (YAML) with mlx-lm's keys
+    #[arg(short, long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Where the adapter is written
+    #[arg(long, value_name = "FOLDER", default_value = "adapters")]
+    pub adapter_path: PathBuf,
+    /// Train; implied, for compatibility
+    #[arg(long)]
+    pub train: bool,
+    /// Tell the loss on test.jsonl after training
+    #[arg(long)]
+    pub test: bool,
+    /// What is trained: an adapter, or all weights, which gives a whole checkpoint
+    #[arg(long, value_name = "TYPE", default_value = "lora")]
+    pub fine_tune_type: FineTuneType,
+    /// Go on with a PEFT adapter (folder or file): its rank, alpha and targets are kept
+    #[arg(long, value_name = "PATH")]
+    pub resume_adapter_file: Option<PathBuf>,
+    /// Seed of the adapter's start, the order of rows and dropout
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub seed: u64,
+    #[command(flatten)]
+    pub device: DeviceArgs,
+
+    #[command(flatten)]
+    pub adapter: AdapterOptions,
+    #[command(flatten)]
+    pub rows: RowOptions,
+    #[command(flatten)]
+    pub optimizer: OptimizerOptions,
+    #[command(flatten)]
+    pub reports: ReportOptions,
+}
+
+/// Which rows a step sees, and how much of them.
+#[derive(clap::Args, Debug)]
+#[command(next_help_heading = "Rows")]
+pub struct RowOptions {
+    /// Train only what the assistant says, or the completion
+    #[arg(long)]
+    pub mask_prompt: bool,
+    /// Rows that are computed at once
+    #[arg(long, value_name = "N", default_value = "4")]
+    pub batch_size: NonZeroUsize,
+    /// Batches whose gradients make one optimizer step
+    #[arg(long, value_name = "N", default_value = "1")]
+    pub grad_accumulation_steps: NonZeroUsize,
+    /// Longest row in tokens, longer ones are cut [default: 2048, or the model's limit]
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    pub max_seq_length: Option<usize>,
+    /// Compute blocks again in backward instead of keeping them: less memory, more time
+    #[arg(long)]
+    pub grad_checkpoint: bool,
+}
+
+/// How parameters are updated.
+#[derive(clap::Args, Debug)]
+#[command(next_help_heading = "Optimizer")]
+pub struct OptimizerOptions {
+    /// Optimizer steps (not batches: a step takes --grad-accumulation-steps of them)
+    #[arg(long, value_name = "N", default_value = "1000", value_parser = at_least_one)]
+    pub iters: usize,
+    /// Learning rate after the warm-up; ten times mlx-lm's 1e-5, which is low for adapters
+    #[arg(long, value_name = "X", default_value = "1e-4")]
+    pub learning_rate: f64,
+    /// How the learning rate goes on after the warm-up
+    #[arg(long, value_name = "SCHEDULE", default_value = "constant")]
+    pub lr_schedule: LrSchedule,
+    /// Steps over which the learning rate rises
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub warmup_steps: usize,
+    /// Learning rate at the end of a linear or cosine schedule
+    #[arg(long, value_name = "X", default_value_t = 0.0)]
+    pub min_lr: f64,
+    /// Steps from the warm-up to the end of a schedule [default: to the last step]
+    #[arg(long, value_name = "N")]
+    pub lr_decay_steps: Option<usize>,
+    /// Only adamw is built
+    #[arg(long, value_name = "NAME", default_value = "adamw")]
+    pub optimizer: OptimizerName,
+    /// Decoupled weight decay
+    #[arg(long, value_name = "X", default_value_t = 0.01)]
+    pub weight_decay: f64,
+    /// Decay rates of AdamW's first and second moment
+    #[arg(long, value_name = "B1,B2", default_value = "0.9,0.999", value_parser = parse_betas)]
+    pub betas: (f64, f64),
+    /// Added to the root of AdamW's second moment
+    #[arg(long, value_name = "X", default_value = "1e-8")]
+    pub eps: f64,
+    /// Gradients are scaled down to this global norm; 0 for never
+    #[arg(long, value_name = "X", default_value_t = 1.0)]
+    pub max_grad_norm: f64,
+}
+
+/// What is told and saved, and how often.
+#[derive(clap::Args, Debug)]
+#[command(next_help_heading = "Reports and saves")]
+pub struct ReportOptions {
+    /// Steps between reports
+    #[arg(long, value_name = "N", default_value = "10", value_parser = at_least_one)]
+    pub steps_per_report: usize,
+    /// Steps between evaluations on valid.jsonl; 0 for one before and one after training
+    #[arg(long, value_name = "N", default_value_t = 200)]
+    pub steps_per_eval: usize,
+    /// Batches of an evaluation; -1 for all, 0 for no evaluation
+    #[arg(long, value_name = "N", default_value = "25", value_parser = parse_count, allow_negative_numbers = true)]
+    pub val_batches: Count,
+    /// Batches of the --test evaluation; -1 for all
+    #[arg(long, value_name = "N", default_value = "500", value_parser = parse_some, allow_negative_numbers = true)]
+    pub test_batches: Count,
+    /// Steps between saves; 0 to save at the end only
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    pub save_every: usize,
+}
+
+/// What is trained.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum FineTuneType {
+    Lora,
+    Full,
+    // mlx-lm has it; it is not built.
+    #[value(hide = true)]
+    Dora,
+}
+
+/// The optimizers that mlx-lm knows; those that are hidden are not built.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum OptimizerName {
+    Adamw,
+    #[value(hide = true)]
+    Adam,
+    #[value(hide = true)]
+    Muon,
+    #[value(hide = true)]
+    Sgd,
+    #[value(hide = true)]
+    Adafactor,
+}
+
+/// Course of the learning rate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LrSchedule {
+    Constant,
+    Linear,
+    Cosine,
+}
+
+/// A number of batches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Count {
+    /// All there are.
+    All,
+    /// So many.
+    UpTo(usize),
+}
+
+fn parse_count(text: &str) -> Result<Count, String> {
+    match text.parse::<i64>() {
+        Ok(-1) => Ok(Count::All),
+        Ok(n) => usize::try_from(n)
+            .map(Count::UpTo)
+            .map_err(|_| "must be -1, 0 or more".into()),
+        Err(_) => Err("expected a whole number, or -1 for all".into()),
+    }
+}
+
+fn parse_some(text: &str) -> Result<Count, String> {
+    match parse_count(text)? {
+        Count::UpTo(0) => Err("must be -1, or 1 or more".into()),
+        count => Ok(count),
+    }
+}
+
+fn parse_betas(text: &str) -> Result<(f64, f64), String> {
+    let parsed = text.split_once(',').and_then(|(first, second)| {
+        let rate = |text: &str| {
+            text.trim()
+                .parse()
+                .ok()
+                .filter(|beta| (0.0..1.0).contains(beta))
+        };
+        Some((rate(first)?, rate(second)?))
+    });
+    parsed.ok_or("expected two numbers in [0, 1) with a comma between".into())
+}

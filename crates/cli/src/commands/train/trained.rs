@@ -1,0 +1,127 @@
+//! What of a model is trained, and what becomes of it.
+
+use super::args::{Args, FineTuneType};
+use crate::error::{Error, Result};
+use crate::loading;
+use crate::terminal::Terminal;
+use candle_core::Device;
+use metal_candle::lora::{self, LoraConfig, Plan};
+use metal_candle::models::Model;
+use metal_candle::train::{Optimizer, Output, Parameters};
+use std::path::{Path, PathBuf};
+
+/// What is trained, and how it is written.
+pub struct Trained {
+    /// The trained tensors.
+    pub parameters: Parameters,
+    /// What a save writes.
+    pub output: Output,
+}
+
+impl Trained {
+    /// Makes all weights of `model` trainable, or attaches an adapter to it. `folder` is the
+    /// model's.
+    ///
+    /// # Errors
+    /// When the adapter does not fit.
+    pub fn choose(
+        args: &Args,
+        model: &mut Model,
+        folder: &Path,
+        terminal: &Terminal,
+    ) -> Result<Self> {
+        match args.fine_tune_type {
+            FineTuneType::Full => all_weights(args, model, folder),
+            _ => adapter(args, model, terminal),
+        }
+    }
+
+    /// A fresh optimizer, or the state that was saved beside the adapter to go on with.
+    ///
+    /// # Errors
+    /// When that state does not fit.
+    pub fn optimizer(
+        &self,
+        args: &Args,
+        device: &Device,
+        terminal: &Terminal,
+    ) -> Result<Optimizer> {
+        let Some(path) = args.resume_adapter_file.as_deref().and_then(saved_state) else {
+            return Ok(Optimizer::new(&self.parameters)?);
+        };
+        let optimizer = Optimizer::load(&path, &self.parameters, device)?;
+        let (steps, shown) = (optimizer.steps(), path.display());
+        terminal.say(format_args!(
+            "Resuming the optimizer after {steps} steps: {shown}"
+        ));
+        Ok(optimizer)
+    }
+}
+
+fn all_weights(args: &Args, model: &mut Model, folder: &Path) -> Result<Trained> {
+    if is_same(&args.adapter_path, folder) {
+        return Err(Error::input("--adapter-path is the model's own folder")
+            .with_advice("choose another folder: the model would be overwritten"));
+    }
+    let output = Output::Checkpoint {
+        raw_config: model.raw_config.clone(),
+        base_folder: folder.to_path_buf(),
+    };
+    let parameters = Parameters::all_weights(model)?;
+    Ok(Trained { parameters, output })
+}
+
+fn is_same(a: &Path, b: &Path) -> bool {
+    matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
+}
+
+fn adapter(args: &Args, model: &mut Model, terminal: &Terminal) -> Result<Trained> {
+    let config = match &args.resume_adapter_file {
+        Some(path) => resume(args, model, path, terminal)?,
+        None => attach(args, model)?,
+    };
+    let output = Output::Adapter {
+        config,
+        base_model: args.model()?.into(),
+    };
+    let parameters = Parameters::adapters(model);
+    Ok(Trained { parameters, output })
+}
+
+fn attach(args: &Args, model: &mut Model) -> Result<LoraConfig> {
+    let config = args.adapter.config(model.decoder.n_blocks())?;
+    let plan = Plan::new(&config, &model.decoder.linear_infos()?)?;
+    let device = model.decoder.device().clone();
+    lora::attach(model.decoder.linears_mut(), &plan, args.seed, &device)?;
+    Ok(config)
+}
+
+fn resume(args: &Args, model: &mut Model, path: &Path, terminal: &Terminal) -> Result<LoraConfig> {
+    let config = loading::attach_adapter_with(model, path, |config| {
+        config.dropout = args.adapter.dropout.unwrap_or(config.dropout);
+    })?;
+    let LoraConfig {
+        r, alpha, targets, ..
+    } = &config;
+    let shown = path.display();
+    terminal.say(format_args!(
+        "Resuming {shown}: rank {r}, alpha {alpha}, targets {targets}"
+    ));
+    let mut unused = args.adapter.given();
+    unused.retain(|option| *option != "--dropout");
+    if !unused.is_empty() {
+        terminal.say(format_args!(
+            "Not used, the adapter has its own: {}",
+            unused.join(", ")
+        ));
+    }
+    Ok(config)
+}
+
+fn saved_state(adapter: &Path) -> Option<PathBuf> {
+    let folder = match adapter.is_file() {
+        true => adapter.parent()?,
+        false => adapter,
+    };
+    Some(folder.join("optimizer.safetensors")).filter(|path| path.exists())
+}

@@ -1,0 +1,16 @@
+//! The real binary, from its command line to its files and exit codes.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+mod bad_adapters;
+mod bad_data;
+mod bad_models;
+mod bad_options;
+mod bad_outputs;
+mod config_file;
+mod fixture;
+mod generate;
+mod hub;
+mod inspect;
+mod interrupt;
+mod pipeline;
+mod train;
