@@ -34,17 +34,17 @@ impl Dropout {
     /// # Errors
     /// When the device cannot hold the mask.
     pub fn mask(&self, shape: &Shape, dtype: DType, device: &Device) -> Result<Tensor> {
-        let keep = (1.0 / (1.0 - self.p)) as f32;
-        let factors: Vec<f32> = (0..shape.elem_count() as u64)
-            .map(|i| {
-                if uniform(self.seed, i) < self.p {
-                    0.0
-                } else {
-                    keep
-                }
-            })
-            .collect();
+        let elements = 0..shape.elem_count() as u64;
+        let factors: Vec<f32> = elements.map(|i| self.factor(i)).collect();
         Ok(Tensor::from_vec(factors, shape, device)?.to_dtype(dtype)?)
+    }
+
+    /// The factor of one element.
+    pub(crate) fn factor(&self, element: u64) -> f32 {
+        match uniform(self.seed, element) < self.p {
+            true => 0.0,
+            false => (1.0 / (1.0 - self.p)) as f32,
+        }
     }
 }
 

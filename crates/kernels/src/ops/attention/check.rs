@@ -89,7 +89,7 @@ mod tests {
     use super::*;
     use crate::case::View;
     use crate::testkit;
-    use candle_core::DType;
+    use candle_core::{DType, Var};
     use proptest::prelude::*;
 
     #[test]
@@ -111,6 +111,16 @@ mod tests {
         let error = attention(&q, &k, &k, &causal, 1.0).unwrap_err();
         let expected = "attention: q must have shape at most 2 queries, got [1, 1, 3, 2]";
         assert_eq!(error.to_string(), expected);
+    }
+
+    #[test]
+    fn no_query_is_no_result_and_no_gradient() {
+        let k = Var::zeros((2, 1, 3, 2), DType::F32, &Device::Cpu).unwrap();
+        let y = attention(&zeros([2, 2, 0, 2]), &k, &k, &AttentionMask::default(), 1.0).unwrap();
+        assert_eq!(y.dims(), [2, 2, 0, 2]);
+        let grads = y.sum_all().unwrap().backward().unwrap();
+        let dk = grads.get(&k).unwrap().flatten_all().unwrap();
+        assert_eq!(dk.to_vec1::<f32>().unwrap(), [0.0; 12]);
     }
 
     #[test]

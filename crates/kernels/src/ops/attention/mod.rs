@@ -6,14 +6,19 @@
 //! queries against a cache of keys sees all of it. With segment ids a query sees only the keys of
 //! its own segment. A query that sees no key is an error of the caller: its row is NaN.
 
+mod blocks;
 #[cfg(any(test, feature = "testkit"))]
 pub mod cases;
 #[cfg(any(test, feature = "testkit"))]
 pub mod check;
+mod cpu;
+mod heads;
 mod reference;
+mod visible;
 
+use crate::path::{self, Path};
 use crate::{Error, Result};
-use candle_core::Tensor;
+use candle_core::{DType, Tensor};
 
 /// Which keys a query sees.
 #[derive(Clone, Debug, Default)]
@@ -37,14 +42,20 @@ pub fn attention(
     scale: f64,
 ) -> Result<Tensor> {
     check(q, k, v, mask)?;
-    reference::forward(q, k, v, mask, scale)
+    match path::choose("attention", &[q, k, v]) {
+        Path::Kernel => {
+            let op = cpu::Attention::new(q, k, mask, scale)?;
+            Ok(q.apply_op3(k, v, op)?)
+        }
+        Path::Reference => reference::forward(q, k, v, mask, scale),
+    }
 }
 
 fn check(q: &Tensor, k: &Tensor, v: &Tensor, mask: &AttentionMask) -> Result<()> {
     let (b, h, tq, d) = q.dims4()?;
     let (_, g, tk, _) = k.dims4()?;
-    if k.dims() != [b, g, tk, d] || g == 0 || h % g != 0 {
-        let expected = format!("({b}, G, Tk, {d}) with G a divisor of {h}");
+    if k.dims() != [b, g, tk, d] || g == 0 || h % g != 0 || tk == 0 {
+        let expected = format!("({b}, G, Tk, {d}) with G a divisor of {h} and Tk at least 1");
         return Err(Error::shape("attention", "k", expected, k));
     }
     if v.dims() != k.dims() {
@@ -65,6 +76,12 @@ fn check(q: &Tensor, k: &Tensor, v: &Tensor, mask: &AttentionMask) -> Result<()>
             format!("({b}, {tk})"),
             ids,
         )),
+        Some(ids) if ids.dtype() != DType::U32 => Err(Error::DType {
+            op: "attention",
+            what: "segments",
+            expected: "U32",
+            got: ids.dtype(),
+        }),
         _ => Ok(()),
     }
 }

@@ -3,6 +3,7 @@
 use super::{cases, cases::Shape, in_chunks};
 use crate::IGNORED_TARGET;
 use crate::case::Case;
+use crate::path::{self, Path};
 use crate::testkit::{Array, Failure, Input, Problem, check_cases};
 use candle_core::{DType, Device, Tensor};
 
@@ -45,19 +46,21 @@ fn of(case: &Case<Shape>, size: fn(f64) -> f64) -> Problem {
         Problem::new(inputs, move |x| truth(&x[0], &x[1], &own_targets)).giving(DType::F32);
     let whole = usize::MAX;
     let implementations = [
-        ("linear_cross_entropy", whole),
-        ("linear_cross_entropy, a row at a time", 1),
-        ("linear_cross_entropy, three rows at a time", 3),
+        ("linear_cross_entropy", whole, None),
+        ("linear_cross_entropy, a row at a time", 1, None),
+        ("linear_cross_entropy, three rows at a time", 3, None),
+        ("reference", whole, Some(Path::Reference)),
+        ("reference, three rows at a time", 3, Some(Path::Reference)),
     ];
-    implementations
-        .into_iter()
-        .fold(problem, |problem, (name, chunk_rows)| {
-            let targets = targets.clone();
-            problem.run(name, move |x| {
-                let targets = Tensor::new(&targets[..], x[0].device())?;
-                in_chunks(&x[0], &x[1], &targets, chunk_rows)
-            })
+    let add = |problem: Problem, (name, chunk_rows, path): (_, _, Option<Path>)| {
+        let targets = targets.clone();
+        problem.run(name, move |x| {
+            let targets = Tensor::new(&targets[..], x[0].device())?;
+            let path = path.unwrap_or_else(|| path::choose(name, &[&x[0], &x[1]]));
+            in_chunks(&x[0], &x[1], &targets, chunk_rows, path)
         })
+    };
+    implementations.into_iter().fold(problem, add)
 }
 
 fn truth(hidden: &Array, weight: &Array, targets: &[i64]) -> Array {

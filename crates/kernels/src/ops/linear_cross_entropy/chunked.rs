@@ -9,55 +9,47 @@ use candle_core::{
 };
 
 /// The loss and, for inputs that are tracked, its gradients, all computed forward.
-pub(super) fn forward(
+pub(super) struct SavedLoss {
+    /// A float32 scalar.
+    pub(super) loss: Tensor,
+    /// Shape of the hidden state.
+    pub(super) dhidden: Option<Tensor>,
+    /// Shape of the weight.
+    pub(super) dweight: Option<Tensor>,
+}
+
+/// By the definition, in candle operations.
+pub(super) fn compute(
     hidden: &Tensor,
     weight: &Tensor,
     rows: &TrainedRows,
     chunk_rows: usize,
-) -> Result<Tensor> {
-    let op = SavedLoss::compute(hidden, weight, rows, chunk_rows)?;
-    Ok(hidden.apply_op2(weight, op)?)
-}
-
-struct SavedLoss {
-    loss: Tensor,
-    dhidden: Option<Tensor>,
-    dweight: Option<Tensor>,
-}
-
-impl SavedLoss {
-    fn compute(
-        hidden: &Tensor,
-        weight: &Tensor,
-        rows: &TrainedRows,
-        chunk_rows: usize,
-    ) -> Result<Self> {
-        let device = hidden.device();
-        let dtype = accumulator(hidden.dtype());
-        let mut loss = Tensor::zeros((), dtype, device)?;
-        let mut dhidden_rows = vec![];
-        let mut dweight = None;
-        let wide = hidden.detach().to_dtype(dtype)?.contiguous()?;
-        let frozen = weight.detach();
-        let targets = rows.targets.chunks(chunk_rows);
-        for (indices, targets) in rows.indices.chunks(chunk_rows).zip(targets) {
-            let h = wide.index_select(&Tensor::new(indices, device)?, 0)?;
-            let logits = reference::logits(&h, &frozen)?;
-            let part = reference::cross_entropy(&logits, &Tensor::new(targets, device)?)?;
-            loss = (loss + part.loss)?;
-            if hidden.track_op() {
-                dhidden_rows.push(reference::dhidden(&part.dlogits, &frozen)?);
-            }
-            if weight.track_op() {
-                dweight = Some(reference::dweight(&part.dlogits, &h, dweight.as_ref())?);
-            }
+) -> Result<SavedLoss> {
+    let device = hidden.device();
+    let dtype = accumulator(hidden.dtype());
+    let mut loss = Tensor::zeros((), dtype, device)?;
+    let mut dhidden_rows = vec![];
+    let mut dweight = None;
+    let wide = hidden.detach().to_dtype(dtype)?.contiguous()?;
+    let frozen = weight.detach();
+    let targets = rows.targets.chunks(chunk_rows);
+    for (indices, targets) in rows.indices.chunks(chunk_rows).zip(targets) {
+        let h = wide.index_select(&Tensor::new(indices, device)?, 0)?;
+        let logits = reference::logits(&h, &frozen)?;
+        let part = reference::cross_entropy(&logits, &Tensor::new(targets, device)?)?;
+        loss = (loss + part.loss)?;
+        if hidden.track_op() {
+            dhidden_rows.push(reference::dhidden(&part.dlogits, &frozen)?);
         }
-        Ok(Self {
-            loss: loss.to_dtype(DType::F32)?,
-            dhidden: scattered(hidden, &dhidden_rows, &rows.indices)?,
-            dweight,
-        })
+        if weight.track_op() {
+            dweight = Some(reference::dweight(&part.dlogits, &h, dweight.as_ref())?);
+        }
     }
+    Ok(SavedLoss {
+        loss: loss.to_dtype(DType::F32)?,
+        dhidden: scattered(hidden, &dhidden_rows, &rows.indices)?,
+        dweight,
+    })
 }
 
 /// The rows' gradients at their places among the rows without a loss, whose gradient is zero.

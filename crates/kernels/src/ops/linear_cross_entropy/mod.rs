@@ -15,8 +15,10 @@ pub mod cases;
 #[cfg(any(test, feature = "testkit"))]
 pub mod check;
 mod chunked;
+mod cpu;
 mod reference;
 
+use crate::path::{self, Path};
 use crate::{Error, Result};
 use candle_core::{DType, Tensor};
 
@@ -33,7 +35,8 @@ const CHUNK_ELEMENTS: usize = 4 << 20;
 pub fn linear_cross_entropy(hidden: &Tensor, weight: &Tensor, targets: &Tensor) -> Result<Tensor> {
     let vocabulary = weight.dims().first().copied().unwrap_or(0);
     let chunk_rows = CHUNK_ELEMENTS / vocabulary.max(1);
-    in_chunks(hidden, weight, targets, chunk_rows.max(1))
+    let path = path::choose("linear_cross_entropy", &[hidden, weight]);
+    in_chunks(hidden, weight, targets, chunk_rows.max(1), path)
 }
 
 fn in_chunks(
@@ -41,6 +44,7 @@ fn in_chunks(
     weight: &Tensor,
     targets: &Tensor,
     chunk_rows: usize,
+    path: Path,
 ) -> Result<Tensor> {
     let (n, d) = hidden.dims2()?;
     let (v, d_weight) = weight.dims2()?;
@@ -61,7 +65,11 @@ fn in_chunks(
         ));
     }
     let rows = trained_rows(targets, v)?;
-    chunked::forward(hidden, weight, &rows, chunk_rows)
+    let saved = match path {
+        Path::Kernel => cpu::compute(hidden, weight, &rows, chunk_rows)?,
+        Path::Reference => chunked::compute(hidden, weight, &rows, chunk_rows)?,
+    };
+    Ok(hidden.apply_op2(weight, saved)?)
 }
 
 /// The rows that have a loss, and their targets.

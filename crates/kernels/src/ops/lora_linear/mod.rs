@@ -11,8 +11,10 @@
 pub mod cases;
 #[cfg(any(test, feature = "testkit"))]
 pub mod check;
+mod cpu;
 mod reference;
 
+use crate::path::{self, Path};
 use crate::{Dropout, Error, Result};
 use candle_core::Tensor;
 
@@ -39,12 +41,28 @@ pub fn lora_linear(
     bias: Option<&Tensor>,
     lora: LoraWeights<'_>,
 ) -> Result<Tensor> {
-    check(weight, lora)?;
-    reference::forward(x, weight, bias, lora)
+    check(x, weight, bias, lora)?;
+    let inputs = [x, weight, lora.a, lora.b];
+    match path::choose("lora_linear", &inputs) {
+        Path::Kernel => {
+            let op = cpu::LoraLinear::new(weight, bias, lora);
+            Ok(x.apply_op3(lora.a, lora.b, op)?)
+        }
+        Path::Reference => reference::forward(x, weight, bias, lora),
+    }
 }
 
-fn check(weight: &Tensor, lora: LoraWeights<'_>) -> Result<()> {
+fn check(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, lora: LoraWeights<'_>) -> Result<()> {
     let (n, k) = weight.dims2()?;
+    if x.dims().last() != Some(&k) {
+        return Err(Error::shape("lora_linear", "x", format!("(.., {k})"), x));
+    }
+    match bias {
+        Some(bias) if bias.dims() != [n] => {
+            return Err(Error::shape("lora_linear", "bias", format!("({n})"), bias));
+        }
+        _ => {}
+    }
     let (r, k_a) = lora.a.dims2()?;
     if k_a != k {
         return Err(Error::shape(

@@ -12,6 +12,7 @@
 pub mod cases;
 #[cfg(any(test, feature = "testkit"))]
 pub mod check;
+pub(crate) mod cpu;
 mod product;
 mod reference;
 

@@ -1,0 +1,130 @@
+//! Which keys a query sees, on the host.
+
+use super::AttentionMask;
+use candle_core::{Result, Tensor};
+use std::ops::Range;
+
+/// A mask with its sizes.
+pub(super) struct Visible {
+    causal: bool,
+    /// Segment of every key, `(B, Tk)`.
+    segments: Option<Vec<u32>>,
+    queries: usize,
+    keys: usize,
+}
+
+impl Visible {
+    pub(super) fn new(mask: &AttentionMask, queries: usize, keys: usize) -> Result<Self> {
+        let ids = |ids: &Tensor| ids.flatten_all()?.to_vec1();
+        Ok(Self {
+            causal: mask.causal,
+            segments: mask.segments.as_ref().map(ids).transpose()?,
+            queries,
+            keys,
+        })
+    }
+
+    /// The key at the position of query `i`.
+    fn position(&self, i: usize) -> usize {
+        i + self.keys - self.queries
+    }
+
+    /// Keys outside of this range are hidden from all of some queries of one row of the batch.
+    pub(super) fn range(&self, batch: usize, queries: Range<usize>) -> Range<usize> {
+        if queries.is_empty() {
+            return 0..0;
+        }
+        let end = match self.causal {
+            true => self.position(queries.end - 1) + 1,
+            false => self.keys,
+        };
+        match self.segments_of(batch) {
+            Some(segments) => {
+                let own = &segments[self.position(queries.start)..=self.position(queries.end - 1)];
+                between(&segments[..end], own)
+            }
+            None => 0..end,
+        }
+    }
+
+    /// Overwrites the scores of keys that query `i` does not see; the first is that of `first`.
+    pub(super) fn hide(&self, batch: usize, i: usize, first: usize, scores: &mut [f32]) {
+        if self.causal {
+            let seen = (self.position(i) + 1).saturating_sub(first);
+            if let Some(hidden) = scores.get_mut(seen..) {
+                hidden.fill(f32::NEG_INFINITY);
+            }
+        }
+        if let Some(segments) = self.segments_of(batch) {
+            let own = segments[self.position(i)];
+            for (score, segment) in scores.iter_mut().zip(&segments[first..]) {
+                if *segment != own {
+                    *score = f32::NEG_INFINITY;
+                }
+            }
+        }
+    }
+
+    fn segments_of(&self, batch: usize) -> Option<&[u32]> {
+        let segments = self.segments.as_ref()?;
+        Some(&segments[batch * self.keys..][..self.keys])
+    }
+}
+
+/// From the first to the last of `segments` whose number is between the numbers in `own`: exact
+/// for segments that are numbered in order, too wide for others.
+fn between(segments: &[u32], own: &[u32]) -> Range<usize> {
+    let (min, max) = own
+        .iter()
+        .fold((u32::MAX, 0), |(min, max), &s| (min.min(s), max.max(s)));
+    let seen = |s: &u32| (min..=max).contains(s);
+    let first = segments.iter().position(seen).unwrap_or(0);
+    let last = segments
+        .iter()
+        .rposition(seen)
+        .map_or(first, |last| last + 1);
+    first..last
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::attention::cases;
+
+    #[test]
+    fn a_range_holds_all_visible_keys_and_hiding_leaves_only_them() {
+        for case in cases::small() {
+            let shape = case.shape;
+            if shape.queries > shape.keys {
+                continue;
+            }
+            let visible = Visible {
+                causal: shape.causal,
+                segments: (!shape.segments.is_empty()).then(|| shape.segments.clone()),
+                queries: shape.queries,
+                keys: shape.keys,
+            };
+            for i in 0..shape.queries {
+                let range = visible.range(0, i..i + 1);
+                let mut scores = vec![0.0; range.len()];
+                visible.hide(0, i, range.start, &mut scores);
+                for j in 0..shape.keys {
+                    let kept = range.contains(&j) && scores[j - range.start] == 0.0;
+                    assert_eq!(kept, shape.sees(i, j), "{shape:?}: query {i}, key {j}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn packed_segments_skip_the_keys_of_others() {
+        let visible = Visible {
+            causal: true,
+            segments: Some(vec![0, 0, 1, 1, 1, 2]),
+            queries: 6,
+            keys: 6,
+        };
+        assert_eq!(visible.range(0, 3..4), 2..4);
+        assert_eq!(visible.range(0, 4..6), 2..6);
+    }
+}

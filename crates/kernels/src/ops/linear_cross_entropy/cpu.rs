@@ -1,0 +1,168 @@
+//! Chunks of rows through one buffer of logits, which becomes their gradient in place.
+
+use super::TrainedRows;
+use super::chunked::SavedLoss;
+use crate::Result;
+use crate::host::{Rows, on_host};
+use crate::math;
+use crate::ops::matmul::cpu::{Matrix, MatrixMut, Then, Threads, for_each_panel, product};
+use candle_core::{CpuStorage, Device, Layout, Tensor};
+use rayon::prelude::*;
+
+/// The loss and the gradients of tracked inputs.
+pub(super) fn compute(
+    hidden: &Tensor,
+    weight: &Tensor,
+    rows: &TrainedRows,
+    chunk_rows: usize,
+) -> Result<SavedLoss> {
+    let (hidden_storage, hidden_layout) = hidden.storage_and_layout();
+    let (weight_storage, weight_layout) = weight.storage_and_layout();
+    let head = Head {
+        hidden: Rows::of(&hidden_storage, hidden_layout)?,
+        weight: on_host(&weight_storage)?,
+        weight_layout,
+        vocabulary: weight.dim(0)?,
+    };
+    let mut sums = Sums {
+        loss: 0.0,
+        dhidden: hidden.track_op().then(|| vec![0.0; hidden.elem_count()]),
+        dweight: weight.track_op().then(|| vec![0.0; weight.elem_count()]),
+    };
+    let mut buffers = Buffers::default();
+    let targets = rows.targets.chunks(chunk_rows);
+    for (indices, targets) in rows.indices.chunks(chunk_rows).zip(targets) {
+        head.add_chunk(indices, targets, &mut buffers, &mut sums)?;
+    }
+    let tensor = |values: Option<Vec<f32>>, like: &Tensor| {
+        let tensor = values.map(|values| Tensor::from_vec(values, like.shape(), &Device::Cpu));
+        tensor.transpose()
+    };
+    Ok(SavedLoss {
+        loss: Tensor::new(sums.loss as f32, &Device::Cpu)?,
+        dhidden: tensor(sums.dhidden, hidden)?,
+        dweight: tensor(sums.dweight, weight)?,
+    })
+}
+
+/// Results, over all chunks so far.
+struct Sums {
+    /// Added up in f64: a sum over as many tokens as the caller likes.
+    loss: f64,
+    /// `(N, D)`, zero where no row is trained.
+    dhidden: Option<Vec<f32>>,
+    /// `(V, D)`.
+    dweight: Option<Vec<f32>>,
+}
+
+/// Memory that every chunk uses again.
+#[derive(Default)]
+struct Buffers {
+    /// Rows of the hidden state, `(rows, D)`, and then their gradients.
+    rows: Vec<f32>,
+    /// `(rows, V)`, and then their gradients.
+    logits: Vec<f32>,
+}
+
+/// The inputs.
+struct Head<'a> {
+    hidden: Rows<'a>,
+    weight: &'a CpuStorage,
+    weight_layout: &'a Layout,
+    vocabulary: usize,
+}
+
+impl Head<'_> {
+    fn add_chunk(
+        &self,
+        indices: &[u32],
+        targets: &[u32],
+        buffers: &mut Buffers,
+        sums: &mut Sums,
+    ) -> Result<()> {
+        let Buffers { rows, logits } = buffers;
+        let (n, d, v) = (indices.len(), self.hidden.width, self.vocabulary);
+        rows.clear();
+        for &index in indices {
+            rows.extend_from_slice(self.hidden.row(index as usize));
+        }
+        logits.resize(n * v, 0.0);
+        self.logits(Matrix::new(rows, n, d), logits)?;
+
+        let differentiate = sums.dhidden.is_some() || sums.dweight.is_some();
+        sums.loss += cross_entropy(logits, targets, v, differentiate);
+
+        let dlogits = Matrix::new(logits, n, v);
+        if let Some(dweight) = &mut sums.dweight {
+            let dweight = MatrixMut::new(dweight, v, d);
+            let rows = Matrix::new(rows, n, d);
+            product(
+                dweight,
+                Then::Add,
+                1.0,
+                dlogits.transposed(),
+                rows,
+                Threads::All,
+            );
+        }
+        if let Some(dhidden) = &mut sums.dhidden {
+            self.dhidden(dlogits, rows)?;
+            for (&index, row) in indices.iter().zip(rows.chunks_exact(d.max(1))) {
+                let start = index as usize * d;
+                dhidden[start..start + d].copy_from_slice(row);
+            }
+        }
+        Ok(())
+    }
+
+    /// `h W^T`.
+    fn logits(&self, rows: Matrix<'_>, logits: &mut [f32]) -> Result<()> {
+        let sizes = (rows.rows, self.vocabulary);
+        for_each_panel(self.weight, self.weight_layout, |first, panel| {
+            let logits = MatrixMut::columns_of(logits, sizes, (first, panel.rows));
+            product(
+                logits,
+                Then::Write,
+                1.0,
+                rows,
+                panel.transposed(),
+                Threads::All,
+            );
+        })?;
+        Ok(())
+    }
+
+    /// `dlogits W`.
+    fn dhidden(&self, dlogits: Matrix<'_>, rows: &mut [f32]) -> Result<()> {
+        rows.fill(0.0);
+        for_each_panel(self.weight, self.weight_layout, |first, panel| {
+            let dlogits = dlogits.column_range(first, panel.rows);
+            let rows = MatrixMut::new(rows, dlogits.rows, panel.columns);
+            product(rows, Then::Add, 1.0, dlogits, panel, Threads::All);
+        })?;
+        Ok(())
+    }
+}
+
+/// The sum of the rows' losses; logits become `softmax(logits) - onehot(target)`.
+fn cross_entropy(logits: &mut [f32], targets: &[u32], v: usize, differentiate: bool) -> f64 {
+    let rows = logits.par_chunks_exact_mut(v.max(1)).zip(targets);
+    let losses: Vec<f64> = rows
+        .map(|(row, &target)| cross_entropy_of_row(row, target as usize, differentiate))
+        .collect();
+    losses.iter().sum()
+}
+
+fn cross_entropy_of_row(row: &mut [f32], target: usize, differentiate: bool) -> f64 {
+    let max = math::max(row);
+    let margin = f64::from(max) - f64::from(row[target]);
+    for x in row.iter_mut() {
+        *x = math::exp(*x - max);
+    }
+    let sum = math::sum(row);
+    if differentiate {
+        math::scale(row, 1.0 / sum);
+        row[target] -= 1.0;
+    }
+    margin + f64::from(sum).ln()
+}
