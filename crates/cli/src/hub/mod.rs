@@ -42,20 +42,21 @@ pub fn folder(name: &str, terminal: &Terminal) -> Result<PathBuf> {
     }
 }
 
-/// `OWNER/NAME`, or the bare `NAME` of an old model, of the characters that the hub allows.
+/// `OWNER/NAME`, of the characters that the hub allows. A bare name is always a folder: no model
+/// of the types that are built has an id without owner.
 fn is_plausible_id(name: &str) -> bool {
-    let parts: Vec<&str> = name.split('/').collect();
-    let is_word = |part: &&str| {
+    let is_word = |part: &str| {
         let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
         part.starts_with(|c: char| c.is_ascii_alphanumeric()) && part.chars().all(allowed)
     };
-    parts.len() <= 2 && parts.iter().all(is_word)
+    matches!(name.split_once('/'), Some((owner, name)) if is_word(owner) && is_word(name))
 }
 
 fn offline(environment: &Environment, name: &str, what: &str) -> Error {
     let cache = environment.cache.display();
     Error::input(format!(
-        "HF_HUB_OFFLINE is set and {name} is not complete in the cache {cache}: {what}"
+        "there is no folder {name}, the model is not complete in the cache {cache} ({what}), \
+         and HF_HUB_OFFLINE is set"
     ))
     .with_advice(
         "unset HF_HUB_OFFLINE to download it, name a folder with --model, or check HF_HOME",
@@ -68,11 +69,11 @@ mod tests {
 
     #[test]
     fn ids_are_told_from_paths() {
-        for id in ["Qwen/Qwen3-0.6B", "gpt2", "a/b_c.d"] {
+        for id in ["Qwen/Qwen3-0.6B", "a/b_c.d"] {
             assert!(is_plausible_id(id), "{id}");
         }
         for path in [
-            "", "./model", "/model", "../m", "a/b/c", "a/", "/", "~/m", "a b/c", "a\\b",
+            "", "model", "./model", "/model", "../m", "a/b/c", "a/", "/", "~/m", "a b/c", "a\\b",
         ] {
             assert!(!is_plausible_id(path), "{path}");
         }

@@ -10,6 +10,7 @@ use std::fmt::Display;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use ureq::config::RedirectAuthHeaders;
 use ureq::http::{Response, StatusCode, header};
 use ureq::tls::{RootCerts, TlsConfig, TlsProvider};
@@ -165,7 +166,8 @@ impl<'a> Transfer<'a> {
     fn no_network(&self, url: &str, error: impl Display) -> Error {
         let (name, cache) = (self.name, self.environment.cache.display());
         Error::failed(format!(
-            "{name} is not in the cache {cache}, and cannot be downloaded: {url}: {error}"
+            "there is no folder {name}, the model is not in the cache {cache}, \
+             and it cannot be downloaded: {url}: {error}"
         ))
         .with_advice("check the network and try again (what was fetched is kept), or name a folder with --model")
     }
@@ -193,6 +195,9 @@ fn agent() -> Agent {
         // Files lie on other hosts, which must not see the token.
         .redirect_auth_headers(RedirectAuthHeaders::SameHost)
         .http_status_as_error(false)
+        // Not for bodies: a file may take its time.
+        .timeout_connect(Some(Duration::from_secs(20)))
+        .timeout_recv_response(Some(Duration::from_secs(60)))
         .build()
         .into()
 }

@@ -6,7 +6,7 @@ use indicatif::ProgressBar;
 use metal_candle::train::{Event, Report, Validation};
 use std::path::Path;
 
-const BAR: &str = "{wide_bar} {pos}/{len} steps [{elapsed}<{eta}] {msg}";
+const BAR: &str = "{bar:30} {pos}/{len} steps [{elapsed}<{eta}] {msg}";
 
 /// Tells the events of a run.
 pub struct Reporter<'a> {
@@ -34,8 +34,9 @@ impl<'a> Reporter<'a> {
     }
 
     fn tell_report(&self, report: &Report) {
-        self.bar
-            .set_message(format!("loss {:.3}", report.train_loss));
+        let (loss, speed) = (report.train_loss, report.tokens_per_sec);
+        let message = format!("loss {loss:.3}, {speed:.0} tokens/sec");
+        self.bar.set_message(message);
         if !(self.terminal.shows_bars() && self.terminal.shows_results()) {
             self.terminal.report(report_line(report));
         }

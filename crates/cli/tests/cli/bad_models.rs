@@ -14,7 +14,7 @@ fn all_fail(fixture: &Fixture, expected: &[&str]) {
 #[test]
 fn missing_folder() {
     let fixture = Fixture::new();
-    for path in ["./nowhere", "/no/such/folder", "a/b/c"] {
+    for path in ["nowhere", "./nowhere", "/no/such/folder", "a/b/c"] {
         let expected = [path, "this folder does not exist", "check the path"];
         fixture.fails(&format!("generate --model {path} -p x"), 2, &expected);
         fixture.train_fails(&format!("--model {path}"), 2, &expected);

@@ -136,7 +136,7 @@ fn stop_strings_end_the_text_and_are_not_shown() {
     let words = "generate --model model --max-tokens 24 --json -p hello";
     let whole = fixture.ok_json(words)["text"].as_str().unwrap().to_string();
     let can_stop = |c: &char| !c.is_whitespace() && *c != char::REPLACEMENT_CHARACTER;
-    let stop = whole.chars().filter(can_stop).last().unwrap();
+    let stop = whole.chars().rfind(can_stop).unwrap();
     let answer = fixture.ok_json(&format!("{words} --stop {stop} --stop zzz"));
     assert_eq!(answer["finish_reason"], "stop");
     assert_eq!(answer["text"], whole.split(stop).next().unwrap());

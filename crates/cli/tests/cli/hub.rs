@@ -190,11 +190,7 @@ fn no_network_names_the_cache() {
     ended.check(
         "no network",
         1,
-        &[
-            "tiny/model is not in the cache",
-            &cache,
-            "cannot be downloaded",
-        ],
+        &["no folder tiny/model", &cache, "cannot be downloaded"],
     );
     assert!(!snapshot(&fixture).exists());
 }

@@ -7,12 +7,8 @@ fn a_row_with_its_trained_tokens() {
     let words = "inspect --model model --data data/train.jsonl --row 3 --mask-prompt";
     let ended = fixture.ok(words);
     let expected = "<|im_start|>user\nsay 2 please please <|im_end|>\n<|im_start|>assistant\n⟦2 it is<|im_end|>⟧\n\n";
-    assert_eq!(ended.stdout, expected);
-    assert!(
-        ended.stderr.contains("data/train.jsonl:3: "),
-        "{}",
-        ended.stderr
-    );
+    let rest = ended.stdout.strip_prefix(expected).unwrap();
+    assert!(rest.starts_with("data/train.jsonl:3: "), "{rest}");
 
     let answer = fixture.ok_json(&format!("{words} --json"));
     let trained = answer["trained"].as_array().unwrap();
@@ -31,9 +27,9 @@ fn a_row_that_train_would_leave_out_can_be_seen() {
     let ended = fixture.ok("inspect --model model --data row.jsonl --mask-prompt");
     assert!(!ended.stdout.contains('⟦'));
     assert!(
-        ended.stderr.contains("row.jsonl:1: 0 of "),
+        ended.stdout.contains("row.jsonl:1: 0 of "),
         "{}",
-        ended.stderr
+        ended.stdout
     );
 }
 
@@ -41,7 +37,7 @@ fn a_row_that_train_would_leave_out_can_be_seen() {
 fn a_row_that_is_cut_says_so() {
     let fixture = Fixture::new();
     let words = "inspect --model model --data data/train.jsonl --max-seq-length 5";
-    assert!(fixture.ok(words).stderr.contains("more were cut off"));
+    assert!(fixture.ok(words).stdout.contains("more were cut off"));
 }
 
 #[test]

@@ -13,4 +13,5 @@ mod hub;
 mod inspect;
 mod interrupt;
 mod pipeline;
+mod quickstart;
 mod train;

@@ -2,7 +2,7 @@ use super::Result;
 use crate::files;
 use candle_core::{DType, Tensor};
 use serde_json::Value;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Files beside the weights that make a folder usable: tokenizer and generation settings.
 const COMPANIONS: [&str; 7] = [
@@ -51,16 +51,33 @@ fn dtype_name(dtype: DType) -> &'static str {
     }
 }
 
-/// Copies the tokenizer and the generation settings of a checkpoint to another folder.
+/// Folder of named chat templates, beside `chat_template.jinja`.
+const NAMED_TEMPLATES: &str = "additional_chat_templates";
+
+/// Copies the tokenizer, its chat templates and the generation settings of a checkpoint to
+/// another folder.
 ///
 /// # Errors
 /// When a file cannot be read or written.
 pub fn copy_companions(from: &Path, to: &Path) -> Result<()> {
-    for name in COMPANIONS {
-        let source = from.join(name);
-        if source.exists() {
+    copy_files(from, to, COMPANIONS.map(PathBuf::from))?;
+    let templates = from.join(NAMED_TEMPLATES);
+    if !templates.is_dir() {
+        return Ok(());
+    }
+    files::make_folder(&to.join(NAMED_TEMPLATES))?;
+    let entries = std::fs::read_dir(&templates).map_err(files::Error::at("read", &templates))?;
+    let names =
+        entries.filter_map(|entry| Some(Path::new(NAMED_TEMPLATES).join(entry.ok()?.file_name())));
+    copy_files(from, to, names)
+}
+
+fn copy_files(from: &Path, to: &Path, names: impl IntoIterator<Item = PathBuf>) -> Result<()> {
+    for name in names {
+        let source = from.join(&name);
+        if source.is_file() {
             let bytes = std::fs::read(&source).map_err(files::Error::at("read", &source))?;
-            files::write_whole(&to.join(name), |file| file.write_all(&bytes))?;
+            files::write_whole(&to.join(&name), |file| file.write_all(&bytes))?;
         }
     }
     Ok(())

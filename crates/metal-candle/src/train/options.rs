@@ -66,7 +66,7 @@ impl Options {
         at_least_one("the batch size", self.batch_size)?;
         at_least_one("grad_accumulation_steps", self.grad_accumulation_steps)?;
         at_least_one("steps_per_report", self.steps_per_report)?;
-        if !(self.max_grad_norm >= 0.0) {
+        if self.max_grad_norm.is_nan() || self.max_grad_norm < 0.0 {
             return Err(Error::Setting {
                 what: "max_grad_norm",
                 expected: "0 (no clipping) or more",

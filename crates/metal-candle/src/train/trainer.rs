@@ -108,7 +108,7 @@ impl Trainer<'_> {
                 step: number,
                 loss: summary.last_loss,
             })?;
-            self.after_step(&taken, &mut since, &summary, validation, observe)?;
+            self.after_step(optimizer, &taken, &mut since, &summary, validation, observe)?;
             if should_stop() && number < self.options.iters {
                 summary.ending = Ending::Stopped;
                 break;
@@ -211,6 +211,7 @@ impl Trainer<'_> {
 
     fn after_step(
         &self,
+        optimizer: &Optimizer,
         taken: &Taken,
         since: &mut Since,
         summary: &Summary,
@@ -225,13 +226,9 @@ impl Trainer<'_> {
             self.validate(validation, summary, observe)?;
         }
         if due(number, self.options.save_every) && !last {
-            let folder = self.folder.join(format!("checkpoint-{number}"));
-            self.output.save(&folder, self.parameters)?;
-            self.output.save(self.folder, self.parameters)?;
-            observe(&Event::Saved {
-                step: number,
-                folder,
-            })?;
+            let snapshot = self.folder.join(format!("checkpoint-{number}"));
+            self.output.save(&snapshot, self.parameters)?;
+            self.save(optimizer, summary, observe)?;
         }
         Ok(())
     }

@@ -140,8 +140,7 @@ fn tell(answer: &Answer, terminal: &Terminal) -> Result<()> {
         0 => String::new(),
         n => format!(", {n} more were cut off"),
     };
-    terminal.say(format_args!(
+    terminal.print_line(format_args!(
         "{path}:{line}: {trained_tokens} of {tokens} tokens are trained{cut}"
-    ));
-    Ok(())
+    ))
 }

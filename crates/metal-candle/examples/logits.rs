@@ -1,0 +1,31 @@
+//! Logits of a text under an adapter, for `scripts/interop/check_adapter.py` to compare with PEFT's.
+//!
+//! ```sh
+//! cargo run --release --example logits -p metal-candle -- MODEL ADAPTER "3 March 2021" logits.safetensors
+//! python scripts/interop/check_adapter.py MODEL ADAPTER logits.safetensors
+//! ```
+
+use candle_core::{DType, Device, Tensor};
+use metal_candle::data::Tokenizer;
+use metal_candle::files::write_tensors;
+use metal_candle::lora::{self, Plan, format::peft};
+use metal_candle::models::Model;
+use std::path::Path;
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let [model, adapter, text, out] = &words[..] else {
+        return Err("arguments: MODEL ADAPTER TEXT OUT.safetensors".into());
+    };
+    let ids = Tokenizer::from_folder(Path::new(model))?.encode(text)?;
+    let mut model = Model::load(Path::new(model), &Device::Cpu)?;
+    let adapter = peft::read(Path::new(adapter))?;
+    let plan = Plan::new(&adapter.config, &model.decoder.linear_infos()?)?;
+    lora::attach(model.decoder.linears_mut(), &plan, 0, &Device::Cpu)?;
+    peft::load_into(&adapter, &lora::parameters(model.decoder.linears()))?;
+    let tokens = model.decoder.tokens(&ids, 1)?;
+    let logits = model.decoder.forward(&tokens)?;
+    let input_ids: Tensor = tokens.to_dtype(DType::I64)?;
+    let tensors = vec![("input_ids".into(), input_ids), ("logits".into(), logits)];
+    Ok(write_tensors(Path::new(out), tensors)?)
+}
