@@ -1,4 +1,5 @@
 //! Logits of tiny random checkpoints equal those of transformers and PEFT.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod support;
 

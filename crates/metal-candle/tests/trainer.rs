@@ -1,4 +1,5 @@
 //! The run around the step: what is trained, saved, reported and refused.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod support;
 

@@ -1,5 +1,5 @@
 //! Golden files made by `scripts/golden/make.py` with transformers and PEFT.
-#![allow(dead_code, missing_docs)]
+#![allow(dead_code, missing_docs, clippy::unwrap_used)]
 
 use candle_core::{DType, Device, Tensor};
 use metal_candle::lora::{self, Plan, format::peft};
