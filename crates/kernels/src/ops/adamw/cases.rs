@@ -27,7 +27,7 @@ impl Costed for Shape {
 /// float32 only.
 #[must_use]
 pub fn small() -> Vec<Case<Shape>> {
-    let dims: [&[usize]; 7] = [&[], &[1], &[7], &[15, 1], &[3, 16], &[31, 37], &[191, 193]];
+    let dims: [&[usize]; 7] = [&[], &[1], &[7], &[15, 1], &[3, 16], &[31, 37], &[281, 271]];
     let cases = case::small(dims.map(|dims| Shape { dims: dims.into() }));
     let defined = |c: &Case<Shape>| c.dtype == DType::F32 && c.view == View::Contiguous;
     cases.into_iter().filter(defined).collect()

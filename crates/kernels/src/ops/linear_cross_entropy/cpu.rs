@@ -6,8 +6,8 @@ use crate::Result;
 use crate::host::{Rows, on_host};
 use crate::math;
 use crate::ops::matmul::cpu::{Matrix, MatrixMut, Then, Threads, for_each_panel, product};
+use crate::threads::for_each_task;
 use candle_core::{CpuStorage, Device, Layout, Tensor};
-use rayon::prelude::*;
 
 /// The loss and the gradients of tracked inputs.
 pub(super) fn compute(
@@ -146,10 +146,13 @@ impl Head<'_> {
 
 /// The sum of the rows' losses; logits become `softmax(logits) - onehot(target)`.
 fn cross_entropy(logits: &mut [f32], targets: &[u32], v: usize, differentiate: bool) -> f64 {
-    let rows = logits.par_chunks_exact_mut(v.max(1)).zip(targets);
-    let losses: Vec<f64> = rows
-        .map(|(row, &target)| cross_entropy_of_row(row, target as usize, differentiate))
-        .collect();
+    let mut losses = vec![0.0; targets.len()];
+    let elements = logits.len();
+    let rows = logits.chunks_exact_mut(v.max(1)).zip(targets);
+    let tasks = rows.zip(&mut losses).collect();
+    for_each_task(tasks, elements, |_: &mut (), ((row, &target), loss)| {
+        *loss = cross_entropy_of_row(row, target as usize, differentiate);
+    });
     losses.iter().sum()
 }
 

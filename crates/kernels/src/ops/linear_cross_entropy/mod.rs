@@ -25,8 +25,9 @@ use candle_core::{DType, Tensor};
 /// The target of a row that has no loss; PyTorch's `ignore_index`.
 pub const IGNORED_TARGET: i64 = -100;
 
-/// Logits held at a time: 4 Mi elements, 16 MiB in float32.
-const CHUNK_ELEMENTS: usize = 4 << 20;
+/// Logits held at a time: 64 MiB in float32. With a vocabulary of 152 thousand and rows of 896 one
+/// AVX-512 core does 38, 54 and 63 GFLOP/s for 4, 8 and 16 Mi: the weight is read for more rows.
+const CHUNK_ELEMENTS: usize = 16 << 20;
 
 /// The sum of the negative log-likelihoods of `targets`, in nats.
 ///

@@ -2,10 +2,9 @@
 
 use crate::host::{Rows, stored, tensor_like};
 use crate::math;
-use crate::threads::{for_each_row, for_each_row_of_two};
+use crate::threads::{for_each_row, for_each_row_of_two, for_each_task};
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
-use rayon::prelude::*;
 use std::sync::OnceLock;
 
 /// Rows whose part of the weight's gradient is summed by one thread. Fixed, so that the order of
@@ -117,10 +116,13 @@ impl Saved<'_> {
 
     /// `sum over rows of dy * x * rstd`.
     fn dweight(&self) -> Vec<f32> {
-        let blocks = self.rstd.par_chunks(BLOCK_ROWS).enumerate();
-        let parts: Vec<_> = blocks
-            .map(|(block, rstd)| self.dweight_of(block * BLOCK_ROWS, rstd))
-            .collect();
+        let blocks = self.rstd.chunks(BLOCK_ROWS).enumerate();
+        let mut parts = vec![vec![0.0; self.x.width]; blocks.len()];
+        let tasks = parts.iter_mut().zip(blocks).collect();
+        let elements = self.rstd.len() * self.x.width;
+        for_each_task(tasks, elements, |_: &mut (), (part, (block, rstd))| {
+            self.add_dweight(block * BLOCK_ROWS, rstd, part);
+        });
         let mut dweight = vec![0.0; self.x.width];
         for part in parts {
             math::add_scaled(&mut dweight, 1.0, &part);
@@ -128,14 +130,12 @@ impl Saved<'_> {
         dweight
     }
 
-    fn dweight_of(&self, first: usize, rstd: &[f32]) -> Vec<f32> {
-        let mut dweight = vec![0.0; self.x.width];
+    fn add_dweight(&self, first: usize, rstd: &[f32], dweight: &mut [f32]) {
         for (i, rstd) in (first..).zip(rstd) {
             let row = self.dy.row(i).iter().zip(self.x.row(i));
             for (dweight, (dy, x)) in dweight.iter_mut().zip(row) {
                 *dweight += dy * x * rstd;
             }
         }
-        dweight
     }
 }
