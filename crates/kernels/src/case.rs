@@ -95,6 +95,11 @@ pub fn small<S: Clone>(shapes: impl IntoIterator<Item = S>) -> Vec<Case<S>> {
     cases
 }
 
+/// One contiguous float32 shape, for what depends on the size alone.
+pub fn plain<S>(shape: S) -> Case<S> {
+    case("small", shape, View::Contiguous, DType::F32)
+}
+
 /// Contiguous float32 shapes of every model, for benchmarks.
 pub fn of_models<S>(shapes: impl Fn(&Model) -> Vec<S>) -> Vec<Case<S>> {
     let mut cases = vec![];

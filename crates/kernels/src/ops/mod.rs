@@ -26,3 +26,24 @@ pub fn check(device: &candle_core::Device) -> Result<(), crate::testkit::Failure
     softmax::check::check(device)?;
     swiglu::check::check(device)
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::testkit::check;
+    use candle_core::{DType, Device};
+
+    /// f64 has no kernels: the references keep it.
+    #[test]
+    fn every_operation_takes_f64() {
+        macro_rules! check_f64 {
+            ($($op:ident),*) => {$(
+                for case in super::$op::cases::small().iter().step_by(9) {
+                    let problem = super::$op::check::problem(case);
+                    check(&problem, DType::F64, &Device::Cpu).unwrap();
+                }
+            )*};
+        }
+        check_f64!(attention, linear_cross_entropy, lora_linear, matmul);
+        check_f64!(rms_norm, rope, softmax, swiglu);
+    }
+}

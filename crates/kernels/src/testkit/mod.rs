@@ -12,6 +12,7 @@
 //! Inputs may be views; the memory around a view is NaN. With [`Poison`] as its allocator a test
 //! program also sees fresh memory as NaN, so that an element that was never written is an error.
 
+mod agree;
 mod array;
 mod check;
 mod differences;
@@ -23,6 +24,7 @@ mod poison;
 mod tests;
 mod tolerance;
 
+pub use agree::agree;
 pub use array::Array;
 pub use check::{Problem, Run, Truth, check, check_cases};
 pub use failure::Failure;

@@ -64,6 +64,17 @@ fn a_right_operation_passes() {
 }
 
 #[test]
+fn implementations_that_differ_do_not_agree() {
+    let right = |x: &[Tensor]| elementwise::mul(&x[0], &x[1]);
+    let detached = |x: &[Tensor]| elementwise::mul(&x[0].detach(), &x[1]);
+    let more = |x: &[Tensor]| Ok((elementwise::mul(&x[0], &x[1])? * 1.02)?);
+    let agree = |problem: Problem| super::agree(&problem, DType::F32, &Device::Cpu);
+    agree(product(&DIMS, right).run("reference", right)).unwrap();
+    agree(product(&DIMS, detached).run("reference", right)).unwrap_err();
+    agree(product(&DIMS, more).run("reference", right)).unwrap_err();
+}
+
+#[test]
 fn zeros_fail() {
     for failure in fails(|x| elementwise::mul(&x[0].zeros_like()?, &x[1])) {
         assert!(matches!(failure, Failure::Element { .. }), "{failure}");

@@ -97,6 +97,24 @@ mod tests {
         check(&Device::Cpu).unwrap();
     }
 
+    #[test]
+    fn many_blocks_on_many_threads() {
+        for causal in [false, true] {
+            let shape = Shape {
+                batch: 1,
+                heads: 4,
+                kv_heads: 2,
+                queries: 150,
+                keys: 170,
+                width: 24,
+                causal,
+                segments: vec![],
+            };
+            let case = crate::case::plain(shape);
+            testkit::agree(&problem(&case), DType::F32, &Device::Cpu).unwrap();
+        }
+    }
+
     fn zeros(dims: [usize; 4]) -> Tensor {
         Tensor::zeros(&dims, DType::F32, &Device::Cpu).unwrap()
     }

@@ -1,8 +1,10 @@
 //! The definition: two products around a masked softmax. Memory grows with `Tq * Tk`.
 
 use super::AttentionMask;
+use crate::ops::matmul::reference as matmul;
+use crate::ops::softmax::reference as softmax;
 use crate::storage::accumulator;
-use crate::{MatMulOptions, Result, elementwise, matmul, matmul_with, softmax};
+use crate::{MatMulOptions, Result, elementwise};
 use candle_core::{DType, Device, Tensor};
 
 pub(super) fn forward(
@@ -22,13 +24,14 @@ pub(super) fn forward(
     };
     // The queries of one group stack into rows of one product: (B, H, Tq, D) -> (B, G, H/G*Tq, D).
     let grouped = q.to_dtype(dtype)?.reshape((b, g, h / g * tq, d))?;
-    let scores = matmul_with(&grouped, &k.to_dtype(dtype)?, None, options)?;
+    let scores = matmul::forward(&grouped, &k.to_dtype(dtype)?, None, options)?;
     let scores = match visible(mask, b, tq, tk, q.device())? {
         Some(visible) => hide(&scores.reshape((b, h, tq, tk))?, &visible)?,
         None => scores,
     };
-    let probabilities = softmax(&scores)?.reshape((b, g, h / g * tq, tk))?;
-    let y = matmul(&probabilities, &v.to_dtype(dtype)?)?;
+    let probabilities = softmax::forward(&scores)?.reshape((b, g, h / g * tq, tk))?;
+    let options = MatMulOptions::default();
+    let y = matmul::forward(&probabilities, &v.to_dtype(dtype)?, None, options)?;
     Ok(y.reshape((b, h, tq, d))?.to_dtype(q.dtype())?)
 }
 

@@ -83,11 +83,23 @@ fn truth(hidden: &Array, weight: &Array, targets: &[i64]) -> Array {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::linear_cross_entropy;
+    use crate::{linear_cross_entropy, testkit};
 
     #[test]
     fn on_the_cpu() {
         check(&Device::Cpu).unwrap();
+    }
+
+    #[test]
+    fn many_rows_on_many_threads() {
+        let shape = Shape {
+            rows: 40,
+            width: 9,
+            vocabulary: 2003,
+            trained_every: 1,
+        };
+        let problem = problem(&crate::case::plain(shape));
+        testkit::agree(&problem, DType::F32, &Device::Cpu).unwrap();
     }
 
     fn loss_of(targets: &[i64]) -> crate::Result<Tensor> {

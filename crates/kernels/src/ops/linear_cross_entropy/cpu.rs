@@ -117,9 +117,9 @@ impl Head<'_> {
 
     /// `h W^T`.
     fn logits(&self, rows: Matrix<'_>, logits: &mut [f32]) -> Result<()> {
-        let sizes = (rows.rows, self.vocabulary);
+        let (n, v) = (rows.rows, self.vocabulary);
         for_each_panel(self.weight, self.weight_layout, |first, panel| {
-            let logits = MatrixMut::columns_of(logits, sizes, (first, panel.rows));
+            let logits = MatrixMut::new(logits, n, v).column_range(first, panel.rows);
             product(
                 logits,
                 Then::Write,

@@ -1,6 +1,7 @@
 //! The definition of one chunk of rows, and its gradients.
 
-use crate::{MatMulOptions, Result, linear, matmul, matmul_with};
+use crate::ops::matmul::reference as matmul;
+use crate::{MatMulOptions, Result};
 use candle_core::{D, Tensor};
 
 /// What one pass over a chunk of rows gives.
@@ -28,12 +29,12 @@ pub(super) fn cross_entropy(logits: &Tensor, targets: &Tensor) -> Result<ChunkLo
 
 /// `(rows, D)` by `(V, D)` -> `(rows, V)`.
 pub(super) fn logits(hidden: &Tensor, weight: &Tensor) -> Result<Tensor> {
-    linear(hidden, weight, None)
+    matmul::linear(hidden, weight, None)
 }
 
 /// `dlogits W`: `(rows, D)`.
 pub(super) fn dhidden(dlogits: &Tensor, weight: &Tensor) -> Result<Tensor> {
-    matmul(dlogits, weight)
+    matmul::forward(dlogits, weight, None, MatMulOptions::default())
 }
 
 /// `dlogits^T h`: `(V, D)`, added to `sum` where there is one.
@@ -42,5 +43,5 @@ pub(super) fn dweight(dlogits: &Tensor, hidden: &Tensor, sum: Option<&Tensor>) -
         transpose_a: true,
         ..MatMulOptions::default()
     };
-    matmul_with(dlogits, hidden, sum, options)
+    matmul::forward(dlogits, hidden, sum, options)
 }

@@ -47,7 +47,7 @@ impl LoraLinear {
         };
         let (storage, layout) = self.weight.storage_and_layout();
         for_each_panel(on_host(&storage)?, layout, |first, panel| {
-            let y = MatrixMut::columns_of(&mut y, (x.rows, n), (first, panel.rows));
+            let y = MatrixMut::new(&mut y, x.rows, n).column_range(first, panel.rows);
             product(y, then, 1.0, x, panel.transposed(), Threads::All);
         })?;
         Ok(y)

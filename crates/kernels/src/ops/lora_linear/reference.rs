@@ -1,7 +1,8 @@
 //! The definition: two linear layers and a sum.
 
 use super::LoraWeights;
-use crate::{Result, elementwise, linear};
+use crate::ops::matmul::reference::linear;
+use crate::{Result, elementwise};
 use candle_core::Tensor;
 
 pub(super) fn forward(

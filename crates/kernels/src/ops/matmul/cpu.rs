@@ -58,43 +58,52 @@ impl<'a> Matrix<'a> {
     }
 }
 
-/// A matrix to write, row-major.
+/// A matrix to write.
 pub(crate) struct MatrixMut<'a> {
     data: &'a mut [f32],
     rows: usize,
     columns: usize,
     row_stride: usize,
+    column_stride: usize,
 }
 
 impl<'a> MatrixMut<'a> {
     /// Row after row.
     pub(crate) fn new(data: &'a mut [f32], rows: usize, columns: usize) -> Self {
-        Self::strided(data, (rows, columns), columns)
-    }
-
-    /// With rows further apart than they are wide.
-    pub(crate) fn strided(
-        data: &'a mut [f32],
-        (rows, columns): (usize, usize),
-        row_stride: usize,
-    ) -> Self {
-        let used = span((rows, columns), (row_stride, 1));
-        assert!(columns <= row_stride || rows <= 1, "rows overlap");
+        let used = span((rows, columns), (columns, 1));
         Self {
             data: &mut data[..used],
             rows,
             columns,
-            row_stride,
+            row_stride: columns,
+            column_stride: 1,
         }
     }
 
-    /// Some of the columns of a matrix.
-    pub(crate) fn columns_of(
-        data: &'a mut [f32],
-        (rows, columns): (usize, usize),
-        (first, count): (usize, usize),
-    ) -> Self {
-        Self::strided(&mut data[first..], (rows, count), columns)
+    /// The same memory, written the other way.
+    #[must_use]
+    pub(crate) fn transposed(self) -> Self {
+        Self {
+            rows: self.columns,
+            columns: self.rows,
+            row_stride: self.column_stride,
+            column_stride: self.row_stride,
+            ..self
+        }
+    }
+
+    /// Some of the columns.
+    #[must_use]
+    pub(crate) fn column_range(self, first: usize, count: usize) -> Self {
+        let strides = (self.row_stride, self.column_stride);
+        assert!(first + count <= self.columns, "columns that do not exist");
+        let start = (first * self.column_stride).min(self.data.len());
+        let used = span((self.rows, count), strides);
+        Self {
+            data: &mut self.data[start..][..used],
+            columns: count,
+            ..self
+        }
     }
 }
 
@@ -139,14 +148,15 @@ pub(crate) fn product(
         "sizes of a product"
     );
     // SAFETY: every constructor cuts its slice to the elements that sizes and strides reach, so
-    // all reads and writes stay inside; C is borrowed exclusively and its rows do not overlap.
+    // all reads and writes stay inside. C is borrowed exclusively, and it is a part of a matrix
+    // that was row-major, so that no two of its elements are one.
     unsafe {
         gemm::gemm(
             c.rows,
             c.columns,
             a.columns,
             c.data.as_mut_ptr(),
-            1,
+            c.column_stride as isize,
             c.row_stride as isize,
             matches!(then, Then::Add),
             a.data.as_ptr(),
@@ -236,19 +246,20 @@ mod tests {
     fn a_product_writes_only_its_columns() {
         let mut c = [7.0; 6];
         let (a, b) = ([1.0, 2.0], [10.0]);
-        let columns = MatrixMut::columns_of(&mut c, (2, 3), (1, 1));
         let (a, b) = (Matrix::new(&a, 2, 1), Matrix::new(&b, 1, 1));
+        let columns = MatrixMut::new(&mut c, 2, 3).column_range(1, 1);
         product(columns, Then::Write, 0.5, a, b, Threads::All);
         assert_eq!(c, [7.0, 5.0, 7.0, 7.0, 10.0, 7.0]);
-        product(
-            MatrixMut::columns_of(&mut c, (2, 3), (2, 1)),
-            Then::Add,
-            1.0,
-            a,
-            b,
-            Threads::All,
-        );
-        assert_eq!(c, [7.0, 5.0, 17.0, 7.0, 10.0, 27.0]);
+        let columns = MatrixMut::new(&mut c, 3, 2).transposed().column_range(2, 1);
+        product(columns, Then::Add, 1.0, a, b, Threads::All);
+        assert_eq!(c, [7.0, 5.0, 7.0, 7.0, 20.0, 27.0]);
+    }
+
+    #[test]
+    #[should_panic(expected = "columns that do not exist")]
+    fn columns_beyond_the_last_are_a_bug_of_the_caller() {
+        let mut c = [0.0; 6];
+        let _ = MatrixMut::new(&mut c, 2, 3).column_range(2, 2);
     }
 
     #[test]

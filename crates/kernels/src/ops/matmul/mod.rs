@@ -8,14 +8,17 @@
 //! Backward: `dA = alpha dC' op(B)^T`, `dB = alpha op(A)^T dC'`, `dC = beta dC'`, each summed over
 //! the dimensions that were broadcast, and only for operands that are tracked.
 
+mod batch;
 #[cfg(any(test, feature = "testkit"))]
 pub mod cases;
 #[cfg(any(test, feature = "testkit"))]
 pub mod check;
 pub(crate) mod cpu;
+mod kernel;
 mod product;
-mod reference;
+pub(crate) mod reference;
 
+use crate::path::{self, Path};
 use crate::{Error, Result};
 use candle_core::Tensor;
 
@@ -56,6 +59,17 @@ pub fn matmul(a: &Tensor, b: &Tensor) -> Result<Tensor> {
 /// # Errors
 /// When the inner sizes differ.
 pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+    linear_by(matmul_with, x, weight, bias)
+}
+
+type MatMulWith = fn(&Tensor, &Tensor, Option<&Tensor>, MatMulOptions) -> Result<Tensor>;
+
+fn linear_by(
+    product: MatMulWith,
+    x: &Tensor,
+    weight: &Tensor,
+    bias: Option<&Tensor>,
+) -> Result<Tensor> {
     let options = MatMulOptions {
         transpose_b: true,
         ..MatMulOptions::default()
@@ -63,7 +77,7 @@ pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tens
     // (.., K) -> (M, K): one product however many leading dimensions there are.
     let (lead, k) = split_last(x)?;
     let rows = x.reshape(((), k))?;
-    let y = matmul_with(&rows, weight, bias, options)?;
+    let y = product(&rows, weight, bias, options)?;
     let n = y.dim(1)?;
     Ok(y.reshape([lead, vec![n]].concat())?)
 }
@@ -87,7 +101,11 @@ pub fn matmul_with(
     options: MatMulOptions,
 ) -> Result<Tensor> {
     check(a, b, options)?;
-    reference::forward(a, b, c, options)
+    let inputs: Vec<&Tensor> = [a, b].into_iter().chain(c).collect();
+    match path::choose("matmul", &inputs) {
+        Path::Kernel => kernel::forward(a, b, c, options),
+        Path::Reference => reference::forward(a, b, c, options),
+    }
 }
 
 fn check(a: &Tensor, b: &Tensor, options: MatMulOptions) -> Result<()> {

@@ -5,7 +5,7 @@ use crate::{Result, elementwise};
 use candle_core::{D, Tensor};
 
 /// `alpha * op(A) op(B) + beta * C`, in float32 (float64 for f64) inside, in the dtype of `A`.
-pub(super) fn forward(
+pub(crate) fn forward(
     a: &Tensor,
     b: &Tensor,
     c: Option<&Tensor>,
@@ -22,6 +22,11 @@ pub(super) fn forward(
         }
         _ => Ok(product),
     }
+}
+
+/// `x W^T + bias`, for references of other operations.
+pub(crate) fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+    super::linear_by(forward, x, weight, bias)
 }
 
 fn transposed(t: &Tensor, transpose: bool) -> Result<Tensor> {

@@ -10,7 +10,7 @@ pub mod cases;
 #[cfg(any(test, feature = "testkit"))]
 pub mod check;
 mod cpu;
-mod reference;
+pub(crate) mod reference;
 
 use crate::Result;
 use crate::path::{self, Path};
