@@ -1,6 +1,7 @@
 //! Files appear under their final name whole or not at all.
 
 use serde::Serialize;
+use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
@@ -45,6 +46,19 @@ pub fn make_folder(path: &Path) -> Result<(), Error> {
     std::fs::create_dir_all(path).map_err(Error::at("create", path))
 }
 
+/// Removes a file, if it is there.
+///
+/// # Errors
+/// When the system refuses.
+pub fn remove(path: &Path) -> Result<(), Error> {
+    match std::fs::remove_file(path) {
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+            Err(Error::at("remove", path)(source))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Writes a file by `write` into a temporary neighbour, flushes it to disk and renames it.
 ///
 /// # Errors
@@ -69,27 +83,33 @@ fn replace(
         _ => Path::new("."),
     };
     let attempt = || -> std::io::Result<()> {
-        let mut neighbour = NamedTempFile::new_in(folder)?;
+        let mut neighbour = new_file_in(folder)?;
+        let permissions = neighbour.as_file().metadata()?.permissions();
         fill(&mut neighbour)?;
-        neighbour.as_file().sync_all()?;
-        open_to_all(&neighbour)?;
+        // By its path: the safetensors crate replaces the file that it is told to write.
+        let finished = File::open(neighbour.path())?;
+        finished.set_permissions(permissions)?;
+        finished.sync_all()?;
         neighbour.persist(path)?;
         Ok(())
     };
     attempt().map_err(Error::at("write", path))
 }
 
-/// A temporary file is private to its owner; a finished one has the permissions of any new file.
+/// A temporary file with the permissions of any new file: those that the umask leaves, where a
+/// temporary one would be its owner's alone.
 #[cfg(unix)]
-fn open_to_all(file: &NamedTempFile) -> std::io::Result<()> {
+fn new_file_in(folder: &Path) -> std::io::Result<NamedTempFile> {
     use std::os::unix::fs::PermissionsExt;
-    let permissions = std::fs::Permissions::from_mode(0o644);
-    file.as_file().set_permissions(permissions)
+    let permissions = std::fs::Permissions::from_mode(0o666);
+    tempfile::Builder::new()
+        .permissions(permissions)
+        .tempfile_in(folder)
 }
 
 #[cfg(not(unix))]
-fn open_to_all(_: &NamedTempFile) -> std::io::Result<()> {
-    Ok(())
+fn new_file_in(folder: &Path) -> std::io::Result<NamedTempFile> {
+    NamedTempFile::new_in(folder)
 }
 
 /// Writes `value` as JSON, indented by two spaces.
@@ -116,4 +136,39 @@ pub fn write_tensors(
         safetensors::serialize_to_file(tensors, Some(header.into()), neighbour.path())
             .map_err(std::io::Error::other)
     })
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+    use candle_core::{DType, Device, Tensor};
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn every_file_has_the_permissions_of_a_new_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let mode = |name: &str| {
+            folder
+                .path()
+                .join(name)
+                .metadata()
+                .unwrap()
+                .permissions()
+                .mode()
+        };
+        std::fs::write(folder.path().join("plain"), "x").unwrap();
+        write_json(&folder.path().join("json"), &1).unwrap();
+        let tensor = Tensor::zeros(3, DType::F32, &Device::Cpu).unwrap();
+        let tensors = vec![("t".to_string(), tensor)];
+        write_tensors(&folder.path().join("tensors"), tensors).unwrap();
+        assert_eq!(
+            (mode("json"), mode("tensors")),
+            (mode("plain"), mode("plain"))
+        );
+        assert_eq!(
+            folder.path().read_dir().unwrap().count(),
+            3,
+            "no neighbour is left"
+        );
+    }
 }

@@ -4,6 +4,10 @@
 //! files), [`models`] (decoders and checkpoints), [`data`] (tokenizers, chat templates, data
 //! sets), [`train`] and [`generate`].
 
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
+
 pub mod data;
 pub mod files;
 pub mod generate;

@@ -3,9 +3,9 @@
 
 mod support;
 
-use candle_core::Tensor;
+use candle_core::{Device, Tensor};
 use metal_candle::data::Batch;
-use metal_candle::lora::{self, Mode, format::peft};
+use metal_candle::lora::{self, LoraConfig, Mode, Plan, Targets, format::peft};
 use metal_candle::models::Model;
 use metal_candle::train::step::{StepResult, step};
 use metal_candle::train::{Decay, Gradients, Optimizer, Options, Parameters, Schedule};
@@ -246,6 +246,35 @@ fn an_adapter_that_is_written_is_read_back_and_has_pefts_keys() {
     assert_eq!(ours.len(), theirs.len());
     for (key, tensor) in &theirs {
         assert_eq!(max_difference(&ours[key], tensor), 0.0, "{key}");
+    }
+}
+
+/// PEFT refuses a text as targets beside a list of blocks.
+#[test]
+fn adapters_on_some_blocks_are_written_with_names() {
+    let blocks = LoraConfig {
+        layers_to_transform: Some(vec![1]),
+        ..LoraConfig::default()
+    };
+    let regex = LoraConfig {
+        targets: Targets::Regex(r".*\.(q_proj|up_proj)".into()),
+        ..blocks.clone()
+    };
+    for (config, n_targets) in [(blocks, 7), (regex, 2)] {
+        let mut model = model("qwen2");
+        let plan = Plan::new(&config, &model.decoder.linear_infos().unwrap()).unwrap();
+        lora::attach(model.decoder.linears_mut(), &plan, 0, &Device::Cpu).unwrap();
+        let parameters = lora::parameters(model.decoder.linears());
+        let folder = tempfile::tempdir().unwrap();
+        peft::write(folder.path(), &config, "base", &parameters).unwrap();
+        let read = peft::read(folder.path()).unwrap();
+        let Targets::Names(names) = &read.config.targets else {
+            panic!("{}", read.config.targets);
+        };
+        assert_eq!(names.len(), n_targets);
+        let again = Plan::new(&read.config, &model.decoder.linear_infos().unwrap()).unwrap();
+        assert_eq!(again, plan);
+        peft::load_into(&read, &parameters).unwrap();
     }
 }
 

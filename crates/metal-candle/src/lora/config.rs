@@ -72,9 +72,9 @@ impl LoraConfig {
         let alphas = self.alpha_pattern.iter().map(|(_, alpha)| alpha);
         if let Some(alpha) = std::iter::once(&self.alpha)
             .chain(alphas)
-            .find(|alpha| !alpha.is_finite())
+            .find(|alpha| !alpha.is_finite() || **alpha == 0.0)
         {
-            return Err(setting("alpha", "a finite number", alpha));
+            return Err(setting("alpha", "a finite number other than 0", alpha));
         }
         match (0.0..1.0).contains(&self.dropout) {
             true => Ok(()),

@@ -49,6 +49,8 @@ pub struct Config {
     rope_theta: Option<f64>,
     /// Scaling of the rotary embedding, as transformers 4 spells it.
     rope_scaling: Option<RopeConfig>,
+    /// Share of a head's width that is rotated, as transformers 4 spells it.
+    partial_rotary_factor: Option<f64>,
     /// Ends of a text, where `generation_config.json` does not say.
     pub eos_token_id: Option<TokenIds>,
     /// Weights of another kind than plain floats.
@@ -145,6 +147,7 @@ impl Config {
         let spelled = self.rope_parameters.as_ref().or(self.rope_scaling.as_ref());
         let mut rope = spelled.cloned().unwrap_or_default();
         rope.rope_theta = rope.rope_theta.or(self.rope_theta);
+        rope.partial_rotary_factor = rope.partial_rotary_factor.or(self.partial_rotary_factor);
         rope
     }
 

@@ -174,14 +174,17 @@ impl Decoder {
     /// # Errors
     /// Never for a model that was loaded.
     pub fn linear_infos(&self) -> Result<Vec<LinearInfo>> {
-        let per_block = 7;
-        let infos = self.linears().enumerate().map(|(n, (path, layer))| {
-            let (out_features, in_features) = layer.dims()?;
-            Ok(LinearInfo {
-                path,
-                block: n / per_block,
-                in_features,
-                out_features,
+        let blocks = self.layers.iter().enumerate();
+        let infos = blocks.flat_map(|(i, block)| {
+            let named = block.linears().into_iter();
+            named.map(move |(name, layer)| {
+                let (out_features, in_features) = layer.dims()?;
+                Ok(LinearInfo {
+                    path: format!("model.layers.{i}.{name}"),
+                    block: i,
+                    in_features,
+                    out_features,
+                })
             })
         });
         infos.collect()

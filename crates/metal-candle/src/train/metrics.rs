@@ -13,13 +13,27 @@ pub struct MetricsFile {
 }
 
 impl MetricsFile {
+    /// Goes on after what a run wrote before; starts the file where there is none.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn append(path: &Path) -> Result<Self> {
+        Self::open(path, OpenOptions::new().create(true).append(true))
+    }
+
     /// Starts the file anew.
     ///
     /// # Errors
     /// When it cannot be written.
     pub fn create(path: &Path) -> Result<Self> {
-        let mut options = OpenOptions::new();
-        let opened = options.create(true).write(true).truncate(true).open(path);
+        Self::open(
+            path,
+            OpenOptions::new().create(true).write(true).truncate(true),
+        )
+    }
+
+    fn open(path: &Path, options: &OpenOptions) -> Result<Self> {
+        let opened = options.open(path);
         Ok(Self {
             path: path.to_path_buf(),
             file: opened.map_err(files::Error::at("create", path))?,

@@ -23,7 +23,7 @@ pub struct Options {
     pub grad_checkpoint: bool,
     /// Steps between reports.
     pub steps_per_report: usize,
-    /// Steps between evaluations; 0 for none.
+    /// Steps between evaluations; 0 for none but the first and the last.
     pub steps_per_eval: usize,
     /// Batches of an evaluation; `None` is all.
     pub val_batches: Option<usize>,
@@ -71,6 +71,13 @@ impl Options {
                 what: "max_grad_norm",
                 expected: "0 (no clipping) or more",
                 got: self.max_grad_norm.to_string(),
+            });
+        }
+        if self.eps.is_nan() || self.eps <= 0.0 {
+            return Err(Error::Setting {
+                what: "eps",
+                expected: "more than 0",
+                got: self.eps.to_string(),
             });
         }
         self.schedule.check()

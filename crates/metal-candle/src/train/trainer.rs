@@ -5,12 +5,16 @@ use super::{
     Validation, evaluate,
 };
 use crate::data::Batch;
+use crate::files;
 use crate::lora::Mode;
 use crate::models::Decoder;
 use crate::process::peak_memory_bytes;
 use metal_candle_kernels::mix_seed;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
+
+/// The optimizer's state, beside what was trained.
+const OPTIMIZER: &str = "optimizer.safetensors";
 
 /// A run: what is trained, how, and where it is written.
 #[derive(Debug)]
@@ -227,7 +231,7 @@ impl Trainer<'_> {
         }
         if due(number, self.options.save_every) && !last {
             let snapshot = self.folder.join(format!("checkpoint-{number}"));
-            self.output.save(&snapshot, self.parameters)?;
+            self.save_to(&snapshot, optimizer)?;
             self.save(optimizer, summary, observe)?;
         }
         Ok(())
@@ -266,6 +270,8 @@ impl Trainer<'_> {
         let kept = last_good.restore(self.parameters).and_then(|restored| {
             if restored {
                 self.output.save(self.folder, self.parameters)?;
+                // The state that led here, or that of an older adapter, must not be gone on with.
+                files::remove(&self.folder.join(OPTIMIZER))?;
             }
             Ok(restored)
         });
@@ -282,12 +288,18 @@ impl Trainer<'_> {
         summary: &Summary,
         observe: &mut dyn FnMut(&Event) -> Result<()>,
     ) -> Result<()> {
-        self.output.save(self.folder, self.parameters)?;
-        optimizer.save(&self.folder.join("optimizer.safetensors"), self.parameters)?;
+        self.save_to(self.folder, optimizer)?;
         observe(&Event::Saved {
             step: summary.steps,
             folder: self.folder.to_path_buf(),
         })
+    }
+}
+
+impl Trainer<'_> {
+    fn save_to(&self, folder: &Path, optimizer: &Optimizer) -> Result<()> {
+        self.output.save(folder, self.parameters)?;
+        optimizer.save(&folder.join(OPTIMIZER), self.parameters)
     }
 }
 

@@ -57,19 +57,19 @@ pub struct Args {
 #[command(next_help_heading = "Sampling")]
 pub struct SamplingOptions {
     /// Temperature; 0 takes the most likely token
-    #[arg(long, value_name = "X", default_value_t = 0.0, value_parser = not_negative)]
+    #[arg(long, value_name = "X", default_value_t = 0.0, value_parser = not_negative, allow_negative_numbers = true)]
     pub temp: f32,
     /// Only the most likely tokens whose probabilities add up to this; 1 for all
-    #[arg(long, value_name = "P", default_value_t = 1.0, value_parser = not_negative)]
+    #[arg(long, value_name = "P", default_value_t = 1.0, value_parser = not_negative, allow_negative_numbers = true)]
     pub top_p: f32,
     /// Only tokens at least this times as likely as the most likely one; 0 for all
-    #[arg(long, value_name = "P", default_value_t = 0.0, value_parser = not_negative)]
+    #[arg(long, value_name = "P", default_value_t = 0.0, value_parser = not_negative, allow_negative_numbers = true)]
     pub min_p: f32,
     /// Only so many of the most likely tokens; 0 for all
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub top_k: usize,
     /// Make tokens that were there less likely; 1 for no difference
-    #[arg(long, value_name = "X", default_value_t = 1.0, value_parser = positive)]
+    #[arg(long, value_name = "X", default_value_t = 1.0, value_parser = positive, allow_negative_numbers = true)]
     pub repetition_penalty: f32,
     /// Number of tokens that the penalty looks back on
     #[arg(long, value_name = "N", default_value_t = 20)]

@@ -39,7 +39,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit> {
         loading::attach_adapter(&mut loaded.model, path)?;
     }
     if args.merge {
-        lora::merge(loaded.model.decoder.linears_mut())?;
+        lora::fuse(loaded.model.decoder.linears_mut())?;
     }
     if let Some(variables) = args.chat_template_config.clone() {
         loaded.tokenizer = loaded.tokenizer.with_template_config(variables);

@@ -64,7 +64,7 @@ pub(super) fn train(
     let parameters = Parameters::adapters(&model);
     let training = Training {
         title: "adapter",
-        iters: args.iters,
+        iters: args.iters.get(),
         learning_rate: 3e-3,
         seed: args.seed,
         output: Output::Adapter {

@@ -52,7 +52,7 @@ pub(super) fn make(
     let parameters = Parameters::all_weights(&mut model)?;
     let training = Training {
         title: "base model",
-        iters: args.base_iters,
+        iters: args.base_iters.get(),
         learning_rate: 3e-3,
         seed: args.seed,
         output: Output::Checkpoint {

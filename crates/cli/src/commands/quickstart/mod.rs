@@ -15,6 +15,7 @@ use crate::terminal::Terminal;
 use corpus::Corpus;
 use exam::Score;
 use serde::Serialize;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -28,11 +29,11 @@ pub struct Args {
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
     /// Steps of the base model's training
-    #[arg(long, value_name = "STEPS", default_value_t = 250)]
-    pub base_iters: usize,
+    #[arg(long, value_name = "STEPS", default_value_t = NonZeroUsize::MIN.saturating_add(249))]
+    pub base_iters: NonZeroUsize,
     /// Steps of the adapter's training
-    #[arg(long, value_name = "STEPS", default_value_t = 220)]
-    pub iters: usize,
+    #[arg(long, value_name = "STEPS", default_value_t = NonZeroUsize::MIN.saturating_add(219))]
+    pub iters: NonZeroUsize,
     /// Print one JSON object on standard output
     #[arg(long)]
     pub json: bool,
@@ -68,15 +69,18 @@ pub fn run(args: Args, context: &Context) -> Result<Exit> {
 
     terminal.say("1/3  A base model from nothing: corpus, tokenizer, full training");
     base::make(&folders, &mut corpus, &args, terminal, &interrupt)?;
+    if interrupt.is_asked() {
+        return Ok(Exit::Interrupted);
+    }
     terminal.say("2/3  A LoRA adapter that turns dates into ISO 8601");
     let exam = adapter::write_data(&folders, &mut corpus)?;
     let before = exam.take(&folders.base, None)?;
     adapter::train(&folders, &args, terminal, &interrupt)?;
-    terminal.say("3/3  The same held-out dates, without and with the adapter");
-    let after = exam.take(&folders.base, Some(&folders.adapter))?;
     if interrupt.is_asked() {
         return Ok(Exit::Interrupted);
     }
+    terminal.say("3/3  The same held-out dates, without and with the adapter");
+    let after = exam.take(&folders.base, Some(&folders.adapter))?;
 
     let report = Report {
         exact_match_before: before.exact_match(),
@@ -143,7 +147,9 @@ fn show(
 fn next_commands(folders: &Folders) -> String {
     let (base, adapter) = (folders.base.display(), folders.adapter.display());
     let data = folders.data.display();
-    let binary = "target/release/metal-candle";
+    let binary = std::env::args()
+        .next()
+        .unwrap_or_else(|| "metal-candle".into());
     format!(
         "\nThe adapter is in {adapter}. Next:
   {binary} generate --model {base} --adapter-path {adapter} --prompt \"24 December 1999\"

@@ -10,7 +10,7 @@ use metal_candle::train::{
 use std::num::NonZeroUsize;
 use std::path::Path;
 
-const BATCH_SIZE: NonZeroUsize = NonZeroUsize::new(32).expect("not zero");
+const BATCH_SIZE: NonZeroUsize = NonZeroUsize::MIN.saturating_add(31);
 
 /// One of the two trainings.
 pub(super) struct Training<'a> {

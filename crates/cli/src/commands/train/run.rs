@@ -56,7 +56,11 @@ impl Run<'_> {
         let batches = valid.map(|valid| move || sample(valid, rows.batch_size, limit));
         let validation = batches.as_ref().map(|f| f as &dyn Fn() -> Vec<Batch>);
         files::make_folder(&args.adapter_path)?;
-        let mut metrics = MetricsFile::create(&args.adapter_path.join("metrics.jsonl"))?;
+        let path = args.adapter_path.join("metrics.jsonl");
+        let mut metrics = match args.resume_adapter_file {
+            Some(_) => MetricsFile::append(&path)?,
+            None => MetricsFile::create(&path)?,
+        };
         let reporter = Reporter::new(self.terminal, options.iters);
         let mut observe = |event: &Event| {
             reporter.tell(event);

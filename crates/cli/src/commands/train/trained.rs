@@ -47,6 +47,9 @@ impl Trained {
         terminal: &Terminal,
     ) -> Result<Optimizer> {
         let Some(path) = args.resume_adapter_file.as_deref().and_then(saved_state) else {
+            if args.resume_adapter_file.is_some() {
+                terminal.say("No optimizer state beside the adapter: starting with a fresh one");
+            }
             return Ok(Optimizer::new(&self.parameters)?);
         };
         let optimizer = Optimizer::load(&path, &self.parameters, device)?;
@@ -62,6 +65,14 @@ fn all_weights(args: &Args, model: &mut Model, folder: &Path) -> Result<Trained>
     if is_same(&args.adapter_path, folder) {
         return Err(Error::input("--adapter-path is the model's own folder")
             .with_advice("choose another folder: the model would be overwritten"));
+    }
+    if args
+        .adapter_path
+        .join("model.safetensors.index.json")
+        .exists()
+    {
+        return Err(Error::input("--adapter-path holds a sharded checkpoint")
+            .with_advice("choose another folder: its shards would hide the new weights"));
     }
     let output = Output::Checkpoint {
         raw_config: model.raw_config.clone(),

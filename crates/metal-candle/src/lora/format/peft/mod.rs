@@ -7,6 +7,7 @@
 
 mod config;
 mod refused;
+mod resolved;
 mod tensors;
 
 use crate::files;
@@ -29,17 +30,16 @@ pub struct PeftFolder {
     tensors: Vec<(String, Tensor)>,
 }
 
-/// Reads an adapter folder, or the tensor file in one.
+/// Reads an adapter folder, or a tensor file with `adapter_config.json` beside it.
 ///
 /// # Errors
 /// When a file is missing or damaged, or the configuration asks for something that is not built.
 pub fn read(path: &Path) -> Result<PeftFolder, Error> {
-    let folder = match path.is_file() {
-        true => path.parent().unwrap_or(Path::new(".")),
-        false => path,
+    let (folder, path) = match path.is_file() {
+        true => (path.parent().unwrap_or(Path::new(".")), path.to_path_buf()),
+        false => (path, path.join(TENSORS)),
     };
     let (config, base_model) = config::read(&folder.join(CONFIG))?;
-    let path = folder.join(TENSORS);
     let tensors = tensors::read(&path)?;
     Ok(PeftFolder {
         path,
@@ -70,6 +70,7 @@ pub fn write(
 ) -> Result<(), Error> {
     files::make_folder(folder)?;
     files::write_tensors(&folder.join(TENSORS), tensors::on_disk(parameters))?;
-    files::write_json(&folder.join(CONFIG), &config::on_disk(config, base_model))?;
+    let config = resolved::for_disk(config, parameters);
+    files::write_json(&folder.join(CONFIG), &config::on_disk(&config, base_model))?;
     Ok(())
 }

@@ -31,11 +31,15 @@ const PLAIN_INITIALISATIONS: &[&str] = &["gaussian", "orthogonal", "eva"];
 
 /// Refuses every field that is set and not understood.
 pub(super) fn check(path: &Path, config: &Map<String, Value>) -> Result<(), Error> {
-    let fields: Vec<String> = config
+    let mut fields: Vec<String> = config
         .iter()
         .filter_map(|(field, value)| reason(field, value).map(|why| (field, value, why)))
         .map(|(field, value, why)| format!("{field} = {value} ({why})"))
         .collect();
+    let is_set = |field: &str| config.get(field).is_some_and(|value| !is_off(value));
+    if is_set("layers_to_transform") && config["target_modules"].is_string() {
+        fields.push("layers_to_transform beside target_modules as text (PEFT refuses it)".into());
+    }
     match fields.is_empty() {
         true => Ok(()),
         false => Err(Error::Unsupported {
