@@ -6,6 +6,7 @@
 //! queries against a cache of keys sees all of it. With segment ids a query sees only the keys of
 //! its own segment. A query that sees no key is an error of the caller: its row is NaN.
 
+mod backward;
 mod blocks;
 #[cfg(any(test, feature = "testkit"))]
 pub mod cases;
