@@ -1,9 +1,17 @@
 //! Fused, differentiable operations for candle tensors.
 //!
 //! Every operation is one folder under [`ops`]: its definition in plain candle operations
-//! (`reference.rs`), a kernel where one exists (`cpu.rs`, later `metal.rs` and `cuda.rs`), and the
-//! shapes that tests and benchmarks share (`cases.rs`). Each one is differentiable in every input
-//! that is tracked; an input that is not tracked (a frozen weight) never gets a gradient computed.
+//! (`reference.rs`), its kernel for the CPU (`cpu.rs`), the shapes that tests and benchmarks share
+//! (`cases.rs`), and the formula over f64 that all implementations are checked against
+//! (`check.rs`). Each one is differentiable in every input that is tracked; an input that is not
+//! tracked, such as a frozen weight, has no gradient in candle's store.
+//!
+//! Tensors are f32, f16 or bf16 in storage and float32 inside; f64 stays f64. The kernels take any
+//! layout. Everything that they do not cover, another device or f64, is computed by the reference,
+//! which is logged once at debug level. No bit of a result depends on the number of threads.
+//!
+//! With the feature `testkit` the checks (`testkit`), the cases and `ops::check`, which runs all
+//! of them on a device, are public.
 //!
 //! Letters in shape comments: `B` batch, `T` tokens, `H` heads, `G` key-value heads, `D` width of
 //! a row (of a head in attention), `V` vocabulary, `R` LoRA rank, `M`, `N`, `K` rows, columns and

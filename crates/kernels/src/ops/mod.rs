@@ -29,8 +29,9 @@ pub fn check(device: &candle_core::Device) -> Result<(), crate::testkit::Failure
 
 #[cfg(test)]
 mod tests {
-    use crate::testkit::check;
-    use candle_core::{DType, Device};
+    use crate::case::plain;
+    use crate::testkit::{Array, Problem, check};
+    use candle_core::{DType, Device, Var};
 
     /// f64 has no kernels: the references keep it.
     #[test]
@@ -45,5 +46,53 @@ mod tests {
         }
         check_f64!(attention, linear_cross_entropy, lora_linear, matmul);
         check_f64!(rms_norm, rope, softmax, swiglu);
+    }
+
+    /// Result and gradients of the operation on `threads` threads.
+    fn numbers(problem: &Problem, threads: usize) -> Vec<Array> {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
+        pool.build().unwrap().install(|| {
+            let tensors = problem.tensors(DType::F32, &Device::Cpu).unwrap();
+            let vars: Vec<Var> = tensors
+                .iter()
+                .map(|t| Var::from_tensor(t).unwrap())
+                .collect();
+            let inputs: Vec<_> = vars.iter().map(|v| v.as_tensor().clone()).collect();
+            let y = problem.implementations()[0].1(&inputs).unwrap();
+            let grads = y.sqr().unwrap().sum_all().unwrap().backward().unwrap();
+            let grads = vars.iter().filter_map(|v| grads.get(v).cloned());
+            let all = grads.chain([y]);
+            all.map(|t| Array::from_tensor(&t).unwrap()).collect()
+        })
+    }
+
+    #[test]
+    fn no_bit_depends_on_the_number_of_threads() {
+        macro_rules! same_bits {
+            ($op:ident: $($field:ident = $value:expr),* $(,)?) => {{
+                let shape = super::$op::cases::Shape { $($field: $value),* };
+                let problem = super::$op::check::problem(&plain(shape));
+                let one = numbers(&problem, 1);
+                for threads in [2, 3] {
+                    let same = one == numbers(&problem, threads);
+                    assert!(same, "{} on {threads} threads", stringify!($op));
+                }
+            }};
+        }
+        same_bits!(softmax: dims = vec![300, 700]);
+        same_bits!(rms_norm: dims = vec![300, 700]);
+        same_bits!(swiglu: dims = vec![300, 700]);
+        same_bits!(rope: batch = 1, heads = 3, tokens = 400, width = 64, table_per_row = false);
+        same_bits!(attention:
+            batch = 1, heads = 4, kv_heads = 2, queries = 200, keys = 200, width = 32,
+            causal = true, segments = vec![],
+        );
+        same_bits!(lora_linear:
+            lead = vec![200], inputs = 300, outputs = 500, rank = 8, bias = true, dropout = 0.1,
+            weight_dtype = None,
+        );
+        same_bits!(linear_cross_entropy:
+            rows = 200, width = 300, vocabulary = 1000, trained_every = 1,
+        );
     }
 }

@@ -6,10 +6,10 @@ use crate::case::Case;
 use candle_core::{DType, Device, Tensor};
 
 /// One implementation: tensors in, result out.
-pub type Run = Box<dyn Fn(&[Tensor]) -> crate::Result<Tensor>>;
+pub type Run = Box<dyn Fn(&[Tensor]) -> crate::Result<Tensor> + Send + Sync>;
 
 /// The formula, over f64.
-pub type Truth = Box<dyn Fn(&[Array]) -> Array>;
+pub type Truth = Box<dyn Fn(&[Array]) -> Array + Send + Sync>;
 
 /// One operation on one set of inputs.
 pub struct Problem {
@@ -21,7 +21,10 @@ pub struct Problem {
 
 impl Problem {
     /// An operation without an implementation yet.
-    pub fn new(inputs: Vec<Input>, truth: impl Fn(&[Array]) -> Array + 'static) -> Self {
+    pub fn new(
+        inputs: Vec<Input>,
+        truth: impl Fn(&[Array]) -> Array + Send + Sync + 'static,
+    ) -> Self {
         Self {
             inputs,
             truth: Box::new(truth),
@@ -35,7 +38,7 @@ impl Problem {
     pub fn run(
         mut self,
         name: &'static str,
-        run: impl Fn(&[Tensor]) -> crate::Result<Tensor> + 'static,
+        run: impl Fn(&[Tensor]) -> crate::Result<Tensor> + Send + Sync + 'static,
     ) -> Self {
         self.implementations.push((name, Box::new(run)));
         self

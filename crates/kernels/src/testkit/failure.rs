@@ -62,9 +62,6 @@ pub enum Failure {
     /// The operation refused.
     #[error(transparent)]
     Operation(#[from] crate::Error),
-    /// Something that holds of a test's own failed.
-    #[error("{0}")]
-    Other(String),
     /// Which case a failure belongs to.
     #[error("{case}: {failure}")]
     Case {

@@ -13,13 +13,18 @@ static POISON: Poison = Poison;
 const DIMS: [usize; 2] = [3, 5];
 
 /// `a * b`, as `run` computes it.
-fn product(dims: &[usize], run: impl Fn(&[Tensor]) -> crate::Result<Tensor> + 'static) -> Problem {
+fn product(
+    dims: &[usize],
+    run: impl Fn(&[Tensor]) -> crate::Result<Tensor> + Send + Sync + 'static,
+) -> Problem {
     let inputs = vec![Input::new("a", dims), Input::new("b", dims)];
     let truth = |x: &[Array]| Array::from_fn(&x[0].dims, |i| x[0].at(i) * x[1].at(i));
     Problem::new(inputs, truth).run("product", run)
 }
 
-fn fails(run: impl Fn(&[Tensor]) -> crate::Result<Tensor> + Clone + 'static) -> Vec<Failure> {
+fn fails(
+    run: impl Fn(&[Tensor]) -> crate::Result<Tensor> + Clone + Send + Sync + 'static,
+) -> Vec<Failure> {
     let mut failures = vec![];
     // Gradients element by element, and along directions.
     for dims in [DIMS, [13, 31]] {

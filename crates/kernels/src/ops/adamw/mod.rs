@@ -4,7 +4,9 @@
 //! `p = p (1 - lr weight_decay) - lr (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + eps)`.
 //!
 //! All tensors are float32 and of the parameter's shape. The gradient is multiplied by
-//! `gradient_scale` first: clipping and averaging cost no pass of their own.
+//! `gradient_scale` first: clipping and averaging cost no pass of their own. The parameter is
+//! changed in place; the moments are new tensors, so that a clone taken before a step keeps its
+//! numbers.
 
 #[cfg(any(test, feature = "testkit"))]
 pub mod cases;
@@ -84,7 +86,8 @@ pub struct Update<'a> {
 /// Updates all parameters; `step` counts from 1.
 ///
 /// # Errors
-/// When a tensor is not float32 or shapes differ; nothing is changed for that parameter then.
+/// When a tensor is not float32, shapes differ, or a gradient or moment lies in the parameter's own
+/// memory; nothing is changed for that parameter then.
 pub fn step(settings: &AdamW, step: usize, updates: &mut [Update<'_>]) -> Result<()> {
     for update in updates {
         check(update)?;

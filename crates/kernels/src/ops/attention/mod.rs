@@ -4,8 +4,14 @@
 //! `q` is `(B, H, Tq, D)`, `k` and `v` are `(B, G, Tk, D)`; head `h` reads key-value head
 //! `h / (H / G)`. A causal mask aligns the last query with the last key, so that one row of
 //! queries against a cache of keys sees all of it. With segment ids a query sees only the keys of
-//! its own segment. A query that sees no key is an error of the caller: its row is NaN.
+//! its own segment.
+//!
+//! Backward: with `p` the probabilities, `dv = p^T dy`, `ds = p * (dy v^T - sum(p * dy v^T))`,
+//! `dq = scale * ds k`, `dk = scale * ds^T q`, those of `k` and `v` added up over the heads of a
+//! group. The kernel keeps two numbers per query from forward and never holds more than a block
+//! of rows of scores per thread; the reference holds all `H * Tq * Tk` of them.
 
+mod backward;
 mod blocks;
 #[cfg(any(test, feature = "testkit"))]
 pub mod cases;
@@ -32,8 +38,8 @@ pub struct AttentionMask {
 /// `softmax(scale * q k^T + mask) v`.
 ///
 /// # Errors
-/// When shapes do not fit, `H` is no multiple of `G`, or there are more queries than keys under a
-/// mask.
+/// When shapes do not fit, `H` is no multiple of `G`, there is no key, there are more queries than
+/// keys under a mask, or segments are not u32.
 pub fn attention(
     q: &Tensor,
     k: &Tensor,

@@ -102,6 +102,18 @@ mod tests {
         testkit::agree(&problem, DType::F32, &Device::Cpu).unwrap();
     }
 
+    #[test]
+    fn a_weight_of_several_panels() {
+        let shape = Shape {
+            rows: 3,
+            width: 500,
+            vocabulary: 600,
+            trained_every: 1,
+        };
+        let problem = problem(&crate::case::plain(shape));
+        testkit::agree(&problem, DType::BF16, &Device::Cpu).unwrap();
+    }
+
     fn loss_of(targets: &[i64]) -> crate::Result<Tensor> {
         let hidden = Tensor::ones((targets.len(), 2), DType::F32, &Device::Cpu)?;
         let weight = Tensor::ones((3, 2), DType::F32, &Device::Cpu)?;

@@ -1,4 +1,5 @@
-//! Chunks of rows, each through logits, loss and gradients before the next begins.
+//! The node of the graph, and what it saves computed by the reference: chunks of rows, each
+//! through logits, loss and gradients before the next begins.
 
 use super::{TrainedRows, reference};
 use crate::Result;

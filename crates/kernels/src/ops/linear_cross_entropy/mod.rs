@@ -8,7 +8,8 @@
 //! Rows without a target are dropped before the product. The gradient of the hidden state,
 //! `(softmax(h W^T) - onehot(t)) W`, and that of the weight where it is tracked are computed in
 //! the same pass over chunks of rows, and scaled by the upstream gradient in backward
-//! (as in Liger-Kernel's fused linear cross entropy).
+//! (as in Liger-Kernel's fused linear cross entropy). Gradients of inputs that are not tracked are
+//! not computed, so that an evaluation costs one product.
 
 #[cfg(any(test, feature = "testkit"))]
 pub mod cases;

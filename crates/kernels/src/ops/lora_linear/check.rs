@@ -100,11 +100,27 @@ fn product(x: &Array, w: &Array) -> Array {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testkit;
     use candle_core::Var;
 
     #[test]
     fn on_the_cpu() {
         check(&Device::Cpu).unwrap();
+    }
+
+    #[test]
+    fn a_weight_of_several_panels() {
+        let shape = Shape {
+            lead: vec![3],
+            inputs: 500,
+            outputs: 600,
+            rank: 2,
+            bias: true,
+            dropout: 0.0,
+            weight_dtype: Some(DType::BF16),
+        };
+        let problem = problem(&crate::case::plain(shape));
+        testkit::agree(&problem, DType::F32, &Device::Cpu).unwrap();
     }
 
     fn full(value: f32, dims: &[usize]) -> Tensor {

@@ -35,16 +35,13 @@ impl LoraLinear {
     /// `x W^T + bias`, `(M, N)`.
     fn base(&self, x: Matrix<'_>, n: usize) -> Result<Vec<f32>> {
         let mut y = vec![0.0; x.rows * n];
+        let mut then = Then::Write;
         if let Some(bias) = &self.bias {
             let (storage, layout) = bias.storage_and_layout();
             let bias = slice_of(&storage, layout)?;
             for_each_row(&mut y, n, |_, y| y.copy_from_slice(&bias));
+            then = Then::Add;
         }
-        let then = if self.bias.is_some() {
-            Then::Add
-        } else {
-            Then::Write
-        };
         let (storage, layout) = self.weight.storage_and_layout();
         for_each_panel(on_host(&storage)?, layout, |first, panel| {
             let y = MatrixMut::new(&mut y, x.rows, n).column_range(first, panel.rows);

@@ -6,6 +6,8 @@
 //!
 //! Backward: with `h = dropout(x) A^T` and `g = scale * dy`, `dB = g^T h`, `dA = (g B)^T dropout(x)`,
 //! `dx = dy W + dropout'(g B A)`. `W` and `bias` are frozen here: no gradient is computed for them.
+//! `h` is kept from forward, the dropout mask is drawn again from its seed. A weight in half
+//! precision is widened a panel of rows at a time.
 
 #[cfg(any(test, feature = "testkit"))]
 pub mod cases;

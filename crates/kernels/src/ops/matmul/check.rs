@@ -101,6 +101,21 @@ mod tests {
         check(&Device::Cpu).unwrap();
     }
 
+    #[test]
+    fn a_weight_of_several_panels() {
+        for transpose_b in [false, true] {
+            let mut shape = Shape {
+                a: vec![2, 3, if transpose_b { 500 } else { 600 }],
+                b: vec![600, 500],
+                b_dtype: Some(DType::BF16),
+                ..Shape::default()
+            };
+            shape.options.transpose_b = transpose_b;
+            let problem = problem(&crate::case::plain(shape));
+            testkit::agree(&problem, DType::F32, &Device::Cpu).unwrap();
+        }
+    }
+
     fn full(value: f32, dims: &[usize]) -> Tensor {
         Tensor::full(value, dims, &Device::Cpu).unwrap()
     }

@@ -2,7 +2,7 @@
 
 use super::MatMulOptions;
 use super::batch::{Operand, Sizes, Target};
-use super::cpu::{Then, Threads, for_each_panel, product};
+use super::cpu::{Matrix, MatrixMut, Then, Threads, for_each_panel, product};
 use crate::Result;
 use crate::host::{Rows, on_host, stored, tensor_like};
 use crate::storage::sum_to_shape;
@@ -40,17 +40,15 @@ impl MatMul {
         c: Option<Stored<'_>>,
     ) -> CandleResult<(CpuStorage, Shape)> {
         let sizes = Sizes::new(a.1, b.1, self.options)?;
-        let mut y = vec![0.0; sizes.shape().elem_count()];
-        let then = match c {
-            Some(c) => {
-                self.write_summand(c, &sizes, &mut y)?;
-                Then::Add
-            }
-            None => Then::Write,
-        };
         let shape = sizes.shape();
+        let mut y = vec![0.0; shape.elem_count()];
+        let mut then = Then::Write;
+        if let Some(c) = c {
+            self.write_summand(c, &sizes, &mut y)?;
+            then = Then::Add;
+        }
         let mut y = Target::of(y, &shape);
-        self.add_product(a, b, &sizes, then, &mut y)?;
+        self.write_product(a, b, &sizes, then, &mut y)?;
         Ok((stored(y.into_values(), &shape, a.0.dtype())?, shape))
     }
 
@@ -65,7 +63,7 @@ impl MatMul {
         Ok(())
     }
 
-    fn add_product(
+    fn write_product(
         &self,
         a: Stored<'_>,
         b: Stored<'_>,
@@ -73,46 +71,22 @@ impl MatMul {
         then: Then,
         y: &mut Target,
     ) -> CandleResult<()> {
-        let MatMulOptions {
-            transpose_a,
-            transpose_b,
-            ..
-        } = self.options;
-        let alpha = self.options.alpha as f32;
-        let a = Operand::new(a.0, a.1, transpose_a, &sizes.batch)?;
-        if b.1.dims().len() > 2 {
-            let b = Operand::new(b.0, b.1, transpose_b, &sizes.batch)?;
-            for i in 0..sizes.count() {
-                product(
-                    y.matrix(i),
-                    then,
-                    alpha,
-                    a.matrix(i),
-                    b.matrix(i),
-                    Threads::All,
-                );
+        let a = Operand::new(a.0, a.1, self.options.transpose_a, &sizes.batch)?;
+        for_each_part(b, sizes, |i, first, b| {
+            let (y, a) = (y.matrix(i), a.matrix(i));
+            if self.options.transpose_b {
+                // Rows of B are columns of the result.
+                let y = y.column_range(first, b.rows);
+                return self.multiply(y, then, a, b.transposed());
             }
-            return Ok(());
-        }
-        for_each_panel(b.0, b.1, |first, b| {
-            for i in 0..sizes.count() {
-                let (y, a) = (y.matrix(i), a.matrix(i));
-                if transpose_b {
-                    let y = y.column_range(first, b.rows);
-                    product(y, then, alpha, a, b.transposed(), Threads::All);
-                } else {
-                    let then = if first == 0 { then } else { Then::Add };
-                    product(
-                        y,
-                        then,
-                        alpha,
-                        a.column_range(first, b.rows),
-                        b,
-                        Threads::All,
-                    );
-                }
-            }
+            // Rows of B are a part of the sum.
+            let then = if first == 0 { then } else { Then::Add };
+            self.multiply(y, then, a.column_range(first, b.rows), b);
         })
+    }
+
+    fn multiply(&self, c: MatrixMut<'_>, then: Then, a: Matrix<'_>, b: Matrix<'_>) {
+        product(c, then, self.options.alpha as f32, a, b, Threads::All);
     }
 
     fn gradients(
@@ -145,33 +119,16 @@ impl MatMul {
         dy: &Operand<'_>,
         sizes: &Sizes,
     ) -> CandleResult<Vec<f32>> {
-        let MatMulOptions {
-            transpose_a,
-            transpose_b,
-            ..
-        } = self.options;
-        let alpha = self.options.alpha as f32;
-        let mut da = Target::like(a, transpose_a, &sizes.batch)?;
-        if b.1.dims().len() > 2 {
-            let b = Operand::new(b.0, b.1, transpose_b, &sizes.batch)?;
-            for i in 0..sizes.count() {
-                let b = b.matrix(i).transposed();
-                let then = da.then(0);
-                product(da.matrix(i), then, alpha, dy.matrix(i), b, Threads::All);
+        let mut da = Target::like(a, self.options.transpose_a, &sizes.batch)?;
+        for_each_part(b, sizes, |i, first, b| {
+            let (then, da, dy) = (da.then(first), da.matrix(i), dy.matrix(i));
+            if self.options.transpose_b {
+                // Rows of B are a part of the sum.
+                return self.multiply(da, then, dy.column_range(first, b.rows), b);
             }
-            return Ok(da.into_values());
-        }
-        for_each_panel(b.0, b.1, |first, b| {
-            for i in 0..sizes.count() {
-                let (then, dy) = (da.then(first), dy.matrix(i));
-                if transpose_b {
-                    let dy = dy.column_range(first, b.rows);
-                    product(da.matrix(i), then, alpha, dy, b, Threads::All);
-                } else {
-                    let da = da.matrix(i).column_range(first, b.rows);
-                    product(da, then, alpha, dy, b.transposed(), Threads::All);
-                }
-            }
+            // Rows of B are columns of the gradient.
+            let da = da.column_range(first, b.rows);
+            self.multiply(da, then, dy, b.transposed());
         })?;
         Ok(da.into_values())
     }
@@ -184,20 +141,31 @@ impl MatMul {
         dy: &Operand<'_>,
         sizes: &Sizes,
     ) -> CandleResult<Vec<f32>> {
-        let MatMulOptions {
-            transpose_a,
-            transpose_b,
-            ..
-        } = self.options;
-        let a = Operand::new(a.0, a.1, transpose_a, &sizes.batch)?;
-        let mut db = Target::like(b, transpose_b, &sizes.batch)?;
+        let a = Operand::new(a.0, a.1, self.options.transpose_a, &sizes.batch)?;
+        let mut db = Target::like(b, self.options.transpose_b, &sizes.batch)?;
         for i in 0..sizes.count() {
             let (then, a) = (db.then(0), a.matrix(i).transposed());
-            let alpha = self.options.alpha as f32;
-            product(db.matrix(i), then, alpha, a, dy.matrix(i), Threads::All);
+            self.multiply(db.matrix(i), then, a, dy.matrix(i));
         }
         Ok(db.into_values())
     }
+}
+
+/// Calls `f` for every matrix of the batch with some rows of `B` as it is stored, and with the
+/// index of the first: all rows at once, or a panel of a weight that had to be widened.
+fn for_each_part(
+    b: Stored<'_>,
+    sizes: &Sizes,
+    mut f: impl FnMut(usize, usize, Matrix<'_>),
+) -> CandleResult<()> {
+    if b.1.dims().len() == 2 {
+        return for_each_panel(b.0, b.1, |first, panel| {
+            (0..sizes.count()).for_each(|i| f(i, first, panel));
+        });
+    }
+    let b = Operand::new(b.0, b.1, false, &sizes.batch)?;
+    (0..sizes.count()).for_each(|i| f(i, 0, b.matrix(i)));
+    Ok(())
 }
 
 impl CustomOp2 for MatMul {

@@ -6,7 +6,8 @@
 //! `A`. Sums are accumulated in float32 (float64 for f64 operands).
 //!
 //! Backward: `dA = alpha dC' op(B)^T`, `dB = alpha op(A)^T dC'`, `dC = beta dC'`, each summed over
-//! the dimensions that were broadcast, and only for operands that are tracked.
+//! the dimensions that were broadcast, and only for operands that are tracked. Nothing is kept but
+//! the operands.
 
 mod batch;
 #[cfg(any(test, feature = "testkit"))]

@@ -4,7 +4,8 @@
 //! `x` is `(.., D)`, `weight` is `(D)`; statistics in float32, result in the dtype of `x`.
 //!
 //! Backward: with `g = dy * weight`, `dx = rstd * (g - x * rstd^2 * mean(g * x))` and
-//! `dweight = sum over rows of dy * x * rstd`, the latter only when `weight` is tracked.
+//! `dweight = sum over rows of dy * x * rstd`, each only when its input is tracked. `rstd` is kept
+//! from forward.
 
 #[cfg(any(test, feature = "testkit"))]
 pub mod cases;

@@ -4,7 +4,8 @@
 //! `y_i = x_i cos_i - x_{i+D/2} sin_i`, `y_{i+D/2} = x_{i+D/2} cos_i + x_i sin_i`.
 //!
 //! `x` is `(B, H, T, D)`, `cos` and `sin` are `(T, D/2)` or `(B, T, D/2)` and constants.
-//! float32 inside, result in the dtype of `x`. Backward: the same rotation by `-sin`.
+//! float32 inside, result in the dtype of `x`. Backward: the same rotation by `-sin`; the tables
+//! have no gradient, and nothing but them is kept.
 
 #[cfg(any(test, feature = "testkit"))]
 pub mod cases;

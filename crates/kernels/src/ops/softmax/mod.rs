@@ -3,7 +3,7 @@
 //! `x` is `(.., D)`, float32 inside, result in the dtype of `x`. An entry of -inf has probability
 //! zero; a row of -inf only is NaN, as in PyTorch.
 //!
-//! Backward: `dx = y * (dy - sum(dy * y))`.
+//! Backward: `dx = y * (dy - sum(dy * y))`, from the result; nothing else is kept.
 
 #[cfg(any(test, feature = "testkit"))]
 pub mod cases;

@@ -4,7 +4,7 @@
 //! Both inputs have the same shape; float32 inside, result in their dtype.
 //!
 //! Backward: with `s = sigmoid(gate)`, `dup = dy * gate * s` and
-//! `dgate = dy * up * s * (1 + gate * (1 - s))`.
+//! `dgate = dy * up * s * (1 + gate * (1 - s))`, both in one pass that computes `s` again.
 
 #[cfg(any(test, feature = "testkit"))]
 pub mod cases;
