@@ -1,7 +1,7 @@
 //! Low-rank adapters (Hu et al. 2021, <https://arxiv.org/abs/2106.09685>) inside [`Linear`].
 //!
 //! An adapter is planned from a [`LoraConfig`] against the linear layers a model has, attached by
-//! path, and read and written by [`format`]. Models only ever call [`Linear::forward`].
+//! path, and read and written by [`format`](mod@format). Models only ever call [`Linear::forward`].
 
 mod attach;
 mod config;
