@@ -1,0 +1,4 @@
+//! candle-core's `tests/conv_tests.rs`, from the registry's source.
+
+extern crate soft_metal as _;
+include!(concat!(env!("CANDLE_CORE_TESTS"), "/conv_tests.rs"));
