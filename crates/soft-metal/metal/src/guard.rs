@@ -1,6 +1,12 @@
 //! The end of a test: everything has run, no rule was broken, nothing is left.
 
 use crate::{Rule, drain, live, live_blocks, take_violations, take_warnings};
+use std::ffi::c_void;
+
+unsafe extern "C-unwind" {
+    fn objc_autoreleasePoolPush() -> *mut c_void;
+    fn objc_autoreleasePoolPop(pool: *mut c_void);
+}
 
 /// Classes whose instances live as long as the process.
 const ETERNAL: &[&str] = &["SoftDevice"];
@@ -14,9 +20,12 @@ const ETERNAL: &[&str] = &["SoftDevice"];
 /// ```
 ///
 /// It must be declared before everything it watches. State is the process's: tests that use it run one at a time.
+///
+/// It holds an autorelease pool, as a Mac's test would have to: what is autoreleased in the test is gone at its end.
 pub struct Guard {
     objects: Vec<(String, isize)>,
     blocks: isize,
+    pool: *mut c_void,
 }
 
 impl Guard {
@@ -25,7 +34,9 @@ impl Guard {
         drain();
         take_violations();
         take_warnings();
-        Self { objects: objects(), blocks: live_blocks() }
+        // SAFETY: popped by `drop`, on this thread: a raw pointer keeps the guard on it.
+        let pool = unsafe { objc_autoreleasePoolPush() };
+        Self { objects: objects(), blocks: live_blocks(), pool }
     }
 
     /// What went wrong so far; the queues are drained first.
@@ -54,6 +65,9 @@ impl Default for Guard {
 
 impl Drop for Guard {
     fn drop(&mut self) {
+        drain();
+        // SAFETY: pushed by `new`.
+        unsafe { objc_autoreleasePoolPop(self.pool) };
         if std::thread::panicking() {
             return; // the first panic is the one to read
         }

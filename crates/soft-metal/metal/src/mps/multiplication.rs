@@ -98,10 +98,11 @@ kernel_class!(SoftMultiplication, "MPSMatrixMultiplication", Ivars, {
         let call = self.call(views);
         let [a, b, c] = &call.views;
         let (start, n) = (call.start, call.matrices);
-        let mut accesses = vec![a.access(start, n, false), b.access(start, n, false), c.access(start, n, true)];
+        let mut accesses = vec![a.access(start, n, false), b.access(start, n, false)];
         if call.product.beta != 0.0 {
-            accesses.insert(2, c.access(start, n, false));
+            accesses.push(c.access(start, n, false));
         }
+        accesses.push(c.access(start, n, true));
         encode(
             commands,
             NAME,

@@ -1,4 +1,0 @@
-//! candle-core's `tests/quantized_tests.rs`, from the registry's source.
-
-extern crate soft_metal as _;
-include!(concat!(env!("CANDLE_CORE_TESTS"), "/quantized_tests.rs"));
