@@ -18,6 +18,10 @@ const KNOWN_FAILURES: &[KnownFailure] = &[
         test: "index_select_strided_ids_grad_metal",
         reason: "candle says that Metal's index_select requires contiguous ids",
     },
+    KnownFailure {
+        test: "qmm_b_metal",
+        reason: "candle's kernel_mul_mm writes float4 to rows of 6 floats, which MSL's alignment of float4 forbids",
+    },
 ];
 
 /// Every test with `metal` in its name, without the known failures; then these, which must still fail.

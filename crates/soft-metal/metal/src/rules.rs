@@ -66,6 +66,7 @@ rules! {
     HostAccess: "host access before completion",
     UnwrittenRead: "read of memory that nothing has written",
     KernelOutOfBounds: "kernel outside its buffers",
+    Misaligned: "vector access at an address that its type does not allow",
     DifferentBarriers: "threads at different barriers",
 }
 

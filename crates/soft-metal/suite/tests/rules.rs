@@ -287,6 +287,10 @@ rules! {
         assert!(message.contains("reads 0 bytes past the end of buffer"), "{message}");
         message
     };
+    a_vector_at_an_odd_address breaks Misaligned: |gpu| {
+        run_kernel(gpu, "kernel void k(device const float* x [[buffer(0)]], device float* y [[buffer(1)]]) { \
+            *(device float4*)(y + 1) = *(device const float4*)x; }", 1)
+    };
     threads_at_different_barriers breaks DifferentBarriers: |gpu| {
         run_kernel(gpu, "kernel void k(device float* y [[buffer(1)]], uint i [[thread_position_in_grid]]) { \
             if (i < 2) { threadgroup_barrier(mem_flags::mem_threadgroup); y[i] = 1; } \

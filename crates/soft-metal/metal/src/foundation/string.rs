@@ -36,8 +36,11 @@ define_class!(
             String::from_utf8_lossy(self.bytes()).encode_utf16().count()
         }
 
+        /// As on a Mac, the bytes last until the pool is drained, even if the string does not: candle's
+        /// `CommandBuffer::error` relies on it.
         #[unsafe(method(UTF8String))]
         fn utf8_string(&self) -> *const c_char {
+            let _ = Retained::autorelease_ptr(self.retain());
             objc2::DefinedClass::ivars(self).as_ptr()
         }
 

@@ -2,7 +2,7 @@
 
 use super::{Command, Known, Op, Pass, lock, order};
 use crate::command_buffer::{Handler, SoftCommandBuffer, State};
-use crate::rules::{Rule, report};
+use crate::rules::report;
 use objc2::DefinedClass;
 use objc2::runtime::ProtocolObject;
 use objc2_metal::MTLCommandBufferStatus as Status;
@@ -81,14 +81,9 @@ fn run_pass(pass: Pass, known: &Known) -> Result<Known, String> {
             Command::Barrier => checker.barrier(),
             Command::Run { what, accesses, work } => {
                 checker.check(&what, &accesses);
-                if let Err(e) = work() {
-                    let rule = if e.contains("different barriers") {
-                        Rule::DifferentBarriers
-                    } else {
-                        Rule::KernelOutOfBounds
-                    };
-                    report(rule, &what, format!("{e} ({})", checker.pass()));
-                    result = result.and(Err(format!("{what}: {e}")));
+                if let Err(failure) = work() {
+                    report(failure.rule, &what, format!("{} ({})", failure.text, checker.pass()));
+                    result = result.and(Err(format!("{what}: {}", failure.text)));
                 }
             }
         }

@@ -9,7 +9,7 @@ mod pass;
 
 pub use known::Known;
 pub use lane::{Lane, drain};
-pub use pass::{Access, Command, Op, Pass};
+pub use pass::{Access, Command, Failure, Op, Pass, Work};
 
 use std::sync::{Mutex, MutexGuard};
 

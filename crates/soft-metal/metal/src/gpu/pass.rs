@@ -3,6 +3,7 @@
 use crate::buffer::SoftBuffer;
 use crate::event::{Signal, SoftFence};
 use crate::object::Name;
+use crate::rules::Rule;
 use objc2::rc::Retained;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
@@ -32,12 +33,20 @@ impl Access {
     }
 }
 
+/// What a command does; the rule that a kernel breaks while it runs.
+pub type Work = Box<dyn FnOnce() -> Result<(), Failure>>;
+
+pub struct Failure {
+    pub rule: Rule,
+    pub text: String,
+}
+
 pub enum Command {
     Run {
         /// What messages call it: a kernel's name, or what a blit does.
         what: String,
         accesses: Vec<Access>,
-        work: Box<dyn FnOnce() -> Result<(), String>>,
+        work: Work,
     },
     WaitFence(Retained<SoftFence>),
     UpdateFence(Retained<SoftFence>),

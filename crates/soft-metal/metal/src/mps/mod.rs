@@ -11,7 +11,7 @@ mod multiplication;
 mod softmax;
 
 use crate::command_buffer::SoftCommandBuffer;
-use crate::gpu::{Access, Command, Op, Pass};
+use crate::gpu::{Access, Command, Op, Pass, Work};
 use crate::rules::Rule;
 use objc2::rc::Retained;
 use objc2::runtime::{Bool, ProtocolObject};
@@ -47,8 +47,6 @@ macro_rules! kernel_class {
     };
 }
 pub(crate) use kernel_class;
-
-type Work = Box<dyn FnOnce() -> Result<(), String>>;
 
 /// A kernel in a pass of its own. MPS opens that encoder, so nobody can make the pass wait for a fence.
 fn encode(commands: &ProtocolObject<dyn MTLCommandBuffer>, kernel: &str, accesses: Vec<Access>, work: Work) {

@@ -11,7 +11,12 @@ use std::sync::atomic::{AtomicPtr, Ordering::SeqCst};
 pub struct Fault {
     pub address: usize,
     pub write: bool,
+    /// Not the place is wrong, but its alignment for a vector type.
+    pub misaligned: bool,
 }
+
+/// `si_code` of what the processor does not give an address for.
+const SI_KERNEL: i32 = 0x80;
 
 thread_local! {
     static RUNNING: Cell<*mut Context> = const { Cell::new(null_mut()) };
@@ -68,6 +73,7 @@ unsafe extern "C" fn on_fault(signal: i32, info: *mut libc::siginfo_t, machine: 
         return;
     }
     let error = (*(machine as *const libc::ucontext_t)).uc_mcontext.gregs[libc::REG_ERR as usize];
-    FAULT.set(Some(Fault { address: (*info).si_addr() as usize, write: error & 2 != 0 }));
+    let (address, misaligned) = ((*info).si_addr() as usize, (*info).si_code == SI_KERNEL);
+    FAULT.set(Some(Fault { address, write: error & 2 != 0, misaligned }));
     siglongjmp(&raw mut (*context).escape.0 as *mut u8, 1)
 }

@@ -1,8 +1,9 @@
 //! Running a kernel over its grid.
 
-use super::fault;
-use crate::gpu::lock;
+use super::fault::{self, Fault};
+use crate::gpu::{Failure, lock};
 use crate::memory;
+use crate::rules::Rule;
 use std::ffi::{CStr, c_char};
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Mutex, OnceLock};
@@ -49,7 +50,7 @@ fn seed() -> u64 {
 }
 
 /// Runs to the end, or to the first error.
-pub fn launch(launch: &Launch, buffers: [usize; 32]) -> Result<(), String> {
+pub fn launch(launch: &Launch, buffers: [usize; 32]) -> Result<(), Failure> {
     // Static threadgroup memory is the library's: one kernel at a time.
     static GPU: Mutex<()> = Mutex::new(());
     static COUNT: AtomicU64 = AtomicU64::new(0);
@@ -71,13 +72,22 @@ pub fn launch(launch: &Launch, buffers: [usize; 32]) -> Result<(), String> {
         fault::guarded(&mut context, |c| entry(c))
     };
     let place = format!("thread {:?} of threadgroup {:?}, seed {}", context.at_thread, context.at_group, seed());
-    if let Some(fault) = fault {
-        let verb = if fault.write { "writes" } else { "reads" };
-        return Err(format!("{verb} {}, by {place}", memory::describe(fault.address)));
+    match fault {
+        Some(fault) => Err(failure_of(fault, &place)),
+        None if error.is_null() => Ok(()),
+        // SAFETY: a string literal of the launcher.
+        None => {
+            let text = format!("{}, {place}", unsafe { CStr::from_ptr(error) }.to_string_lossy());
+            Err(Failure { rule: Rule::DifferentBarriers, text })
+        }
     }
-    if error.is_null() {
-        return Ok(());
+}
+
+fn failure_of(fault: Fault, place: &str) -> Failure {
+    if fault.misaligned {
+        return Failure { rule: Rule::Misaligned, text: place.into() };
     }
-    // SAFETY: a string literal of the launcher.
-    Err(format!("{}, {place}", unsafe { CStr::from_ptr(error) }.to_string_lossy()))
+    let verb = if fault.write { "writes" } else { "reads" };
+    let text = format!("{verb} {}, by {place}", memory::describe(fault.address));
+    Failure { rule: Rule::KernelOutOfBounds, text }
 }

@@ -11,6 +11,8 @@
 //! | two functions that differ only in address spaces | the first of them |
 //! | a member function for another address space | the one for `thread` |
 //! | `template [[host_name("n")]] [[kernel]] ..` | an entry point |
+//! | `0.5h` | `half(0.5)` |
+//! | `T x[n] = { [0 ... n - 1] = v }` | `T x[n]; std::fill(.., v)` |
 //! | `c ? bfloat : float` | both sides through `soft::pr` |
 
 use super::lex::Token::{self, Line, Number, Operator, Text, Word};
@@ -45,7 +47,7 @@ struct Host {
 
 /// `source` is preprocessed MSL.
 pub fn translate(source: &str) -> Unit {
-    let tokens = lex(source);
+    let tokens: Vec<Token> = lex(source).into_iter().map(without_suffix).collect();
     // Threads that never wait for each other need no stacks of their own.
     let waits = tokens.iter().any(|t| matches!(t, Word(w) if w.contains("barrier") || w.starts_with("simd")));
     let mut r = Rewriter { tokens: &tokens, ..Rewriter::default() };
@@ -56,6 +58,13 @@ pub fn translate(source: &str) -> Unit {
     cpp.push_str(&without_duplicates(&r.out));
     let kernels = entry_points(&mut cpp, r.hosts, &r.definitions, waits);
     Unit { kernels, cpp }
+}
+
+/// `0.5h` is no literal of C++.
+fn without_suffix(token: Token) -> Token {
+    let Number(n) = &token else { return token };
+    let Some(value) = n.strip_suffix(['h', 'H']).filter(|n| !n.starts_with("0x")) else { return token };
+    Word(if value.contains('.') { format!("half({value})") } else { format!("half({value}.)") })
 }
 
 #[derive(Default)]
@@ -80,6 +89,7 @@ impl Rewriter<'_> {
             Word(w) => self.word(&w.clone()),
             Operator(o) if o == "[[" => self.attribute(),
             Operator(o) if o == "?" && self.depth > 0 => self.choice(),
+            Operator(o) if o == "{" && is_op(self.at(1), "[") => self.filled_array(),
             Operator(o) => self.bracket(&o.clone()),
             _ => false,
         };
@@ -110,6 +120,27 @@ impl Rewriter<'_> {
 
     fn skip(&mut self) -> bool {
         self.i += 1;
+        true
+    }
+
+    /// `T x[n] = { [0 ... n - 1] = v };`
+    fn filled_array(&mut self) -> bool {
+        let end = closing(self.tokens, self.i);
+        let body = &self.tokens[self.i + 1..end];
+        let open = self.out.iter().rposition(|t| is_op(Some(t), "["));
+        let (Some(equals), Some(Word(name))) = (
+            body.iter().position(|t| is_op(Some(t), "=")),
+            open.and_then(|o| self.out.get(o.wrapping_sub(1))).cloned(),
+        ) else {
+            return self.bracket("{");
+        };
+        if !is_op(self.out.last(), "=") || !body[..equals].iter().any(|t| is_op(Some(t), "...")) {
+            return self.bracket("{");
+        }
+        self.out.pop();
+        let value = text(&body[equals + 1..]);
+        self.out.push(Word(format!("; std::fill(std::begin({name}), std::end({name}), {})", value.trim())));
+        self.i = end + 1;
         true
     }
 

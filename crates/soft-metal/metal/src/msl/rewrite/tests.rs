@@ -62,6 +62,17 @@ fn choices_between_number_types_are_promoted() {
 }
 
 #[test]
+fn half_literals_become_calls() {
+    assert_eq!(cpp("half x = 0.5h + 1/64.h + 0xffh;"), "half x = half(0.5) + 1 / half(64.) + 0xffh ;");
+}
+
+#[test]
+fn arrays_filled_by_a_range_are_filled_by_a_call() {
+    let expected = "void f ( ) { float s [ Q ] ; std::fill(std::begin(s), std::end(s), 1) ; }";
+    assert_eq!(cpp("void f() { float s[Q] = { [0 ... Q - 1] = 1 }; }"), expected);
+}
+
+#[test]
 fn kernels_are_found_by_word_and_by_attribute() {
     for source in ["kernel void k(device float* a) {}", "[[kernel]] void k(device float* a) {}"] {
         let unit = translate(source);

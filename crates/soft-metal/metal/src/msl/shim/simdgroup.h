@@ -35,4 +35,31 @@ template <class D, class A, class B, class C, int N> void simdgroup_multiply_acc
   int r, k; mat_pos(soft::F->index % 32, r, k);
   for (int j = 0; j < 2; j++) { float s = float(c.e[j]); for (int i = 0; i < 8; i++) s += x[r * 8 + i] * y[i * 8 + k + j]; d.e[j] = D(s); }
 }
+template <class T> using simdgroup8 = simdgroup_matrix<T, 8, 8>;
+using simdgroup_float8x8 = simdgroup8<float>;
+using simdgroup_half8x8 = simdgroup8<half>;
+using simdgroup_bfloat8x8 = simdgroup8<bfloat>;
+template <class T, int N> simdgroup_matrix<T, N, N> make_filled_simdgroup_matrix(T v) { return simdgroup_matrix<T, N, N>(v); }
+template <class T, int N> simdgroup_matrix<T, N, N> make_filled_simdgroup_matrix(half v) { return simdgroup_matrix<T, N, N>(T(v)); }
+// Rows are `stride` elements apart; the origin is (column, row).
+template <class T, class P, class S = ulong> void simdgroup_load(simdgroup8<T>& m, const P* p, S stride = 8, ulong2 origin = ulong2(0), bool transpose = false) {
+  int r, c; mat_pos(soft::F->index % 32, r, c);
+  for (int j = 0; j < 2; j++) {
+    ulong row = transpose ? c + j : r, column = transpose ? r : c + j;
+    m.e[j] = T(p[(origin.y + row) * stride + origin.x + column]);
+  }
+  soft::yield(soft::SIMD);
+}
+template <class T, class P, class S = ulong> void simdgroup_store(const simdgroup8<T>& m, P* p, S stride = 8, ulong2 origin = ulong2(0), bool transpose = false) {
+  int r, c; mat_pos(soft::F->index % 32, r, c);
+  for (int j = 0; j < 2; j++) {
+    ulong row = transpose ? c + j : r, column = transpose ? r : c + j;
+    p[(origin.y + row) * stride + origin.x + column] = P(m.e[j]);
+  }
+  soft::yield(soft::SIMD);
+}
+template <class D, class A, class B> void simdgroup_multiply(simdgroup8<D>& d, const simdgroup8<A>& a, const simdgroup8<B>& b) {
+  simdgroup8<D> zero(D(0));
+  simdgroup_multiply_accumulate(d, a, b, zero);
+}
 }

@@ -42,6 +42,12 @@ MV(exp) MV(tanh) MV(abs) MV(sqrt) MV(log) MV(sin) MV(cos) MV(fabs)
 #undef MV
 template <class T, int N> vec<T, N> max(vec<T, N> a, vec<T, N> b) { vec<T, N> r; for (int i = 0; i < N; i++) r[i] = std::max(a[i], b[i]); return r; }
 template <class T, int C, int R> struct matrix { vec<T, R> c[C]; matrix() = default; matrix(T d) { for (int i = 0; i < C; i++) { c[i] = vec<T, R>(T(0)); if (i < R) c[i][i] = d; } } vec<T, R>& operator[](int i) { return c[i]; } const vec<T, R>& operator[](int i) const { return c[i]; } };
+template <class T, int N> vec<T, N> min(vec<T, N> a, vec<T, N> b) { vec<T, N> r; for (int i = 0; i < N; i++) r[i] = std::min(a[i], b[i]); return r; }
+template <class T, int N> vec<T, N> fmax(vec<T, N> a, vec<T, N> b) { return max(a, b); }
+template <class T, int N> vec<T, N> fmin(vec<T, N> a, vec<T, N> b) { return min(a, b); }
+// Columns times a column, and a row times columns.
+template <class T, int C, int R> vec<T, R> operator*(const matrix<T, C, R>& m, const vec<T, C>& v) { vec<T, R> r(T(0)); for (int i = 0; i < C; i++) for (int j = 0; j < R; j++) r[j] += m[i][j] * v[i]; return r; }
+template <class T, int C, int R> vec<T, C> operator*(const vec<T, R>& v, const matrix<T, C, R>& m) { vec<T, C> r; for (int i = 0; i < C; i++) r[i] = dot(v, m[i]); return r; }
 template <class T> struct vec_elements { static constexpr int value = 1; };
 template <class T, int N> struct vec_elements<vec<T, N>> { static constexpr int value = N; };
 template <class...> using void_t = void;
@@ -54,3 +60,9 @@ inline uint atomic_load_explicit(const atomic_uint* p, memory_order) { return __
 inline void atomic_store_explicit(atomic_uint* p, uint v, memory_order) { __atomic_store_n(&p->v, v, 0); }
 inline uint atomic_fetch_add_explicit(atomic_uint* p, uint v, memory_order) { return __atomic_fetch_add(&p->v, v, 0); }
 }
+using float4x4 = metal::matrix<float, 4, 4>;
+using float2x4 = metal::matrix<float, 2, 4>;
+using half4x4 = metal::matrix<half, 4, 4>;
+using half2x4 = metal::matrix<half, 2, 4>;
+using bfloat4x4 = metal::matrix<bfloat, 4, 4>;
+using bfloat2x4 = metal::matrix<bfloat, 2, 4>;

@@ -1,6 +1,7 @@
 // Types of MSL: scalars, bfloat, vectors, and function constants.
 #pragma once
 #include <algorithm>
+#include <cfloat>
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
