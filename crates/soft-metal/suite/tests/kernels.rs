@@ -130,3 +130,125 @@ fn training() -> Result<()> {
     assert!(got[2] < got[0], "{got:?}");
     Ok(())
 }
+
+/// Every unary kernel, on values in its domain.
+#[test]
+fn unary() -> Result<()> {
+    let _guard = Guard::new();
+    let any: &[fn(&Tensor) -> Result<Tensor>] = &[
+        Tensor::exp,
+        Tensor::sin,
+        Tensor::cos,
+        Tensor::tanh,
+        Tensor::sqr,
+        Tensor::neg,
+        Tensor::abs,
+        Tensor::ceil,
+        Tensor::floor,
+        Tensor::round,
+        Tensor::gelu,
+        Tensor::gelu_erf,
+        Tensor::silu,
+        Tensor::relu,
+        Tensor::erf,
+        Tensor::sign,
+        |x| x.elu(1.0),
+        candle_nn::ops::sigmoid,
+    ];
+    for f in any {
+        compare(1e-4, ALL, f)?;
+    }
+    let positive: &[fn(&Tensor) -> Result<Tensor>] = &[Tensor::log, Tensor::sqrt, Tensor::recip, |x| x.powf(1.5)];
+    for f in positive {
+        compare(1e-4, ALL, |x| f(&(x.abs()? + 0.5)?))?;
+    }
+    Ok(())
+}
+
+#[test]
+fn binary() -> Result<()> {
+    let _guard = Guard::new();
+    let all: &[fn(&Tensor, &Tensor) -> Result<Tensor>] = &[
+        Tensor::add,
+        Tensor::sub,
+        Tensor::mul,
+        |a, b| a.maximum(b),
+        |a, b| a.minimum(b),
+        |a, b| a.div(&(b.abs()? + 0.5)?),
+        |a, b| a.eq(b)?.to_dtype(DType::F32),
+        |a, b| a.ne(b)?.to_dtype(DType::F32),
+        |a, b| a.lt(b)?.to_dtype(DType::F32),
+        |a, b| a.le(b)?.to_dtype(DType::F32),
+        |a, b| a.gt(b)?.to_dtype(DType::F32),
+        |a, b| a.ge(b)?.to_dtype(DType::F32),
+    ];
+    for f in all {
+        compare(1e-5, ALL, |x| f(&x.i(0)?, &x.i(1)?))?;
+        compare(1e-5, ALL, |x| f(&x.i(0)?.t()?, &x.i(1)?.t()?))?; // strided
+    }
+    Ok(())
+}
+
+#[test]
+fn casts() -> Result<()> {
+    let _guard = Guard::new();
+    for to in [DType::F32, DType::F16, DType::BF16, DType::U8, DType::U32, DType::I64] {
+        compare(1e-2, ALL, |x| x.abs()?.floor()?.to_dtype(to)?.to_dtype(DType::F32))?;
+    }
+    Ok(())
+}
+
+#[test]
+fn scattering_and_sorting() -> Result<()> {
+    let _guard = Guard::new();
+    let ids = |d: &Device| Tensor::new(&[1u32, 0, 3, 5, 2, 4], d);
+    compare(1e-4, ALL, |x| x.index_add(&ids(x.device())?, x, 1))?;
+    compare(1e-4, ALL, |x| {
+        let ids = ids(x.device())?.reshape((6, 1))?.broadcast_as((6, 7))?.contiguous()?;
+        x.i(0)?.contiguous()?.scatter_add(&ids, &x.i(1)?.contiguous()?, 0)
+    })?;
+    compare(1e-4, ALL, |x| x.contiguous()?.neg()?.sort_last_dim(true).map(|s| s.0))
+}
+
+#[test]
+fn convolutions_and_pools() -> Result<()> {
+    let _guard = Guard::new();
+    compare(1e-3, ALL, |x| x.conv1d(&x.i((..2, .., ..3))?.contiguous()?, 1, 1, 1, 1))?;
+    compare(1e-3, ALL, |x| {
+        let (image, kernel) = (x.reshape((1, 5, 6, 7))?, x.i((.., ..2, ..2))?.contiguous()?.reshape((1, 5, 2, 2))?);
+        image.conv2d(&kernel, 1, 1, 1, 1)
+    })?;
+    compare(1e-3, ALL, |x| x.reshape((1, 5, 6, 7))?.avg_pool2d(2))?;
+    compare(1e-3, ALL, |x| x.reshape((1, 5, 6, 7))?.max_pool2d(2))?;
+    compare(1e-3, ALL, |x| x.reshape((1, 5, 6, 7))?.upsample_nearest2d(9, 14))
+}
+
+#[test]
+fn rotations() -> Result<()> {
+    use candle_nn::rotary_emb::{rope, rope_i};
+    let _guard = Guard::new();
+    let rotate = |x: &Tensor, f: fn(&Tensor, &Tensor, &Tensor) -> Result<Tensor>| {
+        let x = x.i((..4, .., ..6))?.contiguous()?.reshape((1, 4, 6, 6))?;
+        let angles = Tensor::arange(0f32, 18., x.device())?.reshape((6, 3))?.affine(0.1, 0.)?;
+        f(&x, &angles.cos()?.to_dtype(x.dtype())?, &angles.sin()?.to_dtype(x.dtype())?)
+    };
+    compare(1e-4, ALL, |x| rotate(x, rope))?;
+    compare(1e-4, ALL, |x| rotate(x, rope_i))
+}
+
+#[test]
+fn quantized_products() -> Result<()> {
+    use candle_core::Module;
+    use candle_core::quantized::{GgmlDType, QMatMul, QTensor};
+    let _guard = Guard::new();
+    let w = Tensor::arange(0f32, 256. * 8., &Device::Cpu)?.affine(0.011, 0.)?.sin()?.reshape((8, 256))?;
+    for kind in [GgmlDType::Q4_0, GgmlDType::Q8_0, GgmlDType::Q4K, GgmlDType::Q6K] {
+        let product = |device: &Device| -> Result<Tensor> {
+            let x = Tensor::arange(0f32, 256. * 2., &Device::Cpu)?.affine(0.007, 0.)?.cos()?.reshape((2, 256))?;
+            let w = QTensor::quantize(&w.to_device(device)?, kind)?;
+            QMatMul::from_qtensor(w)?.forward(&x.to_device(device)?)
+        };
+        close(&product(&metal()?)?, &product(&Device::Cpu)?, 0.1)?;
+    }
+    Ok(())
+}

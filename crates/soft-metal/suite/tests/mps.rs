@@ -243,3 +243,74 @@ fn an_mps_command_buffer_commits_and_continues() {
     }
     assert_eq!(read::<f32>(&out, 4), [7., 10., 15., 22.]);
 }
+
+/// Batches, one of them broadcast, a factor, and a third source.
+#[test]
+fn arrays_with_batches_and_a_third_source() {
+    let _guard = Guard::new();
+    let gpu = Gpu::new();
+    let (batches, m, n, k) = (2, 3, 4, 5);
+    let (a, b, c) = (ramp(batches * m * k, 0.3), ramp(n * k, 0.7), ramp(n, 0.9));
+    let out = gpu.buffer(&vec![0f32; batches * m * n]);
+    let f32s = MPSDataType::Float32;
+    let arrays = [
+        array(&gpu.buffer(&a), &[k, m, batches], f32s, true, false),
+        array(&gpu.buffer(&b), &[n, k], f32s, true, false),
+        array(&gpu.buffer(&c), &[n, 1], f32s, true, false),
+    ];
+    let destination = array(&out, &[n, m, batches], f32s, true, false);
+    unsafe {
+        let alloc = MPSNDArrayMatrixMultiplication::alloc();
+        let kernel = MPSNDArrayMatrixMultiplication::initWithDevice_sourceCount(alloc, &gpu.device, 3);
+        kernel.setAlpha(2.0);
+        kernel.setBeta(0.5);
+        let sources = NSArray::from_retained_slice(&arrays);
+        gpu.run(|cb| kernel.encodeToCommandBuffer_sourceArrays_destinationArray(cb, &sources, &destination));
+    }
+    for (i, got) in read::<f32>(&out, batches * m * n).iter().enumerate() {
+        let dot: f32 = (0..k).map(|j| a[i / n * k + j] * b[j * n + i % n]).sum();
+        assert!((got - (2.0 * dot + 0.5 * c[i % n])).abs() < 1e-5, "{i}");
+    }
+}
+
+/// A slice of an array, and a view of it.
+#[test]
+fn slices_of_arrays() {
+    let _guard = Guard::new();
+    let gpu = Gpu::new();
+    let x = gpu.buffer(&(0..12).map(|i| i as f32).collect::<Vec<_>>());
+    unsafe {
+        let sizes = [4usize, 3];
+        let sizes = NonNull::from(&sizes).cast();
+        let d =
+            MPSNDArrayDescriptor::descriptorWithDataType_dimensionCount_dimensionSizes(MPSDataType::Float32, 2, sizes);
+        d.setPreferPackedRows(true);
+        let whole = MPSNDArray::initWithBuffer_offset_descriptor(MPSNDArray::alloc(), &x, 0, &d);
+        let d = whole.descriptor();
+        d.sliceDimension_withSubrange(0, MPSDimensionSlice { start: 1, length: 2 });
+        d.transposeDimension_withDimension(0, 1);
+        let part = whole.arrayViewWithDescriptor(&d).expect("a view");
+        assert_eq!((part.lengthOfDimension(0), part.lengthOfDimension(1)), (3, 2));
+        let mut got = [0f32; 6];
+        part.readBytes_strideBytes(NonNull::from(&mut got).cast(), std::ptr::null_mut());
+        assert_eq!(got, [1., 5., 9., 2., 6., 10.]);
+    }
+}
+
+#[test]
+fn softmax_of_a_part_in_f16() {
+    let _guard = Guard::new();
+    let gpu = Gpu::new();
+    let x: Vec<f16> = [9.0, 1.0, 1.0, 9.0, 2.0, 2.0].map(f16::from_f32).to_vec();
+    let (input, out) = (gpu.buffer(&x), gpu.buffer(&[f16::ZERO; 6]));
+    let half = |b| typed_matrix(b, 2, 3, MPSDataType::Float16, 2);
+    let (i, o) = (half(&input), half(&out));
+    unsafe {
+        let kernel = MPSMatrixSoftMax::initWithDevice(MPSMatrixSoftMax::alloc(), &gpu.device);
+        kernel.setSourceColumns(2);
+        kernel.setSourceMatrixOrigin(MTLOrigin { x: 0, y: 1, z: 0 });
+        gpu.run(|cb| kernel.encodeToCommandBuffer_inputMatrix_resultMatrix(cb, &i, &o));
+    }
+    let got: Vec<f32> = read::<f16>(&out, 6).iter().map(|x| x.to_f32()).collect();
+    assert_eq!(got, [0.5, 0.5, 0.0, 0.5, 0.5, 0.0]);
+}

@@ -13,6 +13,7 @@ use objc2::{DefinedClass, Message, define_class, msg_send};
 use objc2_foundation::NSObjectProtocol;
 use objc2_metal::{MTLBuffer, MTLCommandBuffer, MTLDevice, MTLResourceOptions};
 use objc2_metal_performance_shaders::{MPSAliasingStrategy, MPSDataType, MPSNDArrayDescriptor};
+use std::ffi::c_void;
 use std::sync::atomic::Ordering::SeqCst;
 
 const NAME: &str = "MPSNDArray";
@@ -183,7 +184,7 @@ define_class!(
 
         /// To packed bytes of the host, which must wait for what writes the array.
         #[unsafe(method(readBytes:strideBytes:))]
-        fn read_bytes(&self, to: *mut u8, strides: *const isize) {
+        fn read_bytes(&self, to: *mut c_void, strides: *mut isize) {
             assert!(strides.is_null(), "readBytes:strideBytes: with strides is not in the software stand-in");
             let v = self.ivars();
             order::host_touches(&v.buffer);
@@ -195,7 +196,7 @@ define_class!(
 
         /// From packed bytes of the host.
         #[unsafe(method(writeBytes:strideBytes:))]
-        fn write_bytes(&self, from: *const u8, strides: *const isize) {
+        fn write_bytes(&self, from: *mut c_void, strides: *mut isize) {
             assert!(strides.is_null(), "writeBytes:strideBytes: with strides is not in the software stand-in");
             let v = self.ivars();
             order::host_touches(&v.buffer);
