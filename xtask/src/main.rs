@@ -18,12 +18,6 @@ const fn step(line: &'static str) -> Step {
 
 const TEST: &[Step] = &[step("cargo test --workspace")];
 
-/// Where software Metal runs, its tests are a part of all tests.
-fn test_steps() -> impl Iterator<Item = &'static Step> {
-    TEST.iter()
-        .chain(soft_metal::supported().then_some(&soft_metal::STEP))
-}
-
 /// Quick steps first; the tests are the last word.
 const LINT: &[Step] = &[
     step("cargo fmt --all --check"),
@@ -35,18 +29,31 @@ const LINT: &[Step] = &[
     },
 ];
 
+/// Where software Metal runs, its lints and tests are a part of all.
+fn lint_steps() -> impl Iterator<Item = &'static Step> {
+    LINT.iter()
+        .chain(soft_metal::supported().then_some(&soft_metal::LINT_STEP))
+}
+
+fn test_steps() -> impl Iterator<Item = &'static Step> {
+    TEST.iter()
+        .chain(soft_metal::supported().then_some(&soft_metal::TEST_STEP))
+}
+
 const USAGE: &str = "usage: cargo xtask <command>
 
   test    every test of the project
   check   formatting, lints, a type-check for Apple, documentation, and every test
   soft-metal test [filter]
-          the Apple path on Linux, on Metal in software: docs/soft-metal.md";
+          the Apple path on Linux, on Metal in software: docs/soft-metal.md
+  soft-metal lint
+          formatting and lints of crates/soft-metal";
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let passed = match words.first().map(String::as_str) {
         Some("test") => Some(test_steps().all(run)),
-        Some("check") => Some(LINT.iter().chain(test_steps()).all(run)),
+        Some("check") => Some(lint_steps().chain(test_steps()).all(run)),
         Some("soft-metal") => soft_metal::main(&words[1..]),
         _ => None,
     };

@@ -15,6 +15,7 @@ pub fn main(words: &[String]) -> Option<bool> {
     match words {
         [test] if test == "test" => Some(test_all("")),
         [test, filter] if test == "test" => Some(test_all(filter)),
+        [lint] if lint == "lint" => Some(lint_all()),
         _ => None,
     }
 }
@@ -31,6 +32,25 @@ fn test_all(filter: &str) -> bool {
     }
     let folders = Folders::new();
     build_wrapper(&folders) && suite(&folders, filter) && candle::test(&folders, filter)
+}
+
+/// Formatting and lints; the project's own steps do not see this workspace.
+fn lint_all() -> bool {
+    let folders = Folders::new();
+    let mut format = folders.cargo(&["fmt", "--all", "--check"]);
+    let words = [
+        "clippy",
+        "--quiet",
+        "--locked",
+        "--workspace",
+        "--all-targets",
+        "--",
+        "-D",
+        "warnings",
+    ];
+    run_command("soft-metal: formatting", &mut format)
+        && build_wrapper(&folders)
+        && run_command("soft-metal: clippy", &mut folders.soft_cargo(&words))
 }
 
 fn requirements() -> Result<(), String> {
@@ -139,5 +159,6 @@ fn suite(folders: &Folders, filter: &str) -> bool {
     )
 }
 
-/// As a step of `cargo xtask test`.
-pub const STEP: Step = crate::step("cargo xtask soft-metal test");
+/// As a step of `cargo xtask test`, and of `cargo xtask check` before the tests.
+pub const TEST_STEP: Step = crate::step("cargo xtask soft-metal test");
+pub const LINT_STEP: Step = crate::step("cargo xtask soft-metal lint");

@@ -55,10 +55,10 @@ pub unsafe extern "C-unwind" fn _Block_copy(b: *const c_void) -> *mut c_void {
     std::ptr::copy_nonoverlapping(s as *const u8, d as *mut u8, size);
     (*d).isa = &_NSConcreteMallocBlock;
     (*d).flags.store((f & !0xffff) | NEEDS_FREE | 2, SeqCst);
-    if f & HAS_COPY != 0 {
-        if let Some(c) = (*(*s).desc).copy {
-            c(d as *mut c_void, b);
-        }
+    if f & HAS_COPY != 0
+        && let Some(copy) = (*(*s).desc).copy
+    {
+        copy(d as *mut c_void, b);
     }
     LIVE_BLOCKS.fetch_add(1, SeqCst);
     d as *mut c_void
@@ -76,10 +76,10 @@ pub unsafe extern "C-unwind" fn _Block_release(b: *const c_void) {
         return;
     }
     let size = (*(*s).desc).size;
-    if f & HAS_COPY != 0 {
-        if let Some(d) = (*(*s).desc).dispose {
-            d(s as *mut c_void);
-        }
+    if f & HAS_COPY != 0
+        && let Some(dispose) = (*(*s).desc).dispose
+    {
+        dispose(s as *mut c_void);
     }
     LIVE_BLOCKS.fetch_sub(1, SeqCst);
     std::alloc::dealloc(s as *mut u8, std::alloc::Layout::from_size_align(size, 16).unwrap());

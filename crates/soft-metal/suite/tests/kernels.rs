@@ -44,7 +44,7 @@ fn elementwise() -> Result<()> {
     compare(1e-5, ALL, |x| x.affine(2.5, -1.0))?;
     compare(1e-5, ALL, |x| x.exp()? + x.sin()?)?;
     compare(1e-4, ALL, |x| x.gelu_erf()?.tanh()? * x.sqr()?)?;
-    compare(1e-4, ALL, |x| candle_nn::ops::silu(x))?;
+    compare(1e-4, ALL, candle_nn::ops::silu)?;
     compare(1e-5, ALL, |x| x.transpose(0, 2)?.contiguous()? * 2.0)?;
     compare(1e-5, ALL, |x| x.i((1.., .., 2..5))?.broadcast_add(&x.i((0, 0, 0))?))?;
     compare(1e-5, ALL, |x| x.ge(0.5)?.where_cond(x, &x.neg()?))?;

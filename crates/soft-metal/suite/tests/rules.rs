@@ -136,7 +136,7 @@ rules! {
     };
     contents_of_private_memory breaks PrivateContents: |gpu| {
         let b = gpu.device.newBufferWithLength_options(16, MTLResourceOptions::StorageModePrivate).expect("a buffer");
-        message(|| drop(b.contents()))
+        message(|| _ = b.contents())
     };
     a_fill_outside_a_buffer breaks BufferRange: |gpu| {
         let (commands, b) = (gpu.commands(), gpu.buffer(&[0f32]));

@@ -62,7 +62,7 @@ encoder_class!(SoftCompute, MTLComputeCommandEncoder, {
     #[unsafe(method(setThreadgroupMemoryLength:atIndex:))]
     unsafe fn setThreadgroupMemoryLength_atIndex(&self, n: usize, index: usize) {
         check_index(&self.ivars().name, index, "setThreadgroupMemoryLength:");
-        if n % 16 != 0 {
+        if !n.is_multiple_of(16) {
             broken(Rule::ThreadgroupMemory, &self.ivars().name, format!("{n} bytes, which is no multiple of 16"));
         }
         lock(&self.ivars().arguments).threadgroup.insert(index, n);

@@ -71,7 +71,7 @@ impl View {
 
     fn check(&self) {
         let (v, end) = (self.buffer.ivars(), self.offset + self.span());
-        if end > v.len || self.offset % width(self.dtype, NAME) != 0 {
+        if end > v.len || !self.offset.is_multiple_of(width(self.dtype, NAME)) {
             let place = format!("{NAME} at offset {}: {end} bytes are needed, it has {}", self.offset, v.len);
             broken(Rule::ArrayRange, &v.name, place);
         }

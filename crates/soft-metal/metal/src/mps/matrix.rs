@@ -124,7 +124,7 @@ fn init(
     let shape = *soft::<SoftMatrixDescriptor, _>(descriptor).ivars();
     let v = buffer.ivars();
     let end = offset + shape.span(shape.matrices);
-    if offset % shape.width() != 0 || end > v.len {
+    if !offset.is_multiple_of(shape.width()) || end > v.len {
         broken(
             Rule::MatrixRange,
             &v.name,

@@ -101,10 +101,10 @@ fn checked(s: Shape) -> Retained<SoftMatrixDescriptor> {
     if s.rows * s.columns * s.matrices == 0 {
         broken(Rule::EmptyMatrix, NAME, format!("{} matrices of {}x{}", s.matrices, s.rows, s.columns));
     }
-    if s.row_bytes < s.columns * w || s.row_bytes % w != 0 {
+    if s.row_bytes < s.columns * w || !s.row_bytes.is_multiple_of(w) {
         broken(Rule::RowBytes, NAME, format!("{} for {} columns of {w} bytes", s.row_bytes, s.columns));
     }
-    if s.matrices > 1 && (s.matrix_bytes < s.rows * s.row_bytes || s.matrix_bytes % s.row_bytes != 0) {
+    if s.matrices > 1 && (s.matrix_bytes < s.rows * s.row_bytes || !s.matrix_bytes.is_multiple_of(s.row_bytes)) {
         broken(Rule::MatrixBytes, NAME, format!("{} for {} rows of {} bytes", s.matrix_bytes, s.rows, s.row_bytes));
     }
     make(s)
