@@ -1,6 +1,8 @@
 //! `cargo xtask test` and `cargo xtask check`: what a contributor runs, and exactly what CI runs.
 #![allow(clippy::print_stderr)]
 
+mod soft_metal;
+
 use std::process::{Command, ExitCode};
 use std::time::Instant;
 
@@ -27,33 +29,59 @@ const LINT: &[Step] = &[
     },
 ];
 
+/// Where software Metal runs, its lints and tests are a part of all.
+fn lint_steps() -> impl Iterator<Item = &'static Step> {
+    LINT.iter()
+        .chain(soft_metal::supported().then_some(&soft_metal::LINT_STEP))
+}
+
+fn test_steps() -> impl Iterator<Item = &'static Step> {
+    TEST.iter()
+        .chain(soft_metal::supported().then_some(&soft_metal::TEST_STEP))
+}
+
 const USAGE: &str = "usage: cargo xtask <command>
 
   test    every test of the project
-  check   formatting, lints, a type-check for Apple, documentation, and every test";
+  check   formatting, lints, a type-check for Apple, documentation, and every test
+  soft-metal test [filter]
+          the Apple path on Linux, on Metal in software: docs/soft-metal.md
+  soft-metal lint
+          formatting and lints of crates/soft-metal";
 
 fn main() -> ExitCode {
-    let steps: Vec<&Step> = match std::env::args().nth(1).as_deref() {
-        Some("test") => TEST.iter().collect(),
-        Some("check") => LINT.iter().chain(TEST).collect(),
-        _ => {
-            eprintln!("{USAGE}");
-            return ExitCode::from(2);
-        }
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let passed = match words.first().map(String::as_str) {
+        Some("test") => Some(test_steps().all(run)),
+        Some("check") => Some(lint_steps().chain(test_steps()).all(run)),
+        Some("soft-metal") => soft_metal::main(&words[1..]),
+        _ => None,
     };
-    match steps.into_iter().all(run) {
-        true => ExitCode::SUCCESS,
-        false => ExitCode::FAILURE,
+    match passed {
+        Some(true) => ExitCode::SUCCESS,
+        Some(false) => ExitCode::FAILURE,
+        None => {
+            eprintln!("{USAGE}");
+            ExitCode::from(2)
+        }
     }
 }
 
 /// Runs one step; says what it is, how long it took, and whether it failed.
 fn run(step: &Step) -> bool {
-    eprintln!("xtask: {}", step.line);
     let mut words = step.line.split(' ');
     let mut command = Command::new(words.next().unwrap_or_default());
+    run_command(
+        step.line,
+        command.args(words).envs(step.env.iter().copied()),
+    )
+}
+
+/// As [`run`], for a command that has been put together.
+fn run_command(title: &str, command: &mut Command) -> bool {
+    eprintln!("xtask: {title}");
     let began = Instant::now();
-    let result = command.args(words).envs(step.env.iter().copied()).status();
+    let result = command.status();
     let seconds = began.elapsed().as_secs();
     match result {
         Ok(status) if status.success() => {
@@ -61,11 +89,11 @@ fn run(step: &Step) -> bool {
             true
         }
         Ok(status) => {
-            eprintln!("xtask: failed ({status}) after {seconds} s: {}", step.line);
+            eprintln!("xtask: failed ({status}) after {seconds} s: {title}");
             false
         }
         Err(error) => {
-            eprintln!("xtask: cannot run `{}`: {error}", step.line);
+            eprintln!("xtask: cannot run `{title}`: {error}");
             false
         }
     }

@@ -1,0 +1,5 @@
+//! candle-core's `tests/tensor_tests.rs`, from the registry's source.
+#![allow(warnings, clippy::all)] // not ours to lint
+
+extern crate soft_metal as _;
+include!(concat!(env!("OUT_DIR"), "/tensor_tests.rs"));

@@ -1,0 +1,82 @@
+//! The argument table of a compute encoder, and what a dispatch takes from it.
+
+use crate::buffer::SoftBuffer;
+use crate::gpu::Access;
+use crate::library::SoftPipeline;
+use crate::msl::{Kind, Param};
+use crate::object::Name;
+use crate::rules::{Rule, broken, warn};
+use objc2::DefinedClass;
+use objc2::rc::Retained;
+use std::collections::BTreeMap;
+
+/// Entries of a table, of buffers and of threadgroup memory alike.
+pub const TABLE: usize = 31;
+
+pub enum Argument {
+    Buffer(Retained<SoftBuffer>, usize),
+    Bytes(Vec<u8>),
+}
+
+#[derive(Default)]
+pub struct Arguments {
+    pub pipeline: Option<Retained<SoftPipeline>>,
+    pub buffers: BTreeMap<usize, Argument>,
+    pub threadgroup: BTreeMap<usize, usize>,
+}
+
+/// What a kernel is called with.
+#[derive(Default)]
+pub struct Bound {
+    pub pointers: [usize; 32],
+    pub accesses: Vec<Access>,
+    /// Bytes given with `setBytes:`, kept until the kernel has run.
+    pub copies: Vec<Vec<u128>>,
+}
+
+/// What a kernel reads where nothing is bound.
+#[repr(align(64))]
+struct Zeros([u8; 4096]);
+static ZEROS: Zeros = Zeros([0; 4096]);
+
+impl Arguments {
+    /// The arguments that `kernel` has parameters for.
+    pub fn bind(&self, kernel: &str, parameters: &[Param]) -> Bound {
+        let mut bound = Bound::default();
+        for p in parameters.iter().filter(|p| p.kind == Kind::Buffer) {
+            bound.pointers[p.index] = match self.buffers.get(&p.index) {
+                Some(Argument::Buffer(buffer, offset)) => {
+                    let len = buffer.ivars().len - offset;
+                    bound.accesses.push(Access::new(buffer.clone(), *offset, len, p.writes));
+                    buffer.ivars().address() + offset
+                }
+                Some(Argument::Bytes(bytes)) => bound.copy(bytes),
+                None => {
+                    if !p.optional {
+                        // Without the validation layer, the GPU only faults if the kernel reads the argument.
+                        warn(format!("{kernel}: nothing is bound to buffer {}", p.index));
+                    }
+                    ZEROS.0.as_ptr() as usize
+                }
+            };
+        }
+        bound
+    }
+}
+
+impl Bound {
+    fn copy(&mut self, bytes: &[u8]) -> usize {
+        let mut copy = vec![0u128; bytes.len() / 16 + 1];
+        // SAFETY: the copy is at least as long.
+        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), copy.as_mut_ptr().cast(), bytes.len()) };
+        let p = copy.as_ptr() as usize;
+        self.copies.push(copy);
+        p
+    }
+}
+
+pub fn check_index(name: &Name, index: usize, what: &str) {
+    if index >= TABLE {
+        broken(Rule::ArgumentIndex, name, format!("{what} at {index}, the last is {}", TABLE - 1));
+    }
+}

@@ -1,0 +1,365 @@
+//! MSL to C++, token by token. It is no parser: each pattern below is one that real kernels use, and what it does not know
+//! shows as an error of the C++ compiler.
+//!
+//! | MSL | C++ |
+//! |---|---|
+//! | `device T*`, `thread T&`, `constant T&` | `T*`, `T&` |
+//! | `constant T x = ..` at file scope | `const T x = ..` |
+//! | `threadgroup T x[..]` in a kernel | `static T x[..]`: one threadgroup runs at a time |
+//! | `constant T x [[function_constant(n)]]` | `const T x = soft_fc<T>(n)` |
+//! | `[[..]]` | read, then dropped |
+//! | two functions that differ only in address spaces | the first of them |
+//! | a member function for another address space | the one for `thread` |
+//! | `template [[host_name("n")]] [[kernel]] ..` | an entry point |
+//! | `0.5h` | `half(0.5)` |
+//! | `T x[n] = { [0 ... n - 1] = v }` | `T x[n]; std::fill(.., v)` |
+//! | `c ? bfloat : float` | both sides through `soft::pr` |
+
+use super::lex::Token::{self, Line, Number, Operator, Text, Word};
+use super::lex::{lex, text};
+use super::params::{Param, params};
+use super::tokens::{closing, is_one_of, is_op, is_word};
+use std::collections::{HashMap, HashSet};
+use std::fmt::Write;
+
+#[derive(Clone, Debug)]
+pub struct Kernel {
+    pub params: Vec<Param>,
+    /// The entry point's name in the shared object.
+    pub symbol: String,
+}
+
+/// A library as C++.
+pub struct Unit {
+    pub kernels: HashMap<String, Kernel>,
+    pub cpp: String,
+}
+
+/// What a kernel is called by the host, and what it is in C++.
+struct Host {
+    name: String,
+    expression: String,
+    /// The function that is instantiated.
+    base: String,
+    /// Parameters, where the instantiation states them.
+    own: Option<Vec<Param>>,
+}
+
+/// `source` is preprocessed MSL.
+pub fn translate(source: &str) -> Unit {
+    let tokens: Vec<Token> = lex(source).into_iter().map(without_suffix).collect();
+    // Threads that never wait for each other need no stacks of their own.
+    let waits = tokens.iter().any(|t| matches!(t, Word(w) if w.contains("barrier") || w.starts_with("simd")));
+    let mut r = Rewriter { tokens: &tokens, ..Rewriter::default() };
+    while r.i < tokens.len() {
+        r.step();
+    }
+    let mut cpp = String::from("#include \"msl.h\"\n");
+    cpp.push_str(&without_duplicates(&r.out));
+    let kernels = entry_points(&mut cpp, r.hosts, &r.definitions, waits);
+    Unit { kernels, cpp }
+}
+
+/// `0.5h` is no literal of C++.
+fn without_suffix(token: Token) -> Token {
+    let Number(n) = &token else { return token };
+    let Some(value) = n.strip_suffix(['h', 'H']).filter(|n| !n.starts_with("0x")) else { return token };
+    Word(if value.contains('.') { format!("half({value})") } else { format!("half({value}.)") })
+}
+
+#[derive(Default)]
+struct Rewriter<'a> {
+    tokens: &'a [Token],
+    i: usize,
+    out: Vec<Token>,
+    depth: i32,
+    /// The declaration in hand has a template header.
+    template: bool,
+    hosts: Vec<Host>,
+    definitions: HashMap<String, Vec<Param>>,
+}
+
+impl Rewriter<'_> {
+    fn at(&self, ahead: usize) -> Option<&Token> {
+        self.tokens.get(self.i + ahead)
+    }
+
+    fn step(&mut self) {
+        let handled = match &self.tokens[self.i] {
+            Word(w) => self.word(&w.clone()),
+            Operator(o) if o == "[[" => self.attribute(),
+            Operator(o) if o == "?" && self.depth > 0 => self.choice(),
+            Operator(o) if o == "{" && is_op(self.at(1), "[") => self.filled_array(),
+            Operator(o) => self.bracket(&o.clone()),
+            _ => false,
+        };
+        if !handled {
+            self.out.push(self.tokens[self.i].clone());
+            self.i += 1;
+        }
+    }
+
+    fn word(&mut self, word: &str) -> bool {
+        match word {
+            "template" if is_op(self.at(1), "[[") => self.instantiation(),
+            "template" => {
+                self.template = true;
+                false
+            }
+            "kernel" if is_word(self.at(1), "void") => {
+                self.definition(self.i + 1);
+                self.skip()
+            }
+            "threadgroup" | "device" | "constant" if self.other_address_space() => self.drop_member(),
+            "device" | "thread" => self.skip(),
+            "constant" => self.constant(),
+            "threadgroup" => self.threadgroup(),
+            _ => false,
+        }
+    }
+
+    fn skip(&mut self) -> bool {
+        self.i += 1;
+        true
+    }
+
+    /// `T x[n] = { [0 ... n - 1] = v };`
+    fn filled_array(&mut self) -> bool {
+        let end = closing(self.tokens, self.i);
+        let body = &self.tokens[self.i + 1..end];
+        let open = self.out.iter().rposition(|t| is_op(Some(t), "["));
+        let (Some(equals), Some(Word(name))) = (
+            body.iter().position(|t| is_op(Some(t), "=")),
+            open.and_then(|o| self.out.get(o.wrapping_sub(1))).cloned(),
+        ) else {
+            return self.bracket("{");
+        };
+        if !is_op(self.out.last(), "=") || !body[..equals].iter().any(|t| is_op(Some(t), "...")) {
+            return self.bracket("{");
+        }
+        self.out.pop();
+        let value = text(&body[equals + 1..]);
+        self.out.push(Word(format!("; std::fill(std::begin({name}), std::end({name}), {})", value.trim())));
+        self.i = end + 1;
+        true
+    }
+
+    fn bracket(&mut self, operator: &str) -> bool {
+        match operator {
+            "{" => self.depth += 1,
+            "}" => self.depth -= 1,
+            _ => {}
+        }
+        if self.depth == 0 && matches!(operator, "}" | ";") {
+            self.template = false;
+        }
+        false
+    }
+
+    /// `template [[host_name("n")]] [[kernel]] decltype(f<..>) f<..>;` or `.. void f<..>(..);`
+    fn instantiation(&mut self) -> bool {
+        let end = (self.i..self.tokens.len()).find(|&j| is_op(self.tokens.get(j), ";")).unwrap_or(self.tokens.len());
+        let statement = &self.tokens[self.i + 1..end];
+        let (mut j, mut name) = (0, None);
+        while is_op(statement.get(j), "[[") {
+            let close = closing(statement, j);
+            if is_word(statement.get(j + 1), "host_name") {
+                name = Some(quoted(&statement[j..close]));
+            }
+            j = close + 1;
+        }
+        j += is_word(statement.get(j), "kernel") as usize;
+        j = if is_word(statement.get(j), "decltype") { closing(statement, j + 1) + 1 } else { j + 1 };
+        let (mut last, mut own) = (statement.len(), None);
+        if is_op(statement.last(), ")")
+            && let Some(open) = (j..last).find(|&k| is_op(statement.get(k), "(") && closing(statement, k) == last - 1)
+        {
+            own = Some(params(&statement[open + 1..last - 1]));
+            last = open;
+        }
+        if let (Some(name), Some(Word(base))) = (name, statement.get(j)) {
+            self.hosts.push(Host { name, expression: text(&statement[j..last]), base: base.clone(), own });
+        }
+        self.i = end + 1;
+        true
+    }
+
+    /// `void name(params)` at `start`, which the word or the attribute `kernel` stands before.
+    fn definition(&mut self, mut start: usize) {
+        let t = self.tokens;
+        while is_op(t.get(start), "[[") {
+            start = closing(t, start) + 1;
+        }
+        let (true, Some(Word(name)), true) =
+            (is_word(t.get(start), "void"), t.get(start + 1), is_op(t.get(start + 2), "("))
+        else {
+            return;
+        };
+        if !self.template {
+            self.hosts.push(Host { name: name.clone(), expression: name.clone(), base: name.clone(), own: None });
+        }
+        self.definitions.insert(name.clone(), params(&t[start + 3..closing(t, start + 2)]));
+    }
+
+    fn attribute(&mut self) -> bool {
+        let end = closing(self.tokens, self.i);
+        if is_word(self.at(1), "kernel") {
+            self.definition(end + 1);
+        }
+        if self.depth == 0 && is_word(self.at(1), "function_constant") && is_op(self.tokens.get(end + 1), ";") {
+            self.function_constant();
+        }
+        self.i = end + 1;
+        true
+    }
+
+    /// `constant T name [[function_constant(n)]];`: its type is what was written since the last declaration.
+    fn function_constant(&mut self) {
+        let Some(Number(n)) = self.at(3).cloned() else { return };
+        let start = self.start_of_declaration(&[";", "}"]);
+        let kind = text(&self.out[start + 1..self.out.len() - 1]);
+        self.out.extend([Operator("=".into()), Word(format!("soft_fc<{}>({n})", kind.trim()))]);
+    }
+
+    fn start_of_declaration(&self, ends: &[&str]) -> usize {
+        self.out.iter().rposition(|t| is_one_of(Some(t), ends) || matches!(t, Line(_))).map_or(0, |p| p + 1)
+    }
+
+    /// `T f(..) threadgroup {`, `T f(..) device = default;`
+    fn other_address_space(&self) -> bool {
+        is_op(self.out.last(), ")") && is_one_of(self.at(1), &["=", ":", "{"])
+    }
+
+    fn drop_member(&mut self) -> bool {
+        self.out.truncate(self.start_of_declaration(&[";", "}", "{", ":"]));
+        while !is_one_of(self.at(0), &[";", "{"]) && self.at(0).is_some() {
+            self.i += 1;
+        }
+        if is_op(self.at(0), "{") {
+            self.i = closing(self.tokens, self.i);
+        }
+        self.skip()
+    }
+
+    fn constant(&mut self) -> bool {
+        let last = self.out.last();
+        let starts = last.is_none() || is_one_of(last, &[";", "}"]) || matches!(last, Some(Line(_)));
+        let constant_already = is_word(self.at(1), "const") || is_word(self.at(1), "constexpr");
+        if self.depth == 0 && (starts || is_word(last, "static")) && !constant_already {
+            self.out.push(Word("const".into()));
+        }
+        self.skip()
+    }
+
+    fn threadgroup(&mut self) -> bool {
+        let last = self.out.last();
+        let starts = is_one_of(last, &[";", "{", "}"]) || matches!(last, Some(Line(_)));
+        let rest = &self.tokens[self.i..];
+        let end = rest.iter().position(|t| is_one_of(Some(t), &[";", "=", "["])).unwrap_or(rest.len());
+        let pointer = rest[..end].iter().any(|t| is_one_of(Some(t), &["*", "("]));
+        if self.depth > 0 && starts && !pointer {
+            self.out.push(Word("static".into()));
+        }
+        self.skip()
+    }
+
+    /// bfloat is a class here, so that `c ? bfloat : float` would be ambiguous.
+    fn choice(&mut self) -> bool {
+        let Some((colon, end)) = branches(self.tokens, self.i + 1) else { return false };
+        let (yes, no) = (&self.tokens[self.i + 1..colon], &self.tokens[colon + 1..end]);
+        if !(plain(yes) && plain(no)) {
+            return false;
+        }
+        for (operator, side) in [("?", yes), (":", no)] {
+            self.out.extend([Operator(operator.into()), Word("soft::pr".into()), Operator("(".into())]);
+            self.out.extend_from_slice(side);
+            self.out.push(Operator(")".into()));
+        }
+        self.i = end;
+        true
+    }
+}
+
+/// The colon and the end of the conditional whose `?` stands before `start`; none for nested ones.
+fn branches(tokens: &[Token], start: usize) -> Option<(usize, usize)> {
+    let (mut depth, mut colon) = (0, None);
+    for (i, token) in tokens.iter().enumerate().skip(start) {
+        let Operator(o) = token else { continue };
+        match o.as_str() {
+            "(" | "[" => depth += 1,
+            ")" | "]" if depth > 0 => depth -= 1,
+            ":" if depth == 0 && colon.is_none() => colon = Some(i),
+            "?" if depth == 0 => return None,
+            ")" | "]" | "," | ";" | "{" | "}" | ":" if depth == 0 => return colon.map(|c| (c, i)),
+            _ => {}
+        }
+    }
+    colon.map(|c| (c, tokens.len()))
+}
+
+/// An expression that can be wrapped in a call as it stands.
+fn plain(tokens: &[Token]) -> bool {
+    const SPACES: &[&str] = &["device", "constant", "threadgroup", "template"];
+    let casts = tokens.iter().any(|t| is_word(Some(t), "static_cast"));
+    let odd = |t: &Token| match t {
+        Word(w) => SPACES.contains(&w.as_str()),
+        Text(_) => true,
+        t => is_one_of(Some(t), &["<", ">", "{", "[["]),
+    };
+    casts || !tokens.iter().any(odd)
+}
+
+/// The text of all string literals, joined, without quotes.
+fn quoted(tokens: &[Token]) -> String {
+    let texts = tokens.iter().filter_map(|t| if let Text(s) = t { Some(s.trim_matches('"')) } else { None });
+    texts.collect()
+}
+
+/// Functions that differed only in address spaces are now the same: the first is kept.
+fn without_duplicates(tokens: &[Token]) -> String {
+    let (mut start, mut depth, mut seen, mut cpp) = (0, 0, HashSet::new(), String::new());
+    for (i, token) in tokens.iter().enumerate() {
+        depth += is_one_of(Some(token), &["{", "("]) as i32 - is_one_of(Some(token), &["}", ")"]) as i32;
+        if depth == 0 && (is_one_of(Some(token), &[";", "}"]) || i + 1 == tokens.len()) {
+            let declaration = text(&tokens[start..=i]);
+            if !is_function(&declaration) || seen.insert(declaration.clone()) {
+                cpp.push_str(&declaration);
+            }
+            start = i + 1;
+        }
+    }
+    cpp
+}
+
+fn is_function(declaration: &str) -> bool {
+    let header = declaration.find('{').map(|b| &declaration[..b]);
+    header.is_some_and(|h| h.contains('(') || h.trim_start().starts_with("template"))
+        && declaration.trim_end().ends_with('}')
+}
+
+/// One C function per kernel, which the launcher calls.
+fn entry_points(
+    cpp: &mut String,
+    hosts: Vec<Host>,
+    definitions: &HashMap<String, Vec<Param>>,
+    waits: bool,
+) -> HashMap<String, Kernel> {
+    let mut kernels = HashMap::new();
+    for (k, host) in hosts.into_iter().enumerate() {
+        let Some(params) = host.own.or_else(|| definitions.get(&host.base).cloned()) else { continue };
+        let symbol = format!("soft_k{k}");
+        let list: String = params.iter().map(|p| format!("{{soft::{}, {}}}, ", p.kind.cpp(), p.index)).collect();
+        let _ = write!(
+            cpp,
+            "\nstatic const soft::Par {symbol}_p[] = {{ {list}{{soft::BUF, 0}} }};\n\
+             static void {symbol}_e(soft::Ctx&) {{ soft::call(&{}, {symbol}_p); }}\n\
+             extern \"C\" const char* {symbol}(soft::Ctx* c) {{ return soft::launch({symbol}_e, c, {waits}); }}\n",
+            host.expression
+        );
+        kernels.insert(host.name, Kernel { params, symbol });
+    }
+    kernels
+}
+
+#[cfg(test)]
+mod tests;
