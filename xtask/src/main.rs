@@ -29,17 +29,6 @@ const LINT: &[Step] = &[
     },
 ];
 
-/// Where software Metal runs, its lints and tests are a part of all.
-fn lint_steps() -> impl Iterator<Item = &'static Step> {
-    LINT.iter()
-        .chain(soft_metal::supported().then_some(&soft_metal::LINT_STEP))
-}
-
-fn test_steps() -> impl Iterator<Item = &'static Step> {
-    TEST.iter()
-        .chain(soft_metal::supported().then_some(&soft_metal::TEST_STEP))
-}
-
 const USAGE: &str = "usage: cargo xtask <command>
 
   test    every test of the project
@@ -52,8 +41,8 @@ const USAGE: &str = "usage: cargo xtask <command>
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let passed = match words.first().map(String::as_str) {
-        Some("test") => Some(test_steps().all(run)),
-        Some("check") => Some(lint_steps().chain(test_steps()).all(run)),
+        Some("test") => Some(TEST.iter().all(run)),
+        Some("check") => Some(LINT.iter().chain(TEST).all(run)),
         Some("soft-metal") => soft_metal::main(&words[1..]),
         _ => None,
     };

@@ -4,7 +4,7 @@
 
 mod candle;
 
-use crate::{Step, run_command};
+use crate::run_command;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -21,7 +21,7 @@ pub fn main(words: &[String]) -> Option<bool> {
 }
 
 /// Software Metal runs here at all.
-pub fn supported() -> bool {
+fn supported() -> bool {
     cfg!(all(target_os = "linux", target_arch = "x86_64"))
 }
 
@@ -158,7 +158,3 @@ fn suite(folders: &Folders, filter: &str) -> bool {
         &mut folders.soft_cargo(&words),
     )
 }
-
-/// As a step of `cargo xtask test`, and of `cargo xtask check` before the tests.
-pub const TEST_STEP: Step = crate::step("cargo xtask soft-metal test");
-pub const LINT_STEP: Step = crate::step("cargo xtask soft-metal lint");
