@@ -29,10 +29,10 @@ pub struct Args {
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
     /// Steps of the base model's training
-    #[arg(long, value_name = "STEPS", default_value_t = NonZeroUsize::MIN.saturating_add(249))]
+    #[arg(long, value_name = "STEPS", default_value_t = NonZeroUsize::MIN.saturating_add(349))]
     pub base_iters: NonZeroUsize,
     /// Steps of the adapter's training
-    #[arg(long, value_name = "STEPS", default_value_t = NonZeroUsize::MIN.saturating_add(219))]
+    #[arg(long, value_name = "STEPS", default_value_t = NonZeroUsize::MIN.saturating_add(449))]
     pub iters: NonZeroUsize,
     /// Print one JSON object on standard output
     #[arg(long)]
