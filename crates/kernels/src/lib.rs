@@ -26,6 +26,7 @@ mod math;
 pub mod ops;
 mod path;
 mod random;
+pub mod simd;
 mod storage;
 #[cfg(any(test, feature = "testkit"))]
 pub mod testkit;

@@ -1,0 +1,172 @@
+//! Which vector instructions the kernels use: the widest that the processor has, seen when the
+//! program runs. `METAL_CANDLE_SIMD` forces a lower level, by its name in lower case.
+
+use crate::{Error, Result};
+use pulp::WithSimd;
+use std::fmt;
+use std::str::FromStr;
+use std::sync::OnceLock;
+
+/// A set of vector instructions that kernels are compiled for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    /// No vector instructions but what the compiler's target has.
+    Scalar,
+    /// 128 bits, on every 64-bit ARM processor.
+    Neon,
+    /// 256 bits with fused multiply-add.
+    Avx2,
+    /// 512 bits.
+    Avx512,
+}
+
+/// The variable that forces a level.
+const VARIABLE: &str = "METAL_CANDLE_SIMD";
+
+impl Level {
+    const ALL: [Self; 4] = [Self::Avx512, Self::Avx2, Self::Neon, Self::Scalar];
+
+    /// The levels that this processor has, widest first.
+    pub fn available() -> impl Iterator<Item = Self> {
+        Self::ALL.into_iter().filter(|level| level.is_available())
+    }
+
+    /// The level that kernels run at.
+    ///
+    /// # Errors
+    /// When `METAL_CANDLE_SIMD` names no level, or one that this processor does not have.
+    pub fn chosen() -> Result<Self> {
+        match std::env::var(VARIABLE) {
+            Ok(name) => name.parse(),
+            Err(_) => Ok(Self::widest()),
+        }
+    }
+
+    fn widest() -> Self {
+        Self::available().next().unwrap_or(Self::Scalar)
+    }
+
+    fn is_available(self) -> bool {
+        match self {
+            Self::Scalar => true,
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => pulp::x86::V3::try_new().is_some(),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => pulp::x86::V4::try_new().is_some(),
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon => pulp::aarch64::Neon::try_new().is_some(),
+            _ => false,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Scalar => "scalar",
+            Self::Neon => "neon",
+            Self::Avx2 => "avx2",
+            Self::Avx512 => "avx512",
+        }
+    }
+}
+
+impl fmt::Display for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Level {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        match Self::available().find(|level| level.name() == name) {
+            Some(level) => Ok(level),
+            None => Err(Error::Value {
+                op: "simd",
+                what: VARIABLE,
+                expected: Self::available()
+                    .map(Self::name)
+                    .collect::<Vec<_>>()
+                    .join(" or "),
+                got: name.to_owned(),
+            }),
+        }
+    }
+}
+
+/// The level of this process. A wrong `METAL_CANDLE_SIMD` is an error of [`Level::chosen`], which
+/// programs ask first; here it counts as absent.
+fn level() -> Level {
+    static LEVEL: OnceLock<Level> = OnceLock::new();
+    *LEVEL.get_or_init(|| Level::chosen().unwrap_or_else(|_| Level::widest()))
+}
+
+/// Runs `op`, compiled for the level of this process. Everything that it calls must be
+/// `#[inline(always)]`, else it is compiled for the narrowest level.
+pub(crate) fn dispatch<Op: WithSimd>(op: Op) -> Op::Output {
+    dispatch_at(level(), op)
+}
+
+/// Runs `op` at `level`, for tests that compare levels.
+pub(crate) fn dispatch_at<Op: WithSimd>(level: Level, op: Op) -> Op::Output {
+    use pulp::Simd;
+    match level {
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx512 => match pulp::x86::V4::try_new() {
+            Some(simd) => Simd::vectorize(simd, op),
+            None => pulp::Scalar256b.vectorize(op),
+        },
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx2 => match pulp::x86::V3::try_new() {
+            Some(simd) => Simd::vectorize(simd, op),
+            None => pulp::Scalar256b.vectorize(op),
+        },
+        #[cfg(target_arch = "aarch64")]
+        Level::Neon => match pulp::aarch64::Neon::try_new() {
+            Some(simd) => Simd::vectorize(simd, op),
+            None => pulp::Scalar256b.vectorize(op),
+        },
+        _ => pulp::Scalar256b.vectorize(op),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pulp::Simd;
+
+    struct Lanes;
+
+    impl WithSimd for Lanes {
+        type Output = usize;
+
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, _: S) -> usize {
+            S::F32_LANES
+        }
+    }
+
+    #[test]
+    fn each_level_has_its_width() {
+        for level in Level::available() {
+            let expected = match level {
+                Level::Avx512 => 16,
+                Level::Avx2 | Level::Scalar => 8,
+                Level::Neon => 4,
+            };
+            assert_eq!(dispatch_at(level, Lanes), expected, "{level}");
+        }
+    }
+
+    #[test]
+    fn a_level_is_named_or_refused() {
+        for level in Level::available() {
+            assert_eq!(level.to_string().parse::<Level>().unwrap(), level);
+        }
+        let error = "sse9".parse::<Level>().unwrap_err().to_string();
+        assert!(
+            error.contains("sse9") && error.contains("scalar"),
+            "{error}"
+        );
+    }
+}
