@@ -21,6 +21,7 @@
 pub mod case;
 mod elementwise;
 mod error;
+mod gemm;
 mod host;
 mod math;
 pub mod ops;

@@ -96,7 +96,7 @@ impl FromStr for Level {
 
 /// The level of this process. A wrong `METAL_CANDLE_SIMD` is an error of [`Level::chosen`], which
 /// programs ask first; here it counts as absent.
-fn level() -> Level {
+pub(crate) fn level() -> Level {
     static LEVEL: OnceLock<Level> = OnceLock::new();
     *LEVEL.get_or_init(|| Level::chosen().unwrap_or_else(|_| Level::widest()))
 }
@@ -107,7 +107,7 @@ pub(crate) fn dispatch<Op: WithSimd>(op: Op) -> Op::Output {
     dispatch_at(level(), op)
 }
 
-/// Runs `op` at `level`, for tests that compare levels.
+/// Runs `op`, compiled for `level`, which tests choose.
 pub(crate) fn dispatch_at<Op: WithSimd>(level: Level, op: Op) -> Op::Output {
     use pulp::Simd;
     match level {

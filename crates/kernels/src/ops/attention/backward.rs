@@ -2,8 +2,8 @@
 
 use super::blocks::{BLOCK_ROWS, Block, Buffers, Inputs, Statistics, exponentials};
 use super::heads::Heads;
+use crate::gemm::{Matrix, MatrixMut, Then, Threads, product};
 use crate::math;
-use crate::ops::matmul::cpu::{Matrix, MatrixMut, Then, Threads, product};
 use crate::threads::for_each_task;
 
 /// The gradients of one query head, `(Tq, D)` and twice `(Tk, D)`, where they are wanted.

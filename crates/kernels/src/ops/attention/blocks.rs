@@ -6,8 +6,8 @@
 
 use super::cpu::Attention;
 use super::heads::Heads;
+use crate::gemm::{Matrix, MatrixMut, Then, Threads, product};
 use crate::math;
-use crate::ops::matmul::cpu::{Matrix, MatrixMut, Then, Threads, product};
 use crate::threads::for_each_task;
 use std::ops::Range;
 

@@ -1,7 +1,7 @@
 //! Queries, keys or values of all heads, in host memory.
 
+use crate::gemm::Matrix;
 use crate::host::{on_host, slice};
-use crate::ops::matmul::cpu::Matrix;
 use candle_core::{CpuStorage, Layout, Result, Storage};
 use std::borrow::Cow;
 use std::ops::Range;

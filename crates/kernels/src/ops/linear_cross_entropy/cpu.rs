@@ -3,11 +3,11 @@
 use super::TrainedRows;
 use super::chunked::SavedLoss;
 use crate::Result;
+use crate::gemm::{Matrix, MatrixMut, Then, Threads, product};
 use crate::host::{Rows, on_host};
 use crate::math;
-use crate::ops::matmul::cpu::{Matrix, MatrixMut, Then, Threads, for_each_panel, product};
 use crate::threads::for_each_task;
-use candle_core::{CpuStorage, Device, Layout, Tensor};
+use candle_core::{Device, Tensor};
 
 /// The loss and the gradients of tracked inputs.
 pub(super) fn compute(
@@ -20,9 +20,7 @@ pub(super) fn compute(
     let (weight_storage, weight_layout) = weight.storage_and_layout();
     let head = Head {
         hidden: Rows::of(&hidden_storage, hidden_layout)?,
-        weight: on_host(&weight_storage)?,
-        weight_layout,
-        vocabulary: weight.dim(0)?,
+        weight: Matrix::of(on_host(&weight_storage)?, weight_layout)?,
     };
     let mut sums = Sums {
         loss: 0.0,
@@ -32,7 +30,7 @@ pub(super) fn compute(
     let mut buffers = Buffers::default();
     let targets = rows.targets.chunks(chunk_rows);
     for (indices, targets) in rows.indices.chunks(chunk_rows).zip(targets) {
-        head.add_chunk(indices, targets, &mut buffers, &mut sums)?;
+        head.add_chunk(indices, targets, &mut buffers, &mut sums);
     }
     let tensor = |values: Option<Vec<f32>>, like: &Tensor| {
         let tensor = values.map(|values| Tensor::from_vec(values, like.shape(), &Device::Cpu));
@@ -67,27 +65,20 @@ struct Buffers {
 /// The inputs.
 struct Head<'a> {
     hidden: Rows<'a>,
-    weight: &'a CpuStorage,
-    weight_layout: &'a Layout,
-    vocabulary: usize,
+    /// `(V, D)`.
+    weight: Matrix<'a>,
 }
 
 impl Head<'_> {
-    fn add_chunk(
-        &self,
-        indices: &[u32],
-        targets: &[u32],
-        buffers: &mut Buffers,
-        sums: &mut Sums,
-    ) -> Result<()> {
+    fn add_chunk(&self, indices: &[u32], targets: &[u32], buffers: &mut Buffers, sums: &mut Sums) {
         let Buffers { rows, logits } = buffers;
-        let (n, d, v) = (indices.len(), self.hidden.width, self.vocabulary);
+        let (n, d, v) = (indices.len(), self.hidden.width, self.weight.rows);
         rows.clear();
         for &index in indices {
             rows.extend_from_slice(self.hidden.row(index as usize));
         }
         logits.resize(n * v, 0.0);
-        self.logits(Matrix::new(rows, n, d), logits)?;
+        self.logits(Matrix::new(rows, n, d), logits);
 
         let differentiate = sums.dhidden.is_some() || sums.dweight.is_some();
         sums.loss += cross_entropy(logits, targets, v, differentiate);
@@ -106,41 +97,31 @@ impl Head<'_> {
             );
         }
         if let Some(dhidden) = &mut sums.dhidden {
-            self.dhidden(dlogits, rows)?;
+            self.dhidden(dlogits, rows);
             for (&index, row) in indices.iter().zip(rows.chunks_exact(d.max(1))) {
                 let start = index as usize * d;
                 dhidden[start..start + d].copy_from_slice(row);
             }
         }
-        Ok(())
     }
 
     /// `h W^T`.
-    fn logits(&self, rows: Matrix<'_>, logits: &mut [f32]) -> Result<()> {
-        let (n, v) = (rows.rows, self.vocabulary);
-        for_each_panel(self.weight, self.weight_layout, |first, panel| {
-            let logits = MatrixMut::new(logits, n, v).column_range(first, panel.rows);
-            product(
-                logits,
-                Then::Write,
-                1.0,
-                rows,
-                panel.transposed(),
-                Threads::All,
-            );
-        })?;
-        Ok(())
+    fn logits(&self, rows: Matrix<'_>, logits: &mut [f32]) {
+        let logits = MatrixMut::new(logits, rows.rows, self.weight.rows);
+        product(
+            logits,
+            Then::Write,
+            1.0,
+            rows,
+            self.weight.transposed(),
+            Threads::All,
+        );
     }
 
     /// `dlogits W`.
-    fn dhidden(&self, dlogits: Matrix<'_>, rows: &mut [f32]) -> Result<()> {
-        rows.fill(0.0);
-        for_each_panel(self.weight, self.weight_layout, |first, panel| {
-            let dlogits = dlogits.column_range(first, panel.rows);
-            let rows = MatrixMut::new(rows, dlogits.rows, panel.columns);
-            product(rows, Then::Add, 1.0, dlogits, panel, Threads::All);
-        })?;
-        Ok(())
+    fn dhidden(&self, dlogits: Matrix<'_>, rows: &mut [f32]) {
+        let rows = MatrixMut::new(rows, dlogits.rows, self.weight.columns);
+        product(rows, Then::Write, 1.0, dlogits, self.weight, Threads::All);
     }
 }
 

@@ -2,8 +2,8 @@
 
 use super::LoraWeights;
 use crate::Dropout;
+use crate::gemm::{Matrix, MatrixMut, Then, Threads, product};
 use crate::host::{on_host, slice, slice_of, stored, tensor_like};
-use crate::ops::matmul::cpu::{Matrix, MatrixMut, Then, Threads, for_each_panel, product};
 use crate::threads::for_each_row;
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
@@ -43,10 +43,9 @@ impl LoraLinear {
             then = Then::Add;
         }
         let (storage, layout) = self.weight.storage_and_layout();
-        for_each_panel(on_host(&storage)?, layout, |first, panel| {
-            let y = MatrixMut::new(&mut y, x.rows, n).column_range(first, panel.rows);
-            product(y, then, 1.0, x, panel.transposed(), Threads::All);
-        })?;
+        let weight = Matrix::of(on_host(&storage)?, layout)?;
+        let y_matrix = MatrixMut::new(&mut y, x.rows, n);
+        product(y_matrix, then, 1.0, x, weight.transposed(), Threads::All);
         Ok(y)
     }
 
@@ -179,11 +178,9 @@ impl LoraLinear {
             drop_elements(dropout, &mut dx, k);
         }
         let (storage, layout) = self.weight.storage_and_layout();
-        for_each_panel(on_host(&storage)?, layout, |first, panel| {
-            let dy = dy.column_range(first, panel.rows);
-            let dx = MatrixMut::new(&mut dx, m, k);
-            product(dx, Then::Add, 1.0, dy, panel, Threads::All);
-        })?;
+        let weight = Matrix::of(on_host(&storage)?, layout)?;
+        let dx_matrix = MatrixMut::new(&mut dx, m, k);
+        product(dx_matrix, Then::Add, 1.0, dy, weight, Threads::All);
         Ok(dx)
     }
 }

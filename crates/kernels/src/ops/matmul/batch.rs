@@ -1,10 +1,8 @@
 //! Operands of a batched product as matrices in host memory.
 
 use super::MatMulOptions;
-use super::cpu::{Matrix, MatrixMut, Then};
-use crate::host::slice;
+use crate::gemm::{Data, Matrix, MatrixMut, Then};
 use candle_core::{CpuStorage, Layout, Result, Shape};
-use std::borrow::Cow;
 
 /// Sizes of `op(A) op(B)`.
 pub(super) struct Sizes {
@@ -46,10 +44,9 @@ fn split(layout: &Layout, transposed: bool) -> (&[usize], usize, usize) {
     }
 }
 
-/// A batch of float32 matrices: borrowed in any layout, since products read any, and converted
-/// from other dtypes.
+/// A batch of matrices, borrowed in any layout and dtype, since products read any.
 pub(super) struct Operand<'a> {
-    data: Cow<'a, [f32]>,
+    data: Data<'a>,
     layout: Layout,
     transposed: bool,
 }
@@ -62,15 +59,10 @@ impl<'a> Operand<'a> {
         transposed: bool,
         batch: &[usize],
     ) -> Result<Self> {
-        let (data, layout) = match storage {
-            CpuStorage::F32(data) => (Cow::Borrowed(&data[..]), layout.clone()),
-            _ => (slice(storage, layout)?, Layout::contiguous(layout.shape())),
-        };
         let matrix = &layout.dims()[layout.dims().len() - 2..];
-        let layout = layout.broadcast_as([batch, matrix].concat())?;
         Ok(Self {
-            data,
-            layout,
+            data: Data::new(storage)?,
+            layout: layout.broadcast_as([batch, matrix].concat())?,
             transposed,
         })
     }
@@ -78,13 +70,16 @@ impl<'a> Operand<'a> {
     /// The matrix of index `i` in the batch.
     pub(super) fn matrix(&self, i: usize) -> Matrix<'_> {
         let (dims, strides) = (self.layout.dims(), self.layout.stride());
-        let rank = dims.len();
-        let data = self.data.get(start(&self.layout, i)..).unwrap_or(&[]);
-        let sizes = (dims[rank - 2], dims[rank - 1]);
-        let matrix = Matrix::strided(data, sizes, (strides[rank - 2], strides[rank - 1]));
-        match self.transposed {
-            true => matrix.transposed(),
-            false => matrix,
+        let last = dims.len() - 2;
+        let (sizes, strides) = (
+            (dims[last], dims[last + 1]),
+            (strides[last], strides[last + 1]),
+        );
+        let matrix = Matrix::at(self.data, start(&self.layout, i), sizes, strides);
+        if self.transposed {
+            matrix.transposed()
+        } else {
+            matrix
         }
     }
 }
@@ -129,13 +124,10 @@ impl Target {
         })
     }
 
-    /// Whether a part of a product is written or added, the parts being told apart by `part`.
-    pub(super) fn then(&self, part: usize) -> Then {
+    /// Whether a product is written, or added to those of other matrices of the batch.
+    pub(super) fn then(&self) -> Then {
         let is_repeated = self.values.len() < self.layout.shape().elem_count();
-        match is_repeated || part > 0 {
-            true => Then::Add,
-            false => Then::Write,
-        }
+        if is_repeated { Then::Add } else { Then::Write }
     }
 
     /// The matrix of index `i` in the batch.
@@ -144,9 +136,10 @@ impl Target {
         let (rows, columns) = (dims[dims.len() - 2], dims[dims.len() - 1]);
         let start = start(&self.layout, i);
         let matrix = MatrixMut::new(&mut self.values[start..], rows, columns);
-        match self.transposed {
-            true => matrix.transposed(),
-            false => matrix,
+        if self.transposed {
+            matrix.transposed()
+        } else {
+            matrix
         }
     }
 

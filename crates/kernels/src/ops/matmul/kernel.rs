@@ -2,8 +2,8 @@
 
 use super::MatMulOptions;
 use super::batch::{Operand, Sizes, Target};
-use super::cpu::{Matrix, MatrixMut, Then, Threads, for_each_panel, product};
 use crate::Result;
+use crate::gemm::{Matrix, MatrixMut, Then, Threads, product};
 use crate::host::{Rows, on_host, stored, tensor_like};
 use crate::storage::sum_to_shape;
 use crate::threads::for_each_row;
@@ -72,17 +72,11 @@ impl MatMul {
         y: &mut Target,
     ) -> CandleResult<()> {
         let a = Operand::new(a.0, a.1, self.options.transpose_a, &sizes.batch)?;
-        for_each_part(b, sizes, |i, first, b| {
-            let (y, a) = (y.matrix(i), a.matrix(i));
-            if self.options.transpose_b {
-                // Rows of B are columns of the result.
-                let y = y.column_range(first, b.rows);
-                return self.multiply(y, then, a, b.transposed());
-            }
-            // Rows of B are a part of the sum.
-            let then = if first == 0 { then } else { Then::Add };
-            self.multiply(y, then, a.column_range(first, b.rows), b);
-        })
+        let b = Operand::new(b.0, b.1, self.options.transpose_b, &sizes.batch)?;
+        for i in 0..sizes.count() {
+            self.multiply(y.matrix(i), then, a.matrix(i), b.matrix(i));
+        }
+        Ok(())
     }
 
     fn multiply(&self, c: MatrixMut<'_>, then: Then, a: Matrix<'_>, b: Matrix<'_>) {
@@ -119,17 +113,12 @@ impl MatMul {
         dy: &Operand<'_>,
         sizes: &Sizes,
     ) -> CandleResult<Vec<f32>> {
+        let b = Operand::new(b.0, b.1, self.options.transpose_b, &sizes.batch)?;
         let mut da = Target::like(a, self.options.transpose_a, &sizes.batch)?;
-        for_each_part(b, sizes, |i, first, b| {
-            let (then, da, dy) = (da.then(first), da.matrix(i), dy.matrix(i));
-            if self.options.transpose_b {
-                // Rows of B are a part of the sum.
-                return self.multiply(da, then, dy.column_range(first, b.rows), b);
-            }
-            // Rows of B are columns of the gradient.
-            let da = da.column_range(first, b.rows);
-            self.multiply(da, then, dy, b.transposed());
-        })?;
+        for i in 0..sizes.count() {
+            let (then, b) = (da.then(), b.matrix(i).transposed());
+            self.multiply(da.matrix(i), then, dy.matrix(i), b);
+        }
         Ok(da.into_values())
     }
 
@@ -144,28 +133,11 @@ impl MatMul {
         let a = Operand::new(a.0, a.1, self.options.transpose_a, &sizes.batch)?;
         let mut db = Target::like(b, self.options.transpose_b, &sizes.batch)?;
         for i in 0..sizes.count() {
-            let (then, a) = (db.then(0), a.matrix(i).transposed());
+            let (then, a) = (db.then(), a.matrix(i).transposed());
             self.multiply(db.matrix(i), then, a, dy.matrix(i));
         }
         Ok(db.into_values())
     }
-}
-
-/// Calls `f` for every matrix of the batch with some rows of `B` as it is stored, and with the
-/// index of the first: all rows at once, or a panel of a weight that had to be widened.
-fn for_each_part(
-    b: Stored<'_>,
-    sizes: &Sizes,
-    mut f: impl FnMut(usize, usize, Matrix<'_>),
-) -> CandleResult<()> {
-    if b.1.dims().len() == 2 {
-        return for_each_panel(b.0, b.1, |first, panel| {
-            (0..sizes.count()).for_each(|i| f(i, first, panel));
-        });
-    }
-    let b = Operand::new(b.0, b.1, false, &sizes.batch)?;
-    (0..sizes.count()).for_each(|i| f(i, 0, b.matrix(i)));
-    Ok(())
 }
 
 impl CustomOp2 for MatMul {

@@ -14,7 +14,6 @@ mod batch;
 pub mod cases;
 #[cfg(any(test, feature = "testkit"))]
 pub mod check;
-pub(crate) mod cpu;
 mod kernel;
 mod product;
 pub(crate) mod reference;

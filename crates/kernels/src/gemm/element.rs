@@ -1,0 +1,44 @@
+//! Storage dtypes, widened to float32 one element or one row at a time.
+
+use half::slice::HalfFloatSliceExt;
+use half::{bf16, f16};
+
+pub(super) trait Element: Copy + Send + Sync {
+    fn widen(self) -> f32;
+
+    /// Widens elements that lie side by side.
+    #[inline(always)]
+    fn widen_all(from: &[Self], to: &mut [f32]) {
+        for (to, from) in to.iter_mut().zip(from) {
+            *to = from.widen();
+        }
+    }
+}
+
+impl Element for f32 {
+    #[inline(always)]
+    fn widen(self) -> f32 {
+        self
+    }
+}
+
+impl Element for bf16 {
+    /// The upper half of a float32, a NaN included.
+    #[inline(always)]
+    fn widen(self) -> f32 {
+        f32::from_bits(u32::from(self.to_bits()) << 16)
+    }
+}
+
+impl Element for f16 {
+    #[inline(always)]
+    fn widen(self) -> f32 {
+        self.to_f32()
+    }
+
+    /// By the processor's conversion, where it has one.
+    #[inline(always)]
+    fn widen_all(from: &[Self], to: &mut [f32]) {
+        from.convert_to_f32_slice(&mut to[..from.len()]);
+    }
+}

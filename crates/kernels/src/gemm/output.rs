@@ -1,0 +1,172 @@
+//! The result of a product, written by several threads at once, each its own part.
+#![allow(unsafe_code)]
+
+use super::Then;
+use super::matrix::MatrixMut;
+use pulp::Simd;
+use std::marker::PhantomData;
+
+/// Where a result lies, and the factor of every sum that is written there.
+#[derive(Clone, Copy)]
+pub(super) struct Output<'a> {
+    start: *mut f32,
+    pub(super) rows: usize,
+    pub(super) columns: usize,
+    row_stride: usize,
+    column_stride: usize,
+    alpha: f32,
+    memory: PhantomData<&'a mut [f32]>,
+}
+
+// SAFETY: the memory is borrowed exclusively for as long as an `Output` lives, and it is written
+// in `write` only, whose callers give every thread elements of its own.
+unsafe impl Send for Output<'_> {}
+// SAFETY: as above.
+unsafe impl Sync for Output<'_> {}
+
+/// The first element of a part of the result, and what becomes of the numbers there.
+#[derive(Clone, Copy)]
+pub(super) struct Place {
+    pub(super) row: usize,
+    pub(super) column: usize,
+    pub(super) then: Then,
+}
+
+impl<'a> Output<'a> {
+    pub(super) fn new(c: MatrixMut<'a>, alpha: f32) -> Self {
+        Self {
+            start: c.data.as_mut_ptr(),
+            rows: c.rows,
+            columns: c.columns,
+            row_stride: c.row_stride,
+            column_stride: c.column_stride,
+            alpha,
+            memory: PhantomData,
+        }
+    }
+
+    /// Asks for the lines of a tile of `rows` rows, which will be written when its sums are done.
+    #[inline(always)]
+    pub(super) fn prefetch<S: Simd>(&self, rows: usize, place: Place) {
+        #[cfg(all(target_arch = "x86_64", not(miri)))]
+        if self.column_stride == 1 {
+            use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
+            for row in place.row..place.row + rows {
+                let first = self
+                    .start
+                    .wrapping_add(row * self.row_stride + place.column);
+                // SAFETY: a prefetch of any address has no effect but on the cache.
+                unsafe {
+                    _mm_prefetch::<_MM_HINT_T1>(first.cast());
+                    _mm_prefetch::<_MM_HINT_T1>(first.wrapping_add(2 * S::F32_LANES - 1).cast());
+                }
+            }
+        }
+        #[cfg(not(all(target_arch = "x86_64", not(miri))))]
+        let _ = (rows, place);
+    }
+
+    /// Writes `sums`, as many of their columns as the result has.
+    #[inline(always)]
+    pub(super) fn write<S: Simd, const MR: usize, const NV: usize>(
+        &self,
+        simd: S,
+        sums: &[[S::f32s; NV]; MR],
+        place: Place,
+    ) {
+        let end = (place.row + MR, place.column + NV * S::F32_LANES);
+        if self.column_stride == 1 && end.0 <= self.rows && end.1 <= self.columns {
+            return match place.then {
+                Then::Write => self.write_whole::<S, MR, NV, false>(simd, sums, place),
+                Then::Add => self.write_whole::<S, MR, NV, true>(simd, sums, place),
+            };
+        }
+        for (i, sums) in sums.iter().enumerate() {
+            for (j, &sum) in sums.iter().enumerate() {
+                let place = Place {
+                    row: place.row + i,
+                    column: place.column + j * S::F32_LANES,
+                    ..place
+                };
+                self.write_vector(simd, sum, place);
+            }
+        }
+    }
+
+    /// Writes a tile that lies inside the result.
+    #[inline(always)]
+    fn write_whole<S: Simd, const MR: usize, const NV: usize, const ADD: bool>(
+        &self,
+        simd: S,
+        sums: &[[S::f32s; NV]; MR],
+        place: Place,
+    ) {
+        let alpha = simd.splat_f32s(self.alpha);
+        for (i, sums) in sums.iter().enumerate() {
+            let first = (place.row + i) * self.row_stride + place.column;
+            // SAFETY: the row lies inside the result, whose elements `MatrixMut` has bounded; no
+            // other thread has its part.
+            let c =
+                unsafe { std::slice::from_raw_parts_mut(self.start.add(first), NV * S::F32_LANES) };
+            for (c, &sum) in S::as_mut_simd_f32s(c).0.iter_mut().zip(sums) {
+                *c = if ADD {
+                    simd.mul_add_e_f32s(alpha, sum, *c)
+                } else {
+                    simd.mul_f32s(alpha, sum)
+                };
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn write_vector<S: Simd>(&self, simd: S, sums: S::f32s, place: Place) {
+        let count = S::F32_LANES.min(self.columns.saturating_sub(place.column));
+        if place.row >= self.rows || count == 0 {
+            return;
+        }
+        let mut values = [0.0; 16];
+        let sums = simd.mul_f32s(simd.splat_f32s(self.alpha), sums);
+        simd.partial_store_f32s(&mut values[..S::F32_LANES], sums);
+        for (j, value) in values[..count].iter().enumerate() {
+            self.write_one(place.row, place.column + j, *value, place.then);
+        }
+    }
+}
+
+impl Output<'_> {
+    /// Writes a small part of the result.
+    #[inline(always)]
+    pub(super) fn write_sums<const MR: usize, const NR: usize>(
+        &self,
+        sums: &[[f32; NR]; MR],
+        place: Place,
+    ) {
+        assert!(place.row + MR <= self.rows && place.column + NR <= self.columns);
+        for (i, sums) in sums.iter().enumerate() {
+            for (j, sum) in sums.iter().enumerate() {
+                self.write_one(
+                    place.row + i,
+                    place.column + j,
+                    self.alpha * sum,
+                    place.then,
+                );
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn write_one(&self, row: usize, column: usize, value: f32, then: Then) {
+        debug_assert!(row < self.rows && column < self.columns);
+        // SAFETY: inside the result, whose elements `MatrixMut` has bounded; no other thread has
+        // this one.
+        let c = unsafe {
+            &mut *self
+                .start
+                .add(row * self.row_stride + column * self.column_stride)
+        };
+        *c = match then {
+            Then::Write => value,
+            Then::Add => *c + value,
+        };
+    }
+}

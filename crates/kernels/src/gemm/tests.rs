@@ -1,0 +1,163 @@
+//! Every kernel at every level against sums over float64, in all orders, dtypes and at sizes on
+//! both sides of the tiles' and blocks' edges.
+
+use super::*;
+use half::{bf16, f16};
+use proptest::prelude::*;
+
+/// A matrix of small whole numbers, exact in every dtype, in an order of its own.
+#[derive(Debug)]
+struct Stored {
+    values: Vec<f32>,
+    f16: Vec<f16>,
+    bf16: Vec<bf16>,
+    dtype: u8,
+    sizes: (usize, usize),
+    strides: (usize, usize),
+}
+
+impl Stored {
+    fn new((rows, columns): (usize, usize), dtype: u8, order: u8, gap: usize, seed: usize) -> Self {
+        let strides = match order {
+            0 => (columns + gap, 1),
+            1 => (1, rows + gap),
+            _ => (2 * columns + gap, 2),
+        };
+        let len = rows * strides.0 + columns * strides.1;
+        let value = |i: usize| ((i * 7 + seed) % 13) as f32 - 6.0;
+        let values: Vec<f32> = (0..len).map(value).collect();
+        Self {
+            f16: values.iter().map(|&x| f16::from_f32(x)).collect(),
+            bf16: values.iter().map(|&x| bf16::from_f32(x)).collect(),
+            values,
+            dtype,
+            sizes: (rows, columns),
+            strides,
+        }
+    }
+
+    fn matrix(&self) -> Matrix<'_> {
+        let data = match self.dtype {
+            0 => Data::F32(&self.values),
+            1 => Data::F16(&self.f16),
+            _ => Data::Bf16(&self.bf16),
+        };
+        Matrix::at(data, 0, self.sizes, self.strides)
+    }
+
+    fn at(&self, row: usize, column: usize) -> f64 {
+        f64::from(self.values[row * self.strides.0 + column * self.strides.1])
+    }
+}
+
+/// `alpha * A B + C`, element by element.
+fn expected(a: &Stored, b: &Stored, alpha: f64, c: f64) -> Vec<f32> {
+    let (rows, columns, depth) = (a.sizes.0, b.sizes.1, a.sizes.1);
+    let element = |i: usize| {
+        let (row, column) = (i / columns, i % columns);
+        let sum: f64 = (0..depth).map(|k| a.at(row, k) * b.at(k, column)).sum();
+        (alpha * sum + c) as f32
+    };
+    (0..rows * columns).map(element).collect()
+}
+
+fn check(level: Level, a: &Stored, b: &Stored, then: Then, transposed: bool) {
+    let (rows, columns) = (a.sizes.0, b.sizes.1);
+    let before = match then {
+        Then::Write => f32::NAN,
+        Then::Add => 3.0,
+    };
+    let mut c = vec![before; rows * columns];
+    let (matrix_a, matrix_b) = (a.matrix(), b.matrix());
+    if transposed {
+        let c_matrix = MatrixMut::new(&mut c, columns, rows).transposed();
+        product_at(level, c_matrix, then, 0.5, matrix_a, matrix_b, Threads::All);
+        c_equals(&transpose(&c, rows, columns), a, b, then, level);
+    } else {
+        let c_matrix = MatrixMut::new(&mut c, rows, columns);
+        product_at(level, c_matrix, then, 0.5, matrix_a, matrix_b, Threads::All);
+        c_equals(&c, a, b, then, level);
+    }
+}
+
+/// A matrix stored column after column, row after row.
+fn transpose(c: &[f32], rows: usize, columns: usize) -> Vec<f32> {
+    let element = |i: usize| c[i % columns * rows + i / columns];
+    (0..c.len()).map(element).collect()
+}
+
+fn c_equals(c: &[f32], a: &Stored, b: &Stored, then: Then, level: Level) {
+    let added = match then {
+        Then::Write => 0.0,
+        Then::Add => 3.0,
+    };
+    // Sums of whole numbers below 2^24 are exact in any order.
+    let expected = expected(a, b, 0.5, added);
+    assert!(c == expected, "{level}: {:?} times {:?}", a.sizes, b.sizes);
+}
+
+/// Sizes on both sides of a register, a tile, a panel and a block.
+fn size() -> impl Strategy<Value = usize> {
+    prop_oneof![
+        0..40usize,
+        prop::sample::select(vec![63, 64, 65, 223, 225, 255, 256, 257, 300, 513]),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 8 } else { 400 }))]
+
+    #[test]
+    fn products_are_exact_on_whole_numbers(
+        (m, n, k) in (size(), size(), size()).prop_filter("small enough", |(m, n, k)| m * n * k < 4_000_000),
+        (a_dtype, b_dtype) in (0..3u8, 0..3u8),
+        (a_order, b_order) in (0..3u8, 0..3u8),
+        gap in 0..3usize,
+        adds in any::<bool>(),
+        transposed in any::<bool>(),
+    ) {
+        let a = Stored::new((m, k), a_dtype, a_order, gap, 1);
+        let b = Stored::new((k, n), b_dtype, b_order, gap, 5);
+        let then = if adds { Then::Add } else { Then::Write };
+        for level in Level::available() {
+            check(level, &a, &b, then, transposed);
+        }
+    }
+}
+
+#[test]
+fn products_shared_among_threads_are_whole() {
+    for (m, n, k) in [
+        (300, 500, 300),
+        (500, 300, 300),
+        (1, 2000, 2100),
+        (2000, 1, 2100),
+    ] {
+        let a = Stored::new((m, k), 0, 0, 0, 1);
+        let b = Stored::new((k, n), 2, 1, 0, 5);
+        for level in Level::available() {
+            check(level, &a, &b, Then::Write, false);
+        }
+    }
+}
+
+#[test]
+#[should_panic(expected = "sizes of a product")]
+fn sizes_that_do_not_fit_are_a_bug_of_the_caller() {
+    let mut c = [0.0];
+    let (a, b) = (Matrix::new(&[1.0, 2.0], 1, 2), Matrix::new(&[1.0], 1, 1));
+    product(
+        MatrixMut::new(&mut c, 1, 1),
+        Then::Write,
+        1.0,
+        a,
+        b,
+        Threads::One,
+    );
+}
+
+#[test]
+#[should_panic]
+fn a_matrix_cannot_reach_beyond_its_slice() {
+    Matrix::strided(&[1.0, 2.0], (2, 1), (2, 1));
+}
