@@ -2,9 +2,9 @@
 //! products, which read the matrix once, as it is stored, with no packed copy.
 
 use super::matrix::{Data, Matrix};
-use super::output::{Output, Place};
-use super::{Then, Threads, share};
-use crate::simd::{Level, dispatch_at};
+use super::output::Place;
+use super::{Product, pack};
+use crate::simd::dispatch_at;
 use half::bf16;
 use half::slice::HalfFloatSliceExt;
 use pulp::{Simd, WithSimd, bytemuck};
@@ -16,47 +16,29 @@ const MOST_ROWS: usize = 16;
 /// Rows that share each element of a column while it is in a register.
 const TILE_ROWS: usize = 4;
 
-/// Columns that are read at a time.
-const TILE_COLUMNS: usize = 4;
-
 pub(super) fn takes(a: Matrix<'_>, b: Matrix<'_>) -> bool {
     let b = b.transposed();
-    let is_f32 = matches!(a.data, Data::F32(_));
     let is_readable = match b.data {
         Data::F32(_) => true,
         Data::Bf16(data) => pairs(data, b.row_stride).is_some() && b.columns.is_multiple_of(2),
         Data::F16(_) => false,
     };
-    a.columns > 0
-        && a.rows <= MOST_ROWS
-        && is_f32
-        && a.has_dense_rows()
-        && b.has_dense_rows()
-        && is_readable
+    a.columns > 0 && a.rows <= MOST_ROWS && b.column_stride == 1 && is_readable
 }
 
-pub(super) fn product(
-    level: Level,
-    output: Output<'_>,
-    then: Then,
-    a: Matrix<'_>,
-    b: Matrix<'_>,
-    threads: Threads,
-) {
-    let (Data::F32(rows), b) = (a.data, b.transposed()) else {
-        return;
-    };
-    let dots = |columns| Dots {
-        rows,
-        a,
-        b,
-        output,
-        then,
-        columns,
-    };
-    share(threads, a.rows * a.columns * b.rows, b.rows, |columns| {
-        dispatch_at(level, dots(columns));
-    });
+/// Computes some columns of a product.
+pub(super) fn run(product: &Product<'_>, columns: Range<usize>) {
+    let (a, b) = product.terms[0];
+    let b = b.transposed();
+    dispatch_at(
+        product.level,
+        Dots {
+            product,
+            a,
+            b,
+            columns,
+        },
+    );
 }
 
 /// A matrix of bf16 as pairs of neighbours, where they can be read so.
@@ -69,11 +51,9 @@ fn pairs(data: &[bf16], row_stride: usize) -> Option<&[u32]> {
 
 /// The columns of the result that one thread computes; `b` is the matrix read column by column.
 struct Dots<'a> {
-    rows: &'a [f32],
+    product: &'a Product<'a>,
     a: Matrix<'a>,
     b: Matrix<'a>,
-    output: Output<'a>,
-    then: Then,
     columns: Range<usize>,
 }
 
@@ -103,23 +83,31 @@ impl Dots<'_> {
             let start = j * self.b.row_stride / per_word;
             &words[start..start + depth / per_word]
         };
-        let prepared: Vec<Vec<f32>> = (0..self.a.rows)
-            .map(|i| W::prepare::<S>(&self.rows[i * self.a.row_stride..][..depth]))
-            .collect();
+        let mut row = vec![0.0; depth];
+        let mut prepared: Vec<Vec<f32>> = vec![];
+        for i in 0..self.a.rows {
+            pack::row(self.a, i, &mut row);
+            prepared.push(W::prepare::<S>(&row));
+        }
         for (i, rows) in prepared.chunks(TILE_ROWS).enumerate() {
             let place = |j| Place {
                 row: i * TILE_ROWS,
                 column: j,
-                then: self.then,
+                then: self.product.then,
             };
-            let mut columns = self.columns.clone();
-            while columns.len() >= TILE_COLUMNS {
-                let first = columns.start;
-                let tile = std::array::from_fn(|j| column(first + j));
-                self.tile::<S, W, TILE_COLUMNS>(simd, rows, tile, place(first));
-                columns.start += TILE_COLUMNS;
+            let mut j = self.columns.start;
+            // One row alone needs more columns to keep the sums apart.
+            while rows.len() == 1 && j + 8 <= self.columns.end {
+                let tile = std::array::from_fn(|i| column(j + i));
+                self.tile::<S, W, 8>(simd, rows, tile, place(j));
+                j += 8;
             }
-            for j in columns {
+            while j + 4 <= self.columns.end {
+                let tile = std::array::from_fn(|i| column(j + i));
+                self.tile::<S, W, 4>(simd, rows, tile, place(j));
+                j += 4;
+            }
+            for j in j..self.columns.end {
                 self.tile::<S, W, 1>(simd, rows, [column(j)], place(j));
             }
         }
@@ -139,7 +127,7 @@ impl Dots<'_> {
                     $($count => {
                         let rows: [&[f32]; $count] = std::array::from_fn(|i| &rows[i][..]);
                         let sums = sums::<S, W, $count, NR>(simd, rows, columns);
-                        self.output.write_sums(&sums, place);
+                        self.product.output.write_sums(&sums, place);
                     })*
                     _ => {}
                 }
@@ -158,7 +146,7 @@ fn sums<S: Simd, W: Word, const MR: usize, const NR: usize>(
 ) -> [[f32; NR]; MR] {
     let a = a.map(|a| S::as_simd_f32s(a).0.as_chunks::<2>().0);
     let steps = b[0].len() / W::step::<S>();
-    let mut sums = [[[simd.splat_f32s(0.0); 2]; NR]; MR];
+    let mut sums = [[simd.splat_f32s(0.0); NR]; MR];
     for step in 0..steps {
         let a = a.map(|a| a[step]);
         for j in 0..NR {
@@ -176,14 +164,19 @@ fn sums<S: Simd, W: Word, const MR: usize, const NR: usize>(
             }
         }
     }
-    sums.map(|sums| sums.map(|[x, y]| simd.reduce_sum_f32s(simd.add_f32s(x, y))))
+    let mut totals = [[0.0; NR]; MR];
+    for (totals, sums) in totals.iter_mut().zip(sums) {
+        for (total, sum) in totals.iter_mut().zip(sums) {
+            *total = simd.reduce_sum_f32s(sum);
+        }
+    }
+    totals
 }
 
 #[inline(always)]
-fn add_products<S: Simd>(simd: S, sums: &mut [S::f32s; 2], a: [S::f32s; 2], b: [S::f32s; 2]) {
-    for half in 0..2 {
-        sums[half] = simd.mul_add_e_f32s(a[half], b[half], sums[half]);
-    }
+fn add_products<S: Simd>(simd: S, sum: &mut S::f32s, a: [S::f32s; 2], b: [S::f32s; 2]) {
+    *sum = simd.mul_add_e_f32s(a[0], b[0], *sum);
+    *sum = simd.mul_add_e_f32s(a[1], b[1], *sum);
 }
 
 /// What a matrix is read in: two vectors of elements in a step.

@@ -1,7 +1,9 @@
 //! Matrices in host memory, to read and to write.
+#![allow(unsafe_code)]
 
 use candle_core::{CpuStorage, Layout, Result};
 use half::{bf16, f16};
+use std::mem::MaybeUninit;
 
 /// Elements of a matrix to read. They are float32 wherever they are computed with.
 #[derive(Clone, Copy)]
@@ -104,7 +106,8 @@ impl<'a> Matrix<'a> {
 
 /// A matrix to write.
 pub(crate) struct MatrixMut<'a> {
-    pub(super) data: &'a mut [f32],
+    /// Not necessarily written before.
+    pub(super) data: &'a mut [MaybeUninit<f32>],
     pub(super) rows: usize,
     pub(super) columns: usize,
     pub(super) row_stride: usize,
@@ -114,6 +117,17 @@ pub(crate) struct MatrixMut<'a> {
 impl<'a> MatrixMut<'a> {
     /// Row after row.
     pub(crate) fn new(data: &'a mut [f32], rows: usize, columns: usize) -> Self {
+        let data: *mut [f32] = data;
+        // SAFETY: the same memory, borrowed for as long; products write numbers to it only.
+        Self::fresh(
+            unsafe { &mut *(data as *mut [MaybeUninit<f32>]) },
+            rows,
+            columns,
+        )
+    }
+
+    /// Row after row, in memory that a product is to write.
+    pub(super) fn fresh(data: &'a mut [MaybeUninit<f32>], rows: usize, columns: usize) -> Self {
         let used = span((rows, columns), (columns, 1));
         Self {
             data: &mut data[..used],

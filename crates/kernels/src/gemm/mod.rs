@@ -1,14 +1,15 @@
 //! Products of matrices in host memory, which all operations share.
 //!
 //! `A` and `B` are read in any order and any float dtype but f64; sums and results are float32.
-//! Which kernel computes a product depends on its sizes and on how the operands lie: few rows whose
-//! operands both run along the inner dimension are dot products (`dots.rs`), which read `B` once as
-//! it is stored; everything else is packed and multiplied in blocks (`blocked.rs`). No bit of a
-//! result depends on the number of threads.
+//! Which kernel computes a product depends on its sizes and on how the operands lie: few rows times
+//! a matrix that is stored column after column are dot products (`dots.rs`), everything else is
+//! multiplied in blocks (`blocked.rs`), packed where a block is used again. No bit of a result
+//! depends on the number of threads.
 
 mod blocked;
 mod dots;
 mod element;
+mod fresh;
 mod matrix;
 mod output;
 mod pack;
@@ -20,15 +21,16 @@ mod transpose;
 pub(crate) use matrix::{Data, Matrix, MatrixMut};
 
 use crate::simd::{self, Level};
-use blocked::Part;
 use output::Output;
 use rayon::prelude::*;
 use std::ops::Range;
 
-/// Inner steps of a block: a packed panel of `B` has 32 KiB, which leaves the first cache room.
+/// Inner steps of a block: a tile's rows of `A` have 21 KiB, which fit the first cache, and of the
+/// result each element is read and written once in so many steps.
 const DEPTH: usize = 384;
 
-/// Distance of packed rows of `A`. Not a power of two: their elements would share one cache set.
+/// Distance of packed rows of `A`, and inner steps of a block that takes a second term along. Not a
+/// power of two: the elements of a column would share one cache set.
 const PACKED_ROW: usize = DEPTH + 16;
 
 /// Multiplications below which a second thread does not pay: it takes some 10 microseconds to
@@ -53,6 +55,9 @@ pub(crate) enum Then {
     Add,
 }
 
+/// One of the products whose sum is computed: `A`, `(M, K)`, and `B`, `(K, N)`.
+pub(crate) type Term<'a> = (Matrix<'a>, Matrix<'a>);
+
 /// `C = alpha * A B`, or `C += alpha * A B`.
 pub(crate) fn product(
     c: MatrixMut<'_>,
@@ -62,7 +67,33 @@ pub(crate) fn product(
     b: Matrix<'_>,
     threads: Threads,
 ) {
-    product_at(simd::level(), c, then, alpha, a, b, threads);
+    sum_of_products(c, then, alpha, &[(a, b)], threads);
+}
+
+/// `alpha * A B` in fresh memory, row after row.
+pub(crate) fn computed(alpha: f32, a: Matrix<'_>, b: Matrix<'_>) -> Vec<f32> {
+    computed_sum(alpha, &[(a, b)])
+}
+
+/// `alpha * sum A B` over `terms`, of which there is one at least, in fresh memory.
+pub(crate) fn computed_sum(alpha: f32, terms: &[Term<'_>]) -> Vec<f32> {
+    let (rows, columns) = (terms[0].0.rows, terms[0].1.columns);
+    fresh::filled(rows * columns, |memory| {
+        let c = MatrixMut::fresh(memory, rows, columns);
+        sum_of_products(c, Then::Write, alpha, terms, Threads::All);
+    })
+}
+
+/// `C = alpha * sum A B`, or `C += alpha * sum A B`, over `terms`. A second term with few inner
+/// steps, such as a low-rank update, costs no second pass over `C`.
+pub(crate) fn sum_of_products(
+    c: MatrixMut<'_>,
+    then: Then,
+    alpha: f32,
+    terms: &[Term<'_>],
+    threads: Threads,
+) {
+    product_at(simd::level(), c, then, alpha, terms, threads);
 }
 
 fn product_at(
@@ -70,43 +101,96 @@ fn product_at(
     c: MatrixMut<'_>,
     then: Then,
     alpha: f32,
-    a: Matrix<'_>,
-    b: Matrix<'_>,
+    terms: &[Term<'_>],
     threads: Threads,
 ) {
-    assert_eq!(
-        (a.rows, a.columns, b.columns),
-        (c.rows, b.rows, c.columns),
-        "sizes of a product"
-    );
-    if c.row_stride == 1 && c.column_stride != 1 || c.columns == 1 && c.rows != 1 {
-        // Vectors run along the columns of the result.
-        let (a, b) = (b.transposed(), a.transposed());
-        return product_at(level, c.transposed(), then, alpha, a, b, threads);
+    for (a, b) in terms {
+        let sizes = (a.rows, a.columns, b.columns);
+        assert_eq!(sizes, (c.rows, b.rows, c.columns), "sizes of a product");
     }
+    let turned: Vec<Term<'_>> = terms.iter().copied().map(turned).collect();
+    // Few columns are few rows of the transposed product.
+    let turns = Kernel::of(terms[0]) == Kernel::Blocked
+        && (c.row_stride == 1 && c.column_stride != 1 || Kernel::of(turned[0]) != Kernel::Blocked);
+    let (c, terms) = if turns {
+        (c.transposed(), &turned[..])
+    } else {
+        (c, terms)
+    };
     let output = Output::new(c, alpha);
-    if dots::takes(a, b) {
-        return dots::product(level, output, then, a, b, threads);
-    }
-    let multiply = |rows: Range<usize>, columns: Range<usize>| {
-        let part = Part {
-            a,
-            b,
+    let run = |terms: &[Term<'_>], then| {
+        let product = Product {
+            level,
             output,
             then,
-            rows,
-            columns,
+            terms,
+            threads,
         };
-        part.run(level);
+        product.run();
     };
-    let work = a.rows * a.columns * b.columns;
-    // Each part packs all of the operand that is not shared: the smaller one.
-    if a.rows > b.columns {
-        share(threads, work, a.rows, |rows| multiply(rows, 0..b.columns));
-    } else {
-        share(threads, work, b.columns, |columns| {
-            multiply(0..a.rows, columns)
-        });
+    if Kernel::of(terms[0]) == Kernel::Blocked {
+        return run(terms, then);
+    }
+    for (i, term) in terms.chunks(1).enumerate() {
+        run(term, if i == 0 { then } else { Then::Add });
+    }
+}
+
+/// `A B` read as `(B^T A^T)^T`.
+fn turned((a, b): Term<'_>) -> Term<'_> {
+    (b.transposed(), a.transposed())
+}
+
+/// How a product is computed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kernel {
+    /// Few rows, and columns that lie densely.
+    Dots,
+    /// Few rows, and rows of `B` that lie densely.
+    Streamed,
+    /// Anything else.
+    Blocked,
+}
+
+impl Kernel {
+    fn of((a, b): Term<'_>) -> Self {
+        if dots::takes(a, b) {
+            Self::Dots
+        } else if blocked::streams(a, b) {
+            Self::Streamed
+        } else {
+            Self::Blocked
+        }
+    }
+}
+
+/// A sum of products, after its kernel was chosen.
+struct Product<'a> {
+    level: Level,
+    output: Output<'a>,
+    then: Then,
+    terms: &'a [Term<'a>],
+    threads: Threads,
+}
+
+impl Product<'_> {
+    fn run(&self) {
+        let (a, b) = self.terms[0];
+        let (rows, columns) = (a.rows, b.columns);
+        let kernel = Kernel::of((a, b));
+        let part = |rows, columns| match kernel {
+            Kernel::Dots => dots::run(self, columns),
+            _ => blocked::run(self, rows, columns),
+        };
+        let work = rows * a.columns * columns;
+        // Each thread packs all of the operand that is not shared: the smaller one.
+        if kernel == Kernel::Blocked && rows > columns {
+            share(self.threads, work, rows, |rows| part(rows, 0..columns));
+        } else {
+            share(self.threads, work, columns, |columns| {
+                part(0..rows, columns)
+            });
+        }
     }
 }
 

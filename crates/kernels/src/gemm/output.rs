@@ -35,7 +35,7 @@ pub(super) struct Place {
 impl<'a> Output<'a> {
     pub(super) fn new(c: MatrixMut<'a>, alpha: f32) -> Self {
         Self {
-            start: c.data.as_mut_ptr(),
+            start: c.data.as_mut_ptr().cast(),
             rows: c.rows,
             columns: c.columns,
             row_stride: c.row_stride,

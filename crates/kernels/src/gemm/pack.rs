@@ -8,18 +8,40 @@ use super::{DEPTH, PACKED_ROW};
 use pulp::Simd;
 use std::ops::Range;
 
-/// Rows of `A`, each [`PACKED_ROW`] elements from the next, and the first `depth` of them used.
+/// One row of `A`.
+#[inline(always)]
+pub(super) fn row(a: Matrix<'_>, row: usize, to: &mut [f32]) {
+    match a.data {
+        Data::F32(data) => row_of(data, a, row, to),
+        Data::F16(data) => row_of(data, a, row, to),
+        Data::Bf16(data) => row_of(data, a, row, to),
+    }
+}
+
+#[inline(always)]
+fn row_of<E: Element>(data: &[E], a: Matrix<'_>, row: usize, to: &mut [f32]) {
+    let start = row * a.row_stride;
+    if a.has_dense_rows() {
+        return E::widen_all(&data[start..start + a.columns], to);
+    }
+    for (k, to) in to.iter_mut().enumerate() {
+        *to = data[start + k * a.column_stride].widen();
+    }
+}
+
+/// Rows of `A`, each [`PACKED_ROW`] elements from the next, from step `first` of them on.
 #[inline(always)]
 pub(super) fn rows(
     a: Matrix<'_>,
     rows: Range<usize>,
     depth: Range<usize>,
+    first: usize,
     to: &mut [[f32; PACKED_ROW]],
 ) {
     match a.data {
-        Data::F32(data) => rows_of(data, a, rows, depth, to),
-        Data::F16(data) => rows_of(data, a, rows, depth, to),
-        Data::Bf16(data) => rows_of(data, a, rows, depth, to),
+        Data::F32(data) => rows_of(data, a, rows, depth, first, to),
+        Data::F16(data) => rows_of(data, a, rows, depth, first, to),
+        Data::Bf16(data) => rows_of(data, a, rows, depth, first, to),
     }
 }
 
@@ -29,20 +51,48 @@ fn rows_of<E: Element>(
     a: Matrix<'_>,
     rows: Range<usize>,
     depth: Range<usize>,
+    first: usize,
     to: &mut [[f32; PACKED_ROW]],
 ) {
     if a.has_dense_rows() {
         for (row, to) in rows.zip(to) {
             let start = row * a.row_stride + depth.start;
-            E::widen_all(&data[start..start + depth.len()], to);
+            E::widen_all(&data[start..start + depth.len()], &mut to[first..]);
         }
         return;
     }
     for (k, depth) in depth.enumerate() {
         let start = depth * a.column_stride;
         for (row, to) in rows.clone().zip(to.iter_mut()) {
-            to[k] = data[start + row * a.row_stride].widen();
+            to[first + k] = data[start + row * a.row_stride].widen();
         }
+    }
+}
+
+/// Where columns of `B` go: panels of `steps` inner steps, of which those from `first` on are
+/// written.
+pub(super) struct Panels<'a> {
+    pub(super) data: &'a mut [f32],
+    pub(super) steps: usize,
+    pub(super) first: usize,
+}
+
+impl Panels<'_> {
+    /// The panels of some columns, each with their width.
+    #[inline(always)]
+    fn each<S: Simd>(
+        &mut self,
+        columns: &Range<usize>,
+    ) -> impl Iterator<Item = (Range<usize>, usize, &mut [f32])> {
+        let panel = 2 * S::F32_LANES;
+        let first = self.first;
+        let data = self.data.chunks_mut((panel * self.steps).max(1));
+        blocks(columns, panel)
+            .zip(data)
+            .map(move |(columns, data)| {
+                let width = columns.len().next_multiple_of(S::F32_LANES);
+                (columns, width, &mut data[first * width..])
+            })
     }
 }
 
@@ -54,7 +104,7 @@ pub(super) fn columns<S: Simd>(
     b: Matrix<'_>,
     columns: &Range<usize>,
     depth: &Range<usize>,
-    to: &mut [f32],
+    to: Panels<'_>,
 ) {
     match b.data {
         Data::F32(data) => columns_of(simd, data, b, columns, depth, to),
@@ -70,41 +120,34 @@ fn columns_of<S: Simd, E: Element>(
     b: Matrix<'_>,
     columns: &Range<usize>,
     depth: &Range<usize>,
-    to: &mut [f32],
+    mut to: Panels<'_>,
 ) {
-    let panel = 2 * S::F32_LANES;
-    let last = columns.len() % panel;
-    if !last.is_multiple_of(S::F32_LANES) {
-        to[(columns.len() - last) * depth.len()..][..panel * depth.len()].fill(0.0);
-    }
     if b.has_dense_rows() {
         return dense::<S, E>(data, b, columns, depth, to);
     }
-    let panels = blocks(columns, panel).zip(to.chunks_mut(panel * depth.len().max(1)));
-    for (columns, to) in panels {
-        let width = columns.len().next_multiple_of(S::F32_LANES);
+    for (columns, width, to) in to.each::<S>(columns) {
         transposed(simd, data, b, columns, depth.clone(), width, to);
     }
 }
 
-/// Rows that lie densely: each is read whole, since the next one is in another page of memory.
+/// Rows that lie densely, some at a time: each row is in another page of memory, and so is each
+/// panel.
 #[inline(always)]
 fn dense<S: Simd, E: Element>(
     data: &[E],
     b: Matrix<'_>,
     columns: &Range<usize>,
     depth: &Range<usize>,
-    to: &mut [f32],
+    mut to: Panels<'_>,
 ) {
-    let panel = 2 * S::F32_LANES;
-    for (k, row) in depth.clone().enumerate() {
-        let row = &data[row * b.row_stride + columns.start..][..columns.len()];
-        for (i, part) in row.chunks(panel).enumerate() {
-            let width = part.len().next_multiple_of(S::F32_LANES);
-            E::widen_all(
-                part,
-                &mut to[i * panel * depth.len() + k * width..][..part.len()],
-            );
+    for strip in blocks(depth, BLOCK) {
+        for (columns, width, to) in to.each::<S>(columns) {
+            let to = to[(strip.start - depth.start) * width..].chunks_mut(width);
+            for (row, to) in strip.clone().zip(to) {
+                let start = row * b.row_stride + columns.start;
+                E::widen_all(&data[start..start + columns.len()], to);
+                to[columns.len()..].fill(0.0);
+            }
         }
     }
 }
@@ -121,6 +164,9 @@ fn transposed<S: Simd, E: Element>(
     to: &mut [f32],
 ) {
     let is_dense = b.row_stride == 1;
+    if columns.len() < width {
+        to[..depth.len() * width].fill(0.0);
+    }
     let strips = depth
         .clone()
         .step_by(BLOCK)

@@ -71,11 +71,25 @@ fn check(level: Level, a: &Stored, b: &Stored, then: Then, transposed: bool) {
     let (matrix_a, matrix_b) = (a.matrix(), b.matrix());
     if transposed {
         let c_matrix = MatrixMut::new(&mut c, columns, rows).transposed();
-        product_at(level, c_matrix, then, 0.5, matrix_a, matrix_b, Threads::All);
+        product_at(
+            level,
+            c_matrix,
+            then,
+            0.5,
+            &[(matrix_a, matrix_b)],
+            Threads::All,
+        );
         c_equals(&transpose(&c, rows, columns), a, b, then, level);
     } else {
         let c_matrix = MatrixMut::new(&mut c, rows, columns);
-        product_at(level, c_matrix, then, 0.5, matrix_a, matrix_b, Threads::All);
+        product_at(
+            level,
+            c_matrix,
+            then,
+            0.5,
+            &[(matrix_a, matrix_b)],
+            Threads::All,
+        );
         c_equals(&c, a, b, then, level);
     }
 }
@@ -121,6 +135,29 @@ proptest! {
         let then = if adds { Then::Add } else { Then::Write };
         for level in Level::available() {
             check(level, &a, &b, then, transposed);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 4 } else { 100 }))]
+
+    #[test]
+    fn a_second_term_is_added(
+        (m, n) in (size(), size()),
+        (k, rank) in (prop::sample::select(vec![0, 3, 100, 380, 384, 390]), 0..450usize),
+        dtype in 0..3u8,
+    ) {
+        let a = [Stored::new((m, k), 0, 0, 0, 1), Stored::new((m, rank), 0, 0, 0, 3)];
+        let b = [Stored::new((k, n), dtype, 1, 0, 5), Stored::new((rank, n), 0, 1, 0, 7)];
+        let terms = [(a[0].matrix(), b[0].matrix()), (a[1].matrix(), b[1].matrix())];
+        let parts = [expected(&a[0], &b[0], 1.0, 0.0), expected(&a[1], &b[1], 1.0, 0.0)];
+        let sums: Vec<f32> = parts[0].iter().zip(&parts[1]).map(|(x, y)| x + y).collect();
+        for level in Level::available() {
+            let mut c = vec![f32::NAN; m * n];
+            let c_matrix = MatrixMut::new(&mut c, m, n);
+            product_at(level, c_matrix, Then::Write, 1.0, &terms, Threads::All);
+            prop_assert!(c == sums, "{level}");
         }
     }
 }

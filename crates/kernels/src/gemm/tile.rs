@@ -35,6 +35,58 @@ pub(super) fn multiply<S: Simd, const NV: usize>(
     }
 }
 
+/// Rows of `B` as they are stored.
+#[derive(Clone, Copy)]
+pub(super) struct Rows<'a> {
+    pub(super) data: &'a [f32],
+    pub(super) stride: usize,
+    pub(super) count: usize,
+}
+
+/// Adds or writes the product of packed rows with two vectors of columns of rows as they are stored.
+#[inline(always)]
+pub(super) fn multiply_stored<S: Simd>(
+    simd: S,
+    a: &[[f32; PACKED_ROW]],
+    b: Rows<'_>,
+    output: &Output<'_>,
+    place: Place,
+) {
+    macro_rules! by_rows {
+        ($($rows:literal)*) => {
+            match a.len() {
+                $($rows => {
+                    if let Some((a, _)) = a.split_first_chunk::<$rows>() {
+                        output.write(simd, &stored_sums(simd, a, b), place);
+                    }
+                })*
+                _ => {}
+            }
+        };
+    }
+    if S::REGISTER_COUNT >= 32 {
+        by_rows!(1 2 3 4 5 6 7 8 9 10 11 12 13 14);
+    } else {
+        by_rows!(1 2 3 4 5 6);
+    }
+}
+
+#[inline(always)]
+fn stored_sums<S: Simd, const MR: usize>(
+    simd: S,
+    a: &[[f32; PACKED_ROW]; MR],
+    b: Rows<'_>,
+) -> [[S::f32s; 2]; MR] {
+    let mut sums = [[simd.splat_f32s(0.0); 2]; MR];
+    for k in 0..b.count.min(PACKED_ROW) {
+        let (row, _) = S::as_simd_f32s(&b.data[k * b.stride..][..2 * S::F32_LANES]);
+        if let Some((row, _)) = row.split_first_chunk::<2>() {
+            add_step(simd, &mut sums, a, k, row);
+        }
+    }
+    sums
+}
+
 /// Rows of a tile of two vectors of columns: the sums take all registers but those of the operands.
 #[inline(always)]
 pub(super) const fn most_rows<S: Simd>() -> usize {

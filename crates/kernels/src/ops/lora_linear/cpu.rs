@@ -2,7 +2,9 @@
 
 use super::LoraWeights;
 use crate::Dropout;
-use crate::gemm::{Matrix, MatrixMut, Then, Threads, product};
+use crate::gemm::{
+    Matrix, MatrixMut, Then, Threads, computed, computed_sum, product, sum_of_products,
+};
 use crate::host::{on_host, slice, slice_of, stored, tensor_like};
 use crate::threads::for_each_row;
 use candle_core::backend::BackendStorage;
@@ -32,20 +34,20 @@ impl LoraLinear {
         }
     }
 
-    /// `x W^T + bias`, `(M, N)`.
-    fn base(&self, x: Matrix<'_>, n: usize) -> Result<Vec<f32>> {
-        let mut y = vec![0.0; x.rows * n];
-        let mut then = Then::Write;
-        if let Some(bias) = &self.bias {
-            let (storage, layout) = bias.storage_and_layout();
-            let bias = slice_of(&storage, layout)?;
-            for_each_row(&mut y, n, |_, y| y.copy_from_slice(&bias));
-            then = Then::Add;
-        }
+    /// `x W^T + bias + (scale * h) B^T`, `(M, N)`.
+    fn forward(&self, x: Matrix<'_>, h: &[f32], b: Matrix<'_>) -> Result<Vec<f32>> {
         let (storage, layout) = self.weight.storage_and_layout();
         let weight = Matrix::of(on_host(&storage)?, layout)?;
-        let y_matrix = MatrixMut::new(&mut y, x.rows, n);
-        product(y_matrix, then, 1.0, x, weight.transposed(), Threads::All);
+        let scaled: Vec<f32> = h.iter().map(|h| self.scale * h).collect();
+        let h = Matrix::new(&scaled, x.rows, b.columns);
+        let terms = [(x, weight.transposed()), (h, b.transposed())];
+        let Some(bias) = &self.bias else {
+            return Ok(computed_sum(1.0, &terms));
+        };
+        let (storage, layout) = bias.storage_and_layout();
+        let mut y = slice_of(&storage, layout)?.repeat(x.rows);
+        let y_matrix = MatrixMut::new(&mut y, x.rows, b.rows);
+        sum_of_products(y_matrix, Then::Add, 1.0, &terms, Threads::All);
         Ok(y)
     }
 
@@ -89,22 +91,10 @@ impl CustomOp3 for LoraLinear {
             slice(b, b_layout)?,
         );
         let m = x.len() / k.max(1);
-        let mut y = self.base(Matrix::new(&x, m, k), n)?;
-
         let dropped = self.dropped(&x, k);
         let dropped = Matrix::new(&dropped, m, k);
-        let a = Matrix::new(&a, r, k).transposed();
-        let h = computed(1.0, dropped, a);
-        let b = Matrix::new(&b, n, r).transposed();
-        let h_matrix = Matrix::new(&h, m, r);
-        product(
-            MatrixMut::new(&mut y, m, n),
-            Then::Add,
-            self.scale,
-            h_matrix,
-            b,
-            Threads::All,
-        );
+        let h = computed(1.0, dropped, Matrix::new(&a, r, k).transposed());
+        let y = self.forward(Matrix::new(&x, m, k), &h, Matrix::new(&b, n, r))?;
         // A second run of the same operation would write the same numbers.
         let _ = self.h.set(h);
 
@@ -172,23 +162,15 @@ impl LoraLinear {
 
     /// `dropout'(dh A) + dy W`.
     fn dx(&self, dy: Matrix<'_>, dh: Matrix<'_>, a: Matrix<'_>) -> Result<Vec<f32>> {
-        let (m, k) = (dy.rows, a.columns);
-        let mut dx = computed(1.0, dh, a);
-        if let Some(dropout) = self.dropout {
-            drop_elements(dropout, &mut dx, k);
-        }
         let (storage, layout) = self.weight.storage_and_layout();
         let weight = Matrix::of(on_host(&storage)?, layout)?;
-        let dx_matrix = MatrixMut::new(&mut dx, m, k);
+        let Some(dropout) = self.dropout else {
+            return Ok(computed_sum(1.0, &[(dy, weight), (dh, a)]));
+        };
+        let mut dx = computed(1.0, dh, a);
+        drop_elements(dropout, &mut dx, a.columns);
+        let dx_matrix = MatrixMut::new(&mut dx, dy.rows, a.columns);
         product(dx_matrix, Then::Add, 1.0, dy, weight, Threads::All);
         Ok(dx)
     }
-}
-
-/// `factor * A B` in fresh memory.
-fn computed(factor: f32, a: Matrix<'_>, b: Matrix<'_>) -> Vec<f32> {
-    let mut c = vec![0.0; a.rows * b.columns];
-    let matrix = MatrixMut::new(&mut c, a.rows, b.columns);
-    product(matrix, Then::Write, factor, a, b, Threads::All);
-    c
 }

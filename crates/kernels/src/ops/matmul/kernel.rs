@@ -3,7 +3,7 @@
 use super::MatMulOptions;
 use super::batch::{Operand, Sizes, Target};
 use crate::Result;
-use crate::gemm::{Matrix, MatrixMut, Then, Threads, product};
+use crate::gemm::{Matrix, MatrixMut, Then, Threads, computed, product};
 use crate::host::{Rows, on_host, stored, tensor_like};
 use crate::storage::sum_to_shape;
 use crate::threads::for_each_row;
@@ -41,15 +41,43 @@ impl MatMul {
     ) -> CandleResult<(CpuStorage, Shape)> {
         let sizes = Sizes::new(a.1, b.1, self.options)?;
         let shape = sizes.shape();
-        let mut y = vec![0.0; shape.elem_count()];
-        let mut then = Then::Write;
-        if let Some(c) = c {
-            self.write_summand(c, &sizes, &mut y)?;
-            then = Then::Add;
+        let dtype = a.0.dtype();
+        let a = Operand::new(a.0, a.1, self.options.transpose_a, &sizes.batch)?;
+        let b = Operand::new(b.0, b.1, self.options.transpose_b, &sizes.batch)?;
+        let y = match c {
+            None => self.products(&a, &b, &sizes),
+            Some(c) => self.added_products(c, &a, &b, &sizes)?,
+        };
+        Ok((stored(y, &shape, dtype)?, shape))
+    }
+
+    /// Every product of the batch after the other, in memory that is written once.
+    fn products(&self, a: &Operand<'_>, b: &Operand<'_>, sizes: &Sizes) -> Vec<f32> {
+        let alpha = self.options.alpha as f32;
+        if sizes.count() == 1 {
+            return computed(alpha, a.matrix(0), b.matrix(0));
         }
-        let mut y = Target::of(y, &shape);
-        self.write_product(a, b, &sizes, then, &mut y)?;
-        Ok((stored(y.into_values(), &shape, a.0.dtype())?, shape))
+        let mut y = vec![];
+        for i in 0..sizes.count() {
+            y.append(&mut computed(alpha, a.matrix(i), b.matrix(i)));
+        }
+        y
+    }
+
+    fn added_products(
+        &self,
+        c: Stored<'_>,
+        a: &Operand<'_>,
+        b: &Operand<'_>,
+        sizes: &Sizes,
+    ) -> CandleResult<Vec<f32>> {
+        let mut y = vec![0.0; sizes.shape().elem_count()];
+        self.write_summand(c, sizes, &mut y)?;
+        let mut y = Target::of(y, &sizes.shape());
+        for i in 0..sizes.count() {
+            self.multiply(y.matrix(i), Then::Add, a.matrix(i), b.matrix(i));
+        }
+        Ok(y.into_values())
     }
 
     fn write_summand(&self, c: Stored<'_>, sizes: &Sizes, y: &mut [f32]) -> CandleResult<()> {
@@ -60,22 +88,6 @@ impl MatMul {
                 *y = beta * c;
             }
         });
-        Ok(())
-    }
-
-    fn write_product(
-        &self,
-        a: Stored<'_>,
-        b: Stored<'_>,
-        sizes: &Sizes,
-        then: Then,
-        y: &mut Target,
-    ) -> CandleResult<()> {
-        let a = Operand::new(a.0, a.1, self.options.transpose_a, &sizes.batch)?;
-        let b = Operand::new(b.0, b.1, self.options.transpose_b, &sizes.batch)?;
-        for i in 0..sizes.count() {
-            self.multiply(y.matrix(i), then, a.matrix(i), b.matrix(i));
-        }
         Ok(())
     }
 
