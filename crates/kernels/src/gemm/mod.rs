@@ -47,7 +47,7 @@ pub(crate) enum Threads {
 }
 
 /// What a product does with the numbers that are there.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Then {
     /// Overwrites them, without a look.
     Write,

@@ -45,11 +45,11 @@ impl<'a> Output<'a> {
         }
     }
 
-    /// Asks for the lines of a tile of `rows` rows, which will be written when its sums are done.
+    /// Asks for the lines of a tile of `rows` rows that will be added to when its sums are done.
     #[inline(always)]
     pub(super) fn prefetch<S: Simd>(&self, rows: usize, place: Place) {
         #[cfg(all(target_arch = "x86_64", not(miri)))]
-        if self.column_stride == 1 {
+        if self.column_stride == 1 && place.then == Then::Add {
             use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
             for row in place.row..place.row + rows {
                 let first = self
@@ -81,7 +81,9 @@ impl<'a> Output<'a> {
                 Then::Add => self.write_whole::<S, MR, NV, true>(simd, sums, place),
             };
         }
-        for (i, sums) in sums.iter().enumerate() {
+        // A copy, so that the loop below does not force the sums of a whole tile into memory.
+        let spilled = *sums;
+        for (i, sums) in spilled.iter().enumerate() {
             for (j, &sum) in sums.iter().enumerate() {
                 let place = Place {
                     row: place.row + i,

@@ -8,21 +8,23 @@ use super::{DEPTH, PACKED_ROW};
 use pulp::Simd;
 use std::ops::Range;
 
-/// One row of `A`.
+/// A part of one row of `A`.
 #[inline(always)]
-pub(super) fn row(a: Matrix<'_>, row: usize, to: &mut [f32]) {
+pub(super) fn row(a: Matrix<'_>, row: usize, depth: &Range<usize>) -> Vec<f32> {
+    let mut to = vec![0.0; depth.len()];
     match a.data {
-        Data::F32(data) => row_of(data, a, row, to),
-        Data::F16(data) => row_of(data, a, row, to),
-        Data::Bf16(data) => row_of(data, a, row, to),
+        Data::F32(data) => row_of(data, a, row, depth, &mut to),
+        Data::F16(data) => row_of(data, a, row, depth, &mut to),
+        Data::Bf16(data) => row_of(data, a, row, depth, &mut to),
     }
+    to
 }
 
 #[inline(always)]
-fn row_of<E: Element>(data: &[E], a: Matrix<'_>, row: usize, to: &mut [f32]) {
-    let start = row * a.row_stride;
+fn row_of<E: Element>(data: &[E], a: Matrix<'_>, row: usize, depth: &Range<usize>, to: &mut [f32]) {
+    let start = row * a.row_stride + depth.start * a.column_stride;
     if a.has_dense_rows() {
-        return E::widen_all(&data[start..start + a.columns], to);
+        return E::widen_all(&data[start..start + depth.len()], to);
     }
     for (k, to) in to.iter_mut().enumerate() {
         *to = data[start + k * a.column_stride].widen();
@@ -54,6 +56,9 @@ fn rows_of<E: Element>(
     first: usize,
     to: &mut [[f32; PACKED_ROW]],
 ) {
+    if depth.is_empty() {
+        return;
+    }
     if a.has_dense_rows() {
         for (row, to) in rows.zip(to) {
             let start = row * a.row_stride + depth.start;
