@@ -31,6 +31,7 @@ mod storage;
 #[cfg(any(test, feature = "testkit"))]
 pub mod testkit;
 mod threads;
+mod vector;
 
 pub use error::{Error, Result};
 pub use ops::adamw::{self, AdamW};
