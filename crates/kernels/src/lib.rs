@@ -26,6 +26,8 @@ mod math;
 pub mod ops;
 mod path;
 mod random;
+mod row_kernel;
+mod rows;
 pub mod simd;
 mod storage;
 #[cfg(any(test, feature = "testkit"))]

@@ -4,8 +4,8 @@
 //! `x` is `(.., D)`, `weight` is `(D)`; statistics in float32, result in the dtype of `x`.
 //!
 //! Backward: with `g = dy * weight`, `dx = rstd * (g - x * rstd^2 * mean(g * x))` and
-//! `dweight = sum over rows of dy * x * rstd`, each only when its input is tracked. `rstd` is kept
-//! from forward.
+//! `dweight = sum over rows of dy * x * rstd`, each only when its input is tracked. `rstd` is
+//! computed again: its sum runs beside the mean's.
 
 #[cfg(any(test, feature = "testkit"))]
 pub mod cases;
@@ -33,7 +33,7 @@ pub fn rms_norm(x: &Tensor, weight: &Tensor, eps: f64) -> Result<Tensor> {
         ));
     }
     match path::choose("rms_norm", &[x, weight]) {
-        Path::Kernel => Ok(x.apply_op2(weight, cpu::RmsNorm::new(eps))?),
+        Path::Kernel => Ok(x.apply_op2(weight, cpu::RmsNorm { eps: eps as f32 })?),
         Path::Reference => reference::forward(x, weight, eps),
     }
 }

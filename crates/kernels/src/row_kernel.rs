@@ -1,0 +1,166 @@
+//! Kernels that compute rows from rows, and what runs them: dtypes, layouts, threads and the
+//! instruction set are settled here, a kernel is arithmetic.
+#![allow(unsafe_code)]
+
+use crate::rows::{Element, Input, Unwritten};
+use crate::simd::dispatch;
+use crate::threads::{TASK_ELEMENTS, for_each_task};
+use candle_core::{CpuStorage, DType, Result, Shape};
+use half::{bf16, f16};
+use pulp::{Simd, WithSimd};
+use std::mem::MaybeUninit;
+
+/// Computes a row of each of `M` results from a row of each of `N` inputs.
+pub(crate) trait RowKernel<const N: usize, const M: usize>: Sync {
+    /// What the rows of one block add to: a gradient that is summed over rows, for instance.
+    type Block: Send;
+
+    /// Writes the rows `y` and gives them back.
+    fn row<'y, S: Simd>(
+        &self,
+        simd: S,
+        x: [&[f32]; N],
+        y: [Unwritten<'y>; M],
+        block: &mut Self::Block,
+    ) -> [&'y mut [f32]; M];
+}
+
+/// The results of a kernel whose rows have nothing to do with each other.
+pub(crate) fn rows<const N: usize, const M: usize>(
+    kernel: &impl RowKernel<N, M, Block = ()>,
+    x: &[Input<'_>; N],
+    shape: &Shape,
+    dtype: DType,
+) -> Result<[CpuStorage; M]> {
+    let blocks = shape.elem_count().div_ceil(TASK_ELEMENTS);
+    rows_in_blocks(kernel, x, shape, dtype, &mut vec![(); blocks])
+}
+
+/// The results of a kernel, each of `shape` and `dtype`. Rows are split evenly among `blocks`;
+/// a block is the work of one thread.
+pub(crate) fn rows_in_blocks<K: RowKernel<N, M>, const N: usize, const M: usize>(
+    kernel: &K,
+    x: &[Input<'_>; N],
+    shape: &Shape,
+    dtype: DType,
+    blocks: &mut [K::Block],
+) -> Result<[CpuStorage; M]> {
+    Ok(match dtype {
+        DType::F32 => rows_as::<f32, K, N, M>(kernel, x, shape, blocks),
+        DType::F16 => rows_as::<f16, K, N, M>(kernel, x, shape, blocks),
+        DType::BF16 => rows_as::<bf16, K, N, M>(kernel, x, shape, blocks),
+        other => candle_core::bail!("the CPU kernel was asked for {other:?}"),
+    })
+}
+
+fn rows_as<T: Element, K: RowKernel<N, M>, const N: usize, const M: usize>(
+    kernel: &K,
+    x: &[Input<'_>; N],
+    shape: &Shape,
+    blocks: &mut [K::Block],
+) -> [CpuStorage; M] {
+    let elements = shape.elem_count();
+    let width = shape.dims().last().copied().unwrap_or(1).max(1);
+    let block_rows = (elements / width).div_ceil(blocks.len().max(1));
+    let mut y: [Vec<T>; M] = std::array::from_fn(|_| Vec::with_capacity(elements));
+    let mut rest = y
+        .each_mut()
+        .map(|y| &mut y.spare_capacity_mut()[..elements]);
+    let mut tasks = Vec::with_capacity(blocks.len());
+    for (i, block) in blocks.iter_mut().enumerate() {
+        tasks.push(Task {
+            kernel,
+            x,
+            first_row: i * block_rows,
+            width,
+            y: rest.each_mut().map(|rest| first(rest, block_rows * width)),
+            block,
+        });
+    }
+    assert!(
+        rest.iter().all(|rest| rest.is_empty()),
+        "rows without a block"
+    );
+    for_each_task(tasks, elements * M, |_: &mut (), task| dispatch(task));
+    y.map(|mut y| {
+        // SAFETY: the tasks have all of the rows, and `Output::finish` checks that each is written.
+        unsafe { y.set_len(elements) };
+        T::storage(y)
+    })
+}
+
+/// Takes up to `len` elements from the start of `rest`.
+fn first<'a, T>(rest: &mut &'a mut [T], len: usize) -> &'a mut [T] {
+    let len = len.min(rest.len());
+    rest.split_off_mut(..len).unwrap_or_default()
+}
+
+/// The rows of one block.
+struct Task<'a, T, K: RowKernel<N, M>, const N: usize, const M: usize> {
+    kernel: &'a K,
+    x: &'a [Input<'a>; N],
+    first_row: usize,
+    width: usize,
+    y: [&'a mut [MaybeUninit<T>]; M],
+    block: &'a mut K::Block,
+}
+
+impl<T: Element, K: RowKernel<N, M>, const N: usize, const M: usize> WithSimd
+    for Task<'_, T, K, N, M>
+{
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let mut x = self.x.each_ref().map(|x| x.rows_from(self.first_row));
+        let rows = self.y.first().map_or(0, |y| y.len() / self.width);
+        let mut y = self.y.map(|y| Output::new(y, self.width));
+        for _ in 0..rows {
+            let memory = y.each_mut().map(|y| y.memory());
+            let written = self
+                .kernel
+                .row(simd, x.each_mut().map(|x| x.next()), memory, self.block);
+            let written = written.map(|y| &raw const *y);
+            for (y, written) in y.iter_mut().zip(written) {
+                y.finish(written);
+            }
+        }
+    }
+}
+
+/// The rows of a result that are still to be written.
+struct Output<'a, T> {
+    rest: &'a mut [MaybeUninit<T>],
+    width: usize,
+    buffer: Vec<MaybeUninit<f32>>,
+}
+
+impl<'a, T: Element> Output<'a, T> {
+    fn new(rest: &'a mut [MaybeUninit<T>], width: usize) -> Self {
+        let buffer = vec![];
+        Self {
+            rest,
+            width,
+            buffer,
+        }
+    }
+
+    /// Where the next row is to be written.
+    #[inline(always)]
+    fn memory(&mut self) -> Unwritten<'_> {
+        T::memory(&mut self.rest[..self.width], &mut self.buffer)
+    }
+
+    /// Goes on to the row after `written`, which has to be that of [`Self::memory`].
+    #[inline(always)]
+    fn finish(&mut self, written: *const [f32]) {
+        let memory = &raw const *self.memory();
+        assert!(
+            std::ptr::eq(memory as *const [f32], written),
+            "another row was written"
+        );
+        let row = first(&mut self.rest, self.width);
+        // SAFETY: a kernel had the memory as a slice of floats, so all of it is written.
+        unsafe { T::store(&mut self.buffer, row) };
+    }
+}
