@@ -107,7 +107,9 @@ pub(crate) fn dot_f32s<S: Simd>(simd: S, a: &[f32], b: &[f32]) -> f32 {
         simd,
         [a, b],
         0.0,
+        #[inline(always)]
         |[sum], [a, b]| [simd.mul_add_e_f32s(a, b, sum)],
+        #[inline(always)]
         |a, b| simd.add_f32s(a, b),
     );
     simd.reduce_sum_f32s(sums)
@@ -116,8 +118,15 @@ pub(crate) fn dot_f32s<S: Simd>(simd: S, a: &[f32], b: &[f32]) -> f32 {
 /// `sum_i x_i`.
 #[inline(always)]
 pub(crate) fn sum_f32s<S: Simd>(simd: S, x: &[f32]) -> f32 {
-    let add = |a, b| simd.add_f32s(a, b);
-    let [sums] = fold(simd, [x], 0.0, |[sum], [x]| [add(sum, x)], add);
+    let [sums] = fold(
+        simd,
+        [x],
+        0.0,
+        #[inline(always)]
+        |[sum], [x]| [simd.add_f32s(sum, x)],
+        #[inline(always)]
+        |a, b| simd.add_f32s(a, b),
+    );
     simd.reduce_sum_f32s(sums)
 }
 
@@ -125,8 +134,15 @@ pub(crate) fn sum_f32s<S: Simd>(simd: S, x: &[f32]) -> f32 {
 #[inline(always)]
 pub(crate) fn max_f32s<S: Simd>(simd: S, x: &[f32]) -> f32 {
     // x86 takes the second operand where one is NaN.
-    let max = |a, b| simd.max_f32s(b, a);
-    let [maxima] = fold(simd, [x], f32::NEG_INFINITY, |[m], [x]| [max(m, x)], max);
+    let [maxima] = fold(
+        simd,
+        [x],
+        f32::NEG_INFINITY,
+        #[inline(always)]
+        |[max], [x]| [simd.max_f32s(x, max)],
+        #[inline(always)]
+        |a, b| simd.max_f32s(a, b),
+    );
     simd.reduce_max_f32s(maxima)
 }
 
@@ -134,42 +150,52 @@ pub(crate) fn max_f32s<S: Simd>(simd: S, x: &[f32]) -> f32 {
 #[inline(always)]
 pub(crate) fn add_scaled_f32s<S: Simd>(simd: S, y: &mut [f32], factor: f32, x: &[f32]) {
     let factor = simd.splat_f32s(factor);
-    update(simd, [y], [x], |[y], [x]| {
-        [simd.mul_add_e_f32s(factor, x, y)]
-    });
+    update(
+        simd,
+        [y],
+        [x],
+        #[inline(always)]
+        |[y], [x]| [simd.mul_add_e_f32s(factor, x, y)],
+    );
 }
 
 /// `x_i *= factor`.
 #[inline(always)]
 pub(crate) fn scale_f32s<S: Simd>(simd: S, x: &mut [f32], factor: f32) {
     let factor = simd.splat_f32s(factor);
-    update(simd, [x], [], |[x], []| [simd.mul_f32s(x, factor)]);
+    update(
+        simd,
+        [x],
+        [],
+        #[inline(always)]
+        |[x], []| [simd.mul_f32s(x, factor)],
+    );
 }
 
 /// [`exp`] of every lane.
 #[inline(always)]
 pub(crate) fn exp_f32s<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     use exponential::{HIGHEST, LN_2_HIGH, LN_2_LOW, LOWEST, POLYNOMIAL, ROUND};
-    let splat = |x| simd.splat_f32s(x);
-    let fma = |a, b, c| simd.mul_add_e_f32s(a, b, c);
-
-    let rounded = fma(x, splat(std::f32::consts::LOG2_E), splat(ROUND));
-    let n = simd.sub_f32s(rounded, splat(ROUND));
-    let r = fma(n, splat(-LN_2_HIGH), x);
-    let r = fma(n, splat(-LN_2_LOW), r);
-    let [first, rest @ ..] = POLYNOMIAL;
-    let p = rest
-        .into_iter()
-        .fold(splat(first), |p, c| fma(p, r, splat(c)));
-    let e_r = fma(simd.mul_f32s(p, r), r, simd.add_f32s(r, splat(1.0)));
+    let round = simd.splat_f32s(ROUND);
+    let log2_e = simd.splat_f32s(std::f32::consts::LOG2_E);
+    let rounded = simd.mul_add_e_f32s(x, log2_e, round);
+    let n = simd.sub_f32s(rounded, round);
+    let r = simd.mul_add_e_f32s(n, simd.splat_f32s(-LN_2_HIGH), x);
+    let r = simd.mul_add_e_f32s(n, simd.splat_f32s(-LN_2_LOW), r);
+    let mut p = simd.splat_f32s(POLYNOMIAL[0]);
+    for c in &POLYNOMIAL[1..] {
+        p = simd.mul_add_e_f32s(p, r, simd.splat_f32s(*c));
+    }
+    let one_and_r = simd.add_f32s(r, simd.splat_f32s(1.0));
+    let e_r = simd.mul_add_e_f32s(simd.mul_f32s(p, r), r, one_and_r);
     // n is added to the exponent: e^r lies between 0.7 and 1.5, and the ends below keep it in range.
-    let bits = |x| simd.transmute_u32s_f32s(x);
-    let shifted = simd.wrapping_dyn_shl_u32s(bits(rounded), simd.splat_u32s(23));
-    let y = simd.transmute_f32s_u32s(simd.add_u32s(bits(e_r), shifted));
+    let n = simd.wrapping_dyn_shl_u32s(simd.transmute_u32s_f32s(rounded), simd.splat_u32s(23));
+    let y = simd.transmute_f32s_u32s(simd.add_u32s(simd.transmute_u32s_f32s(e_r), n));
 
-    let y = simd.select_f32s(simd.less_than_f32s(x, splat(LOWEST)), splat(0.0), y);
-    let above = simd.greater_than_f32s(x, splat(HIGHEST));
-    simd.select_f32s(above, splat(f32::INFINITY), y)
+    let below = simd.less_than_f32s(x, simd.splat_f32s(LOWEST));
+    let y = simd.select_f32s(below, simd.splat_f32s(0.0), y);
+    let above = simd.greater_than_f32s(x, simd.splat_f32s(HIGHEST));
+    simd.select_f32s(above, simd.splat_f32s(f32::INFINITY), y)
 }
 
 /// `1 / (1 + e^-x)` of every lane.
@@ -196,7 +222,13 @@ mod tests {
 
         #[inline(always)]
         fn with_simd<S: Simd>(self, simd: S) {
-            map(simd, [self.0], [self.1], |[x]| [exp_f32s(simd, x)]);
+            map(
+                simd,
+                [self.0],
+                [self.1],
+                #[inline(always)]
+                |[x]| [exp_f32s(simd, x)],
+            );
         }
     }
 

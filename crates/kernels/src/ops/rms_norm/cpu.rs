@@ -112,9 +112,13 @@ impl RowKernel<1, 1> for Forward<'_> {
     ) -> [&'y mut [f32]; 1] {
         let rstd = rstd(dot_f32s(simd, x, x), x.len(), self.eps);
         let rstd = simd.splat_f32s(rstd);
-        map(simd, [x, self.weight], y, |[x, weight]| {
-            [simd.mul_f32s(simd.mul_f32s(x, rstd), weight)]
-        })
+        map(
+            simd,
+            [x, self.weight],
+            y,
+            #[inline(always)]
+            |[x, weight]| [simd.mul_f32s(simd.mul_f32s(x, rstd), weight)],
+        )
     }
 }
 
@@ -137,15 +141,19 @@ impl RowKernel<2, 1> for Backward<'_> {
         dx: [Unwritten<'y>; 1],
         dweight: &mut Vec<f32>,
     ) -> [&'y mut [f32]; 1] {
-        let fma = |a, b, c| simd.mul_add_e_f32s(a, b, c);
         let sums = fold(
             simd,
             [x, dy, self.weight],
             0.0,
+            #[inline(always)]
             |[squares, products], [x, dy, weight]| {
                 let g = simd.mul_f32s(dy, weight);
-                [fma(x, x, squares), fma(g, x, products)]
+                [
+                    simd.mul_add_e_f32s(x, x, squares),
+                    simd.mul_add_e_f32s(g, x, products),
+                ]
             },
+            #[inline(always)]
             |a, b| simd.add_f32s(a, b),
         );
         let [squares, products] = sums.map(|lanes| simd.reduce_sum_f32s(lanes));
@@ -153,13 +161,26 @@ impl RowKernel<2, 1> for Backward<'_> {
         let factor = simd.splat_f32s(-rstd * rstd * products / x.len() as f32);
         let rstd = simd.splat_f32s(rstd);
         if !dweight.is_empty() {
-            update(simd, [dweight], [x, dy], |[dweight], [x, dy]| {
-                [fma(simd.mul_f32s(x, rstd), dy, dweight)]
-            });
+            update(
+                simd,
+                [dweight],
+                [x, dy],
+                #[inline(always)]
+                |[dweight], [x, dy]| [simd.mul_add_e_f32s(simd.mul_f32s(x, rstd), dy, dweight)],
+            );
         }
-        map(simd, [x, dy, self.weight], dx, |[x, dy, weight]| {
-            [simd.mul_f32s(rstd, fma(x, factor, simd.mul_f32s(dy, weight)))]
-        })
+        map(
+            simd,
+            [x, dy, self.weight],
+            dx,
+            #[inline(always)]
+            |[x, dy, weight]| {
+                [simd.mul_f32s(
+                    rstd,
+                    simd.mul_add_e_f32s(x, factor, simd.mul_f32s(dy, weight)),
+                )]
+            },
+        )
     }
 }
 

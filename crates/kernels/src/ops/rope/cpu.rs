@@ -73,12 +73,18 @@ impl RowKernel<3, 1> for Turn {
         let sign = simd.splat_f32s(self.sign);
         let (x1, x2) = x.split_at(x.len() / 2);
         let (y1, y2) = y.split_at_mut(x.len() / 2);
-        map(simd, [x1, x2, cos, sin], [y1, y2], |[x1, x2, cos, sin]| {
-            let sin = simd.mul_f32s(sign, sin);
-            let first = simd.sub_f32s(simd.mul_f32s(x1, cos), simd.mul_f32s(x2, sin));
-            let second = simd.mul_add_e_f32s(x2, cos, simd.mul_f32s(x1, sin));
-            [first, second]
-        });
+        map(
+            simd,
+            [x1, x2, cos, sin],
+            [y1, y2],
+            #[inline(always)]
+            |[x1, x2, cos, sin]| {
+                let sin = simd.mul_f32s(sign, sin);
+                let first = simd.sub_f32s(simd.mul_f32s(x1, cos), simd.mul_f32s(x2, sin));
+                let second = simd.mul_add_e_f32s(x2, cos, simd.mul_f32s(x1, sin));
+                [first, second]
+            },
+        );
         // SAFETY: both halves are written, and there is nothing else: D is even.
         [unsafe { written(y) }]
     }

@@ -48,7 +48,13 @@ impl RowKernel<1, 1> for Forward {
         (): &mut (),
     ) -> [&'y mut [f32]; 1] {
         let max = simd.splat_f32s(max_f32s(simd, x));
-        let [y] = map(simd, [x], y, |[x]| [exp_f32s(simd, simd.sub_f32s(x, max))]);
+        let [y] = map(
+            simd,
+            [x],
+            y,
+            #[inline(always)]
+            |[x]| [exp_f32s(simd, simd.sub_f32s(x, max))],
+        );
         let factor = 1.0 / sum_f32s(simd, y);
         scale_f32s(simd, y, factor);
         [y]
@@ -70,8 +76,12 @@ impl RowKernel<2, 1> for Backward {
         (): &mut (),
     ) -> [&'y mut [f32]; 1] {
         let sum = simd.splat_f32s(dot_f32s(simd, y, dy));
-        map(simd, [y, dy], dx, |[y, dy]| {
-            [simd.mul_f32s(y, simd.sub_f32s(dy, sum))]
-        })
+        map(
+            simd,
+            [y, dy],
+            dx,
+            #[inline(always)]
+            |[y, dy]| [simd.mul_f32s(y, simd.sub_f32s(dy, sum))],
+        )
     }
 }

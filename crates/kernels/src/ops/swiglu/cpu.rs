@@ -67,10 +67,16 @@ impl RowKernel<2, 1> for Forward {
         y: [Unwritten<'y>; 1],
         (): &mut (),
     ) -> [&'y mut [f32]; 1] {
-        map(simd, x, y, |[z, up]| {
-            let silu = simd.mul_f32s(z, sigmoid_f32s(simd, z));
-            [simd.mul_f32s(silu, up)]
-        })
+        map(
+            simd,
+            x,
+            y,
+            #[inline(always)]
+            |[z, up]| {
+                let silu = simd.mul_f32s(z, sigmoid_f32s(simd, z));
+                [simd.mul_f32s(silu, up)]
+            },
+        )
     }
 }
 
@@ -89,12 +95,18 @@ impl RowKernel<3, 2> for Backward {
         (): &mut (),
     ) -> [&'y mut [f32]; 2] {
         let one = simd.splat_f32s(1.0);
-        map(simd, x, dx, |[z, up, dy]| {
-            let s = sigmoid_f32s(simd, z);
-            let ds = simd.mul_f32s(dy, s);
-            let slope = simd.mul_add_e_f32s(z, simd.sub_f32s(one, s), one);
-            let dgate = simd.mul_f32s(simd.mul_f32s(ds, up), slope);
-            [dgate, simd.mul_f32s(ds, z)]
-        })
+        map(
+            simd,
+            x,
+            dx,
+            #[inline(always)]
+            |[z, up, dy]| {
+                let s = sigmoid_f32s(simd, z);
+                let ds = simd.mul_f32s(dy, s);
+                let slope = simd.mul_add_e_f32s(z, simd.sub_f32s(one, s), one);
+                let dgate = simd.mul_f32s(simd.mul_f32s(ds, up), slope);
+                [dgate, simd.mul_f32s(ds, z)]
+            },
+        )
     }
 }
