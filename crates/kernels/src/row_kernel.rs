@@ -164,3 +164,95 @@ impl<'a, T: Element> Output<'a, T> {
         unsafe { T::store(&mut self.buffer, row) };
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::tensor;
+    use crate::vector::map;
+    use candle_core::{Device, Tensor};
+
+    /// Twice the input, and the input plus one; counts its rows.
+    struct Twice;
+
+    impl RowKernel<1, 2> for Twice {
+        type Block = usize;
+
+        #[inline(always)]
+        fn row<'y, S: Simd>(
+            &self,
+            simd: S,
+            x: [&[f32]; 1],
+            y: [Unwritten<'y>; 2],
+            rows: &mut usize,
+        ) -> [&'y mut [f32]; 2] {
+            *rows += 1;
+            let one = simd.splat_f32s(1.0);
+            map(
+                simd,
+                x,
+                y,
+                #[inline(always)]
+                |[x]| [simd.add_f32s(x, x), simd.add_f32s(x, one)],
+            )
+        }
+    }
+
+    #[test]
+    fn every_row_is_written_once_in_every_dtype() {
+        for (n_rows, width) in [(1, 1), (5, 19), (13, 33), (3, 0), (0, 3)] {
+            let numbers = (0..n_rows * width).map(|i| (i % 100) as f32);
+            let numbers: Vec<f32> = numbers.collect();
+            let x = Tensor::from_vec(numbers, (n_rows, width), &Device::Cpu).unwrap();
+            for dtype in [DType::F32, DType::F16, DType::BF16] {
+                let x = x.to_dtype(dtype).unwrap();
+                for blocks in [1, 2, 4, 20] {
+                    check(&x, blocks);
+                }
+            }
+        }
+    }
+
+    fn check(x: &Tensor, n_blocks: usize) {
+        let mut blocks = vec![0; n_blocks];
+        let (storage, layout) = x.storage_and_layout();
+        let input = [Input::of(&storage, layout).unwrap()];
+        let results = rows_in_blocks(&Twice, &input, x.shape(), x.dtype(), &mut blocks).unwrap();
+        let [twice, more] = results.map(|storage| tensor(storage, x.shape()));
+        let numbers = |t: &Tensor| {
+            let t = t.to_dtype(DType::F32).unwrap();
+            t.flatten_all().unwrap().to_vec1::<f32>().unwrap()
+        };
+        assert_eq!(numbers(&twice), numbers(&(x * 2.0).unwrap()));
+        assert_eq!(numbers(&more), numbers(&(x + 1.0).unwrap()));
+        let n_rows = if x.elem_count() == 0 { 0 } else { x.dims()[0] };
+        assert_eq!(blocks.iter().sum::<usize>(), n_rows);
+    }
+
+    /// Writes into memory of its own and gives that back.
+    struct Elsewhere;
+
+    impl RowKernel<1, 1> for Elsewhere {
+        type Block = ();
+
+        #[inline(always)]
+        fn row<'y, S: Simd>(
+            &self,
+            _: S,
+            _: [&[f32]; 1],
+            [y]: [Unwritten<'y>; 1],
+            (): &mut (),
+        ) -> [&'y mut [f32]; 1] {
+            [vec![0.0; y.len()].leak()]
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "another row")]
+    fn a_row_that_is_not_written_is_a_bug() {
+        let storage = CpuStorage::F32(vec![1.0; 3]);
+        let shape = Shape::from((1, 3));
+        let input = Input::new(&storage, &candle_core::Layout::contiguous(&shape)).unwrap();
+        let _ = rows(&Elsewhere, &[input], &shape, DType::F32);
+    }
+}

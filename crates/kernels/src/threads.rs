@@ -5,10 +5,10 @@ use rayon::prelude::*;
 /// Elements below which one thread does all: handing work to a second costs about 25 microseconds
 /// (two cores of a Xeon), in which one thread normalises 64 Ki elements or takes the softmax of
 /// 16 Ki.
-pub(crate) const PARALLEL_ELEMENTS: usize = 64 << 10;
+pub(crate) const PARALLEL_ELEMENTS: usize = if cfg!(miri) { 64 } else { 64 << 10 };
 
 /// Elements that one thread takes at a time.
-pub(crate) const TASK_ELEMENTS: usize = 8 << 10;
+pub(crate) const TASK_ELEMENTS: usize = if cfg!(miri) { 16 } else { 8 << 10 };
 
 /// Calls `f` with the index of every row of `out` and the row.
 pub(crate) fn for_each_row(out: &mut [f32], width: usize, f: impl Fn(usize, &mut [f32]) + Sync) {

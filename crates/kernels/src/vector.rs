@@ -153,3 +153,81 @@ fn same_length(mut lengths: impl Iterator<Item = usize>) -> usize {
     assert!(lengths.all(|len| len == first), "slices of several lengths");
     first
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::simd::{Level, dispatch_at};
+    use pulp::WithSimd;
+
+    /// Sums of neighbouring slices, in fresh memory and in place.
+    struct Sums<'a> {
+        a: &'a [f32],
+        b: &'a [f32],
+        fresh: &'a mut [MaybeUninit<f32>],
+        in_place: &'a mut [f32],
+    }
+
+    impl WithSimd for Sums<'_> {
+        type Output = f32;
+
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, simd: S) -> f32 {
+            map(
+                simd,
+                [self.a, self.b],
+                [self.fresh],
+                #[inline(always)]
+                |[a, b]| [simd.add_f32s(a, b)],
+            );
+            update(
+                simd,
+                [self.in_place],
+                [self.a],
+                #[inline(always)]
+                |[y], [a]| [simd.add_f32s(y, a)],
+            );
+            let [sum] = fold(
+                simd,
+                [self.b],
+                0.0,
+                #[inline(always)]
+                |[sum], [b]| [simd.add_f32s(sum, b)],
+                #[inline(always)]
+                |a, b| simd.add_f32s(a, b),
+            );
+            simd.reduce_sum_f32s(sum)
+        }
+    }
+
+    #[test]
+    fn loops_of_every_length_keep_to_their_slices() {
+        let numbers: Vec<f32> = (0..400).map(|i| i as f32).collect();
+        for level in Level::available() {
+            for len in 0..150 {
+                // Boxes of the length itself: an access beyond one is outside of an allocation.
+                let a: Box<[f32]> = numbers[..len].into();
+                let b: Box<[f32]> = numbers[len..2 * len].into();
+                let mut in_place = b.clone();
+                let mut fresh: Box<[f32]> = vec![f32::NAN; len].into();
+                let want: Vec<f32> = a.iter().zip(&b).map(|(a, b)| a + b).collect();
+                let sum = dispatch_at(
+                    level,
+                    Sums {
+                        a: &a,
+                        b: &b,
+                        // SAFETY: the same memory; nothing is written but floats.
+                        fresh: unsafe { &mut *(&raw mut *fresh as *mut [MaybeUninit<f32>]) },
+                        in_place: &mut in_place,
+                    },
+                );
+                assert_eq!(sum, b.iter().sum::<f32>(), "{level}, {len}");
+                assert_eq!(
+                    (&*fresh, &*in_place),
+                    (&want[..], &want[..]),
+                    "{level}, {len}"
+                );
+            }
+        }
+    }
+}
