@@ -32,7 +32,10 @@ pub(crate) fn rows<const N: usize, const M: usize>(
     shape: &Shape,
     dtype: DType,
 ) -> Result<[CpuStorage; M]> {
-    let blocks = shape.elem_count().div_ceil(TASK_ELEMENTS);
+    let width = shape.dims().last().copied().unwrap_or(1).max(1);
+    let n_rows = shape.elem_count() / width;
+    // No block without a row: rayon halves the list, and one half may be all of those.
+    let blocks = shape.elem_count().div_ceil(TASK_ELEMENTS).min(n_rows);
     rows_in_blocks(kernel, x, shape, dtype, &mut vec![(); blocks])
 }
 

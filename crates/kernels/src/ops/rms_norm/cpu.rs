@@ -9,6 +9,7 @@ use crate::vector::{fold, map, update};
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
 use pulp::{Simd, WithSimd};
+use std::sync::{Mutex, PoisonError};
 
 /// The most parts that the weight's gradient is summed in, and the fewest rows of a part. Nothing
 /// here is the number of threads, so that the order of the sum, and with it every bit of the
@@ -17,7 +18,98 @@ const MOST_PARTS: usize = 64;
 const FEWEST_ROWS: usize = 4;
 
 pub(super) struct RmsNorm {
-    pub(super) eps: f32,
+    eps: f32,
+    /// The result, where it is known already.
+    known: Known,
+}
+
+impl RmsNorm {
+    pub(super) fn new(eps: f64) -> Self {
+        let (eps, known) = (eps as f32, Known::default());
+        Self { eps, known }
+    }
+}
+
+/// A result that was computed with another one, until it is asked for.
+#[derive(Default)]
+struct Known(Mutex<Option<CpuStorage>>);
+
+impl Known {
+    fn new(storage: CpuStorage) -> Self {
+        Self(Mutex::new(Some(storage)))
+    }
+
+    fn take(&self) -> Option<CpuStorage> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// `x + residual` and its norm in one pass. The graph holds a sum and a norm of it, which find
+/// their results computed.
+pub(super) fn with_residual(
+    x: &Tensor,
+    residual: &Tensor,
+    weight: &Tensor,
+    eps: f64,
+) -> Result<(Tensor, Tensor)> {
+    let [sum, normed] = residual_rows(x, residual, weight, eps as f32)?;
+    let sum = x.apply_op2(residual, Sum(Known::new(sum)))?;
+    let norm = RmsNorm {
+        eps: eps as f32,
+        known: Known::new(normed),
+    };
+    let normed = sum.apply_op2(weight, norm)?;
+    Ok((sum, normed))
+}
+
+fn residual_rows(
+    x: &Tensor,
+    residual: &Tensor,
+    weight: &Tensor,
+    eps: f32,
+) -> Result<[CpuStorage; 2]> {
+    let (x_storage, x_layout) = x.storage_and_layout();
+    let (residual_storage, residual_layout) = residual.storage_and_layout();
+    let (weight_storage, weight_layout) = weight.storage_and_layout();
+    let weight = &slice_of(&weight_storage, weight_layout)?;
+    let inputs = [
+        Input::of(&x_storage, x_layout)?,
+        Input::of(&residual_storage, residual_layout)?,
+    ];
+    rows(&Forward { weight, eps }, &inputs, x.shape(), x.dtype())
+}
+
+/// A sum that is known.
+struct Sum(Known);
+
+impl CustomOp2 for Sum {
+    fn name(&self) -> &'static str {
+        "residual"
+    }
+
+    fn cpu_fwd(
+        &self,
+        _: &CpuStorage,
+        layout: &Layout,
+        _: &CpuStorage,
+        _: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        match self.0.take() {
+            Some(sum) => Ok((sum, layout.shape().clone())),
+            None => candle_core::bail!("the sum was asked for twice"),
+        }
+    }
+
+    fn bwd(
+        &self,
+        x: &Tensor,
+        residual: &Tensor,
+        _: &Tensor,
+        dy: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let tracked = |t: &Tensor| t.track_op().then(|| dy.clone());
+        Ok((tracked(x), tracked(residual)))
+    }
 }
 
 impl CustomOp2 for RmsNorm {
@@ -33,6 +125,9 @@ impl CustomOp2 for RmsNorm {
         weight_layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
         let shape = x_layout.shape();
+        if let Some(y) = self.known.take() {
+            return Ok((y, shape.clone()));
+        }
         let kernel = Forward {
             weight: &slice(weight, weight_layout)?,
             eps: self.eps,
@@ -68,19 +163,19 @@ impl CustomOp2 for RmsNorm {
         let dx = x.track_op().then(|| tensor(dx, x.shape()));
         let dweight = weight.track_op().then(|| {
             let parts = &parts;
-            tensor_like(dispatch(Sum { parts, width }), weight)
+            tensor_like(dispatch(SumOfParts { parts, width }), weight)
         });
         Ok((dx, dweight.transpose()?))
     }
 }
 
 /// The sum of all parts, in their order.
-struct Sum<'a> {
+struct SumOfParts<'a> {
     parts: &'a [Vec<f32>],
     width: usize,
 }
 
-impl WithSimd for Sum<'_> {
+impl WithSimd for SumOfParts<'_> {
     type Output = Vec<f32>;
 
     #[inline(always)]
@@ -109,6 +204,42 @@ impl RowKernel<1, 1> for Forward<'_> {
         [x]: [&[f32]; 1],
         y: [Unwritten<'y>; 1],
         (): &mut (),
+    ) -> [&'y mut [f32]; 1] {
+        self.normalise(simd, x, y)
+    }
+}
+
+impl RowKernel<2, 2> for Forward<'_> {
+    type Block = ();
+
+    /// The sum, and its norm.
+    #[inline(always)]
+    fn row<'y, S: Simd>(
+        &self,
+        simd: S,
+        x: [&[f32]; 2],
+        [sum, y]: [Unwritten<'y>; 2],
+        (): &mut (),
+    ) -> [&'y mut [f32]; 2] {
+        let [sum] = map(
+            simd,
+            x,
+            [sum],
+            #[inline(always)]
+            |[x, residual]| [simd.add_f32s(x, residual)],
+        );
+        let [y] = self.normalise(simd, sum, [y]);
+        [sum, y]
+    }
+}
+
+impl Forward<'_> {
+    #[inline(always)]
+    fn normalise<'y, S: Simd>(
+        &self,
+        simd: S,
+        x: &[f32],
+        y: [Unwritten<'y>; 1],
     ) -> [&'y mut [f32]; 1] {
         let rstd = rstd(dot_f32s(simd, x, x), x.len(), self.eps);
         let rstd = simd.splat_f32s(rstd);
