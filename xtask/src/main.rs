@@ -1,6 +1,7 @@
 //! `cargo xtask test` and `cargo xtask check`: what a contributor runs, and exactly what CI runs.
 #![allow(clippy::print_stderr)]
 
+mod memory;
 mod soft_metal;
 
 use std::process::{Command, ExitCode};
@@ -18,6 +19,19 @@ const fn step(line: &'static str) -> Step {
 
 const TEST: &[Step] = &[step("cargo test --workspace")];
 
+/// The kernels again without the widest vector instructions, which every other test uses. A level
+/// that the processor does not have counts as absent.
+const LEVELS: &[Step] = &[
+    Step {
+        line: "cargo test --package metal-candle-kernels --lib",
+        env: &[("METAL_CANDLE_SIMD", "avx2")],
+    },
+    Step {
+        line: "cargo test --package metal-candle-kernels --lib",
+        env: &[("METAL_CANDLE_SIMD", "scalar")],
+    },
+];
+
 /// Quick steps first; the tests are the last word.
 const LINT: &[Step] = &[
     step("cargo fmt --all --check"),
@@ -33,6 +47,8 @@ const USAGE: &str = "usage: cargo xtask <command>
 
   test    every test of the project
   check   formatting, lints, a type-check for Apple, documentation, and every test
+  miri    the kernels' unsafe code in an interpreter that sees undefined behaviour; nightly
+  asan    the kernels' tests with AddressSanitizer, at every level; nightly, x86-64 Linux
   soft-metal test [filter]
           the Apple path on Linux, on Metal in software: docs/soft-metal.md
   soft-metal lint
@@ -41,8 +57,10 @@ const USAGE: &str = "usage: cargo xtask <command>
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let passed = match words.first().map(String::as_str) {
-        Some("test") => Some(TEST.iter().all(run)),
-        Some("check") => Some(LINT.iter().chain(TEST).all(run)),
+        Some("test") => Some(test()),
+        Some("check") => Some(LINT.iter().all(run) && test()),
+        Some("miri") => Some(memory::MIRI.iter().all(run)),
+        Some("asan") => Some(memory::ASAN.iter().all(run)),
         Some("soft-metal") => soft_metal::main(&words[1..]),
         _ => None,
     };
@@ -56,14 +74,20 @@ fn main() -> ExitCode {
     }
 }
 
+fn test() -> bool {
+    TEST.iter().chain(LEVELS).all(run)
+}
+
 /// Runs one step; says what it is, how long it took, and whether it failed.
 fn run(step: &Step) -> bool {
     let mut words = step.line.split(' ');
     let mut command = Command::new(words.next().unwrap_or_default());
-    run_command(
-        step.line,
-        command.args(words).envs(step.env.iter().copied()),
-    )
+    let env = step
+        .env
+        .iter()
+        .map(|(name, value)| format!("{name}={value} "));
+    let title = format!("{}{}", env.collect::<String>(), step.line);
+    run_command(&title, command.args(words).envs(step.env.iter().copied()))
 }
 
 /// As [`run`], for a command that has been put together.

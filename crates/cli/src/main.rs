@@ -19,8 +19,9 @@ mod training;
 
 use args::Cli;
 use commands::Context;
-use error::Result;
+use error::{Error, Result};
 use exit::Exit;
+use metal_candle_kernels::simd::Level;
 use std::process::ExitCode;
 use terminal::Terminal;
 
@@ -41,5 +42,15 @@ fn main() -> ExitCode {
 fn run(context: &Context) -> Result<Exit> {
     let cli = Cli::from_command_line();
     log::start(cli.verbose, &context.terminal);
+    check_simd_level()?;
     commands::run(cli.with_config()?.command, context)
+}
+
+/// A wrong `METAL_CANDLE_SIMD` ends the run; kernels would only pass over it.
+fn check_simd_level() -> Result<()> {
+    let level = Level::chosen().map_err(|error| {
+        Error::input(error).with_advice("unset the variable to take the widest instructions")
+    })?;
+    tracing::debug!(%level, "vector instructions of the kernels");
+    Ok(())
 }

@@ -27,11 +27,14 @@ mod math;
 pub mod ops;
 mod path;
 mod random;
+mod row_kernel;
+mod rows;
 pub mod simd;
 mod storage;
 #[cfg(any(test, feature = "testkit"))]
 pub mod testkit;
 mod threads;
+mod vector;
 
 pub use error::{Error, Result};
 pub use ops::adamw::{self, AdamW};
@@ -39,7 +42,7 @@ pub use ops::attention::{AttentionMask, attention};
 pub use ops::linear_cross_entropy::{IGNORED_TARGET, linear_cross_entropy};
 pub use ops::lora_linear::{LoraWeights, lora_linear};
 pub use ops::matmul::{MatMulOptions, linear, matmul, matmul_with};
-pub use ops::rms_norm::rms_norm;
+pub use ops::rms_norm::{rms_norm, rms_norm_residual};
 pub use ops::rope::rope;
 pub use ops::softmax::softmax;
 pub use ops::swiglu::swiglu;

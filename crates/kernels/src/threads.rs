@@ -5,10 +5,10 @@ use rayon::prelude::*;
 /// Elements below which one thread does all: handing work to a second costs about 25 microseconds
 /// (two cores of a Xeon), in which one thread normalises 64 Ki elements or takes the softmax of
 /// 16 Ki.
-pub(crate) const PARALLEL_ELEMENTS: usize = 64 << 10;
+pub(crate) const PARALLEL_ELEMENTS: usize = if cfg!(miri) { 64 } else { 64 << 10 };
 
 /// Elements that one thread takes at a time.
-pub(crate) const TASK_ELEMENTS: usize = 8 << 10;
+pub(crate) const TASK_ELEMENTS: usize = if cfg!(miri) { 16 } else { 8 << 10 };
 
 /// Calls `f` with the index of every row of `out` and the row.
 pub(crate) fn for_each_row(out: &mut [f32], width: usize, f: impl Fn(usize, &mut [f32]) + Sync) {
@@ -20,24 +20,6 @@ pub(crate) fn for_each_row(out: &mut [f32], width: usize, f: impl Fn(usize, &mut
     let rows = out.par_chunks_exact_mut(width).enumerate();
     rows.with_min_len(TASK_ELEMENTS.div_ceil(width))
         .for_each(|(i, row)| f(i, row));
-}
-
-/// Calls `f` with the index of every row and that row of both results, which have equally many.
-pub(crate) fn for_each_row_of_two(
-    (a, a_width): (&mut [f32], usize),
-    (b, b_width): (&mut [f32], usize),
-    f: impl Fn(usize, &mut [f32], &mut [f32]) + Sync,
-) {
-    let (a_width, b_width) = (a_width.max(1), b_width.max(1));
-    if a.len() < PARALLEL_ELEMENTS {
-        let rows = a.chunks_exact_mut(a_width).zip(b.chunks_exact_mut(b_width));
-        return rows.enumerate().for_each(|(i, (a, b))| f(i, a, b));
-    }
-    let rows = a.par_chunks_exact_mut(a_width);
-    rows.zip(b.par_chunks_exact_mut(b_width))
-        .with_min_len(TASK_ELEMENTS.div_ceil(a_width))
-        .enumerate()
-        .for_each(|(i, (a, b))| f(i, a, b));
 }
 
 /// Calls `f` with every task and with memory that the tasks of one thread share. `elements` says

@@ -1,4 +1,4 @@
-use crate::fixture::Fixture;
+use crate::fixture::{Fixture, ended};
 
 #[test]
 fn usage_errors_are_claps() {
@@ -99,4 +99,15 @@ fn full_training_takes_no_adapter_options() {
         2,
         &["would be overwritten"],
     );
+}
+
+#[test]
+fn an_unknown_set_of_vector_instructions_is_refused() {
+    let fixture = Fixture::new();
+    let run = |level| {
+        let mut command = fixture.command("inspect --model model");
+        ended(command.env("METAL_CANDLE_SIMD", level).output().unwrap())
+    };
+    run("sse9").check("sse9", 2, &["METAL_CANDLE_SIMD", "scalar", "sse9"]);
+    assert_eq!(run("scalar").code, Some(0));
 }

@@ -48,6 +48,29 @@ mod tests {
         check_f64!(rms_norm, rope, softmax, swiglu);
     }
 
+    /// Small enough for an interpreter that checks every access to memory: all dtypes and layouts,
+    /// a row of several registers with a rest, and, where that interpreter runs, several threads.
+    #[test]
+    fn tiny_rows_of_every_dtype_and_layout() {
+        let dims = || vec![3, 37];
+        macro_rules! run {
+            ($($op:ident: $shape:expr;)*) => {$(
+                for case in crate::case::small([$shape]) {
+                    let problem = super::$op::check::problem(&case);
+                    crate::testkit::agree(&problem, case.dtype, &Device::Cpu).unwrap();
+                }
+            )*};
+        }
+        run! {
+            softmax: super::softmax::cases::Shape { dims: dims() };
+            rms_norm: super::rms_norm::cases::Shape { dims: dims() };
+            swiglu: super::swiglu::cases::Shape { dims: dims() };
+            rope: super::rope::cases::Shape {
+                batch: 2, heads: 2, tokens: 3, width: 22, table_per_row: true,
+            };
+        }
+    }
+
     /// Result and gradients of the operation on `threads` threads.
     fn numbers(problem: &Problem, threads: usize) -> Vec<Array> {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);

@@ -5,7 +5,7 @@ use super::cache::BlockCache;
 use super::rope::Positions;
 use crate::lora::{Linear, Mode};
 use candle_core::{DType, Tensor};
-use metal_candle_kernels::{AttentionMask, attention, rms_norm, rope, swiglu};
+use metal_candle_kernels::{AttentionMask, attention, rms_norm, rms_norm_residual, rope, swiglu};
 
 /// Everything that is the same for all blocks of one forward pass.
 #[derive(Debug)]
@@ -129,8 +129,9 @@ impl Block {
         cache: Option<&mut BlockCache>,
     ) -> Result<Tensor> {
         let normed = self.input_layernorm.forward(x)?;
-        let x = (x + self.self_attn.forward(&normed, pass, cache)?)?;
-        let normed = self.post_attention_layernorm.forward(&x)?;
+        let attended = self.self_attn.forward(&normed, pass, cache)?;
+        let RmsNorm { weight, eps } = &self.post_attention_layernorm;
+        let (x, normed) = rms_norm_residual(x, &attended, weight, *eps)?;
         Ok((&x + self.mlp.forward(&normed, pass.mode)?)?)
     }
 

@@ -1,6 +1,6 @@
 use super::{Error, Gradients, Options, Parameters, Result};
 use crate::files;
-use candle_core::{Device, Tensor};
+use candle_core::{Device, Tensor, Var};
 use metal_candle_kernels::AdamW;
 use metal_candle_kernels::adamw::{self, Moments, Update};
 use std::path::Path;
@@ -82,8 +82,14 @@ impl Optimizer {
         let steps = Tensor::new(self.steps as i64, &Device::Cpu)?;
         let mut tensors = vec![(STEP.to_string(), steps)];
         for (parameter, moments) in parameters.as_slice().iter().zip(&self.moments) {
-            tensors.push((format!("{}.first", parameter.name), moments.first.clone()));
-            tensors.push((format!("{}.second", parameter.name), moments.second.clone()));
+            tensors.push((
+                format!("{}.first", parameter.name),
+                moments.first.as_detached_tensor(),
+            ));
+            tensors.push((
+                format!("{}.second", parameter.name),
+                moments.second.as_detached_tensor(),
+            ));
         }
         Ok(files::write_tensors(path, tensors)?)
     }
@@ -99,7 +105,7 @@ impl Optimizer {
             reason,
         };
         let take = |name: String, like: &Tensor| match tensors.get(&name) {
-            Some(tensor) if tensor.dims() == like.dims() => Ok(tensor.clone()),
+            Some(tensor) if tensor.dims() == like.dims() => Ok(Var::from_tensor(tensor)?),
             Some(tensor) => Err(state(format!(
                 "{name}: expected {:?}, got {:?}",
                 like.dims(),

@@ -140,14 +140,15 @@ mod tests {
     }
 
     #[test]
-    fn moments_in_the_memory_of_the_parameter_are_refused() {
-        let parameter = Var::ones(3, DType::F32, &Device::Cpu).unwrap();
-        let own = Tensor::ones(3, DType::F32, &Device::Cpu).unwrap();
-        let shared = parameter.as_detached_tensor();
+    fn memory_that_is_written_and_shared_is_refused() {
+        let ones = || Var::ones(3, DType::F32, &Device::Cpu).unwrap();
+        let (parameter, own, other) = (ones(), ones(), ones());
         for (gradient, first, second) in [
-            (&shared, &own, &own),
-            (&own, &shared, &own),
-            (&own, &own, &shared),
+            (&parameter, &own, &other),
+            (&own, &own, &other),
+            (&other, &parameter, &own),
+            (&other, &own, &parameter),
+            (&other, &own, &own),
         ] {
             let mut moments = Moments {
                 first: first.clone(),
@@ -159,23 +160,56 @@ mod tests {
                 moments: &mut moments,
             };
             assert!(step(&AdamW::default(), 1, &mut [update]).is_err());
-            assert_eq!(parameter.to_vec1::<f32>().unwrap(), [1.0; 3]);
+            for unchanged in [&parameter, &own, &other] {
+                assert_eq!(unchanged.to_vec1::<f32>().unwrap(), [1.0; 3]);
+            }
         }
     }
 
     #[test]
-    fn a_copy_of_the_moments_keeps_its_numbers() {
+    fn one_parameter_twice_is_refused() {
         let parameter = Var::ones(3, DType::F32, &Device::Cpu).unwrap();
-        let mut moments = Moments::zeros_like(&parameter).unwrap();
-        let before = moments.clone();
-        let gradient = Tensor::ones(3, DType::F32, &Device::Cpu).unwrap();
-        let update = Update {
+        let gradient = parameter.zeros_like().unwrap();
+        let mut moments = [0; 2].map(|_| Moments::zeros_like(&parameter).unwrap());
+        let mut updates = moments.each_mut().map(|moments| Update {
             parameter: &parameter,
             gradient: &gradient,
-            moments: &mut moments,
+            moments,
+        });
+        let error = step(&AdamW::default(), 1, &mut updates).unwrap_err();
+        assert!(error.to_string().contains("parameter"), "{error}");
+    }
+
+    /// More than one pass takes, of every size around a task's.
+    #[test]
+    fn many_parameters_are_updated_as_one_by_one() {
+        let sizes = (0..150).map(|i| 3 + i * 211);
+        let tensor = |n: usize, phase: f64| {
+            let numbers: Vec<f32> = (0..n).map(|i| (i as f64 + phase).sin() as f32).collect();
+            Tensor::new(numbers, &Device::Cpu).unwrap()
         };
-        step(&AdamW::default(), 1, &mut [update]).unwrap();
-        assert_eq!(before.first.to_vec1::<f32>().unwrap(), [0.0; 3]);
-        assert_ne!(moments.first.to_vec1::<f32>().unwrap(), [0.0; 3]);
+        let run = |together: bool| {
+            let gradients: Vec<Tensor> = sizes.clone().map(|n| tensor(n, 0.5)).collect();
+            let parameters = sizes
+                .clone()
+                .map(|n| Var::from_tensor(&tensor(n, 0.0)).unwrap());
+            let parameters: Vec<Var> = parameters.collect();
+            let zeros = parameters.iter().map(|p| Moments::zeros_like(p).unwrap());
+            let mut moments: Vec<Moments> = zeros.collect();
+            let updates = parameters.iter().zip(&gradients).zip(&mut moments);
+            let updates = updates.map(|((parameter, gradient), moments)| Update {
+                parameter,
+                gradient,
+                moments,
+            });
+            let mut updates: Vec<Update<'_>> = updates.collect();
+            let size = if together { updates.len() } else { 1 };
+            for updates in updates.chunks_mut(size) {
+                step(&AdamW::default(), 1, updates).unwrap();
+            }
+            let numbers = parameters.iter().map(|p| p.to_vec1::<f32>().unwrap());
+            numbers.collect::<Vec<_>>()
+        };
+        assert_eq!(run(true), run(false));
     }
 }

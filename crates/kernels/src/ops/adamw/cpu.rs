@@ -1,105 +1,101 @@
-//! One pass over memory per parameter, which is changed in place.
+//! Many parameters in one pass: each number is read once, changed in registers and written where it
+//! was. candle lends the memory of a tensor only inside of an operation on it, so every tensor's
+//! operation calls the next one's, and the innermost does the work with all of them.
 
-use super::{AdamW, Moments, Update};
-use crate::host::{slice, slice_of, tensor};
-use crate::threads::{PARALLEL_ELEMENTS, TASK_ELEMENTS};
-use crate::{Error, Result};
-use candle_core::{CpuStorage, InplaceOp3, Layout, Result as CandleResult, Tensor};
-use rayon::prelude::*;
-use std::cell::RefCell;
+use super::{AdamW, Update};
+use crate::Result;
+use crate::host::slice_of;
+use crate::simd::dispatch;
+use crate::threads::{TASK_ELEMENTS, for_each_task};
+use crate::vector::update;
+use candle_core::{CpuStorage, InplaceOp1, Layout, Result as CandleResult, Tensor};
+use pulp::{Simd, WithSimd};
+use std::borrow::Cow;
+use std::cell::Cell;
 
-pub(super) fn update(settings: &AdamW, step: usize, update: &mut Update<'_>) -> Result<()> {
-    let Moments { first, second } = &*update.moments;
-    if same_memory(update.parameter, first) {
-        return Err(Error::Value {
-            op: "adamw",
-            what: "first moment",
-            expected: "in memory of its own".into(),
-            got: "that of the parameter".into(),
-        });
+/// Parameters of one pass; bounds the depth of the calls.
+const PASS: usize = 64;
+
+/// Numbers that a step moves for each that an element-wise operation does.
+const MOVED: usize = 3;
+
+/// Updates all parameters, which have been checked.
+pub(super) fn step(settings: &AdamW, step: usize, updates: &[&mut Update<'_>]) -> Result<()> {
+    let factors = Factors::new(settings, step);
+    for updates in updates.chunks(PASS) {
+        with_memory(updates, vec![], &factors)?;
     }
-    let (first_storage, first_layout) = first.storage_and_layout();
-    let op = Step {
-        factors: Factors::new(settings, step),
-        first: &slice_of(&first_storage, first_layout)?,
-        moments: RefCell::default(),
-    };
-    update.parameter.inplace_op3(update.gradient, second, &op)?;
-    let shape = first.shape();
-    let [new_first, new_second] = op.moments.into_inner();
-    let moments = Moments {
-        first: tensor(CpuStorage::F32(new_first), shape),
-        second: tensor(CpuStorage::F32(new_second), shape),
-    };
-    drop(first_storage);
-    *update.moments = moments;
     Ok(())
 }
 
-/// Whether both are views of one allocation: the step writes one while it reads the other.
-fn same_memory(a: &Tensor, b: &Tensor) -> bool {
-    let (a, _) = a.storage_and_layout();
-    let (b, _) = b.storage_and_layout();
-    std::ptr::eq(&*a, &*b)
+/// One parameter, its moments and its gradient.
+struct Numbers<'a> {
+    parameter: &'a mut [f32],
+    first: &'a mut [f32],
+    second: &'a mut [f32],
+    gradient: Cow<'a, [f32]>,
 }
 
-struct Step<'a> {
-    factors: Factors,
-    first: &'a [f32],
-    /// The new first and second moment.
-    moments: RefCell<[Vec<f32>; 2]>,
+/// Borrows the memory of all `updates` after that of `earlier` ones, then does the step.
+fn with_memory(
+    updates: &[&mut Update<'_>],
+    mut earlier: Vec<Numbers<'_>>,
+    factors: &Factors,
+) -> CandleResult<()> {
+    let Some((update, updates)) = updates.split_first() else {
+        factors.step(&mut earlier);
+        return Ok(());
+    };
+    let (gradient, layout) = update.gradient.storage_and_layout();
+    let gradient = slice_of(&gradient, layout)?;
+    let moments = &update.moments;
+    lend(update.parameter, |parameter| {
+        lend(&moments.first, |first| {
+            lend(&moments.second, |second| {
+                let mut numbers: Vec<Numbers<'_>> = earlier;
+                numbers.push(Numbers {
+                    parameter,
+                    first,
+                    second,
+                    gradient,
+                });
+                with_memory(updates, numbers, factors)
+            })
+        })
+    })
 }
 
-impl InplaceOp3 for Step<'_> {
+/// Calls `f` with the memory of `t`.
+fn lend(t: &Tensor, f: impl FnOnce(&mut [f32]) -> CandleResult<()>) -> CandleResult<()> {
+    t.inplace_op1(&Lend(Cell::new(Some(f))))
+}
+
+struct Lend<F>(Cell<Option<F>>);
+
+impl<F: FnOnce(&mut [f32]) -> CandleResult<()>> InplaceOp1 for Lend<F> {
     fn name(&self) -> &'static str {
         "adamw"
     }
 
-    fn cpu_fwd(
-        &self,
-        parameter: &mut CpuStorage,
-        parameter_layout: &Layout,
-        gradient: &CpuStorage,
-        gradient_layout: &Layout,
-        second: &CpuStorage,
-        second_layout: &Layout,
-    ) -> CandleResult<()> {
-        let (CpuStorage::F32(parameter), Some((start, end))) =
-            (parameter, parameter_layout.contiguous_offsets())
-        else {
-            candle_core::bail!("adamw: the parameter must be contiguous float32");
-        };
-        let gradient = slice(gradient, gradient_layout)?;
-        let second = slice(second, second_layout)?;
-        let [mut new_first, mut new_second] = [0; 2].map(|_| vec![0.0; end - start]);
-        let written = (
-            &mut parameter[start..end],
-            &mut new_first[..],
-            &mut new_second[..],
-        );
-        self.factors.step(written, (&gradient, self.first, &second));
-        *self.moments.borrow_mut() = [new_first, new_second];
-        Ok(())
+    fn cpu_fwd(&self, storage: &mut CpuStorage, layout: &Layout) -> CandleResult<()> {
+        match (storage, layout.contiguous_offsets(), self.0.take()) {
+            (CpuStorage::F32(data), Some((start, end)), Some(f)) => f(&mut data[start..end]),
+            _ => candle_core::bail!("adamw: what is changed must be contiguous float32"),
+        }
     }
 }
 
-/// Parameter, first and second moment.
-type Written<'a> = (&'a mut [f32], &'a mut [f32], &'a mut [f32]);
-/// Gradient, first and second moment.
-type Read<'a> = (&'a [f32], &'a [f32], &'a [f32]);
-
-/// The settings and corrections of one step, as float32.
-#[derive(Clone, Copy)]
-struct Factors {
-    gradient: f32,
-    beta1: f32,
-    beta2: f32,
-    one_minus_beta1: f32,
-    one_minus_beta2: f32,
-    decay: f32,
-    rate: f32,
-    second_correction: f32,
-    eps: f32,
+/// The settings and corrections of one step, as float32 or in every lane of a register.
+struct Factors<T = f32> {
+    gradient: T,
+    beta1: T,
+    beta2: T,
+    one_minus_beta1: T,
+    one_minus_beta2: T,
+    decay: T,
+    rate: T,
+    second_correction: T,
+    eps: T,
 }
 
 impl Factors {
@@ -121,35 +117,80 @@ impl Factors {
         }
     }
 
-    fn step(self, written: Written<'_>, read: Read<'_>) {
-        if read.0.len() < PARALLEL_ELEMENTS {
-            return self.step_part(written, read);
+    #[inline(always)]
+    fn each<S: Simd>(&self, simd: S) -> Factors<S::f32s> {
+        Factors {
+            gradient: simd.splat_f32s(self.gradient),
+            beta1: simd.splat_f32s(self.beta1),
+            beta2: simd.splat_f32s(self.beta2),
+            one_minus_beta1: simd.splat_f32s(self.one_minus_beta1),
+            one_minus_beta2: simd.splat_f32s(self.one_minus_beta2),
+            decay: simd.splat_f32s(self.decay),
+            rate: simd.splat_f32s(self.rate),
+            second_correction: simd.splat_f32s(self.second_correction),
+            eps: simd.splat_f32s(self.eps),
         }
-        let (parameter, new_first, new_second) = written;
-        let written = parameter
-            .par_chunks_mut(TASK_ELEMENTS)
-            .zip(new_first.par_chunks_mut(TASK_ELEMENTS))
-            .zip(new_second.par_chunks_mut(TASK_ELEMENTS));
-        let (gradient, first, second) = read;
-        let read = gradient
-            .par_chunks(TASK_ELEMENTS)
-            .zip(first.par_chunks(TASK_ELEMENTS))
-            .zip(second.par_chunks(TASK_ELEMENTS));
-        written
-            .zip(read)
-            .for_each(|(((p, new_m), new_v), ((g, m), v))| {
-                self.step_part((p, new_m, new_v), (g, m, v));
-            });
     }
 
-    fn step_part(self, (p, new_m, new_v): Written<'_>, (g, m, v): Read<'_>) {
-        let read = g.iter().zip(m).zip(v);
-        for (((p, new_m), new_v), ((g, m), v)) in p.iter_mut().zip(new_m).zip(new_v).zip(read) {
-            let g = self.gradient * g;
-            *new_m = self.beta1 * m + self.one_minus_beta1 * g;
-            *new_v = self.beta2 * v + self.one_minus_beta2 * g * g;
-            let root = (*new_v * self.second_correction).sqrt() + self.eps;
-            *p = *p * self.decay - self.rate * *new_m / root;
+    fn step(&self, numbers: &mut [Numbers<'_>]) {
+        let mut tasks = vec![];
+        let mut elements = 0;
+        for numbers in numbers {
+            elements += numbers.parameter.len();
+            let parameter = numbers.parameter.chunks_mut(TASK_ELEMENTS);
+            let first = numbers.first.chunks_mut(TASK_ELEMENTS);
+            let second = numbers.second.chunks_mut(TASK_ELEMENTS);
+            let gradient = numbers.gradient.chunks(TASK_ELEMENTS);
+            let parts = parameter.zip(first).zip(second).zip(gradient);
+            tasks.extend(parts.map(|(((parameter, first), second), gradient)| Part {
+                factors: self,
+                written: [parameter, first, second],
+                gradient,
+            }));
         }
+        for_each_task(tasks, elements * MOVED, |_: &mut (), part| dispatch(part));
+    }
+}
+
+/// What one thread updates at a time.
+struct Part<'a> {
+    factors: &'a Factors,
+    /// Parameter, first and second moment.
+    written: [&'a mut [f32]; 3],
+    gradient: &'a [f32],
+}
+
+impl WithSimd for Part<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Factors {
+            gradient,
+            beta1,
+            beta2,
+            one_minus_beta1,
+            one_minus_beta2,
+            decay,
+            rate,
+            second_correction,
+            eps,
+        } = self.factors.each(simd);
+        update(
+            simd,
+            self.written,
+            [self.gradient],
+            #[inline(always)]
+            |[p, m, v], [g]| {
+                let g = simd.mul_f32s(gradient, g);
+                let m = simd.mul_add_e_f32s(beta1, m, simd.mul_f32s(one_minus_beta1, g));
+                let gg = simd.mul_f32s(g, g);
+                let v = simd.mul_add_e_f32s(beta2, v, simd.mul_f32s(one_minus_beta2, gg));
+                let root = simd.sqrt_f32s(simd.mul_f32s(v, second_correction));
+                let change = simd.div_f32s(simd.mul_f32s(rate, m), simd.add_f32s(root, eps));
+                let p = simd.sub_f32s(simd.mul_f32s(p, decay), change);
+                [p, m, v]
+            },
+        );
     }
 }

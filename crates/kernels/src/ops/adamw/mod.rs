@@ -4,9 +4,8 @@
 //! `p = p (1 - lr weight_decay) - lr (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + eps)`.
 //!
 //! All tensors are float32 and of the parameter's shape. The gradient is multiplied by
-//! `gradient_scale` first: clipping and averaging cost no pass of their own. The parameter is
-//! changed in place; the moments are new tensors, so that a clone taken before a step keeps its
-//! numbers.
+//! `gradient_scale` first: clipping and averaging cost no pass of their own. The parameter and its
+//! moments are changed in place.
 
 #[cfg(any(test, feature = "testkit"))]
 pub mod cases;
@@ -17,7 +16,8 @@ mod reference;
 
 use crate::path::{self, Path};
 use crate::{Error, Result};
-use candle_core::{DType, Tensor, Var};
+use candle_core::{DType, Storage, Tensor, Var};
+use std::collections::HashSet;
 
 /// Settings of one step.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -50,13 +50,13 @@ impl Default for AdamW {
     }
 }
 
-/// The running averages of one parameter.
-#[derive(Clone, Debug)]
+/// The running averages of one parameter, changed in place.
+#[derive(Debug)]
 pub struct Moments {
     /// First moment `m`.
-    pub first: Tensor,
+    pub first: Var,
     /// Second moment `v`.
-    pub second: Tensor,
+    pub second: Var,
 }
 
 impl Moments {
@@ -65,9 +65,10 @@ impl Moments {
     /// # Errors
     /// When the device cannot hold them.
     pub fn zeros_like(parameter: &Tensor) -> Result<Self> {
+        let zeros = || Var::zeros(parameter.shape(), parameter.dtype(), parameter.device());
         Ok(Self {
-            first: parameter.zeros_like()?,
-            second: parameter.zeros_like()?,
+            first: zeros()?,
+            second: zeros()?,
         })
     }
 }
@@ -79,31 +80,36 @@ pub struct Update<'a> {
     pub parameter: &'a Var,
     /// Gradient of the loss, before `gradient_scale`.
     pub gradient: &'a Tensor,
-    /// State, replaced.
+    /// State, changed in place.
     pub moments: &'a mut Moments,
 }
 
 /// Updates all parameters; `step` counts from 1.
 ///
 /// # Errors
-/// When a tensor is not float32, shapes differ, or a gradient or moment lies in the parameter's own
-/// memory; nothing is changed for that parameter then.
+/// When a tensor is not float32, shapes differ, or a parameter or moment lies in the memory of
+/// another tensor of the step; nothing is changed then.
 pub fn step(settings: &AdamW, step: usize, updates: &mut [Update<'_>]) -> Result<()> {
-    for update in updates {
-        check(update)?;
-        match path::choose("adamw", &[update.gradient]) {
-            Path::Kernel => cpu::update(settings, step, update)?,
-            Path::Reference => reference::update(settings, step, update)?,
-        }
+    updates.iter().try_for_each(check)?;
+    check_memory(updates)?;
+    let (fused, other): (Vec<_>, Vec<_>) = updates
+        .iter_mut()
+        .partition(|update| path::choose("adamw", &[update.gradient]) == Path::Kernel);
+    cpu::step(settings, step, &fused)?;
+    for update in other {
+        reference::update(settings, step, update)?;
     }
     Ok(())
 }
 
 fn check(update: &Update<'_>) -> Result<()> {
     let shape = update.parameter.dims();
-    let moments = [&update.moments.first, &update.moments.second];
-    let named = [("first moment", moments[0]), ("second moment", moments[1])];
-    for (what, t) in named.into_iter().chain([("gradient", update.gradient)]) {
+    let Moments { first, second } = &*update.moments;
+    for (what, t) in [
+        ("first moment", first.as_tensor()),
+        ("second moment", second.as_tensor()),
+        ("gradient", update.gradient),
+    ] {
         if t.dims() != shape {
             return Err(Error::shape("adamw", what, format!("{shape:?}"), t));
         }
@@ -117,4 +123,36 @@ fn check(update: &Update<'_>) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// A step reads and writes at once: what it writes must be the memory of nothing else.
+fn check_memory(updates: &[Update<'_>]) -> Result<()> {
+    let mut written = HashSet::new();
+    let shared = |what| Error::Value {
+        op: "adamw",
+        what,
+        expected: "in memory of its own".into(),
+        got: "that of another tensor".into(),
+    };
+    for update in updates {
+        let Moments { first, second } = &*update.moments;
+        let named = [("parameter", update.parameter), ("first moment", first)];
+        for (what, var) in named.into_iter().chain([("second moment", second)]) {
+            if !written.insert(memory(var)) {
+                return Err(shared(what));
+            }
+        }
+    }
+    if updates
+        .iter()
+        .any(|u| written.contains(&memory(u.gradient)))
+    {
+        return Err(shared("gradient"));
+    }
+    Ok(())
+}
+
+/// The same for two views of one allocation.
+fn memory(t: &Tensor) -> *const Storage {
+    &raw const *t.storage_and_layout().0
 }

@@ -1,7 +1,8 @@
 //! The formula over f64, and what the norm is checked on.
 
-use super::{cases, cases::Shape, reference, rms_norm};
+use super::{cases, cases::Shape, reference, rms_norm, rms_norm_residual};
 use crate::case::Case;
+use crate::elementwise;
 use crate::testkit::{Array, Failure, Input, Problem, check_cases};
 use candle_core::{DType, Device};
 
@@ -19,7 +20,8 @@ pub fn check(device: &Device) -> Result<(), Failure> {
     let large = |case: &Case<Shape>| of(x(case).map(|x| 3e4 * x), weight(case));
     check_cases(&cases, large, device)?;
     let mixed = |case: &Case<Shape>| of(x(case), weight(case).in_dtype(Some(DType::F32)));
-    check_cases(&cases, mixed, device)
+    check_cases(&cases, mixed, device)?;
+    check_cases(&cases, with_residual, device)
 }
 
 /// The problem of a case.
@@ -40,6 +42,21 @@ fn of(x: Input, weight: Input) -> Problem {
     Problem::new(vec![x, weight], |x| truth(&x[0], &x[1]))
         .run("rms_norm", |x| rms_norm(&x[0], &x[1], EPS))
         .run("reference", |x| reference::forward(&x[0], &x[1], EPS))
+}
+
+/// The sum of both results, so that each has a gradient.
+fn with_residual(case: &Case<Shape>) -> Problem {
+    let residual = Input::new("residual", &case.shape.dims).viewed(case.view);
+    let inputs = vec![x(case), residual, weight(case)];
+    Problem::new(inputs, |x| {
+        let sum = Array::from_fn(&x[0].dims, |i| x[0].at(i) + x[1].at(i));
+        let normed = truth(&sum, &x[2]);
+        Array::from_fn(&sum.dims, |i| sum.at(i) + normed.at(i))
+    })
+    .run("rms_norm_residual", |x| {
+        let (sum, normed) = rms_norm_residual(&x[0], &x[1], &x[2], EPS)?;
+        elementwise::add(&sum, &normed)
+    })
 }
 
 fn truth(x: &Array, weight: &Array) -> Array {
@@ -74,6 +91,14 @@ mod tests {
         let weight = Tensor::ones(3, DType::F32, &Device::Cpu).unwrap();
         let y = rms_norm(&x, &weight, 1e-6).unwrap();
         assert_eq!(y.to_vec2::<f32>().unwrap(), [[0.0; 3]]);
+    }
+
+    #[test]
+    fn a_residual_of_another_shape_is_refused() {
+        let zeros = |dims: &[usize]| Tensor::zeros(dims, DType::F32, &Device::Cpu).unwrap();
+        let (x, residual, weight) = (zeros(&[2, 3]), zeros(&[1, 3]), zeros(&[3]));
+        let error = rms_norm_residual(&x, &residual, &weight, 1e-6).unwrap_err();
+        assert!(error.to_string().contains("residual"), "{error}");
     }
 
     #[test]

@@ -1,28 +1,114 @@
-//! Rows in float32; the reciprocal root of each is kept for backward.
+//! Each row is read from memory once, forward and backward; nothing is kept between the two.
 
-use crate::host::{Rows, stored, tensor_like};
-use crate::math;
-use crate::threads::{for_each_row, for_each_row_of_two, for_each_task};
+use crate::host::{slice, slice_of, tensor, tensor_like};
+use crate::math::{add_scaled_f32s, dot_f32s};
+use crate::row_kernel::{RowKernel, rows, rows_in_blocks};
+use crate::rows::{Input, Unwritten};
+use crate::simd::dispatch;
+use crate::vector::{fold, map, update};
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
-use std::sync::OnceLock;
+use pulp::{Simd, WithSimd};
+use std::sync::{Mutex, PoisonError};
 
-/// Rows whose part of the weight's gradient is summed by one thread. Fixed, so that the order of
-/// the sum, and with it every bit of the result, does not depend on the number of threads.
-const BLOCK_ROWS: usize = 64;
+/// The most parts that the weight's gradient is summed in, and the fewest rows of a part. Nothing
+/// here is the number of threads, so that the order of the sum, and with it every bit of the
+/// result, does not depend on it.
+const MOST_PARTS: usize = 64;
+const FEWEST_ROWS: usize = 4;
 
 pub(super) struct RmsNorm {
     eps: f32,
-    /// One number per row, written by forward.
-    rstd: OnceLock<Vec<f32>>,
+    /// The result, where it is known already.
+    known: Known,
 }
 
 impl RmsNorm {
     pub(super) fn new(eps: f64) -> Self {
-        Self {
-            eps: eps as f32,
-            rstd: OnceLock::new(),
+        let (eps, known) = (eps as f32, Known::default());
+        Self { eps, known }
+    }
+}
+
+/// A result that was computed with another one, until it is asked for.
+#[derive(Default)]
+struct Known(Mutex<Option<CpuStorage>>);
+
+impl Known {
+    fn new(storage: CpuStorage) -> Self {
+        Self(Mutex::new(Some(storage)))
+    }
+
+    fn take(&self) -> Option<CpuStorage> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// `x + residual` and its norm in one pass. The graph holds a sum and a norm of it, which find
+/// their results computed.
+pub(super) fn with_residual(
+    x: &Tensor,
+    residual: &Tensor,
+    weight: &Tensor,
+    eps: f64,
+) -> Result<(Tensor, Tensor)> {
+    let [sum, normed] = residual_rows(x, residual, weight, eps as f32)?;
+    let sum = x.apply_op2(residual, Sum(Known::new(sum)))?;
+    let norm = RmsNorm {
+        eps: eps as f32,
+        known: Known::new(normed),
+    };
+    let normed = sum.apply_op2(weight, norm)?;
+    Ok((sum, normed))
+}
+
+fn residual_rows(
+    x: &Tensor,
+    residual: &Tensor,
+    weight: &Tensor,
+    eps: f32,
+) -> Result<[CpuStorage; 2]> {
+    let (x_storage, x_layout) = x.storage_and_layout();
+    let (residual_storage, residual_layout) = residual.storage_and_layout();
+    let (weight_storage, weight_layout) = weight.storage_and_layout();
+    let weight = &slice_of(&weight_storage, weight_layout)?;
+    let inputs = [
+        Input::of(&x_storage, x_layout)?,
+        Input::of(&residual_storage, residual_layout)?,
+    ];
+    rows(&Forward { weight, eps }, &inputs, x.shape(), x.dtype())
+}
+
+/// A sum that is known.
+struct Sum(Known);
+
+impl CustomOp2 for Sum {
+    fn name(&self) -> &'static str {
+        "residual"
+    }
+
+    fn cpu_fwd(
+        &self,
+        _: &CpuStorage,
+        layout: &Layout,
+        _: &CpuStorage,
+        _: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        match self.0.take() {
+            Some(sum) => Ok((sum, layout.shape().clone())),
+            None => candle_core::bail!("the sum was asked for twice"),
         }
+    }
+
+    fn bwd(
+        &self,
+        x: &Tensor,
+        residual: &Tensor,
+        _: &Tensor,
+        dy: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let tracked = |t: &Tensor| t.track_op().then(|| dy.clone());
+        Ok((tracked(x), tracked(residual)))
     }
 }
 
@@ -38,16 +124,16 @@ impl CustomOp2 for RmsNorm {
         weight: &CpuStorage,
         weight_layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        let (shape, dtype) = (x_layout.shape().clone(), x.dtype());
-        let (x, weight) = (Rows::new(x, x_layout)?, Rows::new(weight, weight_layout)?);
-        let mut y = vec![0.0; shape.elem_count()];
-        let mut rstd = vec![0.0; y.len() / x.width.max(1)];
-        for_each_row_of_two((&mut y, x.width), (&mut rstd, 1), |i, y, rstd| {
-            rstd[0] = normalise(x.row(i), weight.row(0), self.eps, y);
-        });
-        // A second run of the same operation would write the same numbers.
-        let _ = self.rstd.set(rstd);
-        Ok((stored(y, &shape, dtype)?, shape))
+        let shape = x_layout.shape();
+        if let Some(y) = self.known.take() {
+            return Ok((y, shape.clone()));
+        }
+        let kernel = Forward {
+            weight: &slice(weight, weight_layout)?,
+            eps: self.eps,
+        };
+        let [y] = rows(&kernel, &[Input::new(x, x_layout)?], shape, x.dtype())?;
+        Ok((y, shape.clone()))
     }
 
     fn bwd(
@@ -57,85 +143,180 @@ impl CustomOp2 for RmsNorm {
         _: &Tensor,
         dy: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let Some(rstd) = self.rstd.get() else {
-            candle_core::bail!("rms_norm: backward before forward");
-        };
         let (x_storage, x_layout) = x.storage_and_layout();
         let (dy_storage, dy_layout) = dy.storage_and_layout();
         let (weight_storage, weight_layout) = weight.storage_and_layout();
-        let saved = Saved {
-            x: Rows::of(&x_storage, x_layout)?,
-            dy: Rows::of(&dy_storage, dy_layout)?,
-            weight: Rows::of(&weight_storage, weight_layout)?,
-            rstd,
+        let kernel = Backward {
+            weight: &slice_of(&weight_storage, weight_layout)?,
+            eps: self.eps,
         };
-        let dx = x.track_op().then(|| tensor_like(saved.dx(), x));
-        let dweight = weight
-            .track_op()
-            .then(|| tensor_like(saved.dweight(), weight));
-        Ok((dx.transpose()?, dweight.transpose()?))
-    }
-}
-
-/// Writes `x * rstd * weight`, returns `rstd`.
-fn normalise(x: &[f32], weight: &[f32], eps: f32, y: &mut [f32]) -> f32 {
-    let rstd = 1.0 / (math::dot(x, x) / x.len() as f32 + eps).sqrt();
-    for ((y, x), weight) in y.iter_mut().zip(x).zip(weight) {
-        *y = x * rstd * weight;
-    }
-    rstd
-}
-
-/// What the gradients are computed from.
-struct Saved<'a> {
-    x: Rows<'a>,
-    dy: Rows<'a>,
-    weight: Rows<'a>,
-    rstd: &'a [f32],
-}
-
-impl Saved<'_> {
-    fn dx(&self) -> Vec<f32> {
-        let mut dx = vec![0.0; self.rstd.len() * self.x.width];
-        for_each_row(&mut dx, self.x.width, |i, dx| self.dx_row(i, dx));
-        dx
-    }
-
-    /// `dx = rstd * (g - x * rstd^2 * mean(g * x))` with `g = dy * weight`.
-    fn dx_row(&self, i: usize, dx: &mut [f32]) {
-        let (x, rstd) = (self.x.row(i), self.rstd[i]);
-        for ((dx, dy), weight) in dx.iter_mut().zip(self.dy.row(i)).zip(self.weight.row(0)) {
-            *dx = dy * weight;
-        }
-        let mean = math::dot(dx, x) / x.len() as f32;
-        let factor = rstd * rstd * mean;
-        for (dx, x) in dx.iter_mut().zip(x) {
-            *dx = rstd * (*dx - x * factor);
-        }
-    }
-
-    /// `sum over rows of dy * x * rstd`.
-    fn dweight(&self) -> Vec<f32> {
-        let blocks = self.rstd.chunks(BLOCK_ROWS).enumerate();
-        let mut parts = vec![vec![0.0; self.x.width]; blocks.len()];
-        let tasks = parts.iter_mut().zip(blocks).collect();
-        let elements = self.rstd.len() * self.x.width;
-        for_each_task(tasks, elements, |_: &mut (), (part, (block, rstd))| {
-            self.add_dweight(block * BLOCK_ROWS, rstd, part);
+        let inputs = [
+            Input::of(&x_storage, x_layout)?,
+            Input::of(&dy_storage, dy_layout)?,
+        ];
+        let width = kernel.weight.len();
+        let n_rows = x.elem_count() / width.max(1);
+        let rows_of_part = n_rows.div_ceil(MOST_PARTS).max(FEWEST_ROWS);
+        let part = if weight.track_op() { width } else { 0 };
+        let mut parts = vec![vec![0.0; part]; n_rows.div_ceil(rows_of_part)];
+        let [dx] = rows_in_blocks(&kernel, &inputs, x.shape(), x.dtype(), &mut parts)?;
+        let dx = x.track_op().then(|| tensor(dx, x.shape()));
+        let dweight = weight.track_op().then(|| {
+            let parts = &parts;
+            tensor_like(dispatch(SumOfParts { parts, width }), weight)
         });
-        let mut dweight = vec![0.0; self.x.width];
-        for part in parts {
-            math::add_scaled(&mut dweight, 1.0, &part);
-        }
-        dweight
+        Ok((dx, dweight.transpose()?))
     }
+}
 
-    fn add_dweight(&self, first: usize, rstd: &[f32], dweight: &mut [f32]) {
-        for (i, rstd) in (first..).zip(rstd) {
-            let row = self.dy.row(i).iter().zip(self.x.row(i));
-            for (dweight, (dy, x)) in dweight.iter_mut().zip(row) {
-                *dweight += dy * x * rstd;
-            }
+/// The sum of all parts, in their order.
+struct SumOfParts<'a> {
+    parts: &'a [Vec<f32>],
+    width: usize,
+}
+
+impl WithSimd for SumOfParts<'_> {
+    type Output = Vec<f32>;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) -> Vec<f32> {
+        let mut sum = vec![0.0; self.width];
+        for part in self.parts {
+            add_scaled_f32s(simd, &mut sum, 1.0, part);
         }
+        sum
     }
+}
+
+struct Forward<'a> {
+    weight: &'a [f32],
+    eps: f32,
+}
+
+impl RowKernel<1, 1> for Forward<'_> {
+    type Block = ();
+
+    /// `y = x * rstd * weight`.
+    #[inline(always)]
+    fn row<'y, S: Simd>(
+        &self,
+        simd: S,
+        [x]: [&[f32]; 1],
+        y: [Unwritten<'y>; 1],
+        (): &mut (),
+    ) -> [&'y mut [f32]; 1] {
+        self.normalise(simd, x, y)
+    }
+}
+
+impl RowKernel<2, 2> for Forward<'_> {
+    type Block = ();
+
+    /// The sum, and its norm.
+    #[inline(always)]
+    fn row<'y, S: Simd>(
+        &self,
+        simd: S,
+        x: [&[f32]; 2],
+        [sum, y]: [Unwritten<'y>; 2],
+        (): &mut (),
+    ) -> [&'y mut [f32]; 2] {
+        let [sum] = map(
+            simd,
+            x,
+            [sum],
+            #[inline(always)]
+            |[x, residual]| [simd.add_f32s(x, residual)],
+        );
+        let [y] = self.normalise(simd, sum, [y]);
+        [sum, y]
+    }
+}
+
+impl Forward<'_> {
+    #[inline(always)]
+    fn normalise<'y, S: Simd>(
+        &self,
+        simd: S,
+        x: &[f32],
+        y: [Unwritten<'y>; 1],
+    ) -> [&'y mut [f32]; 1] {
+        let rstd = rstd(dot_f32s(simd, x, x), x.len(), self.eps);
+        let rstd = simd.splat_f32s(rstd);
+        map(
+            simd,
+            [x, self.weight],
+            y,
+            #[inline(always)]
+            |[x, weight]| [simd.mul_f32s(simd.mul_f32s(x, rstd), weight)],
+        )
+    }
+}
+
+struct Backward<'a> {
+    weight: &'a [f32],
+    eps: f32,
+}
+
+impl RowKernel<2, 1> for Backward<'_> {
+    /// A part of the weight's gradient; empty where that is not wanted.
+    type Block = Vec<f32>;
+
+    /// `dx = rstd * (g - x * rstd^2 * mean(g * x))` with `g = dy * weight`, and
+    /// `dweight += dy * x * rstd`.
+    #[inline(always)]
+    fn row<'y, S: Simd>(
+        &self,
+        simd: S,
+        [x, dy]: [&[f32]; 2],
+        dx: [Unwritten<'y>; 1],
+        dweight: &mut Vec<f32>,
+    ) -> [&'y mut [f32]; 1] {
+        let sums = fold(
+            simd,
+            [x, dy, self.weight],
+            0.0,
+            #[inline(always)]
+            |[squares, products], [x, dy, weight]| {
+                let g = simd.mul_f32s(dy, weight);
+                [
+                    simd.mul_add_e_f32s(x, x, squares),
+                    simd.mul_add_e_f32s(g, x, products),
+                ]
+            },
+            #[inline(always)]
+            |a, b| simd.add_f32s(a, b),
+        );
+        let [squares, products] = sums.map(|lanes| simd.reduce_sum_f32s(lanes));
+        let rstd = rstd(squares, x.len(), self.eps);
+        let factor = simd.splat_f32s(-rstd * rstd * products / x.len() as f32);
+        let rstd = simd.splat_f32s(rstd);
+        if !dweight.is_empty() {
+            update(
+                simd,
+                [dweight],
+                [x, dy],
+                #[inline(always)]
+                |[dweight], [x, dy]| [simd.mul_add_e_f32s(simd.mul_f32s(x, rstd), dy, dweight)],
+            );
+        }
+        map(
+            simd,
+            [x, dy, self.weight],
+            dx,
+            #[inline(always)]
+            |[x, dy, weight]| {
+                [simd.mul_f32s(
+                    rstd,
+                    simd.mul_add_e_f32s(x, factor, simd.mul_f32s(dy, weight)),
+                )]
+            },
+        )
+    }
+}
+
+/// `1 / sqrt(mean(x^2) + eps)` from the sum of the squares.
+#[inline(always)]
+fn rstd(squares: f32, width: usize, eps: f32) -> f32 {
+    1.0 / (squares / width as f32 + eps).sqrt()
 }

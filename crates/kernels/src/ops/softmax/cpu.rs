@@ -1,10 +1,13 @@
-//! Rows in float32, each read twice while it is in the cache.
+//! A row at a time: what is read or written twice is in the cache the second time.
 
-use crate::host::{Rows, stored, tensor_like};
-use crate::math;
-use crate::threads::for_each_row;
+use crate::host::tensor;
+use crate::math::{dot_f32s, exp_f32s, max_f32s, scale_f32s, sum_f32s};
+use crate::row_kernel::{RowKernel, rows};
+use crate::rows::{Input, Unwritten};
+use crate::vector::map;
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
+use pulp::Simd;
 
 pub(super) struct Softmax;
 
@@ -14,38 +17,71 @@ impl CustomOp1 for Softmax {
     }
 
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let x = Rows::new(storage, layout)?;
-        let mut y = vec![0.0; layout.shape().elem_count()];
-        for_each_row(&mut y, x.width, |i, y| softmax(x.row(i), y));
-        let shape = layout.shape().clone();
-        Ok((stored(y, &shape, storage.dtype())?, shape))
+        let (shape, x) = (layout.shape(), Input::new(storage, layout)?);
+        let [y] = rows(&Forward, &[x], shape, storage.dtype())?;
+        Ok((y, shape.clone()))
     }
 
-    fn bwd(&self, x: &Tensor, y: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
+    fn bwd(&self, _: &Tensor, y: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
         let (y_storage, y_layout) = y.storage_and_layout();
         let (dy_storage, dy_layout) = dy.storage_and_layout();
-        let y = Rows::of(&y_storage, y_layout)?;
-        let dy = Rows::of(&dy_storage, dy_layout)?;
-        let mut dx = vec![0.0; x.elem_count()];
-        for_each_row(&mut dx, y.width, |i, dx| {
-            gradient(y.row(i), dy.row(i), dx);
-        });
-        tensor_like(dx, x).map(Some)
+        let inputs = [
+            Input::of(&y_storage, y_layout)?,
+            Input::of(&dy_storage, dy_layout)?,
+        ];
+        let [dx] = rows(&Backward, &inputs, y.shape(), y.dtype())?;
+        Ok(Some(tensor(dx, y.shape())))
     }
 }
 
-fn softmax(x: &[f32], y: &mut [f32]) {
-    let max = math::max(x);
-    for (y, x) in y.iter_mut().zip(x) {
-        *y = math::exp(x - max);
+struct Forward;
+
+impl RowKernel<1, 1> for Forward {
+    type Block = ();
+
+    #[inline(always)]
+    fn row<'y, S: Simd>(
+        &self,
+        simd: S,
+        [x]: [&[f32]; 1],
+        y: [Unwritten<'y>; 1],
+        (): &mut (),
+    ) -> [&'y mut [f32]; 1] {
+        let max = simd.splat_f32s(max_f32s(simd, x));
+        let [y] = map(
+            simd,
+            [x],
+            y,
+            #[inline(always)]
+            |[x]| [exp_f32s(simd, simd.sub_f32s(x, max))],
+        );
+        let factor = 1.0 / sum_f32s(simd, y);
+        scale_f32s(simd, y, factor);
+        [y]
     }
-    math::scale(y, 1.0 / math::sum(y));
 }
 
-/// `dx = y * (dy - sum(dy * y))`.
-fn gradient(y: &[f32], dy: &[f32], dx: &mut [f32]) {
-    let mean = math::dot(y, dy);
-    for ((dx, y), dy) in dx.iter_mut().zip(y).zip(dy) {
-        *dx = y * (dy - mean);
+struct Backward;
+
+impl RowKernel<2, 1> for Backward {
+    type Block = ();
+
+    /// `dx = y * (dy - sum(dy * y))`.
+    #[inline(always)]
+    fn row<'y, S: Simd>(
+        &self,
+        simd: S,
+        [y, dy]: [&[f32]; 2],
+        dx: [Unwritten<'y>; 1],
+        (): &mut (),
+    ) -> [&'y mut [f32]; 1] {
+        let sum = simd.splat_f32s(dot_f32s(simd, y, dy));
+        map(
+            simd,
+            [y, dy],
+            dx,
+            #[inline(always)]
+            |[y, dy]| [simd.mul_f32s(y, simd.sub_f32s(dy, sum))],
+        )
     }
 }

@@ -1,10 +1,13 @@
 //! One pass over the elements, forward and backward.
 
-use crate::host::{Rows, stored, tensor_like};
-use crate::math::sigmoid;
-use crate::threads::{for_each_row, for_each_row_of_two};
+use crate::host::tensor;
+use crate::math::sigmoid_f32s;
+use crate::row_kernel::{RowKernel, rows};
+use crate::rows::{Input, Unwritten};
+use crate::vector::map;
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
+use pulp::Simd;
 
 pub(super) struct SwiGlu;
 
@@ -20,16 +23,10 @@ impl CustomOp2 for SwiGlu {
         up: &CpuStorage,
         up_layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        let shape = gate_layout.shape().clone();
-        let dtype = gate.dtype();
-        let (gate, up) = (Rows::new(gate, gate_layout)?, Rows::new(up, up_layout)?);
-        let mut y = vec![0.0; shape.elem_count()];
-        for_each_row(&mut y, gate.width, |i, y| {
-            for ((y, z), up) in y.iter_mut().zip(gate.row(i)).zip(up.row(i)) {
-                *y = z * sigmoid(*z) * up;
-            }
-        });
-        Ok((stored(y, &shape, dtype)?, shape))
+        let (shape, dtype) = (gate_layout.shape(), gate.dtype());
+        let inputs = [Input::new(gate, gate_layout)?, Input::new(up, up_layout)?];
+        let [y] = rows(&Forward, &inputs, shape, dtype)?;
+        Ok((y, shape.clone()))
     }
 
     fn bwd(
@@ -39,33 +36,77 @@ impl CustomOp2 for SwiGlu {
         _: &Tensor,
         dy: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let (dgate, dup) = gradients(gate, up, dy)?;
-        let tracked = |values, like: &Tensor| {
-            let tracked = like.track_op().then(|| tensor_like(values, like));
-            tracked.transpose()
+        let (gate_storage, gate_layout) = gate.storage_and_layout();
+        let (up_storage, up_layout) = up.storage_and_layout();
+        let (dy_storage, dy_layout) = dy.storage_and_layout();
+        let inputs = [
+            Input::of(&gate_storage, gate_layout)?,
+            Input::of(&up_storage, up_layout)?,
+            Input::of(&dy_storage, dy_layout)?,
+        ];
+        // Both from one sigmoid: leaving one out would save only its memory.
+        let [dgate, dup] = rows(&Backward, &inputs, gate.shape(), gate.dtype())?;
+        let tracked = |gradient, like: &Tensor| {
+            let tracked = like.track_op();
+            tracked.then(|| tensor(gradient, like.shape()))
         };
-        Ok((tracked(dgate, gate)?, tracked(dup, up)?))
+        Ok((tracked(dgate, gate), tracked(dup, up)))
     }
 }
 
-/// Both gradients from one sigmoid: leaving one out would save only its memory.
-fn gradients(gate: &Tensor, up: &Tensor, dy: &Tensor) -> Result<(Vec<f32>, Vec<f32>)> {
-    let (gate_storage, gate_layout) = gate.storage_and_layout();
-    let (up_storage, up_layout) = up.storage_and_layout();
-    let (dy_storage, dy_layout) = dy.storage_and_layout();
-    let (dgate, dup) = (vec![0.0; gate.elem_count()], vec![0.0; gate.elem_count()]);
-    let gate = Rows::of(&gate_storage, gate_layout)?;
-    let up = Rows::of(&up_storage, up_layout)?;
-    let dy = Rows::of(&dy_storage, dy_layout)?;
-    let width = gate.width;
-    let (mut dgate, mut dup) = (dgate, dup);
-    for_each_row_of_two((&mut dgate, width), (&mut dup, width), |i, dgate, dup| {
-        let inputs = gate.row(i).iter().zip(up.row(i)).zip(dy.row(i));
-        for ((dgate, dup), ((z, up), dy)) in dgate.iter_mut().zip(dup).zip(inputs) {
-            let s = sigmoid(*z);
-            *dup = dy * z * s;
-            *dgate = dy * up * s * (1.0 + z * (1.0 - s));
-        }
-    });
-    Ok((dgate, dup))
+struct Forward;
+
+impl RowKernel<2, 1> for Forward {
+    type Block = ();
+
+    #[inline(always)]
+    fn row<'y, S: Simd>(
+        &self,
+        simd: S,
+        x: [&[f32]; 2],
+        y: [Unwritten<'y>; 1],
+        (): &mut (),
+    ) -> [&'y mut [f32]; 1] {
+        map(
+            simd,
+            x,
+            y,
+            #[inline(always)]
+            |[z, up]| {
+                let silu = simd.mul_f32s(z, sigmoid_f32s(simd, z));
+                [simd.mul_f32s(silu, up)]
+            },
+        )
+    }
+}
+
+struct Backward;
+
+impl RowKernel<3, 2> for Backward {
+    type Block = ();
+
+    /// `dgate = dy * up * s * (1 + z * (1 - s))` and `dup = dy * z * s`.
+    #[inline(always)]
+    fn row<'y, S: Simd>(
+        &self,
+        simd: S,
+        x: [&[f32]; 3],
+        dx: [Unwritten<'y>; 2],
+        (): &mut (),
+    ) -> [&'y mut [f32]; 2] {
+        let one = simd.splat_f32s(1.0);
+        map(
+            simd,
+            x,
+            dx,
+            #[inline(always)]
+            |[z, up, dy]| {
+                let s = sigmoid_f32s(simd, z);
+                let ds = simd.mul_f32s(dy, s);
+                let slope = simd.mul_add_e_f32s(z, simd.sub_f32s(one, s), one);
+                let dgate = simd.mul_f32s(simd.mul_f32s(ds, up), slope);
+                [dgate, simd.mul_f32s(ds, z)]
+            },
+        )
+    }
 }

@@ -1,0 +1,233 @@
+//! Loops over float32 slices a register at a time, for kernels that are generic over the
+//! instruction set. The last register of a slice may hold fewer elements; its other lanes are zero
+//! and reach neither memory nor a result.
+#![allow(unsafe_code)]
+
+use pulp::Simd;
+use std::mem::MaybeUninit;
+
+/// Registers that a fold keeps apart, to hide the latency of an addition.
+const PARTS: usize = 4;
+
+/// Writes `y = f(x)` for all lanes and gives `y` back as floats. All slices have one length.
+#[inline(always)]
+pub(crate) fn map<'y, S: Simd, const N: usize, const M: usize>(
+    simd: S,
+    x: [&[f32]; N],
+    mut y: [&'y mut [MaybeUninit<f32>]; M],
+    mut f: impl FnMut([S::f32s; N]) -> [S::f32s; M],
+) -> [&'y mut [f32]; M] {
+    let len = same_length(x.iter().map(|x| x.len()).chain(y.iter().map(|y| y.len())));
+    let whole = len / S::F32_LANES * S::F32_LANES;
+    for start in (0..whole).step_by(S::F32_LANES) {
+        // SAFETY: `start + F32_LANES <= whole <= len`, the length of every slice.
+        unsafe {
+            let values = f(x.map(|x| load::<S>(x.as_ptr().add(start))));
+            for (y, value) in y.iter_mut().zip(values) {
+                store::<S>(y.as_mut_ptr().add(start).cast(), value);
+            }
+        }
+    }
+    if whole < len {
+        let values = f(x.map(|x| simd.partial_load_f32s(&x[whole..])));
+        for (y, value) in y.iter_mut().zip(values) {
+            simd.partial_store_f32s(zeroed(&mut y[whole..]), value);
+        }
+    }
+    // SAFETY: the loop wrote up to `whole`, the lines above the rest.
+    y.map(|y| unsafe { written(y) })
+}
+
+/// `y = f(y, x)` for all lanes. All slices have one length.
+#[inline(always)]
+pub(crate) fn update<S: Simd, const N: usize, const M: usize>(
+    simd: S,
+    mut y: [&mut [f32]; M],
+    x: [&[f32]; N],
+    mut f: impl FnMut([S::f32s; M], [S::f32s; N]) -> [S::f32s; M],
+) {
+    let len = same_length(x.iter().map(|x| x.len()).chain(y.iter().map(|y| y.len())));
+    let whole = len / S::F32_LANES * S::F32_LANES;
+    for start in (0..whole).step_by(S::F32_LANES) {
+        // SAFETY: `start + F32_LANES <= whole <= len`, the length of every slice.
+        unsafe {
+            let old = y.each_ref().map(|y| load::<S>(y.as_ptr().add(start)));
+            let values = f(old, x.map(|x| load::<S>(x.as_ptr().add(start))));
+            for (y, value) in y.iter_mut().zip(values) {
+                store::<S>(y.as_mut_ptr().add(start), value);
+            }
+        }
+    }
+    if whole < len {
+        let old = y.each_ref().map(|y| simd.partial_load_f32s(&y[whole..]));
+        let values = f(old, x.map(|x| simd.partial_load_f32s(&x[whole..])));
+        for (y, value) in y.iter_mut().zip(values) {
+            simd.partial_store_f32s(&mut y[whole..], value);
+        }
+    }
+}
+
+/// `f` over all lanes from `start`, in [`PARTS`] interleaved parts that `join` makes one; the lanes
+/// of the result are left to be reduced. All slices have one length.
+#[inline(always)]
+pub(crate) fn fold<S: Simd, const N: usize, const K: usize>(
+    simd: S,
+    x: [&[f32]; N],
+    start: f32,
+    f: impl Fn([S::f32s; K], [S::f32s; N]) -> [S::f32s; K],
+    join: impl Fn(S::f32s, S::f32s) -> S::f32s,
+) -> [S::f32s; K] {
+    let len = same_length(x.iter().map(|x| x.len()));
+    let whole = len / S::F32_LANES * S::F32_LANES;
+    let many = len / (PARTS * S::F32_LANES) * (PARTS * S::F32_LANES);
+    let mut parts = [[simd.splat_f32s(start); K]; PARTS];
+    for first in (0..many).step_by(PARTS * S::F32_LANES) {
+        for (i, part) in parts.iter_mut().enumerate() {
+            // SAFETY: `first + PARTS * F32_LANES <= many <= len`, the length of every slice.
+            *part = f(*part, unsafe {
+                registers::<S, N>(x, first + i * S::F32_LANES)
+            });
+        }
+    }
+    for (i, first) in (many..whole).step_by(S::F32_LANES).enumerate() {
+        // SAFETY: `first + F32_LANES <= whole <= len`, the length of every slice.
+        parts[i] = f(parts[i], unsafe { registers::<S, N>(x, first) });
+    }
+    if whole < len {
+        let last = f(parts[3], x.map(|x| simd.partial_load_f32s(&x[whole..])));
+        let used = simd.mask_between_m32s(0, (len - whole) as u32).mask();
+        for (part, last) in parts[3].iter_mut().zip(last) {
+            *part = simd.select_f32s(used, last, *part);
+        }
+    }
+    let [a, b, c, d] = parts;
+    std::array::from_fn(|k| join(join(a[k], b[k]), join(c[k], d[k])))
+}
+
+/// # Safety
+/// Every slice must have `F32_LANES` elements from `start` on.
+#[inline(always)]
+unsafe fn registers<S: Simd, const N: usize>(x: [&[f32]; N], start: usize) -> [S::f32s; N] {
+    // SAFETY: the caller's.
+    x.map(|x| unsafe { load::<S>(x.as_ptr().add(start)) })
+}
+
+/// # Safety
+/// `F32_LANES` floats from `x` on must be readable.
+#[inline(always)]
+unsafe fn load<S: Simd>(x: *const f32) -> S::f32s {
+    // SAFETY: the caller's; any bits are a register of floats.
+    unsafe { x.cast::<S::f32s>().read_unaligned() }
+}
+
+/// # Safety
+/// `F32_LANES` floats from `y` on must be writable.
+#[inline(always)]
+unsafe fn store<S: Simd>(y: *mut f32, value: S::f32s) {
+    // SAFETY: the caller's.
+    unsafe { y.cast::<S::f32s>().write_unaligned(value) }
+}
+
+/// Zeros written to `memory`, which is then a slice of floats.
+#[inline(always)]
+fn zeroed(memory: &mut [MaybeUninit<f32>]) -> &mut [f32] {
+    memory.fill(MaybeUninit::new(0.0));
+    // SAFETY: all elements were written.
+    unsafe { written(memory) }
+}
+
+/// `memory` as floats.
+///
+/// # Safety
+/// Every element must have been written.
+#[inline(always)]
+pub(crate) unsafe fn written<T>(memory: &mut [MaybeUninit<T>]) -> &mut [T] {
+    // SAFETY: `MaybeUninit<T>` has the layout of `T`, and the caller wrote all elements.
+    unsafe { &mut *(std::ptr::from_mut(memory) as *mut [T]) }
+}
+
+/// The one length of all slices.
+#[inline(always)]
+fn same_length(mut lengths: impl Iterator<Item = usize>) -> usize {
+    let first = lengths.next().unwrap_or(0);
+    assert!(lengths.all(|len| len == first), "slices of several lengths");
+    first
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::simd::{Level, dispatch_at};
+    use pulp::WithSimd;
+
+    /// Sums of neighbouring slices, in fresh memory and in place.
+    struct Sums<'a> {
+        a: &'a [f32],
+        b: &'a [f32],
+        fresh: &'a mut [MaybeUninit<f32>],
+        in_place: &'a mut [f32],
+    }
+
+    impl WithSimd for Sums<'_> {
+        type Output = f32;
+
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, simd: S) -> f32 {
+            map(
+                simd,
+                [self.a, self.b],
+                [self.fresh],
+                #[inline(always)]
+                |[a, b]| [simd.add_f32s(a, b)],
+            );
+            update(
+                simd,
+                [self.in_place],
+                [self.a],
+                #[inline(always)]
+                |[y], [a]| [simd.add_f32s(y, a)],
+            );
+            let [sum] = fold(
+                simd,
+                [self.b],
+                0.0,
+                #[inline(always)]
+                |[sum], [b]| [simd.add_f32s(sum, b)],
+                #[inline(always)]
+                |a, b| simd.add_f32s(a, b),
+            );
+            simd.reduce_sum_f32s(sum)
+        }
+    }
+
+    #[test]
+    fn loops_of_every_length_keep_to_their_slices() {
+        let numbers: Vec<f32> = (0..400).map(|i| i as f32).collect();
+        for level in Level::available() {
+            for len in 0..150 {
+                // Boxes of the length itself: an access beyond one is outside of an allocation.
+                let a: Box<[f32]> = numbers[..len].into();
+                let b: Box<[f32]> = numbers[len..2 * len].into();
+                let mut in_place = b.clone();
+                let mut fresh: Box<[f32]> = vec![f32::NAN; len].into();
+                let want: Vec<f32> = a.iter().zip(&b).map(|(a, b)| a + b).collect();
+                let sum = dispatch_at(
+                    level,
+                    Sums {
+                        a: &a,
+                        b: &b,
+                        // SAFETY: the same memory; nothing is written but floats.
+                        fresh: unsafe { &mut *(&raw mut *fresh as *mut [MaybeUninit<f32>]) },
+                        in_place: &mut in_place,
+                    },
+                );
+                assert_eq!(sum, b.iter().sum::<f32>(), "{level}, {len}");
+                assert_eq!(
+                    (&*fresh, &*in_place),
+                    (&want[..], &want[..]),
+                    "{level}, {len}"
+                );
+            }
+        }
+    }
+}
