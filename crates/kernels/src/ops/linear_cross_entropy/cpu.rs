@@ -6,8 +6,11 @@ use crate::Result;
 use crate::gemm::{Matrix, MatrixMut, Then, Threads, product};
 use crate::host::{Rows, on_host};
 use crate::math;
+use crate::simd::dispatch;
 use crate::threads::for_each_task;
+use crate::vector::update;
 use candle_core::{Device, Tensor};
+use pulp::{Simd, WithSimd};
 
 /// The loss and the gradients of tracked inputs.
 pub(super) fn compute(
@@ -132,21 +135,43 @@ fn cross_entropy(logits: &mut [f32], targets: &[u32], v: usize, differentiate: b
     let rows = logits.chunks_exact_mut(v.max(1)).zip(targets);
     let tasks = rows.zip(&mut losses).collect();
     for_each_task(tasks, elements, |_: &mut (), ((row, &target), loss)| {
-        *loss = cross_entropy_of_row(row, target as usize, differentiate);
+        *loss = dispatch(Row {
+            logits: row,
+            target: target as usize,
+            differentiate,
+        });
     });
     losses.iter().sum()
 }
 
-fn cross_entropy_of_row(row: &mut [f32], target: usize, differentiate: bool) -> f64 {
-    let max = math::max(row);
-    let margin = f64::from(max) - f64::from(row[target]);
-    for x in row.iter_mut() {
-        *x = math::exp(*x - max);
+/// One row of logits. Its loss is returned, and the logits become their gradient where one is
+/// wanted.
+struct Row<'a> {
+    logits: &'a mut [f32],
+    target: usize,
+    differentiate: bool,
+}
+
+impl WithSimd for Row<'_> {
+    type Output = f64;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) -> f64 {
+        let max = math::max_f32s(simd, self.logits);
+        let margin = f64::from(max) - f64::from(self.logits[self.target]);
+        let max = simd.splat_f32s(max);
+        update(
+            simd,
+            [&mut *self.logits],
+            [],
+            #[inline(always)]
+            |[x], []| [math::exp_f32s(simd, simd.sub_f32s(x, max))],
+        );
+        let sum = math::sum_f32s(simd, self.logits);
+        if self.differentiate {
+            math::scale_f32s(simd, self.logits, 1.0 / sum);
+            self.logits[self.target] -= 1.0;
+        }
+        margin + f64::from(sum).ln()
     }
-    let sum = math::sum(row);
-    if differentiate {
-        math::scale(row, 1.0 / sum);
-        row[target] -= 1.0;
-    }
-    margin + f64::from(sum).ln()
 }
