@@ -1,6 +1,7 @@
 //! Work shared among threads, where there is enough of it.
 
 use rayon::prelude::*;
+use std::sync::{Mutex, PoisonError};
 
 /// Elements below which one thread does all: handing work to a second costs about 25 microseconds
 /// (two cores of a Xeon), in which one thread normalises 64 Ki elements or takes the softmax of
@@ -22,17 +23,31 @@ pub(crate) fn for_each_row(out: &mut [f32], width: usize, f: impl Fn(usize, &mut
         .for_each(|(i, row)| f(i, row));
 }
 
-/// Calls `f` with every task and with memory that the tasks of one thread share. `elements` says
-/// how much work all tasks are, in elements of a loop over memory.
+/// Calls `f` with every task and with memory that the tasks of one thread share. The tasks begin in
+/// their order, so that a task may wait for one before it. `elements` says how much work all tasks
+/// are, in elements of a loop over memory.
 pub(crate) fn for_each_task<T: Send, M: Default>(
     tasks: Vec<T>,
     elements: usize,
     f: impl Fn(&mut M, T) + Sync,
 ) {
-    if elements < PARALLEL_ELEMENTS || tasks.len() < 2 {
+    let threads = match elements < PARALLEL_ELEMENTS {
+        true => 1,
+        false => rayon::current_num_threads().min(tasks.len()),
+    };
+    let tasks = Mutex::new(tasks.into_iter());
+    let next = || tasks.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let work = || {
         let mut memory = M::default();
-        return tasks.into_iter().for_each(|task| f(&mut memory, task));
+        while let Some(task) = next() {
+            f(&mut memory, task);
+        }
+    };
+    match threads {
+        0 | 1 => work(),
+        _ => {
+            let threads = (0..threads).into_par_iter().with_max_len(1);
+            threads.for_each(|_| work());
+        }
     }
-    let tasks = tasks.into_par_iter();
-    tasks.for_each_init(M::default, |memory, task| f(memory, task));
 }

@@ -115,7 +115,7 @@ unsafe fn registers<S: Simd, const N: usize>(x: [&[f32]; N], start: usize) -> [S
 /// # Safety
 /// `F32_LANES` floats from `x` on must be readable.
 #[inline(always)]
-unsafe fn load<S: Simd>(x: *const f32) -> S::f32s {
+pub(crate) unsafe fn load<S: Simd>(x: *const f32) -> S::f32s {
     // SAFETY: the caller's; any bits are a register of floats.
     unsafe { x.cast::<S::f32s>().read_unaligned() }
 }
@@ -123,7 +123,7 @@ unsafe fn load<S: Simd>(x: *const f32) -> S::f32s {
 /// # Safety
 /// `F32_LANES` floats from `y` on must be writable.
 #[inline(always)]
-unsafe fn store<S: Simd>(y: *mut f32, value: S::f32s) {
+pub(crate) unsafe fn store<S: Simd>(y: *mut f32, value: S::f32s) {
     // SAFETY: the caller's.
     unsafe { y.cast::<S::f32s>().write_unaligned(value) }
 }

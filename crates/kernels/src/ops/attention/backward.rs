@@ -1,166 +1,416 @@
-//! The gradients, block after block of a head's rows.
+//! The gradients, a tile of keys at a time.
+//!
+//! The probabilities are computed again from the statistics of forward. A task owns the gradients of
+//! a tile of keys and values, sums over all queries of the group that see it, and adds its part of
+//! `dq` to the whole when the tiles before it have added theirs: every sum has one order, and
+//! nothing is held for each query head (Dao et al. 2022, <https://arxiv.org/abs/2205.14135>).
 
-use super::blocks::{BLOCK_ROWS, Block, Buffers, Inputs, Statistics, exponentials};
-use super::heads::Heads;
-use crate::gemm::{Matrix, MatrixMut, Then, Threads, product};
-use crate::math;
+use super::delta::deltas;
+use super::heads::{Heads, Wide, padded};
+use super::online::Statistics;
+use super::panels::Panels;
+use super::scores::{Strip, times_panels};
+use super::sizes::{KEYS, QUERIES, Rows, Sizes};
+use super::tile::{Left, Right, Tile, panel};
+use super::turn::Turns;
+use super::visible::Visible;
+use crate::math::exp_f32s;
+use crate::simd::dispatch;
 use crate::threads::for_each_task;
+use pulp::{Simd, WithSimd};
+use std::ops::Range;
 
-/// The gradients of one query head, `(Tq, D)` and twice `(Tk, D)`, where they are wanted.
-struct HeadGradients<'a> {
-    dq: Option<&'a mut [f32]>,
+/// What forward read and wrote, and the gradient of its result.
+pub(super) struct Forward<'a> {
+    pub(super) sizes: Sizes,
+    pub(super) visible: &'a Visible,
+    pub(super) scale: f32,
+    pub(super) q: &'a Heads<'a>,
+    pub(super) k: &'a Heads<'a>,
+    pub(super) v: &'a Heads<'a>,
+    pub(super) y: &'a Heads<'a>,
+    pub(super) statistics: &'a [Statistics],
+    pub(super) dy: &'a Heads<'a>,
+}
+
+/// What all tasks read.
+struct Inputs<'a> {
+    sizes: Sizes,
+    visible: &'a Visible,
+    scale: f32,
+    q: Wide<'a>,
+    k: Wide<'a>,
+    dy: Wide<'a>,
+    /// `scale * k^T`.
+    keys: Panels,
+    /// `v^T`.
+    values: Panels,
+    statistics: &'a [Statistics],
+    deltas: Vec<f32>,
+    wants_scores: bool,
+}
+
+/// The gradients of `q`, `k` and `v`, those of them that are tracked.
+pub(super) fn backward(forward: &Forward<'_>, tracked: [bool; 3]) -> [Option<Vec<f32>>; 3] {
+    let sizes = forward.sizes;
+    let (k, v) = (forward.k.widened(), forward.v.widened());
+    let (y, dy) = (forward.y.widened(), forward.dy.widened());
+    let inputs = Inputs {
+        sizes,
+        visible: forward.visible,
+        scale: forward.scale,
+        q: forward.q.widened(),
+        keys: Panels::new(&k, forward.scale, sizes),
+        values: Panels::new(&v, 1.0, sizes),
+        statistics: forward.statistics,
+        deltas: deltas(&y, &dy, sizes),
+        k,
+        dy,
+        wants_scores: tracked[0] || tracked[1],
+    };
+    let fresh = |i: usize, heads, tokens| {
+        let elements = sizes.batch * heads * tokens * sizes.width;
+        tracked[i].then(|| vec![0.0; elements])
+    };
+    let mut dq = fresh(0, sizes.heads, sizes.queries);
+    let mut dk = fresh(1, sizes.kv_heads, sizes.keys);
+    let mut dv = fresh(2, sizes.kv_heads, sizes.keys);
+    let turns = dq.as_deref_mut().map(|dq| turns(&inputs, dq));
+    let tasks = tiles(&inputs, turns.as_deref(), dk.as_deref_mut(), dv.as_deref_mut());
+    for_each_task(tasks, sizes.work(), |memory, tile| {
+        dispatch(Run { tile, memory });
+    });
+    drop(turns);
+    [dq, dk, dv]
+}
+
+/// The blocks of queries of all heads, `(B, H, ceil(Tq / QUERIES))`.
+fn turns<'a>(inputs: &Inputs<'_>, dq: &'a mut [f32]) -> Vec<Turns<'a>> {
+    let sizes = inputs.sizes;
+    let mut turns = vec![];
+    for (head, dq) in dq.chunks_mut((sizes.queries * sizes.width).max(1)).enumerate() {
+        for (i, dq) in dq.chunks_mut(QUERIES * sizes.width).enumerate() {
+            let queries = i * QUERIES..((i + 1) * QUERIES).min(sizes.queries);
+            let keys = inputs.visible.range(head / sizes.heads, queries);
+            turns.push(Turns::new(keys.start / KEYS, dq));
+        }
+    }
+    turns
+}
+
+/// The tiles of all heads, the first of each head before the second of any: under a causal mask they
+/// are the longest tasks.
+fn tiles<'a, 'q>(
+    inputs: &'a Inputs<'a>,
+    turns: Option<&'a [Turns<'q>]>,
+    dk: Option<&'a mut [f32]>,
+    dv: Option<&'a mut [f32]>,
+) -> Vec<KeyTile<'a, 'q>> {
+    let sizes = inputs.sizes;
+    let heads = sizes.batch * sizes.kv_heads;
+    let count = sizes.keys.div_ceil(KEYS);
+    let mut dk = parts(dk, heads, sizes).into_iter();
+    let mut dv = parts(dv, heads, sizes).into_iter();
+    let mut tiles = vec![];
+    for head in 0..heads {
+        for number in 0..count {
+            tiles.push(KeyTile {
+                inputs,
+                turns,
+                batch: head / sizes.kv_heads,
+                kv_head: head % sizes.kv_heads,
+                number,
+                dk: dk.next().flatten(),
+                dv: dv.next().flatten(),
+            });
+        }
+    }
+    tiles.sort_by_key(|tile| tile.number);
+    tiles
+}
+
+/// The rows of every tile of every head, or nothing for each.
+fn parts(values: Option<&mut [f32]>, heads: usize, sizes: Sizes) -> Vec<Option<&mut [f32]>> {
+    match values {
+        Some(values) => values
+            .chunks_mut((sizes.keys * sizes.width).max(1))
+            .flat_map(|head| head.chunks_mut((KEYS * sizes.width).max(1)))
+            .map(Some)
+            .collect(),
+        None => (0..heads * sizes.keys.div_ceil(KEYS)).map(|_| None).collect(),
+    }
+}
+
+/// Some keys of one head and their gradients, `(keys, D)`.
+struct KeyTile<'a, 'q> {
+    inputs: &'a Inputs<'a>,
+    turns: Option<&'a [Turns<'q>]>,
+    batch: usize,
+    kv_head: usize,
+    number: usize,
     dk: Option<&'a mut [f32]>,
     dv: Option<&'a mut [f32]>,
 }
 
-impl Inputs<'_> {
-    /// The gradients of `q`, `k` and `v`, those of them that are tracked.
-    pub(super) fn backward(
-        &self,
-        dy: &Heads<'_>,
-        statistics: &[Statistics],
-        tracked: [bool; 3],
-    ) -> [Option<Vec<f32>>; 3] {
-        let sizes = self.op.sizes;
-        let heads = sizes.batch * sizes.heads;
-        let fresh = |i: usize, tokens| {
-            let elements = heads * tokens * sizes.width;
-            tracked[i].then(|| vec![0.0; elements])
+/// Memory that every tile of a thread uses again; `D` in whole panels.
+#[derive(Default)]
+struct Memory {
+    /// `(QUERIES, KEYS)`.
+    p: Vec<f32>,
+    /// Gradient of the scores, `(QUERIES, KEYS)`.
+    ds: Vec<f32>,
+    /// `(QUERIES, D)`.
+    dq: Vec<f32>,
+    /// `(KEYS, D)`.
+    dk: Vec<f32>,
+    /// `(KEYS, D)`.
+    dv: Vec<f32>,
+}
+
+struct Run<'a, 'q, 'b> {
+    tile: KeyTile<'a, 'q>,
+    memory: &'b mut Memory,
+}
+
+impl WithSimd for Run<'_, '_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        match S::REGISTER_COUNT {
+            32.. => self.tile.run::<S, 8>(simd, self.memory),
+            _ => self.tile.run::<S, 6>(simd, self.memory),
+        }
+    }
+}
+
+/// A strip and the columns of the tile that it sees.
+type Seen = (Strip, Range<usize>);
+
+impl KeyTile<'_, '_> {
+    #[inline(always)]
+    fn run<S: Simd, const M: usize>(self, simd: S, memory: &mut Memory) {
+        let sizes = self.inputs.sizes;
+        let width = padded(sizes.width);
+        memory.p.resize(QUERIES * KEYS, 0.0);
+        memory.ds.resize(QUERIES * KEYS, 0.0);
+        memory.dq.resize(QUERIES * width, 0.0);
+        for sums in [&mut memory.dk, &mut memory.dv] {
+            sums.clear();
+            sums.resize((KEYS + M) * width, 0.0);
+        }
+        for first in (0..sizes.queries).step_by(QUERIES) {
+            let strips = self.strips::<S, M>(first);
+            if !strips.iter().any(|(_, columns)| !columns.is_empty()) {
+                continue;
+            }
+            for head in 0..sizes.group() {
+                let head = self.kv_head * sizes.group() + head;
+                self.add_block::<S, M>(simd, head, &strips, memory);
+            }
+        }
+        write_rows(self.dk, &memory.dk, sizes.width);
+        write_rows(self.dv, &memory.dv, sizes.width);
+    }
+
+    fn first(&self) -> usize {
+        self.number * KEYS
+    }
+
+    /// Of the block of queries from `first` on, the same in every head.
+    #[inline(always)]
+    fn strips<S: Simd, const M: usize>(&self, first: usize) -> Vec<Seen> {
+        let sizes = self.inputs.sizes;
+        let end = (first + QUERIES).min(sizes.queries);
+        let rows = Rows { batch: self.batch, head: 0, queries: first..end };
+        let strip = |first| {
+            let rows = rows.part(first, M);
+            let keys = self.inputs.visible.range(self.batch, rows.queries.clone());
+            let strip = Strip { rows, keys };
+            let columns = strip.columns::<S>(self.first());
+            (strip, columns)
         };
-        let mut dq = fresh(0, sizes.queries);
-        // One for each query head; a group's are added up afterwards, in one order.
-        let mut dk = fresh(1, sizes.keys);
-        let mut dv = fresh(2, sizes.keys);
-        let gradients = per_head(&mut dq, heads)
-            .into_iter()
-            .zip(per_head(&mut dk, heads))
-            .zip(per_head(&mut dv, heads))
-            .map(|((dq, dk), dv)| HeadGradients { dq, dk, dv });
-        let statistics = statistics.chunks(sizes.queries.max(1));
-        let tasks = gradients.zip(statistics).enumerate().collect();
-        for_each_task(
-            tasks,
-            self.work(),
-            |buffers, (head, (gradients, statistics))| {
-                self.backward_head(head, dy, statistics, buffers, gradients);
-            },
-        );
-        [
-            dq,
-            dk.map(|dk| self.group_sums(dk)),
-            dv.map(|dv| self.group_sums(dv)),
-        ]
+        (0..rows.len()).step_by(M).map(strip).collect()
     }
 
-    fn backward_head(
+    #[inline(always)]
+    fn add_block<S: Simd, const M: usize>(
         &self,
-        index: usize,
-        dy: &Heads<'_>,
-        statistics: &[Statistics],
-        buffers: &mut Buffers,
-        mut gradients: HeadGradients<'_>,
+        simd: S,
+        head: usize,
+        strips: &[Seen],
+        memory: &mut Memory,
     ) {
-        let sizes = self.op.sizes;
-        let (batch, head) = (index / sizes.heads, index % sizes.heads);
-        for (i, statistics) in statistics.chunks(BLOCK_ROWS).enumerate() {
-            let block = Block {
-                batch,
-                kv_head: head / sizes.group(),
-                first: head % sizes.group() * sizes.queries + i * BLOCK_ROWS,
-                rows: statistics.len(),
-            };
-            self.backward_block(block, dy, statistics, buffers, &mut gradients);
+        let inputs = self.inputs;
+        let width = padded(inputs.sizes.width);
+        let Memory { p, ds, dq, dk, dv } = memory;
+        let pieces = p.chunks_mut(M * KEYS).zip(ds.chunks_mut(M * KEYS));
+        for (seen, (p, ds)) in strips.iter().zip(pieces) {
+            self.scores::<S, M>(simd, head, seen, p, ds);
         }
-    }
-
-    fn backward_block(
-        &self,
-        block: Block,
-        dy: &Heads<'_>,
-        statistics: &[Statistics],
-        buffers: &mut Buffers,
-        gradients: &mut HeadGradients<'_>,
-    ) {
-        let sizes = self.op.sizes;
-        let keys = self.scores(block, buffers);
-        probabilities(&mut buffers.p, keys.len(), statistics);
-        buffers.dy.clear();
-        for row in 0..block.rows {
-            dy.copy(block.place(row, sizes), 1.0, &mut buffers.dy);
+        let first = strips[0].0.rows.queries.start;
+        if self.dv.is_some() {
+            let dy = inputs.dy.tokens(self.batch, head, first);
+            self.add_to_keys::<S, M>(simd, strips, p, dy, dv);
         }
-        let (rows, width) = (block.rows, sizes.width);
-        let within_keys = keys.start * width..keys.end * width;
-        let dy = Matrix::new(&buffers.dy, rows, width);
-        if let Some(dv) = &mut gradients.dv {
-            let dv = MatrixMut::new(&mut dv[within_keys.clone()], keys.len(), width);
-            let p = Matrix::new(&buffers.p, rows, keys.len());
-            product(dv, Then::Add, 1.0, p.transposed(), dy, Threads::One);
+        if self.dk.is_some() {
+            let q = inputs.q.tokens(self.batch, head, first);
+            self.add_to_keys::<S, M>(simd, strips, ds, q, dk);
         }
-        if gradients.dq.is_none() && gradients.dk.is_none() {
-            return;
+        let Some(turns) = self.turns else { return };
+        for (i, seen) in strips.iter().enumerate() {
+            let ds = &ds[i * M * KEYS..];
+            self.queries::<S, M>(simd, seen, ds, &mut dq[i * M * width..]);
         }
-        let v = self.v.tokens(block.batch, block.kv_head, keys.clone());
-        buffers.dp.resize(rows * keys.len(), 0.0);
-        let dp = MatrixMut::new(&mut buffers.dp, rows, keys.len());
-        product(dp, Then::Write, 1.0, dy, v.transposed(), Threads::One);
-        score_gradients(&buffers.p, &mut buffers.dp, keys.len());
-        let dscores = Matrix::new(&buffers.dp, rows, keys.len());
-        if let Some(dq) = &mut gradients.dq {
-            let start = block.queries(sizes).start * width;
-            let dq = MatrixMut::new(&mut dq[start..], rows, width);
-            let k = self.k.tokens(block.batch, block.kv_head, keys.clone());
-            product(dq, Then::Write, self.op.scale, dscores, k, Threads::One);
-        }
-        if let Some(dk) = &mut gradients.dk {
-            let dk = MatrixMut::new(&mut dk[within_keys], keys.len(), width);
-            let q = Matrix::new(&buffers.q, rows, width);
-            product(dk, Then::Add, 1.0, dscores.transposed(), q, Threads::One);
-        }
-    }
-
-    /// `(B, H, Tk, D)` -> `(B, G, Tk, D)`.
-    fn group_sums(&self, parts: Vec<f32>) -> Vec<f32> {
-        let group = self.op.sizes.group();
-        if group == 1 {
-            return parts;
-        }
-        let head = (self.op.sizes.keys * self.op.sizes.width).max(1);
-        let mut sums = vec![0.0; parts.len() / group];
-        let tasks = sums.chunks_mut(head).zip(parts.chunks(group * head));
-        for_each_task(tasks.collect(), parts.len(), |_: &mut (), (sum, parts)| {
-            for part in parts.chunks_exact(head) {
-                math::add_scaled(sum, 1.0, part);
+        let blocks = inputs.sizes.queries.div_ceil(QUERIES);
+        let head = self.batch * inputs.sizes.heads + head;
+        turns[head * blocks + first / QUERIES].take(self.number, |sum| {
+            let rows = sum.chunks_exact_mut(inputs.sizes.width);
+            for (sum, dq) in rows.zip(dq.chunks_exact(width)) {
+                sum.iter_mut().zip(dq).for_each(|(sum, dq)| *sum += dq);
             }
         });
-        sums
     }
-}
 
-/// A part for each of `count` heads; nothing for each when there is nothing.
-fn per_head(values: &mut Option<Vec<f32>>, count: usize) -> Vec<Option<&mut [f32]>> {
-    match values {
-        Some(values) => {
-            let len = values.len() / count.max(1);
-            values.chunks_mut(len.max(1)).map(Some).collect()
+    /// Probabilities of a strip, `p = exp(s - max) / sum`, and the gradient of `q k^T`,
+    /// `ds = scale * p * (dp - delta)`; zero in hidden columns.
+    #[inline(always)]
+    fn scores<S: Simd, const M: usize>(
+        &self,
+        simd: S,
+        head: usize,
+        (strip, columns): &Seen,
+        p: &mut [f32],
+        ds: &mut [f32],
+    ) {
+        clear_outside(p, columns);
+        clear_outside(ds, columns);
+        if columns.is_empty() {
+            return;
         }
-        None => (0..count).map(|_| None).collect(),
-    }
-}
-
-fn probabilities(scores: &mut [f32], keys: usize, statistics: &[Statistics]) {
-    for (scores, statistics) in scores.chunks_exact_mut(keys.max(1)).zip(statistics) {
-        exponentials(scores, statistics.max);
-        math::scale(scores, statistics.reciprocal_sum);
-    }
-}
-
-/// `dscores = p * (dp - sum(p * dp))`.
-fn score_gradients(p: &[f32], dp: &mut [f32], keys: usize) {
-    let keys = keys.max(1);
-    for (p, dp) in p.chunks_exact(keys).zip(dp.chunks_exact_mut(keys)) {
-        let mean = math::dot(p, dp);
-        for (dp, p) in dp.iter_mut().zip(p) {
-            *dp = p * (*dp - mean);
+        let Inputs { sizes, visible, .. } = *self.inputs;
+        let queries = &strip.rows.queries;
+        let left = |heads: &Wide<'_>, to: &mut [f32], panels: &Panels| {
+            let rows = heads.tokens(self.batch, head, queries.start);
+            let left = Left { data: rows.data, rows: queries.len(), row: rows.step, step: 1 };
+            let panels = panels.from(self.batch, self.kv_head, self.first());
+            times_panels::<S, M>(simd, left, panels, sizes.width, columns.clone(), to);
+        };
+        left(&self.inputs.q, p, &self.inputs.keys);
+        strip.hide(visible, self.first(), columns.clone(), p);
+        if self.inputs.wants_scores {
+            left(&self.inputs.dy, ds, &self.inputs.values);
         }
+        let row = (self.batch * sizes.heads + head) * sizes.queries;
+        let rows = p.chunks_exact_mut(KEYS).zip(ds.chunks_exact_mut(KEYS));
+        for (query, (p, ds)) in queries.clone().zip(rows) {
+            let statistics = self.inputs.statistics[row + query];
+            let delta = self.inputs.deltas[row + query];
+            let (p, ds) = (&mut p[columns.clone()], &mut ds[columns.clone()]);
+            probabilities(simd, p, statistics);
+            score_gradients(simd, p, ds, delta, self.inputs.scale);
+        }
+    }
+
+    /// `sums += left^T right` over the queries of a block.
+    #[inline(always)]
+    fn add_to_keys<S: Simd, const M: usize>(
+        &self,
+        simd: S,
+        strips: &[Seen],
+        left: &[f32],
+        right: Right<'_>,
+        sums: &mut [f32],
+    ) {
+        let width = padded(self.inputs.sizes.width);
+        let keys = KEYS.min(self.inputs.sizes.keys - self.first());
+        for key in (0..keys).step_by(M) {
+            let sees = |(_, columns): &Seen| columns.start < key + M && columns.end > key;
+            let Some(first) = strips.iter().position(sees) else { continue };
+            let last = strips.iter().rposition(sees).unwrap_or(first);
+            let rows = first * M..last * M + strips[last].0.rows.len();
+            let left = Left {
+                data: &left[rows.start * KEYS + key..],
+                rows: KEYS - key,
+                row: 1,
+                step: KEYS,
+            };
+            let step = right.step;
+            let right = &right.data[rows.start * step..];
+            for column in (0..width).step_by(panel::<S>()) {
+                let right = Right { data: &right[column..], step };
+                let sums = &mut sums[key * width + column..];
+                let tile = Tile::<S, M>::load(simd, sums, width);
+                tile.plus(simd, left, right, rows.len()).store(sums, width);
+            }
+        }
+    }
+
+    /// `dq = ds k` of a strip.
+    #[inline(always)]
+    fn queries<S: Simd, const M: usize>(
+        &self,
+        simd: S,
+        (strip, columns): &Seen,
+        ds: &[f32],
+        dq: &mut [f32],
+    ) {
+        let sizes = self.inputs.sizes;
+        let width = padded(sizes.width);
+        let start = self.first() + columns.start;
+        let steps = (self.first() + columns.end).min(sizes.keys) - start;
+        let left = Left {
+            data: &ds[columns.start..],
+            rows: strip.rows.len(),
+            row: KEYS,
+            step: 1,
+        };
+        let k = self.inputs.k.tokens(self.batch, self.kv_head, start);
+        for column in (0..width).step_by(panel::<S>()) {
+            let k = Right { data: &k.data[column..], step: k.step };
+            let tile = Tile::<S, M>::zeros(simd).plus(simd, left, k, steps);
+            tile.store(&mut dq[column..], width);
+        }
+    }
+}
+
+fn clear_outside(rows: &mut [f32], columns: &Range<usize>) {
+    if *columns == (0..KEYS) {
+        return;
+    }
+    for row in rows.chunks_exact_mut(KEYS) {
+        row[..columns.start].fill(0.0);
+        row[columns.end..].fill(0.0);
+    }
+}
+
+/// `exp(s - max) / sum`.
+#[inline(always)]
+fn probabilities<S: Simd>(simd: S, scores: &mut [f32], statistics: Statistics) {
+    let max = simd.splat_f32s(statistics.max);
+    let factor = simd.splat_f32s(1.0 / statistics.sum);
+    let (scores, _) = S::as_mut_simd_f32s(scores);
+    for score in scores {
+        let exp = exp_f32s(simd, simd.sub_f32s(*score, max));
+        *score = simd.mul_f32s(exp, factor);
+    }
+}
+
+/// `dp` becomes `scale * p * (dp - delta)`.
+#[inline(always)]
+fn score_gradients<S: Simd>(simd: S, p: &[f32], dp: &mut [f32], delta: f32, scale: f32) {
+    let (delta, scale) = (simd.splat_f32s(delta), simd.splat_f32s(scale));
+    let ((p, _), (dp, _)) = (S::as_simd_f32s(p), S::as_mut_simd_f32s(dp));
+    for (p, dp) in p.iter().zip(dp) {
+        let scaled = simd.mul_f32s(*p, scale);
+        *dp = simd.mul_f32s(scaled, simd.sub_f32s(*dp, delta));
+    }
+}
+
+/// The first `width` columns of the sums to the rows of a gradient.
+fn write_rows(to: Option<&mut [f32]>, sums: &[f32], width: usize) {
+    let rows = to.into_iter().flat_map(|to| to.chunks_exact_mut(width.max(1)));
+    for (to, sums) in rows.zip(sums.chunks_exact(padded(width).max(1))) {
+        to.copy_from_slice(&sums[..width]);
     }
 }

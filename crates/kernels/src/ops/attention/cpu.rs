@@ -1,8 +1,11 @@
-//! The node of the graph; the loops are in `blocks.rs`.
+//! The node of the graph.
 
 use super::AttentionMask;
-use super::blocks::{Inputs, Sizes, Statistics};
+use super::backward::{Forward, backward};
+use super::forward::forward;
 use super::heads::Heads;
+use super::online::Statistics;
+use super::sizes::Sizes;
 use super::visible::Visible;
 use crate::host::{stored, tensor_like};
 use candle_core::backend::BackendStorage;
@@ -10,9 +13,9 @@ use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
 use std::sync::OnceLock;
 
 pub(super) struct Attention {
-    pub(super) sizes: Sizes,
-    pub(super) visible: Visible,
-    pub(super) scale: f32,
+    sizes: Sizes,
+    visible: Visible,
+    scale: f32,
     /// Of each row `(B, H, Tq)`, written by forward.
     statistics: OnceLock<Vec<Statistics>>,
 }
@@ -51,14 +54,12 @@ impl CustomOp3 for Attention {
         v: &CpuStorage,
         v_layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        let inputs = Inputs {
-            op: self,
-            q: Heads::new(q, q_layout)?,
-            k: Heads::new(k, k_layout)?,
-            v: Heads::new(v, v_layout)?,
-        };
+        let q_heads = Heads::new(q, q_layout)?;
+        let k = Heads::new(k, k_layout)?;
+        let v = Heads::new(v, v_layout)?;
         let shape = q_layout.shape().clone();
-        let (y, statistics) = inputs.forward(shape.elem_count());
+        let inputs = [&q_heads, &k, &v];
+        let (y, statistics) = forward(self.sizes, &self.visible, self.scale, inputs);
         // A second run of the same operation would write the same numbers.
         let _ = self.statistics.set(statistics);
         Ok((stored(y, &shape, q.dtype())?, shape))
@@ -69,25 +70,26 @@ impl CustomOp3 for Attention {
         q: &Tensor,
         k: &Tensor,
         v: &Tensor,
-        _: &Tensor,
+        y: &Tensor,
         dy: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
         let Some(statistics) = self.statistics.get() else {
             candle_core::bail!("attention: backward before forward");
         };
-        let (q_storage, q_layout) = q.storage_and_layout();
-        let (k_storage, k_layout) = k.storage_and_layout();
-        let (v_storage, v_layout) = v.storage_and_layout();
-        let (dy_storage, dy_layout) = dy.storage_and_layout();
-        let inputs = Inputs {
-            op: self,
-            q: Heads::of(&q_storage, q_layout)?,
-            k: Heads::of(&k_storage, k_layout)?,
-            v: Heads::of(&v_storage, v_layout)?,
+        let stored = [q, k, v, y, dy].map(Tensor::storage_and_layout);
+        let heads = |i: usize| Heads::of(&stored[i].0, stored[i].1);
+        let forward = Forward {
+            sizes: self.sizes,
+            visible: &self.visible,
+            scale: self.scale,
+            q: &heads(0)?,
+            k: &heads(1)?,
+            v: &heads(2)?,
+            y: &heads(3)?,
+            statistics,
+            dy: &heads(4)?,
         };
-        let dy = Heads::of(&dy_storage, dy_layout)?;
-        let tracked = [q, k, v].map(Tensor::track_op);
-        let [dq, dk, dv] = inputs.backward(&dy, statistics, tracked);
+        let [dq, dk, dv] = backward(&forward, [q, k, v].map(Tensor::track_op));
         let tensor = |values: Option<Vec<f32>>, like| {
             let tensor = values.map(|values| tensor_like(values, like));
             tensor.transpose()

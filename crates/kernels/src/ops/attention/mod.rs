@@ -12,7 +12,15 @@
 //! of rows of scores per thread; the reference holds all `H * Tq * Tk` of them.
 
 mod backward;
-mod blocks;
+mod delta;
+mod forward;
+mod online;
+mod panels;
+mod scores;
+mod sizes;
+mod tile;
+mod turn;
+
 #[cfg(any(test, feature = "testkit"))]
 pub mod cases;
 #[cfg(any(test, feature = "testkit"))]

@@ -34,10 +34,7 @@ impl Visible {
         if queries.is_empty() {
             return 0..0;
         }
-        let end = match self.causal {
-            true => self.position(queries.end - 1) + 1,
-            false => self.keys,
-        };
+        let end = self.end(queries.end - 1);
         match self.segments_of(batch) {
             Some(segments) => {
                 let own = &segments[self.position(queries.start)..=self.position(queries.end - 1)];
@@ -47,13 +44,30 @@ impl Visible {
         }
     }
 
-    /// Overwrites the scores of keys that query `i` does not see; the first is that of `first`.
+    /// Whether all of some queries see all of some keys.
+    pub(super) fn covers(&self, batch: usize, queries: Range<usize>, keys: Range<usize>) -> bool {
+        let same = |segments: &[u32]| {
+            let own = &segments[self.position(queries.start)..=self.position(queries.end - 1)];
+            let is_own = |segment: &u32| *segment == own[0];
+            own.iter().all(is_own) && segments[keys.clone()].iter().all(is_own)
+        };
+        keys.end <= self.end(queries.start) && self.segments_of(batch).is_none_or(same)
+    }
+
+    /// Keys from this one on are hidden from query `i` by the order of tokens, or do not exist.
+    fn end(&self, i: usize) -> usize {
+        match self.causal {
+            true => self.position(i) + 1,
+            false => self.keys,
+        }
+    }
+
+    /// Overwrites the scores of keys that query `i` does not see or that do not exist; the first is
+    /// that of `first`.
     pub(super) fn hide(&self, batch: usize, i: usize, first: usize, scores: &mut [f32]) {
-        if self.causal {
-            let seen = (self.position(i) + 1).saturating_sub(first);
-            if let Some(hidden) = scores.get_mut(seen..) {
-                hidden.fill(f32::NEG_INFINITY);
-            }
+        let seen = self.end(i).saturating_sub(first);
+        if let Some(hidden) = scores.get_mut(seen..) {
+            hidden.fill(f32::NEG_INFINITY);
         }
         if let Some(segments) = self.segments_of(batch) {
             let own = segments[self.position(i)];

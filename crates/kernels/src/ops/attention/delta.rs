@@ -1,0 +1,57 @@
+//! `sum_j p_j dp_j` of every row of probabilities, which backward subtracts.
+//!
+//! It is `dy y^T`, since `dp_j = dy v_j^T` and `y = sum_j p_j v_j`: no pass over the keys is needed.
+
+use super::heads::Wide;
+use super::sizes::{QUERIES, Sizes};
+use crate::math::dot_f32s;
+use crate::simd::dispatch;
+use crate::threads::for_each_task;
+use pulp::{Simd, WithSimd};
+
+/// `(B, H, Tq)`.
+pub(super) fn deltas(y: &Wide<'_>, dy: &Wide<'_>, sizes: Sizes) -> Vec<f32> {
+    let rows = sizes.batch * sizes.heads * sizes.queries;
+    let mut deltas = vec![0.0; rows];
+    let heads = deltas.chunks_mut(sizes.queries.max(1)).enumerate();
+    let blocks = heads.flat_map(|(head, deltas)| {
+        let blocks = deltas.chunks_mut(QUERIES).enumerate();
+        blocks.map(move |(i, deltas)| Block {
+            y,
+            dy,
+            sizes,
+            head,
+            first: i * QUERIES,
+            deltas,
+        })
+    });
+    for_each_task(blocks.collect(), rows * sizes.width, |_: &mut (), block| {
+        dispatch(block);
+    });
+    deltas
+}
+
+struct Block<'a> {
+    y: &'a Wide<'a>,
+    dy: &'a Wide<'a>,
+    sizes: Sizes,
+    head: usize,
+    first: usize,
+    deltas: &'a mut [f32],
+}
+
+impl WithSimd for Block<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Sizes { heads, width, .. } = self.sizes;
+        let (batch, head) = (self.head / heads, self.head % heads);
+        let y = self.y.tokens(batch, head, self.first);
+        let dy = self.dy.tokens(batch, head, self.first);
+        for (i, delta) in self.deltas.iter_mut().enumerate() {
+            let (y, dy) = (&y.data[i * y.step..], &dy.data[i * dy.step..]);
+            *delta = dot_f32s(simd, &y[..width], &dy[..width]);
+        }
+    }
+}

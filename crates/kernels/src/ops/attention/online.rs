@@ -1,0 +1,55 @@
+//! The softmax of rows that are seen a piece at a time (Milakov and Gimelshein 2018,
+//! <https://arxiv.org/abs/1805.02867>).
+
+use crate::math::{self, exp_f32s};
+use pulp::Simd;
+
+/// Of the scores of a row: `probability = exp(score - max) / sum`.
+///
+/// They are kept apart, not as one `max + ln(sum)`, which would round away the digits of large
+/// scores.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Statistics {
+    pub(super) max: f32,
+    /// Of `exp(score - max)`.
+    pub(super) sum: f32,
+}
+
+impl Default for Statistics {
+    /// Of no scores.
+    fn default() -> Self {
+        Self {
+            max: f32::NEG_INFINITY,
+            sum: 0.0,
+        }
+    }
+}
+
+impl Statistics {
+    /// Adds `scores`, which become `exp(score - max)`, and returns what all sums over earlier
+    /// scores have to be multiplied with.
+    #[inline(always)]
+    pub(super) fn add<S: Simd>(&mut self, simd: S, scores: &mut [f32]) -> f32 {
+        let (scores, _) = S::as_mut_simd_f32s(scores);
+        let mut max = simd.splat_f32s(self.max);
+        for scores in scores.iter() {
+            max = simd.max_f32s(*scores, max);
+        }
+        let max = simd.reduce_max_f32s(max);
+        // Where no key is visible yet, -inf - -inf would be no number.
+        let shift = if max == f32::NEG_INFINITY { 0.0 } else { max };
+        let factor = match max == self.max {
+            true => 1.0,
+            false => math::exp(self.max - shift),
+        };
+        let mut sum = simd.splat_f32s(0.0);
+        let shift = simd.splat_f32s(shift);
+        for scores in scores {
+            *scores = exp_f32s(simd, simd.sub_f32s(*scores, shift));
+            sum = simd.add_f32s(sum, *scores);
+        }
+        self.sum = self.sum * factor + simd.reduce_sum_f32s(sum);
+        self.max = max;
+        factor
+    }
+}
