@@ -1,65 +1,8 @@
 //! Sums, exponentials and scaled sums: `.._f32s` for a register or, generic over the instruction
-//! set, for slices inside of a kernel; the plain names for code outside of one.
-//!
-//! The plain loops are such that compilers turn them into vector code without being told: no
-//! branches, and sums in [`LANES`] independent parts, since float addition may not be reordered.
+//! set, for slices inside of a kernel; [`exp`] for a number alone.
 
 use crate::vector::{fold, update};
 use pulp::Simd;
-
-/// Parts of a sum: one register of AVX-512, two of AVX, four of SSE and NEON.
-const LANES: usize = 16;
-
-/// `sum_i a_i b_i`.
-pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {
-    let (a_parts, b_parts) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
-    let rest = a_parts.remainder().iter().zip(b_parts.remainder());
-    let rest: f32 = rest.map(|(a, b)| a * b).sum();
-    let mut sums = [0.0; LANES];
-    for (a, b) in a_parts.zip(b_parts) {
-        for lane in 0..LANES {
-            sums[lane] += a[lane] * b[lane];
-        }
-    }
-    sums.iter().sum::<f32>() + rest
-}
-
-/// `sum_i x_i`.
-pub(crate) fn sum(x: &[f32]) -> f32 {
-    plain_fold(x, 0.0, |sum, x| sum + x)
-}
-
-/// The largest element; -inf of none. A NaN is passed over.
-pub(crate) fn max(x: &[f32]) -> f32 {
-    plain_fold(x, f32::NEG_INFINITY, |max, x| if x > max { x } else { max })
-}
-
-/// `f` over all elements in any order.
-fn plain_fold(x: &[f32], start: f32, f: impl Fn(f32, f32) -> f32) -> f32 {
-    let parts = x.chunks_exact(LANES);
-    let rest = parts.remainder().iter().fold(start, |r, &x| f(r, x));
-    let mut results = [start; LANES];
-    for part in parts {
-        for lane in 0..LANES {
-            results[lane] = f(results[lane], part[lane]);
-        }
-    }
-    results.into_iter().fold(rest, &f)
-}
-
-/// `y_i += factor * x_i`.
-pub(crate) fn add_scaled(y: &mut [f32], factor: f32, x: &[f32]) {
-    for (y, x) in y.iter_mut().zip(x) {
-        *y += factor * x;
-    }
-}
-
-/// `x_i *= factor`.
-pub(crate) fn scale(x: &mut [f32], factor: f32) {
-    for x in x {
-        *x *= factor;
-    }
-}
 
 /// Numbers of [`exp`] and [`exp_f32s`].
 mod exponential {
@@ -291,7 +234,6 @@ mod tests {
                 x.iter().map(|x| x * x).sum(),
                 x.iter().copied().fold(f32::NEG_INFINITY, f32::max),
             ];
-            assert_eq!([sum(&x), dot(&x, &x), max(&x)], want);
             for level in Level::available() {
                 assert_eq!(dispatch_at(level, Reductions(&x)), want, "{level}");
             }

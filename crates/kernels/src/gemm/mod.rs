@@ -37,15 +37,6 @@ const PACKED_ROW: usize = DEPTH + 16;
 /// start, in which one thread does about a million.
 const PARALLEL_WORK: usize = 2 << 20;
 
-/// Who works on a product.
-#[derive(Clone, Copy)]
-pub(crate) enum Threads {
-    /// The calling thread: inside of parallel work.
-    One,
-    /// All, where there is enough work.
-    All,
-}
-
 /// What a product does with the numbers that are there.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Then {
@@ -59,15 +50,8 @@ pub(crate) enum Then {
 pub(crate) type Term<'a> = (Matrix<'a>, Matrix<'a>);
 
 /// `C = alpha * A B`, or `C += alpha * A B`.
-pub(crate) fn product(
-    c: MatrixMut<'_>,
-    then: Then,
-    alpha: f32,
-    a: Matrix<'_>,
-    b: Matrix<'_>,
-    threads: Threads,
-) {
-    sum_of_products(c, then, alpha, &[(a, b)], threads);
+pub(crate) fn product(c: MatrixMut<'_>, then: Then, alpha: f32, a: Matrix<'_>, b: Matrix<'_>) {
+    sum_of_products(c, then, alpha, &[(a, b)]);
 }
 
 /// `alpha * A B` in fresh memory, row after row.
@@ -80,30 +64,17 @@ pub(crate) fn computed_sum(alpha: f32, terms: &[Term<'_>]) -> Vec<f32> {
     let (rows, columns) = (terms[0].0.rows, terms[0].1.columns);
     fresh::filled(rows * columns, |memory| {
         let c = MatrixMut::fresh(memory, rows, columns);
-        sum_of_products(c, Then::Write, alpha, terms, Threads::All);
+        sum_of_products(c, Then::Write, alpha, terms);
     })
 }
 
 /// `C = alpha * sum A B`, or `C += alpha * sum A B`, over `terms`. A second term with few inner
 /// steps, such as a low-rank update, costs no second pass over `C`.
-pub(crate) fn sum_of_products(
-    c: MatrixMut<'_>,
-    then: Then,
-    alpha: f32,
-    terms: &[Term<'_>],
-    threads: Threads,
-) {
-    product_at(simd::level(), c, then, alpha, terms, threads);
+pub(crate) fn sum_of_products(c: MatrixMut<'_>, then: Then, alpha: f32, terms: &[Term<'_>]) {
+    product_at(simd::level(), c, then, alpha, terms);
 }
 
-fn product_at(
-    level: Level,
-    c: MatrixMut<'_>,
-    then: Then,
-    alpha: f32,
-    terms: &[Term<'_>],
-    threads: Threads,
-) {
+fn product_at(level: Level, c: MatrixMut<'_>, then: Then, alpha: f32, terms: &[Term<'_>]) {
     for (a, b) in terms {
         let sizes = (a.rows, a.columns, b.columns);
         assert_eq!(sizes, (c.rows, b.rows, c.columns), "sizes of a product");
@@ -124,7 +95,6 @@ fn product_at(
             output,
             then,
             terms,
-            threads,
         };
         product.run();
     };
@@ -170,7 +140,6 @@ struct Product<'a> {
     output: Output<'a>,
     then: Then,
     terms: &'a [Term<'a>],
-    threads: Threads,
 }
 
 impl Product<'_> {
@@ -185,11 +154,9 @@ impl Product<'_> {
         let work = rows * a.columns * columns;
         // Each thread packs all of the operand that is not shared: the smaller one.
         if kernel == Kernel::Blocked && rows > columns {
-            share(self.threads, work, rows, |rows| part(rows, 0..columns));
+            share(work, rows, |rows| part(rows, 0..columns));
         } else {
-            share(self.threads, work, columns, |columns| {
-                part(0..rows, columns)
-            });
+            share(work, columns, |columns| part(0..rows, columns));
         }
     }
 }
@@ -198,11 +165,8 @@ impl Product<'_> {
 const UNIT: usize = 32;
 
 /// Calls `f` with parts of `0..size`, on as many threads as `work` multiplications are worth.
-fn share(threads: Threads, work: usize, size: usize, f: impl Fn(Range<usize>) + Sync) {
-    let count = match threads {
-        Threads::One => 1,
-        Threads::All => (work / PARALLEL_WORK).clamp(1, rayon::current_num_threads()),
-    };
+fn share(work: usize, size: usize, f: impl Fn(Range<usize>) + Sync) {
+    let count = (work / PARALLEL_WORK).clamp(1, rayon::current_num_threads());
     let units = size.div_ceil(UNIT);
     let part = |i: usize| {
         let (start, end) = (units * i / count, units * (i + 1) / count);

@@ -71,25 +71,11 @@ fn check(level: Level, a: &Stored, b: &Stored, then: Then, transposed: bool) {
     let (matrix_a, matrix_b) = (a.matrix(), b.matrix());
     if transposed {
         let c_matrix = MatrixMut::new(&mut c, columns, rows).transposed();
-        product_at(
-            level,
-            c_matrix,
-            then,
-            0.5,
-            &[(matrix_a, matrix_b)],
-            Threads::All,
-        );
+        product_at(level, c_matrix, then, 0.5, &[(matrix_a, matrix_b)]);
         c_equals(&transpose(&c, rows, columns), a, b, then, level);
     } else {
         let c_matrix = MatrixMut::new(&mut c, rows, columns);
-        product_at(
-            level,
-            c_matrix,
-            then,
-            0.5,
-            &[(matrix_a, matrix_b)],
-            Threads::All,
-        );
+        product_at(level, c_matrix, then, 0.5, &[(matrix_a, matrix_b)]);
         c_equals(&c, a, b, then, level);
     }
 }
@@ -156,7 +142,7 @@ proptest! {
         for level in Level::available() {
             let mut c = vec![f32::NAN; m * n];
             let c_matrix = MatrixMut::new(&mut c, m, n);
-            product_at(level, c_matrix, Then::Write, 1.0, &terms, Threads::All);
+            product_at(level, c_matrix, Then::Write, 1.0, &terms);
             prop_assert!(c == sums, "{level}");
         }
     }
@@ -183,14 +169,7 @@ fn products_shared_among_threads_are_whole() {
 fn sizes_that_do_not_fit_are_a_bug_of_the_caller() {
     let mut c = [0.0];
     let (a, b) = (Matrix::new(&[1.0, 2.0], 1, 2), Matrix::new(&[1.0], 1, 1));
-    product(
-        MatrixMut::new(&mut c, 1, 1),
-        Then::Write,
-        1.0,
-        a,
-        b,
-        Threads::One,
-    );
+    product(MatrixMut::new(&mut c, 1, 1), Then::Write, 1.0, a, b);
 }
 
 #[test]

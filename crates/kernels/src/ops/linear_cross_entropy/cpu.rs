@@ -3,7 +3,7 @@
 use super::TrainedRows;
 use super::chunked::SavedLoss;
 use crate::Result;
-use crate::gemm::{Matrix, MatrixMut, Then, Threads, product};
+use crate::gemm::{Matrix, MatrixMut, Then, product};
 use crate::host::{Rows, on_host};
 use crate::math;
 use crate::simd::dispatch;
@@ -90,14 +90,7 @@ impl Head<'_> {
         if let Some(dweight) = &mut sums.dweight {
             let dweight = MatrixMut::new(dweight, v, d);
             let rows = Matrix::new(rows, n, d);
-            product(
-                dweight,
-                Then::Add,
-                1.0,
-                dlogits.transposed(),
-                rows,
-                Threads::All,
-            );
+            product(dweight, Then::Add, 1.0, dlogits.transposed(), rows);
         }
         if let Some(dhidden) = &mut sums.dhidden {
             self.dhidden(dlogits, rows);
@@ -111,20 +104,13 @@ impl Head<'_> {
     /// `h W^T`.
     fn logits(&self, rows: Matrix<'_>, logits: &mut [f32]) {
         let logits = MatrixMut::new(logits, rows.rows, self.weight.rows);
-        product(
-            logits,
-            Then::Write,
-            1.0,
-            rows,
-            self.weight.transposed(),
-            Threads::All,
-        );
+        product(logits, Then::Write, 1.0, rows, self.weight.transposed());
     }
 
     /// `dlogits W`.
     fn dhidden(&self, dlogits: Matrix<'_>, rows: &mut [f32]) {
         let rows = MatrixMut::new(rows, dlogits.rows, self.weight.columns);
-        product(rows, Then::Write, 1.0, dlogits, self.weight, Threads::All);
+        product(rows, Then::Write, 1.0, dlogits, self.weight);
     }
 }
 

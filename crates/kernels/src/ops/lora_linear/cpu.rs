@@ -2,9 +2,7 @@
 
 use super::LoraWeights;
 use crate::Dropout;
-use crate::gemm::{
-    Matrix, MatrixMut, Then, Threads, computed, computed_sum, product, sum_of_products,
-};
+use crate::gemm::{Matrix, MatrixMut, Then, computed, computed_sum, product, sum_of_products};
 use crate::host::{on_host, slice, slice_of, stored, tensor_like};
 use crate::threads::for_each_row;
 use candle_core::backend::BackendStorage;
@@ -47,7 +45,7 @@ impl LoraLinear {
         let (storage, layout) = bias.storage_and_layout();
         let mut y = slice_of(&storage, layout)?.repeat(x.rows);
         let y_matrix = MatrixMut::new(&mut y, x.rows, b.rows);
-        sum_of_products(y_matrix, Then::Add, 1.0, &terms, Threads::All);
+        sum_of_products(y_matrix, Then::Add, 1.0, &terms);
         Ok(y)
     }
 
@@ -170,7 +168,7 @@ impl LoraLinear {
         let mut dx = computed(1.0, dh, a);
         drop_elements(dropout, &mut dx, a.columns);
         let dx_matrix = MatrixMut::new(&mut dx, dy.rows, a.columns);
-        product(dx_matrix, Then::Add, 1.0, dy, weight, Threads::All);
+        product(dx_matrix, Then::Add, 1.0, dy, weight);
         Ok(dx)
     }
 }

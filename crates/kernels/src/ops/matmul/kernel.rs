@@ -3,7 +3,7 @@
 use super::MatMulOptions;
 use super::batch::{Operand, Sizes, Target};
 use crate::Result;
-use crate::gemm::{Matrix, MatrixMut, Then, Threads, computed, product};
+use crate::gemm::{Matrix, MatrixMut, Then, computed, product};
 use crate::host::{Rows, on_host, stored, tensor_like};
 use crate::storage::sum_to_shape;
 use crate::threads::for_each_row;
@@ -92,7 +92,7 @@ impl MatMul {
     }
 
     fn multiply(&self, c: MatrixMut<'_>, then: Then, a: Matrix<'_>, b: Matrix<'_>) {
-        product(c, then, self.options.alpha as f32, a, b, Threads::All);
+        product(c, then, self.options.alpha as f32, a, b);
     }
 
     fn gradients(
