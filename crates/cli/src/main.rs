@@ -21,8 +21,13 @@ use args::Cli;
 use commands::Context;
 use error::Result;
 use exit::Exit;
+use metal_candle::memory::CachingAllocator;
 use std::process::ExitCode;
 use terminal::Terminal;
+
+/// Results of operations are large and short-lived.
+#[global_allocator]
+static MEMORY: CachingAllocator = CachingAllocator::new();
 
 fn main() -> ExitCode {
     let context = Context {
