@@ -28,6 +28,7 @@ mod path;
 mod random;
 pub mod simd;
 mod storage;
+pub mod tape;
 #[cfg(any(test, feature = "testkit"))]
 pub mod testkit;
 mod threads;
@@ -43,3 +44,4 @@ pub use ops::rope::rope;
 pub use ops::softmax::softmax;
 pub use ops::swiglu::swiglu;
 pub use random::{Dropout, mix_seed};
+pub use tape::Tape;
