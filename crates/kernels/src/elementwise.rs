@@ -1,23 +1,30 @@
 //! Broadcasting sum and product that compute no gradient for an operand that is not tracked.
 //!
 //! candle's own compute both gradients always: a full-size pass over memory for every frozen
-//! bias, norm weight and position table.
+//! bias, norm weight and position table. On a CPU they also run in threads of their own, which
+//! spin where rayon's would work.
 
 use crate::Result;
-use crate::storage::{forward2_on_every_backend, sum_to_shape};
+use crate::host::{Rows, stored};
+use crate::storage::sum_to_shape;
+use crate::tape::Record;
+use crate::threads::for_each_row;
 use candle_core::backend::BackendStorage;
 use candle_core::op::{self, BinaryOpT};
-use candle_core::{CustomOp2, Layout, Result as CandleResult, Shape, Tensor};
+use candle_core::{
+    CpuStorage, CudaStorage, CustomOp2, DType, Layout, MetalStorage, Result as CandleResult, Shape,
+    Tensor,
+};
 use std::marker::PhantomData;
 
 /// `a + b`, with broadcasting.
 pub(crate) fn add(a: &Tensor, b: &Tensor) -> Result<Tensor> {
-    Ok(a.apply_op2(b, Binary::<op::Add>(PhantomData))?)
+    Ok(a.record2(b, Binary::<op::Add>(PhantomData))?)
 }
 
 /// `a * b`, with broadcasting.
 pub(crate) fn mul(a: &Tensor, b: &Tensor) -> Result<Tensor> {
-    Ok(a.apply_op2(b, Binary::<op::Mul>(PhantomData))?)
+    Ok(a.record2(b, Binary::<op::Mul>(PhantomData))?)
 }
 
 struct Binary<Op>(PhantomData<Op>);
@@ -58,7 +65,38 @@ impl<Op: Derivative> CustomOp2 for Binary<Op> {
         Op::NAME
     }
 
-    forward2_on_every_backend!(forward);
+    fn cpu_fwd(
+        &self,
+        s1: &CpuStorage,
+        l1: &Layout,
+        s2: &CpuStorage,
+        l2: &Layout,
+    ) -> CandleResult<(CpuStorage, Shape)> {
+        match s1.dtype() == s2.dtype() && s1.dtype() != DType::F64 {
+            true => forward_rows::<Op>(s1, l1, s2, l2),
+            false => self.forward(s1, l1, s2, l2),
+        }
+    }
+
+    fn cuda_fwd(
+        &self,
+        s1: &CudaStorage,
+        l1: &Layout,
+        s2: &CudaStorage,
+        l2: &Layout,
+    ) -> CandleResult<(CudaStorage, Shape)> {
+        self.forward(s1, l1, s2, l2)
+    }
+
+    fn metal_fwd(
+        &self,
+        s1: &MetalStorage,
+        l1: &Layout,
+        s2: &MetalStorage,
+        l2: &Layout,
+    ) -> CandleResult<(MetalStorage, Shape)> {
+        self.forward(s1, l1, s2, l2)
+    }
 
     fn bwd(
         &self,
@@ -72,12 +110,31 @@ impl<Op: Derivative> CustomOp2 for Binary<Op> {
     }
 }
 
+/// A row of the last dimension at a time, in float32 inside.
+fn forward_rows<Op: BinaryOpT>(
+    s1: &CpuStorage,
+    l1: &Layout,
+    s2: &CpuStorage,
+    l2: &Layout,
+) -> CandleResult<(CpuStorage, Shape)> {
+    let shape = l1.shape().broadcast_shape_binary_op(l2.shape(), Op::NAME)?;
+    let a = Rows::new(s1, &l1.broadcast_as(&shape)?)?;
+    let b = Rows::new(s2, &l2.broadcast_as(&shape)?)?;
+    let mut y = vec![0.0; shape.elem_count()];
+    for_each_row(&mut y, a.width, |i, y| {
+        for ((y, a), b) in y.iter_mut().zip(a.row(i)).zip(b.row(i)) {
+            *y = Op::f32(*a, *b);
+        }
+    });
+    Ok((stored(y, &shape, s1.dtype())?, shape))
+}
+
 fn gradient(x: &Tensor, factor: Option<&Tensor>, grad: &Tensor) -> CandleResult<Option<Tensor>> {
     if !x.track_op() {
         return Ok(None);
     }
     let dx = match factor {
-        Some(factor) => grad.broadcast_mul(&factor.detach())?,
+        Some(factor) => mul(&grad.detach(), &factor.detach())?,
         None => grad.clone(),
     };
     sum_to_shape(&dx, x).map(Some)

@@ -31,6 +31,7 @@ mod row_kernel;
 mod rows;
 pub mod simd;
 mod storage;
+pub mod tape;
 #[cfg(any(test, feature = "testkit"))]
 pub mod testkit;
 mod threads;
@@ -47,3 +48,4 @@ pub use ops::rope::rope;
 pub use ops::softmax::softmax;
 pub use ops::swiglu::swiglu;
 pub use random::{Dropout, mix_seed};
+pub use tape::Tape;

@@ -10,12 +10,16 @@
 use candle_core::Device;
 use metal_candle::data::Batch;
 use metal_candle::lora::{self, LoraConfig, Mode, Plan};
+use metal_candle::memory::CachingAllocator;
 use metal_candle::models::Model;
 use metal_candle::process::peak_memory_bytes;
 use metal_candle::train::step::step;
 use metal_candle::train::{Optimizer, Options, Parameters};
 use serde_json::{Value, json};
 use std::time::Instant;
+
+#[global_allocator]
+static MEMORY: CachingAllocator = CachingAllocator::new();
 
 const USAGE: &str = "arguments: HIDDEN LAYERS HEADS KV INTER VOCAB SEQ BATCH STEPS [bf16]";
 

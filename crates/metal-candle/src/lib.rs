@@ -12,6 +12,7 @@ pub mod data;
 pub mod files;
 pub mod generate;
 pub mod lora;
+pub mod memory;
 pub mod models;
 pub mod process;
 mod random;

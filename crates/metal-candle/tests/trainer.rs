@@ -77,6 +77,17 @@ fn run(
     parameters: &Parameters,
     options: &Options,
     folder: &Path,
+    batches: impl Iterator<Item = Vec<Batch>>,
+    stop_after: usize,
+) -> Run {
+    let mut optimizer = Optimizer::new(parameters).unwrap();
+    let run = (model, parameters, options, folder);
+    run_with(&mut optimizer, run, batches, stop_after)
+}
+
+fn run_with(
+    optimizer: &mut Optimizer,
+    (model, parameters, options, folder): (&Model, &Parameters, &Options, &Path),
     mut batches: impl Iterator<Item = Vec<Batch>>,
     stop_after: usize,
 ) -> Run {
@@ -92,7 +103,6 @@ fn run(
         folder,
         data: "train.jsonl".into(),
     };
-    let mut optimizer = Optimizer::new(parameters).unwrap();
     let mut events = vec![];
     let steps = std::cell::Cell::new(0);
     let mut observe = |event: &Event| {
@@ -102,13 +112,7 @@ fn run(
     };
     let valid = || vec![batch(2, 5)];
     let stop = || steps.get() >= stop_after;
-    let result = trainer.run(
-        &mut optimizer,
-        &mut batches,
-        Some(&valid),
-        &mut observe,
-        &stop,
-    );
+    let result = trainer.run(optimizer, &mut batches, Some(&valid), &mut observe, &stop);
     Run { events, result }
 }
 
@@ -191,6 +195,43 @@ fn the_same_seed_trains_the_same_adapter_to_the_bit() {
     };
     assert_eq!(train(0), train(0));
     assert_ne!(train(0), train(1));
+}
+
+/// Dropout, a warm-up and a falling learning rate all depend on the number of the step.
+#[test]
+fn a_run_in_two_parts_trains_the_same_adapter_to_the_bit() {
+    let lora = LoraConfig {
+        dropout: 0.2,
+        ..LoraConfig::default()
+    };
+    let options = |iters| Options {
+        schedule: Schedule {
+            peak: 1e-2,
+            warmup_steps: 4,
+            decay: Decay::Cosine { end: 1e-4 },
+            total_steps: 7,
+        },
+        ..options(iters)
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let (model, whole) = model_with(&lora);
+    let run = run(&model, &whole, &options(7), folder.path(), endless(4), 99);
+    assert_eq!(run.result.unwrap().steps, 7);
+
+    let (model, parts) = model_with(&lora);
+    let mut optimizer = Optimizer::new(&parts).unwrap();
+    let first = options(7);
+    let first = (&model, &parts, &first, folder.path());
+    let first = run_with(&mut optimizer, first, endless(4), 3);
+    assert_eq!(first.result.unwrap().ending, Ending::Stopped);
+    let path = folder.path().join("optimizer.safetensors");
+    let mut optimizer = Optimizer::load(&path, &parts, &Device::Cpu).unwrap();
+    let rest = options(4);
+    let rest = (&model, &parts, &rest, folder.path());
+    let rest = run_with(&mut optimizer, rest, endless(4).skip(3), 99);
+    let rest = rest.result.unwrap();
+    assert_eq!((rest.ending, rest.steps), (Ending::Finished, 7));
+    assert_eq!(values(&whole), values(&parts));
 }
 
 #[test]

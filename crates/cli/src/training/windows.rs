@@ -1,6 +1,7 @@
 //! Rows of one optimizer step, cut into micro-batches.
 
-use metal_candle::data::{Batch, Batches, Dataset, IGNORED};
+use crate::error::Result;
+use metal_candle::data::{Batch, Batches, Cursor, Dataset, IGNORED};
 use std::num::NonZeroUsize;
 
 /// Endless optimizer steps, each as its micro-batches.
@@ -25,6 +26,18 @@ impl<'a> Windows<'a> {
             rows: Batches::shuffled(&dataset.examples, rows_per_step, seed),
             batch_size,
         }
+    }
+
+    /// Goes on where another run with the same rows and settings stood after `steps`.
+    ///
+    /// # Errors
+    /// Never.
+    pub fn skip_steps(&mut self, steps: usize) -> Result<()> {
+        let per_epoch = self.rows.n_batches().max(1);
+        Ok(self.rows.seek(Cursor {
+            epoch: (steps / per_epoch) as u64,
+            position: steps % per_epoch,
+        })?)
     }
 }
 
@@ -141,6 +154,18 @@ mod tests {
                 assert_eq!(lines(&split), lines(&whole));
             }
             assert!(split.iter().flatten().all(|part| part.n_rows <= batch));
+        }
+    }
+
+    #[test]
+    fn skipped_steps_are_those_that_were_taken() {
+        let dataset = dataset();
+        let steps = || Windows::new(&dataset, n(2), n(2), 3);
+        let whole: Vec<_> = steps().take(9).collect();
+        for done in 0..9 {
+            let mut rest = steps();
+            rest.skip_steps(done).unwrap();
+            assert_eq!(rest.take(9 - done).collect::<Vec<_>>(), whole[done..]);
         }
     }
 

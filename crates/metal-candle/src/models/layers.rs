@@ -5,6 +5,7 @@ use super::cache::BlockCache;
 use super::rope::Positions;
 use crate::lora::{Linear, Mode};
 use candle_core::{DType, Tensor};
+use metal_candle_kernels::tape::{add, reshape, transpose};
 use metal_candle_kernels::{AttentionMask, attention, rms_norm, rms_norm_residual, rope, swiglu};
 
 /// Everything that is the same for all blocks of one forward pass.
@@ -71,7 +72,7 @@ impl Attention {
         let scale = 1.0 / (self.head_dim as f64).sqrt();
         let y = attention(&q, &k, &v, &pass.mask, scale)?;
         // (B, H, T, head_dim) -> (B, T, H * head_dim)
-        let y = y.transpose(1, 2)?.reshape((b, t, ()))?;
+        let y = reshape(&transpose(&y, 1, 2)?, (b, t, ()))?;
         Ok(self.o_proj.forward(&y, pass.mode)?)
     }
 
@@ -84,14 +85,12 @@ impl Attention {
         mode: Mode,
     ) -> Result<Tensor> {
         let (b, t, _) = x.dims3()?;
-        let heads = projection
-            .forward(x, mode)?
-            .reshape((b, t, (), self.head_dim))?;
+        let heads = reshape(&projection.forward(x, mode)?, (b, t, (), self.head_dim))?;
         let heads = match norm {
             Some(norm) => norm.forward(&heads)?,
             None => heads,
         };
-        Ok(heads.transpose(1, 2)?)
+        Ok(transpose(&heads, 1, 2)?)
     }
 }
 
@@ -132,7 +131,7 @@ impl Block {
         let attended = self.self_attn.forward(&normed, pass, cache)?;
         let RmsNorm { weight, eps } = &self.post_attention_layernorm;
         let (x, normed) = rms_norm_residual(x, &attended, weight, *eps)?;
-        Ok((&x + self.mlp.forward(&normed, pass.mode)?)?)
+        Ok(add(&x, &self.mlp.forward(&normed, pass.mode)?)?)
     }
 
     /// The linear layers with their names inside the block, in the order of the data.

@@ -1,6 +1,7 @@
 use super::{Error, Parameters, Result};
 use candle_core::Tensor;
 use candle_core::backprop::GradStore;
+use metal_candle_kernels::tape;
 
 /// One gradient for each parameter that was reached, summed over segments and micro-batches.
 #[derive(Clone, Debug)]
@@ -67,7 +68,7 @@ impl Gradients {
 
 fn add(sum: &mut Option<Tensor>, gradient: Tensor) -> Result<()> {
     *sum = Some(match sum.take() {
-        Some(sum) => (sum + gradient)?,
+        Some(sum) => tape::add(&sum, &gradient)?,
         None => gradient,
     });
     Ok(())

@@ -7,6 +7,11 @@ use candle_core::Tensor;
 pub(super) struct LastGood(Vec<Tensor>);
 
 impl LastGood {
+    /// Whether no step has been good yet.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     pub(super) fn remember(&mut self, parameters: &Parameters) -> Result<()> {
         let copies = parameters
             .as_slice()

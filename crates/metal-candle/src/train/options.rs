@@ -3,7 +3,7 @@ use super::{Decay, Error, Result, Schedule};
 /// Settings of a run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Options {
-    /// Number of optimizer steps.
+    /// Number of optimizer steps that are taken after those the optimizer has taken already.
     pub iters: usize,
     /// Rows of a micro-batch.
     pub batch_size: usize,

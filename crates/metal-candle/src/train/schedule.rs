@@ -27,7 +27,7 @@ pub struct Schedule {
     pub warmup_steps: usize,
     /// What comes then.
     pub decay: Decay,
-    /// Number of steps of the run.
+    /// Number of steps, those of the runs that this one goes on from included.
     pub total_steps: usize,
 }
 

@@ -9,12 +9,8 @@ use super::{Gradients, Parameters, Result, Segment};
 use crate::data::Batch;
 use crate::lora::Mode;
 use crate::models::{Decoder, Pass};
-use candle_core::backprop::GradStore;
-use candle_core::{
-    CpuStorage, CudaStorage, CustomOp1, Layout, MetalStorage, Result as CandleResult, Shape,
-    Tensor, Var, backend::BackendDevice, backend::BackendStorage,
-};
-use metal_candle_kernels::linear_cross_entropy;
+use candle_core::{Tensor, Var};
+use metal_candle_kernels::{Tape, linear_cross_entropy, tape};
 
 /// What a micro-batch gives; divide by the number of trained tokens for means.
 #[derive(Debug)]
@@ -31,7 +27,7 @@ struct Held {
     /// `(B, T, D)`; tracked where the blocks below need a gradient.
     input: Tensor,
     /// `None`: to be computed again.
-    output: Option<Tensor>,
+    output: Option<(Tensor, Tape)>,
 }
 
 /// Loss and gradients of `batch`.
@@ -53,7 +49,7 @@ pub fn step(
     let (loss, dtop) = head(decoder, parameters, &top, batch, &mut gradients)?;
     let dembedded = backward(decoder, parameters, held, dtop, &pass, &mut gradients)?;
     if let (Segment::Embedding, Some(gradient)) = (parameters.first_segment(), dembedded) {
-        let mut store = backward_from(&embedded, gradient)?;
+        let mut store = Tape::default().backward(&embedded, &gradient)?;
         gradients.collect(parameters, &mut store)?;
     }
     Ok(StepResult {
@@ -78,8 +74,8 @@ fn forward(
         if Segment::Block(index) > first {
             x = Var::from_tensor(&x)?.into_inner();
         }
-        let output = decoder.block(index, &x, pass)?;
-        let input = std::mem::replace(&mut x, output.detach());
+        let output = Tape::record(|| decoder.block(index, &x, pass))?;
+        let input = std::mem::replace(&mut x, output.0.detach());
         if needed {
             held.push(Held {
                 index,
@@ -104,9 +100,12 @@ fn head(
         _ => Var::from_tensor(top)?.into_inner(),
     };
     let targets = Tensor::new(batch.targets.as_slice(), top.device())?;
-    let hidden = decoder.final_norm(&top)?.flatten_to(1)?;
-    let loss = linear_cross_entropy(&hidden, decoder.head(), &targets)?;
-    let mut store = loss.backward()?;
+    let (loss, tape) = Tape::record(|| -> Result<_> {
+        let hidden = decoder.final_norm(&top)?;
+        let hidden = tape::reshape(&hidden, ((), hidden.dim(2)?))?;
+        Ok(linear_cross_entropy(&hidden, decoder.head(), &targets)?)
+    })?;
+    let mut store = tape.backward(&loss, &loss.ones_like()?)?;
     gradients.collect(parameters, &mut store)?;
     Ok((loss, store.remove(&top)))
 }
@@ -124,56 +123,13 @@ fn backward(
         let Some(upstream) = gradient else {
             return Ok(None);
         };
-        let output = match block.output {
+        let (output, tape) = match block.output {
             Some(output) => output,
-            None => decoder.block(block.index, &block.input, pass)?,
+            None => Tape::record(|| decoder.block(block.index, &block.input, pass))?,
         };
-        let mut store = backward_from(&output, upstream)?;
+        let mut store = tape.backward(&output, &upstream)?;
         gradients.collect(parameters, &mut store)?;
         gradient = store.remove(&block.input);
     }
     Ok(gradient)
-}
-
-/// Gradients of everything below `output`, of which the gradient is known.
-fn backward_from(output: &Tensor, gradient: Tensor) -> Result<GradStore> {
-    Ok(output.apply_op1(Upstream { gradient })?.backward()?)
-}
-
-/// The end of a graph that hands a known gradient to its input.
-struct Upstream {
-    gradient: Tensor,
-}
-
-impl Upstream {
-    /// A scalar to start from; its value is never read.
-    fn root<S: BackendStorage>(&self, input: &S) -> CandleResult<(S, Shape)>
-    where
-        S::Device: BackendDevice<Storage = S>,
-    {
-        let shape = Shape::from(());
-        Ok((input.device().zeros_impl(&shape, input.dtype())?, shape))
-    }
-}
-
-impl CustomOp1 for Upstream {
-    fn name(&self) -> &'static str {
-        "upstream"
-    }
-
-    fn cpu_fwd(&self, s: &CpuStorage, _: &Layout) -> CandleResult<(CpuStorage, Shape)> {
-        self.root(s)
-    }
-
-    fn cuda_fwd(&self, s: &CudaStorage, _: &Layout) -> CandleResult<(CudaStorage, Shape)> {
-        self.root(s)
-    }
-
-    fn metal_fwd(&self, s: &MetalStorage, _: &Layout) -> CandleResult<(MetalStorage, Shape)> {
-        self.root(s)
-    }
-
-    fn bwd(&self, _: &Tensor, _: &Tensor, _: &Tensor) -> CandleResult<Option<Tensor>> {
-        Ok(Some(self.gradient.clone()))
-    }
 }

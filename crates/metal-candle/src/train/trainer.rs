@@ -47,9 +47,11 @@ pub enum Ending {
 pub struct Summary {
     /// How it ended.
     pub ending: Ending,
-    /// Steps taken.
+    /// Steps taken, those of the runs that this one goes on from included.
     pub steps: usize,
-    /// Trained tokens.
+    /// What `steps` is at the end of a run that is not stopped.
+    pub planned_steps: usize,
+    /// Tokens trained in this run.
     pub trained_tokens: usize,
     /// Mean loss of the last step, in nats per token.
     pub last_loss: f64,
@@ -75,6 +77,9 @@ struct Since {
 impl Trainer<'_> {
     /// Trains on `batches`, each the rows of one optimizer step as its micro-batches.
     ///
+    /// Steps are counted from those that `optimizer` has taken: with its state, the parameters and
+    /// the batches that come next, a run goes on to the bit where another ended.
+    ///
     /// `validation` gives the batches of an evaluation anew each time. `observe` is told every
     /// event and may end the run with an error. `should_stop` is asked after every step.
     ///
@@ -93,7 +98,8 @@ impl Trainer<'_> {
         let mut since = Since::default();
         let mut summary = Summary {
             ending: Ending::Finished,
-            steps: 0,
+            steps: optimizer.steps(),
+            planned_steps: optimizer.steps() + self.options.iters,
             trained_tokens: 0,
             last_loss: f64::NAN,
         };
@@ -113,7 +119,7 @@ impl Trainer<'_> {
                 loss: summary.last_loss,
             })?;
             self.after_step(optimizer, &taken, &mut since, &summary, validation, observe)?;
-            if should_stop() && number < self.options.iters {
+            if should_stop() && number < summary.planned_steps {
                 summary.ending = Ending::Stopped;
                 break;
             }
@@ -133,7 +139,7 @@ impl Trainer<'_> {
             loss_sum,
             gradients,
         } = self.gradients(number, micro_batches)?;
-        if number == 1 {
+        if last_good.is_empty() {
             gradients.audit(self.parameters)?;
         }
         let tokens: usize = micro_batches.iter().map(|batch| batch.trained_tokens).sum();
@@ -222,7 +228,7 @@ impl Trainer<'_> {
         validation: Option<&dyn Fn() -> Vec<Batch>>,
         observe: &mut dyn FnMut(&Event) -> Result<()>,
     ) -> Result<()> {
-        let (number, last) = (summary.steps, summary.steps == self.options.iters);
+        let (number, last) = (summary.steps, summary.steps == summary.planned_steps);
         if number.is_multiple_of(self.options.steps_per_report) || last {
             observe(&Event::Report(std::mem::take(since).report(taken, summary)))?;
         }

@@ -36,8 +36,9 @@ impl Run<'_> {
     pub fn go(&self, mut optimizer: Optimizer) -> Result<Exit> {
         self.tell_size();
         let interrupt = Interrupt::listen(self.terminal)?;
+        let done = optimizer.steps();
         let summary = self.train(&mut optimizer, &interrupt)?;
-        self.tell_end(&summary);
+        self.tell_end(done, &summary);
         match summary.ending {
             Ending::Stopped => Ok(Exit::Interrupted),
             Ending::Finished => self.test().map(|()| Exit::Done),
@@ -47,10 +48,12 @@ impl Run<'_> {
     fn train(&self, optimizer: &mut Optimizer, interrupt: &Interrupt) -> Result<Summary> {
         let (args, rows) = (self.args, &self.args.rows);
         let train = self.splits.require(Split::Train)?;
-        let options = args.options();
+        let done = optimizer.steps();
+        let options = args.options(done);
         let trainer = self.trainer(&options, train);
         let accumulation = rows.grad_accumulation_steps;
         let mut steps = Windows::new(train, rows.batch_size, accumulation, args.seed);
+        steps.skip_steps(done)?;
         let limit = options.val_batches;
         let valid = self.splits.valid.as_ref();
         let batches = valid.map(|valid| move || sample(valid, rows.batch_size, limit));
@@ -61,7 +64,7 @@ impl Run<'_> {
             Some(_) => MetricsFile::append(&path)?,
             None => MetricsFile::create(&path)?,
         };
-        let reporter = Reporter::new(self.terminal, options.iters);
+        let reporter = Reporter::new(self.terminal, done + options.iters);
         let mut observe = |event: &Event| {
             reporter.tell(event);
             metrics.write(event)
@@ -93,16 +96,20 @@ impl Run<'_> {
         ));
     }
 
-    fn tell_end(&self, summary: &Summary) {
+    fn tell_end(&self, done: usize, summary: &Summary) {
         let folder = self.args.adapter_path.display();
-        let (steps, tokens, loss) = (summary.steps, summary.trained_tokens, summary.last_loss);
+        let (tokens, loss) = (summary.trained_tokens, summary.last_loss);
+        let steps = summary.steps - done;
         self.terminal.report(format_args!(
             "Trained {steps} steps, {tokens} tokens, last loss {loss:.3}; saved in {folder}"
         ));
         let is_adapter = matches!(self.trained.output, Output::Adapter { .. });
         if summary.ending == Ending::Stopped && is_adapter {
             let terminal = self.terminal;
-            terminal.say(format_args!("Go on with --resume-adapter-file {folder}"));
+            let left = summary.planned_steps - summary.steps;
+            terminal.say(format_args!(
+                "Go on with --resume-adapter-file {folder} --iters {left}"
+            ));
         }
     }
 

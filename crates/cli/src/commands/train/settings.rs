@@ -81,13 +81,13 @@ impl Args {
         self.reports.val_batches != Count::UpTo(0)
     }
 
-    /// Settings of the run.
-    pub fn options(&self) -> Options {
+    /// Settings of the run, which goes on after `done` steps.
+    pub fn options(&self, done: usize) -> Options {
         Options {
             iters: self.optimizer.iters,
             batch_size: self.rows.batch_size.get(),
             grad_accumulation_steps: self.rows.grad_accumulation_steps.get(),
-            schedule: self.schedule(),
+            schedule: self.schedule(done),
             weight_decay: self.optimizer.weight_decay,
             betas: self.optimizer.betas,
             eps: self.optimizer.eps,
@@ -101,7 +101,7 @@ impl Args {
         }
     }
 
-    fn schedule(&self) -> Schedule {
+    fn schedule(&self, done: usize) -> Schedule {
         let options = &self.optimizer;
         let end = options.min_lr;
         Schedule {
@@ -115,7 +115,7 @@ impl Args {
             total_steps: match options.lr_decay_steps {
                 // The first step after the warm-up has the full learning rate.
                 Some(steps) => options.warmup_steps + 1 + steps,
-                None => options.iters,
+                None => done + options.iters,
             },
         }
     }

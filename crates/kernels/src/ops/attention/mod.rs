@@ -31,6 +31,7 @@ mod reference;
 mod visible;
 
 use crate::path::{self, Path};
+use crate::tape::Record;
 use crate::{Error, Result};
 use candle_core::{DType, Tensor};
 
@@ -59,7 +60,7 @@ pub fn attention(
     match path::choose("attention", &[q, k, v]) {
         Path::Kernel => {
             let op = cpu::Attention::new(q, k, mask, scale)?;
-            Ok(q.apply_op3(k, v, op)?)
+            Ok(q.record3(k, v, op)?)
         }
         Path::Reference => reference::forward(q, k, v, mask, scale),
     }

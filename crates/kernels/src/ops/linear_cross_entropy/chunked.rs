@@ -2,8 +2,8 @@
 //! through logits, loss and gradients before the next begins.
 
 use super::{TrainedRows, reference};
-use crate::Result;
 use crate::storage::accumulator;
+use crate::{Result, elementwise};
 use candle_core::{
     CpuStorage, CudaStorage, CustomOp2, DType, Layout, MetalStorage, Result as CandleResult, Shape,
     Storage, Tensor,
@@ -132,7 +132,9 @@ fn scaled(saved: &Option<Tensor>, input: &Tensor, grad: &Tensor) -> CandleResult
     match saved {
         Some(saved) => {
             let grad = grad.to_dtype(saved.dtype())?;
-            Ok(Some(saved.broadcast_mul(&grad)?.to_dtype(input.dtype())?))
+            Ok(Some(
+                elementwise::mul(saved, &grad)?.to_dtype(input.dtype())?,
+            ))
         }
         None if input.track_op() => Ok(Some(input.zeros_like()?)),
         None => Ok(None),

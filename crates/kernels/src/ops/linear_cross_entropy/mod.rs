@@ -20,6 +20,7 @@ mod cpu;
 mod reference;
 
 use crate::path::{self, Path};
+use crate::tape::Record;
 use crate::{Error, Result};
 use candle_core::{DType, Tensor};
 
@@ -74,7 +75,7 @@ fn in_chunks(
         Path::Kernel => cpu::compute(hidden, weight, &rows, chunk_rows)?,
         Path::Reference => chunked::compute(hidden, weight, &rows, chunk_rows)?,
     };
-    Ok(hidden.apply_op2(weight, saved)?)
+    Ok(hidden.record2(weight, saved)?)
 }
 
 /// The rows that have a loss, and their targets.

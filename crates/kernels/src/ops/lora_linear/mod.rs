@@ -17,6 +17,7 @@ mod cpu;
 mod reference;
 
 use crate::path::{self, Path};
+use crate::tape::Record;
 use crate::{Dropout, Error, Result};
 use candle_core::Tensor;
 
@@ -48,7 +49,7 @@ pub fn lora_linear(
     match path::choose("lora_linear", &inputs) {
         Path::Kernel => {
             let op = cpu::LoraLinear::new(weight, bias, lora);
-            Ok(x.apply_op3(lora.a, lora.b, op)?)
+            Ok(x.record3(lora.a, lora.b, op)?)
         }
         Path::Reference => reference::forward(x, weight, bias, lora),
     }

@@ -6,6 +6,7 @@ use crate::Result;
 use crate::gemm::{Matrix, MatrixMut, Then, computed, product};
 use crate::host::{Rows, on_host, stored, tensor_like};
 use crate::storage::sum_to_shape;
+use crate::tape::Record;
 use crate::threads::for_each_row;
 use candle_core::backend::BackendStorage;
 use candle_core::{
@@ -21,8 +22,8 @@ pub(super) fn forward(
 ) -> Result<Tensor> {
     let op = MatMul { options };
     Ok(match c {
-        Some(c) if options.beta != 0.0 => a.apply_op3(b, c, op)?,
-        _ => a.apply_op2(b, op)?,
+        Some(c) if options.beta != 0.0 => a.record3(b, c, op)?,
+        _ => a.record2(b, op)?,
     })
 }
 

@@ -19,6 +19,7 @@ mod product;
 pub(crate) mod reference;
 
 use crate::path::{self, Path};
+use crate::tape;
 use crate::{Error, Result};
 use candle_core::Tensor;
 
@@ -76,10 +77,10 @@ fn linear_by(
     };
     // (.., K) -> (M, K): one product however many leading dimensions there are.
     let (lead, k) = split_last(x)?;
-    let rows = x.reshape(((), k))?;
+    let rows = tape::reshape(x, ((), k))?;
     let y = product(&rows, weight, bias, options)?;
     let n = y.dim(1)?;
-    Ok(y.reshape([lead, vec![n]].concat())?)
+    tape::reshape(&y, [lead, vec![n]].concat())
 }
 
 fn split_last(x: &Tensor) -> Result<(Vec<usize>, usize)> {

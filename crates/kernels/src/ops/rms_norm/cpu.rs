@@ -5,6 +5,7 @@ use crate::math::{add_scaled_f32s, dot_f32s};
 use crate::row_kernel::{RowKernel, rows, rows_in_blocks};
 use crate::rows::{Input, Unwritten};
 use crate::simd::dispatch;
+use crate::tape::Record;
 use crate::vector::{fold, map, update};
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
@@ -53,12 +54,12 @@ pub(super) fn with_residual(
     eps: f64,
 ) -> Result<(Tensor, Tensor)> {
     let [sum, normed] = residual_rows(x, residual, weight, eps as f32)?;
-    let sum = x.apply_op2(residual, Sum(Known::new(sum)))?;
+    let sum = x.record2(residual, Sum(Known::new(sum)))?;
     let norm = RmsNorm {
         eps: eps as f32,
         known: Known::new(normed),
     };
-    let normed = sum.apply_op2(weight, norm)?;
+    let normed = sum.record2(weight, norm)?;
     Ok((sum, normed))
 }
 

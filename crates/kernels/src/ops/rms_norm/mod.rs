@@ -15,6 +15,7 @@ mod cpu;
 mod reference;
 
 use crate::path::{self, Path};
+use crate::tape::Record;
 use crate::{Error, Result, elementwise};
 use candle_core::Tensor;
 
@@ -25,7 +26,7 @@ use candle_core::Tensor;
 pub fn rms_norm(x: &Tensor, weight: &Tensor, eps: f64) -> Result<Tensor> {
     check_weight(x, weight)?;
     match path::choose("rms_norm", &[x, weight]) {
-        Path::Kernel => Ok(x.apply_op2(weight, cpu::RmsNorm::new(eps))?),
+        Path::Kernel => Ok(x.record2(weight, cpu::RmsNorm::new(eps))?),
         Path::Reference => reference::forward(x, weight, eps),
     }
 }

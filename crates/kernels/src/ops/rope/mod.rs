@@ -15,6 +15,7 @@ mod cpu;
 mod reference;
 
 use crate::path::{self, Path};
+use crate::tape::Record;
 use crate::{Error, Result};
 use candle_core::Tensor;
 
@@ -35,7 +36,7 @@ pub fn rope(x: &Tensor, cos: &Tensor, sin: &Tensor) -> Result<Tensor> {
     }
     let (cos, sin) = (cos.detach(), sin.detach());
     match path::choose("rope", &[x, &cos, &sin]) {
-        Path::Kernel => Ok(x.apply_op1(cpu::Rope { cos, sin })?),
+        Path::Kernel => Ok(x.record1(cpu::Rope { cos, sin })?),
         Path::Reference => reference::forward(x, &cos, &sin),
     }
 }

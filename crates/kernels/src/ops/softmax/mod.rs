@@ -14,6 +14,7 @@ pub(crate) mod reference;
 
 use crate::Result;
 use crate::path::{self, Path};
+use crate::tape::Record;
 use candle_core::Tensor;
 
 /// Softmax over the last dimension.
@@ -22,7 +23,7 @@ use candle_core::Tensor;
 /// When `x` has no dimension.
 pub fn softmax(x: &Tensor) -> Result<Tensor> {
     match path::choose("softmax", &[x]) {
-        Path::Kernel => Ok(x.apply_op1(cpu::Softmax)?),
+        Path::Kernel => Ok(x.record1(cpu::Softmax)?),
         Path::Reference => reference::forward(x),
     }
 }

@@ -14,6 +14,7 @@ mod cpu;
 mod reference;
 
 use crate::path::{self, Path};
+use crate::tape::Record;
 use crate::{Error, Result};
 use candle_core::Tensor;
 
@@ -31,7 +32,7 @@ pub fn swiglu(gate: &Tensor, up: &Tensor) -> Result<Tensor> {
         ));
     }
     match path::choose("swiglu", &[gate, up]) {
-        Path::Kernel => Ok(gate.apply_op2(up, cpu::SwiGlu)?),
+        Path::Kernel => Ok(gate.record2(up, cpu::SwiGlu)?),
         Path::Reference => reference::forward(gate, up),
     }
 }

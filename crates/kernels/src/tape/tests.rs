@@ -1,0 +1,77 @@
+use super::{Tape, add, reshape, transpose};
+use crate::{Result, linear, rms_norm, rope, softmax, swiglu};
+use candle_core::{Device, Tensor, Var};
+
+fn input(seed: usize, dims: &[usize]) -> Tensor {
+    let n = dims.iter().product();
+    let values: Vec<f32> = (0..n).map(|i| ((i * 7 + seed) as f32).sin()).collect();
+    Tensor::from_vec(values, dims, &Device::Cpu).unwrap()
+}
+
+fn variable(seed: usize, dims: &[usize]) -> Var {
+    Var::from_tensor(&input(seed, dims)).unwrap()
+}
+
+/// Views, a sum of three ways to one tensor, a broadcast bias and one frozen weight.
+fn pass(x: &Tensor, weight: &Tensor, bias: &Tensor, norm: &Tensor) -> Result<Tensor> {
+    let normed = rms_norm(x, norm, 1e-6)?;
+    let wide = linear(&normed, weight, Some(bias))?;
+    let heads = transpose(&reshape(&wide, (2, 3, 2, 4))?, 1, 2)?;
+    let turned = rope(&heads, &input(5, &[3, 2]), &input(6, &[3, 2]))?;
+    let back = reshape(&transpose(&turned, 1, 2)?, (2, 3, 8))?;
+    let sum = add(&swiglu(&back, &wide)?, &softmax(&wide)?)?;
+    add(&sum, x)
+}
+
+fn close(a: &Tensor, b: &Tensor) -> bool {
+    let difference = (a - b).unwrap().abs().unwrap().max_all().unwrap();
+    difference.to_scalar::<f32>().unwrap() < 1e-5
+}
+
+#[test]
+fn gradients_are_those_of_candle() {
+    let vars = [
+        variable(0, &[2, 3, 8]),
+        variable(1, &[8, 8]),
+        variable(2, &[8]),
+    ];
+    let norm = input(3, &[8]);
+    let [x, weight, bias] = &vars;
+    let (y, tape) = Tape::record(|| pass(x, weight, bias, &norm)).unwrap();
+    assert!(tape.covers(&y));
+    let gradient = input(4, &[2, 3, 8]);
+    let ours = tape.backward(&y, &gradient).unwrap();
+    let theirs = (&y * gradient).unwrap().sum_all().unwrap();
+    let theirs = theirs.backward().unwrap();
+    for var in &vars {
+        let (ours, theirs) = (ours.get(var).unwrap(), theirs.get(var).unwrap());
+        assert_eq!(ours.dims(), var.dims());
+        assert!(close(ours, theirs), "{ours} {theirs}");
+    }
+    assert!(ours.get(&norm).is_none());
+}
+
+#[test]
+fn an_operation_that_is_not_on_the_tape_is_not_lost() {
+    let x = variable(0, &[2, 4]);
+    let foreign = || add(&x.exp()?, &x);
+    let (y, tape) = Tape::record(foreign).unwrap();
+    assert!(!tape.covers(&y));
+    let gradients = tape.backward(&y, &y.ones_like().unwrap()).unwrap();
+    let expected = (x.exp().unwrap() + 1.0).unwrap();
+    assert!(close(gradients.get(&x).unwrap(), &expected));
+}
+
+#[test]
+fn tapes_inside_of_each_other_keep_apart() {
+    let x = variable(0, &[2, 4]);
+    let ((_, inner), outer) = Tape::record(|| {
+        let inner = Tape::record(|| softmax(&x));
+        softmax(&x)?;
+        inner
+    })
+    .unwrap();
+    assert_eq!((inner.nodes.len(), outer.nodes.len()), (1, 1));
+    softmax(&x).unwrap();
+    assert_eq!(outer.nodes.len(), 1);
+}
