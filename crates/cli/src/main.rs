@@ -6,6 +6,7 @@
 mod adapter_options;
 mod args;
 mod commands;
+mod counted_memory;
 mod device;
 mod error;
 mod exit;

@@ -114,10 +114,7 @@ pub fn of_models<S>(shapes: impl Fn(&Model) -> Vec<S>) -> Vec<Case<S>> {
 pub const TABLE: &str = "table";
 
 /// Contiguous shapes of the published table, each in every one of `dtypes`.
-pub fn of_table<S: Clone>(
-    shapes: impl IntoIterator<Item = S>,
-    dtypes: &[DType],
-) -> Vec<Case<S>> {
+pub fn of_table<S: Clone>(shapes: impl IntoIterator<Item = S>, dtypes: &[DType]) -> Vec<Case<S>> {
     let mut cases = vec![];
     for shape in shapes {
         let in_dtype = |&dtype| case(TABLE, shape.clone(), View::Contiguous, dtype);

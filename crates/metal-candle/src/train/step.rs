@@ -136,8 +136,11 @@ fn backward(
 }
 
 /// Gradients of everything below `output`, of which the gradient is known.
-fn backward_from(output: &Tensor, gradient: Tensor) -> Result<GradStore> {
-    Ok(output.apply_op1(Upstream { gradient })?.backward()?)
+///
+/// # Errors
+/// When an operation below has no gradient, or memory runs out.
+pub fn backward_from(output: &Tensor, gradient: Tensor) -> CandleResult<GradStore> {
+    output.apply_op1(Upstream { gradient })?.backward()
 }
 
 /// The end of a graph that hands a known gradient to its input.

@@ -1,0 +1,86 @@
+//! How much memory a piece of work holds at most: the program's allocator counts while it is asked
+//! to. What the system says of the whole process cannot tell one operation from another, because
+//! freed memory stays with the process.
+#![allow(unsafe_code)]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering::Relaxed};
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+static IS_COUNTING: AtomicBool = AtomicBool::new(false);
+/// Bytes allocated since counting began, less those freed: below zero where older memory is freed.
+static HELD: AtomicI64 = AtomicI64::new(0);
+static PEAK: AtomicI64 = AtomicI64::new(0);
+
+/// Runs `work` and gives the most bytes that all threads held at once beyond what they held before.
+/// One count at a time.
+pub fn peak_bytes<T>(work: impl FnOnce() -> T) -> (T, u64) {
+    HELD.store(0, Relaxed);
+    PEAK.store(0, Relaxed);
+    IS_COUNTING.store(true, Relaxed);
+    let result = work();
+    IS_COUNTING.store(false, Relaxed);
+    (result, u64::try_from(PEAK.load(Relaxed)).unwrap_or(0))
+}
+
+/// The system's allocator, and a look at the clock of bytes.
+struct Counting;
+
+fn count(bytes: i64) {
+    if IS_COUNTING.load(Relaxed) {
+        let held = HELD.fetch_add(bytes, Relaxed) + bytes;
+        PEAK.fetch_max(held, Relaxed);
+    }
+}
+
+/// Layouts are smaller than `isize::MAX`.
+fn size(layout: Layout) -> i64 {
+    layout.size() as i64
+}
+
+// SAFETY: every call is passed on to the system's allocator as it is.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count(size(layout));
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        count(size(layout));
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn realloc(&self, memory: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        count(new_size as i64 - size(layout));
+        unsafe { System.realloc(memory, layout, new_size) }
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        count(-size(layout));
+        unsafe { System.dealloc(memory, layout) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::hint::black_box;
+
+    #[test]
+    fn the_most_that_is_held_at_once() {
+        const MIB: usize = 1 << 20;
+        let older = black_box(vec![0u8; 8 * MIB]);
+        let ((), peak) = peak_bytes(|| {
+            drop(black_box(vec![1u8; 64 * MIB]));
+            let held = black_box(vec![0u8; 32 * MIB]);
+            drop(black_box(vec![1u8; 48 * MIB]));
+            drop(held);
+            drop(older);
+        });
+        // Other tests allocate at the same time, but not nearly this much.
+        let mib = peak as usize / MIB;
+        assert!((80..120).contains(&mib), "{mib} MiB");
+    }
+}
