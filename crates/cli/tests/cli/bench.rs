@@ -71,7 +71,7 @@ fn a_table_needs_its_place_and_a_plot_its_rows() {
 fn what_cannot_be_measured_is_refused_before_anything_is() {
     let fixture = Fixture::new();
     fixture.fails("bench ops --filter nonsense", 2, &["--filter"]);
-    fixture.fails("bench ops --seconds -1", 2, &["--seconds"]);
+    fixture.fails("bench ops --seconds=-1", 2, &["--seconds"]);
     fixture.fails("bench train --vs candle", 2, &["candle"]);
     fixture.fails("bench generate --filter f64", 2, &["--filter"]);
     // The scripts are not in this folder.

@@ -97,7 +97,7 @@ fn introduction(record: &Record, ceiling: &Ceiling) -> String {
 }
 
 /// Whether a row has its place in the published table.
-pub fn is_published(row: &Row) -> bool {
+fn is_published(row: &Row) -> bool {
     bar(row).is_some() || (row.source == TABLE && row.subject.pass == Pass::Prefill)
 }
 

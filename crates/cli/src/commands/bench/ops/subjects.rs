@@ -4,7 +4,7 @@
 use super::candle;
 use super::operation::{Operand, Operation, Run};
 use crate::error::Result;
-use candle_core::{DType, Device, Tensor, Var};
+use candle_core::{Device, Tensor, Var};
 use metal_candle_kernels::adamw::{self, Moments, Update};
 use metal_candle_kernels::case::{Case, Costed};
 use metal_candle_kernels::ops;
