@@ -3,6 +3,7 @@
 
 use crate::simd::dispatch;
 use pulp::{Simd, WithSimd};
+use std::hint::black_box;
 
 /// The sum of `data`: a pass over memory with next to no arithmetic.
 #[must_use]
@@ -65,12 +66,16 @@ impl WithSimd for Rounds {
 
 #[inline(always)]
 fn chains<S: Simd, const N: usize>(simd: S, rounds: usize) -> MultiplyAdds {
-    let mut chains = [simd.splat_f32s(1.0); N];
-    // Converges to one, away from numbers that are slow to compute with.
-    let (factor, term) = (simd.splat_f32s(0.5), simd.splat_f32s(0.5));
+    // Numbers that the compiler does not know, each chain its own: equal ones would become one, and
+    // the fixed point no loop at all. They converge to one, away from what is slow to compute with.
+    let mut chains = [simd.splat_f32s(0.0); N];
+    for (i, x) in chains.iter_mut().enumerate() {
+        *x = simd.splat_f32s(black_box(i as f32));
+    }
+    let half = simd.splat_f32s(black_box(0.5));
     for _ in 0..rounds {
         for x in &mut chains {
-            *x = simd.mul_add_e_f32s(*x, factor, term);
+            *x = simd.mul_add_e_f32s(*x, half, half);
         }
     }
     let total = |x: &S::f32s| simd.reduce_sum_f32s(*x);
@@ -94,8 +99,8 @@ mod tests {
 
     #[test]
     fn operations_are_counted_over_all_lanes() {
-        let done = multiply_add(10);
-        // Every lane of every chain holds one, and did ten rounds of two operations.
-        assert_eq!(done.flops as f32, done.result * 20.0);
+        let done = multiply_add(100);
+        // Every lane of every chain has come to one, by a hundred rounds of two operations.
+        assert_eq!(done.flops as f32, done.result * 200.0);
     }
 }
