@@ -131,6 +131,12 @@ impl From<train::Error> for Error {
     }
 }
 
+impl From<metal_candle_kernels::Error> for Error {
+    fn from(error: metal_candle_kernels::Error) -> Self {
+        Self::failed(error)
+    }
+}
+
 impl From<candle_core::Error> for Error {
     fn from(error: candle_core::Error) -> Self {
         Self::failed(error)

@@ -6,6 +6,7 @@
 mod adapter_options;
 mod args;
 mod commands;
+mod counted_memory;
 mod device;
 mod error;
 mod exit;
@@ -21,14 +22,9 @@ use args::Cli;
 use commands::Context;
 use error::{Error, Result};
 use exit::Exit;
-use metal_candle::memory::CachingAllocator;
 use metal_candle_kernels::simd::Level;
 use std::process::ExitCode;
 use terminal::Terminal;
-
-/// Results of operations are large and short-lived.
-#[global_allocator]
-static MEMORY: CachingAllocator = CachingAllocator::new();
 
 fn main() -> ExitCode {
     let context = Context {

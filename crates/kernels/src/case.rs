@@ -110,6 +110,19 @@ pub fn of_models<S>(shapes: impl Fn(&Model) -> Vec<S>) -> Vec<Case<S>> {
     cases
 }
 
+/// What [`Case::name`] is where a case belongs to the table of benchmarks that is published.
+pub const TABLE: &str = "table";
+
+/// Contiguous shapes of the published table, each in every one of `dtypes`.
+pub fn of_table<S: Clone>(shapes: impl IntoIterator<Item = S>, dtypes: &[DType]) -> Vec<Case<S>> {
+    let mut cases = vec![];
+    for shape in shapes {
+        let in_dtype = |&dtype| case(TABLE, shape.clone(), View::Contiguous, dtype);
+        cases.extend(dtypes.iter().map(in_dtype));
+    }
+    cases
+}
+
 fn case<S>(name: &str, shape: S, view: View, dtype: DType) -> Case<S> {
     Case {
         name: name.to_owned(),

@@ -19,6 +19,8 @@
 
 #[cfg(any(test, feature = "testkit"))]
 pub mod case;
+#[cfg(any(test, feature = "testkit"))]
+pub mod ceiling;
 mod elementwise;
 mod error;
 mod gemm;

@@ -1,5 +1,6 @@
 //! One module for each command: its options and what it does.
 
+pub mod bench;
 pub mod fuse;
 pub mod generate;
 pub mod inspect;
@@ -26,6 +27,7 @@ pub enum Command {
     Perplexity(perplexity::Args),
     Inspect(inspect::Args),
     Fuse(fuse::Args),
+    Bench(bench::Args),
 }
 
 /// Runs a command.
@@ -40,5 +42,6 @@ pub fn run(command: Command, context: &Context) -> Result<Exit> {
         Command::Perplexity(args) => perplexity::run(args, context),
         Command::Inspect(args) => inspect::run(args, context),
         Command::Fuse(args) => fuse::run(args, context),
+        Command::Bench(args) => bench::run(args, context),
     }
 }

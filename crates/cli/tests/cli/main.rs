@@ -6,6 +6,7 @@ mod bad_data;
 mod bad_models;
 mod bad_options;
 mod bad_outputs;
+mod bench;
 mod config_file;
 mod fixture;
 mod generate;

@@ -45,3 +45,10 @@ pub fn models() -> Vec<Case<Shape>> {
         sizes.map(|dims| Shape { dims: dims.into() }).to_vec()
     })
 }
+
+/// Ten million parameters in forty matrices, the first dimension.
+#[must_use]
+pub fn table() -> Vec<Case<Shape>> {
+    let dims = vec![40, 250, 1000];
+    case::of_table([Shape { dims }], &[DType::F32])
+}

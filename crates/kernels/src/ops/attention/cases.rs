@@ -119,6 +119,13 @@ pub fn models() -> Vec<Case<Shape>> {
     })
 }
 
+/// Training rows of two lengths, with the heads of a small model.
+#[must_use]
+pub fn table() -> Vec<Case<Shape>> {
+    let rows = [512, 2048].map(|tokens| shape([1, 14, 2, tokens, tokens, 64], true));
+    case::of_table(rows, &[DType::F32])
+}
+
 fn shape(sizes: [usize; 6], causal: bool) -> Shape {
     let [batch, heads, kv_heads, queries, keys, width] = sizes;
     Shape {

@@ -76,6 +76,12 @@ pub fn models() -> Vec<Case<Shape>> {
     case::of_models(|m| vec![shape(TRAINED_TOKENS, m.hidden, m.vocabulary, 2)])
 }
 
+/// A training row, all of it trained, under the largest vocabulary.
+#[must_use]
+pub fn table() -> Vec<Case<Shape>> {
+    case::of_table([shape(512, 896, 151_936, 1)], &[DType::F32])
+}
+
 fn shape(rows: usize, width: usize, vocabulary: usize, trained_every: usize) -> Shape {
     Shape {
         rows,

@@ -118,6 +118,18 @@ pub fn models() -> Vec<Case<Shape>> {
     })
 }
 
+/// Square layers, for one token and for a training row.
+#[must_use]
+pub fn table() -> Vec<Case<Shape>> {
+    let mut shapes = vec![];
+    for rows in [1, TRAINED_TOKENS] {
+        for width in [896, 2048] {
+            shapes.extend([8, 16].map(|rank| shape(&[rows], width, width, rank)));
+        }
+    }
+    case::of_table(shapes, &[DType::F32])
+}
+
 fn shape(lead: &[usize], inputs: usize, outputs: usize, rank: usize) -> Shape {
     Shape {
         lead: lead.to_vec(),

@@ -174,6 +174,17 @@ pub fn models() -> Vec<Case<Shape>> {
     })
 }
 
+/// Squares, the thin products of an adapter, and one row by a weight as stored.
+#[must_use]
+pub fn table() -> Vec<Case<Shape>> {
+    let squares = [512, 1024, 2048].map(|n| plain(&[n, n], &[n, n]));
+    let thin = [layer(256, 16, 2048), layer(256, 2048, 16)];
+    let rows = [layer(1, 2048, 2048), layer(1, 4864, 896)];
+    let mut cases = case::of_table(squares.into_iter().chain(thin), &[DType::F32]);
+    cases.extend(case::of_table(rows, &[DType::F32, DType::BF16]));
+    cases
+}
+
 fn layer(rows: usize, n: usize, k: usize) -> Shape {
     let mut shape = plain(&[rows, k], &[n, k]);
     shape.options.transpose_b = true;

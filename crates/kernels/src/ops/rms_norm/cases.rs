@@ -69,6 +69,12 @@ pub fn models() -> Vec<Case<Shape>> {
     })
 }
 
+/// Many rows, and long ones.
+#[must_use]
+pub fn table() -> Vec<Case<Shape>> {
+    case::of_table([shape(2048, 2048), shape(64, 32_000)], &[DType::F32])
+}
+
 fn shape(rows: usize, width: usize) -> Shape {
     Shape {
         dims: vec![rows, width],

@@ -82,6 +82,12 @@ pub fn models() -> Vec<Case<Shape>> {
     })
 }
 
+/// The queries of a training row of a small model.
+#[must_use]
+pub fn table() -> Vec<Case<Shape>> {
+    case::of_table([shape((1, 14, TRAINED_TOKENS, 64), false)], &[DType::F32])
+}
+
 fn shape(sizes: (usize, usize, usize, usize), table_per_row: bool) -> Shape {
     Shape {
         batch: sizes.0,

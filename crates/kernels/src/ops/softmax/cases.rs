@@ -60,3 +60,10 @@ pub fn models() -> Vec<Case<Shape>> {
         ]
     })
 }
+
+/// Many rows, and long ones.
+#[must_use]
+pub fn table() -> Vec<Case<Shape>> {
+    let dims = [vec![2048, 2048], vec![64, 32_000]];
+    case::of_table(dims.map(|dims| Shape { dims }), &[DType::F32])
+}

@@ -56,3 +56,10 @@ pub fn models() -> Vec<Case<Shape>> {
         .collect()
     })
 }
+
+/// The feed-forward layer of a training row of a small model.
+#[must_use]
+pub fn table() -> Vec<Case<Shape>> {
+    let dims = vec![TRAINED_TOKENS, 4864];
+    case::of_table([Shape { dims }], &[DType::F32])
+}

@@ -1,0 +1,127 @@
+//! What the machine can do at most, measured in the run that refers to it.
+
+use super::clock::{Once, Spread, alternate, timed};
+use crate::error::{Error, Result};
+use metal_candle_kernels::case::Cost;
+use metal_candle_kernels::ceiling;
+use serde::{Deserialize, Serialize};
+use std::hint::black_box;
+use std::time::Duration;
+
+/// float32 numbers of each thread: far more than caches hold where threads share one.
+const NUMBERS: usize = 128 << 20;
+
+/// Rounds of the loop over registers: some milliseconds.
+const ROUNDS: usize = 1 << 20;
+
+/// The best rates of a number of threads.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Ceiling {
+    /// Threads at work.
+    pub threads: usize,
+    /// Bytes read by a sum over large memory.
+    pub read_bytes_per_sec: f64,
+    /// Bytes read and written by a large copy.
+    pub copy_bytes_per_sec: f64,
+    /// Multiplications and additions in registers.
+    pub flops_per_sec: f64,
+}
+
+impl Ceiling {
+    /// Those of one thread and of `threads`.
+    pub fn measure_all(threads: usize, budget: Duration) -> Result<Vec<Self>> {
+        let mut counts = vec![1, threads];
+        counts.dedup();
+        counts.iter().map(|&n| Self::measure(n, budget)).collect()
+    }
+
+    fn measure(threads: usize, budget: Duration) -> Result<Self> {
+        let mut memory = vec![Memory::default(); threads];
+        memory.iter_mut().for_each(Memory::fill);
+        let mut rate = |amount_of_each: f64, work: fn(&mut Memory)| {
+            let once: Once<'_> = Box::new(|| {
+                timed(|| {
+                    on_all_threads(&mut memory, work);
+                    Ok(())
+                })
+            });
+            let secs = alternate(budget, &mut [once])?.remove(0);
+            let best = Spread::of(secs).map_or(f64::INFINITY, |spread| spread.min_secs);
+            Ok::<_, Error>(threads as f64 * amount_of_each / best)
+        };
+        let bytes = (NUMBERS * size_of::<f32>()) as f64;
+        Ok(Self {
+            threads,
+            read_bytes_per_sec: rate(bytes, Memory::read)?,
+            copy_bytes_per_sec: rate(bytes, Memory::copy)?,
+            flops_per_sec: rate(ceiling::multiply_add(ROUNDS).flops as f64, |_| {
+                black_box(ceiling::multiply_add(black_box(ROUNDS)));
+            })?,
+        })
+    }
+
+    /// The least time that `cost` can take: by memory or by arithmetic, whichever is longer.
+    pub fn limit_secs(&self, cost: Cost) -> f64 {
+        let bytes_per_sec = self.read_bytes_per_sec.max(self.copy_bytes_per_sec);
+        let by_memory = cost.bytes as f64 / bytes_per_sec;
+        by_memory.max(cost.flops as f64 / self.flops_per_sec)
+    }
+
+    /// Whether memory is the limit of `cost`.
+    pub fn is_bound_by_memory(&self, cost: Cost) -> bool {
+        self.limit_secs(cost) > cost.flops as f64 / self.flops_per_sec
+    }
+}
+
+/// What one thread works on.
+#[derive(Clone, Default)]
+struct Memory {
+    from: Vec<f32>,
+    /// Half as large, so that reading and writing are as many bytes as reading alone.
+    to: Vec<f32>,
+}
+
+impl Memory {
+    fn fill(&mut self) {
+        self.from = vec![1.0; NUMBERS];
+        self.to = vec![2.0; NUMBERS / 2];
+    }
+
+    fn read(&mut self) {
+        black_box(ceiling::read(&self.from));
+    }
+
+    fn copy(&mut self) {
+        self.to.copy_from_slice(&self.from[..NUMBERS / 2]);
+        black_box(&self.to);
+    }
+}
+
+/// One thread for each part: starting them costs microseconds, the work milliseconds.
+fn on_all_threads<T: Send>(parts: &mut [T], work: fn(&mut T)) {
+    std::thread::scope(|scope| {
+        for part in parts {
+            scope.spawn(|| work(part));
+        }
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cost_is_bound_by_the_slower_of_memory_and_arithmetic() {
+        let ceiling = Ceiling {
+            threads: 1,
+            read_bytes_per_sec: 10.0,
+            copy_bytes_per_sec: 8.0,
+            flops_per_sec: 100.0,
+        };
+        let cost = |flops, bytes| Cost { flops, bytes };
+        assert_eq!(ceiling.limit_secs(cost(1000, 20)), 10.0);
+        assert!(!ceiling.is_bound_by_memory(cost(1000, 20)));
+        assert_eq!(ceiling.limit_secs(cost(100, 20)), 2.0);
+        assert!(ceiling.is_bound_by_memory(cost(100, 20)));
+    }
+}

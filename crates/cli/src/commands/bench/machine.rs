@@ -1,0 +1,109 @@
+//! Where and with what a record was made.
+
+use metal_candle_kernels::simd::Level;
+use serde::{Deserialize, Serialize};
+use std::process::Command;
+
+/// What runs a benchmark.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Machine {
+    /// Model of the processor.
+    pub processor: String,
+    /// Logical processors.
+    pub cores: usize,
+    /// Threads that the kernels use.
+    pub threads: usize,
+    /// Widest vector instructions that the kernels use.
+    pub simd: String,
+    /// Operating system and architecture.
+    pub system: String,
+    /// Compiler that is installed where the record was made.
+    pub rustc: Option<String>,
+    /// Commit of the working folder, with `-dirty` where files differ from it.
+    pub commit: Option<String>,
+    /// Day, UTC.
+    pub date: String,
+}
+
+impl Machine {
+    /// The one that this process runs on.
+    pub fn here() -> Self {
+        use std::env::consts::{ARCH, OS};
+        Self {
+            processor: processor().unwrap_or_else(|| ARCH.to_owned()),
+            cores: std::thread::available_parallelism().map_or(1, usize::from),
+            threads: rayon::current_num_threads(),
+            // A level that the processor lacks is refused before.
+            simd: Level::chosen().map_or_else(|_| String::new(), |level| level.to_string()),
+            system: format!("{OS} {ARCH}"),
+            rustc: output("rustc", &["--version"]),
+            commit: commit(),
+            date: jiff::Timestamp::now().strftime("%Y-%m-%d").to_string(),
+        }
+    }
+
+    /// A name for a folder: lower case, words joined by hyphens.
+    pub fn folder_name(&self) -> String {
+        let words = format!("{} {} cores", self.processor, self.cores);
+        let words = words
+            .replace("(R)", " ")
+            .replace("(TM)", " ")
+            .to_lowercase();
+        let words = words.split(|c: char| !c.is_ascii_alphanumeric());
+        words
+            .filter(|word| !word.is_empty())
+            .collect::<Vec<_>>()
+            .join("-")
+    }
+}
+
+fn commit() -> Option<String> {
+    let commit = output("git", &["rev-parse", "--short=10", "HEAD"])?;
+    match Command::new("git")
+        .args(["diff", "--quiet", "HEAD"])
+        .status()
+    {
+        Ok(status) if status.success() => Some(commit),
+        _ => Some(commit + "-dirty"),
+    }
+}
+
+fn processor() -> Option<String> {
+    if cfg!(target_vendor = "apple") {
+        return output("sysctl", &["-n", "machdep.cpu.brand_string"]);
+    }
+    let text = std::fs::read_to_string("/proc/cpuinfo").ok()?;
+    let line = text.lines().find(|line| line.starts_with("model name"))?;
+    line.split_once(": ")
+        .map(|(_, name)| name.trim().to_owned())
+}
+
+/// What a program says; `None` where there is none or it fails.
+fn output(program: &str, words: &[&str]) -> Option<String> {
+    let output = Command::new(program).args(words).output().ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    output.status.success().then(|| text.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_named_by_processor_and_cores() {
+        let machine = Machine {
+            processor: "Intel(R) Xeon(R) Platinum 8481C CPU @ 2.70GHz".into(),
+            cores: 2,
+            ..Machine::here()
+        };
+        let expected = "intel-xeon-platinum-8481c-cpu-2-70ghz-2-cores";
+        assert_eq!(machine.folder_name(), expected);
+    }
+
+    #[test]
+    fn this_machine_is_described() {
+        let here = Machine::here();
+        assert!(!here.processor.is_empty() && !here.simd.is_empty());
+        assert_eq!(here.date.len(), 10, "{}", here.date);
+    }
+}

@@ -1,0 +1,87 @@
+//! Measurements of one command: rows are shown as they come, and kept for the record.
+
+use super::Options;
+use super::ceilings::Ceiling;
+use super::machine::Machine;
+use super::record::{Record, Row};
+use super::table;
+use crate::error::Result;
+use crate::terminal::Terminal;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Time for each of the three ceilings of a number of threads.
+const CEILING_BUDGET: Duration = Duration::from_millis(500);
+
+/// What was measured so far.
+pub struct Sitting<'a> {
+    record: Record,
+    rivals: Vec<&'static str>,
+    options: &'a Options,
+    terminal: &'a Terminal,
+}
+
+impl<'a> Sitting<'a> {
+    /// Measures the ceilings and begins the table.
+    ///
+    /// # Errors
+    /// When standard output does not take it.
+    pub fn begin(options: &'a Options, terminal: &'a Terminal) -> Result<Self> {
+        let machine = Machine::here();
+        let ceilings = Ceiling::measure_all(machine.threads, CEILING_BUDGET)?;
+        let sitting = Self {
+            record: Record::new(machine, ceilings),
+            rivals: options.vs.iter().map(|rival| rival.name()).collect(),
+            options,
+            terminal,
+        };
+        if !options.json {
+            sitting.show_heading()?;
+        }
+        Ok(sitting)
+    }
+
+    fn show_heading(&self) -> Result<()> {
+        let Machine {
+            processor, simd, ..
+        } = &self.record.machine;
+        self.terminal
+            .print_line(format_args!("{processor}, {simd}"))?;
+        for ceiling in &self.record.ceilings {
+            self.terminal.print_line(table::ceiling_line(ceiling))?;
+        }
+        self.terminal.print_line(table::heading(&self.rivals))
+    }
+
+    /// Adds rows.
+    ///
+    /// # Errors
+    /// When standard output does not take them.
+    pub fn add(&mut self, rows: Vec<Row>, versions: BTreeMap<String, String>) -> Result<()> {
+        if !self.options.json {
+            for row in &rows {
+                let line = table::line(row, self.record.ceiling()?, &self.rivals);
+                self.terminal.print_line(line)?;
+            }
+        }
+        self.record.rows.extend(rows);
+        self.record.versions.extend(versions);
+        Ok(())
+    }
+
+    /// Ends the table, prints the document and writes the record, as asked for.
+    ///
+    /// # Errors
+    /// When one of them cannot be written.
+    pub fn finish(self) -> Result<()> {
+        if self.options.json {
+            self.terminal.print_json(&self.record)?;
+        }
+        if let Some(folder) = &self.options.record {
+            let path = self.record.add_to(folder)?;
+            self.terminal
+                .say(format_args!("Recorded in {}", path.display()));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,90 @@
+use crate::fixture::Fixture;
+use serde_json::json;
+
+const RECORD: &str = "records/r.json";
+
+/// A record with one published row.
+fn with_record() -> Fixture {
+    let fixture = Fixture::new();
+    let spread = |secs: f64| json!({"spread": {"runs": 5, "min_secs": secs, "p25_secs": secs, "median_secs": secs, "p75_secs": secs}});
+    let record = json!({
+        "machine": {
+            "processor": "A Processor", "cores": 2, "threads": 2, "simd": "avx2",
+            "system": "linux x86_64", "rustc": null, "commit": "0123456789", "date": "2026-01-31",
+        },
+        "versions": {"torch": "9.9"},
+        "ceilings": [{
+            "threads": 2, "read_bytes_per_sec": 2e10, "copy_bytes_per_sec": 1e10, "flops_per_sec": 1e11,
+        }],
+        "rows": [{
+            "op": "softmax", "case": "2048x2048", "dtype": "f32", "pass": "forward+backward",
+            "source": "table", "flops": 33554432, "bytes": 83886080,
+            "ours": spread(5e-3), "rivals": {"pytorch": spread(1e-2)},
+        }],
+    });
+    fixture.write(RECORD, &record.to_string());
+    fixture
+}
+
+#[test]
+fn a_record_becomes_a_table_and_a_plot() {
+    let fixture = with_record();
+    let row = "| softmax 2048x2048 | f32 | forward+backward | 5.00 ms | 16.8 GB/s | 84 % | **2.00** | 1.50 |";
+    let printed = fixture.ok(&format!("bench report {RECORD}")).stdout;
+    assert!(
+        printed.contains(row) && printed.contains("torch 9.9"),
+        "{printed}"
+    );
+
+    let marks = "above\n<!-- begin: made by `metal-candle bench report` -->\n<!-- end: bench report -->\nbelow\n";
+    fixture.write("TEXT.md", marks);
+    fixture.ok(&format!(
+        "bench report {RECORD} --readme TEXT.md --plot plot.svg"
+    ));
+    let text = fixture.read("TEXT.md");
+    assert!(
+        text.contains(row) && text.starts_with("above\n") && text.ends_with("below\n"),
+        "{text}"
+    );
+    assert!(
+        text.contains("`metal-candle bench report records/r.json`"),
+        "{text}"
+    );
+    assert!(fixture.read("plot.svg").starts_with("<svg"));
+}
+
+#[test]
+fn a_table_needs_its_place_and_a_plot_its_rows() {
+    let fixture = with_record();
+    fixture.write("TEXT.md", "no marks\n");
+    let words = format!("bench report {RECORD} --readme TEXT.md");
+    fixture.fails(&words, 2, &["TEXT.md", "no place"]);
+    assert_eq!(fixture.read("TEXT.md"), "no marks\n");
+    fixture.edit(RECORD, |record| record["rows"] = json!([]));
+    let words = format!("bench report {RECORD} --plot plot.svg");
+    fixture.fails(&words, 2, &["no row"]);
+    assert!(!fixture.path("plot.svg").exists());
+    fixture.fails("bench report absent.json", 2, &["absent.json"]);
+}
+
+#[test]
+fn what_cannot_be_measured_is_refused_before_anything_is() {
+    let fixture = Fixture::new();
+    fixture.fails("bench ops --filter nonsense", 2, &["--filter"]);
+    fixture.fails("bench ops --seconds=-1", 2, &["--seconds"]);
+    fixture.fails("bench train --vs candle", 2, &["candle"]);
+    fixture.fails("bench generate --filter f64", 2, &["--filter"]);
+    // The scripts are not in this folder.
+    let words = "bench ops --filter adamw --vs pytorch";
+    fixture.fails(words, 2, &["ops_torch.py", "checkout"]);
+}
+
+#[test]
+fn a_process_of_its_own_answers_with_one_line() {
+    let fixture = Fixture::new();
+    let mut command = fixture.command("bench train --dtype bf16 --steps 2 --one");
+    let output = command.arg("16 1 2 1 24 32 8 2").output().unwrap();
+    let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(answer["secs"]["step"][""].as_array().unwrap().len(), 2);
+    assert!(answer["peak_bytes"]["step"].as_u64().unwrap() > 0);
+}
