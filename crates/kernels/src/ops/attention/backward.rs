@@ -76,7 +76,12 @@ pub(super) fn backward(forward: &Forward<'_>, tracked: [bool; 3]) -> [Option<Vec
     let mut dk = fresh(1, sizes.kv_heads, sizes.keys);
     let mut dv = fresh(2, sizes.kv_heads, sizes.keys);
     let turns = dq.as_deref_mut().map(|dq| turns(&inputs, dq));
-    let tasks = tiles(&inputs, turns.as_deref(), dk.as_deref_mut(), dv.as_deref_mut());
+    let tasks = tiles(
+        &inputs,
+        turns.as_deref(),
+        dk.as_deref_mut(),
+        dv.as_deref_mut(),
+    );
     for_each_task(tasks, sizes.work(), |memory, tile| {
         dispatch(Run { tile, memory });
     });
@@ -88,7 +93,10 @@ pub(super) fn backward(forward: &Forward<'_>, tracked: [bool; 3]) -> [Option<Vec
 fn turns<'a>(inputs: &Inputs<'_>, dq: &'a mut [f32]) -> Vec<Turns<'a>> {
     let sizes = inputs.sizes;
     let mut turns = vec![];
-    for (head, dq) in dq.chunks_mut((sizes.queries * sizes.width).max(1)).enumerate() {
+    for (head, dq) in dq
+        .chunks_mut((sizes.queries * sizes.width).max(1))
+        .enumerate()
+    {
         for (i, dq) in dq.chunks_mut(QUERIES * sizes.width).enumerate() {
             let queries = i * QUERIES..((i + 1) * QUERIES).min(sizes.queries);
             let keys = inputs.visible.range(head / sizes.heads, queries);
@@ -137,7 +145,9 @@ fn parts(values: Option<&mut [f32]>, heads: usize, sizes: Sizes) -> Vec<Option<&
             .flat_map(|head| head.chunks_mut((KEYS * sizes.width).max(1)))
             .map(Some)
             .collect(),
-        None => (0..heads * sizes.keys.div_ceil(KEYS)).map(|_| None).collect(),
+        None => (0..heads * sizes.keys.div_ceil(KEYS))
+            .map(|_| None)
+            .collect(),
     }
 }
 
@@ -222,7 +232,11 @@ impl KeyTile<'_, '_> {
     fn strips<S: Simd, const M: usize>(&self, first: usize) -> Vec<Seen> {
         let sizes = self.inputs.sizes;
         let end = (first + QUERIES).min(sizes.queries);
-        let rows = Rows { batch: self.batch, head: 0, queries: first..end };
+        let rows = Rows {
+            batch: self.batch,
+            head: 0,
+            queries: first..end,
+        };
         let strip = |first| {
             let rows = rows.part(first, M);
             let keys = self.inputs.visible.range(self.batch, rows.queries.clone());
@@ -288,18 +302,19 @@ impl KeyTile<'_, '_> {
         if columns.is_empty() {
             return;
         }
-        let Inputs { sizes, visible, .. } = *self.inputs;
+        let (sizes, visible) = (self.inputs.sizes, self.inputs.visible);
         let queries = &strip.rows.queries;
-        let left = |heads: &Wide<'_>, to: &mut [f32], panels: &Panels| {
-            let rows = heads.tokens(self.batch, head, queries.start);
-            let left = Left { data: rows.data, rows: queries.len(), row: rows.step, step: 1 };
-            let panels = panels.from(self.batch, self.kv_head, self.first());
-            times_panels::<S, M>(simd, left, panels, sizes.width, columns.clone(), to);
-        };
-        left(&self.inputs.q, p, &self.inputs.keys);
+        let Inputs {
+            q,
+            dy,
+            keys,
+            values,
+            ..
+        } = self.inputs;
+        self.times::<S, M>(simd, (q, head), keys, (strip, columns), p);
         strip.hide(visible, self.first(), columns.clone(), p);
         if self.inputs.wants_scores {
-            left(&self.inputs.dy, ds, &self.inputs.values);
+            self.times::<S, M>(simd, (dy, head), values, (strip, columns), ds);
         }
         let row = (self.batch * sizes.heads + head) * sizes.queries;
         let rows = p.chunks_exact_mut(KEYS).zip(ds.chunks_exact_mut(KEYS));
@@ -310,6 +325,28 @@ impl KeyTile<'_, '_> {
             probabilities(simd, p, statistics);
             score_gradients(simd, p, ds, delta, self.inputs.scale);
         }
+    }
+
+    /// The rows of a strip times the keys or values that it sees of the tile.
+    #[inline(always)]
+    fn times<S: Simd, const M: usize>(
+        &self,
+        simd: S,
+        (rows, head): (&Wide<'_>, usize),
+        panels: &Panels,
+        (strip, columns): (&Strip, &Range<usize>),
+        to: &mut [f32],
+    ) {
+        let rows = rows.tokens(self.batch, head, strip.rows.queries.start);
+        let left = Left {
+            data: rows.data,
+            rows: strip.rows.len(),
+            row: rows.step,
+            step: 1,
+        };
+        let panels = panels.from(self.batch, self.kv_head, self.first());
+        let width = self.inputs.sizes.width;
+        times_panels::<S, M>(simd, left, panels, width, columns.clone(), to);
     }
 
     /// `sums += left^T right` over the queries of a block.
@@ -326,7 +363,9 @@ impl KeyTile<'_, '_> {
         let keys = KEYS.min(self.inputs.sizes.keys - self.first());
         for key in (0..keys).step_by(M) {
             let sees = |(_, columns): &Seen| columns.start < key + M && columns.end > key;
-            let Some(first) = strips.iter().position(sees) else { continue };
+            let Some(first) = strips.iter().position(sees) else {
+                continue;
+            };
             let last = strips.iter().rposition(sees).unwrap_or(first);
             let rows = first * M..last * M + strips[last].0.rows.len();
             let left = Left {
@@ -338,7 +377,10 @@ impl KeyTile<'_, '_> {
             let step = right.step;
             let right = &right.data[rows.start * step..];
             for column in (0..width).step_by(panel::<S>()) {
-                let right = Right { data: &right[column..], step };
+                let right = Right {
+                    data: &right[column..],
+                    step,
+                };
                 let sums = &mut sums[key * width + column..];
                 let tile = Tile::<S, M>::load(simd, sums, width);
                 tile.plus(simd, left, right, rows.len()).store(sums, width);
@@ -367,7 +409,10 @@ impl KeyTile<'_, '_> {
         };
         let k = self.inputs.k.tokens(self.batch, self.kv_head, start);
         for column in (0..width).step_by(panel::<S>()) {
-            let k = Right { data: &k.data[column..], step: k.step };
+            let k = Right {
+                data: &k.data[column..],
+                step: k.step,
+            };
             let tile = Tile::<S, M>::zeros(simd).plus(simd, left, k, steps);
             tile.store(&mut dq[column..], width);
         }
@@ -409,7 +454,9 @@ fn score_gradients<S: Simd>(simd: S, p: &[f32], dp: &mut [f32], delta: f32, scal
 
 /// The first `width` columns of the sums to the rows of a gradient.
 fn write_rows(to: Option<&mut [f32]>, sums: &[f32], width: usize) {
-    let rows = to.into_iter().flat_map(|to| to.chunks_exact_mut(width.max(1)));
+    let rows = to
+        .into_iter()
+        .flat_map(|to| to.chunks_exact_mut(width.max(1)));
     for (to, sums) in rows.zip(sums.chunks_exact(padded(width).max(1))) {
         to.copy_from_slice(&sums[..width]);
     }

@@ -71,7 +71,12 @@ fn blocks<'a>(
                 head: i % sizes.heads,
                 queries: first..first + statistics.len(),
             };
-            blocks.push(Block { inputs, rows, y, statistics });
+            blocks.push(Block {
+                inputs,
+                rows,
+                y,
+                statistics,
+            });
         }
     }
     blocks
@@ -145,9 +150,8 @@ impl Block<'_> {
     fn finish(&mut self, sums: &[f32], width: usize) {
         let rows = self.y.chunks_exact_mut(self.inputs.sizes.width);
         for ((y, sums), statistics) in rows.zip(sums.chunks_exact(width)).zip(&*self.statistics) {
-            let factor = 1.0 / statistics.sum;
             for (y, sum) in y.iter_mut().zip(sums) {
-                *y = sum * factor;
+                *y = sum / statistics.sum;
             }
         }
     }
@@ -169,17 +173,28 @@ fn add_tile<S: Simd, const M: usize>(
         return;
     }
     let sizes = inputs.sizes;
-    let Rows { batch, head, queries } = &strip.rows;
+    let Rows {
+        batch,
+        head,
+        queries,
+    } = &strip.rows;
     let kv_head = head / sizes.group();
     let width = sums.len() / M;
 
     let q = inputs.q.tokens(*batch, *head, queries.start);
-    let q = Left { data: q.data, rows: queries.len(), row: q.step, step: 1 };
+    let q = Left {
+        data: q.data,
+        rows: queries.len(),
+        row: q.step,
+        step: 1,
+    };
     let panels = inputs.keys.from(*batch, kv_head, first);
     times_panels::<S, M>(simd, q, panels, sizes.width, columns.clone(), scores);
     strip.hide(inputs.visible, first, columns.clone(), scores);
 
-    let rows = scores.chunks_exact_mut(KEYS).zip(sums.chunks_exact_mut(width));
+    let rows = scores
+        .chunks_exact_mut(KEYS)
+        .zip(sums.chunks_exact_mut(width));
     for ((scores, sums), statistics) in rows.zip(statistics) {
         let factor = statistics.add(simd, &mut scores[columns.clone()]);
         if factor != 1.0 {
@@ -188,12 +203,21 @@ fn add_tile<S: Simd, const M: usize>(
     }
 
     let start = first + columns.start;
-    let p = Left { data: &scores[columns.start..], rows: queries.len(), row: KEYS, step: 1 };
+    let p = Left {
+        data: &scores[columns.start..],
+        rows: queries.len(),
+        row: KEYS,
+        step: 1,
+    };
     let v = inputs.v.tokens(*batch, kv_head, start);
     let steps = (first + columns.end).min(sizes.keys) - start;
     for column in (0..width).step_by(panel::<S>()) {
-        let v = Right { data: &v.data[column..], step: v.step };
+        let v = Right {
+            data: &v.data[column..],
+            step: v.step,
+        };
         let tile = Tile::<S, M>::load(simd, &sums[column..], width);
-        tile.plus(simd, p, v, steps).store(&mut sums[column..], width);
+        tile.plus(simd, p, v, steps)
+            .store(&mut sums[column..], width);
     }
 }

@@ -60,7 +60,10 @@ impl<'a> Heads<'a> {
         let [b, h, t, d] = self.dims;
         if let Some(data) = self.wide() {
             let strides = self.strides;
-            return Wide { data: Cow::Borrowed(data), strides };
+            return Wide {
+                data: Cow::Borrowed(data),
+                strides,
+            };
         }
         let width = padded(d);
         let mut data = Vec::with_capacity(b * h * t * width);
