@@ -2,6 +2,7 @@
 
 use super::AttentionMask;
 use super::backward::{Forward, backward};
+use super::decode::decode;
 use super::forward::forward;
 use super::heads::Heads;
 use super::online::Statistics;
@@ -67,7 +68,12 @@ impl CustomOp3 for Attention {
         let v = Heads::new(v, v_layout)?;
         let shape = q_layout.shape().clone();
         let inputs = [&q_heads, &k, &v];
-        let (y, statistics) = forward(self.sizes, &self.visible, self.scale, inputs);
+        let compute = if self.sizes.queries == 1 {
+            decode
+        } else {
+            forward
+        };
+        let (y, statistics) = compute(self.sizes, &self.visible, self.scale, inputs);
         let (y, wide) = match q.dtype() {
             DType::F32 => (CpuStorage::F32(y), None),
             dtype => {
