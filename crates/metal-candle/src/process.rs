@@ -2,7 +2,20 @@
 
 /// The most memory that the process has held at once, in bytes; `None` where the system does not
 /// tell.
-#[cfg(unix)]
+///
+/// Not by `getrusage`, which counts what the parent held when it started this process.
+#[cfg(target_os = "linux")]
+#[must_use]
+pub fn peak_memory_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kibibytes * 1024)
+}
+
+/// The most memory that the process has held at once, in bytes; `None` where the system does not
+/// tell.
+#[cfg(all(unix, not(target_os = "linux")))]
 #[must_use]
 pub fn peak_memory_bytes() -> Option<u64> {
     use nix::sys::resource::{UsageWho, getrusage};

@@ -302,23 +302,19 @@ impl KeyTile<'_, '_> {
         if columns.is_empty() {
             return;
         }
-        let Inputs { sizes, visible, .. } = *self.inputs;
+        let (sizes, visible) = (self.inputs.sizes, self.inputs.visible);
         let queries = &strip.rows.queries;
-        let left = |heads: &Wide<'_>, to: &mut [f32], panels: &Panels| {
-            let rows = heads.tokens(self.batch, head, queries.start);
-            let left = Left {
-                data: rows.data,
-                rows: queries.len(),
-                row: rows.step,
-                step: 1,
-            };
-            let panels = panels.from(self.batch, self.kv_head, self.first());
-            times_panels::<S, M>(simd, left, panels, sizes.width, columns.clone(), to);
-        };
-        left(&self.inputs.q, p, &self.inputs.keys);
+        let Inputs {
+            q,
+            dy,
+            keys,
+            values,
+            ..
+        } = self.inputs;
+        self.times::<S, M>(simd, (q, head), keys, (strip, columns), p);
         strip.hide(visible, self.first(), columns.clone(), p);
         if self.inputs.wants_scores {
-            left(&self.inputs.dy, ds, &self.inputs.values);
+            self.times::<S, M>(simd, (dy, head), values, (strip, columns), ds);
         }
         let row = (self.batch * sizes.heads + head) * sizes.queries;
         let rows = p.chunks_exact_mut(KEYS).zip(ds.chunks_exact_mut(KEYS));
@@ -329,6 +325,28 @@ impl KeyTile<'_, '_> {
             probabilities(simd, p, statistics);
             score_gradients(simd, p, ds, delta, self.inputs.scale);
         }
+    }
+
+    /// The rows of a strip times the keys or values that it sees of the tile.
+    #[inline(always)]
+    fn times<S: Simd, const M: usize>(
+        &self,
+        simd: S,
+        (rows, head): (&Wide<'_>, usize),
+        panels: &Panels,
+        (strip, columns): (&Strip, &Range<usize>),
+        to: &mut [f32],
+    ) {
+        let rows = rows.tokens(self.batch, head, strip.rows.queries.start);
+        let left = Left {
+            data: rows.data,
+            rows: strip.rows.len(),
+            row: rows.step,
+            step: 1,
+        };
+        let panels = panels.from(self.batch, self.kv_head, self.first());
+        let width = self.inputs.sizes.width;
+        times_panels::<S, M>(simd, left, panels, width, columns.clone(), to);
     }
 
     /// `sums += left^T right` over the queries of a block.

@@ -2,22 +2,31 @@
 
 use super::AttentionMask;
 use super::backward::{Forward, backward};
+use super::decode::decode;
 use super::forward::forward;
 use super::heads::Heads;
 use super::online::Statistics;
 use super::sizes::Sizes;
 use super::visible::Visible;
-use crate::host::{stored, tensor_like};
+use crate::host::tensor_like;
 use candle_core::backend::BackendStorage;
-use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
+use candle_core::{CpuStorage, CustomOp3, DType, Layout, Result, Shape, Tensor};
 use std::sync::OnceLock;
 
 pub(super) struct Attention {
     sizes: Sizes,
     visible: Visible,
     scale: f32,
-    /// Of each row `(B, H, Tq)`, written by forward.
-    statistics: OnceLock<Vec<Statistics>>,
+    saved: OnceLock<Saved>,
+}
+
+/// What forward leaves for backward.
+struct Saved {
+    /// Of each row `(B, H, Tq)`.
+    statistics: Vec<Statistics>,
+    /// The result before it was rounded to a narrower dtype: gradients of scores are differences
+    /// that would show the rounding.
+    y: Option<CpuStorage>,
 }
 
 impl Attention {
@@ -35,7 +44,7 @@ impl Attention {
             },
             visible: Visible::new(mask, queries, keys)?,
             scale: scale as f32,
-            statistics: OnceLock::new(),
+            saved: OnceLock::new(),
         })
     }
 }
@@ -59,10 +68,26 @@ impl CustomOp3 for Attention {
         let v = Heads::new(v, v_layout)?;
         let shape = q_layout.shape().clone();
         let inputs = [&q_heads, &k, &v];
-        let (y, statistics) = forward(self.sizes, &self.visible, self.scale, inputs);
+        let compute = if self.sizes.queries == 1 {
+            decode
+        } else {
+            forward
+        };
+        let (y, statistics) = compute(self.sizes, &self.visible, self.scale, inputs);
+        let (y, wide) = match q.dtype() {
+            DType::F32 => (CpuStorage::F32(y), None),
+            dtype => {
+                let wide = CpuStorage::F32(y);
+                let y = wide.to_dtype(&Layout::contiguous(&shape), dtype)?;
+                (y, Some(wide))
+            }
+        };
         // A second run of the same operation would write the same numbers.
-        let _ = self.statistics.set(statistics);
-        Ok((stored(y, &shape, q.dtype())?, shape))
+        let _ = self.saved.set(Saved {
+            statistics,
+            y: wide,
+        });
+        Ok((y, shape))
     }
 
     fn bwd(
@@ -73,7 +98,7 @@ impl CustomOp3 for Attention {
         y: &Tensor,
         dy: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let Some(statistics) = self.statistics.get() else {
+        let Some(saved) = self.saved.get() else {
             candle_core::bail!("attention: backward before forward");
         };
         let stored = [q, k, v, y, dy].map(Tensor::storage_and_layout);
@@ -85,8 +110,11 @@ impl CustomOp3 for Attention {
             q: &heads(0)?,
             k: &heads(1)?,
             v: &heads(2)?,
-            y: &heads(3)?,
-            statistics,
+            y: &match &saved.y {
+                Some(y) => Heads::new(y, &Layout::contiguous(q.shape()))?,
+                None => heads(3)?,
+            },
+            statistics: &saved.statistics,
             dy: &heads(4)?,
         };
         let [dq, dk, dv] = backward(&forward, [q, k, v].map(Tensor::track_op));

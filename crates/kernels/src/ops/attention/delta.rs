@@ -1,10 +1,11 @@
 //! `sum_j p_j dp_j` of every row of probabilities, which backward subtracts.
 //!
 //! It is `dy y^T`, since `dp_j = dy v_j^T` and `y = sum_j p_j v_j`: no pass over the keys is needed.
+//! Where one key takes all, `y = v_j`, and `dp_j - delta` must vanish; so the products are added one
+//! after the other, as they are in `dp_j`, and both are rounded alike.
 
 use super::heads::Wide;
 use super::sizes::{QUERIES, Sizes};
-use crate::math::dot_f32s;
 use crate::simd::dispatch;
 use crate::threads::for_each_task;
 use pulp::{Simd, WithSimd};
@@ -51,7 +52,11 @@ impl WithSimd for Block<'_> {
         let dy = self.dy.tokens(batch, head, self.first);
         for (i, delta) in self.deltas.iter_mut().enumerate() {
             let (y, dy) = (&y.data[i * y.step..], &dy.data[i * dy.step..]);
-            *delta = dot_f32s(simd, &y[..width], &dy[..width]);
+            let mut sum = simd.splat_f32s(0.0);
+            for (y, dy) in y[..width].iter().zip(&dy[..width]) {
+                sum = simd.mul_add_e_f32s(simd.splat_f32s(*dy), simd.splat_f32s(*y), sum);
+            }
+            *delta = simd.reduce_max_f32s(sum);
         }
     }
 }

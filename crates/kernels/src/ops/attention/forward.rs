@@ -150,9 +150,8 @@ impl Block<'_> {
     fn finish(&mut self, sums: &[f32], width: usize) {
         let rows = self.y.chunks_exact_mut(self.inputs.sizes.width);
         for ((y, sums), statistics) in rows.zip(sums.chunks_exact(width)).zip(&*self.statistics) {
-            let factor = 1.0 / statistics.sum;
             for (y, sum) in y.iter_mut().zip(sums) {
-                *y = sum * factor;
+                *y = sum / statistics.sum;
             }
         }
     }

@@ -12,6 +12,7 @@
 //! of rows of scores per thread; the reference holds all `H * Tq * Tk` of them.
 
 mod backward;
+mod decode;
 mod delta;
 mod forward;
 mod online;
