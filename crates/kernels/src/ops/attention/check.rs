@@ -97,22 +97,57 @@ mod tests {
         check(&Device::Cpu).unwrap();
     }
 
-    #[test]
-    fn many_blocks_on_many_threads() {
-        for causal in [false, true] {
-            let shape = Shape {
-                batch: 1,
-                heads: 4,
-                kv_heads: 2,
-                queries: 150,
-                keys: 170,
-                width: 24,
-                causal,
-                segments: vec![],
-            };
-            let case = crate::case::plain(shape);
-            testkit::agree(&problem(&case), DType::F32, &Device::Cpu).unwrap();
+    fn long(queries: usize, keys: usize, causal: bool, segment: usize) -> Shape {
+        let segments = (0..keys).map(|i| (i / segment.max(1)) as u32);
+        Shape {
+            batch: 1,
+            heads: 4,
+            kv_heads: 2,
+            queries,
+            keys,
+            width: 40,
+            causal,
+            segments: segments.take(if segment > 0 { keys } else { 0 }).collect(),
         }
+    }
+
+    #[test]
+    fn many_tiles_on_many_threads() {
+        for (causal, segment) in [(false, 0), (true, 0), (false, 70), (true, 70)] {
+            for (queries, keys) in [(150, 170), (300, 300), (1, 1100)] {
+                let case = crate::case::plain(long(queries, keys, causal, segment));
+                testkit::agree(&problem(&case), DType::F32, &Device::Cpu).unwrap();
+            }
+        }
+    }
+
+    /// The result and the gradients of a long sequence, computed by `threads`.
+    fn bits(threads: usize) -> Vec<u32> {
+        let shape = long(300, 300, true, 0);
+        let compute = || {
+            let inputs = problem(&crate::case::plain(shape.clone()));
+            let inputs = inputs.tensors(DType::F32, &Device::Cpu).unwrap();
+            let inputs: Vec<_> = inputs
+                .iter()
+                .map(|x| Var::from_tensor(x).unwrap())
+                .collect();
+            let x: Vec<_> = inputs.iter().map(|x| x.as_tensor().clone()).collect();
+            let y = run(attention, &x, &shape).unwrap();
+            let grads = y.sqr().unwrap().sum_all().unwrap().backward().unwrap();
+            let all = inputs
+                .iter()
+                .map(|x| grads.get(x).unwrap().clone())
+                .chain([y]);
+            let values = all.flat_map(|x| x.flatten_all().unwrap().to_vec1::<f32>().unwrap());
+            values.map(f32::to_bits).collect()
+        };
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
+        pool.build().unwrap().install(compute)
+    }
+
+    #[test]
+    fn no_bit_depends_on_the_number_of_threads() {
+        assert_eq!(bits(1), bits(3));
     }
 
     fn zeros(dims: [usize; 4]) -> Tensor {

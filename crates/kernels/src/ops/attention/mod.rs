@@ -8,8 +8,9 @@
 //!
 //! Backward: with `p` the probabilities, `dv = p^T dy`, `ds = p * (dy v^T - sum(p * dy v^T))`,
 //! `dq = scale * ds k`, `dk = scale * ds^T q`, those of `k` and `v` added up over the heads of a
-//! group. The kernel keeps two numbers per query from forward and never holds more than a block
-//! of rows of scores per thread; the reference holds all `H * Tq * Tk` of them.
+//! group. The kernel keeps two numbers per query from forward, and the result unrounded where its
+//! dtype is narrower than float32; it never holds more scores than a tile per thread. The reference
+//! holds all `H * Tq * Tk` of them.
 
 mod backward;
 mod decode;
