@@ -34,15 +34,17 @@ const USAGE: &str = "usage: cargo xtask <command>
   test    every test of the project
   check   formatting, lints, a type-check for Apple, documentation, and every test
   soft-metal test [filter]
-          the Apple path on Linux, on Metal in software: docs/soft-metal.md
+          the Apple path on Linux, on Metal in software: docs/soft-metal.md; a part of `test`
+  soft-metal run -- <words>
+          metal-candle itself there, for instance with `generate --device metal`
   soft-metal lint
-          formatting and lints of crates/soft-metal";
+          formatting and lints of crates/soft-metal; a part of `check`";
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let passed = match words.first().map(String::as_str) {
-        Some("test") => Some(TEST.iter().all(run)),
-        Some("check") => Some(LINT.iter().chain(TEST).all(run)),
+        Some("test") => Some(test()),
+        Some("check") => Some(LINT.iter().all(run) && soft_metal::lint_where_it_runs() && test()),
         Some("soft-metal") => soft_metal::main(&words[1..]),
         _ => None,
     };
@@ -54,6 +56,10 @@ fn main() -> ExitCode {
             ExitCode::from(2)
         }
     }
+}
+
+fn test() -> bool {
+    TEST.iter().all(run) && soft_metal::test_where_it_runs()
 }
 
 /// Runs one step; says what it is, how long it took, and whether it failed.

@@ -368,6 +368,29 @@ fn fences_and_barriers_are_understood() {
     assert_eq!(read::<f32>(&c, 4), [1.0; 4]);
 }
 
+/// A buffer that is bound from an earlier dispatch counts only where the kernel, specialised as it is, has a parameter.
+#[test]
+fn a_parameter_that_is_switched_off_touches_nothing() {
+    let source = "constant bool on [[function_constant(0)]]; kernel void k(device const float* x [[buffer(0)]], \
+        device float* y [[buffer(1)]], device const float* z [[buffer(2), function_constant(on)]]) { y[0] = x[0]; }";
+    let gpu = Gpu::new();
+    let copy = gpu.pipeline(COPY, "copy");
+    let [a, b, c] = [0; 3].map(|_| gpu.buffer(&[1f32; 4]));
+    let run = |on: bool| {
+        let pipeline = gpu.specialised(source, "k", &[on]);
+        gpu.run(|cb| {
+            let e = cb.computeCommandEncoderWithDispatchType(MTLDispatchType::Concurrent).expect("an encoder");
+            dispatch_in(&e, &copy, &[&a, &b], 4, 4);
+            unsafe { e.setBuffer_offset_atIndex(Some(&b), 0, 2) };
+            dispatch_in(&e, &pipeline, &[&a, &c], 1, 1);
+            e.endEncoding();
+        });
+        recorded()
+    };
+    assert_eq!(run(false), "");
+    assert!(run(true).contains(Rule::MissingBarrier.text()));
+}
+
 /// A shared event orders two queues; the host sees its value.
 #[test]
 fn shared_events_order_queues() {

@@ -52,7 +52,7 @@ impl Arguments {
                 }
                 Some(Argument::Bytes(bytes)) => bound.copy(bytes),
                 None => {
-                    if !p.optional {
+                    if p.switch.is_none() {
                         // Without the validation layer, the GPU only faults if the kernel reads the argument.
                         warn(format!("{kernel}: nothing is bound to buffer {}", p.index));
                     }

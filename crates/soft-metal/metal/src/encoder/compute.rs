@@ -95,9 +95,8 @@ fn dispatch(encoder: &Encoder, threads: [usize; 3], group: [usize; 3]) {
         drop(arguments);
         broken(Rule::NoPipeline, &encoder.name, "dispatch");
     };
-    let function = pipeline.function();
-    let name = function.name.clone();
-    let bound = arguments.bind(&name, &function.kernel().params);
+    let name = pipeline.function().name.clone();
+    let bound = arguments.bind(&name, pipeline.params());
     let mut threadgroup = [0u32; 32];
     for (&i, &n) in &arguments.threadgroup {
         threadgroup[i] = n as u32;

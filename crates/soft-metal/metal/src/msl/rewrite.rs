@@ -5,7 +5,7 @@
 //! |---|---|
 //! | `device T*`, `thread T&`, `constant T&` | `T*`, `T&` |
 //! | `constant T x = ..` at file scope | `const T x = ..` |
-//! | `threadgroup T x[..]` in a kernel | `static T x[..]`: one threadgroup runs at a time |
+//! | `threadgroup T x[..];` in a kernel | `static T x[..]; ..`: one threadgroup runs at a time, and finds it poisoned |
 //! | `constant T x [[function_constant(n)]]` | `const T x = soft_fc<T>(n)` |
 //! | `[[..]]` | read, then dropped |
 //! | two functions that differ only in address spaces | the first of them |
@@ -18,7 +18,7 @@
 use super::lex::Token::{self, Line, Number, Operator, Text, Word};
 use super::lex::{lex, text};
 use super::params::{Param, params};
-use super::tokens::{closing, is_one_of, is_op, is_word};
+use super::tokens::{closing, is_one_of, is_op, is_word, split_commas};
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write;
 
@@ -32,6 +32,8 @@ pub struct Kernel {
 /// A library as C++.
 pub struct Unit {
     pub kernels: HashMap<String, Kernel>,
+    /// The numbers of function constants.
+    pub constants: HashMap<String, usize>,
     pub cpp: String,
 }
 
@@ -57,7 +59,7 @@ pub fn translate(source: &str) -> Unit {
     let mut cpp = String::from("#include \"msl.h\"\n");
     cpp.push_str(&without_duplicates(&r.out));
     let kernels = entry_points(&mut cpp, r.hosts, &r.definitions, waits);
-    Unit { kernels, cpp }
+    Unit { kernels, constants: r.constants, cpp }
 }
 
 /// `0.5h` is no literal of C++.
@@ -75,8 +77,11 @@ struct Rewriter<'a> {
     depth: i32,
     /// The declaration in hand has a template header.
     template: bool,
+    /// Where a declaration of threadgroup memory ends, and what it declares.
+    threadgroup_memory: Option<(usize, Vec<String>)>,
     hosts: Vec<Host>,
     definitions: HashMap<String, Vec<Param>>,
+    constants: HashMap<String, usize>,
 }
 
 impl Rewriter<'_> {
@@ -95,6 +100,9 @@ impl Rewriter<'_> {
         };
         if !handled {
             self.out.push(self.tokens[self.i].clone());
+            if let Some((_, names)) = self.threadgroup_memory.take_if(|(end, _)| *end == self.i) {
+                self.out.extend(names.iter().flat_map(|name| fresh(name)));
+            }
             self.i += 1;
         }
     }
@@ -216,6 +224,9 @@ impl Rewriter<'_> {
     /// `constant T name [[function_constant(n)]];`: its type is what was written since the last declaration.
     fn function_constant(&mut self) {
         let Some(Number(n)) = self.at(3).cloned() else { return };
+        if let (Some(Word(name)), Ok(number)) = (self.out.last(), n.parse()) {
+            self.constants.insert(name.clone(), number);
+        }
         let start = self.start_of_declaration(&[";", "}"]);
         let kind = text(&self.out[start + 1..self.out.len() - 1]);
         self.out.extend([Operator("=".into()), Word(format!("soft_fc<{}>({n})", kind.trim()))]);
@@ -255,10 +266,12 @@ impl Rewriter<'_> {
         let last = self.out.last();
         let starts = is_one_of(last, &[";", "{", "}"]) || matches!(last, Some(Line(_)));
         let rest = &self.tokens[self.i..];
-        let end = rest.iter().position(|t| is_one_of(Some(t), &[";", "=", "["])).unwrap_or(rest.len());
-        let pointer = rest[..end].iter().any(|t| is_one_of(Some(t), &["*", "("]));
+        let end = rest.iter().position(|t| is_op(Some(t), ";")).unwrap_or(rest.len());
+        let declared = rest[..end].iter().position(|t| is_one_of(Some(t), &["=", "["])).unwrap_or(end);
+        let pointer = rest[..declared].iter().any(|t| is_one_of(Some(t), &["*", "("]));
         if self.depth > 0 && starts && !pointer {
             self.out.push(Word("static".into()));
+            self.threadgroup_memory = Some((self.i + end, declared_names(&rest[1..end])));
         }
         self.skip()
     }
@@ -278,6 +291,20 @@ impl Rewriter<'_> {
         self.i = end;
         true
     }
+}
+
+/// The names in `T a[n], b`.
+fn declared_names(declaration: &[Token]) -> Vec<String> {
+    let name = |part: &[Token]| {
+        let end = part.iter().position(|t| is_one_of(Some(t), &["=", "["])).unwrap_or(part.len());
+        part[..end].iter().rev().find_map(|t| if let Word(w) = t { Some(w.clone()) } else { None })
+    };
+    split_commas(declaration).into_iter().filter_map(name).collect()
+}
+
+/// A statement that poisons threadgroup memory, once for each threadgroup.
+fn fresh(name: &str) -> Vec<Token> {
+    lex(&format!("{{ static uint64_t group; soft::fresh(group, &{name}, sizeof {name}); }}"))
 }
 
 /// The colon and the end of the conditional whose `?` stands before `start`; none for nested ones.

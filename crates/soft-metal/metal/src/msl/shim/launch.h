@@ -35,6 +35,12 @@ inline std::vector<uint> order;
 inline void* home;
 inline void (*entry)(Ctx&);
 inline unsigned char slot[32][32][64]; // [simdgroup][lane]
+inline uint64_t group_number;
+
+// What nothing has been written to: NaN in every float type. As in memory.rs.
+inline void poison(void* p, size_t n) { std::memset(p, 0xff, n); }
+// Threadgroup memory that a kernel declares is new to every threadgroup: poisoned by the first thread that comes by.
+inline void fresh(uint64_t& poisoned_for, void* p, size_t n) { if (poisoned_for != group_number) { poisoned_for = group_number; poison(p, n); } }
 
 inline uint32_t random_below(uint32_t n) {
   uint64_t& s = C->seed;
@@ -143,8 +149,8 @@ inline void run_at(uint3 at, bool waits) {
 inline void run_grid(bool waits) {
   uint3 g = C->groups;
   for (uint i : shuffled(g.x * g.y * g.z)) {
-    // Threadgroup memory is new to every threadgroup.
-    for (int m = 0; m < 32; m++) std::fill_n((double*)C->tg[m], C->tg_len[m] / 8 + 2, std::nan(""));
+    group_number++;
+    for (int m = 0; m < 32; m++) poison(C->tg[m], C->tg_len[m]);
     run_at(uint3(i % g.x, i / g.x % g.y, i / (g.x * g.y)), waits);
     if (C->error) return;
   }
