@@ -3,7 +3,7 @@
 use crate::device::MAX_THREADS;
 use crate::foundation::fail;
 use crate::gpu::lock;
-use crate::msl::{self, Kernel, Param, Unit};
+use crate::msl::{self, Kernel, Kind, Param, Unit};
 use crate::object::{make, soft};
 use objc2::rc::{Allocated, Retained};
 use objc2::runtime::{AnyObject, NSObject};
@@ -69,9 +69,15 @@ impl Function {
         &self.library.ivars().kernels[&self.name]
     }
 
-    /// Without those that a function constant switches off: what is bound there from an earlier dispatch is not touched.
+    /// Those that a function constant switches off are absent, whatever is bound there by an earlier dispatch.
     fn params(&self) -> Vec<Param> {
-        self.kernel().params.iter().filter(|p| p.switch.as_ref().is_none_or(|name| self.is_on(name))).cloned().collect()
+        let mut params = self.kernel().params.clone();
+        for p in &mut params {
+            if p.switch.as_ref().is_some_and(|name| !self.is_on(name)) {
+                p.kind = Kind::Absent;
+            }
+        }
+        params
     }
 
     /// A constant that is computed from others is taken to be on.

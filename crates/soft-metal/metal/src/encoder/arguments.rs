@@ -34,7 +34,8 @@ pub struct Bound {
     pub copies: Vec<Vec<u128>>,
 }
 
-/// What a kernel reads where nothing is bound.
+/// What a kernel reads where nothing is bound, or where it has no parameter: kernels read some of these for values that
+/// they then do not use, which a compiler for GPUs leaves out.
 #[repr(align(64))]
 struct Zeros([u8; 4096]);
 static ZEROS: Zeros = Zeros([0; 4096]);
@@ -43,8 +44,9 @@ impl Arguments {
     /// The arguments that `kernel` has parameters for.
     pub fn bind(&self, kernel: &str, parameters: &[Param]) -> Bound {
         let mut bound = Bound::default();
-        for p in parameters.iter().filter(|p| p.kind == Kind::Buffer) {
-            bound.pointers[p.index] = match self.buffers.get(&p.index) {
+        for p in parameters.iter().filter(|p| matches!(p.kind, Kind::Buffer | Kind::Absent)) {
+            let argument = self.buffers.get(&p.index).filter(|_| p.kind == Kind::Buffer);
+            bound.pointers[p.index] = match argument {
                 Some(Argument::Buffer(buffer, offset)) => {
                     let len = buffer.ivars().len - offset;
                     bound.accesses.push(Access::new(buffer.clone(), *offset, len, p.writes));

@@ -8,6 +8,8 @@ use super::tokens::{is_op, is_word, split_commas};
 pub enum Kind {
     Buffer,
     Threadgroup,
+    /// A buffer that a function constant switches off.
+    Absent,
     /// A position, a size or an index of the thread.
     Thread(&'static str),
 }
@@ -16,7 +18,7 @@ impl Kind {
     /// Its name in C++.
     pub fn cpp(self) -> &'static str {
         match self {
-            Kind::Buffer => "BUF",
+            Kind::Buffer | Kind::Absent => "BUF",
             Kind::Threadgroup => "TG",
             Kind::Thread(name) => name,
         }
