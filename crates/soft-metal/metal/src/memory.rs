@@ -13,7 +13,10 @@ const PAGE: usize = 4096;
 /// Vector types need addresses that are multiples of their size, at most 16; one that is larger than the buffer cannot be
 /// meant. Buffers end as near to the guard page as this permits.
 fn alignment(len: usize) -> usize {
-    1 << len.max(1).ilog2().min(4)
+    match len {
+        0..4 => 16, // candle keeps empty tensors in a byte, and makes slices of their type there
+        _ => 1 << len.ilog2().min(4),
+    }
 }
 
 /// Pages of one buffer.

@@ -1,6 +1,7 @@
 //! The program with `--device metal` does what it does with `--device cpu`. It fails by itself if a rule is broken.
 
 #[allow(dead_code)]
+#[rustfmt::skip] // formatted in its own workspace
 #[path = "../../../cli/tests/cli/fixture.rs"]
 mod fixture;
 

@@ -15,12 +15,18 @@
 //! | `T x[n] = { [0 ... n - 1] = v }` | `T x[n]; std::fill(.., v)` |
 //! | `c ? bfloat : float` | both sides through `soft::pr` |
 
+mod choice;
+mod duplicates;
+mod entries;
+
 use super::lex::Token::{self, Line, Number, Operator, Text, Word};
 use super::lex::{lex, text};
 use super::params::{Param, params};
 use super::tokens::{closing, is_one_of, is_op, is_word, split_commas};
-use std::collections::{HashMap, HashSet};
-use std::fmt::Write;
+use choice::{branches, plain};
+use duplicates::without_duplicates;
+use entries::{Host, entry_points};
+use std::collections::HashMap;
 
 #[derive(Clone, Debug)]
 pub struct Kernel {
@@ -35,16 +41,6 @@ pub struct Unit {
     /// The numbers of function constants.
     pub constants: HashMap<String, usize>,
     pub cpp: String,
-}
-
-/// What a kernel is called by the host, and what it is in C++.
-struct Host {
-    name: String,
-    expression: String,
-    /// The function that is instantiated.
-    base: String,
-    /// Parameters, where the instantiation states them.
-    own: Option<Vec<Param>>,
 }
 
 /// `source` is preprocessed MSL.
@@ -307,85 +303,10 @@ fn fresh(name: &str) -> Vec<Token> {
     lex(&format!("{{ static uint64_t group; soft::fresh(group, &{name}, sizeof {name}); }}"))
 }
 
-/// The colon and the end of the conditional whose `?` stands before `start`; none for nested ones.
-fn branches(tokens: &[Token], start: usize) -> Option<(usize, usize)> {
-    let (mut depth, mut colon) = (0, None);
-    for (i, token) in tokens.iter().enumerate().skip(start) {
-        let Operator(o) = token else { continue };
-        match o.as_str() {
-            "(" | "[" => depth += 1,
-            ")" | "]" if depth > 0 => depth -= 1,
-            ":" if depth == 0 && colon.is_none() => colon = Some(i),
-            "?" if depth == 0 => return None,
-            ")" | "]" | "," | ";" | "{" | "}" | ":" if depth == 0 => return colon.map(|c| (c, i)),
-            _ => {}
-        }
-    }
-    colon.map(|c| (c, tokens.len()))
-}
-
-/// An expression that can be wrapped in a call as it stands.
-fn plain(tokens: &[Token]) -> bool {
-    const SPACES: &[&str] = &["device", "constant", "threadgroup", "template"];
-    let casts = tokens.iter().any(|t| is_word(Some(t), "static_cast"));
-    let odd = |t: &Token| match t {
-        Word(w) => SPACES.contains(&w.as_str()),
-        Text(_) => true,
-        t => is_one_of(Some(t), &["<", ">", "{", "[["]),
-    };
-    casts || !tokens.iter().any(odd)
-}
-
 /// The text of all string literals, joined, without quotes.
 fn quoted(tokens: &[Token]) -> String {
     let texts = tokens.iter().filter_map(|t| if let Text(s) = t { Some(s.trim_matches('"')) } else { None });
     texts.collect()
-}
-
-/// Functions that differed only in address spaces are now the same: the first is kept.
-fn without_duplicates(tokens: &[Token]) -> String {
-    let (mut start, mut depth, mut seen, mut cpp) = (0, 0, HashSet::new(), String::new());
-    for (i, token) in tokens.iter().enumerate() {
-        depth += is_one_of(Some(token), &["{", "("]) as i32 - is_one_of(Some(token), &["}", ")"]) as i32;
-        if depth == 0 && (is_one_of(Some(token), &[";", "}"]) || i + 1 == tokens.len()) {
-            let declaration = text(&tokens[start..=i]);
-            if !is_function(&declaration) || seen.insert(declaration.clone()) {
-                cpp.push_str(&declaration);
-            }
-            start = i + 1;
-        }
-    }
-    cpp
-}
-
-fn is_function(declaration: &str) -> bool {
-    let header = declaration.find('{').map(|b| &declaration[..b]);
-    header.is_some_and(|h| h.contains('(') || h.trim_start().starts_with("template"))
-        && declaration.trim_end().ends_with('}')
-}
-
-/// One C function per kernel, which the launcher calls.
-fn entry_points(
-    cpp: &mut String,
-    hosts: Vec<Host>,
-    definitions: &HashMap<String, Vec<Param>>,
-    waits: bool,
-) -> HashMap<String, Kernel> {
-    let mut kernels = HashMap::new();
-    for (k, host) in hosts.into_iter().enumerate() {
-        let Some(params) = host.own.or_else(|| definitions.get(&host.base).cloned()) else { continue };
-        let symbol = format!("soft_k{k}");
-        let list: String = params.iter().map(|p| format!("{{soft::{}, {}}}, ", p.kind.cpp(), p.index)).collect();
-        let _ = write!(
-            cpp,
-            "\nstatic const soft::Par {symbol}_p[] = {{ {list}{{soft::BUF, 0}} }};\n\
-             static void {symbol}_e(soft::Ctx&) {{ soft::call(&{}, {symbol}_p); }}\n\
-             extern \"C\" const char* {symbol}(soft::Ctx* c) {{ return soft::launch({symbol}_e, c, {waits}); }}\n",
-            host.expression
-        );
-        kernels.insert(host.name, Kernel { params, symbol });
-    }
-    kernels
 }
 
 #[cfg(test)]
