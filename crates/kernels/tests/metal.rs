@@ -12,7 +12,7 @@ const EVERY: usize = if cfg!(soft_metal) { 11 } else { 1 };
 /// What candle's kernel for a row times a matrix of `columns` columns cannot do here: where the last block of columns is not
 /// full, a part of its threads passes the barrier in the loop over `inner`, which MSL forbids (`GEMVTKernel` in `gemv.metal`).
 fn has_a_barrier_in_divergent_flow(inner: usize, columns: usize) -> bool {
-    cfg!(soft_metal) && inner >= 32 && columns % 32 != 0
+    cfg!(soft_metal) && inner >= 32 && !columns.is_multiple_of(32)
 }
 
 macro_rules! on_the_gpu {
