@@ -50,15 +50,17 @@ const USAGE: &str = "usage: cargo xtask <command>
   miri    the kernels' unsafe code in an interpreter that sees undefined behaviour; nightly
   asan    the kernels' tests with AddressSanitizer, at every level; nightly, x86-64 Linux
   soft-metal test [filter]
-          the Apple path on Linux, on Metal in software: docs/soft-metal.md
+          the Apple path on Linux, on Metal in software: docs/soft-metal.md; a part of `test`
+  soft-metal run -- <words>
+          metal-candle itself there, for instance with `generate --device metal`
   soft-metal lint
-          formatting and lints of crates/soft-metal";
+          formatting and lints of crates/soft-metal; a part of `check`";
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let passed = match words.first().map(String::as_str) {
         Some("test") => Some(test()),
-        Some("check") => Some(LINT.iter().all(run) && test()),
+        Some("check") => Some(LINT.iter().all(run) && soft_metal::lint_where_it_runs() && test()),
         Some("miri") => Some(memory::MIRI.iter().all(run)),
         Some("asan") => Some(memory::ASAN.iter().all(run)),
         Some("soft-metal") => soft_metal::main(&words[1..]),
@@ -75,7 +77,7 @@ fn main() -> ExitCode {
 }
 
 fn test() -> bool {
-    TEST.iter().chain(LEVELS).all(run)
+    TEST.iter().chain(LEVELS).all(run) && soft_metal::test_where_it_runs()
 }
 
 /// Runs one step; says what it is, how long it took, and whether it failed.

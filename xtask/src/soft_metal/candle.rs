@@ -1,6 +1,6 @@
 //! candle-core's own Metal tests, from the registry's source.
 
-use super::Folders;
+use super::folders::Folders;
 use crate::run_command;
 
 /// A test of candle's that fails, and why that is not this project's.
@@ -24,45 +24,28 @@ const KNOWN_FAILURES: &[KnownFailure] = &[
     },
 ];
 
+const LINE: &str = "test --quiet --locked --package soft-metal-candle -- --test-threads=1";
+
 /// Every test with `metal` in its name, without the known failures; then these, which must still fail.
 pub fn test(folders: &Folders, filter: &str) -> bool {
     let filter = if filter.is_empty() { "metal" } else { filter };
-    let mut words = vec![
-        "test",
-        "--quiet",
-        "--locked",
-        "--package",
-        "soft-metal-candle",
-        "--",
-        "--test-threads=1",
-        filter,
-    ];
+    let mut command = folders.soft_cargo(LINE);
+    command.arg(filter);
     for known in KNOWN_FAILURES {
-        words.extend(["--skip", known.test]);
+        command.args(["--skip", known.test]);
     }
-    let mut command = folders.soft_cargo(&words);
     if !run_command("soft-metal: candle-core's Metal tests", &mut command) {
         return false;
     }
     KNOWN_FAILURES
         .iter()
-        .filter(|k| k.test.contains(filter))
+        .filter(|known| known.test.contains(filter))
         .all(|known| still_fails(folders, known))
 }
 
 fn still_fails(folders: &Folders, known: &KnownFailure) -> bool {
-    let words = [
-        "test",
-        "--quiet",
-        "--locked",
-        "--package",
-        "soft-metal-candle",
-        "--",
-        "--test-threads=1",
-        "--exact",
-        known.test,
-    ];
-    let mut command = folders.soft_cargo(&words);
+    let mut command = folders.soft_cargo(LINE);
+    command.args(["--exact", known.test]);
     let passed = command.output().is_ok_and(|output| output.status.success());
     match passed {
         true => eprintln!(

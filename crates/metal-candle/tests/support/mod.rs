@@ -1,6 +1,9 @@
 //! Golden files made by `scripts/golden/make.py` with transformers and PEFT.
 #![allow(dead_code, missing_docs, clippy::unwrap_used)]
 
+pub mod models;
+pub mod training;
+
 use candle_core::{DType, Device, Tensor};
 use metal_candle::lora::{self, Plan, format::peft};
 use metal_candle::models::Model;
@@ -9,9 +12,13 @@ use std::path::{Path, PathBuf};
 
 pub const MODELS: [&str; 4] = ["qwen2", "qwen3", "llama3", "qwen2-bf16"];
 
+/// A file of `tests/golden`, also where crates/soft-metal compiles these tests.
 pub fn golden(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/golden")
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut above = here.ancestors();
+    let root = above.find(|folder| folder.join("crates/metal-candle").exists());
+    root.unwrap()
+        .join("crates/metal-candle/tests/golden")
         .join(name)
 }
 
@@ -20,7 +27,11 @@ pub fn tensors(path: &Path) -> HashMap<String, Tensor> {
 }
 
 pub fn model(name: &str) -> Model {
-    Model::load(&golden(name).join("model"), &Device::Cpu).unwrap()
+    model_on(name, &Device::Cpu)
+}
+
+pub fn model_on(name: &str, device: &Device) -> Model {
+    Model::load(&golden(name).join("model"), device).unwrap()
 }
 
 pub fn ids(t: &Tensor) -> Vec<u32> {
@@ -32,16 +43,18 @@ pub fn ids(t: &Tensor) -> Vec<u32> {
 pub fn attach(model: &mut Model, folder: &Path) {
     let adapter = peft::read(folder).unwrap();
     let plan = Plan::new(&adapter.config, &model.decoder.linear_infos().unwrap()).unwrap();
-    lora::attach(model.decoder.linears_mut(), &plan, 0, &Device::Cpu).unwrap();
+    let device = model.decoder.device().clone();
+    lora::attach(model.decoder.linears_mut(), &plan, 0, &device).unwrap();
     peft::load_into(&adapter, &lora::parameters(model.decoder.linears())).unwrap();
 }
 
+/// Of two tensors on any devices.
 pub fn max_difference(a: &Tensor, b: &Tensor) -> f32 {
-    let (a, b) = (
-        a.to_dtype(DType::F32).unwrap(),
-        b.to_dtype(DType::F32).unwrap(),
-    );
-    let difference = (a - b).unwrap().abs().unwrap();
+    let host = |t: &Tensor| t.to_device(&Device::Cpu)?.to_dtype(DType::F32);
+    let difference = (host(a).unwrap() - host(b).unwrap())
+        .unwrap()
+        .abs()
+        .unwrap();
     difference
         .flatten_all()
         .unwrap()

@@ -3,7 +3,7 @@
 use crate::device::MAX_THREADS;
 use crate::foundation::fail;
 use crate::gpu::lock;
-use crate::msl::{self, Kernel, Unit};
+use crate::msl::{self, Kernel, Kind, Param, Unit};
 use crate::object::{make, soft};
 use objc2::rc::{Allocated, Retained};
 use objc2::runtime::{AnyObject, NSObject};
@@ -65,8 +65,26 @@ pub struct Function {
 }
 
 impl Function {
-    pub fn kernel(&self) -> &Kernel {
+    fn kernel(&self) -> &Kernel {
         &self.library.ivars().kernels[&self.name]
+    }
+
+    /// Those that a function constant switches off are absent, whatever is bound there by an earlier dispatch.
+    fn params(&self) -> Vec<Param> {
+        let mut params = self.kernel().params.clone();
+        for p in &mut params {
+            if p.switch.as_ref().is_some_and(|name| !self.is_on(name)) {
+                p.kind = Kind::Absent;
+            }
+        }
+        params
+    }
+
+    /// A constant that is computed from others is taken to be on.
+    fn is_on(&self, constant: &str) -> bool {
+        let Some(number) = self.library.ivars().constants.get(constant) else { return true };
+        let value = self.constants.iter().rev().find(|(index, _)| index == number);
+        value.is_none_or(|(_, bytes)| bytes.iter().any(|b| *b != 0))
     }
 }
 
@@ -88,6 +106,7 @@ define_class!(
 
 pub struct Pipeline {
     function: Retained<SoftFunction>,
+    params: Vec<Param>,
     entry: usize,
 }
 
@@ -121,11 +140,16 @@ impl SoftPipeline {
     pub fn new(function: &SoftFunction) -> Result<Retained<Self>, String> {
         let f = function.ivars();
         let entry = msl::load(f.library.ivars(), f.kernel(), &f.constants)?;
-        Ok(make(Pipeline { function: function.retain(), entry }))
+        Ok(make(Pipeline { function: function.retain(), params: f.params(), entry }))
     }
 
     pub fn function(&self) -> &Function {
         self.ivars().function.ivars()
+    }
+
+    /// The parameters that the kernel has, specialised as it is.
+    pub fn params(&self) -> &[Param] {
+        &self.ivars().params
     }
 
     /// Address of the compiled kernel.

@@ -10,8 +10,14 @@ const POISON: u8 = 0xFF;
 
 const PAGE: usize = 4096;
 
-/// Buffers end at the guard page up to this many bytes: vector types need addresses that are multiples of their size.
-const ALIGNMENT: usize = 16;
+/// Vector types need addresses that are multiples of their size, at most 16; one that is larger than the buffer cannot be
+/// meant. Buffers end as near to the guard page as this permits.
+fn alignment(len: usize) -> usize {
+    match len {
+        0..4 => 16, // candle keeps empty tensors in a byte, and makes slices of their type there
+        _ => 1 << len.ilog2().min(4),
+    }
+}
 
 /// Pages of one buffer.
 pub struct Memory {
@@ -36,7 +42,7 @@ impl Memory {
             std::ptr::write_bytes(inside as *mut u8, POISON, pages);
             map as usize
         };
-        let data = map + PAGE + pages - len.max(1).next_multiple_of(ALIGNMENT);
+        let data = map + PAGE + pages - len.max(1).next_multiple_of(alignment(len));
         lock(&REGIONS).insert(map, Region { end: map + map_len, data, len, name });
         Self { map, map_len, data, len }
     }

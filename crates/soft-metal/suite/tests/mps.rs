@@ -63,17 +63,20 @@ fn matmul_of_a_part_of_larger_matrices() {
 }
 
 #[test]
-fn matmul_of_f16_into_f32() {
+fn matmul_of_f16_into_f32_and_f16() {
     let _guard = Guard::new();
     let gpu = Gpu::new();
     let halves = |v: &[f32]| v.iter().map(|x| f16::from_f32(*x)).collect::<Vec<_>>();
     let (a, b) = (gpu.buffer(&halves(&[1.0, 2.0, 3.0, 4.0])), gpu.buffer(&halves(&[5.0, 6.0, 7.0, 8.0])));
-    let out = gpu.buffer(&[0f32; 4]);
+    let (wide, narrow) = (gpu.buffer(&[0f32; 4]), gpu.buffer(&[f16::ZERO; 4]));
     let half = |buffer| typed_matrix(buffer, 2, 2, MPSDataType::Float16, 2);
-    let (x, y, z) = (half(&a), half(&b), matrix(&out, 2, 2));
+    let (x, y) = (half(&a), half(&b));
     let kernel = multiplication(&gpu, false, false, [2, 2, 2], 1.0, 0.0);
-    gpu.run(|cb| unsafe { kernel.encodeToCommandBuffer_leftMatrix_rightMatrix_resultMatrix(cb, &x, &y, &z) });
-    assert_eq!(read::<f32>(&out, 4), [19.0, 22.0, 43.0, 50.0]);
+    for z in [matrix(&wide, 2, 2), half(&narrow)] {
+        gpu.run(|cb| unsafe { kernel.encodeToCommandBuffer_leftMatrix_rightMatrix_resultMatrix(cb, &x, &y, &z) });
+    }
+    assert_eq!(read::<f32>(&wide, 4), [19.0, 22.0, 43.0, 50.0]);
+    assert_eq!(read::<f16>(&narrow, 4), halves(&[19.0, 22.0, 43.0, 50.0]));
 }
 
 #[test]
@@ -151,16 +154,19 @@ fn arrays_are_multiplied_in_either_encoder_and_transposed() {
 }
 
 #[test]
-fn arrays_of_bf16_are_multiplied() {
+fn arrays_of_f16_and_bf16_are_multiplied() {
     let _guard = Guard::new();
     let gpu = Gpu::new();
-    let b16 = |v: &[f32]| v.iter().map(|x| bf16::from_f32(*x)).collect::<Vec<_>>();
-    let (a, b, out) =
-        (gpu.buffer(&b16(&[1., 2., 3., 4.])), gpu.buffer(&b16(&[5., 6., 7., 8.])), gpu.buffer(&b16(&[0.; 4])));
-    let d = |buffer| array(buffer, &[2, 2], MPSDataType::BFloat16, true, false);
-    array_matmul(&gpu, &d(&a), &d(&b), &d(&out), true);
-    let got: Vec<f32> = read::<bf16>(&out, 4).iter().map(|x| x.to_f32()).collect();
-    assert_eq!(got, [19., 22., 43., 50.]);
+    let numbers = [[1f32, 2., 3., 4.], [5., 6., 7., 8.], [0.; 4]];
+    let product = |bits: fn(f32) -> u16, value: fn(u16) -> f32, dtype| {
+        let [a, b, out] = numbers.map(|v| gpu.buffer(&v.map(bits)));
+        let [x, y, z] = [&a, &b, &out].map(|buffer| array(buffer, &[2, 2], dtype, true, false));
+        array_matmul(&gpu, &x, &y, &z, true);
+        read::<u16>(&out, 4).into_iter().map(value).collect::<Vec<_>>()
+    };
+    let halves = product(|x| f16::from_f32(x).to_bits(), |x| f16::from_bits(x).to_f32(), MPSDataType::Float16);
+    let brains = product(|x| bf16::from_f32(x).to_bits(), |x| bf16::from_bits(x).to_f32(), MPSDataType::BFloat16);
+    assert_eq!([halves, brains], [[19., 22., 43., 50.]; 2]);
 }
 
 /// A deliberate bug: without packed rows, rows of three floats begin 16 bytes apart, past the end of a tight buffer.
@@ -295,6 +301,25 @@ fn slices_of_arrays() {
         part.readBytes_strideBytes(NonNull::from(&mut got).cast(), std::ptr::null_mut());
         assert_eq!(got, [1., 5., 9., 2., 6., 10.]);
     }
+}
+
+/// The host's rows may be padded, and run backwards.
+#[test]
+fn arrays_are_read_and_written_with_strides() {
+    let _guard = Guard::new();
+    let gpu = Gpu::new();
+    let x = gpu.buffer(&[1f32, 2., 3., 4., 5., 6.]);
+    let a = array(&x, &[3, 2], MPSDataType::Float32, true, false);
+    let mut host = [0f32; 8];
+    let mut strides = [4isize, 16];
+    unsafe { a.readBytes_strideBytes(NonNull::from(&mut host).cast(), strides.as_mut_ptr()) };
+    assert_eq!(host, [1., 2., 3., 0., 4., 5., 6., 0.]);
+    let mut backwards = [-4isize, 16];
+    unsafe {
+        let last = host.as_mut_ptr().add(2).cast();
+        a.writeBytes_strideBytes(NonNull::new(last).expect("an address"), backwards.as_mut_ptr());
+    }
+    assert_eq!(read::<f32>(&x, 6), [3., 2., 1., 6., 5., 4.]);
 }
 
 #[test]

@@ -368,6 +368,77 @@ fn fences_and_barriers_are_understood() {
     assert_eq!(read::<f32>(&c, 4), [1.0; 4]);
 }
 
+/// A buffer that is bound from an earlier dispatch counts only where the kernel, specialised as it is, has a parameter.
+#[test]
+fn a_parameter_that_is_switched_off_touches_nothing() {
+    let source = "constant bool on [[function_constant(0)]]; kernel void k(device const float* x [[buffer(0)]], \
+        device float* y [[buffer(1)]], device const float* z [[buffer(2), function_constant(on)]]) { y[0] = x[0]; }";
+    let gpu = Gpu::new();
+    let copy = gpu.pipeline(COPY, "copy");
+    let [a, b, c] = [0; 3].map(|_| gpu.buffer(&[1f32; 4]));
+    let run = |on: bool| {
+        let pipeline = gpu.specialised(source, "k", &[on]);
+        gpu.run(|cb| {
+            let e = cb.computeCommandEncoderWithDispatchType(MTLDispatchType::Concurrent).expect("an encoder");
+            dispatch_in(&e, &copy, &[&a, &b], 4, 4);
+            unsafe { e.setBuffer_offset_atIndex(Some(&b), 0, 2) };
+            dispatch_in(&e, &pipeline, &[&a, &c], 1, 1);
+            e.endEncoding();
+        });
+        recorded()
+    };
+    assert_eq!(run(false), "");
+    assert!(run(true).contains(Rule::MissingBarrier.text()));
+}
+
+/// A buffer that another pipeline's dispatch left bound does not count as touched; one bound for this dispatch does.
+#[test]
+fn what_another_pipeline_left_bound_is_not_touched() {
+    let source = "kernel void k(device const float* x [[buffer(0)]], device float* y [[buffer(1)]], \
+        device const float* z [[buffer(2)]]) { y[0] = x[0]; }";
+    let gpu = Gpu::new();
+    let (copy, three) = (gpu.pipeline(COPY, "copy"), gpu.pipeline(source, "k"));
+    let [a, b, c] = [0; 3].map(|_| gpu.buffer(&[1f32; 4]));
+    let run = |again: bool| {
+        gpu.run(|cb| {
+            let e = cb.computeCommandEncoderWithDispatchType(MTLDispatchType::Concurrent).expect("an encoder");
+            unsafe { e.setBuffer_offset_atIndex(Some(&b), 0, 2) };
+            dispatch_in(&e, &copy, &[&a, &b], 4, 4);
+            if again {
+                unsafe { e.setBuffer_offset_atIndex(Some(&b), 0, 2) };
+            }
+            dispatch_in(&e, &three, &[&a, &c], 1, 1);
+            e.endEncoding();
+        });
+        recorded()
+    };
+    assert_eq!(run(false), "");
+    assert!(run(true).contains(Rule::MissingBarrier.text()));
+}
+
+/// Every threadgroup finds the arrays that its kernel declares unwritten.
+#[test]
+fn threadgroup_arrays_are_new_to_every_threadgroup() {
+    let gpu = Gpu::new();
+    let out = gpu.buffer(&[0f32; 3]);
+    let source = "kernel void k(device float* y [[buffer(0)]], uint g [[threadgroup_position_in_grid]]) { \
+        threadgroup float s[4]; y[g] = s[g]; for (int i = 0; i < 4; i++) s[i] = 1; }";
+    gpu.run(|cb| dispatch(cb, &gpu.pipeline(source, "k"), &[&out], 3, 1));
+    let got = read::<f32>(&out, 3);
+    assert!(got.iter().all(|x| x.is_nan()), "{got:?}");
+}
+
+/// Small buffers end at their guard page to the byte, where their length is a power of two.
+#[test]
+fn a_read_past_a_single_number_is_caught() {
+    let gpu = Gpu::new();
+    take_violations();
+    let (one, out) = (gpu.buffer(&[1f32]), gpu.buffer(&[0f32]));
+    let source = "kernel void k(device const float* x [[buffer(0)]], device float* y [[buffer(1)]]) { y[0] = x[1]; }";
+    gpu.run(|cb| dispatch(cb, &gpu.pipeline(source, "k"), &[&one, &out], 1, 1));
+    assert!(recorded().contains("reads 0 bytes past the end of buffer"));
+}
+
 /// A shared event orders two queues; the host sees its value.
 #[test]
 fn shared_events_order_queues() {

@@ -1,8 +1,8 @@
 //! The product itself, on any backend: candle's gemm on operands widened to the accumulator.
 
 use crate::storage::{Widened, accumulator, forward2_on_every_backend, sum_to_shape};
-use candle_core::backend::BackendStorage;
-use candle_core::{CustomOp2, D, DType, Layout, Result, Shape, Tensor};
+use candle_core::backend::{BackendDevice, BackendStorage};
+use candle_core::{CustomOp2, D, DType, DeviceLocation, Layout, Result, Shape, Tensor};
 
 /// `A B` with broadcast batches; the gradient of an operand that is not tracked is not computed.
 pub(super) struct Product;
@@ -86,7 +86,7 @@ impl<'a, S: BackendStorage> Matrices<'a, S> {
             let layout = Layout::contiguous_with_offset(layout.shape(), layout.start_offset());
             return Ok(Self::borrowed(storage, layout));
         }
-        if order == Order::Any && batch_stride(layout).is_some() {
+        if order == Order::Any && batch_stride(layout).is_some() && takes_rows(storage, layout) {
             return Ok(Self::borrowed(storage, layout.clone()));
         }
         let packed = Layout::contiguous(layout.shape());
@@ -121,6 +121,18 @@ impl<'a, S: BackendStorage> Matrices<'a, S> {
             columns: matrix[1],
         }
     }
+}
+
+/// Whether the device's product takes the rows of a matrix as far apart as they are. candle's takes any strides on the CPU,
+/// and on GPUs those of a matrix that is dense, transposed or not.
+fn takes_rows<S: BackendStorage>(storage: &S, layout: &Layout) -> bool {
+    let rank = layout.dims().len();
+    let (dims, strides) = (&layout.dims()[rank - 2..], &layout.stride()[rank - 2..]);
+    let dense = |inner: usize, outer: usize| {
+        (strides[inner] == 1 || dims[inner] == 1)
+            && (strides[outer] == dims[inner] || dims[outer] == 1)
+    };
+    storage.device().location() == DeviceLocation::Cpu || dense(1, 0) || dense(0, 1)
 }
 
 /// The distance between consecutive matrices, where one number can say it.

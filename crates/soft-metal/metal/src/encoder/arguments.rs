@@ -21,8 +21,12 @@ pub enum Argument {
 #[derive(Default)]
 pub struct Arguments {
     pub pipeline: Option<Retained<SoftPipeline>>,
-    pub buffers: BTreeMap<usize, Argument>,
+    /// Each with the number of dispatches before it was bound.
+    buffers: BTreeMap<usize, (Argument, usize)>,
     pub threadgroup: BTreeMap<usize, usize>,
+    dispatches: usize,
+    /// The pipeline of the last dispatch, and the number of dispatches before it was first taken.
+    last: Option<(Retained<SoftPipeline>, usize)>,
 }
 
 /// What a kernel is called with.
@@ -34,25 +38,49 @@ pub struct Bound {
     pub copies: Vec<Vec<u128>>,
 }
 
-/// What a kernel reads where nothing is bound.
+/// What a kernel reads where nothing is bound, or where it has no parameter: kernels read some of these for values that
+/// they then do not use, which a compiler for GPUs leaves out.
 #[repr(align(64))]
 struct Zeros([u8; 4096]);
 static ZEROS: Zeros = Zeros([0; 4096]);
 
 impl Arguments {
-    /// The arguments that `kernel` has parameters for.
-    pub fn bind(&self, kernel: &str, parameters: &[Param]) -> Bound {
+    pub fn set(&mut self, index: usize, argument: Argument) {
+        self.buffers.insert(index, (argument, self.dispatches));
+    }
+
+    pub fn remove(&mut self, index: usize) {
+        self.buffers.remove(&index);
+    }
+
+    /// What a dispatch of `pipeline` is called with.
+    pub fn dispatch(&mut self, pipeline: &Retained<SoftPipeline>) -> Bound {
+        if self.last.as_ref().is_none_or(|(last, _)| !std::ptr::eq(&**last, &**pipeline)) {
+            self.last = Some((pipeline.clone(), self.dispatches));
+        }
+        let bound = self.bind(&pipeline.function().name, pipeline.params());
+        self.dispatches += 1;
+        bound
+    }
+
+    /// The arguments that `kernel` has parameters for. What another pipeline left bound is taken to be one that this kernel
+    /// does not use: it is given, but does not count as touched.
+    fn bind(&self, kernel: &str, parameters: &[Param]) -> Bound {
+        let first = self.last.as_ref().map_or(0, |(_, first)| *first);
         let mut bound = Bound::default();
-        for p in parameters.iter().filter(|p| p.kind == Kind::Buffer) {
-            bound.pointers[p.index] = match self.buffers.get(&p.index) {
-                Some(Argument::Buffer(buffer, offset)) => {
-                    let len = buffer.ivars().len - offset;
-                    bound.accesses.push(Access::new(buffer.clone(), *offset, len, p.writes));
+        for p in parameters.iter().filter(|p| matches!(p.kind, Kind::Buffer | Kind::Absent)) {
+            let argument = self.buffers.get(&p.index).filter(|_| p.kind == Kind::Buffer);
+            bound.pointers[p.index] = match argument {
+                Some((Argument::Buffer(buffer, offset), bound_at)) => {
+                    if *bound_at >= first {
+                        let len = buffer.ivars().len - offset;
+                        bound.accesses.push(Access::new(buffer.clone(), *offset, len, p.writes));
+                    }
                     buffer.ivars().address() + offset
                 }
-                Some(Argument::Bytes(bytes)) => bound.copy(bytes),
+                Some((Argument::Bytes(bytes), _)) => bound.copy(bytes),
                 None => {
-                    if !p.optional {
+                    if p.switch.is_none() {
                         // Without the validation layer, the GPU only faults if the kernel reads the argument.
                         warn(format!("{kernel}: nothing is bound to buffer {}", p.index));
                     }

@@ -41,11 +41,9 @@ encoder_class!(SoftCompute, MTLComputeCommandEncoder, {
             Some(buffer) => {
                 let buffer = soft::<SoftBuffer, _>(buffer).retain();
                 buffer.ivars().check_range(offset, 0, "setBuffer:offset:atIndex:");
-                arguments.buffers.insert(index, Argument::Buffer(buffer, offset));
+                arguments.set(index, Argument::Buffer(buffer, offset));
             }
-            None => {
-                arguments.buffers.remove(&index);
-            }
+            None => arguments.remove(index),
         }
     }
 
@@ -56,7 +54,7 @@ encoder_class!(SoftCompute, MTLComputeCommandEncoder, {
             broken(Rule::SetBytesLimit, &self.ivars().name, format!("{n} bytes at {index}"));
         }
         let bytes = unsafe { std::slice::from_raw_parts(bytes.as_ptr() as *const u8, n) }.to_vec();
-        lock(&self.ivars().arguments).buffers.insert(index, Argument::Bytes(bytes));
+        lock(&self.ivars().arguments).set(index, Argument::Bytes(bytes));
     }
 
     #[unsafe(method(setThreadgroupMemoryLength:atIndex:))]
@@ -90,14 +88,13 @@ fn size(s: MTLSize) -> [usize; 3] {
 }
 
 fn dispatch(encoder: &Encoder, threads: [usize; 3], group: [usize; 3]) {
-    let arguments = lock(&encoder.arguments);
+    let mut arguments = lock(&encoder.arguments);
     let Some(pipeline) = arguments.pipeline.clone() else {
         drop(arguments);
         broken(Rule::NoPipeline, &encoder.name, "dispatch");
     };
-    let function = pipeline.function();
-    let name = function.name.clone();
-    let bound = arguments.bind(&name, &function.kernel().params);
+    let name = pipeline.function().name.clone();
+    let bound = arguments.dispatch(&pipeline);
     let mut threadgroup = [0u32; 32];
     for (&i, &n) in &arguments.threadgroup {
         threadgroup[i] = n as u32;

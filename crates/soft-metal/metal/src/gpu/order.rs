@@ -230,13 +230,14 @@ impl PassChecker {
                 what: what.into(),
             })
             .collect();
-        for a in &mine {
+        for (a, access) in mine.iter().zip(accesses) {
             let conflict = self
                 .recent
                 .iter()
                 .find(|r| r.buffer == a.buffer && (r.write || a.write) && r.offset < a.end && a.offset < r.end);
             if let Some(r) = conflict {
-                report(Rule::MissingBarrier, &self.me.name, format!("{} and {what}", r.what));
+                let name = &access.buffer.ivars().name;
+                report(Rule::MissingBarrier, name, format!("{} and {what} in {}", r.what, self.me.name));
             }
         }
         self.recent.extend(mine);

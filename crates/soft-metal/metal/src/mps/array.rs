@@ -99,6 +99,20 @@ impl View {
         unsafe { put(self.address(at), self.dtype, value) }
     }
 
+    /// Every index, and the address of its element in the host's memory, whose strides in bytes are `strides`, fastest
+    /// dimension first; packed if that is null.
+    fn each_on_host(&self, host: *mut c_void, strides: *mut isize, mut f: impl FnMut(&[usize], usize)) {
+        let width = width(self.dtype, NAME);
+        for (i, at) in self.indices().iter().enumerate() {
+            let offset = match strides.is_null() {
+                true => (i * width) as isize,
+                // SAFETY: the caller gives one stride per dimension.
+                false => at.iter().enumerate().map(|(d, &x)| x as isize * unsafe { *strides.add(d) }).sum(),
+            };
+            f(at, (host as usize).wrapping_add_signed(offset));
+        }
+    }
+
     /// Every index, fastest dimension first.
     fn indices(&self) -> Vec<Vec<usize>> {
         let lens: Vec<usize> = self.dimensions.iter().map(|d| d.0).collect();
@@ -182,29 +196,23 @@ define_class!(
             Some(make(self.ivars().view(&soft::<SoftArrayDescriptor, _>(descriptor).layout())))
         }
 
-        /// To packed bytes of the host, which must wait for what writes the array.
+        /// To bytes of the host, which must wait for what writes the array.
         #[unsafe(method(readBytes:strideBytes:))]
         fn read_bytes(&self, to: *mut c_void, strides: *mut isize) {
-            assert!(strides.is_null(), "readBytes:strideBytes: with strides is not in the software stand-in");
             let v = self.ivars();
             order::host_touches(&v.buffer);
-            for (i, at) in v.indices().iter().enumerate() {
-                // SAFETY: the caller's memory holds the whole array.
-                unsafe { put(to as usize + i * width(v.dtype, NAME), v.dtype, v.get(at)) };
-            }
+            // SAFETY: the caller's memory holds the whole array.
+            v.each_on_host(to, strides, |at, p| unsafe { put(p, v.dtype, v.get(at)) });
         }
 
-        /// From packed bytes of the host.
+        /// From bytes of the host.
         #[unsafe(method(writeBytes:strideBytes:))]
         fn write_bytes(&self, from: *mut c_void, strides: *mut isize) {
-            assert!(strides.is_null(), "writeBytes:strideBytes: with strides is not in the software stand-in");
             let v = self.ivars();
             order::host_touches(&v.buffer);
             v.buffer.ivars().written.store(true, SeqCst);
-            for (i, at) in v.indices().iter().enumerate() {
-                // SAFETY: as above.
-                v.put(at, unsafe { get(from as usize + i * width(v.dtype, NAME), v.dtype) });
-            }
+            // SAFETY: as above.
+            v.each_on_host(from, strides, |at, p| v.put(at, unsafe { get(p, v.dtype) }));
         }
     }
 );

@@ -1,6 +1,6 @@
 //! Parameters of a kernel: what each one is, from its attributes.
 
-use super::lex::Token::{self, Number};
+use super::lex::Token::{self, Number, Word};
 use super::tokens::{is_op, is_word, split_commas};
 
 /// What a parameter is; the names are those of the launcher in `shim/launch.h`.
@@ -8,6 +8,8 @@ use super::tokens::{is_op, is_word, split_commas};
 pub enum Kind {
     Buffer,
     Threadgroup,
+    /// A buffer that a function constant switches off.
+    Absent,
     /// A position, a size or an index of the thread.
     Thread(&'static str),
 }
@@ -16,7 +18,7 @@ impl Kind {
     /// Its name in C++.
     pub fn cpp(self) -> &'static str {
         match self {
-            Kind::Buffer => "BUF",
+            Kind::Buffer | Kind::Absent => "BUF",
             Kind::Threadgroup => "TG",
             Kind::Thread(name) => name,
         }
@@ -30,8 +32,8 @@ pub struct Param {
     pub index: usize,
     /// The kernel may write through it.
     pub writes: bool,
-    /// Present only if a function constant says so.
-    pub optional: bool,
+    /// The function constant that says whether it is there at all.
+    pub switch: Option<String>,
 }
 
 const THREAD: &[(&str, &str)] = &[
@@ -59,19 +61,23 @@ fn param(p: &[Token], next_buffer: &mut usize, next_threadgroup: &mut usize) -> 
     let position = |word: &str| p.iter().position(|t| is_word(Some(t), word));
     let has = |word: &str| position(word).is_some();
     if let Some((_, name)) = THREAD.iter().find(|(attribute, _)| has(attribute)) {
-        return Param { kind: Kind::Thread(name), index: 0, writes: false, optional: false };
+        return Param { kind: Kind::Thread(name), index: 0, writes: false, switch: None };
     }
     let declared = p.iter().take_while(|t| !is_op(Some(t), "[["));
     if declared.clone().any(|t| is_word(Some(t), "threadgroup")) {
         let attribute = p.iter().position(|t| is_op(Some(t), "[[")).map(|i| i + 1);
         let index = attribute.and_then(|i| number(p, i)).unwrap_or(*next_threadgroup);
         *next_threadgroup = index + 1;
-        return Param { kind: Kind::Threadgroup, index, writes: false, optional: false };
+        return Param { kind: Kind::Threadgroup, index, writes: false, switch: None };
     }
     let index = position("buffer").and_then(|i| number(p, i)).unwrap_or(*next_buffer);
     *next_buffer = index + 1;
     let writes = has("device") && !has("const");
-    Param { kind: Kind::Buffer, index, writes, optional: has("function_constant") }
+    let switch = position("function_constant").and_then(|i| match p.get(i + 2) {
+        Some(Word(name)) => Some(name.clone()),
+        _ => None,
+    });
+    Param { kind: Kind::Buffer, index, writes, switch }
 }
 
 /// The number in `attribute(number)`.
@@ -93,11 +99,11 @@ mod tests {
             "device const float* a [[buffer(3)]], device float* b, constant int& n [[buffer(7), function_constant(f)]], \
              threadgroup half* s [[threadgroup(1)]], uint3 g [[thread_position_in_grid]]",
         ));
-        let buffer = |index, writes, optional| Param { kind: Kind::Buffer, index, writes, optional };
-        assert_eq!(p[0], buffer(3, false, false));
-        assert_eq!(p[1], buffer(4, true, false));
-        assert_eq!(p[2], buffer(7, false, true));
-        assert_eq!(p[3], Param { kind: Kind::Threadgroup, index: 1, writes: false, optional: false });
+        let buffer = |index, writes| Param { kind: Kind::Buffer, index, writes, switch: None };
+        assert_eq!(p[0], buffer(3, false));
+        assert_eq!(p[1], buffer(4, true));
+        assert_eq!(p[2], Param { switch: Some("f".into()), ..buffer(7, false) });
+        assert_eq!(p[3], Param { kind: Kind::Threadgroup, index: 1, writes: false, switch: None });
         assert_eq!(p[4].kind, Kind::Thread("TPIG"));
     }
 }

@@ -5,7 +5,7 @@
 //! |---|---|
 //! | `device T*`, `thread T&`, `constant T&` | `T*`, `T&` |
 //! | `constant T x = ..` at file scope | `const T x = ..` |
-//! | `threadgroup T x[..]` in a kernel | `static T x[..]`: one threadgroup runs at a time |
+//! | `threadgroup T x[..];` in a kernel | `static T x[..]; ..`: one threadgroup runs at a time, and finds it poisoned |
 //! | `constant T x [[function_constant(n)]]` | `const T x = soft_fc<T>(n)` |
 //! | `[[..]]` | read, then dropped |
 //! | two functions that differ only in address spaces | the first of them |
@@ -15,12 +15,18 @@
 //! | `T x[n] = { [0 ... n - 1] = v }` | `T x[n]; std::fill(.., v)` |
 //! | `c ? bfloat : float` | both sides through `soft::pr` |
 
+mod choice;
+mod duplicates;
+mod entries;
+
 use super::lex::Token::{self, Line, Number, Operator, Text, Word};
 use super::lex::{lex, text};
 use super::params::{Param, params};
-use super::tokens::{closing, is_one_of, is_op, is_word};
-use std::collections::{HashMap, HashSet};
-use std::fmt::Write;
+use super::tokens::{closing, is_one_of, is_op, is_word, split_commas};
+use choice::{branches, plain};
+use duplicates::without_duplicates;
+use entries::{Host, entry_points};
+use std::collections::HashMap;
 
 #[derive(Clone, Debug)]
 pub struct Kernel {
@@ -32,17 +38,9 @@ pub struct Kernel {
 /// A library as C++.
 pub struct Unit {
     pub kernels: HashMap<String, Kernel>,
+    /// The numbers of function constants.
+    pub constants: HashMap<String, usize>,
     pub cpp: String,
-}
-
-/// What a kernel is called by the host, and what it is in C++.
-struct Host {
-    name: String,
-    expression: String,
-    /// The function that is instantiated.
-    base: String,
-    /// Parameters, where the instantiation states them.
-    own: Option<Vec<Param>>,
 }
 
 /// `source` is preprocessed MSL.
@@ -57,7 +55,7 @@ pub fn translate(source: &str) -> Unit {
     let mut cpp = String::from("#include \"msl.h\"\n");
     cpp.push_str(&without_duplicates(&r.out));
     let kernels = entry_points(&mut cpp, r.hosts, &r.definitions, waits);
-    Unit { kernels, cpp }
+    Unit { kernels, constants: r.constants, cpp }
 }
 
 /// `0.5h` is no literal of C++.
@@ -75,8 +73,11 @@ struct Rewriter<'a> {
     depth: i32,
     /// The declaration in hand has a template header.
     template: bool,
+    /// Where a declaration of threadgroup memory ends, and what it declares.
+    threadgroup_memory: Option<(usize, Vec<String>)>,
     hosts: Vec<Host>,
     definitions: HashMap<String, Vec<Param>>,
+    constants: HashMap<String, usize>,
 }
 
 impl Rewriter<'_> {
@@ -95,6 +96,9 @@ impl Rewriter<'_> {
         };
         if !handled {
             self.out.push(self.tokens[self.i].clone());
+            if let Some((_, names)) = self.threadgroup_memory.take_if(|(end, _)| *end == self.i) {
+                self.out.extend(names.iter().flat_map(|name| fresh(name)));
+            }
             self.i += 1;
         }
     }
@@ -216,6 +220,9 @@ impl Rewriter<'_> {
     /// `constant T name [[function_constant(n)]];`: its type is what was written since the last declaration.
     fn function_constant(&mut self) {
         let Some(Number(n)) = self.at(3).cloned() else { return };
+        if let (Some(Word(name)), Ok(number)) = (self.out.last(), n.parse()) {
+            self.constants.insert(name.clone(), number);
+        }
         let start = self.start_of_declaration(&[";", "}"]);
         let kind = text(&self.out[start + 1..self.out.len() - 1]);
         self.out.extend([Operator("=".into()), Word(format!("soft_fc<{}>({n})", kind.trim()))]);
@@ -255,10 +262,12 @@ impl Rewriter<'_> {
         let last = self.out.last();
         let starts = is_one_of(last, &[";", "{", "}"]) || matches!(last, Some(Line(_)));
         let rest = &self.tokens[self.i..];
-        let end = rest.iter().position(|t| is_one_of(Some(t), &[";", "=", "["])).unwrap_or(rest.len());
-        let pointer = rest[..end].iter().any(|t| is_one_of(Some(t), &["*", "("]));
+        let end = rest.iter().position(|t| is_op(Some(t), ";")).unwrap_or(rest.len());
+        let declared = rest[..end].iter().position(|t| is_one_of(Some(t), &["=", "["])).unwrap_or(end);
+        let pointer = rest[..declared].iter().any(|t| is_one_of(Some(t), &["*", "("]));
         if self.depth > 0 && starts && !pointer {
             self.out.push(Word("static".into()));
+            self.threadgroup_memory = Some((self.i + end, declared_names(&rest[1..end])));
         }
         self.skip()
     }
@@ -280,85 +289,24 @@ impl Rewriter<'_> {
     }
 }
 
-/// The colon and the end of the conditional whose `?` stands before `start`; none for nested ones.
-fn branches(tokens: &[Token], start: usize) -> Option<(usize, usize)> {
-    let (mut depth, mut colon) = (0, None);
-    for (i, token) in tokens.iter().enumerate().skip(start) {
-        let Operator(o) = token else { continue };
-        match o.as_str() {
-            "(" | "[" => depth += 1,
-            ")" | "]" if depth > 0 => depth -= 1,
-            ":" if depth == 0 && colon.is_none() => colon = Some(i),
-            "?" if depth == 0 => return None,
-            ")" | "]" | "," | ";" | "{" | "}" | ":" if depth == 0 => return colon.map(|c| (c, i)),
-            _ => {}
-        }
-    }
-    colon.map(|c| (c, tokens.len()))
+/// The names in `T a[n], b`.
+fn declared_names(declaration: &[Token]) -> Vec<String> {
+    let name = |part: &[Token]| {
+        let end = part.iter().position(|t| is_one_of(Some(t), &["=", "["])).unwrap_or(part.len());
+        part[..end].iter().rev().find_map(|t| if let Word(w) = t { Some(w.clone()) } else { None })
+    };
+    split_commas(declaration).into_iter().filter_map(name).collect()
 }
 
-/// An expression that can be wrapped in a call as it stands.
-fn plain(tokens: &[Token]) -> bool {
-    const SPACES: &[&str] = &["device", "constant", "threadgroup", "template"];
-    let casts = tokens.iter().any(|t| is_word(Some(t), "static_cast"));
-    let odd = |t: &Token| match t {
-        Word(w) => SPACES.contains(&w.as_str()),
-        Text(_) => true,
-        t => is_one_of(Some(t), &["<", ">", "{", "[["]),
-    };
-    casts || !tokens.iter().any(odd)
+/// A statement that poisons threadgroup memory, once for each threadgroup.
+fn fresh(name: &str) -> Vec<Token> {
+    lex(&format!("{{ static uint64_t group; soft::fresh(group, &{name}, sizeof {name}); }}"))
 }
 
 /// The text of all string literals, joined, without quotes.
 fn quoted(tokens: &[Token]) -> String {
     let texts = tokens.iter().filter_map(|t| if let Text(s) = t { Some(s.trim_matches('"')) } else { None });
     texts.collect()
-}
-
-/// Functions that differed only in address spaces are now the same: the first is kept.
-fn without_duplicates(tokens: &[Token]) -> String {
-    let (mut start, mut depth, mut seen, mut cpp) = (0, 0, HashSet::new(), String::new());
-    for (i, token) in tokens.iter().enumerate() {
-        depth += is_one_of(Some(token), &["{", "("]) as i32 - is_one_of(Some(token), &["}", ")"]) as i32;
-        if depth == 0 && (is_one_of(Some(token), &[";", "}"]) || i + 1 == tokens.len()) {
-            let declaration = text(&tokens[start..=i]);
-            if !is_function(&declaration) || seen.insert(declaration.clone()) {
-                cpp.push_str(&declaration);
-            }
-            start = i + 1;
-        }
-    }
-    cpp
-}
-
-fn is_function(declaration: &str) -> bool {
-    let header = declaration.find('{').map(|b| &declaration[..b]);
-    header.is_some_and(|h| h.contains('(') || h.trim_start().starts_with("template"))
-        && declaration.trim_end().ends_with('}')
-}
-
-/// One C function per kernel, which the launcher calls.
-fn entry_points(
-    cpp: &mut String,
-    hosts: Vec<Host>,
-    definitions: &HashMap<String, Vec<Param>>,
-    waits: bool,
-) -> HashMap<String, Kernel> {
-    let mut kernels = HashMap::new();
-    for (k, host) in hosts.into_iter().enumerate() {
-        let Some(params) = host.own.or_else(|| definitions.get(&host.base).cloned()) else { continue };
-        let symbol = format!("soft_k{k}");
-        let list: String = params.iter().map(|p| format!("{{soft::{}, {}}}, ", p.kind.cpp(), p.index)).collect();
-        let _ = write!(
-            cpp,
-            "\nstatic const soft::Par {symbol}_p[] = {{ {list}{{soft::BUF, 0}} }};\n\
-             static void {symbol}_e(soft::Ctx&) {{ soft::call(&{}, {symbol}_p); }}\n\
-             extern \"C\" const char* {symbol}(soft::Ctx* c) {{ return soft::launch({symbol}_e, c, {waits}); }}\n",
-            host.expression
-        );
-        kernels.insert(host.name, Kernel { params, symbol });
-    }
-    kernels
 }
 
 #[cfg(test)]

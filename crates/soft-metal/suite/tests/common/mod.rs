@@ -57,10 +57,20 @@ impl Gpu {
     }
 
     pub fn pipeline(&self, source: &str, function: &str) -> Pipeline {
+        self.specialised(source, function, &[])
+    }
+
+    /// With function constants from index 0 on.
+    pub fn specialised(&self, source: &str, function: &str, constants: &[bool]) -> Pipeline {
         let source = format!("#include <metal_stdlib>\nusing namespace metal;\n{source}");
         let library = self.device.newLibraryWithSource_options_error(&NSString::from_str(&source), None);
         let library = library.unwrap_or_else(|e| panic!("{e:?}"));
-        let function = library.newFunctionWithName(&NSString::from_str(function)).expect("the function");
+        let values = MTLFunctionConstantValues::new();
+        for (i, value) in constants.iter().enumerate() {
+            unsafe { values.setConstantValue_type_atIndex(NonNull::from(value).cast(), MTLDataType::Bool, i) };
+        }
+        let function = library.newFunctionWithName_constantValues_error(&NSString::from_str(function), &values);
+        let function = function.unwrap_or_else(|e| panic!("{e:?}"));
         self.device.newComputePipelineStateWithFunction_error(&function).unwrap_or_else(|e| panic!("{e:?}"))
     }
 }

@@ -24,8 +24,18 @@ fn constants_of_a_file_become_const() {
 }
 
 #[test]
-fn threadgroup_arrays_become_static_and_pointers_do_not() {
-    assert_eq!(cpp("void f() { threadgroup float a[4 * N]; }"), "void f ( ) { static float a [ 4 * N ] ; }");
+fn threadgroup_arrays_become_static_and_new_and_pointers_do_not() {
+    let fresh = |name| format!("{{ static uint64_t group ; soft :: fresh ( group , & {name} , sizeof {name} ) ; }}");
+    assert_eq!(
+        cpp("void f() { threadgroup float a[4 * N]; }"),
+        format!("void f ( ) {{ static float a [ 4 * N ] ; {} }}", fresh("a"))
+    );
+    assert_eq!(
+        cpp("void f() { threadgroup vec<T, 2> a[4], b; }"),
+        format!("void f ( ) {{ static vec < T , 2 > a [ 4 ] , b ; {} {} }}", fresh("a"), fresh("b"))
+    );
+    let two = cpp("void f() { threadgroup T a[2]; threadgroup T b[2]; }");
+    assert_eq!(two.matches("static T").count(), 2, "{two}");
     assert_eq!(cpp("void f() { threadgroup float* p = q; }"), "void f ( ) { float * p = q ; }");
 }
 
@@ -33,6 +43,7 @@ fn threadgroup_arrays_become_static_and_pointers_do_not() {
 fn function_constants_are_read_when_the_library_loads() {
     assert_eq!(cpp("constant bool has [[function_constant(3)]];"), "const bool has = soft_fc<bool>(3) ;");
     assert_eq!(cpp("int a; constant int n [[function_constant(0)]];"), "int a ; const int n = soft_fc<int>(0) ;");
+    assert_eq!(translate("constant bool has [[function_constant(3)]];").constants["has"], 3);
 }
 
 #[test]

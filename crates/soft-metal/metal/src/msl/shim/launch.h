@@ -27,14 +27,20 @@ asm(".text\n.hidden soft_switch\n.globl soft_switch\n.type soft_switch,@function
     "popq %r15\npopq %r14\npopq %r13\npopq %r12\npopq %rbx\npopq %rbp\nret\n");
 extern "C" void soft_switch(void** save, void* to);
 
-struct Fiber { void* sp; Wait wait; int site; uint3 tpos; uint index; };
+struct Fiber { void* sp; Wait wait; int site; uint3 tpos; uint index; bool turn; };
 inline Ctx* C;
 inline Fiber* F;
 inline std::vector<Fiber> fibers;
 inline std::vector<uint> order;
 inline void* home;
 inline void (*entry)(Ctx&);
-inline unsigned char slot[32][32][64]; // [simdgroup][lane]
+inline unsigned char slot[2][32][32][64]; // [turn][simdgroup][lane]
+inline uint64_t group_number;
+
+// What nothing has been written to: NaN in every float type. As in memory.rs.
+inline void poison(void* p, size_t n) { std::memset(p, 0xff, n); }
+// Threadgroup memory that a kernel declares is new to every threadgroup: poisoned by the first thread that comes by.
+inline void fresh(uint64_t& poisoned_for, void* p, size_t n) { if (poisoned_for != group_number) { poisoned_for = group_number; poison(p, n); } }
 
 inline uint32_t random_below(uint32_t n) {
   uint64_t& s = C->seed;
@@ -78,7 +84,7 @@ inline void run_group(bool waits) {
   if (order.size() != n) order = shuffled(n); else shuffle(order);
   for (uint i : order) {
     Fiber& f = fibers[i];
-    f.index = i; f.tpos = uint3(i % C->tpg.x, i / C->tpg.x % C->tpg.y, i / (C->tpg.x * C->tpg.y)); f.wait = RUN;
+    f.index = i; f.tpos = uint3(i % C->tpg.x, i / C->tpg.x % C->tpg.y, i / (C->tpg.x * C->tpg.y)); f.wait = RUN; f.turn = false;
     if (waits) f.sp = fresh_stack(i); else { F = &f; entry(*C); }
   }
   while (waits) {
@@ -93,19 +99,21 @@ inline void run_group(bool waits) {
   }
 }
 inline uint lanes() { uint n = C->tpg.x * C->tpg.y * C->tpg.z, s = F->index / 32 * 32; return std::min(32u, n - s); }
-template <class T> T exchange(T v, uint from) {
+// Shows a value to the SIMD group. One wait is enough: slots are used in turns, and who uses one again has waited once more,
+// when all had read it.
+template <class T> void show(const T& v) {
   static_assert(sizeof(T) <= 64);
-  uint sg = F->index / 32, l = F->index % 32;
-  std::memcpy(slot[sg][l], &v, sizeof v); yield(SIMD);
-  T r = v; if (from < lanes()) std::memcpy(&r, slot[sg][from], sizeof r);
-  yield(SIMD); return r;
+  F->turn = !F->turn;
+  std::memcpy(slot[F->turn][F->index / 32][F->index % 32], &v, sizeof v);
+  yield(SIMD);
 }
+template <class T> T shown(uint lane) { T v; std::memcpy(&v, slot[F->turn][F->index / 32][lane], sizeof v); return v; }
+template <class T> T exchange(T v, uint from) { show(v); return from < lanes() ? shown<T>(from) : v; }
 template <class T, class O> T reduce(T v, O op) {
-  uint sg = F->index / 32, l = F->index % 32, n = lanes();
-  std::memcpy(slot[sg][l], &v, sizeof v); yield(SIMD);
-  T r, t; std::memcpy(&r, slot[sg][0], sizeof r);
-  for (uint i = 1; i < n; i++) { std::memcpy(&t, slot[sg][i], sizeof t); r = op(r, t); }
-  yield(SIMD); return r;
+  show(v);
+  T r = shown<T>(0);
+  for (uint i = 1, n = lanes(); i < n; i++) r = op(r, shown<T>(i));
+  return r;
 }
 // Calling a kernel: what each parameter is comes from the attribute parser
 inline uint3 whole(const uint32_t* v) { return uint3(v[0], v[1], v[2]); }
@@ -143,8 +151,8 @@ inline void run_at(uint3 at, bool waits) {
 inline void run_grid(bool waits) {
   uint3 g = C->groups;
   for (uint i : shuffled(g.x * g.y * g.z)) {
-    // Threadgroup memory is new to every threadgroup.
-    for (int m = 0; m < 32; m++) std::fill_n((double*)C->tg[m], C->tg_len[m] / 8 + 2, std::nan(""));
+    group_number++;
+    for (int m = 0; m < 32; m++) poison(C->tg[m], C->tg_len[m]);
     run_at(uint3(i % g.x, i / g.x % g.y, i / (g.x * g.y)), waits);
     if (C->error) return;
   }

@@ -24,16 +24,18 @@ template <class T, int R, int K> struct simdgroup_matrix {
   const vec<T, 2>& thread_elements() const { return *(const vec<T, 2>*)e; }
 };
 inline void mat_pos(uint l, int& r, int& c) { uint q = l / 4; r = (q & 4) + (l / 2) % 4; c = (q & 2) * 2 + (l % 2) * 2; }
-template <class T> void gather8(const T* e, float* m) {
-  uint sg = soft::F->index / 32, l = soft::F->index % 32; float v[2] = {float(e[0]), float(e[1])};
-  std::memcpy(soft::slot[sg][l], v, 8); soft::yield(soft::SIMD);
-  for (uint i = 0; i < 32; i++) { int r, c; mat_pos(i, r, c); std::memcpy(m + r * 8 + c, soft::slot[sg][i], 8); }
-  soft::yield(soft::SIMD);
-}
+inline uint mat_lane(uint r, uint c) { return (r & 4) << 2 | (c & 4) << 1 | (r & 3) << 1 | (c & 2) >> 1; }
 template <class D, class A, class B, class C, int N> void simdgroup_multiply_accumulate(simdgroup_matrix<D, N, N>& d, const simdgroup_matrix<A, N, N>& a, const simdgroup_matrix<B, N, N>& b, const simdgroup_matrix<C, N, N>& c) {
-  float x[64], y[64]; gather8(a.e, x); gather8(b.e, y);
+  struct Elements { float a[2], b[2]; };
+  soft::show(Elements{{float(a.e[0]), float(a.e[1])}, {float(b.e[0]), float(b.e[1])}});
   int r, k; mat_pos(soft::F->index % 32, r, k);
-  for (int j = 0; j < 2; j++) { float s = float(c.e[j]); for (int i = 0; i < 8; i++) s += x[r * 8 + i] * y[i * 8 + k + j]; d.e[j] = D(s); }
+  float s[2] = {float(c.e[0]), float(c.e[1])};
+  for (int i = 0; i < 8; i++) {
+    float x = soft::shown<Elements>(mat_lane(r, i)).a[i % 2];
+    Elements y = soft::shown<Elements>(mat_lane(i, k));
+    for (int j = 0; j < 2; j++) s[j] += x * y.b[j];
+  }
+  for (int j = 0; j < 2; j++) d.e[j] = D(s[j]);
 }
 template <class T> using simdgroup8 = simdgroup_matrix<T, 8, 8>;
 using simdgroup_float8x8 = simdgroup8<float>;

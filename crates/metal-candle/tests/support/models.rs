@@ -1,0 +1,106 @@
+//! Logits and greedy tokens, on any device.
+
+use super::{MODELS, attach, golden, ids, max_difference, model_on, tensors};
+use candle_core::{Device, Tensor};
+use metal_candle::lora;
+use metal_candle::models::{KvCache, Model};
+
+const TOLERANCE: f32 = 1e-4;
+
+fn logits(model: &Model, input_ids: &Tensor) -> Tensor {
+    let tokens = model.decoder.tokens(&ids(input_ids), 2).unwrap();
+    model.decoder.forward(&tokens).unwrap()
+}
+
+pub fn logits_equal_transformers(device: &Device) {
+    for name in MODELS {
+        let want = tensors(&golden(name).join("golden.safetensors"));
+        let got = logits(&model_on(name, device), &want["input_ids"]);
+        let difference = max_difference(&got, &want["logits"]);
+        assert!(difference < TOLERANCE, "{name}: {difference}");
+    }
+}
+
+pub fn adapter_logits_equal_peft_beside_and_merged(device: &Device) {
+    for name in MODELS {
+        let want = tensors(&golden(name).join("golden.safetensors"));
+        let mut model = model_on(name, device);
+        let base = logits(&model, &want["input_ids"]);
+        attach(&mut model, &golden(name).join("adapter"));
+        let beside = logits(&model, &want["input_ids"]);
+        assert!(
+            max_difference(&beside, &want["adapter_logits"]) < TOLERANCE,
+            "{name}"
+        );
+        lora::merge(model.decoder.linears_mut()).unwrap();
+        let merged = logits(&model, &want["input_ids"]);
+        // A bf16 weight is rounded once more when the update is added to it.
+        let tolerance = if name.ends_with("bf16") {
+            0.5
+        } else {
+            TOLERANCE
+        };
+        assert!(
+            max_difference(&merged, &want["adapter_logits"]) < tolerance,
+            "{name}"
+        );
+        lora::unmerge(model.decoder.linears_mut());
+        lora::detach(model.decoder.linears_mut());
+        assert_eq!(
+            max_difference(&logits(&model, &want["input_ids"]), &base),
+            0.0,
+            "{name}"
+        );
+    }
+}
+
+pub fn greedy_tokens_equal_transformers_with_and_without_cache(device: &Device) {
+    for name in MODELS {
+        let want = tensors(&golden(name).join("golden.safetensors"));
+        let model = model_on(name, device);
+        let (prompt, greedy) = (ids(&want["prompt"]), ids(&want["greedy"]));
+        assert_eq!(
+            greedy_with_cache(&model, &prompt, greedy.len()),
+            greedy,
+            "{name}"
+        );
+        assert_eq!(
+            greedy_without_cache(&model, &prompt, greedy.len()),
+            greedy,
+            "{name}"
+        );
+    }
+}
+
+fn argmax(logits: &Tensor) -> u32 {
+    logits
+        .flatten_all()
+        .unwrap()
+        .argmax(0)
+        .unwrap()
+        .to_scalar()
+        .unwrap()
+}
+
+fn greedy_with_cache(model: &Model, prompt: &[u32], n: usize) -> Vec<u32> {
+    let mut cache = KvCache::new(model.decoder.n_blocks());
+    let mut next = prompt.to_vec();
+    let mut output = vec![];
+    for _ in 0..n {
+        let tokens = model.decoder.tokens(&next, 1).unwrap();
+        let token = argmax(&model.decoder.decode(&tokens, &mut cache).unwrap());
+        output.push(token);
+        next = vec![token];
+    }
+    output
+}
+
+fn greedy_without_cache(model: &Model, prompt: &[u32], n: usize) -> Vec<u32> {
+    let mut all = prompt.to_vec();
+    for _ in 0..n {
+        let tokens = model.decoder.tokens(&all, 1).unwrap();
+        let logits = model.decoder.forward(&tokens).unwrap();
+        all.push(argmax(&logits.narrow(1, all.len() - 1, 1).unwrap()));
+    }
+    all.split_off(prompt.len())
+}

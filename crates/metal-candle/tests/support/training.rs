@@ -1,0 +1,175 @@
+//! Steps of training, on any device.
+
+use super::{attach, golden, max_difference, model_on, tensors};
+use candle_core::{Device, Tensor};
+use metal_candle::data::Batch;
+use metal_candle::lora::Mode;
+use metal_candle::models::Model;
+use metal_candle::train::step::{StepResult, step};
+use metal_candle::train::{Decay, Gradients, Optimizer, Options, Parameters, Schedule};
+use std::path::Path;
+
+/// The rows of a step as a batch: `ids` and `labels` are `(rows, T)`, labels not shifted.
+pub fn batch(ids: &Tensor, labels: &Tensor) -> Batch {
+    let (rows, t) = ids.dims2().unwrap();
+    let inputs = ids.narrow(1, 0, t - 1).unwrap();
+    let targets: Vec<i64> = flat(&labels.narrow(1, 1, t - 1).unwrap());
+    Batch {
+        n_rows: rows,
+        n_tokens: t - 1,
+        inputs: super::ids(&inputs),
+        trained_tokens: targets.iter().filter(|&&target| target >= 0).count(),
+        targets,
+        lines: (1..=rows).collect(),
+    }
+}
+
+fn flat(t: &Tensor) -> Vec<i64> {
+    t.flatten_all().unwrap().to_vec1().unwrap()
+}
+
+pub fn ready(name: &str, adapter: &Path, device: &Device) -> (Model, Parameters) {
+    let mut model = model_on(name, device);
+    attach(&mut model, adapter);
+    let parameters = Parameters::adapters(&model);
+    (model, parameters)
+}
+
+/// The settings of `scripts/golden/training.py`.
+fn options() -> Options {
+    Options {
+        schedule: Schedule {
+            peak: 1e-2,
+            warmup_steps: 0,
+            decay: Decay::Constant,
+            total_steps: 10,
+        },
+        weight_decay: 0.01,
+        max_grad_norm: 1.0,
+        ..Options::default()
+    }
+}
+
+pub fn run_step(
+    model: &Model,
+    parameters: &Parameters,
+    batch: &Batch,
+    recompute: bool,
+) -> StepResult {
+    step(
+        &model.decoder,
+        parameters,
+        batch,
+        Mode::training(0),
+        recompute,
+    )
+    .unwrap()
+}
+
+fn norm(gradients: &Gradients) -> f64 {
+    let squares = gradients.as_slice().iter().flatten().map(|g| {
+        let square: f32 = g.sqr().unwrap().sum_all().unwrap().to_scalar().unwrap();
+        f64::from(square)
+    });
+    squares.sum::<f64>().sqrt()
+}
+
+pub fn frobenius(t: &Tensor) -> f32 {
+    t.sqr()
+        .unwrap()
+        .sum_all()
+        .unwrap()
+        .sqrt()
+        .unwrap()
+        .to_scalar()
+        .unwrap()
+}
+
+fn assert_near(got: f64, want: f64, what: &str) {
+    assert!(
+        (got - want).abs() < 1e-4 * want,
+        "{what}: {got}, expected {want}"
+    );
+}
+
+fn on_host(t: &Tensor) -> Tensor {
+    t.to_device(&Device::Cpu).unwrap()
+}
+
+/// Ten steps, and where they end, equal those of PEFT; `variant` is `full` or `masked`.
+pub fn ten_losses_and_the_final_adapter_equal_peft(name: &str, variant: &str, device: &Device) {
+    let folder = golden(name).join("train");
+    let batches = tensors(&folder.join("batches.safetensors"));
+    let text = std::fs::read_to_string(folder.join("losses.json")).unwrap();
+    let golden: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let numbers = |key: String| serde_json::from_value::<Vec<f64>>(golden[key].clone()).unwrap();
+    let losses = numbers(variant.to_string());
+    let norms = numbers(format!("{variant}_grad_norm"));
+    assert_eq!((losses.len(), norms.len()), (10, 10));
+    let (model, parameters) = ready(name, &folder.join("initial_adapter"), device);
+    let mut optimizer = Optimizer::new(&parameters).unwrap();
+    let labels = &batches[&format!("labels_{variant}")];
+    for (i, (want_loss, want_norm)) in losses.into_iter().zip(norms).enumerate() {
+        let batch = batch(
+            &batches["input_ids"].get(i).unwrap(),
+            &labels.get(i).unwrap(),
+        );
+        let result = run_step(&model, &parameters, &batch, false);
+        let mean = 1.0 / batch.trained_tokens as f64;
+        assert_near(
+            result.loss_sum * mean,
+            want_loss,
+            &format!("{name} {variant} loss {i}"),
+        );
+        let grad_norm = norm(&result.gradients) * mean;
+        assert_near(
+            grad_norm,
+            want_norm,
+            &format!("{name} {variant} gradient norm {i}"),
+        );
+        let scale = mean * (1.0 / (grad_norm + 1e-6)).min(1.0);
+        optimizer
+            .step(&parameters, &result.gradients, &options(), 1e-2, scale)
+            .unwrap();
+    }
+    let want = tensors(&folder.join(format!("final_adapter_{variant}/adapter_model.safetensors")));
+    assert_eq!(want.len(), parameters.as_slice().len());
+    for parameter in parameters.as_slice() {
+        let want = &want[&format!("base_model.model.{}", parameter.name)];
+        let size = frobenius(want);
+        let difference = frobenius(&(on_host(parameter.var.as_tensor()) - want).unwrap());
+        assert!(
+            difference < 1e-4 * size,
+            "{}: {difference} of {size}",
+            parameter.name
+        );
+    }
+}
+
+pub fn accumulated_gradients_equal_pytorch_for_every_split(device: &Device) {
+    let folder = golden("qwen2").join("train");
+    let batches = tensors(&folder.join("batches.safetensors"));
+    let want = tensors(&folder.join("gradients.safetensors"));
+    let (model, parameters) = ready("qwen2", &folder.join("accumulation_adapter"), device);
+    let (ids, labels) = (
+        batches["input_ids"].get(0).unwrap(),
+        batches["labels_masked"].get(0).unwrap(),
+    );
+    for rows in [1, 2, 4] {
+        let mut sum = Gradients::none(&parameters);
+        let mut tokens = 0;
+        for first in (0..4).step_by(rows) {
+            let part = |t: &Tensor| t.narrow(0, first, rows).unwrap();
+            let batch = batch(&part(&ids), &part(&labels));
+            tokens += batch.trained_tokens;
+            sum.add(run_step(&model, &parameters, &batch, false).gradients)
+                .unwrap();
+        }
+        for (parameter, gradient) in parameters.as_slice().iter().zip(sum.as_slice()) {
+            let mean = (gradient.as_ref().unwrap() / tokens as f64).unwrap();
+            let want = &want[&format!("base_model.model.{}", parameter.name)];
+            let difference = max_difference(&mean, want);
+            assert!(difference < 1e-5, "{rows} {}: {difference}", parameter.name);
+        }
+    }
+}

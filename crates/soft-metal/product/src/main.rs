@@ -1,0 +1,7 @@
+//! The program `metal-candle` with `--device metal` on Linux. It fails at its end if a rule of Metal was broken, or if an
+//! object of Metal is left.
+
+fn main() -> std::process::ExitCode {
+    let _guard = soft_metal::Guard::new();
+    metal_candle_cli::main()
+}

@@ -1,0 +1,58 @@
+//! Where things are, and cargo in the workspace of soft-metal.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const WORKSPACE: &str = "crates/soft-metal";
+
+/// Everything that is built: under the project's target folder, never in the tree.
+pub struct Folders {
+    manifest: PathBuf,
+    target: PathBuf,
+}
+
+impl Folders {
+    pub fn new() -> Self {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .parent()
+            .unwrap_or(Path::new("."));
+        let target =
+            std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
+        Self {
+            manifest: root.join(WORKSPACE).join("Cargo.toml"),
+            target: target.join("soft-metal"),
+        }
+    }
+
+    /// Cargo with the words of `line`, the subcommand first.
+    pub fn cargo(&self, line: &str) -> Command {
+        let mut words = line.split_whitespace();
+        let mut command = Command::new("cargo");
+        command
+            .args(words.next())
+            .arg("--manifest-path")
+            .arg(&self.manifest)
+            .args(words);
+        command
+    }
+
+    /// For the compiler wrapper itself, which is compiled without one.
+    pub fn wrapper_cargo(&self, line: &str) -> Command {
+        let mut command = self.cargo(line);
+        command.env("CARGO_TARGET_DIR", self.target.join("wrapper"));
+        command
+    }
+
+    /// With the wrapper, as everything on software Metal is built.
+    pub fn soft_cargo(&self, line: &str) -> Command {
+        let wrapper = self.target.join("wrapper/debug/soft-metal-wrapper");
+        let mut command = self.cargo(line);
+        command
+            .env("RUSTC_WRAPPER", wrapper)
+            .env("RUSTFLAGS", "--cfg soft_metal")
+            .env("SOFT_METAL_SHADOW", self.target.join("shadow"))
+            .env("SOFT_METAL_CACHE", self.target.join("msl"))
+            .env("CARGO_TARGET_DIR", &self.target);
+        command
+    }
+}
