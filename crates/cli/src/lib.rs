@@ -47,7 +47,17 @@ fn run(context: &Context) -> Result<Exit> {
     let cli = Cli::from_command_line();
     log::start(cli.verbose, &context.terminal);
     check_simd_level()?;
+    join_threads();
     commands::run(cli.with_config()?.command, context)
+}
+
+/// This thread works as one of the pool: handing a kernel to others alone and waiting for them takes
+/// longer than many a kernel. A pool that cannot be built is built when it is first used.
+fn join_threads() {
+    let pool = rayon::ThreadPoolBuilder::new().use_current_thread();
+    if let Err(error) = pool.build_global() {
+        tracing::debug!(%error, "this thread does not work in the pool");
+    }
 }
 
 /// A wrong `METAL_CANDLE_SIMD` ends the run; kernels would only pass over it.

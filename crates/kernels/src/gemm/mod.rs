@@ -33,9 +33,12 @@ const DEPTH: usize = 384;
 /// power of two: the elements of a column would share one cache set.
 const PACKED_ROW: usize = DEPTH + 16;
 
-/// Multiplications below which a second thread does not pay: it takes some 10 microseconds to
-/// start, in which one thread does about a million.
-const PARALLEL_WORK: usize = 2 << 20;
+/// Multiplications of a block below which a second thread does not pay: it takes some 10
+/// microseconds to start, in which one thread does about a million.
+const PARALLEL_WORK: usize = 1 << 20;
+
+/// The same where every element of `B` is read from memory for a few multiplications.
+const PARALLEL_READS: usize = 1 << 18;
 
 /// What a product does with the numbers that are there.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -151,7 +154,10 @@ impl Product<'_> {
             Kernel::Dots => dots::run(self, columns),
             _ => blocked::run(self, rows, columns),
         };
-        let work = rows * a.columns * columns;
+        let work = match kernel {
+            Kernel::Blocked => rows * a.columns * columns / PARALLEL_WORK,
+            Kernel::Dots | Kernel::Streamed => a.columns * columns / PARALLEL_READS,
+        };
         // Each thread packs all of the operand that is not shared: the smaller one.
         if kernel == Kernel::Blocked && rows > columns {
             share(work, rows, |rows| part(rows, 0..columns));
@@ -164,9 +170,9 @@ impl Product<'_> {
 /// Rows or columns that two threads never share: a panel of the widest vectors.
 const UNIT: usize = 32;
 
-/// Calls `f` with parts of `0..size`, on as many threads as `work` multiplications are worth.
-fn share(work: usize, size: usize, f: impl Fn(Range<usize>) + Sync) {
-    let count = (work / PARALLEL_WORK).clamp(1, rayon::current_num_threads());
+/// Calls `f` with parts of `0..size`, on at most `most` threads.
+fn share(most: usize, size: usize, f: impl Fn(Range<usize>) + Sync) {
+    let count = most.clamp(1, rayon::current_num_threads());
     let units = size.div_ceil(UNIT);
     let part = |i: usize| {
         let (start, end) = (units * i / count, units * (i + 1) / count);

@@ -32,6 +32,16 @@ pub(super) fn coarser(a: DType, b: DType) -> Tolerance {
 }
 
 impl Tolerance {
+    /// For results of millions of elements that are sums of thousands of terms: the element that is
+    /// furthest off is further off than in a small case; all together are not.
+    #[must_use]
+    pub fn of_long_sums(self) -> Self {
+        Self {
+            element: 8.0 * self.element,
+            ..self
+        }
+    }
+
     /// Compares numbers with the truth.
     ///
     /// # Errors

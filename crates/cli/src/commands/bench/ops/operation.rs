@@ -149,7 +149,7 @@ impl Operation {
         };
         let got_array = Array::from_tensor(got).map_err(wrong)?;
         let want = Array::from_tensor(want).map_err(wrong)?;
-        let tolerance = tolerance(got.dtype());
+        let tolerance = tolerance(got.dtype()).of_long_sums();
         tolerance.compare(what, &got_array, &want).map_err(wrong)
     }
 
