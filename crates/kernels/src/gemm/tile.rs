@@ -4,6 +4,27 @@ use super::PACKED_ROW;
 use super::output::{Output, Place};
 use pulp::Simd;
 
+/// Writes `$sums(simd, a, b)`, compiled for each number of rows that a tile has.
+macro_rules! write_rows {
+    ($simd:ident, $a:ident, $b:ident, $output:ident, $place:ident, $sums:ident) => {
+        if S::REGISTER_COUNT >= 32 {
+            write_rows!(@ $simd, $a, $b, $output, $place, $sums, 1 2 3 4 5 6 7 8 9 10 11 12 13 14);
+        } else {
+            write_rows!(@ $simd, $a, $b, $output, $place, $sums, 1 2 3 4 5 6);
+        }
+    };
+    (@ $simd:ident, $a:ident, $b:ident, $output:ident, $place:ident, $sums:ident, $($rows:literal)*) => {
+        match $a.len() {
+            $($rows => {
+                if let Some((a, _)) = $a.split_first_chunk::<$rows>() {
+                    $output.write($simd, &$sums($simd, a, $b), $place);
+                }
+            })*
+            _ => {}
+        }
+    };
+}
+
 /// Adds or writes the product of packed rows, at most [`most_rows`] of them, with a packed panel
 /// of `NV` vectors of columns, `(depth, NV)`.
 #[inline(always)]
@@ -16,23 +37,7 @@ pub(super) fn multiply<S: Simd, const NV: usize>(
 ) {
     let (b, _) = b.as_chunks::<NV>();
     output.prefetch::<S>(a.len(), place);
-    macro_rules! by_rows {
-        ($($rows:literal)*) => {
-            match a.len() {
-                $($rows => {
-                    if let Some((a, _)) = a.split_first_chunk::<$rows>() {
-                        output.write(simd, &sums(simd, a, b), place);
-                    }
-                })*
-                _ => {}
-            }
-        };
-    }
-    if S::REGISTER_COUNT >= 32 {
-        by_rows!(1 2 3 4 5 6 7 8 9 10 11 12 13 14);
-    } else {
-        by_rows!(1 2 3 4 5 6);
-    }
+    write_rows!(simd, a, b, output, place, sums);
 }
 
 /// Rows of `B` as they are stored.
@@ -52,23 +57,7 @@ pub(super) fn multiply_stored<S: Simd>(
     output: &Output<'_>,
     place: Place,
 ) {
-    macro_rules! by_rows {
-        ($($rows:literal)*) => {
-            match a.len() {
-                $($rows => {
-                    if let Some((a, _)) = a.split_first_chunk::<$rows>() {
-                        output.write(simd, &stored_sums(simd, a, b), place);
-                    }
-                })*
-                _ => {}
-            }
-        };
-    }
-    if S::REGISTER_COUNT >= 32 {
-        by_rows!(1 2 3 4 5 6 7 8 9 10 11 12 13 14);
-    } else {
-        by_rows!(1 2 3 4 5 6);
-    }
+    write_rows!(simd, a, b, output, place, stored_sums);
 }
 
 #[inline(always)]
