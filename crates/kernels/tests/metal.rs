@@ -29,6 +29,7 @@ macro_rules! on_the_gpu {
                 let result = testkit::check(&problem, case.dtype, &device);
                 result.unwrap_or_else(|failure| panic!("{case:?}: {failure}"));
             }
+            metal_candle_kernels::release();
         }
     )*};
 }
@@ -50,4 +51,5 @@ fn adamw() {
     #[cfg(soft_metal)]
     let _guard = soft_metal::Guard::new();
     ops::adamw::check::check(&Device::new_metal(0).unwrap()).unwrap_or_else(|f| panic!("{f}"));
+    metal_candle_kernels::release();
 }

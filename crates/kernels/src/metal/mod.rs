@@ -1,0 +1,30 @@
+//! Kernels in the Metal Shading Language, launched in candle's own command encoder.
+//!
+//! An operation's kernels are one file of source (`ops/<op>/<op>.metal`) over the common
+//! `prelude.metal`. It is compiled when it is first used, once for every choice of dtypes, which
+//! are names that the source leaves open. candle orders the launches: what they read is bound as an
+//! input, what they write as an output, and nothing as both.
+//!
+//! Math is compiled as IEEE asks, not as "fast": a row of -inf is NaN here as on the CPU.
+
+mod launch;
+mod library;
+mod rows;
+
+pub(crate) use launch::{Launch, Output};
+pub(crate) use library::{Source, release};
+pub(crate) use rows::Rows;
+
+use candle_core::{MetalDevice, MetalStorage, Result, Storage, Tensor};
+
+/// The device of a tensor that lies on an Apple GPU.
+pub(crate) fn device_of(t: &Tensor) -> Result<&MetalDevice> {
+    t.device().as_metal_device()
+}
+
+pub(crate) fn on_metal(storage: &Storage) -> Result<&MetalStorage> {
+    match storage {
+        Storage::Metal(storage) => Ok(storage),
+        _ => candle_core::bail!("the Metal kernel was given a tensor of another device"),
+    }
+}
