@@ -1,8 +1,8 @@
 //! One launch of a kernel: what is bound to it, in the order of its parameters.
 
 use super::library::{self, Source, Types};
-use super::rows::{Rows, RowsLayout};
-use candle_core::op::BackpropOp;
+use super::rows::Rows;
+use crate::host::untracked;
 use candle_core::{DType, MetalDevice, MetalStorage, Result, Shape, Storage, Tensor};
 use candle_metal_kernels::metal::{Buffer, ComputeCommandEncoder, ComputePipeline};
 use objc2_metal::MTLSize;
@@ -41,8 +41,7 @@ impl Output {
 
     /// As a tensor that is not tracked.
     pub(crate) fn into_tensor(self, shape: &Shape) -> Tensor {
-        let storage = Storage::Metal(self.into_storage());
-        Tensor::from_storage(storage, shape, BackpropOp::none(), false)
+        untracked(Storage::Metal(self.into_storage()), shape)
     }
 }
 
@@ -50,9 +49,7 @@ impl Output {
 enum Argument<'a> {
     Input(&'a Buffer, usize),
     Output(&'a Buffer, usize),
-    Layout(RowsLayout),
-    Float(f32),
-    Int(u32),
+    Bytes(Vec<u8>),
 }
 
 /// A kernel with its arguments.
@@ -80,7 +77,7 @@ impl<'a> Launch<'a> {
     pub(crate) fn rows(mut self, rows: &Rows<'a>) -> Self {
         self.arguments
             .push(Argument::Input(rows.buffer, rows.offset_bytes));
-        self.arguments.push(Argument::Layout(rows.layout));
+        self.arguments.push(Argument::Bytes(rows.layout.bytes()));
         self
     }
 
@@ -96,22 +93,35 @@ impl<'a> Launch<'a> {
         self
     }
 
-    /// `device T*`, read and written in place.
-    pub(crate) fn in_place(mut self, buffer: &'a Buffer, offset_bytes: usize) -> Self {
+    /// `device const T*`, from so many bytes on.
+    pub(crate) fn buffer(mut self, (buffer, offset_bytes): (&'a Buffer, usize)) -> Self {
+        self.arguments.push(Argument::Input(buffer, offset_bytes));
+        self
+    }
+
+    /// `device T*`, read and written, from so many bytes on.
+    pub(crate) fn in_place(mut self, (buffer, offset_bytes): (&'a Buffer, usize)) -> Self {
         self.arguments.push(Argument::Output(buffer, offset_bytes));
         self
     }
 
     /// `constant float&`.
-    pub(crate) fn float(mut self, value: f32) -> Self {
-        self.arguments.push(Argument::Float(value));
+    pub(crate) fn float(self, value: f32) -> Self {
+        self.floats(&[value])
+    }
+
+    /// A `constant` structure of nothing but floats.
+    pub(crate) fn floats(mut self, values: &[f32]) -> Self {
+        let bytes = values.iter().flat_map(|value| value.to_ne_bytes());
+        self.arguments.push(Argument::Bytes(bytes.collect()));
         self
     }
 
     /// `constant uint&`.
     pub(crate) fn int(mut self, value: usize) -> Result<Self> {
         let value = u32::try_from(value).map_err(candle_core::Error::wrap)?;
-        self.arguments.push(Argument::Int(value));
+        self.arguments
+            .push(Argument::Bytes(value.to_ne_bytes().into()));
         Ok(self)
     }
 
@@ -168,9 +178,9 @@ impl Argument<'_> {
         match self {
             Self::Input(buffer, offset) => encoder.set_input_buffer(index, Some(buffer), *offset),
             Self::Output(buffer, offset) => encoder.set_output_buffer(index, Some(buffer), *offset),
-            Self::Layout(layout) => encoder.set_bytes(index, layout),
-            Self::Float(value) => encoder.set_bytes(index, value),
-            Self::Int(value) => encoder.set_bytes(index, value),
+            Self::Bytes(bytes) => {
+                encoder.set_bytes_directly(index, bytes.len(), bytes.as_ptr().cast());
+            }
         }
     }
 }

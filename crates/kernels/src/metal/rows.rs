@@ -2,7 +2,7 @@
 
 use super::on_metal;
 use candle_core::backend::BackendStorage;
-use candle_core::{DType, Layout, MetalStorage, Result, Storage};
+use candle_core::{Layout, MetalStorage, Result, Storage};
 use candle_metal_kernels::metal::Buffer;
 
 /// Dimensions before the last that do not lie in order, at most.
@@ -13,7 +13,6 @@ pub(crate) struct Rows<'a> {
     pub(super) buffer: &'a Buffer,
     pub(super) offset_bytes: usize,
     pub(super) layout: RowsLayout,
-    pub(crate) dtype: DType,
     /// How many there are.
     pub(crate) count: usize,
     /// Elements of one.
@@ -21,13 +20,19 @@ pub(crate) struct Rows<'a> {
 }
 
 /// `Rows` of `prelude.metal`, strides in elements.
-#[repr(C)]
-#[derive(Clone, Copy)]
 pub(super) struct RowsLayout {
     stride: u64,
     /// Innermost first; those that are missing are 1.
     sizes: [u64; LEAD],
     strides: [u64; LEAD],
+}
+
+impl RowsLayout {
+    pub(super) fn bytes(&self) -> Vec<u8> {
+        let leading = self.sizes.iter().chain(&self.strides);
+        let words = std::iter::once(&self.stride).chain(leading);
+        words.flat_map(|word| word.to_ne_bytes()).collect()
+    }
 }
 
 impl<'a> Rows<'a> {
@@ -55,7 +60,6 @@ impl<'a> Rows<'a> {
                 sizes: std::array::from_fn(|i| nth(i).0 as u64),
                 strides: std::array::from_fn(|i| nth(i).1 as u64),
             },
-            dtype,
             count: layout.shape().elem_count() / width.max(1),
             width,
         })
