@@ -1,7 +1,10 @@
 //! `--device`: where tensors live.
 
+use crate::counted_memory;
 use crate::error::{Error, Result};
 use candle_core::Device;
+use metal_candle::device::finish;
+use std::fmt;
 use std::str::FromStr;
 
 /// The option, to be flattened into those of a command.
@@ -59,6 +62,52 @@ impl FromStr for DeviceChoice {
     }
 }
 
+impl fmt::Display for DeviceChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Cpu => f.write_str("cpu"),
+            Self::Metal(number) => write!(f, "metal:{number}"),
+            Self::Cuda(number) => write!(f, "cuda:{number}"),
+        }
+    }
+}
+
+/// Runs `work`, and gives the most bytes of `device` that it held at once beyond what was held
+/// before; `None` where the device does not tell.
+///
+/// On Metal these are the buffers that candle took from the system, which are rounded up to powers
+/// of two: what `work` let go of is among them, because candle returns nothing before it waits.
+///
+/// # Errors
+/// Those of `work`, or the device's.
+pub fn peak_bytes<T>(
+    device: &Device,
+    work: impl FnOnce() -> Result<T>,
+) -> Result<(T, Option<u64>)> {
+    if device.is_cpu() {
+        let (result, bytes) = counted_memory::peak_bytes(work);
+        return Ok((result?, Some(bytes)));
+    }
+    finish(device)?;
+    let before = allocated_bytes(device);
+    let result = work()?;
+    let after = allocated_bytes(device);
+    let bytes = after
+        .zip(before)
+        .and_then(|(after, before)| after.checked_sub(before));
+    Ok((result, bytes))
+}
+
+/// All buffers of the device; `None` where it does not tell.
+fn allocated_bytes(device: &Device) -> Option<u64> {
+    match device {
+        #[cfg(any(target_vendor = "apple", soft_metal))]
+        Device::Metal(metal) => u64::try_from(metal.current_allocated_size()).ok(),
+        _ => None,
+    }
+}
+
 /// Whether candle's Metal backend is built in; the manifests ask the same question.
 const HAS_METAL: bool = cfg!(any(target_vendor = "apple", soft_metal));
 
@@ -98,6 +147,9 @@ mod tests {
         assert_eq!("metal:1".parse(), Ok(DeviceChoice::Metal(1)));
         assert_eq!("metal".parse(), Ok(DeviceChoice::Metal(0)));
         assert_eq!("auto".parse(), Ok(DeviceChoice::Auto));
+        for name in ["auto", "cpu", "metal:2", "cuda:0"] {
+            assert_eq!(name.parse::<DeviceChoice>().unwrap().to_string(), name);
+        }
         for wrong in ["", "gpu", "cpu:0", "cuda:", "cuda:x", "Metal"] {
             assert!(wrong.parse::<DeviceChoice>().is_err(), "{wrong}");
         }

@@ -40,6 +40,7 @@ pub fn main() -> ExitCode {
             error.exit()
         }
     };
+    metal_candle_kernels::release();
     exit.into()
 }
 

@@ -52,15 +52,19 @@ pub fn line(row: &Row, ceiling: &Ceiling, rivals: &[&str]) -> String {
     line.0
 }
 
-/// The rates of a number of threads.
+/// The rates of a number of threads, or of a GPU.
 pub fn ceiling_line(ceiling: &Ceiling) -> String {
-    let threads = match ceiling.threads {
-        1 => "1 thread".to_owned(),
-        n => format!("{n} threads"),
+    let who = match ceiling.threads {
+        None => "GPU".to_owned(),
+        Some(1) => "1 thread".to_owned(),
+        Some(n) => format!("{n} threads"),
     };
+    let read = ceiling.read_bytes_per_sec;
+    let read = read.map_or_else(String::new, |rate| format!("read {:.1} GB/s, ", rate / 1e9));
+    let wait = ceiling.wait_secs;
+    let wait = wait.map_or_else(String::new, |secs| format!(", a wait {}", seconds(secs)));
     format!(
-        "{threads}: read {:.1} GB/s, copy {:.1} GB/s, {:.0} GFLOP/s",
-        ceiling.read_bytes_per_sec / 1e9,
+        "{who}: {read}copy {:.1} GB/s, {:.0} GFLOP/s{wait}",
         ceiling.copy_bytes_per_sec / 1e9,
         ceiling.flops_per_sec / 1e9
     )

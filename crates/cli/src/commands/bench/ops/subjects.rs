@@ -4,7 +4,7 @@
 use super::candle;
 use super::operation::{Operand, Operation, Run};
 use crate::error::Result;
-use candle_core::{Device, Tensor, Var};
+use candle_core::{Tensor, Var};
 use metal_candle_kernels::adamw::{self, Moments, Update};
 use metal_candle_kernels::case::{Case, Costed};
 use metal_candle_kernels::ops;
@@ -47,6 +47,7 @@ fn operation<S: Costed>(op: &'static str, case: &Case<S>, name: String, sizes: V
         run: Box::new(|_| Ok(vec![])),
         truth: None,
         candle: Box::new(|_| Ok(vec![])),
+        engines: vec![],
     }
 }
 
@@ -189,7 +190,7 @@ fn linear_cross_entropy(case: &Case<ops::linear_cross_entropy::cases::Shape>) ->
             Operand::new("weight", &[v, d]).frozen(),
         ],
         run: run(move |x| {
-            let targets = Tensor::new(&own_targets[..], &Device::Cpu)?;
+            let targets = Tensor::new(&own_targets[..], x[0].device())?;
             metal_candle_kernels::linear_cross_entropy(&x[0], &x[1], &targets)
         }),
         candle: candle::linear_cross_entropy(targets),
