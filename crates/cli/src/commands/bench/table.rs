@@ -12,12 +12,17 @@ pub fn heading(rivals: &[&str]) -> String {
     line.subject(op, case, dtype, pass);
     line.figures("median", "quartiles", "rate", "limit", "MiB");
     for rival in rivals {
-        line.cell(11, &format!("{rival} x"));
+        line.cell(width(rival), &format!("{rival} x"));
     }
     if rivals.contains(&RIVAL) {
         line.cell(11, "bar");
     }
     line.0
+}
+
+/// Of the column of a rival.
+fn width(rival: &str) -> usize {
+    rival.len().max(7) + 4
 }
 
 /// One row: how long, how fast, which share of the limit of all threads, the most memory, and how
@@ -35,11 +40,9 @@ pub fn line(row: &Row, ceiling: &Ceiling, rivals: &[&str]) -> String {
         &row.ours.peak_bytes.map_or_else(String::new, mebibytes),
     );
     for rival in rivals {
-        line.cell(
-            11,
-            &row.ratio(rival)
-                .map_or("-".into(), |ratio| format!("{ratio:.2}")),
-        );
+        let ratio = row.ratio(rival);
+        let ratio = ratio.map_or("-".into(), |ratio| format!("{ratio:.2}"));
+        line.cell(width(rival), &ratio);
     }
     if let (Some(bar), true) = (bar(row), rivals.contains(&RIVAL)) {
         let mark = match is_met(row) {
