@@ -64,4 +64,5 @@
 //! - where the known-wrong regions of [`plan::limits`] end on each GPU generation and system.
 
 pub mod interp;
+pub mod order;
 pub mod plan;
