@@ -66,3 +66,4 @@
 pub mod interp;
 pub mod order;
 pub mod plan;
+pub mod policy;

@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use super::{DataType, Slot};
+use super::{DataType, Engine, Slot};
 
 /// What a plan cannot express, or must not ask of MPS, with the values that say so.
 ///
@@ -260,4 +260,39 @@ pub enum Reject {
         /// Factor of the addend.
         beta: f32,
     },
+    /// A result that does not fill the last threadgroup of a kernel whose threads meet at a barrier
+    /// only where they have a column.
+    #[error(
+        "{columns} columns are not a multiple of {multiple}: some threads would miss a barrier"
+    )]
+    DivergentBarrier {
+        /// Columns of the result.
+        columns: usize,
+        /// Columns of a threadgroup.
+        multiple: usize,
+    },
+    /// An engine that this GPU or this system does not have.
+    #[error("{engine} is not available here")]
+    Unavailable {
+        /// The engine.
+        engine: Engine,
+    },
+}
+
+impl Reject {
+    /// The operand of which a contiguous copy fits; for [`Reject::AddendReach`] one in a buffer with
+    /// more behind it.
+    pub fn operand(&self) -> Option<Slot> {
+        match *self {
+            Self::Strided { slot, .. }
+            | Self::StridedRow { slot, .. }
+            | Self::RowsOverlap { slot, .. }
+            | Self::NotPacked { slot, .. }
+            | Self::RowAlignment { slot, .. }
+            | Self::OffsetAlignment { slot, .. }
+            | Self::AddendReach { slot, .. } => Some(slot),
+            Self::SeparateAddend => Some(Slot::Addend),
+            _ => None,
+        }
+    }
 }

@@ -23,6 +23,10 @@ impl GemvPlan {
         let roles = Roles::new(&problem)?;
         roles.check_result(&problem)?;
         let block = Block::choose(roles.stored.transposed, problem.inner.len, roles.outer.len);
+        if block.diverges(problem.inner.len, roles.outer.len) {
+            let (columns, multiple) = (roles.outer.len, block.reach());
+            return Err(Reject::DivergentBarrier { columns, multiple });
+        }
         check_addend(&problem, roles.outer.len, block)?;
         roles.check_limits(&problem)?;
         Ok(roles.plan(&problem, block))

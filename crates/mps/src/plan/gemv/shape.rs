@@ -78,11 +78,18 @@ impl Block {
     }
 
     /// Elements of the result that one threadgroup computes.
-    fn reach(self) -> usize {
+    pub fn reach(self) -> usize {
         match self.transposed {
             true => self.bn * self.sn * self.tn,
             false => self.bm * self.sm * self.tm,
         }
+    }
+
+    /// Whether threads without a column of the result miss a barrier that the others pass, which MSL
+    /// forbids: `gemv_t` has one in its loop, inside of the test for a column.
+    pub fn diverges(self, inner: usize, outer: usize) -> bool {
+        let loops = inner >= self.bm * self.sm * self.tm;
+        self.transposed && loops && !outer.is_multiple_of(self.reach())
     }
 
     /// Threadgroups for a result of `outer` elements, and `count` of them.
@@ -176,6 +183,14 @@ mod tests {
         assert_eq!(columns(8192, 2047), [1, 4, 8, 4, 4, 4]);
         assert_eq!(columns(64, 511), [1, 2, 8, 4, 4, 4]);
         assert_eq!(columns(64, 3), [1, 2, 8, 4, 4, 1]);
+    }
+
+    #[test]
+    fn a_barrier_in_a_loop_wants_full_threadgroups() {
+        let diverges = |inner, outer| Block::choose(true, inner, outer).diverges(inner, outer);
+        assert!(!diverges(31, 33) && !diverges(32, 64) && diverges(32, 63) && diverges(32, 2));
+        assert!(!diverges(8192, 2048) && diverges(8192, 2048 + 256));
+        assert!(!Block::choose(false, 896, 33).diverges(896, 33));
     }
 
     #[test]
