@@ -67,3 +67,4 @@ pub mod interp;
 pub mod order;
 pub mod plan;
 pub mod policy;
+pub mod tensor;

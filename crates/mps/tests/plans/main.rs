@@ -9,5 +9,7 @@ mod limits;
 mod matmul;
 mod naive;
 mod ndarray;
+mod policy;
 mod shapes;
 mod softmax;
+mod steel;

@@ -1,0 +1,8 @@
+//! The operations on the CPU.
+
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "tests")]
+
+mod errors;
+mod gradients;
+mod matmul;
+mod softmax;
