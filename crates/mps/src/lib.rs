@@ -68,3 +68,4 @@ pub mod apple;
 pub mod interp;
 pub mod order;
 pub mod plan;
+pub mod policy;

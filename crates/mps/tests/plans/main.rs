@@ -3,6 +3,7 @@
 #![allow(clippy::expect_used, reason = "helpers of tests are tests")]
 
 mod faults;
+mod gemm;
 mod layouts;
 mod limits;
 mod matmul;

@@ -1,5 +1,8 @@
 //! Plans for the matrix-vector products of candle-metal-kernels.
 
+mod build;
+mod shape;
+
 use super::{Binding, DataType};
 
 /// One dispatch of candle's `gemv` or `gemv_t` (`Source::Gemv`): a matrix and a vector, batched.

@@ -1,6 +1,11 @@
 //! Plans for the GEMM of candle-metal-kernels.
 
+mod build;
+mod tile;
+
 use super::{Binding, DataType};
+
+pub use tile::GpuSize;
 
 /// One dispatch of candle's GEMM (`Source::Gemm`, "Steel" in MLX): `D = alpha * A B + beta * C`.
 ///
