@@ -63,6 +63,8 @@
 //!   which gives NaN);
 //! - where the known-wrong regions of [`plan::limits`] end on each GPU generation and system.
 
+#[cfg(any(target_vendor = "apple", soft_metal))]
+pub mod apple;
 pub mod interp;
 pub mod order;
 pub mod plan;

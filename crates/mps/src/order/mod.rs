@@ -12,10 +12,14 @@
 //! | [`Strategy::FenceBridge`] | two fences between candle's queue and ours | none |
 //! | [`Strategy::SameBuffer`] | candle's own fences, in candle's own command buffer | none |
 
+mod ledger;
 mod passes;
+mod pool;
 mod proof;
 mod script;
 
+pub use ledger::Ledger;
 pub use passes::{MAX_PASSES_PER_BUFFER, PASSES_VARIABLE, PassesPerBuffer};
+pub use pool::{Checkout, MAX_IDLE, Pool};
 pub use proof::{Litmus, Machine, Refusal, Strategy};
 pub use script::{Call, Fence, Step, script};
