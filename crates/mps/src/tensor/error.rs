@@ -62,6 +62,10 @@ pub enum Error {
     /// A plan that the interpreter refuses, which is a fault of this crate.
     #[error("invalid plan: {0}")]
     Plan(#[from] Fault),
+    /// The Apple side refused or failed.
+    #[cfg(any(target_vendor = "apple", soft_metal))]
+    #[error(transparent)]
+    Apple(#[from] crate::apple::Error),
     /// candle refused or failed.
     #[error(transparent)]
     Candle(candle_core::Error),

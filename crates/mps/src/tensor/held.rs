@@ -40,6 +40,26 @@ impl<S: Backend> Held<'_, S> {
     }
 }
 
+/// What lies behind a result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Room {
+    /// Nothing that is counted on.
+    None,
+    /// What a kernel reads that adds to the result in place.
+    ForAddend,
+}
+
+impl Room {
+    /// In elements, behind a result of `shape`.
+    fn elements(self, shape: &Shape) -> usize {
+        let columns = shape.dims().last().copied().unwrap_or(1);
+        match self {
+            Self::None => 0,
+            Self::ForAddend => MAX_ADDEND_ROOM_ROWS * columns,
+        }
+    }
+}
+
 /// `alpha * left * right + beta * addend`, with all dimensions in place: `(.., M, K)`, `(.., K, N)`
 /// and `(.., M, N)`, none of them 0.
 pub(crate) struct Request<'a, S> {
@@ -58,14 +78,15 @@ pub(crate) struct Prepared<'a, S> {
     pub addend: Option<Held<'a, S>>,
     pub result: S,
     shape: Shape,
-    room: usize,
+    extended: bool,
 }
 
 impl<S: Backend> Request<'_, S> {
     /// Runs the request into a new storage.
-    pub fn run(self, shape: &Shape) -> Result<S> {
+    pub fn run(self, shape: &Shape, room: Room) -> Result<S> {
         let storage = self.left.0;
-        let result = storage.allocate(shape.elem_count(), 0, storage.dtype())?;
+        let room = room.elements(shape);
+        let result = storage.allocate(shape.elem_count(), room, storage.dtype())?;
         self.run_into(result, shape)
     }
 
@@ -81,7 +102,7 @@ impl<S: Backend> Request<'_, S> {
             addend: self.addend.map(hold),
             result,
             shape: shape.clone(),
-            room: 0,
+            extended: false,
         };
         loop {
             match prepared.plan(|gemm| policy.plan(gemm, engine), alpha, beta)? {
@@ -119,7 +140,7 @@ impl<S: Backend> Prepared<'_, S> {
             Some(Slot::Left) => self.left.copy(reject),
             Some(Slot::Right) => self.right.copy(reject),
             Some(Slot::Addend) => self.move_addend(reject),
-            Some(Slot::Result) if self.room == 0 => self.extend_result(),
+            Some(Slot::Result) if !self.extended => self.extend_result(),
             _ => Err(Error::Limit(reject)),
         }
     }
@@ -146,10 +167,9 @@ impl<S: Backend> Prepared<'_, S> {
 
     /// A storage for the result with all the room behind it that a kernel may read.
     fn with_room(&mut self) -> Result<S> {
-        let columns = self.shape.dims().last().copied().unwrap_or(1);
-        self.room = MAX_ADDEND_ROOM_ROWS * columns;
-        let result = &self.result;
-        result.allocate(self.shape.elem_count(), self.room, result.dtype())
+        self.extended = true;
+        let (result, room) = (&self.result, Room::ForAddend.elements(&self.shape));
+        result.allocate(self.shape.elem_count(), room, result.dtype())
     }
 }
 

@@ -4,7 +4,7 @@ use candle_core::backend::BackendDevice;
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, DType, Layout, Shape, Tensor};
 
 use super::backend::Backend;
-use super::held::Request;
+use super::held::{Request, Room};
 use super::layouts::Layouts;
 use super::{Error, Result};
 use crate::plan::{Engine, Slot};
@@ -140,21 +140,22 @@ fn check_operand(first: &Tensor, tensor: &Tensor, operand: Slot) -> Result<()> {
 
 /// The operation of the graph.
 #[derive(Debug, Clone, Copy)]
-struct Product {
-    transposed: [bool; 2],
-    alpha: f64,
-    beta: f64,
-    engine: Option<Engine>,
+pub(crate) struct Product {
+    pub transposed: [bool; 2],
+    pub alpha: f64,
+    pub beta: f64,
+    pub engine: Option<Engine>,
 }
 
 type Stored<'a, S> = (&'a S, &'a Layout);
 
 impl Product {
-    fn forward<S: Backend>(
+    pub fn forward<S: Backend>(
         &self,
         left: Stored<'_, S>,
         right: Stored<'_, S>,
         addend: Option<Stored<'_, S>>,
+        room: Room,
     ) -> Result<(S, Shape)> {
         let layouts = Layouts::new(left.1, right.1, self.transposed)?;
         let added = |(storage, layout)| Ok::<_, Error>((storage, layouts.addend(layout)?));
@@ -171,7 +172,30 @@ impl Product {
             alpha: self.alpha,
             engine: self.engine,
         };
-        Ok((request.run(&shape)?, shape))
+        Ok((request.run(&shape, room)?, shape))
+    }
+
+    /// The same with `result` as the addend, in its own memory if that is long enough.
+    #[cfg(any(target_vendor = "apple", soft_metal, test))]
+    pub fn forward_onto<S: Backend>(
+        &self,
+        result: S,
+        left: Stored<'_, S>,
+        right: Stored<'_, S>,
+    ) -> Result<S> {
+        let layouts = Layouts::new(left.1, right.1, self.transposed)?;
+        if layouts.shape.elem_count() == 0 || layouts.inner == 0 {
+            return Ok(result.affine(&Layout::contiguous(layouts.shape), self.beta, 0.0)?);
+        }
+        let request = Request {
+            left: (left.0, layouts.left),
+            right: (right.0, layouts.right),
+            addend: None,
+            alpha: self.alpha,
+            beta: self.beta,
+            engine: self.engine,
+        };
+        request.run_into(result, &layouts.shape)
     }
 
     /// A sum without terms, and what is added to it.
@@ -233,8 +257,11 @@ impl Product {
     }
 
     fn d_addend(&self, addend: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
-        let gradient = |dy: &Tensor| sum_to_shape(&dy.affine(self.beta, 0.0)?, addend);
-        addend.track_op().then(|| gradient(dy)).transpose()
+        let gradient = || match dy.elem_count() {
+            0 => sum_to_shape(dy, addend),
+            _ => sum_to_shape(&dy.affine(self.beta, 0.0)?, addend),
+        };
+        addend.track_op().then(gradient).transpose()
     }
 }
 
@@ -250,6 +277,9 @@ fn as_rows(tensor: &Tensor) -> Result<Tensor> {
 fn sum_to_shape(gradient: &Tensor, like: &Tensor) -> Result<Tensor> {
     if gradient.dims() == like.dims() {
         return Ok(gradient.clone());
+    }
+    if gradient.elem_count() == 0 {
+        return Ok(Tensor::zeros(like.shape(), like.dtype(), like.device())?);
     }
     let mut sum = gradient.to_dtype(DType::F32)?;
     while sum.rank() > like.rank() {
@@ -277,7 +307,7 @@ impl CustomOp2 for Product {
         s2: &CpuStorage,
         l2: &Layout,
     ) -> CandleResult<(CpuStorage, Shape)> {
-        Ok(self.forward((s1, l1), (s2, l2), None)?)
+        Ok(self.forward((s1, l1), (s2, l2), None, Room::None)?)
     }
 
     #[cfg(any(target_vendor = "apple", soft_metal))]
@@ -288,7 +318,7 @@ impl CustomOp2 for Product {
         s2: &candle_core::MetalStorage,
         l2: &Layout,
     ) -> CandleResult<(candle_core::MetalStorage, Shape)> {
-        Ok(self.forward((s1, l1), (s2, l2), None)?)
+        Ok(self.forward((s1, l1), (s2, l2), None, Room::None)?)
     }
 
     fn bwd(
@@ -317,7 +347,7 @@ impl CustomOp3 for Product {
         s3: &CpuStorage,
         l3: &Layout,
     ) -> CandleResult<(CpuStorage, Shape)> {
-        Ok(self.forward((s1, l1), (s2, l2), Some((s3, l3)))?)
+        Ok(self.forward((s1, l1), (s2, l2), Some((s3, l3)), Room::None)?)
     }
 
     #[cfg(any(target_vendor = "apple", soft_metal))]
@@ -330,7 +360,7 @@ impl CustomOp3 for Product {
         s3: &candle_core::MetalStorage,
         l3: &Layout,
     ) -> CandleResult<(candle_core::MetalStorage, Shape)> {
-        Ok(self.forward((s1, l1), (s2, l2), Some((s3, l3)))?)
+        Ok(self.forward((s1, l1), (s2, l2), Some((s3, l3)), Room::None)?)
     }
 
     fn bwd(

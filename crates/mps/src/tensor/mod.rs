@@ -10,10 +10,16 @@ mod error;
 mod held;
 mod layouts;
 mod matmul;
+#[cfg(any(target_vendor = "apple", soft_metal))]
+mod metal;
 mod softmax;
 mod view;
 
 pub use error::{Error, Result};
+#[cfg(any(target_vendor = "apple", soft_metal))]
+pub(crate) use held::Room;
+#[cfg(any(target_vendor = "apple", soft_metal))]
+pub(crate) use matmul::Product;
 pub use matmul::{MatMulOptions, MpsMatMul};
 pub use softmax::MpsSoftMax;
 pub use view::view_of;

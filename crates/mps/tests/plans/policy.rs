@@ -1,6 +1,7 @@
 //! Which engine is chosen, and what is kept of measurements.
 
 use std::fs;
+use std::sync::Arc;
 
 use metal_candle_mps::order::Strategy;
 use metal_candle_mps::plan::{DataType, Engine, Gemm, Plan, Reject, View};
@@ -63,7 +64,7 @@ fn policy() -> Policy {
     Policy {
         caps: caps("applegpu_g15s"),
         strategy: Some(Strategy::SameBuffer),
-        calibration: Some(calibration()),
+        calibration: Some(Arc::new(calibration())),
     }
 }
 
@@ -122,7 +123,6 @@ fn without_measurements_it_never_is() {
 
 #[test]
 fn every_doubt_speaks_for_candle() {
-    let calibration = |policy: &mut Policy| policy.calibration.take().expect("set");
     assert_eq!(reason(|p| p.caps.mps = false), Reason::NoMps);
     assert_eq!(reason(|p| p.calibration = None), Reason::Uncalibrated);
     assert_eq!(reason(|p| p.strategy = None), Reason::NoStrategy);
@@ -131,40 +131,33 @@ fn every_doubt_speaks_for_candle() {
         reason(|p| p.strategy = Some(Strategy::FenceBridge)),
         Reason::Litmus { strategy }
     );
-    let mut failed = policy();
-    let litmus = LitmusRounds {
-        rounds: 200,
-        failures: 1,
-    };
-    failed.calibration = Some(Calibration {
-        litmus,
-        ..calibration(&mut failed)
-    });
     let strategy = Strategy::SameBuffer;
-    assert_eq!(
-        choose(&failed, F32, SIZES, 0.0).reason,
-        Reason::Litmus { strategy }
-    );
-    failed.calibration.as_mut().expect("set").litmus = LitmusRounds {
-        rounds: 0,
-        failures: 0,
-    };
-    assert_eq!(
-        choose(&failed, F32, SIZES, 0.0).reason,
-        Reason::Litmus { strategy }
-    );
+    for litmus in [(200, 1), (0, 0)] {
+        let (rounds, failures) = litmus;
+        let litmus = LitmusRounds { rounds, failures };
+        let calibration = Calibration {
+            litmus,
+            ..calibration()
+        };
+        let failed = with(calibration);
+        assert_eq!(
+            choose(&failed, F32, SIZES, 0.0).reason,
+            Reason::Litmus { strategy }
+        );
+    }
+}
+
+fn with(calibration: Calibration) -> Policy {
+    Policy {
+        calibration: Some(Arc::new(calibration)),
+        ..policy()
+    }
 }
 
 fn with_cells(change: fn(&mut Cell)) -> Reason {
-    let mut policy = policy();
-    policy
-        .calibration
-        .as_mut()
-        .expect("set")
-        .cells
-        .iter_mut()
-        .for_each(change);
-    choose(&policy, F32, SIZES, 0.0).reason
+    let mut calibration = calibration();
+    calibration.cells.iter_mut().for_each(change);
+    choose(&with(calibration), F32, SIZES, 0.0).reason
 }
 
 #[test]
@@ -185,10 +178,12 @@ fn a_gain_exceeds_noise_and_overhead() {
         with_cells(|c| c.micros[2] = c.micros[0] * 0.26),
         Reason::NoGain { .. }
     ));
-    let overhead = |micros| {
-        let mut policy = policy();
-        policy.calibration.as_mut().expect("set").overhead_micros = micros;
-        choose(&policy, F32, SIZES, 0.0).reason
+    let overhead = |overhead_micros| {
+        let calibration = Calibration {
+            overhead_micros,
+            ..calibration()
+        };
+        choose(&with(calibration), F32, SIZES, 0.0).reason
     };
     // 4.9 ms, of which half is saved.
     assert!(matches!(overhead(1_200.0), Reason::Faster { .. }));
@@ -209,16 +204,17 @@ fn sizes_that_mps_is_not_for() {
 #[test]
 fn work_has_to_be_long_enough() {
     let slower = |architecture, strategy, dtype| {
-        let mut policy = Policy {
-            caps: caps(architecture),
-            strategy: Some(strategy),
-            ..policy()
-        };
-        let calibration = policy.calibration.as_mut().expect("set");
+        let mut calibration = calibration();
         calibration.key.strategy = strategy;
         for cell in &mut calibration.cells {
             cell.micros = [500.0, 250.0, 1.0];
         }
+        let (caps, strategy) = (caps(architecture), Some(strategy));
+        let policy = Policy {
+            caps,
+            strategy,
+            ..with(calibration)
+        };
         choose(&policy, dtype, [128, 128, 128], 0.0).reason
     };
     let (same, fence) = (Strategy::SameBuffer, Strategy::FenceBridge);

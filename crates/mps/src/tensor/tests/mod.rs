@@ -5,4 +5,5 @@
 mod errors;
 mod gradients;
 mod matmul;
+mod onto;
 mod softmax;
