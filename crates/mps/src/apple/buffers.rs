@@ -5,7 +5,8 @@ use candle_metal_kernels::metal::Buffer;
 use super::Error;
 use crate::plan::Slot;
 
-/// One buffer for every operand that a plan names.
+/// One buffer for every operand that a plan names, but [`Slot::Zero`], which is made where it is
+/// needed.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Buffers<'a> {
     /// [`Slot::Left`].
@@ -16,8 +17,6 @@ pub struct Buffers<'a> {
     pub source: Option<&'a Buffer>,
     /// [`Slot::Addend`].
     pub addend: Option<&'a Buffer>,
-    /// [`Slot::Zero`], which is filled in here.
-    pub(super) zero: Option<&'a Buffer>,
     /// [`Slot::Result`].
     pub result: Option<&'a Buffer>,
 }
@@ -48,7 +47,7 @@ impl<'a> Buffers<'a> {
             Slot::Right => self.right,
             Slot::Source => self.source,
             Slot::Addend => self.addend,
-            Slot::Zero => self.zero,
+            Slot::Zero => None,
             Slot::Result => self.result,
         };
         buffer.ok_or(Error::Missing { slot })

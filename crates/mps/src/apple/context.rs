@@ -10,8 +10,9 @@ use objc2_metal_performance_shaders::{
     MPSMatrixMultiplication, MPSMatrixSoftMax, MPSNDArrayMatrixMultiplication,
 };
 
-use super::{Caps, Error};
-use crate::order::{Ledger, PASSES_VARIABLE, PassesPerBuffer, Pool, Refusal};
+use super::{Error, caps};
+use crate::order::{Ledger, PASSES_VARIABLE, PassesPerBuffer, Pool, Refusal, Strategy};
+use crate::policy::{Caps, Key};
 
 /// A kernel object that goes from thread to thread.
 #[derive(Debug)]
@@ -28,6 +29,7 @@ pub struct Context {
     /// candle's pool has it too, for as long as any clone of the device lives.
     witness: Arc<Buffer>,
     pub caps: Caps,
+    machine: Key,
     pub registry_id: u64,
     /// What candle makes of its own variable, which it has read when the device was made.
     pub passes: Result<PassesPerBuffer, Refusal>,
@@ -87,7 +89,8 @@ impl Context {
         Ok(Self {
             device: device.id(),
             witness: device.new_buffer_builder().with_data(&[0u8]).build()?,
-            caps: Caps::of(device),
+            caps: caps::caps(device),
+            machine: caps::key(device, Strategy::Blocking),
             registry_id: device.registry_id(),
             passes: PassesPerBuffer::parse(std::env::var(PASSES_VARIABLE).ok().as_deref()),
             queue: device.new_command_queue()?,
@@ -97,6 +100,14 @@ impl Context {
             arrays: Pool::default(),
             softmaxes: Pool::default(),
         })
+    }
+
+    /// What measurements and litmus tests of a strategy are found by.
+    pub fn key(&self, strategy: Strategy) -> Key {
+        Key {
+            strategy,
+            ..self.machine.clone()
+        }
     }
 
     fn is_used(&self) -> bool {

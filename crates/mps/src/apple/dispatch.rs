@@ -96,13 +96,13 @@ fn dispatch(
     set_values: impl FnOnce(&ComputeCommandEncoder),
 ) -> Result<(), Error> {
     let zero = zeros(device, bindings)?;
-    let buffers = Buffers {
-        zero: zero.as_deref(),
-        ..*buffers
+    let buffer = |binding: &Binding| match (binding.slot, &zero) {
+        (Slot::Zero, Some(zero)) => Ok(&**zero),
+        (slot, _) => buffers.get(slot),
     };
     let bound = bindings
         .iter()
-        .map(|binding| Ok((binding, buffers.get(binding.slot)?)));
+        .map(|binding| Ok((binding, buffer(binding)?)));
     let bound = bound.collect::<Result<Vec<_>, Error>>()?;
     let guard = device.command_encoder()?;
     let encoder: &ComputeCommandEncoder = guard.as_ref();

@@ -11,6 +11,7 @@ use super::work::Mps;
 use super::{Buffers, Error, context, run};
 use crate::order::{Litmus, Strategy};
 use crate::plan::{DataType, MatrixMultiplication, NdArrayMatrixMultiplication, Product, View};
+use crate::policy::LitmusRounds;
 
 /// How long and how hard a litmus test tries.
 #[derive(Debug, Clone, Copy)]
@@ -43,7 +44,6 @@ impl Default for Effort {
 ///
 /// Those of [`encode`](super::encode), but for a strategy that is not proven.
 pub fn litmus(device: &MetalDevice, strategy: Strategy, effort: &Effort) -> Result<Litmus, Error> {
-    let machine = context::of(device)?.caps.machine.clone();
     let (mut rounds, mut failures) = (0, 0);
     for threads in [1, 4] {
         let (run, failed) = rounds_of(device, strategy, effort, threads)?;
@@ -51,10 +51,8 @@ pub fn litmus(device: &MetalDevice, strategy: Strategy, effort: &Effort) -> Resu
         failures += failed;
     }
     Ok(Litmus {
-        machine,
-        strategy,
-        rounds,
-        failures,
+        key: context::of(device)?.key(strategy),
+        rounds: LitmusRounds { rounds, failures },
     })
 }
 

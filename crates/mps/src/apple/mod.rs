@@ -34,9 +34,9 @@ use objc2::rc::autoreleasepool;
 
 use crate::order::{Litmus, Refusal, Strategy, script};
 use crate::plan::{MatrixSoftMax, Plan, Slot};
+use crate::policy::{Caps, Key};
 
 pub use buffers::Buffers;
-pub use caps::Caps;
 pub use context::release_unused;
 pub use error::Error;
 pub use litmus::{Effort, litmus};
@@ -124,6 +124,15 @@ pub fn caps(device: &MetalDevice) -> Result<Caps, Error> {
     Ok(context::of(device)?.caps.clone())
 }
 
+/// What measurements and litmus tests of `strategy` are found by on this machine.
+///
+/// # Errors
+///
+/// As [`caps`].
+pub fn key(device: &MetalDevice, strategy: Strategy) -> Result<Key, Error> {
+    Ok(context::of(device)?.key(strategy))
+}
+
 fn encode_mps(
     device: &MetalDevice,
     plan: Mps<'_>,
@@ -135,7 +144,9 @@ fn encode_mps(
     if order.strategy == Strategy::SameBuffer && !cfg!(metal_candle_same_buffer) {
         return Err(Refusal::NotBuilt.into());
     }
-    order.strategy.check(&context.caps.machine, order.litmus)?;
+    order
+        .strategy
+        .check(&context.key(order.strategy), order.litmus)?;
     run(device, &context, plan, buffers, order.strategy)
 }
 

@@ -21,5 +21,5 @@ mod script;
 pub use ledger::Ledger;
 pub use passes::{MAX_PASSES_PER_BUFFER, PASSES_VARIABLE, PassesPerBuffer};
 pub use pool::{Checkout, MAX_IDLE, Pool};
-pub use proof::{Litmus, Machine, Refusal, Strategy};
+pub use proof::{Litmus, Refusal, Strategy};
 pub use script::{Call, Fence, Step, script};

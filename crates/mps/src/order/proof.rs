@@ -4,6 +4,8 @@ use std::fmt;
 
 use thiserror::Error;
 
+use crate::policy::{Key, LitmusRounds};
+
 /// How MPS work is put in order with candle's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Strategy {
@@ -23,35 +25,13 @@ impl fmt::Display for Strategy {
     }
 }
 
-/// What a machine is told apart by: another GPU, system or candle may order differently.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Machine {
-    /// Architecture of the GPU, such as `applegpu_g13g`.
-    pub architecture: String,
-    /// Version and build of the operating system.
-    pub system: String,
-    /// Version of this crate.
-    pub crate_version: String,
-}
-
-/// The record of a litmus test: whether a strategy ordered every round of it.
+/// The record of a litmus test: whether a strategy ordered every round of it, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Litmus {
-    /// Where it ran.
-    pub machine: Machine,
-    /// What was tested.
-    pub strategy: Strategy,
-    /// Rounds that were run.
-    pub rounds: usize,
-    /// Rounds in which MPS or candle saw what it must not see.
-    pub failures: usize,
-}
-
-impl Litmus {
-    /// Whether every round was right, and there was one.
-    pub fn passed(&self) -> bool {
-        self.rounds > 0 && self.failures == 0
-    }
+    /// Machine, versions and strategy.
+    pub key: Key,
+    /// How it went.
+    pub rounds: LitmusRounds,
 }
 
 /// Why a strategy may not be used here.
@@ -78,14 +58,14 @@ pub enum Refusal {
 }
 
 impl Strategy {
-    /// Whether `litmus` allows this strategy on `machine`.
+    /// Whether `litmus` allows this strategy here, which is where `here` says.
     ///
     /// # Errors
     ///
-    /// [`Refusal::Unproven`] for a bridge without a passed test on this machine.
-    pub fn check(self, machine: &Machine, litmus: Option<&Litmus>) -> Result<(), Refusal> {
+    /// [`Refusal::Unproven`] for a bridge without a passed test of it here.
+    pub fn check(self, here: &Key, litmus: Option<&Litmus>) -> Result<(), Refusal> {
         let proven = litmus.is_some_and(|litmus| {
-            litmus.passed() && litmus.strategy == self && litmus.machine == *machine
+            litmus.rounds.passed() && litmus.key.strategy == self && litmus.key == *here
         });
         match self {
             Self::FenceBridge if !proven => Err(Refusal::Unproven { strategy: self }),
@@ -99,35 +79,32 @@ mod tests {
     use super::*;
 
     fn litmus() -> Litmus {
-        let text = String::from;
         Litmus {
-            machine: Machine {
-                architecture: text("applegpu_g13g"),
-                system: text("15.1 24B83"),
-                crate_version: text("1"),
+            key: Key::new("applegpu_g13g", "Apple M1", "24B83", Strategy::FenceBridge),
+            rounds: LitmusRounds {
+                rounds: 200,
+                failures: 0,
             },
-            strategy: Strategy::FenceBridge,
-            rounds: 200,
-            failures: 0,
         }
     }
 
     #[test]
     fn a_bridge_needs_a_test_that_passed_here() {
-        let machine = litmus().machine;
-        let check = |litmus: Option<&Litmus>| Strategy::FenceBridge.check(&machine, litmus);
+        let here = litmus().key;
+        let check = |litmus: Option<&Litmus>| Strategy::FenceBridge.check(&here, litmus);
         let unproven = Err(Refusal::Unproven {
             strategy: Strategy::FenceBridge,
         });
         assert_eq!(check(Some(&litmus())), Ok(()));
         assert_eq!(check(None), unproven);
-        let changes: [fn(&mut Litmus); 6] = [
-            |l| l.failures = 1,
-            |l| l.rounds = 0,
-            |l| l.strategy = Strategy::Blocking,
-            |l| l.machine.architecture = "applegpu_g17s".into(),
-            |l| l.machine.system = "15.2 24C101".into(),
-            |l| l.machine.crate_version = "2".into(),
+        let changes: [fn(&mut Litmus); 7] = [
+            |l| l.rounds.failures = 1,
+            |l| l.rounds.rounds = 0,
+            |l| l.key.strategy = Strategy::Blocking,
+            |l| l.key.architecture = "applegpu_g17s".into(),
+            |l| l.key.gpu = "Apple M1 Pro".into(),
+            |l| l.key.macos_build = "24C101".into(),
+            |l| l.key.candle_version = "0.12.0".into(),
         ];
         for change in changes {
             let mut changed = litmus();
@@ -137,9 +114,26 @@ mod tests {
     }
 
     #[test]
+    fn another_strategys_test_proves_nothing() {
+        let blocking = Key {
+            strategy: Strategy::Blocking,
+            ..litmus().key
+        };
+        let litmus = Litmus {
+            key: blocking.clone(),
+            ..litmus()
+        };
+        assert!(
+            Strategy::FenceBridge
+                .check(&blocking, Some(&litmus))
+                .is_err()
+        );
+    }
+
+    #[test]
     fn the_others_need_none() {
         for strategy in [Strategy::Blocking, Strategy::SameBuffer] {
-            assert_eq!(strategy.check(&litmus().machine, None), Ok(()));
+            assert_eq!(strategy.check(&litmus().key, None), Ok(()));
         }
     }
 }
