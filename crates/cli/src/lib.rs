@@ -40,7 +40,6 @@ pub fn main() -> ExitCode {
             error.exit()
         }
     };
-    metal_candle_kernels::release();
     exit.into()
 }
 

@@ -15,11 +15,13 @@ use candle_core::{Device, Result};
 /// waits for, and returns early where another thread waits for this one's work.
 ///
 /// # Errors
-/// When the device failed at its work.
+/// When the device failed at its work, candle's or that of MPS.
 pub fn finish(device: &Device) -> Result<()> {
     match device {
         #[cfg(any(target_vendor = "apple", soft_metal))]
-        Device::Metal(metal) => metal.flush_and_wait_current(),
+        Device::Metal(metal) => {
+            metal_candle_mps::apple::sync(metal).map_err(candle_core::Error::wrap)
+        }
         _ => device.synchronize(),
     }
 }
