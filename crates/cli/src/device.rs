@@ -21,12 +21,7 @@ impl DeviceArgs {
     /// # Errors
     /// When there is none such.
     pub fn open(self) -> Result<Device> {
-        match self.device {
-            DeviceChoice::Auto if cfg!(target_vendor = "apple") && n_gpus() > 0 => metal(0),
-            DeviceChoice::Auto | DeviceChoice::Cpu => Ok(Device::Cpu),
-            DeviceChoice::Metal(number) => metal(number),
-            DeviceChoice::Cuda(_) => Err(not_built("cuda")),
-        }
+        self.device.open()
     }
 }
 
@@ -41,6 +36,21 @@ pub enum DeviceChoice {
     Metal(usize),
     /// The NVIDIA GPU of this number.
     Cuda(usize),
+}
+
+impl DeviceChoice {
+    /// The device of this name. An Apple GPU is used by what was measured on it, if it was.
+    ///
+    /// # Errors
+    /// When there is none such.
+    pub fn open(self) -> Result<Device> {
+        match self {
+            Self::Auto if cfg!(target_vendor = "apple") && n_gpus() > 0 => metal(0),
+            Self::Auto | Self::Cpu => Ok(Device::Cpu),
+            Self::Metal(number) => metal(number),
+            Self::Cuda(_) => Err(not_built("cuda")),
+        }
+    }
 }
 
 impl FromStr for DeviceChoice {
@@ -109,10 +119,10 @@ fn allocated_bytes(device: &Device) -> Option<u64> {
 }
 
 /// Whether candle's Metal backend is built in; the manifests ask the same question.
-const HAS_METAL: bool = cfg!(any(target_vendor = "apple", soft_metal));
+pub const HAS_METAL: bool = cfg!(any(target_vendor = "apple", soft_metal));
 
 /// How many Apple GPUs there are. candle panics past the last one.
-fn n_gpus() -> usize {
+pub fn n_gpus() -> usize {
     #[cfg(any(target_vendor = "apple", soft_metal))]
     let n = candle_metal_kernels::metal::Device::all().len();
     #[cfg(not(any(target_vendor = "apple", soft_metal)))]
@@ -129,7 +139,13 @@ fn metal(number: usize) -> Result<Device> {
         let text = format!("--device metal:{number}: {n} Apple GPUs were found, the first is 0");
         return Err(Error::input(text));
     }
-    Device::new_metal(number).map_err(|e| Error::failed(format!("--device metal:{number}: {e}")))
+    let device = Device::new_metal(number);
+    let device = device.map_err(|e| Error::failed(format!("--device metal:{number}: {e}")))?;
+    #[cfg(any(target_vendor = "apple", soft_metal))]
+    if let Device::Metal(metal) = &device {
+        crate::calibration::take_up(metal);
+    }
+    Ok(device)
 }
 
 fn not_built(name: &str) -> Error {

@@ -93,7 +93,7 @@ fn gpu_architecture(device: &Device) -> Option<String> {
 }
 
 /// Operating system, with its version on a Mac, and architecture.
-fn system() -> String {
+pub fn system() -> String {
     use std::env::consts::{ARCH, OS};
     match cfg!(target_os = "macos")
         .then(|| output("sw_vers", &["-productVersion"]))
@@ -115,7 +115,8 @@ fn commit() -> Option<String> {
     }
 }
 
-fn processor() -> Option<String> {
+/// Model of the processor; `None` where the system does not tell.
+pub fn processor() -> Option<String> {
     if cfg!(target_vendor = "apple") {
         return output("sysctl", &["-n", "machdep.cpu.brand_string"]);
     }
@@ -126,7 +127,7 @@ fn processor() -> Option<String> {
 }
 
 /// What a program says; `None` where there is none or it fails.
-fn output(program: &str, words: &[&str]) -> Option<String> {
+pub fn output(program: &str, words: &[&str]) -> Option<String> {
     let output = Command::new(program).args(words).output().ok()?;
     let text = String::from_utf8(output.stdout).ok()?;
     output.status.success().then(|| text.trim().to_owned())

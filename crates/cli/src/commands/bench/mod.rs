@@ -5,7 +5,7 @@ mod bars;
 mod ceilings;
 mod clock;
 mod generate;
-mod machine;
+pub mod machine;
 mod ops;
 mod peer;
 mod plot;
