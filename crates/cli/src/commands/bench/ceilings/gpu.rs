@@ -10,7 +10,7 @@ use std::time::Duration;
 const LONG_ENOUGH: Duration = Duration::from_millis(20);
 
 /// Rows and columns of the first and the largest product.
-const ROWS: [usize; 2] = [256, 8192];
+const ROWS: [usize; 2] = [64, 8192];
 
 /// float32 numbers of the first and the largest copy: 1 MiB and 1 GiB.
 const NUMBERS: [usize; 2] = [256 << 10, 256 << 20];
