@@ -2,6 +2,7 @@
 
 use super::library::{self, Source, Types};
 use super::rows::{Rows, RowsLayout};
+use super::strided::Strided;
 use candle_core::op::BackpropOp;
 use candle_core::{DType, MetalDevice, MetalStorage, Result, Shape, Storage, Tensor};
 use candle_metal_kernels::metal::{Buffer, ComputeCommandEncoder, ComputePipeline};
@@ -51,8 +52,20 @@ enum Argument<'a> {
     Input(&'a Buffer, usize),
     Output(&'a Buffer, usize),
     Layout(RowsLayout),
+    Constants(&'a dyn Constants),
     Float(f32),
     Int(u32),
+}
+
+/// A `#[repr(C)]` value that a kernel reads as `constant C&`.
+trait Constants {
+    fn bind(&self, encoder: &ComputeCommandEncoder, index: usize);
+}
+
+impl<C: Copy> Constants for C {
+    fn bind(&self, encoder: &ComputeCommandEncoder, index: usize) {
+        encoder.set_bytes(index, self);
+    }
 }
 
 /// A kernel with its arguments.
@@ -81,6 +94,19 @@ impl<'a> Launch<'a> {
         self.arguments
             .push(Argument::Input(rows.buffer, rows.offset_bytes));
         self.arguments.push(Argument::Layout(rows.layout));
+        self
+    }
+
+    /// Two parameters: `device const T*` and its strides, a struct of four `ulong`.
+    pub(crate) fn strided(mut self, tensor: &'a Strided<'a>) -> Self {
+        self.arguments
+            .push(Argument::Input(tensor.buffer, tensor.offset_bytes));
+        self.constants(&tensor.strides)
+    }
+
+    /// `constant C&`, a struct that has the same fields there.
+    pub(crate) fn constants<C: Copy>(mut self, value: &'a C) -> Self {
+        self.arguments.push(Argument::Constants(value));
         self
     }
 
@@ -169,6 +195,8 @@ impl Argument<'_> {
             Self::Input(buffer, offset) => encoder.set_input_buffer(index, Some(buffer), *offset),
             Self::Output(buffer, offset) => encoder.set_output_buffer(index, Some(buffer), *offset),
             Self::Layout(layout) => encoder.set_bytes(index, layout),
+            // Named in full: the reference to it would be such a value, too.
+            Self::Constants(value) => <dyn Constants>::bind(*value, encoder, index),
             Self::Float(value) => encoder.set_bytes(index, value),
             Self::Int(value) => encoder.set_bytes(index, value),
         }

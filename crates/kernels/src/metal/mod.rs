@@ -10,10 +10,12 @@
 mod launch;
 mod library;
 mod rows;
+mod strided;
 
-pub(crate) use launch::{Launch, Output};
+pub(crate) use launch::{Launch, Output, SIMD};
 pub(crate) use library::{Source, release};
 pub(crate) use rows::Rows;
+pub(crate) use strided::Strided;
 
 use candle_core::{MetalDevice, MetalStorage, Result, Storage, Tensor};
 
