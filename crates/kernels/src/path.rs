@@ -34,7 +34,7 @@ pub(crate) fn choose(op: &'static str, inputs: &[&Tensor]) -> Path {
 }
 
 /// Operations with kernels for Apple GPUs.
-const ON_METAL: &[&str] = &["attention", "softmax"];
+const ON_METAL: &[&str] = &["attention", "linear_cross_entropy", "softmax"];
 
 /// The expression for the device of a tensor that was chosen a kernel for.
 macro_rules! by_device {

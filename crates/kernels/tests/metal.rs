@@ -9,22 +9,15 @@ use metal_candle_kernels::{ops, testkit};
 /// Every so many-th case: dtypes, layouts and shapes alternate, and software is slow.
 const EVERY: usize = if cfg!(soft_metal) { 11 } else { 1 };
 
-/// What candle's kernel for a row times a matrix of `columns` columns cannot do here: where the last block of columns is not
-/// full, a part of its threads passes the barrier in the loop over `inner`, which MSL forbids (`GEMVTKernel` in `gemv.metal`).
-fn has_a_barrier_in_divergent_flow(inner: usize, columns: usize) -> bool {
-    cfg!(soft_metal) && inner >= 32 && !columns.is_multiple_of(32)
-}
-
 macro_rules! on_the_gpu {
-    ($($op:ident where $possible:expr;)*) => {$(
+    ($($op:ident),* $(,)?) => {$(
         #[test]
         fn $op() {
             // Until its end no rule is broken, and what is made is gone by then.
             #[cfg(soft_metal)]
             let _guard = soft_metal::Guard::new();
             let device = Device::new_metal(0).unwrap();
-            let possible: fn(&ops::$op::cases::Shape) -> bool = $possible;
-            for case in ops::$op::cases::small().iter().step_by(EVERY).filter(|case| possible(&case.shape)) {
+            for case in ops::$op::cases::small().iter().step_by(EVERY) {
                 let problem = ops::$op::check::problem(case);
                 let result = testkit::check(&problem, case.dtype, &device);
                 result.unwrap_or_else(|failure| panic!("{case:?}: {failure}"));
@@ -35,15 +28,14 @@ macro_rules! on_the_gpu {
 }
 
 on_the_gpu! {
-    attention where |_| true;
-    // One of its implementations takes a row at a time.
-    linear_cross_entropy where |s| !has_a_barrier_in_divergent_flow(s.vocabulary, s.width);
-    lora_linear where |_| true;
-    matmul where |_| true;
-    rms_norm where |_| true;
-    rope where |_| true;
-    softmax where |_| true;
-    swiglu where |_| true;
+    attention,
+    linear_cross_entropy,
+    lora_linear,
+    matmul,
+    rms_norm,
+    rope,
+    softmax,
+    swiglu,
 }
 
 #[test]

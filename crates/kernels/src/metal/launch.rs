@@ -36,6 +36,16 @@ impl Output {
         })
     }
 
+    /// What a launch wrote, as rows of this width.
+    pub(crate) fn rows(&self, width: usize) -> Strided<'_> {
+        Strided {
+            buffer: &self.buffer,
+            offset_bytes: 0,
+            strides: [0, 0, width as u64, 1],
+            dtype: self.dtype,
+        }
+    }
+
     pub(crate) fn into_storage(self) -> MetalStorage {
         MetalStorage::new(self.buffer, self.device, self.elements, self.dtype)
     }
