@@ -71,6 +71,8 @@ kernel void loss_rows(
         losses[first + row] = largest - target_logit + log(sum);
     }
     if (differentiate != 0) {
+        // Every thread has read the logit of the target.
+        threadgroup_barrier(mem_flags::mem_device);
         for (uint i = thread_index; i < width; i += threads) {
             logits[i] = exp(logits[i] - largest) / sum - (i == target ? 1.0f : 0.0f);
         }

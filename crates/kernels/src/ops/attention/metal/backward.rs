@@ -73,10 +73,11 @@ impl Backward<'_> {
         let deltas = self.inputs.output(rows, DType::F32)?;
         let [tiles, heads, _] = self.inputs.tiles(sizes.queries, sizes.heads);
         if wanted {
-            let launch = self.inputs.bare("attention_delta")?;
-            let launch = launch.strided(&self.y).strided(&self.dy);
             self.inputs
-                .with_sizes(launch)
+                .bare("attention_delta")?
+                .strided(&self.y)
+                .strided(&self.dy)
+                .constants(&self.inputs.sizes)
                 .output(&deltas)
                 .over_groups([tiles, heads, 1], THREADS)?;
         }

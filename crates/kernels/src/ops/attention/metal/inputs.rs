@@ -8,7 +8,7 @@ use candle_core::{DType, MetalDevice, Result, Tensor};
 /// `Sizes` of `tiles.metal`.
 #[repr(C)]
 #[derive(Clone, Copy)]
-struct Sizes {
+pub(super) struct Sizes {
     heads: u32,
     group: u32,
     queries: u32,
@@ -27,7 +27,7 @@ pub(super) struct Inputs<'a> {
     k: Strided<'a>,
     v: Strided<'a>,
     segments: Strided<'a>,
-    sizes: Sizes,
+    pub(super) sizes: Sizes,
 }
 
 impl<'a> Inputs<'a> {
@@ -72,10 +72,6 @@ impl<'a> Inputs<'a> {
         let launch = self.bare(kernel)?.strided(&self.q).strided(&self.k);
         let launch = launch.strided(&self.v).strided(&self.segments);
         Ok(launch.constants(&self.sizes))
-    }
-
-    pub(super) fn with_sizes<'b>(&'b self, launch: Launch<'b>) -> Launch<'b> {
-        launch.constants(&self.sizes)
     }
 
     /// Columns of a threadgroup, and how many threadgroups have all columns.
