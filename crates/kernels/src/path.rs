@@ -15,15 +15,11 @@ pub(crate) enum Path {
 
 /// Chooses the path of `op` for its float inputs.
 ///
-/// Kernels compute in float32 inside: every dtype but f64, which only the reference keeps. A
-/// fallback is logged once per operation and reason.
+/// Kernels exist for the CPU and for Apple GPUs, and compute in float32 inside: every dtype but
+/// f64, which only the reference keeps. A fallback is logged once per operation and reason.
 pub(crate) fn choose(op: &'static str, inputs: &[&Tensor]) -> Path {
     let known = |t: &Tensor| matches!(t.dtype(), DType::F32 | DType::F16 | DType::BF16);
-    let has_kernels = |t: &Tensor| match t.device() {
-        Device::Cpu => true,
-        Device::Metal(_) => ON_METAL.contains(&op),
-        Device::Cuda(_) => false,
-    };
+    let has_kernels = |t: &Tensor| matches!(t.device(), Device::Cpu | Device::Metal(_));
     match inputs.iter().find(|t| !(has_kernels(t) && known(t))) {
         None => Path::Kernel,
         Some(other) => {
@@ -32,17 +28,6 @@ pub(crate) fn choose(op: &'static str, inputs: &[&Tensor]) -> Path {
         }
     }
 }
-
-/// Operations with kernels for Apple GPUs.
-const ON_METAL: &[&str] = &[
-    "adamw",
-    "lora_linear",
-    "matmul",
-    "rms_norm",
-    "rope",
-    "softmax",
-    "swiglu",
-];
 
 /// The expression for the device of a tensor that was chosen a kernel for.
 macro_rules! by_device {

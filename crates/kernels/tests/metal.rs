@@ -4,8 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use candle_core::Device;
-use metal_candle_kernels::ops::linear_cross_entropy::{cases, check};
-use metal_candle_kernels::testkit::{Failure, check_cases};
+use metal_candle_kernels::testkit::Failure;
 use metal_candle_kernels::{ops, release};
 
 /// Runs a check; until its end no rule of Metal is broken, and what is made is gone by then.
@@ -26,18 +25,4 @@ macro_rules! operations {
     )*};
 }
 
-operations! { adamw attention lora_linear matmul rms_norm rope softmax swiglu }
-
-/// What candle's kernel for a row times a matrix of `columns` columns cannot do here: where the last block of columns is not
-/// full, a part of its threads passes the barrier in the loop over `inner`, which MSL forbids (`GEMVTKernel` in `gemv.metal`).
-fn has_a_barrier_in_divergent_flow(inner: usize, columns: usize) -> bool {
-    cfg!(soft_metal) && inner >= 32 && !columns.is_multiple_of(32)
-}
-
-/// One of its implementations takes a row at a time.
-#[test]
-fn linear_cross_entropy() {
-    let mut cases = cases::small();
-    cases.retain(|case| !has_a_barrier_in_divergent_flow(case.shape.vocabulary, case.shape.width));
-    on_the_gpu(|device| check_cases(&cases, check::problem, device));
-}
+operations! { adamw attention linear_cross_entropy lora_linear matmul rms_norm rope softmax swiglu }

@@ -2,6 +2,7 @@
 
 use super::library::{self, Source, Types};
 use super::rows::Rows;
+use super::strided::Strided;
 use crate::host::untracked;
 use candle_core::{DType, MetalDevice, MetalStorage, Result, Shape, Storage, Tensor};
 use candle_metal_kernels::metal::{Buffer, ComputeCommandEncoder, ComputePipeline};
@@ -35,6 +36,16 @@ impl Output {
         })
     }
 
+    /// What a launch wrote, as rows of this width.
+    pub(crate) fn rows(&self, width: usize) -> Strided<'_> {
+        Strided {
+            buffer: &self.buffer,
+            offset_bytes: 0,
+            strides: [0, 0, width as u64, 1],
+            dtype: self.dtype,
+        }
+    }
+
     pub(crate) fn into_storage(self) -> MetalStorage {
         MetalStorage::new(self.buffer, self.device, self.elements, self.dtype)
     }
@@ -50,6 +61,18 @@ enum Argument<'a> {
     Input(&'a Buffer, usize),
     Output(&'a Buffer, usize),
     Bytes(Vec<u8>),
+    Constants(&'a dyn Constants),
+}
+
+/// A `#[repr(C)]` value that a kernel reads as `constant C&`.
+trait Constants {
+    fn bind(&self, encoder: &ComputeCommandEncoder, index: usize);
+}
+
+impl<C: Copy> Constants for C {
+    fn bind(&self, encoder: &ComputeCommandEncoder, index: usize) {
+        encoder.set_bytes(index, self);
+    }
 }
 
 /// A kernel with its arguments.
@@ -81,6 +104,19 @@ impl<'a> Launch<'a> {
         self
     }
 
+    /// Two parameters: `device const T*` and its strides, a struct of four `ulong`.
+    pub(crate) fn strided(mut self, tensor: &'a Strided<'a>) -> Self {
+        self.arguments
+            .push(Argument::Input(tensor.buffer, tensor.offset_bytes));
+        self.constants(&tensor.strides)
+    }
+
+    /// `constant C&`, a struct that has the same fields there.
+    pub(crate) fn constants<C: Copy>(mut self, value: &'a C) -> Self {
+        self.arguments.push(Argument::Constants(value));
+        self
+    }
+
     /// `device const T*`, what an earlier launch wrote.
     pub(crate) fn input(mut self, written: &'a Output) -> Self {
         self.arguments.push(Argument::Input(&written.buffer, 0));
@@ -106,14 +142,9 @@ impl<'a> Launch<'a> {
     }
 
     /// `constant float&`.
-    pub(crate) fn float(self, value: f32) -> Self {
-        self.floats(&[value])
-    }
-
-    /// A `constant` structure of nothing but floats.
-    pub(crate) fn floats(mut self, values: &[f32]) -> Self {
-        let bytes = values.iter().flat_map(|value| value.to_ne_bytes());
-        self.arguments.push(Argument::Bytes(bytes.collect()));
+    pub(crate) fn float(mut self, value: f32) -> Self {
+        self.arguments
+            .push(Argument::Bytes(value.to_ne_bytes().into()));
         self
     }
 
@@ -188,6 +219,8 @@ impl Argument<'_> {
             Self::Bytes(bytes) => {
                 encoder.set_bytes_directly(index, bytes.len(), bytes.as_ptr().cast());
             }
+            // Named in full: the reference to it would be such a value, too.
+            Self::Constants(value) => <dyn Constants>::bind(*value, encoder, index),
         }
     }
 }

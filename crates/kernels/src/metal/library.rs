@@ -65,9 +65,10 @@ pub(super) fn pipeline(
 fn compile(device: &MetalDevice, source: &Source, types: &Types) -> Result<Library> {
     let types = types.iter().map(|(name, dtype)| {
         let metal = type_name(*dtype)?;
-        Ok(format!("#define {name} {metal}\n"))
+        Ok(format!("typedef {metal} {name};\n"))
     });
-    let text = types.collect::<Result<String>>()? + PRELUDE + source.text;
+    // After the prelude: headers of the standard library use such names themselves.
+    let text = PRELUDE.to_owned() + &types.collect::<Result<String>>()? + source.text;
     let options = MTLCompileOptions::new();
     // Newer systems call it a math mode, and still take this.
     #[allow(deprecated)]

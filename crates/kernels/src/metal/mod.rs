@@ -13,13 +13,15 @@ mod library;
 mod operand;
 mod product;
 mod rows;
+mod strided;
 
 pub(crate) use dropout::dropped;
-pub(crate) use launch::{Launch, Output};
+pub(crate) use launch::{Launch, Output, SIMD};
 pub(crate) use library::{Source, release};
 pub(crate) use operand::Operand;
 pub(crate) use product::{add_product, product, product_plus, product_to_add_to};
 pub(crate) use rows::Rows;
+pub(crate) use strided::Strided;
 
 use candle_core::{MetalDevice, MetalStorage, Result, Storage, Tensor};
 

@@ -28,12 +28,13 @@ pub(super) fn update(factors: &Factors, update: &Update<'_>) -> Result<()> {
         place(&second.0, second.1)?,
         place(&gradient.0, gradient.1)?,
     ];
+    let factors = factors.in_order();
     Launch::new(device, &SOURCE, &[], "adamw")?
         .in_place(parameter)
         .in_place(first)
         .in_place(second)
         .buffer(gradient)
-        .floats(&factors.in_order())
+        .constants(&factors)
         .over_elements(1, update.parameter.elem_count())
 }
 
