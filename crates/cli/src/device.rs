@@ -28,7 +28,7 @@ impl DeviceArgs {
 /// A device as `--device` names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeviceChoice {
-    /// An Apple GPU on a Mac that has one, the processor elsewhere.
+    /// An Apple GPU on a Mac that has one on which kernels run, the processor elsewhere.
     Auto,
     /// The processor.
     Cpu,
@@ -45,7 +45,7 @@ impl DeviceChoice {
     /// When there is none such.
     pub fn open(self) -> Result<Device> {
         match self {
-            Self::Auto if cfg!(target_vendor = "apple") && n_gpus() > 0 => metal(0),
+            Self::Auto if cfg!(target_vendor = "apple") && obstacle(0).is_none() => metal(0),
             Self::Auto | Self::Cpu => Ok(Device::Cpu),
             Self::Metal(number) => metal(number),
             Self::Cuda(_) => Err(not_built("cuda")),
@@ -124,10 +124,21 @@ pub const HAS_METAL: bool = cfg!(any(target_vendor = "apple", soft_metal));
 /// How many Apple GPUs there are. candle panics past the last one.
 pub fn n_gpus() -> usize {
     #[cfg(any(target_vendor = "apple", soft_metal))]
-    let n = candle_metal_kernels::metal::Device::all().len();
+    let n = metal_candle_mps::apple::gpus();
     #[cfg(not(any(target_vendor = "apple", soft_metal)))]
     let n = 0;
     n
+}
+
+/// Why kernels do not run on the Apple GPU of this number; `None` where they do.
+pub fn obstacle(number: usize) -> Option<String> {
+    #[cfg(any(target_vendor = "apple", soft_metal))]
+    let obstacle = metal_candle_mps::apple::obstacle(number);
+    #[cfg(not(any(target_vendor = "apple", soft_metal)))]
+    let obstacle = Some(format!(
+        "this build knows no Apple GPU, {number} among them"
+    ));
+    obstacle
 }
 
 fn metal(number: usize) -> Result<Device> {

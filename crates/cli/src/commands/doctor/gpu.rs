@@ -57,6 +57,7 @@ pub fn look(number: usize) -> Result<Gpu> {
         name: key.gpu,
         architecture: key.architecture,
         macos: format!("{major}.{minor} ({})", key.macos_build),
+        obstacle: apple::obstacle(number),
         mps: policy.caps.mps,
         engines: engines(&policy),
         strategy: strategy(&policy),

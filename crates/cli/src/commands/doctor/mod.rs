@@ -40,6 +40,8 @@ struct Gpu {
     name: String,
     architecture: String,
     macos: String,
+    /// Why kernels do not run on it; `None` where they do.
+    obstacle: Option<String>,
     mps: bool,
     /// Those that can be asked for.
     engines: Vec<String>,
@@ -160,6 +162,9 @@ impl Gpu {
             ("order of MPS", self.strategy.clone()),
             ("calibration", format!("{state} ({})", file.path)),
         ];
+        if let Some(obstacle) = &self.obstacle {
+            lines.insert(1, ("", format!("cannot be used: {obstacle}")));
+        }
         let choices = self.choices.iter();
         lines.extend(choices.map(
             |Choice {
