@@ -80,3 +80,28 @@ fn ten_losses_and_the_final_adapter_equal_peft() {
 fn accumulated_gradients_equal_pytorch_for_every_split() {
     training::accumulated_gradients_equal_pytorch_for_every_split(&gpu().device);
 }
+
+/// candle keeps every command buffer until somebody waits, which every step and every token does.
+#[cfg(soft_metal)]
+#[test]
+fn no_step_and_no_token_leaves_command_buffers_behind() {
+    use metal_candle::generate::{Generator, Sampling};
+
+    let buffers = || {
+        let live = soft_metal::live().into_iter();
+        let buffers = live.filter(|(class, _)| class.ends_with("CommandBuffer"));
+        buffers.map(|(_, n)| n).sum::<isize>()
+    };
+    let mut kept = vec![];
+    let gpu = gpu();
+    training::steps(4, &gpu.device, || kept.push(buffers()));
+    let model = support::model_on("qwen2", &gpu.device);
+    let mut generator =
+        Generator::new(&model.decoder, &[1, 2, 3], 4, &[], Sampling::default()).unwrap();
+    for _ in 0..4 {
+        generator.step().unwrap();
+        kept.push(buffers());
+    }
+    // The open one of each.
+    assert!(kept.iter().all(|&n| (0..=2).contains(&n)), "{kept:?}");
+}

@@ -1,9 +1,11 @@
 //! `calibrate`: which products Metal Performance Shaders (MPS) are faster at on this machine.
 
 use super::Context;
+use crate::adapter_options::at_least_one;
 use crate::device::{DeviceArgs, DeviceChoice};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
+use std::str::FromStr;
 
 /// Measure on an Apple GPU which products MPS is faster at, and keep the answer for later runs
 ///
@@ -14,8 +16,40 @@ pub struct Args {
     /// Print the measurements as one JSON object on standard output
     #[arg(long)]
     pub json: bool,
+    /// Products to measure, at most four: powers of two, each for sizes up to twice as large
+    #[arg(long, value_name = "MxNxK,..", value_delimiter = ',', num_args = 1..=4)]
+    #[arg(default_values = ["2048x2048x2048", "1024x1024x1024", "512x2048x2048", "4096x4096x4096"])]
+    pub sizes: Vec<Sizes>,
+    /// Rounds of the litmus test
+    #[arg(long, value_name = "N", default_value = "200", value_parser = at_least_one, hide = true)]
+    pub litmus_rounds: usize,
+    /// Rows and columns of its matrices
+    #[arg(long, value_name = "N", default_value = "2048", value_parser = at_least_one, hide = true)]
+    pub litmus_width: usize,
     #[command(flatten)]
     pub device: DeviceArgs,
+}
+
+/// Binary logarithms of M, N and K.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sizes([u32; 3]);
+
+impl FromStr for Sizes {
+    type Err = String;
+
+    fn from_str(text: &str) -> std::result::Result<Self, String> {
+        let wrong = || "expected MxNxK, powers of two from 16 to 16384".to_owned();
+        let size = |text: &str| {
+            text.parse()
+                .ok()
+                .filter(|size: &u32| size.is_power_of_two() && (16..=16384).contains(size))
+        };
+        let sizes: Option<Vec<u32>> = text.split('x').map(size).collect();
+        let sizes: [u32; 3] = sizes
+            .and_then(|sizes| sizes.try_into().ok())
+            .ok_or_else(wrong)?;
+        Ok(Self(sizes.map(u32::ilog2)))
+    }
 }
 
 /// Measures.
@@ -57,12 +91,13 @@ mod on_gpu {
     use crate::exit::Exit;
     use crate::terminal::Terminal;
     use candle_core::MetalDevice;
+    use metal_candle_mps::apple;
     use metal_candle_mps::metal::{Effort, Progress};
     use metal_candle_mps::policy::{Calibration, Cell};
 
     pub fn calibrate(device: &MetalDevice, args: &Args, terminal: &Terminal) -> Result<Exit> {
         let mut tell = |progress: Progress| terminal.say(progress);
-        let effort = Effort::default();
+        let effort = effort(args);
         let measured = metal_candle_mps::metal::calibrate(device, &effort, &mut tell);
         let calibration = measured.map_err(Error::failed)?;
         let path = calibration::store(device, &calibration)?;
@@ -72,6 +107,19 @@ mod on_gpu {
         }
         terminal.say(format_args!("Kept in {}", path.display()));
         Ok(Exit::Done)
+    }
+
+    fn effort(args: &Args) -> Effort {
+        let all = Effort::default();
+        Effort {
+            sizes: args.sizes.iter().map(|sizes| sizes.0).collect(),
+            litmus: apple::Effort {
+                rounds: args.litmus_rounds,
+                width: args.litmus_width,
+                ..all.litmus
+            },
+            ..all
+        }
     }
 
     /// What was learnt.
@@ -118,5 +166,18 @@ mod on_gpu {
         format!(
             "{engine:<12}{dtype:<10}{storage:<8}{sizes:<18}{steel:>10.1}{mps:>10.1}{deviation:>11.1}"
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_powers_of_two() {
+        assert_eq!("512x4096x16".parse(), Ok(Sizes([9, 12, 4])));
+        for wrong in ["512x512", "512x512x500", "8x16x16", "16x16x32768", "x", ""] {
+            assert!(wrong.parse::<Sizes>().is_err(), "{wrong}");
+        }
     }
 }

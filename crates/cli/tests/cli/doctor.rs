@@ -37,4 +37,5 @@ fn a_machine_without_an_apple_gpu_says_so() {
 fn only_a_gpu_is_calibrated() {
     let fixture = Fixture::new();
     fixture.fails("calibrate --device cpu", 2, &["only an Apple GPU"]);
+    fixture.fails("calibrate --sizes 16x16", 2, &["--sizes", "powers of two"]);
 }

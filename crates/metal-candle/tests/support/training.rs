@@ -146,6 +146,23 @@ pub fn ten_losses_and_the_final_adapter_equal_peft(name: &str, variant: &str, de
     }
 }
 
+/// Trains `n` steps.
+pub fn steps(n: usize, device: &Device, mut after_each: impl FnMut()) {
+    let folder = golden("qwen2").join("train");
+    let batches = tensors(&folder.join("batches.safetensors"));
+    let (model, parameters) = ready("qwen2", &folder.join("initial_adapter"), device);
+    let part = |name: &str| batches[name].get(0).unwrap();
+    let batch = batch(&part("input_ids"), &part("labels_masked"));
+    let mut optimizer = Optimizer::new(&parameters).unwrap();
+    for _ in 0..n {
+        let gradients = run_step(&model, &parameters, &batch, false).gradients;
+        optimizer
+            .step(&parameters, &gradients, &options(), 1e-4, 1.0)
+            .unwrap();
+        after_each();
+    }
+}
+
 pub fn accumulated_gradients_equal_pytorch_for_every_split(device: &Device) {
     let folder = golden("qwen2").join("train");
     let batches = tensors(&folder.join("batches.safetensors"));

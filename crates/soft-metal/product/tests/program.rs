@@ -41,8 +41,7 @@ fn training_gives_the_same_losses_and_adapter() {
 #[test]
 fn operations_are_measured_beside_candle_and_the_engines() {
     let fixture = Fixture::new();
-    let words =
-        "bench ops --device metal --filter matmul+1x896x896+f32+Qwen2.5-0.5B --seconds 0 --rounds 1 --runs-per-wait 2 --json";
+    let words = "bench ops --device metal --filter matmul+1x896x896+f32+Qwen2.5-0.5B --seconds 0 --rounds 1 --runs-per-wait 2 --json";
     let words: Vec<String> = words.split(' ').map(|word| word.replace('+', " ")).collect();
     let output = fixture.command("").args(words).output().unwrap();
     let record: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -68,6 +67,23 @@ fn training_and_generation_are_measured() {
     let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(answer["secs"]["step"][""].as_array().unwrap().len(), 1);
     assert_eq!(answer["peak_bytes"], serde_json::json!({}), "a GPU does not tell");
+}
+
+#[test]
+fn calibrate_keeps_what_it_learns() {
+    let fixture = Fixture::new();
+    let words = "calibrate --device metal --litmus-rounds 2 --litmus-width 8 --sizes 16x32x16";
+    let ended = fixture.ok(words);
+    for part in ["litmus test of FenceBridge", "Kept in"] {
+        assert!(ended.stderr.contains(part), "{part} in {}", ended.stderr);
+    }
+    let text = &ended.stdout;
+    assert!(text.contains("Software Metal (applegpu_g13g): FenceBridge, 0 of 4 litmus rounds failed"), "{text}");
+    let gpu = fixture.ok_json("doctor --json")["gpus"][0].clone();
+    let measured = gpu["calibration"]["products"].as_u64().unwrap() as usize;
+    // Below a heading each.
+    assert_eq!(text.lines().count(), 2 + measured, "{text}");
+    assert!(measured > 0 && gpu["calibration"]["ignored"].is_null(), "{gpu}");
 }
 
 /// What was measured is kept, shown, taken up, and refused where it is of another machine.
