@@ -7,12 +7,13 @@ use candle_core::Device;
 use metal_candle_kernels::{ops, testkit};
 
 /// Every so many-th case: dtypes, layouts and shapes alternate, and software is slow.
-const EVERY: usize = if cfg!(soft_metal) { 11 } else { 1 };
+const EVERY: usize = if cfg!(soft_metal) { 4 } else { 1 };
 
-/// What candle's kernel for a row times a matrix of `columns` columns cannot do here: where the last block of columns is not
-/// full, a part of its threads passes the barrier in the loop over `inner`, which MSL forbids (`GEMVTKernel` in `gemv.metal`).
+/// What candle's kernel for a row times a matrix of `columns` columns cannot do here: where the last block of 32 columns leaves
+/// a thread without any of its four, it passes the barrier in the loop over `inner`, which MSL forbids (`GEMVTKernel` in
+/// `gemv.metal`; `crates/soft-metal/suite/tests/kernels/faults.rs` shows it).
 fn has_a_barrier_in_divergent_flow(inner: usize, columns: usize) -> bool {
-    cfg!(soft_metal) && inner >= 32 && !columns.is_multiple_of(32)
+    cfg!(soft_metal) && inner >= 32 && !columns.next_multiple_of(4).is_multiple_of(32)
 }
 
 macro_rules! on_the_gpu {
@@ -21,7 +22,7 @@ macro_rules! on_the_gpu {
         fn $op() {
             // Until its end no rule is broken, and what is made is gone by then.
             #[cfg(soft_metal)]
-            let _guard = soft_metal::Guard::new();
+            let _guard = soft_metal::Guard::comparing();
             let device = Device::new_metal(0).unwrap();
             let possible: fn(&ops::$op::cases::Shape) -> bool = $possible;
             for case in ops::$op::cases::small().iter().step_by(EVERY).filter(|case| possible(&case.shape)) {
@@ -49,7 +50,7 @@ on_the_gpu! {
 #[test]
 fn adamw() {
     #[cfg(soft_metal)]
-    let _guard = soft_metal::Guard::new();
+    let _guard = soft_metal::Guard::comparing();
     ops::adamw::check::check(&Device::new_metal(0).unwrap()).unwrap_or_else(|f| panic!("{f}"));
     metal_candle_kernels::release();
 }
