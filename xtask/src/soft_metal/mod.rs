@@ -122,8 +122,8 @@ fn wrapper_tests(folders: &Folders) -> bool {
 
 /// The tests of this project. One at a time: counts of objects and recorded violations are the process's.
 fn suite(folders: &Folders, filter: &str) -> bool {
-    let line = "test --locked --package soft-metal --package soft-metal-suite --package soft-metal-product \
-                -- --test-threads=1";
+    let line = "test --locked --package soft-metal --package soft-metal-suite --package soft-metal-mps \
+                --package soft-metal-product -- --test-threads=1";
     let mut command = folders.soft_cargo(line);
     let title = "soft-metal: runtime, rules, MPS, kernels and metal-candle";
     run_command(title, command.arg(filter))

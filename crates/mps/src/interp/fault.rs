@@ -4,7 +4,7 @@ use thiserror::Error;
 
 use crate::plan::{DataType, Slot};
 
-/// A plan that MPS would abort on, or that leaves its buffers.
+/// A plan that MPS would abort on, that no kernel takes, or that leaves its buffers.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum Fault {
@@ -79,5 +79,33 @@ pub enum Fault {
     ResultType {
         /// Its type.
         dtype: DataType,
+    },
+    /// A kernel's name that is not one of candle's.
+    #[error("no kernel is called {name}")]
+    Kernel {
+        /// The name.
+        name: String,
+    },
+    /// Nothing where a kernel expects a buffer or bytes.
+    #[error("nothing is bound at index {index}")]
+    Unbound {
+        /// Index in the argument table.
+        index: usize,
+    },
+    /// Threadgroups of another size than the kernel counts on.
+    #[error("threadgroups of {got:?} threads, expected {expected:?}")]
+    Group {
+        /// What the kernel's name says.
+        expected: [usize; 3],
+        /// What the plan says.
+        got: [usize; 3],
+    },
+    /// A value that takes a kernel out of its arguments: a negative size, a tile without rows.
+    #[error("{name} is {value}")]
+    Argument {
+        /// The argument.
+        name: &'static str,
+        /// Its value.
+        value: i64,
     },
 }

@@ -43,6 +43,11 @@ pub fn encode(dtype: DataType, value: f64) -> Option<Vec<u8>> {
     }
 }
 
+/// `value` rounded to the nearest float of type `dtype`; as it is for integers.
+pub fn round(dtype: DataType, value: f64) -> f64 {
+    encode(dtype, value).map_or(value, |bytes| decode(dtype, &bytes))
+}
+
 /// A 16-bit binary float: sign, exponent, fraction, with subnormals, infinities and NaN.
 struct Half {
     exponent_bits: u32,

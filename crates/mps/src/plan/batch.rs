@@ -11,7 +11,7 @@ pub(crate) struct Axis<const N: usize> {
 
 impl<const N: usize> Axis<N> {
     /// This axis and the next finer one as a single axis, if every operand allows it.
-    fn merge(&self, inner: &Self) -> Option<Self> {
+    pub(crate) fn merge(&self, inner: &Self) -> Option<Self> {
         let seamless = (0..N).all(|i| self.strides[i] == inner.len * inner.strides[i]);
         seamless.then_some(Self {
             len: self.len * inner.len,
@@ -26,20 +26,22 @@ pub(crate) fn axes<const N: usize>(views: [&View; N], matrix_rank: usize) -> Vec
     let mut axes: Vec<Axis<N>> = Vec::new();
     for dim in 0..views[0].rank() - matrix_rank {
         let len = views[0].dims()[dim];
-        let axis = Axis {
-            len,
-            strides: views.map(|view| view.strides()[dim]),
-        };
-        match axes.last().and_then(|outer| outer.merge(&axis)) {
-            _ if len == 1 => {}
-            Some(merged) => {
-                axes.pop();
-                axes.push(merged);
-            }
-            None => axes.push(axis),
-        }
+        let strides = views.map(|view| view.strides()[dim]);
+        push(&mut axes, Axis { len, strides });
     }
     axes
+}
+
+/// Adds an axis that is finer than all others, to the last of them if every operand allows it.
+pub(crate) fn push<const N: usize>(axes: &mut Vec<Axis<N>>, axis: Axis<N>) {
+    match axes.last().and_then(|outer| outer.merge(&axis)) {
+        _ if axis.len == 1 => {}
+        Some(merged) => {
+            axes.pop();
+            axes.push(merged);
+        }
+        None => axes.push(axis),
+    }
 }
 
 /// Number of matrices that the axes count.

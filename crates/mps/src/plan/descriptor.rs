@@ -1,4 +1,4 @@
-//! The arguments of an `MPSMatrix`.
+//! The operands, and the arguments of an `MPSMatrix`.
 
 use std::fmt;
 
@@ -13,9 +13,17 @@ pub enum Slot {
     Right,
     /// The one input of a row operation.
     Source,
+    /// What is added to a product, where it is not the old result.
+    Addend,
+    /// A buffer that holds [`ZERO_BYTES`] bytes of zeros, or more, and is never written: the addend
+    /// of a kernel that knows alpha only together with one.
+    Zero,
     /// What is written; also read if beta is not 0.
     Result,
 }
+
+/// Fewest bytes in the buffer of [`Slot::Zero`]: one element of any type.
+pub const ZERO_BYTES: usize = 8;
 
 impl fmt::Display for Slot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -23,6 +31,8 @@ impl fmt::Display for Slot {
             Self::Left => "left",
             Self::Right => "right",
             Self::Source => "source",
+            Self::Addend => "addend",
+            Self::Zero => "zero",
             Self::Result => "result",
         })
     }

@@ -43,6 +43,13 @@ pub const MAX_BATCH: usize = 65_535;
 /// width of the widest load that a kernel is likely to use.
 pub const HALF_ALIGNMENT_BYTES: usize = 16;
 
+/// Most rows, columns, interior columns and matrices that candle's kernels count, in `int`s.
+pub const MAX_COUNT: usize = i32::MAX as usize;
+
+/// Largest row or column stride in candle's kernels, in elements: they multiply one by up to 64
+/// rows and one by up to 64 columns, and add the two, in `int`s (`mlx_gemm.metal`).
+pub const MAX_STEP: usize = MAX_COUNT / 128;
+
 /// Fewest dimensions of an operand of a product.
 pub const MIN_PRODUCT_RANK: usize = 2;
 
@@ -64,15 +71,22 @@ pub(crate) fn check_rank(slot: Slot, rank: usize, min: usize) -> Result<(), Reje
 }
 
 pub(crate) fn check_dimension(name: &'static str, value: usize) -> Result<(), Reject> {
-    let reject = Reject::Dimension {
-        name,
-        value,
-        limit: MAX_DIMENSION,
-    };
-    if value <= MAX_DIMENSION {
+    at_most(MAX_DIMENSION, name, value)
+}
+
+pub(crate) fn check_count(name: &'static str, value: usize) -> Result<(), Reject> {
+    at_most(MAX_COUNT, name, value)
+}
+
+pub(crate) fn check_step(name: &'static str, value: usize) -> Result<(), Reject> {
+    at_most(MAX_STEP, name, value)
+}
+
+fn at_most(limit: usize, name: &'static str, value: usize) -> Result<(), Reject> {
+    if value <= limit {
         Ok(())
     } else {
-        Err(reject)
+        Err(Reject::Dimension { name, value, limit })
     }
 }
 

@@ -106,6 +106,14 @@ fn call(grid: &Grid<3>, offsets: [usize; 3]) -> Result<NdArrayMatrixMultiplicati
 }
 
 impl NdArray {
+    /// Bytes that a buffer must hold from the array's offset on; `usize::MAX` if that is not a
+    /// `usize`, which no plan made here comes near.
+    pub const fn required_bytes(&self) -> usize {
+        let [columns, rows] = self.dimension_sizes;
+        let elements = columns.saturating_mul(rows);
+        elements.saturating_mul(self.dtype.size_in_bytes())
+    }
+
     fn of(plane: &Plane, offset_bytes: usize) -> Result<Self, Reject> {
         let (slot, dtype, multiple) = (plane.slot, plane.dtype, HALF_ALIGNMENT_BYTES);
         if dtype.is_half() && !offset_bytes.is_multiple_of(multiple) {

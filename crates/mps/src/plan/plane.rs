@@ -26,7 +26,7 @@ impl Plane {
             (Some(Ok(plane)), _) | (_, Some(Ok(plane))) => Ok(plane),
             (Some(Err(reject)), _) | (None, Some(Err(reject))) => Err(reject),
             (None, None) => {
-                let [_, [row_stride, column_stride]] = last_two(view);
+                let [_, [row_stride, column_stride]] = view.last_two();
                 Err(Reject::Strided {
                     slot,
                     row_stride,
@@ -38,7 +38,7 @@ impl Plane {
 
     /// The last two dimensions of `view` as they are, if rows are contiguous.
     pub fn upright(slot: Slot, view: &View) -> Option<Result<Self, Reject>> {
-        let [[rows, columns], [row_stride, column_stride]] = last_two(view);
+        let [[rows, columns], [row_stride, column_stride]] = view.last_two();
         let dtype = view.dtype();
         let plane = Self {
             slot,
@@ -53,7 +53,7 @@ impl Plane {
 
     /// The last two dimensions of `view` transposed, if columns are contiguous.
     fn turned(slot: Slot, view: &View) -> Option<Result<Self, Reject>> {
-        let [[columns, rows], [column_stride, row_stride]] = last_two(view);
+        let [[columns, rows], [column_stride, row_stride]] = view.last_two();
         let dtype = view.dtype();
         let plane = Self {
             slot,
@@ -222,10 +222,4 @@ impl Plane {
         }
         (!self.transposed && widened_bytes <= descriptor.row_bytes).then_some(descriptor)
     }
-}
-
-/// Dims and strides of the last two dimensions.
-fn last_two(view: &View) -> [[usize; 2]; 2] {
-    let first = view.rank() - 2;
-    [view.dims(), view.strides()].map(|values| [values[first], values[first + 1]])
 }

@@ -1,9 +1,8 @@
 //! `result = alpha * left * right + beta * result`, before a kernel is chosen.
 
 use super::grid::Grid;
-use super::limits::{self, MIN_PRODUCT_RANK};
 use super::plane::Plane;
-use super::{Reject, Slot, View};
+use super::{Reject, Slot, View, limits, shape};
 
 /// A batched product, with `(.., M, K)` on the left, `(.., K, N)` on the right and `(.., M, N)` as
 /// the result.
@@ -38,33 +37,13 @@ impl Product<'_> {
     ///
     /// `packed` says that folded rows must have no gaps.
     pub(crate) fn parts(&self, packed: bool) -> Result<Parts, Reject> {
-        let interior = self.check_shapes()?;
+        let [_, _, interior] = shape::check(self.left, self.right, self.result)?;
         let planes = self.planes()?;
         let grid = Grid::new([self.left, self.right, self.result], planes, 2);
         let mut parts = Parts { grid, interior };
         parts.check_limits()?;
         parts.fold_rows(packed);
         Ok(parts)
-    }
-
-    /// Ranks, leading dimensions, M, N and K; returns K.
-    fn check_shapes(&self) -> Result<usize, Reject> {
-        limits::check_rank(Slot::Left, self.left.rank(), MIN_PRODUCT_RANK)?;
-        limits::check_rank(Slot::Right, self.right.rank(), MIN_PRODUCT_RANK)?;
-        let (batch, matrix) = self.left.dims().split_at(self.left.rank() - 2);
-        let (rows, interior) = (matrix[0], matrix[1]);
-        let columns = self.right.dims()[self.right.rank() - 1];
-        check_dims(
-            Slot::Right,
-            self.right,
-            &[batch, &[interior, columns]].concat(),
-        )?;
-        check_dims(
-            Slot::Result,
-            self.result,
-            &[batch, &[rows, columns]].concat(),
-        )?;
-        Ok(interior)
     }
 
     fn planes(&self) -> Result<[Plane; 3], Reject> {
@@ -76,20 +55,6 @@ impl Product<'_> {
         };
         let result = Plane::upright(Slot::Result, self.result).ok_or_else(by_columns)??;
         Ok([left, right, result])
-    }
-}
-
-fn check_dims(slot: Slot, view: &View, expected: &[usize]) -> Result<(), Reject> {
-    let got = view.dims();
-    let reject = || Reject::Shape {
-        slot,
-        expected: expected.to_vec(),
-        got: got.to_vec(),
-    };
-    if got == expected {
-        Ok(())
-    } else {
-        Err(reject())
     }
 }
 

@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use super::{DataType, Slot};
+use super::{DataType, Engine, Slot};
 
 /// What a plan cannot express, or must not ask of MPS, with the values that say so.
 ///
@@ -75,7 +75,7 @@ pub enum Reject {
     /// Element types that the kernel does not take.
     #[error("{kernel} does not take {operands:?} to {result}")]
     Types {
-        /// The MPS class.
+        /// The MPS class, or the kernel.
         kernel: &'static str,
         /// Types of the operands.
         operands: Vec<DataType>,
@@ -112,7 +112,7 @@ pub enum Reject {
         /// Elements in a row.
         columns: usize,
     },
-    /// A result whose rows are not contiguous; MPS writes by rows only.
+    /// A result whose rows are not contiguous; kernels write by rows only.
     #[error("result is not stored by rows: strides {strides:?}")]
     ResultByColumns {
         /// Strides of the result.
@@ -162,7 +162,7 @@ pub enum Reject {
         /// Alignment asked for.
         multiple: usize,
     },
-    /// Over [`MAX_DIMENSION`](super::limits::MAX_DIMENSION).
+    /// Over [`MAX_DIMENSION`](super::limits::MAX_DIMENSION), or over what a kernel counts with.
     #[error("{name} {value} is over {limit}")]
     Dimension {
         /// Which dimension.
@@ -206,4 +206,93 @@ pub enum Reject {
         /// The limit.
         limit: usize,
     },
+    /// An addend in a buffer of its own, for a kernel of MPS that adds to the result.
+    #[error("MPS adds to the result only, not to another addend")]
+    SeparateAddend,
+    /// Matrices of a result that are not evenly spaced.
+    #[error("matrices of the result are not evenly spaced: batch strides {strides:?}")]
+    ResultBatch {
+        /// Elements between neighbours of each batch dimension, the coarsest first.
+        strides: Vec<usize>,
+    },
+    /// An addend whose buffer ends before what the kernel reads of it; the last tile of candle's
+    /// GEMM reads whole rows of tiles, and forgets those that are not there.
+    #[error("{slot}: bytes up to {end_bytes} are read of a buffer of {buffer_len_bytes} B")]
+    AddendReach {
+        /// The operand.
+        slot: Slot,
+        /// One past the last byte read.
+        end_bytes: usize,
+        /// Length of the buffer.
+        buffer_len_bytes: usize,
+    },
+    /// A product of two matrices, for a kernel that multiplies a matrix by a vector.
+    #[error("{rows} rows and {columns} columns, one must be 1")]
+    NotAVector {
+        /// Rows of the result.
+        rows: usize,
+        /// Columns of the result.
+        columns: usize,
+    },
+    /// A result with gaps, for a kernel that writes one element after the other.
+    #[error("result of {len} elements with steps {strides:?}, must be packed")]
+    SpacedResult {
+        /// Elements of one result.
+        len: usize,
+        /// Elements from neighbour to neighbour, and from result to result.
+        strides: [usize; 2],
+    },
+    /// A result that is its own addend, where several threads compute the same element.
+    #[error("result of {len} elements is added to itself by threads of {step} elements each")]
+    SharedAddend {
+        /// Elements of the result.
+        len: usize,
+        /// Elements that a thread computes.
+        step: usize,
+    },
+    /// Factors that the type of the operands does not hold, for a kernel that rounds them to it.
+    #[error("alpha {alpha} or beta {beta} is not a {dtype}")]
+    RoundedFactors {
+        /// Type of the operands.
+        dtype: DataType,
+        /// Factor of the product.
+        alpha: f32,
+        /// Factor of the addend.
+        beta: f32,
+    },
+    /// A result that does not fill the last threadgroup of a kernel whose threads meet at a barrier
+    /// only where they have a column.
+    #[error(
+        "{columns} columns are not a multiple of {multiple}: some threads would miss a barrier"
+    )]
+    DivergentBarrier {
+        /// Columns of the result.
+        columns: usize,
+        /// Columns of a threadgroup.
+        multiple: usize,
+    },
+    /// An engine that this GPU or this system does not have.
+    #[error("{engine} is not available here")]
+    Unavailable {
+        /// The engine.
+        engine: Engine,
+    },
+}
+
+impl Reject {
+    /// The operand of which a contiguous copy fits; for [`Reject::AddendReach`] one in a buffer with
+    /// more behind it.
+    pub fn operand(&self) -> Option<Slot> {
+        match *self {
+            Self::Strided { slot, .. }
+            | Self::StridedRow { slot, .. }
+            | Self::RowsOverlap { slot, .. }
+            | Self::NotPacked { slot, .. }
+            | Self::RowAlignment { slot, .. }
+            | Self::OffsetAlignment { slot, .. }
+            | Self::AddendReach { slot, .. } => Some(slot),
+            Self::SeparateAddend => Some(Slot::Addend),
+            _ => None,
+        }
+    }
 }

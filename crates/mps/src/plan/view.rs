@@ -106,6 +106,12 @@ impl View {
         self.dims.len()
     }
 
+    /// Dims and strides of the last two dimensions; there are at least two.
+    pub(crate) fn last_two(&self) -> [[usize; 2]; 2] {
+        let first = self.rank() - 2;
+        [&self.dims, &self.strides].map(|values| [values[first], values[first + 1]])
+    }
+
     /// Rejects a view in which two indices share an element: it cannot be a result.
     pub(crate) fn check_writable(&self) -> Result<(), Reject> {
         let (dims, strides) = (self.dims.clone(), self.strides.clone());

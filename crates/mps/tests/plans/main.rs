@@ -3,10 +3,13 @@
 #![allow(clippy::expect_used, reason = "helpers of tests are tests")]
 
 mod faults;
+mod gemm;
 mod layouts;
 mod limits;
 mod matmul;
 mod naive;
 mod ndarray;
+mod policy;
 mod shapes;
 mod softmax;
+mod steel;

@@ -63,6 +63,53 @@ pub fn multiply(
     out
 }
 
+/// When a kernel rounds.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Rounding {
+    /// The result alone.
+    Once,
+    /// The result, and alpha and beta to float32.
+    Factors,
+    /// Factors, the product, and every step after it to the type of the result.
+    Steps,
+}
+
+/// `alpha * left * right + beta * addend`; returns the whole result buffer.
+pub fn gemm(
+    [left, right, addend, result]: [&View; 4],
+    [left_bytes, right_bytes, addend_bytes, result_bytes]: [&[u8]; 4],
+    (alpha, beta): (f64, f64),
+    rounding: Rounding,
+) -> Vec<u8> {
+    let mut out = result_bytes.to_vec();
+    let factor = |factor: f64| match rounding {
+        Rounding::Once => factor,
+        _ => f64::from(factor as f32),
+    };
+    let step = |value: f64| match rounding {
+        Rounding::Steps => scalar::round(result.dtype(), value),
+        _ => value,
+    };
+    for index in indices(result.dims()) {
+        let (batch, matrix) = index.split_at(index.len() - 2);
+        let mut sum = 0.0;
+        for k in 0..right.dims()[right.rank() - 2] {
+            let left_index = [batch, &[matrix[0], k]].concat();
+            let right_index = [batch, &[k, matrix[1]]].concat();
+            sum += read(left, left_bytes, &left_index) * read(right, right_bytes, &right_index);
+        }
+        let mut value = step(factor(alpha) * step(sum));
+        value += match beta {
+            // Kernels of candle add zeros, which makes -0 a 0.
+            0.0 if rounding == Rounding::Once => -0.0,
+            0.0 => 0.0,
+            _ => step(factor(beta) * read(addend, addend_bytes, &index)),
+        };
+        write(result, &mut out, &index, value);
+    }
+    out
+}
+
 /// Soft-max over the last dimension; returns the whole result buffer.
 pub fn soft_max(
     kind: SoftMaxKind,

@@ -216,6 +216,9 @@ impl SoftCommandBuffer {
     }
 
     pub fn commit_to_queue(&self) {
+        // Fences count updates in the order of commits, and a queue runs what it has in that order.
+        static COMMITS: Mutex<()> = Mutex::new(());
+        let _order = lock(&COMMITS);
         let mut state = self.encode("commit", Rule::CommitWithOpenEncoder);
         state.status = Status::Committed;
         order::committed(&mut state);

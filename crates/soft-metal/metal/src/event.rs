@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 define_class!(
     #[unsafe(super(NSObject))]
     #[name = "SoftFence"]
-    #[ivars = Mutex<Known>]
+    #[ivars = Updates]
     pub struct SoftFence;
 
     unsafe impl NSObjectProtocol for SoftFence {}
@@ -22,7 +22,48 @@ define_class!(
 
 impl SoftFence {
     pub fn new() -> Retained<Self> {
-        make(Mutex::default())
+        make(Updates::default())
+    }
+}
+
+/// The updates of a fence. A wait is for those that were committed before it, on whatever queue.
+#[derive(Default)]
+pub struct Updates {
+    state: Mutex<Counts>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Counts {
+    committed: u64,
+    done: u64,
+    known: Known,
+}
+
+impl Updates {
+    pub fn committed(&self) -> u64 {
+        lock(&self.state).committed
+    }
+
+    pub fn commit(&self) {
+        lock(&self.state).committed += 1;
+    }
+
+    /// The pass that updates it has ended, and these had finished then.
+    pub fn update(&self, known: &Known) {
+        let mut state = lock(&self.state);
+        state.done += 1;
+        state.known.extend(known);
+        self.changed.notify_all();
+    }
+
+    /// What had finished when the first so many updates were done.
+    pub fn wait(&self, updates: u64) -> Known {
+        let mut state = lock(&self.state);
+        while state.done < updates {
+            state = self.changed.wait(state).unwrap_or_else(|e| e.into_inner());
+        }
+        state.known.clone()
     }
 }
 

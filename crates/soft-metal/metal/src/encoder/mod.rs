@@ -105,7 +105,7 @@ macro_rules! encoder_class {
 
                 #[unsafe(method(waitForFence:))]
                 fn waitForFence(&self, fence: &ProtocolObject<dyn MTLFence>) {
-                    self.ivars().push("waitForFence:", Command::WaitFence(soft::<SoftFence, _>(fence).retain()));
+                    self.ivars().push("waitForFence:", Command::WaitFence(soft::<SoftFence, _>(fence).retain(), 0));
                 }
 
                 $($methods)*

@@ -3,6 +3,7 @@
 mod array;
 mod error;
 mod number;
+mod process;
 mod string;
 
 pub use array::SoftArray;
@@ -16,4 +17,5 @@ pub fn install() {
     error::SoftError::class();
     SoftArray::class();
     SoftNumber::class();
+    process::install();
 }

@@ -1,6 +1,6 @@
 //! Execution of one command buffer.
 
-use super::{Command, Known, Op, Pass, lock, order};
+use super::{Command, Known, Op, Pass, order};
 use crate::command_buffer::{Handler, SoftCommandBuffer, State};
 use crate::rules::report;
 use objc2::DefinedClass;
@@ -69,15 +69,15 @@ fn run_ops(ops: Vec<Op>, mut known: Known) -> (Known, Option<String>) {
 fn run_pass(pass: Pass, known: &Known) -> Result<Known, String> {
     let mut checker = order::PassChecker::new(&pass, known.clone());
     for command in &pass.commands {
-        if let Command::WaitFence(fence) = command {
-            checker.learn(&lock(fence.ivars())); // fence waits take effect when the pass starts
+        if let Command::WaitFence(fence, updates) = command {
+            checker.learn(&fence.ivars().wait(*updates)); // fence waits take effect when the pass starts
         }
     }
-    let mut result = Ok(());
+    let (mut result, mut updated) = (Ok(()), vec![]);
     for command in pass.commands {
         match command {
-            Command::WaitFence(_) => {}
-            Command::UpdateFence(fence) => checker.update(&mut lock(fence.ivars())),
+            Command::WaitFence(..) => {}
+            Command::UpdateFence(fence) => updated.push(fence),
             Command::Barrier => checker.barrier(),
             Command::Run { what, accesses, work } => {
                 checker.check(&what, &accesses);
@@ -88,5 +88,7 @@ fn run_pass(pass: Pass, known: &Known) -> Result<Known, String> {
             }
         }
     }
+    let done = checker.done();
+    updated.iter().for_each(|fence| fence.ivars().update(&done)); // and updates when it ends
     result.map(|()| checker.known())
 }

@@ -59,12 +59,27 @@ pub fn committed(state: &mut State) {
     for op in &mut state.ops {
         let Op::Pass(pass) = op else { continue };
         pass.number = NEXT.fetch_add(1, SeqCst);
+        count_updates(pass);
         let toucher = Toucher { pass: pass.number, name: pass.name() };
         for write in pass.commands.iter().flat_map(accesses).filter(|a| a.write) {
             let track = checker.buffers.entry(write.buffer.ivars().address()).or_default();
             if track.committed_writers.last().is_none_or(|t| t.pass != toucher.pass) {
                 track.committed_writers.push(toucher.clone());
             }
+        }
+    }
+}
+
+/// A pass waits for what was committed before it, its own updates excluded.
+fn count_updates(pass: &mut Pass) {
+    for command in &mut pass.commands {
+        if let Command::WaitFence(fence, updates) = command {
+            *updates = fence.ivars().committed();
+        }
+    }
+    for command in &pass.commands {
+        if let Command::UpdateFence(fence) = command {
+            fence.ivars().commit();
         }
     }
 }
@@ -123,9 +138,11 @@ impl PassChecker {
         self.known.extend(other);
     }
 
-    pub fn update(&self, fence: &mut Known) {
-        fence.extend(&self.known);
-        fence.insert(self.me.pass);
+    /// What has finished when the pass has.
+    pub fn done(&self) -> Known {
+        let mut done = self.known.clone();
+        done.insert(self.me.pass);
+        done
     }
 
     pub fn barrier(&mut self) {

@@ -48,7 +48,8 @@ pub enum Command {
         accesses: Vec<Access>,
         work: Work,
     },
-    WaitFence(Retained<SoftFence>),
+    /// With the number of updates that were committed before; known at commit.
+    WaitFence(Retained<SoftFence>, u64),
     UpdateFence(Retained<SoftFence>),
     Barrier,
 }

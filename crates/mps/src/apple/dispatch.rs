@@ -1,0 +1,150 @@
+//! Products by candle's own kernels, in candle's own encoder, which orders them.
+
+use std::sync::Arc;
+
+use candle_core::MetalDevice;
+use candle_metal_kernels::metal::{
+    Buffer, ComputeCommandEncoder, ComputePipeline, ConstantValues, Value,
+};
+use candle_metal_kernels::source::Source;
+use objc2_metal::MTLSize;
+
+use super::{Buffers, Error};
+use crate::plan::{Access, Binding, GemvPlan, Slot, SteelPlan, ZERO_BYTES, gemv, steel};
+
+/// One dispatch of candle's GEMM.
+pub fn steel(device: &MetalDevice, plan: &SteelPlan, buffers: &Buffers<'_>) -> Result<(), Error> {
+    let constants = plan
+        .constants
+        .map(|(index, value)| (index, Value::Bool(value)));
+    let constants = Some(ConstantValues::new(constants.into()));
+    let name = plan.kernel.clone();
+    let pipeline = device.kernels().load_pipeline_with_constants(
+        device.device(),
+        Source::Gemm,
+        name,
+        constants,
+    )?;
+    dispatch(
+        device,
+        &pipeline,
+        &plan.bindings,
+        buffers,
+        plan.grid,
+        plan.group,
+        |encoder| {
+            encoder.set_bytes(steel::index::PARAMS, &plan.params);
+            if let Some(addend) = &plan.addend {
+                encoder.set_bytes(steel::index::ADDEND_PARAMS, addend);
+            }
+            set_slice(encoder, steel::index::BATCH_SHAPE, &plan.batch_shape);
+            set_slice(encoder, steel::index::BATCH_STRIDES, &plan.batch_strides);
+        },
+    )
+}
+
+/// One dispatch of candle's matrix-vector product.
+pub fn gemv(device: &MetalDevice, plan: &GemvPlan, buffers: &Buffers<'_>) -> Result<(), Error> {
+    use gemv::index;
+    let pipeline =
+        device
+            .kernels()
+            .load_pipeline(device.device(), Source::Gemv, plan.kernel.clone())?;
+    dispatch(
+        device,
+        &pipeline,
+        &plan.bindings,
+        buffers,
+        plan.grid,
+        plan.group,
+        |encoder| {
+            encoder.set_bytes(index::IN_VEC_SIZE, &plan.in_vec_size);
+            encoder.set_bytes(index::OUT_VEC_SIZE, &plan.out_vec_size);
+            encoder.set_bytes(index::MATRIX_LD, &plan.matrix_ld);
+            encoder.set_bytes(index::ALPHA, &plan.alpha);
+            encoder.set_bytes(index::BETA, &plan.beta);
+            encoder.set_bytes(index::BATCH_NDIM, &(plan.batch_shape.len() as i32));
+            set_slice(encoder, index::BATCH_SHAPE, &plan.batch_shape);
+            set_slice(
+                encoder,
+                index::VECTOR_BATCH_STRIDES,
+                &plan.vector_batch_strides,
+            );
+            set_slice(
+                encoder,
+                index::MATRIX_BATCH_STRIDES,
+                &plan.matrix_batch_strides,
+            );
+            set_slice(
+                encoder,
+                index::ADDEND_BATCH_STRIDES,
+                &plan.addend_batch_strides,
+            );
+            encoder.set_bytes(index::ADDEND_STRIDE, &plan.addend_stride);
+        },
+    )
+}
+
+/// Looks everything up, and only then takes candle's lock.
+fn dispatch(
+    device: &MetalDevice,
+    pipeline: &ComputePipeline,
+    bindings: &[Binding],
+    buffers: &Buffers<'_>,
+    grid: [usize; 3],
+    group: [usize; 3],
+    set_values: impl FnOnce(&ComputeCommandEncoder),
+) -> Result<(), Error> {
+    let zero = zeros(device, bindings)?;
+    let buffer = |binding: &Binding| match (binding.slot, &zero) {
+        (Slot::Zero, Some(zero)) => Ok(&**zero),
+        (slot, _) => buffers.get(slot),
+    };
+    let bound = bindings
+        .iter()
+        .map(|binding| Ok((binding, buffer(binding)?)));
+    let bound = bound.collect::<Result<Vec<_>, Error>>()?;
+    let guard = device.command_encoder()?;
+    let encoder: &ComputeCommandEncoder = guard.as_ref();
+    encoder.set_compute_pipeline_state(pipeline);
+    bound
+        .into_iter()
+        .for_each(|(binding, buffer)| bind(encoder, binding, buffer));
+    set_values(encoder);
+    encoder.dispatch_thread_groups(size(grid), size(group));
+    Ok(())
+}
+
+/// New zeros if the plan binds them. Kept ones would outlive the device; candle's pool has these.
+fn zeros(device: &MetalDevice, bindings: &[Binding]) -> Result<Option<Arc<Buffer>>, Error> {
+    if bindings.iter().all(|binding| binding.slot != Slot::Zero) {
+        return Ok(None);
+    }
+    Ok(Some(
+        device
+            .new_buffer_builder()
+            .with_data(&[0u8; ZERO_BYTES])
+            .build()?,
+    ))
+}
+
+/// candle's barriers and fences go by what is said here.
+fn bind(encoder: &ComputeCommandEncoder, binding: &Binding, buffer: &Buffer) {
+    let (index, offset) = (binding.index, binding.offset_bytes);
+    match binding.access {
+        Access::Read => encoder.set_input_buffer(index, Some(buffer), offset),
+        Access::Write => encoder.set_output_buffer(index, Some(buffer), offset),
+    }
+}
+
+fn set_slice<T>(encoder: &ComputeCommandEncoder, index: usize, values: &[T]) {
+    encoder.set_bytes_directly(index, size_of_val(values), values.as_ptr().cast());
+}
+
+fn size([width, height, depth]: [usize; 3]) -> MTLSize {
+    MTLSize {
+        width,
+        height,
+        depth,
+    }
+}

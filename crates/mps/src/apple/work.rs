@@ -1,0 +1,53 @@
+//! MPS work, from a plan to the objects that it is encoded with.
+
+use candle_core::MetalDevice;
+use objc2::runtime::ProtocolObject;
+use objc2_metal::{MTLCommandBuffer, MTLComputeCommandEncoder};
+
+use super::context::Context;
+use super::{Buffers, Error, matrix, ndarray, softmax};
+use crate::order::Call;
+use crate::plan::{MatrixMultiplication, MatrixSoftMax, NdArrayMatrixMultiplication};
+
+pub type Commands = ProtocolObject<dyn MTLCommandBuffer>;
+pub type Encoder = ProtocolObject<dyn MTLComputeCommandEncoder>;
+
+/// A plan for MPS.
+#[derive(Debug, Clone, Copy)]
+pub enum Mps<'a> {
+    NdArray(&'a NdArrayMatrixMultiplication),
+    Matrix(&'a MatrixMultiplication),
+    SoftMax(&'a MatrixSoftMax),
+}
+
+/// A plan with all of its objects.
+pub trait Work {
+    fn call(&self) -> Call;
+
+    /// Encodes all calls of the plan.
+    fn encode(&self, target: Target<'_>);
+}
+
+/// Where MPS encodes to.
+#[derive(Debug, Clone, Copy)]
+pub struct Target<'a> {
+    pub commands: &'a Commands,
+    /// The open encoder of ours, for [`Call::InOurEncoder`].
+    pub encoder: Option<&'a Encoder>,
+}
+
+impl<'a> Mps<'a> {
+    /// Makes every object that the plan needs.
+    pub fn prepare(
+        self,
+        device: &MetalDevice,
+        context: &'a Context,
+        buffers: &Buffers<'_>,
+    ) -> Result<Box<dyn Work + 'a>, Error> {
+        match self {
+            Self::NdArray(plan) => ndarray::prepare(device, context, plan, buffers),
+            Self::Matrix(plan) => matrix::prepare(device, context, plan, buffers),
+            Self::SoftMax(plan) => softmax::prepare(device, context, plan, buffers),
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! Candle's matrix-vector products, thread by thread.
+
+use super::scalar::round;
+use super::{Array, Fault, Host, batch_offset, size};
+use crate::plan::gemv::index;
+use crate::plan::{DataType, GemvPlan};
+
+impl Host {
+    /// Runs the dispatch of `plan`.
+    ///
+    /// Threads run one after the other; where two of them compute the same element, which the last
+    /// two of a result do, the second one sees what the first has written.
+    ///
+    /// # Errors
+    ///
+    /// A [`Fault`]; what threads before the faulty one write has been written.
+    pub fn multiply_gemv(&mut self, plan: &GemvPlan) -> Result<(), Fault> {
+        let kernel = Kernel::new(plan)?;
+        for z in 0..plan.grid[2] {
+            let operands = Operands::of_matrix(plan, &kernel, z)?;
+            for start in (0..plan.grid[0] * kernel.reach).step_by(kernel.step) {
+                if start < kernel.outer {
+                    self.multiply_step(plan, &kernel, &operands, start)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The elements of one thread, moved back if they would pass the end.
+    fn multiply_step(
+        &mut self,
+        plan: &GemvPlan,
+        kernel: &Kernel,
+        operands: &Operands,
+        start: usize,
+    ) -> Result<(), Fault> {
+        let last = kernel
+            .outer
+            .checked_sub(kernel.step)
+            .ok_or(Fault::Argument {
+                name: "out_vec_size",
+                value: i64::from(plan.out_vec_size),
+            })?;
+        let first = start.min(last);
+        let sums = (first..first + kernel.step).map(|outer| self.sum(kernel, operands, outer));
+        let sums = sums.collect::<Result<Vec<_>, _>>()?;
+        for (outer, sum) in (first..).zip(sums) {
+            let value = match operands.addend {
+                None => sum,
+                Some(addend) => {
+                    let read = self.read(addend.at(outer * kernel.addend_stride))?;
+                    axpby(kernel.dtype, plan, sum, read)
+                }
+            };
+            self.write(operands.result.at(outer), value)?;
+        }
+        Ok(())
+    }
+
+    fn sum(&self, kernel: &Kernel, operands: &Operands, outer: usize) -> Result<f64, Fault> {
+        let mut sum = 0.0;
+        for k in 0..kernel.inner {
+            let element = match kernel.transposed {
+                true => k * kernel.ld + outer,
+                false => outer * kernel.ld + k,
+            };
+            sum += self.read(operands.matrix.at(element))? * self.read(operands.vector.at(k))?;
+        }
+        Ok(sum)
+    }
+}
+
+/// Every step in the type of the operands.
+fn axpby(dtype: DataType, plan: &GemvPlan, sum: f64, addend: f64) -> f64 {
+    let [alpha, beta] = [plan.alpha, plan.beta].map(|factor| round(dtype, f64::from(factor)));
+    let product = round(dtype, alpha * round(dtype, sum));
+    product + round(dtype, beta * addend)
+}
+
+/// What the name and the arguments say about every thread.
+struct Kernel {
+    dtype: DataType,
+    transposed: bool,
+    walks: bool,
+    adds: bool,
+    /// Elements of a thread.
+    step: usize,
+    /// Elements of a threadgroup.
+    reach: usize,
+    inner: usize,
+    outer: usize,
+    ld: usize,
+    addend_stride: usize,
+}
+
+impl Kernel {
+    fn new(plan: &GemvPlan) -> Result<Self, Fault> {
+        let unknown = || Fault::Kernel {
+            name: plan.kernel.clone(),
+        };
+        let transposed = plan.kernel.starts_with("gemv_t_");
+        let name = plan
+            .kernel
+            .strip_prefix(if transposed { "gemv_t_" } else { "gemv_" });
+        let parts: Vec<&str> = name.ok_or_else(unknown)?.split('_').collect();
+        let number = |prefix| {
+            let part = parts.iter().find_map(|part| part.strip_prefix(prefix));
+            part.and_then(|digits| digits.parse::<usize>().ok())
+                .ok_or_else(unknown)
+        };
+        let (bm, bn) = (number("bm")?, number("bn")?);
+        let (along, lanes, step) = match transposed {
+            true => (bn, number("sn")?, number("tn")?),
+            false => (bm, number("sm")?, number("tm")?),
+        };
+        check_group(plan, [32, bn, bm])?;
+        Ok(Self {
+            dtype: dtype(parts[0]).ok_or_else(unknown)?,
+            transposed,
+            walks: number("nc")? == 1,
+            adds: number("axpby")? == 1,
+            step,
+            reach: along * lanes * step,
+            inner: size("in_vec_size", plan.in_vec_size)?,
+            outer: size("out_vec_size", plan.out_vec_size)?,
+            ld: size("matrix_ld", plan.matrix_ld)?,
+            addend_stride: size("addend_stride", plan.addend_stride)?,
+        })
+    }
+}
+
+fn dtype(name: &str) -> Option<DataType> {
+    match name {
+        "float32" => Some(DataType::Float32),
+        "float16" => Some(DataType::Float16),
+        "bfloat16" => Some(DataType::BFloat16),
+        _ => None,
+    }
+}
+
+fn check_group(plan: &GemvPlan, expected: [usize; 3]) -> Result<(), Fault> {
+    let got = plan.group;
+    if got == expected {
+        Ok(())
+    } else {
+        Err(Fault::Group { expected, got })
+    }
+}
+
+/// The operands of one matrix of the batch.
+struct Operands {
+    matrix: Array,
+    vector: Array,
+    addend: Option<Array>,
+    result: Array,
+}
+
+impl Operands {
+    fn of_matrix(plan: &GemvPlan, kernel: &Kernel, z: usize) -> Result<Self, Fault> {
+        let bound = |index| Array::bound(&plan.bindings, index, kernel.dtype);
+        let shape = &plan.batch_shape[..];
+        let skipped = |strides: &[i64]| {
+            let strides: Vec<u64> = strides.iter().map(|&stride| stride as u64).collect();
+            match (kernel.walks, &strides[..]) {
+                (false, &[only, ..]) => (only as usize).saturating_mul(z),
+                _ => batch_offset(z, shape, &strides),
+            }
+        };
+        let addend = kernel.adds.then(|| {
+            let array = bound(index::ADDEND)?;
+            Ok(array.skip(skipped(&plan.addend_batch_strides)))
+        });
+        Ok(Self {
+            matrix: bound(index::MATRIX)?.skip(skipped(&plan.matrix_batch_strides)),
+            vector: bound(index::VECTOR)?.skip(skipped(&plan.vector_batch_strides)),
+            addend: addend.transpose()?,
+            result: bound(index::RESULT)?.skip(z * kernel.outer),
+        })
+    }
+}

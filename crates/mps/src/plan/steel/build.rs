@@ -1,0 +1,236 @@
+//! From a product to a dispatch.
+
+use super::tile::{self, Size, Tile};
+use super::{GemmAddMmParams, GemmParams, GpuSize, SteelPlan, constant, index};
+use crate::plan::batch::Axis;
+use crate::plan::gemm::{ADDEND, LEFT, Problem, RESULT, RIGHT, Stored};
+use crate::plan::{Access, Binding, DataType, Gemm, Reject, Slot, limits};
+
+impl SteelPlan {
+    /// Plans `gemm` without copying an operand.
+    ///
+    /// Rows or columns of each factor are contiguous, rows of the result too; the addend has any
+    /// strides. A batch becomes rows where the right factor is shared, and is walked by its strides
+    /// otherwise; matrices of the result are evenly spaced.
+    ///
+    /// # Errors
+    ///
+    /// A [`Reject`] that names what does not fit. A contiguous copy of the operand that it names
+    /// does, and for [`Reject::AddendReach`] one in a larger buffer.
+    pub fn plan(gemm: &Gemm<'_>, gpu: GpuSize) -> Result<Self, Reject> {
+        let problem = Problem::new(gemm, "Steel")?;
+        let matrices = Matrices::new(&problem)?;
+        matrices.check_limits(&problem)?;
+        let tile = fitting_tile(&problem, matrices.size(&problem), gpu)?;
+        Ok(matrices.plan(&problem, tile))
+    }
+}
+
+/// How the operands of a problem are stored.
+struct Matrices {
+    left: Stored,
+    right: Stored,
+    ldd: usize,
+    batch_stride_d: usize,
+}
+
+impl Matrices {
+    fn new(problem: &Problem) -> Result<Self, Reject> {
+        let Problem {
+            rows,
+            columns,
+            inner,
+            ..
+        } = problem;
+        let left = problem.stored_or_reject((Slot::Left, LEFT), rows, inner)?;
+        let right = problem.stored_or_reject((Slot::Right, RIGHT), inner, columns)?;
+        let strides = vec![rows.strides[RESULT], columns.strides[RESULT]];
+        let result = problem.stored(RESULT, rows, columns);
+        let result = result.filter(|stored| !stored.transposed);
+        let ldd = result.ok_or(Reject::ResultByColumns { strides })?.ld;
+        let batch_stride_d = problem.result_step(rows.len * ldd)?;
+        Ok(Self {
+            left,
+            right,
+            ldd,
+            batch_stride_d,
+        })
+    }
+
+    fn size(&self, problem: &Problem) -> Size {
+        Size {
+            m: problem.rows.len,
+            n: problem.columns.len,
+            k: problem.inner.len,
+            batch: problem.count(),
+            transposed: [self.left.transposed, self.right.transposed],
+        }
+    }
+
+    fn check_limits(&self, problem: &Problem) -> Result<(), Reject> {
+        let [ldc, fdc] = [&problem.rows, &problem.columns].map(|axis| axis.strides[ADDEND]);
+        limits::check_count("result rows", problem.rows.len)?;
+        limits::check_count("result columns", problem.columns.len)?;
+        limits::check_count("interior columns", problem.inner.len)?;
+        limits::check_count("batch", problem.count())?;
+        limits::check_step("row stride of the left factor", self.left.ld)?;
+        limits::check_step("row stride of the right factor", self.right.ld)?;
+        limits::check_step("row stride of the result", self.ldd)?;
+        limits::check_step("row stride of the addend", ldc)?;
+        limits::check_step("column stride of the addend", fdc)
+    }
+
+    fn plan(&self, problem: &Problem, tile: Tile) -> SteelPlan {
+        let (m, n, k) = (problem.rows.len, problem.columns.len, problem.inner.len);
+        let batch = &problem.batch;
+        let axpby = (problem.alpha, problem.beta) != (1.0, 1.0);
+        SteelPlan {
+            dtype: problem.dtype,
+            kernel: kernel(problem.dtype, self.size(problem).transposed, tile),
+            constants: [
+                (constant::HAS_BATCH, batch.len() > 1),
+                (constant::USE_OUT_SOURCE, problem.addend.is_some()),
+                (constant::DO_AXPBY, problem.addend.is_some() && axpby),
+                (constant::ALIGN_M, m.is_multiple_of(tile.bm)),
+                (constant::ALIGN_N, n.is_multiple_of(tile.bn)),
+                (constant::ALIGN_K, k.is_multiple_of(tile.bk)),
+                (constant::DO_GATHER, false),
+            ],
+            bindings: bindings(problem),
+            params: self.params(problem, tile),
+            addend: addend_params(problem),
+            batch_shape: lengths(batch),
+            batch_strides: batch_strides(problem),
+            grid: [n.div_ceil(tile.bn), m.div_ceil(tile.bm), problem.count()],
+            group: [32, tile.wn, tile.wm],
+        }
+    }
+
+    fn params(&self, problem: &Problem, tile: Tile) -> GemmParams {
+        let (m, n, k) = (problem.rows.len, problem.columns.len, problem.inner.len);
+        GemmParams {
+            m: m as i32,
+            n: n as i32,
+            k: k as i32,
+            lda: self.left.ld as i32,
+            ldb: self.right.ld as i32,
+            ldd: self.ldd as i32,
+            tiles_n: n.div_ceil(tile.bn) as i32,
+            tiles_m: m.div_ceil(tile.bm) as i32,
+            batch_stride_a: only_stride(&problem.batch, LEFT),
+            batch_stride_b: only_stride(&problem.batch, RIGHT),
+            batch_stride_d: self.batch_stride_d as u64,
+            swizzle_log: 0,
+            gemm_k_iterations_aligned: (k / tile.bk) as i32,
+            batch_ndim: problem.batch.len().max(1) as i32,
+        }
+    }
+}
+
+/// Candle's tile, or the small one where only that stays in the addend's buffer.
+fn fitting_tile(problem: &Problem, size: Size, gpu: GpuSize) -> Result<Tile, Reject> {
+    let chosen = Tile::choose(problem.dtype, size, gpu);
+    check_reach(problem, chosen)
+        .map(|()| chosen)
+        .or_else(|_| check_reach(problem, tile::SMALL).map(|()| tile::SMALL))
+}
+
+fn check_reach(problem: &Problem, tile: Tile) -> Result<(), Reject> {
+    let Some(addend) = problem.addend else {
+        return Ok(());
+    };
+    let last = |axis: &Axis<4>, len: usize| (len - 1).saturating_mul(axis.strides[ADDEND]);
+    let rows = last(&problem.rows, tile.addend_rows(problem.rows.len));
+    let columns = last(&problem.columns, problem.columns.len);
+    let batch = problem.batch.iter().map(|axis| last(axis, axis.len));
+    let elements = batch.fold(rows.saturating_add(columns), usize::saturating_add);
+    let bytes = elements
+        .saturating_add(1)
+        .saturating_mul(problem.dtype.size_in_bytes());
+    let end_bytes = addend.offset_bytes.saturating_add(bytes);
+    if end_bytes <= addend.buffer_len_bytes {
+        return Ok(());
+    }
+    let (slot, buffer_len_bytes) = (addend.slot, addend.buffer_len_bytes);
+    Err(Reject::AddendReach {
+        slot,
+        end_bytes,
+        buffer_len_bytes,
+    })
+}
+
+fn kernel(dtype: DataType, transposed: [bool; 2], tile: Tile) -> String {
+    let letter = |transposed| if transposed { 't' } else { 'n' };
+    let [a, b] = transposed.map(letter);
+    let name = match dtype {
+        DataType::Float16 => "f16",
+        DataType::BFloat16 => "bf16",
+        _ => "f32",
+    };
+    let Tile { bm, bn, bk, wm, wn } = tile;
+    format!("gemm_{a}{b}_{name}_{name}_{bm}_{bn}_{bk}_{wm}_{wn}")
+}
+
+fn bindings(problem: &Problem) -> Vec<Binding> {
+    let [left, right, result] = problem.offsets_bytes;
+    let bind = |index, slot, offset_bytes, access| Binding {
+        index,
+        slot,
+        offset_bytes,
+        access,
+    };
+    let addend = problem.addend.map(|addend| {
+        bind(
+            index::ADDEND,
+            addend.slot,
+            addend.offset_bytes,
+            Access::Read,
+        )
+    });
+    [
+        Some(bind(index::LEFT, Slot::Left, left, Access::Read)),
+        Some(bind(index::RIGHT, Slot::Right, right, Access::Read)),
+        addend,
+        Some(bind(index::RESULT, Slot::Result, result, Access::Write)),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+fn addend_params(problem: &Problem) -> Option<GemmAddMmParams> {
+    problem.addend.map(|_| GemmAddMmParams {
+        ldc: problem.rows.strides[ADDEND] as i32,
+        fdc: problem.columns.strides[ADDEND] as i32,
+        batch_stride_c: only_stride(&problem.batch, ADDEND),
+        alpha: problem.alpha,
+        beta: problem.beta,
+    })
+}
+
+fn lengths(batch: &[Axis<4>]) -> Vec<i32> {
+    let lengths: Vec<i32> = batch.iter().map(|axis| axis.len as i32).collect();
+    if lengths.is_empty() { vec![1] } else { lengths }
+}
+
+fn batch_strides(problem: &Problem) -> Vec<u64> {
+    let addend = problem.addend.is_some().then_some(ADDEND);
+    let operands = [LEFT, RIGHT].into_iter().chain(addend);
+    let strides = |operand: usize| {
+        let strides = problem
+            .batch
+            .iter()
+            .map(move |axis| axis.strides[operand] as u64);
+        let missing = problem.batch.is_empty().then_some(0);
+        strides.chain(missing)
+    };
+    operands.flat_map(strides).collect()
+}
+
+/// The stride of a batch of one dimension; of more, the kernel does not ask for it.
+fn only_stride(batch: &[Axis<4>], operand: usize) -> u64 {
+    match batch {
+        [axis] => axis.strides[operand] as u64,
+        _ => 0,
+    }
+}

@@ -1,0 +1,187 @@
+//! Measurements of one machine, kept in a file.
+
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use super::cell::{Bucket, Cell};
+use crate::order::Strategy;
+use crate::plan::Engine;
+
+/// Version of the file's contents.
+pub const SCHEMA: u32 = 1;
+/// The candle whose kernels were measured; the workspace pins it.
+pub const CANDLE_VERSION: &str = "0.11.1";
+/// Most bytes of a file: it is read whenever a device is first used.
+pub const MAX_FILE_BYTES: usize = 4096;
+
+/// What measurements hold for. Another GPU, system, candle or way of ordering may be otherwise.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Key {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// Version of this crate.
+    pub crate_version: String,
+    /// [`CANDLE_VERSION`].
+    pub candle_version: String,
+    /// Name of the GPU's architecture.
+    pub architecture: String,
+    /// Name of the GPU.
+    pub gpu: String,
+    /// Build of macOS (`kern.osversion`).
+    pub macos_build: String,
+    /// How MPS work was ordered with candle's.
+    #[serde(with = "strategy_name")]
+    pub strategy: Strategy,
+}
+
+impl Key {
+    /// Of this build on a machine.
+    pub fn new(architecture: &str, gpu: &str, macos_build: &str, strategy: Strategy) -> Self {
+        Self {
+            schema: SCHEMA,
+            crate_version: env!("CARGO_PKG_VERSION").into(),
+            candle_version: CANDLE_VERSION.into(),
+            architecture: architecture.into(),
+            gpu: gpu.into(),
+            macos_build: macos_build.into(),
+            strategy,
+        }
+    }
+}
+
+/// Rounds of the test that a strategy orders work at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LitmusRounds {
+    /// How many were run.
+    pub rounds: usize,
+    /// How many saw what they must not see, or did not end.
+    pub failures: usize,
+}
+
+impl LitmusRounds {
+    /// Whether every round was right, and there was one.
+    pub fn passed(self) -> bool {
+        self.rounds > 0 && self.failures == 0
+    }
+}
+
+/// What one machine measured.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Calibration {
+    /// What it holds for.
+    pub key: Key,
+    /// The litmus test of the strategy.
+    pub litmus: LitmusRounds,
+    /// Microseconds that the strategy adds to one product.
+    pub overhead_micros: f64,
+    /// One measurement for each engine and bucket.
+    pub cells: Vec<Cell>,
+}
+
+/// Why a file of measurements is not used, or was not written.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum CalibrationError {
+    /// Not read or not written.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    /// Over [`MAX_FILE_BYTES`].
+    #[error("{bytes} B of measurements are over {MAX_FILE_BYTES} B")]
+    TooLarge {
+        /// Bytes of the file.
+        bytes: u64,
+    },
+    /// Not what is written here.
+    #[error("not a file of measurements: {0}")]
+    Parse(#[from] serde_json::Error),
+    /// Of another machine, system or version.
+    #[error("measured for {found:?}, this is {expected:?}")]
+    OtherKey {
+        /// What this is.
+        expected: Box<Key>,
+        /// What the file holds for.
+        found: Box<Key>,
+    },
+}
+
+impl Calibration {
+    /// The measurements in the file at `path`, if they hold for `key`.
+    ///
+    /// # Errors
+    ///
+    /// Every [`CalibrationError`] means that nothing has been measured.
+    pub fn load(path: &Path, key: &Key) -> Result<Self, CalibrationError> {
+        let bytes = fs::metadata(path)?.len();
+        if bytes > MAX_FILE_BYTES as u64 {
+            return Err(CalibrationError::TooLarge { bytes });
+        }
+        let found: Self = serde_json::from_slice(&fs::read(path)?)?;
+        if found.key == *key {
+            return Ok(found);
+        }
+        Err(CalibrationError::OtherKey {
+            expected: Box::new(key.clone()),
+            found: Box::new(found.key),
+        })
+    }
+
+    /// Writes the file at `path` whole or not at all; its folder exists.
+    ///
+    /// # Errors
+    ///
+    /// [`CalibrationError::TooLarge`] and [`CalibrationError::Io`]; what was there before is still
+    /// there then.
+    pub fn save(&self, path: &Path) -> Result<(), CalibrationError> {
+        let text = serde_json::to_vec(self)?;
+        if text.len() > MAX_FILE_BYTES {
+            let bytes = text.len() as u64;
+            return Err(CalibrationError::TooLarge { bytes });
+        }
+        let folder = path
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty());
+        let mut file = tempfile::NamedTempFile::new_in(folder.unwrap_or(Path::new(".")))?;
+        file.write_all(&text)?;
+        file.as_file().sync_all()?;
+        file.persist(path).map_err(|error| error.error)?;
+        Ok(())
+    }
+
+    /// The measurement of `engine` for products of `bucket`, exactly.
+    pub fn cell(&self, engine: Engine, bucket: &Bucket) -> Option<&Cell> {
+        self.cells
+            .iter()
+            .find(|cell| cell.engine == engine && cell.bucket == *bucket)
+    }
+}
+
+mod strategy_name {
+    use crate::order::Strategy;
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    const ALL: [Strategy; 3] = [
+        Strategy::Blocking,
+        Strategy::FenceBridge,
+        Strategy::SameBuffer,
+    ];
+
+    pub fn serialize<S: Serializer>(strategy: &Strategy, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(strategy)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Strategy, D::Error> {
+        let name = String::deserialize(from)?;
+        let strategy = ALL
+            .into_iter()
+            .find(|strategy| strategy.to_string() == name);
+        strategy.ok_or_else(|| D::Error::custom(name))
+    }
+}

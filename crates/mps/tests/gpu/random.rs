@@ -1,0 +1,149 @@
+//! A thousand random layouts, on every engine that takes them.
+
+use std::collections::BTreeMap;
+use std::thread;
+
+use candle_core::MetalDevice;
+use metal_candle_mps::plan::{DataType, Engine, Gemm, Plan, View};
+use proptest::prelude::*;
+use proptest::sample::select;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
+
+use crate::engines::{host, plan};
+use crate::layouts::{Fastest, batch_dims, cases, layout, scalars};
+use crate::support::{Guard, assert_same, interpret, metal, orders, proof, run};
+
+#[derive(Debug, Clone)]
+struct Case {
+    views: [View; 3],
+    scalars: (f64, f64),
+    seed: u64,
+}
+
+/// Around the edges of a tile now and then.
+fn size() -> impl Strategy<Value = usize> {
+    prop_oneof![8 => 1..6usize, 1 => 15..18usize, 1 => 31..34usize]
+}
+
+fn case() -> impl Strategy<Value = Case> {
+    (2..5usize).prop_flat_map(|rank| {
+        let layouts = (
+            layout(rank, Fastest::LastTwo, true),
+            layout(rank, Fastest::LastTwo, true),
+            layout(rank, Fastest::Last, false),
+        );
+        let sizes = (batch_dims(rank), size(), size(), size());
+        let dtype = select(vec![
+            DataType::Float32,
+            DataType::Float16,
+            DataType::BFloat16,
+        ]);
+        (
+            layouts,
+            sizes,
+            dtype,
+            select(vec![1, 8]),
+            scalars(),
+            0..1u64 << 32,
+        )
+            .prop_map(build)
+    })
+}
+
+type Layouts = (
+    crate::layouts::Layout,
+    crate::layouts::Layout,
+    crate::layouts::Layout,
+);
+type Parts = (
+    Layouts,
+    (Vec<usize>, usize, usize, usize),
+    DataType,
+    usize,
+    (f64, f64),
+    u64,
+);
+
+fn build((layouts, (batch, m, n, k), dtype, multiple, scalars, seed): Parts) -> Case {
+    let view = |mut layout: crate::layouts::Layout, matrix: [usize; 2]| {
+        (layout.stride_multiple, layout.offset_multiple) = (multiple, multiple);
+        layout.view(dtype, &[&batch[..], &matrix].concat())
+    };
+    let (left, right, result) = layouts;
+    Case {
+        views: [
+            view(left, [m, k]),
+            view(right, [k, n]),
+            view(result, [m, n]),
+        ],
+        scalars,
+        seed,
+    }
+}
+
+/// candle's row times a matrix has a barrier that not all threads reach, unless the columns are a
+/// multiple of 32; software Metal says so.
+fn is_divergent(plan: &Plan) -> bool {
+    let Plan::Gemv(plan) = plan else { return false };
+    let ragged = plan.in_vec_size >= 32 && plan.out_vec_size % 32 != 0;
+    cfg!(soft_metal) && plan.kernel.starts_with("gemv_t") && ragged
+}
+
+/// How often each engine took a case.
+fn check(device: &MetalDevice, count: u32) -> BTreeMap<String, usize> {
+    let (mut runner, mut counts) = (TestRunner::new(cases(count)), BTreeMap::new());
+    let proof = proof(device);
+    for round in 0..count {
+        let case = case().new_tree(&mut runner).expect("a case").current();
+        let [left, right, result] = &case.views;
+        let (alpha, beta) = case.scalars;
+        let gemm = Gemm {
+            left,
+            right,
+            addend: None,
+            result,
+            alpha,
+            beta,
+        };
+        for engine in [Engine::Steel, Engine::Gemv, Engine::NdArray, Engine::Matrix] {
+            let Ok(plan) = plan(engine, &gemm) else {
+                continue;
+            };
+            if is_divergent(&plan) {
+                continue;
+            }
+            let host = host([left, right, result], beta, case.seed);
+            let got = run(device, &plan, &host, &orders(&proof)[round as usize % 2]);
+            assert_same(
+                &plan,
+                result,
+                &got,
+                &interpret(&plan, host),
+                &format!("{case:?}"),
+            );
+            *counts.entry(engine.to_string()).or_default() += 1;
+        }
+    }
+    counts
+}
+
+#[test]
+fn a_thousand_layouts_from_one_thread() {
+    let _guard = Guard::new();
+    let counts = check(&metal(), 1000);
+    for engine in [Engine::Steel, Engine::Gemv, Engine::NdArray, Engine::Matrix] {
+        assert!(counts[&engine.to_string()] >= 20, "{counts:?}");
+    }
+}
+
+#[test]
+fn layouts_from_four_threads() {
+    let _guard = Guard::new();
+    let device = metal();
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| check(&device, 60));
+        }
+    });
+}

@@ -1,0 +1,163 @@
+//! A device, and plans run on it and by the interpreter.
+
+use std::sync::Arc;
+
+use candle_core::op::BackpropOp;
+use candle_core::{DType, Device, MetalDevice, MetalStorage, Storage, Tensor};
+use candle_metal_kernels::metal::Buffer;
+use metal_candle_mps::apple::{self, Buffers, Order};
+use metal_candle_mps::interp::{Host, scalar};
+use metal_candle_mps::order::{Litmus, Strategy};
+use metal_candle_mps::plan::{DataType, Plan, Slot, View};
+use metal_candle_mps::policy::LitmusRounds;
+
+/// At the end of a test no rule is broken, and nothing is left of what the test made.
+pub struct Guard {
+    #[cfg(soft_metal)]
+    _guard: soft_metal::Guard,
+}
+
+impl Guard {
+    pub fn new() -> Self {
+        apple::release_unused();
+        Self {
+            #[cfg(soft_metal)]
+            _guard: soft_metal::Guard::new(),
+        }
+    }
+}
+
+impl Drop for Guard {
+    /// The devices of the test are gone by now.
+    fn drop(&mut self) {
+        apple::release_unused();
+    }
+}
+
+pub fn metal() -> MetalDevice {
+    match Device::new_metal(0).expect("a device") {
+        Device::Metal(device) => device,
+        _ => unreachable!("it was asked for"),
+    }
+}
+
+/// A record as the litmus test writes it, so that tests need not run it each time.
+pub fn proof(device: &MetalDevice) -> Litmus {
+    let key = apple::key(device, Strategy::FenceBridge).expect("a context");
+    let rounds = LitmusRounds {
+        rounds: 1,
+        failures: 0,
+    };
+    Litmus { key, rounds }
+}
+
+/// Both strategies that stock candle allows.
+pub fn orders(proof: &Litmus) -> [Order<'_>; 2] {
+    let order = |strategy| Order {
+        strategy,
+        litmus: Some(proof),
+    };
+    [order(Strategy::Blocking), order(Strategy::FenceBridge)]
+}
+
+/// A buffer with exactly these bytes.
+pub fn upload(device: &MetalDevice, bytes: &[u8]) -> Arc<Buffer> {
+    device
+        .new_buffer_builder()
+        .with_data(bytes)
+        .build()
+        .expect("a buffer")
+}
+
+/// Read through candle, by a copy and a wait of its own.
+pub fn download(device: &MetalDevice, buffer: &Arc<Buffer>) -> Vec<u8> {
+    let len = buffer.length();
+    let storage = MetalStorage::new(buffer.clone(), device.clone(), len, DType::U8);
+    let tensor = Tensor::from_storage(Storage::Metal(storage), len, BackpropOp::none(), false);
+    tensor.to_vec1().expect("bytes")
+}
+
+/// The buffers of all operands that the host has.
+pub struct Uploaded {
+    buffers: Vec<(Slot, Arc<Buffer>)>,
+}
+
+impl Uploaded {
+    pub fn new(device: &MetalDevice, host: &Host) -> Self {
+        let slots = [
+            Slot::Left,
+            Slot::Right,
+            Slot::Source,
+            Slot::Addend,
+            Slot::Result,
+        ];
+        let present = slots
+            .into_iter()
+            .filter_map(|slot| Some((slot, host.bytes(slot)?)));
+        let buffers = present.map(|(slot, bytes)| (slot, upload(device, bytes)));
+        Self {
+            buffers: buffers.collect(),
+        }
+    }
+
+    pub fn buffers(&self) -> Buffers<'_> {
+        let mut buffers = Buffers::default();
+        for (slot, buffer) in &self.buffers {
+            let place = match slot {
+                Slot::Left => &mut buffers.left,
+                Slot::Right => &mut buffers.right,
+                Slot::Source => &mut buffers.source,
+                Slot::Addend => &mut buffers.addend,
+                _ => &mut buffers.result,
+            };
+            *place = Some(&**buffer);
+        }
+        buffers
+    }
+
+    pub fn result(&self) -> &Arc<Buffer> {
+        &self.buffers.last().expect("the result is the last").1
+    }
+}
+
+/// Runs the plan on the device; the whole buffer of the result.
+pub fn run(device: &MetalDevice, plan: &Plan, host: &Host, order: &Order<'_>) -> Vec<u8> {
+    let uploaded = Uploaded::new(device, host);
+    apple::encode(device, plan, &uploaded.buffers(), order).expect("it can be encoded");
+    download(device, uploaded.result())
+}
+
+/// By the interpreter; the whole buffer of the result.
+pub fn interpret(plan: &Plan, mut host: Host) -> Vec<u8> {
+    host.insert(Slot::Zero, vec![0; metal_candle_mps::plan::ZERO_BYTES]);
+    host.run(plan).expect("it is in bounds");
+    host.remove(Slot::Result).expect("it was inserted")
+}
+
+/// The device's answer is the interpreter's: exactly, or to the last place for candle's kernels,
+/// which accumulate in float32. Bytes that are no elements of the result are untouched.
+pub fn assert_same(plan: &Plan, result: &View, got: &[u8], expected: &[u8], what: &str) {
+    if plan.engine().is_mps() {
+        assert!(got == expected, "{what}: {plan:#?}");
+        return;
+    }
+    let dtype = result.dtype();
+    let size = dtype.size_in_bytes();
+    for (i, (got, expected)) in got.chunks(size).zip(expected.chunks(size)).enumerate() {
+        let [x, y] = [got, expected].map(|bytes| scalar::decode(dtype, bytes));
+        let close = (x - y).abs() <= unit(dtype) * (y.abs() + 1.0);
+        assert!(
+            got == expected || close,
+            "{what}: element {i}: {x} {y}: {plan:#?}"
+        );
+    }
+}
+
+/// A unit in the last place of 1.
+fn unit(dtype: DataType) -> f64 {
+    match dtype {
+        DataType::Float16 => 2f64.powi(-10),
+        DataType::BFloat16 => 2f64.powi(-7),
+        _ => 2f64.powi(-21),
+    }
+}
