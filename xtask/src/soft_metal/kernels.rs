@@ -9,7 +9,8 @@ use std::path::Path;
 struct Exception {
     /// `*` stands for any text.
     pattern: &'static str,
-    /// How many kernels that nothing compares have such a name, and none that stands above.
+    /// How many kernels that nothing compares may have such a name, and none that stands above. Tests with random sizes make
+    /// it fewer.
     kernels: usize,
     reason: &'static str,
 }
@@ -130,6 +131,7 @@ const DISPATCHED: &[(&str, &str)] = &[
         "kernel_mul_mv_q2_K_f32",
         "it reads past the weight, which a test says",
     ),
+    ("slow", "one of the suite's own, in tests of fences"),
     ("copy", "one of the suite's own, in tests of rules"),
     ("k", "one of the suite's own, in tests of rules"),
 ];
@@ -168,6 +170,9 @@ fn problems(record: &str) -> Vec<String> {
         .filter(|name| !known(name))
         .map(|name| format!("the kernel {name} is used, but no test compares it"))
         .collect();
+    if offered.is_empty() {
+        problems.push("no test has told which kernels there are".into());
+    }
     let mut counts = [0; UNUSED.len()];
     for name in offered
         .difference(&compared)
@@ -190,9 +195,9 @@ fn problems(record: &str) -> Vec<String> {
         count,
     ) in UNUSED.iter().zip(counts)
     {
-        if count != *kernels {
+        if count > *kernels {
             problems.push(format!(
-                "{count} kernels like {pattern} are not compared, {kernels} are known ({reason})"
+                "{count} kernels like {pattern} are not compared, at most {kernels} are known ({reason})"
             ));
         }
     }
@@ -225,6 +230,7 @@ mod tests {
     #[test]
     fn a_kernel_is_compared_or_an_exception() {
         assert_eq!(problems(&complete()), [""; 0]);
+        assert_eq!(problems("").len(), 1, "nothing was recorded");
         let all = |more: &str| problems(&(complete() + more)).join("\n");
         assert!(all("offered exp_f32\n").contains("no test compares the kernel exp_f32"));
         assert!(all("offered k2\ndispatched k2\n").contains("k2 is used"));
@@ -232,8 +238,9 @@ mod tests {
             all("offered exp_f32\ndispatched exp_f32\ncompared exp_f32\n"),
             ""
         );
-        assert!(all("offered fill_7x\n").contains("7 kernels like fill_* are not compared, 6"));
-        assert_eq!(problems("").len(), UNUSED.len());
+        assert!(
+            all("offered fill_7x\n").contains("7 kernels like fill_* are not compared, at most 6")
+        );
     }
 
     #[test]
