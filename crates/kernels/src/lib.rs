@@ -54,8 +54,8 @@ pub use ops::swiglu::swiglu;
 pub use random::{Dropout, mix_seed};
 pub use tape::Tape;
 
-/// Lets go of what is kept for all devices as long as the process lives: compiled Metal kernels.
-/// They are compiled again where they are needed.
+/// Lets go of what is kept for as long as the process lives: compiled Metal kernels, and what
+/// belongs to GPU devices that are gone. It is made again where it is needed.
 pub fn release() {
     #[cfg(any(target_vendor = "apple", soft_metal))]
     metal::release();

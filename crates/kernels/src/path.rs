@@ -34,7 +34,15 @@ pub(crate) fn choose(op: &'static str, inputs: &[&Tensor]) -> Path {
 }
 
 /// Operations with kernels for Apple GPUs.
-const ON_METAL: &[&str] = &["rms_norm", "rope", "softmax", "swiglu", "adamw"];
+const ON_METAL: &[&str] = &[
+    "adamw",
+    "lora_linear",
+    "matmul",
+    "rms_norm",
+    "rope",
+    "softmax",
+    "swiglu",
+];
 
 /// The expression for the device of a tensor that was chosen a kernel for.
 macro_rules! by_device {

@@ -125,6 +125,13 @@ impl<'a> Launch<'a> {
         Ok(self)
     }
 
+    /// `constant ulong&`.
+    pub(crate) fn long(mut self, value: u64) -> Self {
+        self.arguments
+            .push(Argument::Bytes(value.to_ne_bytes().into()));
+        self
+    }
+
     /// A threadgroup for every row, as wide as there is work.
     pub(crate) fn over_rows(self, rows: usize, width: usize) -> Result<()> {
         let threads = width.next_multiple_of(SIMD).min(THREADS);

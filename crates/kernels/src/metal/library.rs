@@ -30,8 +30,9 @@ struct Cache {
 
 static CACHE: Mutex<Option<Cache>> = Mutex::new(None);
 
-/// Lets go of all compiled kernels.
+/// Lets go of all compiled kernels, and of what crates/mps keeps for devices that are gone.
 pub(crate) fn release() {
+    metal_candle_mps::apple::release_unused();
     *CACHE.lock().unwrap_or_else(PoisonError::into_inner) = None;
 }
 

@@ -7,12 +7,18 @@
 //!
 //! Math is compiled as IEEE asks, not as "fast": a row of -inf is NaN here as on the CPU.
 
+mod dropout;
 mod launch;
 mod library;
+mod operand;
+mod product;
 mod rows;
 
+pub(crate) use dropout::dropped;
 pub(crate) use launch::{Launch, Output};
 pub(crate) use library::{Source, release};
+pub(crate) use operand::Operand;
+pub(crate) use product::{add_product, product, product_plus, product_to_add_to};
 pub(crate) use rows::Rows;
 
 use candle_core::{MetalDevice, MetalStorage, Result, Storage, Tensor};
