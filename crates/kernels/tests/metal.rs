@@ -10,7 +10,7 @@ use metal_candle_kernels::{ops, release};
 /// Runs a check; until its end no rule of Metal is broken, and what is made is gone by then.
 fn on_the_gpu(check: impl FnOnce(&Device) -> Result<(), Failure>) {
     #[cfg(soft_metal)]
-    let _guard = soft_metal::Guard::new();
+    let _guard = soft_metal::Guard::comparing();
     let result = check(&Device::new_metal(0).unwrap());
     release();
     result.unwrap_or_else(|failure| panic!("{failure}"));
