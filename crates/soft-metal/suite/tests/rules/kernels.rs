@@ -59,6 +59,29 @@ fn a_missing_threadgroup_barrier_shows_in_the_numbers() {
     assert_ne!(run(&kernel("")), reversed);
 }
 
+/// Memory that one SIMD group writes again while another has yet to read it: seen only where one goes ahead of the other.
+#[test]
+fn a_missing_barrier_between_simd_groups_shows_in_the_numbers() {
+    let kernel = |barrier: &str| {
+        format!(
+            "kernel void k(device const float* x [[buffer(0)]], device float* y [[buffer(1)]], \
+             uint i [[thread_position_in_threadgroup]], uint at [[thread_position_in_grid]]) {{ threadgroup float s[64]; \
+             s[i] = x[i]; threadgroup_barrier(mem_flags::mem_threadgroup); simdgroup_barrier(mem_flags::mem_none); \
+             y[at] = s[63 - i]; simdgroup_barrier(mem_flags::mem_none); {barrier} s[i] = 0; }}"
+        )
+    };
+    let gpu = Gpu::new();
+    let x: Vec<f32> = ramp(64, 1.0);
+    let reversed: Vec<f32> = x.iter().rev().copied().cycle().take(64 * 16).collect();
+    let run = |source: &str| {
+        let (input, out) = (gpu.buffer(&x), gpu.buffer(&[0f32; 64 * 16]));
+        gpu.run(|cb| dispatch(cb, &gpu.pipeline(source, "k"), &[&input, &out], 64 * 16, 64));
+        read::<f32>(&out, 64 * 16)
+    };
+    assert_eq!(run(&kernel("threadgroup_barrier(mem_flags::mem_threadgroup);")), reversed);
+    assert_ne!(run(&kernel("")), reversed);
+}
+
 /// Every threadgroup finds the arrays that its kernel declares unwritten.
 #[test]
 fn threadgroup_arrays_are_new_to_every_threadgroup() {
