@@ -150,6 +150,13 @@ fn cases() -> Vec<Case> {
             ALL,
         ),
         Case {
+            name: "rows that end anywhere",
+            dims: [vec![6, 5], vec![5, 3], vec![6, 3]],
+            layouts: plain.clone(),
+            scalars: (1.0, 0.0),
+            engines: &[Steel, NdArray],
+        },
+        Case {
             name: "a matrix and a vector",
             dims: [vec![16, 24], vec![24, 1], vec![16, 1]],
             layouts: plain.clone(),
