@@ -91,9 +91,13 @@ fn chain(device: &MetalDevice, engine: Engine, order: &Order<'_>, seed: f64) -> 
     let mut x = (&weight * seed).expect("made");
     for _ in 0..4 {
         let product = multiply(device, engine, order, &x, &weight);
-        // Alone in its pass, right after MPS.
-        let copied = product.copy().expect("copied");
-        let sum = (copied + &x).expect("added");
+        // A copy in a pass of its own, right after MPS.
+        let read = product
+            .get(0)
+            .and_then(|row| row.to_vec1::<f32>())
+            .expect("read");
+        let sum = (product + &x).expect("added");
+        assert!(read.iter().all(|value| *value == read[0]), "{read:?}");
         x = sum
             .matmul(&weight)
             .expect("multiplied")
