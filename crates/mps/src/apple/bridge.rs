@@ -142,7 +142,7 @@ impl<'a> Walk<'a> {
                 .commands
                 .as_ref()?
                 .encodeWaitForEvent_value(&self.event, n),
-            Step::EncodeMps => self.work.encode(self.target()?),
+            Step::EncodeCall(call) => self.work.encode(call, self.target()?),
             Step::Commit => self.commit()?,
             _ => return None,
         }

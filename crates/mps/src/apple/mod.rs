@@ -164,7 +164,7 @@ fn run(
     autoreleasepool(|_| {
         // Everything is made before a lock of candle's is taken, which a panic would poison.
         let work = plan.prepare(device, context, buffers)?;
-        let steps = script(strategy, work.call(), passes);
+        let steps = script(strategy, work.call(), work.calls(), passes);
         bridge::walk(device, context, &steps, result, &*work)
     })
 }
