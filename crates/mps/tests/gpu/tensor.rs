@@ -114,6 +114,26 @@ fn every_engine_on_request() {
 }
 
 #[test]
+fn an_addend_without_a_factor_is_not_read() {
+    let _guard = Guard::new();
+    let device = gpu();
+    for shapes in [[[5, 8], [8, 6]], [[1, 8], [8, 64]]] {
+        let [left, right] = shapes.map(|shape| values(&shape, DType::F32, 1));
+        let expected = (left.mps_matmul(&right).expect("a product") * 2.0).expect("scaled");
+        let [left, right] = [left, right].map(|t| t.to_device(&device).expect("a copy"));
+        let nan = Tensor::full(f32::NAN, expected.shape(), &device).expect("filled");
+        let options = MatMulOptions {
+            alpha: 2.0,
+            beta: 0.0,
+            addend: Some(&nan),
+            ..Default::default()
+        };
+        let got = left.mps_matmul_with(&right, &options).expect("a product");
+        assert_near(&got, &expected);
+    }
+}
+
+#[test]
 fn views_are_read_where_they_lie_or_copied() {
     let _guard = Guard::new();
     let device = gpu();
