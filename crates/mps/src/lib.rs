@@ -1,25 +1,30 @@
 //! Matrix work on Apple GPUs for candle tensors, described as plans.
 //!
 //! Metal Performance Shaders (MPS) aborts the process on an argument it does not like, and returns
-//! wrong numbers without a word in a few known regions of sizes. So every decision about shapes,
-//! strides, offsets and batches is made here, in portable code that is tested without a GPU, and
-//! its outcome is data: a plan. What encodes a plan for a GPU copies numbers and does no
-//! arithmetic.
+//! wrong numbers without a word in a few known regions of sizes; candle's own kernels are handed
+//! sizes and strides and trust them. So every decision about shapes, strides, offsets and batches
+//! is made here, in portable code that is tested without a GPU, and its outcome is data: a plan.
+//! What encodes a plan for a GPU copies numbers and does no arithmetic.
 //!
 //! ```text
-//!   candle layout
+//!   tensor::{MpsMatMul, MpsSoftMax}    for candle tensors, with gradients
 //!       |
-//!   plan::View                 where a tensor lies in its buffer, bounds checked
+//!   plan::View                         where a tensor lies in its buffer, bounds checked
 //!       |
-//!   plan::Product              left, right, result, alpha, beta
+//!   plan::Gemm                         left, right, addend, result, alpha, beta
 //!       |
-//!       +-- MatrixMultiplication          calls of MPSMatrixMultiplication
-//!       +-- NdArrayMatrixMultiplication   calls of MPSNDArrayMatrixMultiplication
-//!   plan::MatrixSoftMax                   calls of MPSMatrixSoftMax / MPSMatrixLogSoftMax
-//!       |                  \
-//!       |                   plan::Reject  the value that does not fit, and its limit
+//!   policy::Policy                     which engine, by facts and measurements
 //!       |
-//!   interp::Host               replays a plan on host memory, an access out of bounds is an error
+//!       +-- SteelPlan                         candle's GEMM, in candle's encoder
+//!       +-- GemvPlan                          candle's matrix-vector products
+//!       +-- NdArrayMatrixMultiplication       calls of MPSNDArrayMatrixMultiplication
+//!       +-- MatrixMultiplication              calls of MPSMatrixMultiplication
+//!   plan::MatrixSoftMax                       calls of MPSMatrixSoftMax / MPSMatrixLogSoftMax
+//!       |             \
+//!       |              plan::Reject    the value that does not fit, and its limit
+//!       |
+//!   interp::Host                       replays a plan on host memory, an access out of bounds is an error
+//!   apple::encode                      encodes it for the GPU; `metal` does both for storages
 //! ```
 //!
 //! # Example
@@ -61,11 +66,18 @@
 //!   that the transposition in an array's descriptor acts as it does in PyTorch's `Linear.mm`;
 //! - what the soft-max kernels return for a row of `-inf` (the interpreter follows the formula,
 //!   which gives NaN);
+//! - candle's GEMM with an addend, which candle itself never switches on: function constants 100 and
+//!   110, and an addend that is the result;
+//! - whether the compiler fuses multiplications and additions of `gemv`'s last step (the interpreter
+//!   rounds after each);
 //! - where the known-wrong regions of [`plan::limits`] end on each GPU generation and system.
 
 #[cfg(any(target_vendor = "apple", soft_metal))]
 pub mod apple;
 pub mod interp;
+#[cfg(any(target_vendor = "apple", soft_metal))]
+pub mod metal;
 pub mod order;
 pub mod plan;
 pub mod policy;
+pub mod tensor;

@@ -16,6 +16,8 @@ pub use caps::Caps;
 pub use cell::{Bucket, Cell, Storage};
 pub use reason::Reason;
 
+use std::sync::Arc;
+
 use crate::order::Strategy;
 use crate::plan::{
     DataType, Engine, Gemm, GemvPlan, MatrixMultiplication, NdArrayMatrixMultiplication, Plan,
@@ -41,7 +43,7 @@ pub struct Policy {
     /// How MPS work is ordered with candle's there, if it may be used at all.
     pub strategy: Option<Strategy>,
     /// What was measured there.
-    pub calibration: Option<Calibration>,
+    pub calibration: Option<Arc<Calibration>>,
 }
 
 /// An engine, and why.
@@ -165,7 +167,7 @@ impl Policy {
         if !self.caps.mps {
             return Err(Reason::NoMps);
         }
-        let calibration = self.calibration.as_ref().ok_or(Reason::Uncalibrated)?;
+        let calibration = self.calibration.as_deref().ok_or(Reason::Uncalibrated)?;
         let strategy = self.strategy.ok_or(Reason::NoStrategy)?;
         let proven = calibration.litmus.passed() && calibration.key.strategy == strategy;
         if proven {

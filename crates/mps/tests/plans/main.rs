@@ -2,12 +2,17 @@
 
 #![allow(clippy::expect_used, reason = "helpers of tests are tests")]
 
+mod calibration;
 mod faults;
 mod gemm;
+mod gemv;
 mod layouts;
 mod limits;
 mod matmul;
 mod naive;
 mod ndarray;
+mod policy;
 mod shapes;
 mod softmax;
+mod steel;
+mod steel_faults;

@@ -151,20 +151,15 @@ mod tests {
     }
 
     #[test]
-    fn every_choice_is_instantiated_and_every_instance_chosen() {
+    fn every_choice_is_instantiated() {
         let lengths = [
             1, 3, 4, 64, 65, 511, 512, 2047, 2048, 4095, 4096, 8191, 8192, 65536,
         ];
         for (transposed, instances) in [(false, &ROWS[..]), (true, &COLUMNS[..])] {
-            let mut chosen = Vec::new();
-            for inner in lengths {
-                for outer in lengths {
-                    let block = numbers(Block::choose(transposed, inner, outer));
-                    assert!(instances.contains(&block), "{inner} {outer}: {block:?}");
-                    chosen.push(block);
-                }
+            for (inner, outer) in lengths.iter().flat_map(|i| lengths.map(|o| (*i, o))) {
+                let block = numbers(Block::choose(transposed, inner, outer));
+                assert!(instances.contains(&block), "{inner} {outer}: {block:?}");
             }
-            assert!(instances.iter().all(|instance| chosen.contains(instance)));
         }
     }
 

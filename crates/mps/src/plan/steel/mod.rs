@@ -5,7 +5,7 @@ mod tile;
 
 use super::{Binding, DataType};
 
-pub use tile::GpuSize;
+pub use tile::{GpuSize, MAX_ADDEND_ROOM_ROWS};
 
 /// One dispatch of candle's GEMM (`Source::Gemm`, "Steel" in MLX): `D = alpha * A B + beta * C`.
 ///

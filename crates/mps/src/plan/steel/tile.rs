@@ -24,6 +24,9 @@ const SQUARE_HALF: Tile = tile(64, 64, 16, 1, 2);
 const TALL: Tile = tile(64, 32, 32, 2, 2);
 const WIDE: Tile = tile(32, 64, 16, 1, 2);
 
+/// Rows behind an addend that a kernel may read, at most: those of a tile that has one row.
+pub const MAX_ADDEND_ROOM_ROWS: usize = 63;
+
 /// Products with fewer rows than this waste most of a larger tile.
 const FEW_ROWS: usize = 16;
 /// Elements of a result that keep every core of a large GPU busy with the largest tiles.

@@ -1,0 +1,335 @@
+//! Which engine is chosen.
+
+use std::sync::Arc;
+
+use metal_candle_mps::order::Strategy;
+use metal_candle_mps::plan::{DataType, Engine, Gemm, Plan, Reject, View};
+use metal_candle_mps::policy::{
+    Bucket, Calibration, Caps, Cell, Choice, Key, LitmusRounds, Policy, Reason, Storage,
+};
+
+use crate::layouts::Layout;
+
+fn caps(architecture: &str) -> Caps {
+    Caps {
+        architecture: architecture.into(),
+        ..Caps::interpreter()
+    }
+}
+
+pub fn key() -> Key {
+    Key::new(
+        "applegpu_g15s",
+        "Apple M3 Max",
+        "24G84",
+        Strategy::SameBuffer,
+    )
+}
+
+/// A million multiplications in a millisecond, and half of that by MPS.
+pub fn cell(engine: Engine, dtype: DataType, log2: [u32; 3]) -> Cell {
+    let products = f64::from(1 << log2.iter().sum::<u32>());
+    let steel = products / 1e6 * 1e3;
+    let bucket = Bucket {
+        dtype,
+        storage: Storage::Nn,
+        log2,
+    };
+    Cell {
+        engine,
+        bucket,
+        micros: [steel, steel / 2.0, steel / 100.0],
+    }
+}
+
+pub fn calibration() -> Calibration {
+    let cells = [DataType::Float32, DataType::Float16, DataType::BFloat16].map(|dtype| {
+        [Engine::NdArray, Engine::Matrix].map(|engine| cell(engine, dtype, [7, 7, 7]))
+    });
+    Calibration {
+        key: key(),
+        litmus: LitmusRounds {
+            rounds: 200,
+            failures: 0,
+        },
+        overhead_micros: 30.0,
+        cells: cells.concat(),
+    }
+}
+
+/// Measured, ordered and M3: MPS wins.
+fn policy() -> Policy {
+    Policy {
+        caps: caps("applegpu_g15s"),
+        strategy: Some(Strategy::SameBuffer),
+        calibration: Some(Arc::new(calibration())),
+    }
+}
+
+fn choose(policy: &Policy, dtype: DataType, [m, n, k]: [usize; 3], beta: f64) -> Choice {
+    let view = |dims: [usize; 2]| Layout::contiguous(2).view(dtype, &dims);
+    let (left, right, result) = (view([m, k]), view([k, n]), view([m, n]));
+    let (left, right, result) = (&left, &right, &result);
+    policy.choose(&Gemm {
+        left,
+        right,
+        addend: None,
+        result,
+        alpha: 1.0,
+        beta,
+    })
+}
+
+const F32: DataType = DataType::Float32;
+const SIZES: [usize; 3] = [128, 192, 200];
+
+fn reason(change: fn(&mut Policy)) -> Reason {
+    let mut policy = policy();
+    change(&mut policy);
+    let choice = choose(&policy, F32, SIZES, 0.0);
+    let mps = matches!(choice.reason, Reason::Faster { .. });
+    assert_eq!(choice.engine.is_mps(), mps, "{choice:?}");
+    choice.reason
+}
+
+#[test]
+fn mps_is_chosen_where_it_was_measured_to_win() {
+    let choice = choose(&policy(), F32, SIZES, 0.0);
+    assert_eq!(
+        choice,
+        Choice {
+            engine: Engine::NdArray,
+            reason: Reason::Faster { gain: 0.5 }
+        }
+    );
+    assert_eq!(choose(&policy(), F32, SIZES, 1.0).engine, Engine::Matrix);
+}
+
+#[test]
+fn without_measurements_it_never_is() {
+    let policy = Policy::uncalibrated(caps("applegpu_g17s"));
+    for dtype in [F32, DataType::Float16, DataType::BFloat16] {
+        for size in [16, 128, 4096] {
+            let choice = choose(&policy, dtype, [size, size, 16], 0.0);
+            assert_eq!(
+                (choice.engine, choice.reason),
+                (Engine::Steel, Reason::Uncalibrated)
+            );
+        }
+    }
+}
+
+#[test]
+fn every_doubt_speaks_for_candle() {
+    assert_eq!(reason(|p| p.caps.mps = false), Reason::NoMps);
+    assert_eq!(reason(|p| p.calibration = None), Reason::Uncalibrated);
+    assert_eq!(reason(|p| p.strategy = None), Reason::NoStrategy);
+    let strategy = Strategy::FenceBridge;
+    assert_eq!(
+        reason(|p| p.strategy = Some(Strategy::FenceBridge)),
+        Reason::Litmus { strategy }
+    );
+    let strategy = Strategy::SameBuffer;
+    for litmus in [(200, 1), (0, 0)] {
+        let (rounds, failures) = litmus;
+        let litmus = LitmusRounds { rounds, failures };
+        let calibration = Calibration {
+            litmus,
+            ..calibration()
+        };
+        let failed = with(calibration);
+        assert_eq!(
+            choose(&failed, F32, SIZES, 0.0).reason,
+            Reason::Litmus { strategy }
+        );
+    }
+}
+
+fn with(calibration: Calibration) -> Policy {
+    Policy {
+        calibration: Some(Arc::new(calibration)),
+        ..policy()
+    }
+}
+
+fn with_cells(change: fn(&mut Cell)) -> Reason {
+    let mut calibration = calibration();
+    calibration.cells.iter_mut().for_each(change);
+    choose(&with(calibration), F32, SIZES, 0.0).reason
+}
+
+#[test]
+fn a_gain_exceeds_noise_and_overhead() {
+    assert_eq!(
+        with_cells(|c| c.micros[1] = c.micros[0]),
+        Reason::NoGain { gain: 0.0 }
+    );
+    assert!(matches!(
+        with_cells(|c| c.micros[1] = c.micros[0] * 0.951),
+        Reason::NoGain { .. }
+    ));
+    assert!(matches!(
+        with_cells(|c| c.micros[1] = c.micros[0] * 0.94),
+        Reason::Faster { .. }
+    ));
+    assert!(matches!(
+        with_cells(|c| c.micros[2] = c.micros[0] * 0.26),
+        Reason::NoGain { .. }
+    ));
+    let overhead = |overhead_micros| {
+        let calibration = Calibration {
+            overhead_micros,
+            ..calibration()
+        };
+        choose(&with(calibration), F32, SIZES, 0.0).reason
+    };
+    // 4.9 ms, of which half is saved.
+    assert!(matches!(overhead(1_200.0), Reason::Faster { .. }));
+    assert!(matches!(overhead(1_250.0), Reason::Overhead { .. }));
+}
+
+#[test]
+fn sizes_that_mps_is_not_for() {
+    let reason = |sizes| choose(&policy(), F32, sizes, 0.0).reason;
+    assert_eq!(reason([15, 128, 128]), Reason::FewRowsOrColumns);
+    assert_eq!(reason([128, 15, 128]), Reason::FewRowsOrColumns);
+    assert_eq!(reason([1, 128, 128]), Reason::Vector);
+    assert_eq!(reason([128, 1, 128]), Reason::Vector);
+    assert_eq!(reason([128, 128, 256]), Reason::NotMeasured);
+    assert_eq!(reason([128, 127, 128]), Reason::NotMeasured);
+}
+
+#[test]
+fn work_has_to_be_long_enough() {
+    let slower = |architecture, strategy, dtype| {
+        let mut calibration = calibration();
+        calibration.key.strategy = strategy;
+        for cell in &mut calibration.cells {
+            cell.micros = [500.0, 250.0, 1.0];
+        }
+        let (caps, strategy) = (caps(architecture), Some(strategy));
+        let policy = Policy {
+            caps,
+            strategy,
+            ..with(calibration)
+        };
+        choose(&policy, dtype, [128, 128, 128], 0.0).reason
+    };
+    let (same, fence) = (Strategy::SameBuffer, Strategy::FenceBridge);
+    let short = |reason| matches!(reason, Reason::Short { .. });
+    assert!(!short(slower("applegpu_g17s", same, DataType::Float16)));
+    assert!(short(slower("applegpu_g17s", same, F32)));
+    assert!(short(slower("applegpu_g17s", fence, DataType::Float16)));
+    assert!(short(slower("applegpu_g16s", same, DataType::Float16)));
+}
+
+#[test]
+fn bfloat16_is_slow_on_m1_and_unknown_to_older_systems() {
+    let choose = |change: fn(&mut Caps), beta| {
+        let mut policy = policy();
+        change(&mut policy.caps);
+        choose(&policy, DataType::BFloat16, SIZES, beta).reason
+    };
+    assert!(matches!(choose(|_| {}, 0.0), Reason::Faster { .. }));
+    assert_eq!(
+        choose(|c| c.architecture = "applegpu_g13s".into(), 0.0),
+        Reason::SlowBf16
+    );
+    assert_eq!(
+        choose(|c| c.architecture = "unknown".into(), 0.0),
+        Reason::SlowBf16
+    );
+    assert_eq!(choose(|c| c.bf16 = false, 0.0), Reason::SlowBf16);
+    assert_eq!(choose(|_| {}, 1.0), Reason::SlowBf16);
+    assert_eq!(choose(|c| c.ndarray = false, 0.0), Reason::SlowBf16);
+}
+
+#[test]
+fn what_an_engine_rejects_goes_to_candle() {
+    let strided = |dims, strides: [usize; 2]| View::new(F32, 0, &[dims, dims], &strides, 1 << 24);
+    let left = strided(128, [130, 1]).expect("in bounds");
+    let right = strided(128, [128, 1]).expect("in bounds");
+    let result = strided(128, [128, 1]).expect("in bounds");
+    let (left, right, result) = (&left, &right, &result);
+    let gemm = Gemm {
+        left,
+        right,
+        addend: None,
+        result,
+        alpha: 1.0,
+        beta: 0.0,
+    };
+    let (plan, choice) = policy().plan(&gemm, None).expect("candle takes it");
+    assert!(matches!(plan, Plan::Steel(_)));
+    let rejected = Reason::Rejected {
+        engine: Engine::NdArray,
+        reject: gemm_reject(&gemm),
+    };
+    assert_eq!(
+        choice,
+        Choice {
+            engine: Engine::Steel,
+            reason: rejected
+        }
+    );
+    let requested = policy().plan(&gemm, Some(Engine::NdArray));
+    assert!(matches!(requested, Err(Reject::NotPacked { .. })));
+}
+
+fn gemm_reject(gemm: &Gemm<'_>) -> Reject {
+    policy()
+        .plan(gemm, Some(Engine::NdArray))
+        .expect_err("rows with gaps")
+}
+
+#[test]
+fn an_engine_that_is_not_there_is_refused() {
+    let mut policy = policy();
+    policy.caps.ndarray = false;
+    let view = Layout::contiguous(2).view(F32, &[4, 4]);
+    let (left, right, result) = (&view, &view, &view);
+    let gemm = Gemm {
+        left,
+        right,
+        addend: None,
+        result,
+        alpha: 1.0,
+        beta: 0.0,
+    };
+    let engine = Engine::NdArray;
+    assert_eq!(
+        policy.plan(&gemm, Some(engine)).err(),
+        Some(Reject::Unavailable { engine })
+    );
+    assert!(policy.plan(&gemm, Some(Engine::Matrix)).is_ok());
+}
+
+#[test]
+fn buckets_tell_products_apart() {
+    let view = |dims: &[usize], strides: &[usize]| View::new(F32, 0, dims, strides, 1 << 24);
+    let bucket = |left: [usize; 2], right: [usize; 2]| {
+        let left = view(&[2, 64, 64], &[4096, left[0], left[1]]).expect("in bounds");
+        let right = view(&[2, 64, 100], &[6400, right[0], right[1]]).expect("in bounds");
+        let result = view(&[2, 64, 100], &[6400, 100, 1]).expect("in bounds");
+        let (left, right, result) = (&left, &right, &result);
+        Bucket::of(&Gemm {
+            left,
+            right,
+            addend: None,
+            result,
+            alpha: 1.0,
+            beta: 0.0,
+        })
+    };
+    let expected = |storage| {
+        Some(Bucket {
+            dtype: F32,
+            storage,
+            log2: [7, 6, 6],
+        })
+    };
+    assert_eq!(bucket([64, 1], [100, 1]), expected(Storage::Nn));
+    assert_eq!(bucket([64, 1], [1, 64]), expected(Storage::Nt));
+    assert_eq!(bucket([1, 64], [100, 1]), expected(Storage::Tn));
+    assert_eq!(bucket([1, 64], [1, 64]), expected(Storage::Tt));
+}
