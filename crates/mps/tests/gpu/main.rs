@@ -12,3 +12,4 @@ mod ordering;
 mod random;
 mod softmax;
 mod support;
+mod tensor;
