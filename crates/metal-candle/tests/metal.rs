@@ -14,6 +14,7 @@ fn gpu() -> Gpu {
     let guard = soft_metal::Guard::new();
     Gpu {
         device: Device::new_metal(0).unwrap(),
+        _kernels: Kernels,
         #[cfg(soft_metal)]
         _guard: guard,
     }
@@ -22,8 +23,18 @@ fn gpu() -> Gpu {
 /// Fields go in this order.
 struct Gpu {
     device: Device,
+    _kernels: Kernels,
     #[cfg(soft_metal)]
     _guard: soft_metal::Guard,
+}
+
+/// What was compiled.
+struct Kernels;
+
+impl Drop for Kernels {
+    fn drop(&mut self) {
+        metal_candle_kernels::release();
+    }
 }
 
 #[test]

@@ -22,7 +22,7 @@ impl Guard {
         apple::release_unused();
         Self {
             #[cfg(soft_metal)]
-            _guard: soft_metal::Guard::new(),
+            _guard: soft_metal::Guard::comparing(),
         }
     }
 }
