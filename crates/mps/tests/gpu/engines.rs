@@ -150,6 +150,13 @@ fn cases() -> Vec<Case> {
             ALL,
         ),
         Case {
+            name: "rows that end anywhere",
+            dims: [vec![6, 5], vec![5, 3], vec![6, 3]],
+            layouts: plain.clone(),
+            scalars: (1.0, 0.0),
+            engines: &[Steel, NdArray],
+        },
+        Case {
             name: "a matrix and a vector",
             dims: [vec![16, 24], vec![24, 1], vec![16, 1]],
             layouts: plain.clone(),
@@ -180,8 +187,10 @@ pub fn host([left, right, result]: [&View; 3], beta: f64, seed: u64) -> Host {
     host
 }
 
-fn takes(engine: Engine, dtype: DataType) -> bool {
-    !(engine == Matrix && dtype == DataType::BFloat16)
+/// MPS has no product of bf16 matrices, and is given no rows of 16-bit floats off their alignment.
+fn takes(engine: Engine, dtype: DataType, inner: usize) -> bool {
+    let unaligned = engine.is_mps() && dtype.is_half() && !inner.is_multiple_of(8);
+    !(unaligned || engine == Matrix && dtype == DataType::BFloat16)
 }
 
 #[test]
@@ -207,7 +216,11 @@ fn every_engine_gives_the_interpreters_answer() {
                 alpha,
                 beta,
             };
-            for &engine in case.engines.iter().filter(|&&engine| takes(engine, dtype)) {
+            for &engine in case
+                .engines
+                .iter()
+                .filter(|&&engine| takes(engine, dtype, case.dims[0][1]))
+            {
                 let what = format!("{} {dtype} {engine}", case.name);
                 let plan = plan(engine, &gemm).unwrap_or_else(|reject| panic!("{what}: {reject}"));
                 let host = host([left, right, result], beta, 7);

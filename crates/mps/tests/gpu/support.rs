@@ -51,13 +51,23 @@ pub fn proof(device: &MetalDevice) -> Litmus {
     Litmus { key, rounds }
 }
 
-/// Both strategies that stock candle allows.
-pub fn orders(proof: &Litmus) -> [Order<'_>; 2] {
-    let order = |strategy| Order {
+/// The strategies of this build.
+pub const STRATEGIES: &[Strategy] = if cfg!(metal_candle_same_buffer) {
+    &[
+        Strategy::Blocking,
+        Strategy::FenceBridge,
+        Strategy::SameBuffer,
+    ]
+} else {
+    &[Strategy::Blocking, Strategy::FenceBridge]
+};
+
+pub fn orders(proof: &Litmus) -> Vec<Order<'_>> {
+    let order = |&strategy| Order {
         strategy,
         litmus: Some(proof),
     };
-    [order(Strategy::Blocking), order(Strategy::FenceBridge)]
+    STRATEGIES.iter().map(order).collect()
 }
 
 /// A buffer with exactly these bytes.
