@@ -53,6 +53,8 @@ const USAGE: &str = "usage: cargo xtask <command>
           the Apple path on Linux, on Metal in software: docs/soft-metal.md; a part of `test`
   soft-metal run -- <words>
           metal-candle itself there, for instance with `generate --device metal`
+  soft-metal soak <iterations>
+          the example that looks for what grows (crates/metal-candle/examples/soak.rs)
   soft-metal cargo -- <words>
           cargo for another project on software Metal, for instance with `test --manifest-path ..`
   soft-metal lint

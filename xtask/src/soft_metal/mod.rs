@@ -16,6 +16,7 @@ pub fn main(words: &[String]) -> Option<bool> {
         [test] if test == "test" => Some(test_all("")),
         [test, filter] if test == "test" => Some(test_all(filter)),
         [run, dashes, words @ ..] if run == "run" && dashes == "--" => Some(product(words)),
+        [soak, n] if soak == "soak" => Some(run_soak(n)),
         [cargo, dashes, words @ ..] if cargo == "cargo" && dashes == "--" => Some(other(words)),
         [word] if word == "lint" => Some(lint()),
         _ => None,
@@ -59,6 +60,15 @@ fn product(words: &[String]) -> bool {
     with_wrapper(|folders| {
         let line = "run --quiet --locked --package soft-metal-product --";
         let status = folders.soft_cargo(line).args(words).status();
+        status.is_ok_and(|status| status.success())
+    })
+}
+
+/// The soak example of metal-candle, this many times.
+fn run_soak(iterations: &str) -> bool {
+    with_wrapper(|folders| {
+        let line = "run --quiet --locked --package soft-metal-product --example soak -- metal";
+        let status = folders.soft_cargo(line).arg(iterations).status();
         status.is_ok_and(|status| status.success())
     })
 }
