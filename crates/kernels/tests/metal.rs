@@ -14,7 +14,7 @@ fn on_the_gpu(check: impl FnOnce(&Device) -> Result<(), Failure>) {
         leave_out(&reason);
     }
     #[cfg(soft_metal)]
-    let _guard = soft_metal::Guard::new();
+    let _guard = soft_metal::Guard::comparing();
     let result = check(&Device::new_metal(0).unwrap());
     release();
     result.unwrap_or_else(|failure| panic!("{failure}"));

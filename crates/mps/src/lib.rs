@@ -66,6 +66,10 @@
 //!   that the transposition in an array's descriptor acts as it does in PyTorch's `Linear.mm`;
 //! - what the soft-max kernels return for a row of `-inf` (the interpreter follows the formula,
 //!   which gives NaN);
+//! - candle's GEMM with an addend, which candle itself never switches on: function constants 100 and
+//!   110, and an addend that is the result;
+//! - whether the compiler fuses multiplications and additions of `gemv`'s last step (the interpreter
+//!   rounds after each);
 //! - where the known-wrong regions of [`plan::limits`] end on each GPU generation and system.
 
 #[cfg(any(target_vendor = "apple", soft_metal))]

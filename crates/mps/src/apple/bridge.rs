@@ -1,9 +1,7 @@
 //! Walks a script of order, one step after the other.
 
-use std::ptr::NonNull;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use block2::RcBlock;
 use candle_core::MetalDevice;
 use candle_metal_kernels::metal::{
     Buffer, CommandsGuard, ComputeCommandEncoder, Fence as CandleFence,
@@ -11,14 +9,14 @@ use candle_metal_kernels::metal::{
 use objc2::rc::Retained;
 use objc2::runtime::ProtocolObject;
 use objc2_metal::{
-    MTLCommandBuffer, MTLCommandBufferStatus, MTLCommandEncoder, MTLCommandQueue,
-    MTLComputeCommandEncoder, MTLDevice, MTLEvent, MTLFence, MTLSize,
+    MTLCommandBuffer, MTLCommandEncoder, MTLCommandQueue, MTLComputeCommandEncoder, MTLDevice,
+    MTLEvent, MTLFence, MTLSize,
 };
 
-use super::Error;
 use super::context::Context;
 use super::work::{Commands, Encoder, Target, Work};
-use crate::order::{Fence, Ledger, Step};
+use super::{Error, completion};
+use crate::order::{Fence, Step};
 
 /// One thread encodes MPS work at a time, in the whole process: crashes are reported of distinct
 /// objects that encode at once. Taken before candle's lock, always in this order.
@@ -142,7 +140,7 @@ impl<'a> Walk<'a> {
                 .commands
                 .as_ref()?
                 .encodeWaitForEvent_value(&self.event, n),
-            Step::EncodeMps => self.work.encode(self.target()?),
+            Step::EncodeCall(call) => self.work.encode(call, self.target()?),
             Step::Commit => self.commit()?,
             _ => return None,
         }
@@ -240,10 +238,7 @@ impl<'a> Walk<'a> {
 
     fn commit(&mut self) -> Option<()> {
         let commands = self.commands.take()?;
-        let handler = completed(self.context.ledger.clone());
-        // SAFETY: the handler is copied, and may be called by any thread.
-        unsafe { commands.addCompletedHandler(RcBlock::as_ptr(&handler)) };
-        self.context.ledger.begin();
+        completion::watch(&commands, &self.context.ledger);
         commands.commit();
         self.committed = Some(commands);
         Some(())
@@ -282,19 +277,3 @@ const ONE: MTLSize = MTLSize {
     height: 1,
     depth: 1,
 };
-
-type Handler = RcBlock<dyn Fn(NonNull<Commands>)>;
-
-/// Tells the ledger how a command buffer ended.
-fn completed(ledger: Arc<Ledger>) -> Handler {
-    RcBlock::new(move |commands: NonNull<Commands>| {
-        // SAFETY: Metal calls with the command buffer, which lives for the call.
-        let commands = unsafe { commands.as_ref() };
-        let failed = commands.status() == MTLCommandBufferStatus::Error;
-        let error = failed.then(|| match commands.error() {
-            Some(error) => error.localizedDescription().to_string(),
-            None => "unknown error".into(),
-        });
-        ledger.end(error);
-    })
-}

@@ -7,7 +7,7 @@ use candle_core::metal_backend::DeviceId;
 use candle_metal_kernels::metal::{Buffer, CommandQueue, ComputePipeline};
 use objc2::rc::Retained;
 use objc2_metal_performance_shaders::{
-    MPSMatrixMultiplication, MPSMatrixSoftMax, MPSNDArrayMatrixMultiplication,
+    MPSKernel, MPSMatrixMultiplication, MPSMatrixSoftMax, MPSNDArrayMatrixMultiplication,
 };
 
 use super::{Error, caps};
@@ -20,7 +20,7 @@ pub struct Kernel<K>(pub Retained<K>);
 
 // SAFETY: MPS kernels may be used by any thread, one at a time (`MPSKernel.h`). Kernels are made for
 // a `Pool`, which hands them out one at a time, and nothing else refers to them.
-unsafe impl<K> Send for Kernel<K> {}
+unsafe impl<K: AsRef<MPSKernel>> Send for Kernel<K> {}
 
 /// Everything that outlives a call. It keeps no part of candle's device alive.
 #[derive(Debug)]

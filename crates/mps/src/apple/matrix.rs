@@ -74,24 +74,27 @@ impl Work for Prepared<'_> {
         Call::InItsOwn
     }
 
-    fn encode(&self, target: Target<'_>) {
+    fn calls(&self) -> usize {
+        self.calls.len()
+    }
+
+    fn encode(&self, call: usize, target: Target<'_>) {
         let kernel = &self.kernel.0;
-        for (call, [left, right, result]) in &self.calls {
-            // SAFETY: the kernel was made for these sizes, which the matrices have; its properties
-            // are copied when it encodes, and no other thread has it.
-            unsafe {
-                kernel.setLeftMatrixOrigin(origin(call.left_origin));
-                kernel.setRightMatrixOrigin(origin(call.right_origin));
-                kernel.setResultMatrixOrigin(origin(call.result_origin));
-                kernel.setBatchStart(call.batch_start);
-                kernel.setBatchSize(call.batch_size);
-                kernel.encodeToCommandBuffer_leftMatrix_rightMatrix_resultMatrix(
-                    target.commands,
-                    left,
-                    right,
-                    result,
-                );
-            }
+        let (call, [left, right, result]) = &self.calls[call];
+        // SAFETY: the kernel was made for these sizes, which the matrices have; its properties
+        // are copied when it encodes, and no other thread has it.
+        unsafe {
+            kernel.setLeftMatrixOrigin(origin(call.left_origin));
+            kernel.setRightMatrixOrigin(origin(call.right_origin));
+            kernel.setResultMatrixOrigin(origin(call.result_origin));
+            kernel.setBatchStart(call.batch_start);
+            kernel.setBatchSize(call.batch_size);
+            kernel.encodeToCommandBuffer_leftMatrix_rightMatrix_resultMatrix(
+                target.commands,
+                left,
+                right,
+                result,
+            );
         }
     }
 }

@@ -18,6 +18,7 @@
 mod bridge;
 mod buffers;
 mod caps;
+mod completion;
 mod context;
 mod dispatch;
 mod dtype;
@@ -143,9 +144,6 @@ fn encode_mps(
 ) -> Result<(), Error> {
     let context = context::of(device)?;
     context.take_error()?;
-    if order.strategy == Strategy::SameBuffer && !cfg!(metal_candle_same_buffer) {
-        return Err(Refusal::NotBuilt.into());
-    }
     order
         .strategy
         .check(&context.key(order.strategy), order.litmus)?;
@@ -160,13 +158,16 @@ fn run(
     buffers: &Buffers<'_>,
     strategy: Strategy,
 ) -> Result<(), Error> {
+    if strategy == Strategy::SameBuffer && !cfg!(metal_candle_same_buffer) {
+        return Err(Refusal::NotBuilt.into());
+    }
     let passes = context.passes.clone()?;
     let result = buffers.get(Slot::Result)?;
     // MPS autoreleases much, and threads of Rust have no pool.
     autoreleasepool(|_| {
         // Everything is made before a lock of candle's is taken, which a panic would poison.
         let work = plan.prepare(device, context, buffers)?;
-        let steps = script(strategy, work.call(), passes);
+        let steps = script(strategy, work.call(), work.calls(), passes);
         bridge::walk(device, context, &steps, result, &*work)
     })
 }

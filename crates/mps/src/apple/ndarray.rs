@@ -77,20 +77,23 @@ impl Work for Prepared<'_> {
         Call::InOurEncoder
     }
 
-    fn encode(&self, target: Target<'_>) {
+    fn calls(&self) -> usize {
+        self.calls.len()
+    }
+
+    fn encode(&self, call: usize, target: Target<'_>) {
         let kernel = &self.kernel.0;
+        let (sources, result) = &self.calls[call];
         // SAFETY: the arrays are those of a plan, which fit each other; the encoder is of the
         // command buffer; properties are copied when the kernel encodes, and no other thread has it.
         unsafe {
             kernel.setAlpha(self.alpha);
-            for (sources, result) in &self.calls {
-                kernel.encodeToCommandEncoder_commandBuffer_sourceArrays_destinationArray(
-                    target.encoder,
-                    target.commands,
-                    sources,
-                    result,
-                );
-            }
+            kernel.encodeToCommandEncoder_commandBuffer_sourceArrays_destinationArray(
+                target.encoder,
+                target.commands,
+                sources,
+                result,
+            );
         }
     }
 }

@@ -71,24 +71,23 @@ impl Work for Prepared<'_> {
         Call::InItsOwn
     }
 
-    fn encode(&self, target: Target<'_>) {
+    fn calls(&self) -> usize {
+        self.calls.len()
+    }
+
+    fn encode(&self, call: usize, target: Target<'_>) {
         let kernel = &self.kernel.0;
-        for (call, [source, result]) in &self.calls {
-            // SAFETY: the region is inside of both matrices; properties are copied when the kernel
-            // encodes, and no other thread has it.
-            unsafe {
-                kernel.setSourceRows(call.source_rows);
-                kernel.setSourceColumns(call.source_columns);
-                kernel.setSourceMatrixOrigin(origin(call.source_origin));
-                kernel.setResultMatrixOrigin(origin(call.result_origin));
-                kernel.setBatchStart(call.batch_start);
-                kernel.setBatchSize(call.batch_size);
-                kernel.encodeToCommandBuffer_inputMatrix_resultMatrix(
-                    target.commands,
-                    source,
-                    result,
-                );
-            }
+        let (call, [source, result]) = &self.calls[call];
+        // SAFETY: the region is inside of both matrices; properties are copied when the kernel
+        // encodes, and no other thread has it.
+        unsafe {
+            kernel.setSourceRows(call.source_rows);
+            kernel.setSourceColumns(call.source_columns);
+            kernel.setSourceMatrixOrigin(origin(call.source_origin));
+            kernel.setResultMatrixOrigin(origin(call.result_origin));
+            kernel.setBatchStart(call.batch_start);
+            kernel.setBatchSize(call.batch_size);
+            kernel.encodeToCommandBuffer_inputMatrix_resultMatrix(target.commands, source, result);
         }
     }
 }

@@ -24,8 +24,11 @@ pub enum Mps<'a> {
 pub trait Work {
     fn call(&self) -> Call;
 
-    /// Encodes all calls of the plan.
-    fn encode(&self, target: Target<'_>);
+    /// Number of calls.
+    fn calls(&self) -> usize;
+
+    /// Encodes the call with this index.
+    fn encode(&self, call: usize, target: Target<'_>);
 }
 
 /// Where MPS encodes to.

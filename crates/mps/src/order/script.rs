@@ -55,8 +55,10 @@ pub enum Step {
     Update(Fence),
     /// Dispatches a kernel that does nothing: whether fences of an empty pass count is unknown.
     Nop,
-    /// Encodes all calls of the plan.
-    EncodeMps,
+    /// Encodes the call of the plan with this index. Its calls write different elements of the
+    /// result, but are put in order all the same: whether passes may write the same words at the
+    /// same time is not written anywhere.
+    EncodeCall(usize),
     /// Ends the encoder of ours.
     EndEncoder,
     /// Sets the script's event to this value when all that is in the command buffer so far is done.
@@ -71,21 +73,24 @@ pub enum Step {
 
 use Step::*;
 
-/// The steps that encode one MPS call by this strategy.
+/// The steps that encode so many calls of one kernel by this strategy.
 ///
-/// Its operands are kept alive by the caller until the last step; the result has been allocated
+/// The operands are kept alive by the caller until the last step; the result has been allocated
 /// before the first, and the host gives it to others after the last.
-pub fn script(strategy: Strategy, call: Call, passes: PassesPerBuffer) -> Vec<Step> {
+pub fn script(strategy: Strategy, call: Call, calls: usize, passes: PassesPerBuffer) -> Vec<Step> {
     match strategy {
-        Strategy::Blocking => [
-            &[FlushAndWait, OpenBuffer],
-            plain(call),
-            &[Commit, WaitCompleted],
-        ]
-        .concat(),
-        Strategy::FenceBridge => fence_bridge(call, passes),
+        Strategy::Blocking => {
+            let encode = unfenced(call, calls);
+            [
+                &[FlushAndWait, OpenBuffer],
+                &encode[..],
+                &[Commit, WaitCompleted],
+            ]
+            .concat()
+        }
+        Strategy::FenceBridge => fence_bridge(call, calls, passes),
         Strategy::SameBuffer => {
-            let encode = fenced(call, Fence::Candles, Fence::Published);
+            let encode = fenced(call, calls, Fence::Candles, Fence::Published);
             [
                 &[EnterCandlesBuffer, RegisterResult],
                 &encode[..],
@@ -100,7 +105,7 @@ pub fn script(strategy: Strategy, call: Call, passes: PassesPerBuffer) -> Vec<St
 ///
 /// A fence is waited for only by what is committed after its update: so candle is made to commit
 /// before ours is, and ours is before candle is told to wait.
-fn fence_bridge(call: Call, passes: PassesPerBuffer) -> Vec<Step> {
+fn fence_bridge(call: Call, calls: usize, passes: PassesPerBuffer) -> Vec<Step> {
     let requests = passes.requests();
     let before = [
         EnterCandle,
@@ -110,7 +115,7 @@ fn fence_bridge(call: Call, passes: PassesPerBuffer) -> Vec<Step> {
         ForceCommit { requests },
         OpenBuffer,
     ];
-    let encode = fenced(call, Fence::Before, Fence::After);
+    let encode = fenced(call, calls, Fence::Before, Fence::After);
     let after = [
         Commit,
         EnterCandle,
@@ -123,24 +128,26 @@ fn fence_bridge(call: Call, passes: PassesPerBuffer) -> Vec<Step> {
 }
 
 /// Where nothing else is in flight.
-fn plain(call: Call) -> &'static [Step] {
+fn unfenced(call: Call, calls: usize) -> Vec<Step> {
     match call {
-        Call::InOurEncoder => &[OpenEncoder, EncodeMps, EndEncoder],
-        Call::InItsOwn => &[EncodeMps],
+        Call::InOurEncoder => {
+            let encode: Vec<_> = (0..calls).map(EncodeCall).collect();
+            [&[OpenEncoder], &encode[..], &[EndEncoder]].concat()
+        }
+        Call::InItsOwn => in_turn(calls, 0),
     }
 }
 
 /// After one fence and before another. Events put passes that MPS opens between passes of ours,
 /// which have the fences.
-fn fenced(call: Call, wait: Fence, update: Fence) -> Vec<Step> {
+fn fenced(call: Call, calls: usize, wait: Fence, update: Fence) -> Vec<Step> {
+    let last = calls as u64 + 1;
     match call {
-        Call::InOurEncoder => vec![
-            OpenEncoder,
-            Wait(wait),
-            EncodeMps,
-            Update(update),
-            EndEncoder,
-        ],
+        Call::InOurEncoder => {
+            let encode: Vec<_> = (0..calls).map(EncodeCall).collect();
+            let (begin, end) = ([OpenEncoder, Wait(wait)], [Update(update), EndEncoder]);
+            [&begin[..], &encode, &end].concat()
+        }
         Call::InItsOwn => [
             &[
                 OpenEncoder,
@@ -150,9 +157,23 @@ fn fenced(call: Call, wait: Fence, update: Fence) -> Vec<Step> {
                 Signal(1),
                 Await(1),
             ][..],
-            &[EncodeMps, Signal(2), Await(2)],
+            &in_turn(calls, 1),
+            &[Signal(last), Await(last)],
             &[OpenEncoder, Nop, Update(update), EndEncoder],
         ]
         .concat(),
     }
+}
+
+/// Calls whose passes MPS opens, one after the other; `signaled` is the event's value so far.
+fn in_turn(calls: usize, signaled: u64) -> Vec<Step> {
+    let mut steps = vec![];
+    for call in 0..calls {
+        if call > 0 {
+            let value = signaled + call as u64;
+            steps.extend([Signal(value), Await(value)]);
+        }
+        steps.push(EncodeCall(call));
+    }
+    steps
 }

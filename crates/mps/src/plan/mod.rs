@@ -17,6 +17,7 @@ pub mod limits;
 mod matmul;
 mod ndarray;
 mod plane;
+mod problem;
 mod product;
 mod reject;
 mod shape;

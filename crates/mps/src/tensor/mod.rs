@@ -7,6 +7,7 @@
 mod backend;
 mod cpu;
 mod error;
+mod gradients;
 mod held;
 mod layouts;
 mod matmul;

@@ -55,6 +55,11 @@ fn cases() -> Vec<Case> {
         gaps: vec![0, 8, 0],
         ..packed(3)
     };
+    // What the last tile reads past the end of an addend.
+    let roomy = |rank| Layout {
+        tail_bytes: 1 << 14,
+        ..packed(rank)
+    };
     let shared = || Layout {
         broadcast: vec![true, false, false],
         ..packed(3)
@@ -84,7 +89,12 @@ fn cases() -> Vec<Case> {
         one("plain", plain.clone(), (1.0, 0.0), ALL),
         one("scaled", plain.clone(), (-0.5, 0.0), ALL),
         one("scaled by another factor", plain.clone(), (0.25, 0.0), ALL),
-        one("added to the result", plain.clone(), (2.0, 0.5), WITH_BETA),
+        one(
+            "added to the result",
+            [packed(2), packed(2), roomy(2)],
+            (2.0, 0.5),
+            WITH_BETA,
+        ),
         one(
             "left transposed",
             [turned(), packed(2), packed(2)],
@@ -123,7 +133,7 @@ fn cases() -> Vec<Case> {
         ),
         many(
             "a batch with gaps",
-            [spread(), spread(), packed(3)],
+            [spread(), spread(), roomy(3)],
             (1.0, 1.0),
             WITH_BETA,
         ),
@@ -139,6 +149,13 @@ fn cases() -> Vec<Case> {
             (1.0, 0.0),
             ALL,
         ),
+        Case {
+            name: "rows that end anywhere",
+            dims: [vec![6, 5], vec![5, 3], vec![6, 3]],
+            layouts: plain.clone(),
+            scalars: (1.0, 0.0),
+            engines: &[Steel, NdArray],
+        },
         Case {
             name: "a matrix and a vector",
             dims: [vec![16, 24], vec![24, 1], vec![16, 1]],
@@ -170,8 +187,10 @@ pub fn host([left, right, result]: [&View; 3], beta: f64, seed: u64) -> Host {
     host
 }
 
-fn takes(engine: Engine, dtype: DataType) -> bool {
-    !(engine == Matrix && dtype == DataType::BFloat16)
+/// MPS has no product of bf16 matrices, and is given no rows of 16-bit floats off their alignment.
+fn takes(engine: Engine, dtype: DataType, inner: usize) -> bool {
+    let unaligned = engine.is_mps() && dtype.is_half() && !inner.is_multiple_of(8);
+    !(unaligned || engine == Matrix && dtype == DataType::BFloat16)
 }
 
 #[test]
@@ -197,7 +216,11 @@ fn every_engine_gives_the_interpreters_answer() {
                 alpha,
                 beta,
             };
-            for &engine in case.engines.iter().filter(|&&engine| takes(engine, dtype)) {
+            for &engine in case
+                .engines
+                .iter()
+                .filter(|&&engine| takes(engine, dtype, case.dims[0][1]))
+            {
                 let what = format!("{} {dtype} {engine}", case.name);
                 let plan = plan(engine, &gemm).unwrap_or_else(|reject| panic!("{what}: {reject}"));
                 let host = host([left, right, result], beta, 7);
@@ -228,11 +251,9 @@ fn kept_kernels_are_told_apart_by_their_factors() {
             alpha,
             beta,
         };
-        for engine in WITH_BETA {
-            let plan = plan(*engine, &gemm).expect("it is plain");
-            let host = host([&square; 3], beta, round as u64);
-            let got = run(&device, &plan, &host, &orders(&proof)[0]);
-            assert_same(&plan, &square, &got, &interpret(&plan, host), "factors");
-        }
+        let plan = plan(Matrix, &gemm).expect("it is plain");
+        let host = host([&square; 3], beta, round as u64);
+        let got = run(&device, &plan, &host, &orders(&proof)[0]);
+        assert_same(&plan, &square, &got, &interpret(&plan, host), "factors");
     }
 }

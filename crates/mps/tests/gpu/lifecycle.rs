@@ -188,11 +188,14 @@ fn a_thousand_calls_leave_what_one_leaves() {
     let (view, proof) = (square(4), proof(&device));
     let plans = [Engine::NdArray, Engine::Matrix, Engine::Steel]
         .map(|engine| product_of(engine, &view, 1.0));
-    let uploaded = Uploaded::new(&device, &host([&view; 3], 0.0, 1));
+    let (orders, uploaded) = (
+        orders(&proof),
+        Uploaded::new(&device, &host([&view; 3], 0.0, 1)),
+    );
     let calls = |count: usize| {
         autoreleasepool(|_| {
             for i in 0..count {
-                let order = &orders(&proof)[i / 3 % 2];
+                let order = &orders[i / 3 % orders.len()];
                 apple::encode(&device, &plans[i % 3], &uploaded.buffers(), order).expect("encoded");
             }
             apple::sync(&device).expect("nothing failed");

@@ -13,3 +13,4 @@ mod ordering;
 mod random;
 mod softmax;
 mod support;
+mod tensor;

@@ -10,7 +10,7 @@ use metal_candle_mps::order::{Refusal, Strategy};
 use metal_candle_mps::plan::{DataType, Engine, Gemm, MatrixSoftMax, SoftMaxKind, View};
 
 use crate::engines::plan;
-use crate::support::{Guard, metal, orders, proof};
+use crate::support::{Guard, STRATEGIES, metal, orders, proof};
 
 const WIDTH: usize = 48;
 
@@ -91,7 +91,13 @@ fn chain(device: &MetalDevice, engine: Engine, order: &Order<'_>, seed: f64) -> 
     let mut x = (&weight * seed).expect("made");
     for _ in 0..4 {
         let product = multiply(device, engine, order, &x, &weight);
+        // A copy in a pass of its own, right after MPS.
+        let read = product
+            .get(0)
+            .and_then(|row| row.to_vec1::<f32>())
+            .expect("read");
         let sum = (product + &x).expect("added");
+        assert!(read.iter().all(|value| *value == read[0]), "{read:?}");
         x = sum
             .matmul(&weight)
             .expect("multiplied")
@@ -162,7 +168,7 @@ fn the_litmus_test_passes_and_allows_the_bridge() {
         },
         false => Effort::default(),
     };
-    for strategy in [Strategy::Blocking, Strategy::FenceBridge] {
+    for &strategy in STRATEGIES {
         let litmus = apple::litmus(&device, strategy, &effort).expect("it runs");
         assert_eq!(
             (litmus.rounds.rounds, litmus.rounds.failures),

@@ -30,11 +30,15 @@ fn soft_max_gives_the_interpreters_answer() {
                 let mut host = Host::default();
                 host.insert(Slot::Source, buffer(&source, 3));
                 host.insert(Slot::Result, vec![0xff; result.buffer_len_bytes()]);
-                let uploads = orders(&proof).map(|order| (order, Uploaded::new(&device, &host)));
+                let orders = orders(&proof);
+                let uploads: Vec<_> = orders
+                    .iter()
+                    .map(|order| (order, Uploaded::new(&device, &host)))
+                    .collect();
                 host.soft_max(&plan).expect("it is in bounds");
                 let expected = host.bytes(Slot::Result).expect("it was inserted");
                 for (order, uploaded) in uploads {
-                    apple::encode_softmax(&device, &plan, &uploaded.buffers(), &order)
+                    apple::encode_softmax(&device, &plan, &uploaded.buffers(), order)
                         .expect("encoded");
                     let got = download(&device, uploaded.result());
                     assert_close(dtype, &got, expected);

@@ -23,7 +23,7 @@ impl Guard {
         apple::release_unused();
         Self {
             #[cfg(soft_metal)]
-            _guard: soft_metal::Guard::new(),
+            _guard: soft_metal::Guard::comparing(),
         }
     }
 }
@@ -65,13 +65,23 @@ pub fn proof(device: &MetalDevice) -> Litmus {
     Litmus { key, rounds }
 }
 
-/// Both strategies that stock candle allows.
-pub fn orders(proof: &Litmus) -> [Order<'_>; 2] {
-    let order = |strategy| Order {
+/// The strategies of this build.
+pub const STRATEGIES: &[Strategy] = if cfg!(metal_candle_same_buffer) {
+    &[
+        Strategy::Blocking,
+        Strategy::FenceBridge,
+        Strategy::SameBuffer,
+    ]
+} else {
+    &[Strategy::Blocking, Strategy::FenceBridge]
+};
+
+pub fn orders(proof: &Litmus) -> Vec<Order<'_>> {
+    let order = |&strategy| Order {
         strategy,
         litmus: Some(proof),
     };
-    [order(Strategy::Blocking), order(Strategy::FenceBridge)]
+    STRATEGIES.iter().map(order).collect()
 }
 
 /// A buffer with exactly these bytes.
@@ -151,17 +161,14 @@ pub fn interpret(plan: &Plan, mut host: Host) -> Vec<u8> {
 /// The device's answer is the interpreter's: exactly, or to the last place for candle's kernels,
 /// which accumulate in float32. Bytes that are no elements of the result are untouched.
 pub fn assert_same(plan: &Plan, result: &View, got: &[u8], expected: &[u8], what: &str) {
-    if plan.engine().is_mps() {
-        assert!(got == expected, "{what}: {plan:#?}");
-        return;
-    }
     let dtype = result.dtype();
     let size = dtype.size_in_bytes();
     for (i, (got, expected)) in got.chunks(size).zip(expected.chunks(size)).enumerate() {
         let [x, y] = [got, expected].map(|bytes| scalar::decode(dtype, bytes));
-        let close = (x - y).abs() <= unit(dtype) * (y.abs() + 1.0);
+        let close = !plan.engine().is_mps() && (x - y).abs() <= unit(dtype) * (y.abs() + 1.0);
         assert!(
-            got == expected || close,
+            // Zeros of both signs are equal.
+            got == expected || x == y || close,
             "{what}: element {i}: {x} {y}: {plan:#?}"
         );
     }

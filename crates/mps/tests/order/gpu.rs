@@ -182,13 +182,14 @@ impl Gpu {
         }
     }
 
-    /// Every conflict of two operations, of which the first has ended before the second began.
+    /// Every conflict of two operations, of which the first has ended before the second began, or of
+    /// two passes of one.
     pub fn check_order(&mut self) {
         for (i, a) in self.accesses.iter().enumerate() {
             for b in &self.accesses[i + 1..] {
                 let conflict =
                     a.memory == b.memory && (a.write || b.write) && a.operation != b.operation;
-                let (first, second) = if a.operation < b.operation {
+                let (first, second) = if a.operation <= b.operation {
                     (a, b)
                 } else {
                     (b, a)

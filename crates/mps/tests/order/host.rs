@@ -28,6 +28,7 @@ pub enum Op {
 pub struct Rules {
     pub script: Vec<Step>,
     pub call: Call,
+    pub calls: usize,
     pub passes_per_buffer: usize,
     /// Whether threads take a lock around the script, as the encoder does.
     pub one_at_a_time: bool,

@@ -23,9 +23,12 @@ pub fn rules(
 ) -> Rules {
     let passes =
         PassesPerBuffer::parse(Some(&passes_per_buffer.to_string())).expect("within the limit");
+    // Two, so that they have to be put in order.
+    let calls = 2;
     Rules {
-        script: script(strategy, call, passes),
+        script: script(strategy, call, calls, passes),
         call,
+        calls,
         passes_per_buffer,
         one_at_a_time,
     }

@@ -91,11 +91,11 @@ fn what_is_missing_is_found_as_what_it_is() {
             "{step:?}"
         );
     }
-    for step in [Await(1), Await(2)] {
+    for step in [Await(1), Await(2), Await(3)] {
         assert!(unordered(without(FenceBridge, InItsOwn, step)), "{step:?}");
         assert!(unordered(without(SameBuffer, InItsOwn, step)), "{step:?}");
     }
-    for step in [Signal(1), Signal(2)] {
+    for step in [Signal(1), Signal(2), Signal(3)] {
         assert_eq!(
             without(FenceBridge, InItsOwn, step),
             Some(Violation::WaitForever),

@@ -6,6 +6,7 @@ fn steps(strategy: Strategy, call: Call) -> Vec<Step> {
     script(
         strategy,
         call,
+        1,
         PassesPerBuffer::parse(Some("50")).expect("a small number"),
     )
 }
@@ -16,7 +17,7 @@ fn blocking_in_our_encoder() {
         FlushAndWait,
         OpenBuffer,
         OpenEncoder,
-        EncodeMps,
+        EncodeCall(0),
         EndEncoder,
         Commit,
         WaitCompleted,
@@ -26,7 +27,13 @@ fn blocking_in_our_encoder() {
 
 #[test]
 fn blocking_in_its_own() {
-    let expected = [FlushAndWait, OpenBuffer, EncodeMps, Commit, WaitCompleted];
+    let expected = [
+        FlushAndWait,
+        OpenBuffer,
+        EncodeCall(0),
+        Commit,
+        WaitCompleted,
+    ];
     assert_eq!(steps(Strategy::Blocking, Call::InItsOwn), expected);
 }
 
@@ -41,7 +48,7 @@ fn fence_bridge_in_our_encoder() {
         OpenBuffer,
         OpenEncoder,
         Wait(Fence::Before),
-        EncodeMps,
+        EncodeCall(0),
         Update(Fence::After),
         EndEncoder,
         Commit,
@@ -69,7 +76,7 @@ fn fence_bridge_in_its_own() {
         EndEncoder,
         Signal(1),
         Await(1),
-        EncodeMps,
+        EncodeCall(0),
         Signal(2),
         Await(2),
         OpenEncoder,
@@ -93,7 +100,7 @@ fn same_buffer_in_our_encoder() {
         RegisterResult,
         OpenEncoder,
         Wait(Fence::Candles),
-        EncodeMps,
+        EncodeCall(0),
         Update(Fence::Published),
         EndEncoder,
         LeaveCandle,
@@ -112,7 +119,7 @@ fn same_buffer_in_its_own() {
         EndEncoder,
         Signal(1),
         Await(1),
-        EncodeMps,
+        EncodeCall(0),
         Signal(2),
         Await(2),
         OpenEncoder,
@@ -125,10 +132,47 @@ fn same_buffer_in_its_own() {
 }
 
 #[test]
+fn calls_are_put_in_order() {
+    let passes = PassesPerBuffer::parse(None).expect("the default");
+    let blocking = script(Strategy::Blocking, Call::InItsOwn, 3, passes);
+    let expected = [
+        FlushAndWait,
+        OpenBuffer,
+        EncodeCall(0),
+        Signal(1),
+        Await(1),
+        EncodeCall(1),
+        Signal(2),
+        Await(2),
+        EncodeCall(2),
+        Commit,
+        WaitCompleted,
+    ];
+    assert_eq!(blocking, expected);
+    let same = script(Strategy::SameBuffer, Call::InItsOwn, 2, passes);
+    let expected = [
+        EncodeCall(0),
+        Signal(2),
+        Await(2),
+        EncodeCall(1),
+        Signal(3),
+        Await(3),
+    ];
+    assert!(same.windows(6).any(|steps| steps == expected), "{same:?}");
+    let serial = script(Strategy::FenceBridge, Call::InOurEncoder, 2, passes);
+    assert!(
+        serial
+            .windows(2)
+            .any(|steps| steps == [EncodeCall(0), EncodeCall(1)]),
+        "{serial:?}"
+    );
+}
+
+#[test]
 fn candle_is_asked_once_where_it_commits_at_every_request() {
     for (passes, requests) in [("0", 1), ("1", 1), ("2", 2), ("4096", 4096)] {
         let passes = PassesPerBuffer::parse(Some(passes)).expect("within the limit");
-        let steps = script(Strategy::FenceBridge, Call::InOurEncoder, passes);
+        let steps = script(Strategy::FenceBridge, Call::InOurEncoder, 1, passes);
         assert!(
             steps.contains(&ForceCommit { requests }),
             "{passes:?}: {steps:?}"

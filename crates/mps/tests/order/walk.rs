@@ -80,7 +80,7 @@ impl Walk {
 
     fn end(&mut self, world: &mut World<'_>) -> Progress {
         let closed = self.held == Held::Nothing && self.own.is_none() && self.encoder.is_none();
-        if !closed || self.encoded != 1 {
+        if !closed || self.encoded != world.rules.calls {
             wrong(world, "end of the script");
         }
         Progress::Over
@@ -110,7 +110,10 @@ impl Walk {
             Step::Nop => self.nop(world),
             Step::Signal(value) => self.push(world, Item::Signal(self.event, value)),
             Step::Await(value) => self.push(world, Item::Await(self.event, value)),
-            Step::EncodeMps => self.encode(world, inputs, result, operation),
+            Step::EncodeCall(call) if call == self.encoded => {
+                self.encode(world, inputs, result, operation)
+            }
+            Step::EncodeCall(_) => wrong(world, "calls out of order"),
             Step::Commit => self.commit(world),
             Step::WaitCompleted => match self.committed {
                 Some(ticket) => world.wait(Some(ticket)),

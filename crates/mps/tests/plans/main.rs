@@ -2,8 +2,10 @@
 
 #![allow(clippy::expect_used, reason = "helpers of tests are tests")]
 
+mod calibration;
 mod faults;
 mod gemm;
+mod gemv;
 mod layouts;
 mod limits;
 mod matmul;
@@ -13,3 +15,4 @@ mod policy;
 mod shapes;
 mod softmax;
 mod steel;
+mod steel_faults;

@@ -1,13 +1,11 @@
-//! Which engine is chosen, and what is kept of measurements.
+//! Which engine is chosen.
 
-use std::fs;
 use std::sync::Arc;
 
 use metal_candle_mps::order::Strategy;
 use metal_candle_mps::plan::{DataType, Engine, Gemm, Plan, Reject, View};
 use metal_candle_mps::policy::{
-    Bucket, Calibration, CalibrationError, Caps, Cell, Choice, Key, LitmusRounds, MAX_FILE_BYTES,
-    Policy, Reason, Storage,
+    Bucket, Calibration, Caps, Cell, Choice, Key, LitmusRounds, Policy, Reason, Storage,
 };
 
 use crate::layouts::Layout;
@@ -19,7 +17,7 @@ fn caps(architecture: &str) -> Caps {
     }
 }
 
-fn key() -> Key {
+pub fn key() -> Key {
     Key::new(
         "applegpu_g15s",
         "Apple M3 Max",
@@ -29,7 +27,7 @@ fn key() -> Key {
 }
 
 /// A million multiplications in a millisecond, and half of that by MPS.
-fn cell(engine: Engine, dtype: DataType, log2: [u32; 3]) -> Cell {
+pub fn cell(engine: Engine, dtype: DataType, log2: [u32; 3]) -> Cell {
     let products = f64::from(1 << log2.iter().sum::<u32>());
     let steel = products / 1e6 * 1e3;
     let bucket = Bucket {
@@ -44,7 +42,7 @@ fn cell(engine: Engine, dtype: DataType, log2: [u32; 3]) -> Cell {
     }
 }
 
-fn calibration() -> Calibration {
+pub fn calibration() -> Calibration {
     let cells = [DataType::Float32, DataType::Float16, DataType::BFloat16].map(|dtype| {
         [Engine::NdArray, Engine::Matrix].map(|engine| cell(engine, dtype, [7, 7, 7]))
     });
@@ -334,87 +332,4 @@ fn buckets_tell_products_apart() {
     assert_eq!(bucket([64, 1], [1, 64]), expected(Storage::Nt));
     assert_eq!(bucket([1, 64], [100, 1]), expected(Storage::Tn));
     assert_eq!(bucket([1, 64], [1, 64]), expected(Storage::Tt));
-}
-
-#[test]
-fn measurements_come_back_as_they_were() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("calibration.json");
-    calibration().save(&path).expect("saved");
-    assert_eq!(
-        Calibration::load(&path, &key()).expect("loaded"),
-        calibration()
-    );
-    let others = fs::read_dir(folder.path()).expect("a folder").count();
-    assert_eq!(others, 1, "nothing but the file is left");
-}
-
-#[test]
-fn measurements_of_another_machine_are_ignored() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("calibration.json");
-    calibration().save(&path).expect("saved");
-    let changes: [fn(&mut Key); 7] = [
-        |k| k.schema += 1,
-        |k| k.crate_version.push('0'),
-        |k| k.candle_version.push('0'),
-        |k| k.architecture = "applegpu_g15d".into(),
-        |k| k.gpu = "Apple M3 Ultra".into(),
-        |k| k.macos_build = "25A123".into(),
-        |k| k.strategy = Strategy::Blocking,
-    ];
-    for change in changes {
-        let mut other = key();
-        change(&mut other);
-        let error = Calibration::load(&path, &other).expect_err("another key");
-        assert!(
-            matches!(error, CalibrationError::OtherKey { .. }),
-            "{error}"
-        );
-    }
-}
-
-#[test]
-fn files_that_are_not_measurements_are_ignored() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("calibration.json");
-    let load = || Calibration::load(&path, &key());
-    assert!(matches!(load(), Err(CalibrationError::Io(_))));
-    calibration().save(&path).expect("saved");
-    let whole = fs::read_to_string(&path).expect("text");
-    for text in [
-        "",
-        "{}",
-        "null",
-        &whole[..whole.len() / 2],
-        &whole.replace("f16", "f12"),
-    ] {
-        fs::write(&path, text).expect("written");
-        assert!(matches!(load(), Err(CalibrationError::Parse(_))), "{text}");
-    }
-    fs::write(&path, whole + &" ".repeat(MAX_FILE_BYTES)).expect("written");
-    assert!(matches!(load(), Err(CalibrationError::TooLarge { .. })));
-}
-
-#[test]
-fn forty_cells_fit_and_more_are_refused() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("calibration.json");
-    let mut many = calibration();
-    let micros = [12345.6, 11234.5, 123.4];
-    many.cells = vec![
-        Cell {
-            micros,
-            ..cell(Engine::NdArray, DataType::BFloat16, [10, 10, 10])
-        };
-        36
-    ];
-    many.save(&path).expect("fits");
-    many.cells = vec![many.cells[0]; 60];
-    assert!(matches!(
-        many.save(&path),
-        Err(CalibrationError::TooLarge { .. })
-    ));
-    let kept = Calibration::load(&path, &key()).expect("the former file");
-    assert_eq!(kept.cells.len(), 36);
 }

@@ -1,34 +1,33 @@
 //! What products turn into for candle's kernels.
 
-use metal_candle_mps::interp::{Fault, Host};
 use metal_candle_mps::plan::steel::{GemmAddMmParams, GpuSize, constant, index};
 use metal_candle_mps::plan::{
     Access, Binding, DataType, Gemm, GemvPlan, Reject, Slot, SteelPlan, View,
 };
 
-use crate::layouts::{Layout, buffer};
+use crate::layouts::Layout;
 
-const F32: DataType = DataType::Float32;
+pub const F32: DataType = DataType::Float32;
 
-fn strided(offset_bytes: usize, dims: &[usize], strides: &[usize]) -> View {
+pub fn strided(offset_bytes: usize, dims: &[usize], strides: &[usize]) -> View {
     View::new(F32, offset_bytes, dims, strides, 1 << 24).expect("in bounds")
 }
 
-fn contiguous(dims: &[usize]) -> View {
+pub fn contiguous(dims: &[usize]) -> View {
     Layout::contiguous(dims.len()).view(F32, dims)
 }
 
 /// `left` times `right` into a contiguous result, with factors and what they need.
-struct Operands {
-    left: View,
-    right: View,
+pub struct Operands {
+    pub left: View,
+    pub right: View,
     addend: Option<View>,
-    result: View,
+    pub result: View,
     scalars: (f64, f64),
 }
 
 impl Operands {
-    fn new(left: View, right: View) -> Self {
+    pub fn new(left: View, right: View) -> Self {
         let dims = [
             &left.dims()[..left.rank() - 1],
             &right.dims()[right.rank() - 1..],
@@ -44,7 +43,7 @@ impl Operands {
         }
     }
 
-    fn with(self, addend: Option<View>, scalars: (f64, f64)) -> Self {
+    pub fn with(self, addend: Option<View>, scalars: (f64, f64)) -> Self {
         Self {
             addend,
             scalars,
@@ -63,16 +62,16 @@ impl Operands {
         }
     }
 
-    fn steel(&self) -> Result<SteelPlan, Reject> {
+    pub fn steel(&self) -> Result<SteelPlan, Reject> {
         SteelPlan::plan(&self.gemm(), GpuSize::Large)
     }
 
-    fn gemv(&self) -> Result<GemvPlan, Reject> {
+    pub fn gemv(&self) -> Result<GemvPlan, Reject> {
         GemvPlan::plan(&self.gemm())
     }
 }
 
-fn product(left: &[usize], right: &[usize]) -> Operands {
+pub fn product(left: &[usize], right: &[usize]) -> Operands {
     Operands::new(contiguous(left), contiguous(right))
 }
 
@@ -337,160 +336,4 @@ fn strides_that_the_kernel_cannot_multiply_are_rejected() {
         plan(limit + 1),
         Err(Reject::Dimension { name, value, limit })
     );
-}
-
-#[test]
-fn vectors_have_neighbours_and_packed_results() {
-    let strided_vector = Operands::new(strided(0, &[1, 3], &[0, 2]), contiguous(&[3, 4]));
-    let (slot, column_stride) = (Slot::Left, 2);
-    assert_eq!(
-        strided_vector.gemv(),
-        Err(Reject::StridedRow {
-            slot,
-            column_stride
-        })
-    );
-    let mut spaced = product(&[4, 3], &[3, 1]);
-    spaced.result = strided(0, &[4, 1], &[2, 1]);
-    assert_eq!(
-        spaced.gemv(),
-        Err(Reject::SpacedResult {
-            len: 4,
-            strides: [2, 4]
-        })
-    );
-    let mut apart = product(&[2, 1, 3], &[2, 3, 4]);
-    apart.result = strided(0, &[2, 1, 4], &[8, 4, 1]);
-    assert_eq!(
-        apart.gemv(),
-        Err(Reject::SpacedResult {
-            len: 4,
-            strides: [1, 8]
-        })
-    );
-    let matrices = product(&[4, 3], &[3, 2]).gemv();
-    assert_eq!(
-        matrices,
-        Err(Reject::NotAVector {
-            rows: 4,
-            columns: 2
-        })
-    );
-}
-
-#[test]
-fn threads_that_overlap_do_not_add_in_place() {
-    let in_place = |n| product(&[1, 3], &[3, n]).with(None, (1.0, 1.0)).gemv();
-    assert!(in_place(8).is_ok() && in_place(3).is_ok());
-    assert_eq!(in_place(9), Err(Reject::SharedAddend { len: 9, step: 4 }));
-}
-
-#[test]
-fn factors_that_a_half_does_not_hold_are_rejected() {
-    let plan = |dtype, alpha| {
-        let view = |dims: &[usize]| Layout::contiguous(2).view(dtype, dims);
-        let (left, right, result) = (view(&[1, 3]), view(&[3, 4]), view(&[1, 4]));
-        let (left, right, result) = (&left, &right, &result);
-        GemvPlan::plan(&Gemm {
-            left,
-            right,
-            addend: None,
-            result,
-            alpha,
-            beta: 1.0,
-        })
-    };
-    assert!(plan(DataType::BFloat16, 0.5).is_ok());
-    let (dtype, alpha, beta) = (DataType::BFloat16, 0.3, 1.0);
-    assert_eq!(
-        plan(dtype, 0.3),
-        Err(Reject::RoundedFactors { dtype, alpha, beta })
-    );
-    assert!(plan(F32, 0.3).is_ok());
-}
-
-#[test]
-fn some_threads_would_miss_a_barrier() {
-    let plan = |k, n| product(&[1, k], &[k, n]).gemv();
-    assert!(plan(31, 33).is_ok() && plan(64, 64).is_ok());
-    let reject = Reject::DivergentBarrier {
-        columns: 33,
-        multiple: 32,
-    };
-    assert_eq!(plan(32, 33), Err(reject));
-}
-
-/// Runs the plan of a product with a batch and an addend, changed by hand.
-fn run(change: fn(&mut SteelPlan)) -> Result<Vec<u8>, Fault> {
-    let addend = contiguous(&[2, 3, 32, 5]);
-    let operands = product(&[2, 3, 32, 8], &[2, 3, 8, 5]).with(Some(addend), (0.5, 2.0));
-    let mut plan = operands.steel().expect("contiguous");
-    change(&mut plan);
-    let mut host = Host::default();
-    host.insert(Slot::Left, buffer(&operands.left, 1));
-    host.insert(Slot::Right, buffer(&operands.right, 2));
-    host.insert(Slot::Addend, buffer(&contiguous(&[2, 3, 32, 5]), 3));
-    host.insert(Slot::Result, buffer(&operands.result, 4));
-    host.multiply_steel(&plan)?;
-    Ok(host.bytes(Slot::Result).expect("inserted").to_vec())
-}
-
-#[test]
-fn every_field_counts() {
-    type Change = fn(&mut SteelPlan);
-    let right = run(|_| {}).expect("unchanged");
-    let changes: [(&str, Change); 16] = [
-        ("transposition", |p| p.kernel = p.kernel.replace("nn", "tn")),
-        ("constants", |p| p.constants[1].1 = false),
-        ("axpby", |p| p.constants[2].1 = false),
-        ("offset", |p| p.bindings[1].offset_bytes += 4),
-        ("bindings", |p| p.bindings[0].slot = Slot::Right),
-        ("N", |p| p.params.n = 4),
-        ("K", |p| p.params.k = 7),
-        ("lda", |p| p.params.lda = 7),
-        ("ldb", |p| p.params.ldb = 6),
-        ("ldd", |p| p.params.ldd = 4),
-        ("ldc and fdc", |p| {
-            let addend = p.addend.as_mut().expect("added");
-            (addend.ldc, addend.fdc) = (addend.fdc, addend.ldc);
-        }),
-        ("batch stride of A", |p| p.params.batch_stride_a = 0),
-        ("batch stride of C", |p| {
-            p.addend.as_mut().expect("added").batch_stride_c = 0
-        }),
-        ("batch stride of D", |p| p.params.batch_stride_d = 80),
-        ("grid", |p| p.grid[2] = 5),
-        ("group", |p| p.group[1] = 1),
-    ];
-    for (name, change) in changes {
-        assert!(run(change) != Ok(right.clone()), "{name}");
-    }
-}
-
-#[test]
-fn what_no_kernel_takes_is_a_fault() {
-    let fault = |change| run(change).expect_err("refused");
-    let name = "gemm_nx_f32_f32_64_32_32_2_2";
-    assert_eq!(
-        fault(|p| p.kernel = "gemm_nx_f32_f32_64_32_32_2_2".into()),
-        Fault::Kernel { name: name.into() }
-    );
-    assert_eq!(fault(|p| p.addend = None), Fault::Unbound { index: 5 });
-    assert_eq!(fault(|p| _ = p.bindings.pop()), Fault::Unbound { index: 3 });
-    let (expected, got) = ([32, 2, 2], [32, 1, 2]);
-    assert_eq!(fault(|p| p.group[1] = 1), Fault::Group { expected, got });
-    assert_eq!(
-        fault(|p| p.params.lda = -1),
-        Fault::Argument {
-            name: "lda",
-            value: -1
-        }
-    );
-    assert!(matches!(
-        fault(|p| p.bindings[2].offset_bytes = 1 << 20),
-        Fault::OutOfBuffer {
-            slot: Slot::Addend,
-            ..
-        }
-    ));
 }

@@ -4,7 +4,7 @@ use super::shape::Block;
 use super::{GemvPlan, index};
 use crate::interp::scalar;
 use crate::plan::batch::Axis;
-use crate::plan::gemm::{ADDEND, LEFT, Problem, RESULT, RIGHT, Stored};
+use crate::plan::problem::{ADDEND, LEFT, Problem, RESULT, RIGHT, Stored};
 use crate::plan::{Access, Binding, DataType, Gemm, Reject, Slot, limits};
 
 impl GemvPlan {

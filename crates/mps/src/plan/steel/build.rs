@@ -3,7 +3,7 @@
 use super::tile::{self, Size, Tile};
 use super::{GemmAddMmParams, GemmParams, GpuSize, SteelPlan, constant, index};
 use crate::plan::batch::Axis;
-use crate::plan::gemm::{ADDEND, LEFT, Problem, RESULT, RIGHT, Stored};
+use crate::plan::problem::{ADDEND, LEFT, Problem, RESULT, RIGHT, Stored};
 use crate::plan::{Access, Binding, DataType, Gemm, Reject, Slot, limits};
 
 impl SteelPlan {

@@ -49,13 +49,15 @@ pub(in crate::ops::attention) fn backward(
 impl Backward<'_> {
     fn gradients(&self, inputs: [&Tensor; 3]) -> Result<[Option<Tensor>; 3]> {
         let [q, k, v] = inputs.map(Tensor::track_op);
-        let deltas = self.deltas(q || k)?;
+        let deltas = (q || k).then(|| self.deltas()).transpose()?;
+        // Something must be bound even where no gradient of the scores is wanted.
+        let deltas = deltas.as_ref().unwrap_or(self.statistics);
         let dq = match q {
-            true => Some(self.queries(&deltas, inputs[0].dtype())?),
+            true => Some(self.queries(deltas, inputs[0].dtype())?),
             false => None,
         };
         let (dk, dv) = match k || v {
-            true => self.keys(&deltas, [inputs[1], inputs[2]])?,
+            true => self.keys(deltas, [inputs[1], inputs[2]])?,
             false => (None, None),
         };
         let tensor = |d: Option<Output>, like: &Tensor| d.map(|d| d.into_tensor(like.shape()));
@@ -66,21 +68,19 @@ impl Backward<'_> {
         ])
     }
 
-    /// `(B, H, Tq)`, written where a gradient of the scores is wanted.
-    fn deltas(&self, wanted: bool) -> Result<Output> {
+    /// `(B, H, Tq)`.
+    fn deltas(&self) -> Result<Output> {
         let sizes = self.inputs.op.sizes;
         let rows = sizes.batch * sizes.heads * sizes.queries;
         let deltas = self.inputs.output(rows, DType::F32)?;
         let [tiles, heads, _] = self.inputs.tiles(sizes.queries, sizes.heads);
-        if wanted {
-            self.inputs
-                .bare("attention_delta")?
-                .strided(&self.y)
-                .strided(&self.dy)
-                .constants(&self.inputs.sizes)
-                .output(&deltas)
-                .over_groups([tiles, heads, 1], THREADS)?;
-        }
+        self.inputs
+            .bare("attention_delta")?
+            .strided(&self.y)
+            .strided(&self.dy)
+            .constants(&self.inputs.sizes)
+            .output(&deltas)
+            .over_groups([tiles, heads, 1], THREADS)?;
         Ok(deltas)
     }
 
