@@ -118,15 +118,14 @@ pub fn models() -> Vec<Case<Shape>> {
     })
 }
 
-/// Square layers, for one token and for a training row.
+/// Square layers: two for one token and for a training row, and two narrow ones for a row, as others publish them.
 #[must_use]
 pub fn table() -> Vec<Case<Shape>> {
-    let mut shapes = vec![];
-    for rows in [1, TRAINED_TOKENS] {
-        for width in [896, 2048] {
-            shapes.extend([8, 16].map(|rank| shape(&[rows], width, width, rank)));
-        }
-    }
+    let one = [896, 2048].map(|width| (1, width));
+    let row = [512, 896, 1024, 2048].map(|width| (TRAINED_TOKENS, width));
+    let layers = one.into_iter().chain(row);
+    let shapes =
+        layers.flat_map(|(rows, width)| [8, 16].map(|rank| shape(&[rows], width, width, rank)));
     case::of_table(shapes, &[DType::F32])
 }
 
