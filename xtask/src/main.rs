@@ -36,7 +36,7 @@ const LEVELS: &[Step] = &[
 const LINT: &[Step] = &[
     step("cargo fmt --all --check"),
     step("cargo clippy --workspace --all-targets -- -D warnings"),
-    step("cargo check --workspace --target aarch64-apple-darwin"),
+    step("cargo clippy --workspace --all-targets --target aarch64-apple-darwin -- -D warnings"),
     Step {
         line: "cargo doc --workspace --no-deps",
         env: &[("RUSTDOCFLAGS", "-D warnings")],
@@ -46,13 +46,17 @@ const LINT: &[Step] = &[
 const USAGE: &str = "usage: cargo xtask <command>
 
   test    every test of the project
-  check   formatting, lints, a type-check for Apple, documentation, and every test
+  check   formatting, lints, also for Apple, documentation, and every test
   miri    the kernels' unsafe code in an interpreter that sees undefined behaviour; nightly
   asan    the kernels' tests with AddressSanitizer, at every level; nightly, x86-64 Linux
   soft-metal test [filter]
           the Apple path on Linux, on Metal in software: docs/soft-metal.md; a part of `test`
   soft-metal run -- <words>
           metal-candle itself there, for instance with `generate --device metal`
+  soft-metal soak <iterations>
+          the example that looks for what grows (crates/metal-candle/examples/soak.rs)
+  soft-metal cargo -- <words>
+          cargo for another project on software Metal, for instance with `test --manifest-path ..`
   soft-metal lint
           formatting and lints of crates/soft-metal; a part of `check`";
 

@@ -1,7 +1,10 @@
 //! `--device`: where tensors live.
 
+use crate::counted_memory;
 use crate::error::{Error, Result};
 use candle_core::Device;
+use metal_candle::device::finish;
+use std::fmt;
 use std::str::FromStr;
 
 /// The option, to be flattened into those of a command.
@@ -18,19 +21,14 @@ impl DeviceArgs {
     /// # Errors
     /// When there is none such.
     pub fn open(self) -> Result<Device> {
-        match self.device {
-            DeviceChoice::Auto if cfg!(target_vendor = "apple") && n_gpus() > 0 => metal(0),
-            DeviceChoice::Auto | DeviceChoice::Cpu => Ok(Device::Cpu),
-            DeviceChoice::Metal(number) => metal(number),
-            DeviceChoice::Cuda(_) => Err(not_built("cuda")),
-        }
+        self.device.open()
     }
 }
 
 /// A device as `--device` names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeviceChoice {
-    /// An Apple GPU on a Mac that has one, the processor elsewhere.
+    /// An Apple GPU on a Mac that has one on which kernels run, the processor elsewhere.
     Auto,
     /// The processor.
     Cpu,
@@ -38,6 +36,21 @@ pub enum DeviceChoice {
     Metal(usize),
     /// The NVIDIA GPU of this number.
     Cuda(usize),
+}
+
+impl DeviceChoice {
+    /// The device of this name. An Apple GPU is used by what was measured on it, if it was.
+    ///
+    /// # Errors
+    /// When there is none such.
+    pub fn open(self) -> Result<Device> {
+        match self {
+            Self::Auto if cfg!(target_vendor = "apple") && obstacle(0).is_none() => metal(0),
+            Self::Auto | Self::Cpu => Ok(Device::Cpu),
+            Self::Metal(number) => metal(number),
+            Self::Cuda(_) => Err(not_built("cuda")),
+        }
+    }
 }
 
 impl FromStr for DeviceChoice {
@@ -59,16 +72,73 @@ impl FromStr for DeviceChoice {
     }
 }
 
+impl fmt::Display for DeviceChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Cpu => f.write_str("cpu"),
+            Self::Metal(number) => write!(f, "metal:{number}"),
+            Self::Cuda(number) => write!(f, "cuda:{number}"),
+        }
+    }
+}
+
+/// Runs `work`, and gives the most bytes of `device` that it held at once beyond what was held
+/// before; `None` where the device does not tell.
+///
+/// On Metal these are the buffers that candle took from the system, which are rounded up to powers
+/// of two: what `work` let go of is among them, because candle returns nothing before it waits.
+///
+/// # Errors
+/// Those of `work`, or the device's.
+pub fn peak_bytes<T>(
+    device: &Device,
+    work: impl FnOnce() -> Result<T>,
+) -> Result<(T, Option<u64>)> {
+    if device.is_cpu() {
+        let (result, bytes) = counted_memory::peak_bytes(work);
+        return Ok((result?, Some(bytes)));
+    }
+    finish(device)?;
+    let before = allocated_bytes(device);
+    let result = work()?;
+    let after = allocated_bytes(device);
+    let bytes = after
+        .zip(before)
+        .and_then(|(after, before)| after.checked_sub(before));
+    Ok((result, bytes))
+}
+
+/// All buffers of the device; `None` where it does not tell.
+fn allocated_bytes(device: &Device) -> Option<u64> {
+    match device {
+        #[cfg(any(target_vendor = "apple", soft_metal))]
+        Device::Metal(metal) => u64::try_from(metal.current_allocated_size()).ok(),
+        _ => None,
+    }
+}
+
 /// Whether candle's Metal backend is built in; the manifests ask the same question.
-const HAS_METAL: bool = cfg!(any(target_vendor = "apple", soft_metal));
+pub const HAS_METAL: bool = cfg!(any(target_vendor = "apple", soft_metal));
 
 /// How many Apple GPUs there are. candle panics past the last one.
-fn n_gpus() -> usize {
+pub fn n_gpus() -> usize {
     #[cfg(any(target_vendor = "apple", soft_metal))]
-    let n = candle_metal_kernels::metal::Device::all().len();
+    let n = metal_candle_mps::apple::gpus();
     #[cfg(not(any(target_vendor = "apple", soft_metal)))]
     let n = 0;
     n
+}
+
+/// Why kernels do not run on the Apple GPU of this number; `None` where they do.
+pub fn obstacle(number: usize) -> Option<String> {
+    #[cfg(any(target_vendor = "apple", soft_metal))]
+    let obstacle = metal_candle_mps::apple::obstacle(number);
+    #[cfg(not(any(target_vendor = "apple", soft_metal)))]
+    let obstacle = Some(format!(
+        "this build knows no Apple GPU, {number} among them"
+    ));
+    obstacle
 }
 
 fn metal(number: usize) -> Result<Device> {
@@ -80,7 +150,13 @@ fn metal(number: usize) -> Result<Device> {
         let text = format!("--device metal:{number}: {n} Apple GPUs were found, the first is 0");
         return Err(Error::input(text));
     }
-    Device::new_metal(number).map_err(|e| Error::failed(format!("--device metal:{number}: {e}")))
+    let device = Device::new_metal(number);
+    let device = device.map_err(|e| Error::failed(format!("--device metal:{number}: {e}")))?;
+    #[cfg(any(target_vendor = "apple", soft_metal))]
+    if let Device::Metal(metal) = &device {
+        crate::calibration::take_up(metal);
+    }
+    Ok(device)
 }
 
 fn not_built(name: &str) -> Error {
@@ -98,6 +174,9 @@ mod tests {
         assert_eq!("metal:1".parse(), Ok(DeviceChoice::Metal(1)));
         assert_eq!("metal".parse(), Ok(DeviceChoice::Metal(0)));
         assert_eq!("auto".parse(), Ok(DeviceChoice::Auto));
+        for name in ["auto", "cpu", "metal:2", "cuda:0"] {
+            assert_eq!(name.parse::<DeviceChoice>().unwrap().to_string(), name);
+        }
         for wrong in ["", "gpu", "cpu:0", "cuda:", "cuda:x", "Metal"] {
             assert!(wrong.parse::<DeviceChoice>().is_err(), "{wrong}");
         }

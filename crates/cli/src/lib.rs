@@ -6,6 +6,8 @@
 
 mod adapter_options;
 mod args;
+#[cfg(any(target_vendor = "apple", soft_metal))]
+mod calibration;
 mod commands;
 mod counted_memory;
 mod device;

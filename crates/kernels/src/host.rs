@@ -107,7 +107,12 @@ pub(crate) fn stored(values: Vec<f32>, shape: &Shape, dtype: DType) -> Result<Cp
 
 /// A storage as a tensor that is not tracked.
 pub(crate) fn tensor(storage: CpuStorage, shape: &Shape) -> Tensor {
-    Tensor::from_storage(Storage::Cpu(storage), shape, BackpropOp::none(), false)
+    untracked(Storage::Cpu(storage), shape)
+}
+
+/// A storage of any device as a tensor that is not tracked.
+pub(crate) fn untracked(storage: Storage, shape: &Shape) -> Tensor {
+    Tensor::from_storage(storage, shape, BackpropOp::none(), false)
 }
 
 /// `values` as a tensor of the shape and dtype of `like`.

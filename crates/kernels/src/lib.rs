@@ -26,6 +26,8 @@ mod error;
 mod gemm;
 mod host;
 mod math;
+#[cfg(any(target_vendor = "apple", soft_metal))]
+mod metal;
 pub mod ops;
 mod path;
 mod random;
@@ -51,3 +53,10 @@ pub use ops::softmax::softmax;
 pub use ops::swiglu::swiglu;
 pub use random::{Dropout, mix_seed};
 pub use tape::Tape;
+
+/// Lets go of what is kept for as long as the process lives: compiled Metal kernels, and what
+/// belongs to GPU devices that are gone. It is made again where it is needed.
+pub fn release() {
+    #[cfg(any(target_vendor = "apple", soft_metal))]
+    metal::release();
+}

@@ -1,6 +1,6 @@
 //! The only place that chooses between a kernel and the reference.
 
-use candle_core::{DType, Tensor};
+use candle_core::{DType, Device, Tensor};
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 
@@ -15,11 +15,12 @@ pub(crate) enum Path {
 
 /// Chooses the path of `op` for its float inputs.
 ///
-/// Kernels exist for the CPU and compute in float32 inside: every dtype but f64, which only the
-/// reference keeps. A fallback is logged once per operation and reason.
+/// Kernels exist for the CPU and for Apple GPUs, and compute in float32 inside: every dtype but
+/// f64, which only the reference keeps. A fallback is logged once per operation and reason.
 pub(crate) fn choose(op: &'static str, inputs: &[&Tensor]) -> Path {
     let known = |t: &Tensor| matches!(t.dtype(), DType::F32 | DType::F16 | DType::BF16);
-    match inputs.iter().find(|t| !(t.device().is_cpu() && known(t))) {
+    let has_kernels = |t: &Tensor| matches!(t.device(), Device::Cpu | Device::Metal(_));
+    match inputs.iter().find(|t| !(has_kernels(t) && known(t))) {
         None => Path::Kernel,
         Some(other) => {
             say_once(op, other);
@@ -27,6 +28,18 @@ pub(crate) fn choose(op: &'static str, inputs: &[&Tensor]) -> Path {
         }
     }
 }
+
+/// The expression for the device of a tensor that was chosen a kernel for.
+macro_rules! by_device {
+    ($tensor:expr, cpu: $cpu:expr, metal: $metal:expr) => {
+        match $tensor.device() {
+            #[cfg(any(target_vendor = "apple", soft_metal))]
+            candle_core::Device::Metal(_) => $metal,
+            _ => $cpu,
+        }
+    };
+}
+pub(crate) use by_device;
 
 fn say_once(op: &'static str, input: &Tensor) {
     static SAID: Mutex<Option<HashSet<String>>> = Mutex::new(None);

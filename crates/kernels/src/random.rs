@@ -48,6 +48,16 @@ impl Dropout {
     }
 }
 
+/// What a kernel without float64 draws the same factors from: the mixed seed, the number of 53 bits
+/// below which an element is zeroed, and the factor of the others.
+#[cfg(any(test, target_vendor = "apple", soft_metal))]
+impl Dropout {
+    pub(crate) fn as_integers(&self) -> (u64, u64, f32) {
+        let limit = (self.p * (1u64 << 53) as f64).ceil() as u64;
+        (split_mix(self.seed), limit, (1.0 / (1.0 - self.p)) as f32)
+    }
+}
+
 /// A seed for the stream `stream` of `seed`: different inputs give unrelated streams.
 #[must_use]
 pub fn mix_seed(seed: u64, stream: u64) -> u64 {
@@ -65,4 +75,23 @@ fn split_mix(state: u64) -> u64 {
     let z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
     z ^ (z >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn integers_draw_the_same_factors() {
+        for (p, seed) in [(0.1, 7), (0.5, 8), (1.0 / 3.0, 9), (0.0, 10), (0.999, 11)] {
+            let dropout = Dropout::new(p, seed).unwrap();
+            let (mixed_seed, limit, kept) = dropout.as_integers();
+            for element in 0..2000u64 {
+                let stream = element.wrapping_mul(0xD6E8_FEB8_6659_FD93);
+                let bits = split_mix(mixed_seed ^ stream) >> 11;
+                let factor = if bits < limit { 0.0 } else { kept };
+                assert_eq!(dropout.factor(element), factor, "p {p}, element {element}");
+            }
+        }
+    }
 }

@@ -9,6 +9,7 @@
 struct Readme;
 
 pub mod data;
+pub mod device;
 pub mod files;
 pub mod generate;
 pub mod lora;

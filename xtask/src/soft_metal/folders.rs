@@ -45,14 +45,40 @@ impl Folders {
 
     /// With the wrapper, as everything on software Metal is built.
     pub fn soft_cargo(&self, line: &str) -> Command {
-        let wrapper = self.target.join("wrapper/debug/soft-metal-wrapper");
         let mut command = self.cargo(line);
+        self.soften(&mut command);
         command
-            .env("RUSTC_WRAPPER", wrapper)
-            .env("RUSTFLAGS", "--cfg soft_metal")
-            .env("SOFT_METAL_SHADOW", self.target.join("shadow"))
-            .env("SOFT_METAL_CACHE", self.target.join("msl"))
+            .env("SOFT_METAL_RECORD", self.kernels())
             .env("CARGO_TARGET_DIR", &self.target);
         command
+    }
+
+    /// Cargo for another project, from where this one was called.
+    pub fn other_cargo(&self, words: &[String]) -> Command {
+        let mut command = Command::new("cargo");
+        self.soften(command.args(words));
+        command.env("CARGO_TARGET_DIR", self.target.join("other"));
+        command
+    }
+
+    fn soften(&self, command: &mut Command) {
+        command
+            .env(
+                "RUSTC_WRAPPER",
+                self.target.join("wrapper/debug/soft-metal-wrapper"),
+            )
+            .env("RUSTFLAGS", "--cfg soft_metal")
+            .env("SOFT_METAL_SHADOW", self.target.join("shadow"))
+            .env("SOFT_METAL_CACHE", self.target.join("msl"));
+    }
+
+    /// The file in which test programs write what they did with kernels.
+    pub fn kernels(&self) -> PathBuf {
+        self.target.join("kernels.txt")
+    }
+
+    /// Begins that file anew.
+    pub fn forget_kernels(&self) {
+        let _ = std::fs::remove_file(self.kernels());
     }
 }

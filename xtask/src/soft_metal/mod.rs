@@ -4,6 +4,7 @@
 
 mod candle;
 mod folders;
+mod kernels;
 
 use crate::run_command;
 use folders::Folders;
@@ -15,6 +16,8 @@ pub fn main(words: &[String]) -> Option<bool> {
         [test] if test == "test" => Some(test_all("")),
         [test, filter] if test == "test" => Some(test_all(filter)),
         [run, dashes, words @ ..] if run == "run" && dashes == "--" => Some(product(words)),
+        [soak, n] if soak == "soak" => Some(run_soak(n)),
+        [cargo, dashes, words @ ..] if cargo == "cargo" && dashes == "--" => Some(other(words)),
         [word] if word == "lint" => Some(lint()),
         _ => None,
     }
@@ -44,7 +47,11 @@ fn supported() -> bool {
 
 fn test_all(filter: &str) -> bool {
     with_wrapper(|folders| {
-        wrapper_tests(folders) && suite(folders, filter) && candle::test(folders, filter)
+        folders.forget_kernels();
+        wrapper_tests(folders)
+            && suite(folders, filter)
+            && candle::test(folders, filter)
+            && (!filter.is_empty() || kernels::check(&folders.kernels()))
     })
 }
 
@@ -53,6 +60,23 @@ fn product(words: &[String]) -> bool {
     with_wrapper(|folders| {
         let line = "run --quiet --locked --package soft-metal-product --";
         let status = folders.soft_cargo(line).args(words).status();
+        status.is_ok_and(|status| status.success())
+    })
+}
+
+/// The soak example of metal-candle, this many times.
+fn run_soak(iterations: &str) -> bool {
+    with_wrapper(|folders| {
+        let line = "run --quiet --locked --package soft-metal-product --example soak -- metal";
+        let status = folders.soft_cargo(line).arg(iterations).status();
+        status.is_ok_and(|status| status.success())
+    })
+}
+
+/// Cargo with these words, for another project.
+fn other(words: &[String]) -> bool {
+    with_wrapper(|folders| {
+        let status = folders.other_cargo(words).status();
         status.is_ok_and(|status| status.success())
     })
 }

@@ -1,6 +1,8 @@
 //! One module for each command: its options and what it does.
 
 pub mod bench;
+pub mod calibrate;
+pub mod doctor;
 pub mod fuse;
 pub mod generate;
 pub mod inspect;
@@ -28,6 +30,8 @@ pub enum Command {
     Inspect(inspect::Args),
     Fuse(fuse::Args),
     Bench(bench::Args),
+    Calibrate(calibrate::Args),
+    Doctor(doctor::Args),
 }
 
 /// Runs a command.
@@ -43,5 +47,7 @@ pub fn run(command: Command, context: &Context) -> Result<Exit> {
         Command::Inspect(args) => inspect::run(args, context),
         Command::Fuse(args) => fuse::run(args, context),
         Command::Bench(args) => bench::run(args, context),
+        Command::Calibrate(args) => calibrate::run(args, context),
+        Command::Doctor(args) => doctor::run(args, context),
     }
 }

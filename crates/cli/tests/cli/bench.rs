@@ -53,6 +53,35 @@ fn a_record_becomes_a_table_and_a_plot() {
     assert!(fixture.read("plot.svg").starts_with("<svg"));
 }
 
+/// Tables of a GPU and of the processor are beside each other.
+#[test]
+fn a_record_of_a_gpu_has_a_place_of_its_own() {
+    let fixture = with_record();
+    fixture.edit(RECORD, |record| {
+        record["machine"]["gpu"] = json!("applegpu_g15s");
+        record["ceilings"] = json!([{
+            "threads": null, "read_bytes_per_sec": null, "copy_bytes_per_sec": 1e11,
+            "flops_per_sec": 1e13, "wait_secs": 2e-4,
+        }]);
+        let figures = record["rows"][0]["rivals"]["pytorch"].take();
+        record["rows"][0]["rivals"] = json!({"mlx": figures});
+        record["rows"][0]["runs_per_wait"] = json!(8);
+    });
+    let marks = "<!-- begin: made by `metal-candle bench report` -->\n<!-- end: bench report -->\n\
+                 <!-- begin, of an Apple GPU: made by `metal-candle bench report` -->\nnothing yet\n\
+                 <!-- end: bench report of an Apple GPU -->\n";
+    fixture.write("TEXT.md", marks);
+    fixture.ok(&format!("bench report {RECORD} --readme TEXT.md"));
+    let text = fixture.read("TEXT.md");
+    let (of_cpu, of_gpu) = text.split_once("of an Apple GPU").unwrap();
+    assert_eq!(of_cpu.lines().count(), 3, "{text}");
+    let row = "| softmax 2048x2048 | f32 | forward+backward | 5.00 ms | 16.8 GB/s | 17 % | 2.00 |";
+    for part in [row, "GPU applegpu_g15s", "MLX / ours", "a wait 200 us"] {
+        assert!(of_gpu.contains(part), "{part} in {text}");
+    }
+    assert!(!of_gpu.contains("nothing yet"), "{text}");
+}
+
 #[test]
 fn a_table_needs_its_place_and_a_plot_its_rows() {
     let fixture = with_record();
@@ -73,6 +102,11 @@ fn what_cannot_be_measured_is_refused_before_anything_is() {
     fixture.fails("bench ops --filter nonsense", 2, &["--filter"]);
     fixture.fails("bench ops --seconds=-1", 2, &["--seconds"]);
     fixture.fails("bench train --vs candle", 2, &["candle"]);
+    fixture.fails("bench train --vs engines", 2, &["engine"]);
+    fixture.fails("bench generate --vs mlx", 2, &["mlx", "no script"]);
+    fixture.fails("bench ops --device cuda", 2, &["--device cuda"]);
+    let words = "bench ops --device cpu --filter adamw --vs engines";
+    fixture.fails(words, 2, &["--vs engines", "Apple GPU"]);
     fixture.fails("bench generate --filter f64", 2, &["--filter"]);
     // The scripts are not in this folder.
     let words = "bench ops --filter adamw --vs pytorch";

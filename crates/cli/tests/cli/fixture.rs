@@ -82,6 +82,8 @@ impl Fixture {
             .args(words.split_whitespace())
             .current_dir(self.folder.path())
             .env("HF_HOME", self.path("hf"))
+            // No measurements of this machine, on Linux.
+            .env("XDG_CACHE_HOME", self.path("cache"))
             .stdin(Stdio::null());
         for name in ["HF_HUB_CACHE", "HF_HUB_OFFLINE", "HF_TOKEN", "HF_ENDPOINT"] {
             command.env_remove(name);

@@ -8,6 +8,7 @@ mod bad_options;
 mod bad_outputs;
 mod bench;
 mod config_file;
+mod doctor;
 mod fixture;
 mod generate;
 mod hub;

@@ -45,9 +45,9 @@ impl<'a> Output<'a> {
         }
     }
 
-    /// Asks for the lines of a tile of `rows` rows that will be added to when its sums are done.
+    /// Asks for the lines of a tile of this size that will be added to when its sums are done.
     #[inline(always)]
-    pub(super) fn prefetch<S: Simd>(&self, rows: usize, place: Place) {
+    pub(super) fn prefetch(&self, rows: usize, columns: usize, place: Place) {
         #[cfg(all(target_arch = "x86_64", not(miri)))]
         if self.column_stride == 1 && place.then == Then::Add {
             use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
@@ -58,12 +58,12 @@ impl<'a> Output<'a> {
                 // SAFETY: a prefetch of any address has no effect but on the cache.
                 unsafe {
                     _mm_prefetch::<_MM_HINT_T1>(first.cast());
-                    _mm_prefetch::<_MM_HINT_T1>(first.wrapping_add(2 * S::F32_LANES - 1).cast());
+                    _mm_prefetch::<_MM_HINT_T1>(first.wrapping_add(columns - 1).cast());
                 }
             }
         }
         #[cfg(not(all(target_arch = "x86_64", not(miri))))]
-        let _ = (rows, place);
+        let _ = (rows, columns, place);
     }
 
     /// Writes `sums`, as many of their columns as the result has.

@@ -36,7 +36,7 @@ pub(super) fn multiply<S: Simd, const NV: usize>(
     place: Place,
 ) {
     let (b, _) = b.as_chunks::<NV>();
-    output.prefetch::<S>(a.len(), place);
+    output.prefetch(a.len(), 2 * S::F32_LANES, place);
     write_rows!(simd, a, b, output, place, sums);
 }
 

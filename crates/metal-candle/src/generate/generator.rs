@@ -120,6 +120,7 @@ impl<'a> Generator<'a> {
         Ok(Step::Token(token))
     }
 
+    /// Reads the logits back, so that nothing piles up on a GPU ([`crate::device`]).
     fn next_token(&mut self) -> Result<u32> {
         let new = self.decoder.tokens(&self.tokens[self.cache.len()..], 1)?;
         let logits = self

@@ -28,7 +28,8 @@ impl Evaluation {
     }
 }
 
-/// The loss of all `batches`, weighted by tokens, without dropout.
+/// The loss of all `batches`, weighted by tokens, without dropout. That of each batch is read back,
+/// so that nothing piles up on a GPU ([`crate::device`]).
 ///
 /// # Errors
 /// When a token is out of range, a batch is too long for the model, or memory runs out.

@@ -30,7 +30,8 @@ struct Held {
     output: Option<(Tensor, Tape)>,
 }
 
-/// Loss and gradients of `batch`.
+/// Loss and gradients of `batch`. The loss is read back last: when this returns, a GPU has done it
+/// all and keeps nothing of it ([`crate::device`]).
 ///
 /// # Errors
 /// When a token is out of range, the batch is too long for the model, or memory runs out.

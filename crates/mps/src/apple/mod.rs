@@ -23,6 +23,7 @@ mod context;
 mod dispatch;
 mod dtype;
 mod error;
+mod gpus;
 mod litmus;
 mod matrix;
 mod ndarray;
@@ -40,6 +41,7 @@ use crate::policy::{Caps, Key};
 pub use buffers::Buffers;
 pub use context::release_unused;
 pub use error::Error;
+pub use gpus::{gpus, obstacle};
 pub use litmus::{Effort, litmus};
 
 use context::Context;

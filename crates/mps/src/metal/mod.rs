@@ -10,13 +10,15 @@
 //! y = gemm_onto(y, h, B^T, s, 1)    y + s h B^T, in y's own memory
 //! ```
 
+mod calibrate;
 pub(crate) mod measurements;
 
 use candle_core::{Layout, MetalStorage, Result, Shape};
 
 use crate::tensor::{Product, Room};
 
-pub use measurements::use_calibration;
+pub use calibrate::{Effort, Progress, calibrate};
+pub use measurements::{policy, use_calibration};
 
 /// A storage and where the operand lies in it. A transposed operand is one with a transposed
 /// layout.

@@ -1,6 +1,8 @@
 //! What is kept, for how long, and what an error or a panic leaves behind.
 
-use candle_core::{DType, Device, MetalDevice, Tensor};
+use candle_core::MetalDevice;
+#[cfg(soft_metal)]
+use candle_core::{DType, Device, Tensor};
 use metal_candle_mps::apple::{self, Error, Order};
 use metal_candle_mps::plan::{DataType, Engine, Gemm, Plan, Slot, View};
 

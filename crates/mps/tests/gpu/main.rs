@@ -3,6 +3,7 @@
 #![cfg(any(target_vendor = "apple", soft_metal))]
 #![allow(clippy::expect_used, reason = "helpers of tests are tests")]
 
+mod calibrate;
 mod engines;
 #[allow(dead_code, reason = "the tests of plans use all of it")]
 #[path = "../plans/layouts.rs"]

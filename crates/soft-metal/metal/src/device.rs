@@ -3,7 +3,7 @@
 use crate::buffer::{ALLOCATED, SoftBuffer};
 use crate::event::{SoftEvent, SoftFence, SoftSharedEvent};
 use crate::foundation::fail;
-use crate::gpu::Shared;
+use crate::gpu::{Shared, lock};
 use crate::library::{SoftFunction, SoftLibrary, SoftPipeline};
 use crate::object::{make, soft};
 use crate::queue::SoftQueue;
@@ -17,8 +17,8 @@ use objc2_metal::{
 };
 use std::ffi::c_void;
 use std::ptr::NonNull;
-use std::sync::OnceLock;
 use std::sync::atomic::Ordering::SeqCst;
+use std::sync::{Mutex, OnceLock};
 
 pub const MAX_THREADS: usize = 1024;
 pub const MAX_THREADGROUP_MEMORY: usize = 32 << 10;
@@ -154,13 +154,20 @@ define_class!(
     unsafe impl NSObjectProtocol for SoftArchitecture {}
 
     impl SoftArchitecture {
-        /// An M1: what has the fewest special cases in candle.
         #[unsafe(method_id(name))]
         fn name(&self) -> Retained<NSString> {
-            NSString::from_str("applegpu_g13g")
+            NSString::from_str(&lock(&ARCHITECTURE))
         }
     }
 );
+
+/// An M1: what has the fewest special cases in candle.
+static ARCHITECTURE: Mutex<&str> = Mutex::new("applegpu_g13g");
+
+/// What the device says that it is, from now on; candle's choice of kernels depends on the last letter.
+pub fn set_architecture(name: &'static str) {
+    *lock(&ARCHITECTURE) = name;
+}
 
 /// The one device, with a reference for the caller.
 #[unsafe(no_mangle)]

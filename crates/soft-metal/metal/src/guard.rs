@@ -1,5 +1,6 @@
 //! The end of a test: everything has run, no rule was broken, nothing is left.
 
+use crate::record::{self, Mark, take_dispatched};
 use crate::{Rule, drain, live, live_blocks, take_violations, take_warnings};
 use std::ffi::c_void;
 
@@ -25,6 +26,7 @@ const ETERNAL: &[&str] = &["SoftDevice"];
 pub struct Guard {
     objects: Vec<(String, isize)>,
     blocks: isize,
+    compares: bool,
     pool: *mut c_void,
 }
 
@@ -34,9 +36,18 @@ impl Guard {
         drain();
         take_violations();
         take_warnings();
+        take_dispatched();
         // SAFETY: popped by `drop`, on this thread: a raw pointer keeps the guard on it.
         let pool = unsafe { objc_autoreleasePoolPush() };
-        Self { objects: objects(), blocks: live_blocks(), pool }
+        Self { objects: objects(), blocks: live_blocks(), compares: false, pool }
+    }
+
+    /// For a test that holds the results of every kernel that it dispatches against numbers from elsewhere: at its end
+    /// these kernels count as compared, which `SOFT_METAL_RECORD` is told.
+    pub fn comparing() -> Self {
+        let mut guard = Self::new();
+        guard.compares = true;
+        guard
     }
 
     /// What went wrong so far; the queues are drained first.
@@ -73,6 +84,9 @@ impl Drop for Guard {
         }
         let problems = self.problems();
         assert!(problems.is_empty(), "{}", problems.join("\n"));
+        if self.compares {
+            record::mark(Mark::Compared, take_dispatched());
+        }
     }
 }
 

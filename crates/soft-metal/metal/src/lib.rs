@@ -16,9 +16,11 @@ mod mps;
 pub mod msl;
 mod object;
 mod queue;
+mod record;
 mod residency;
 mod rules;
 
+pub use device::set_architecture;
 pub use gpu::drain;
 pub use guard::Guard;
 pub use rules::{Rule, Violation, take_violations, take_warnings};

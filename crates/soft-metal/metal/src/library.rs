@@ -12,7 +12,7 @@ use objc2_foundation::{NSError, NSObjectProtocol, NSString};
 use objc2_metal::MTLDataType;
 use std::ffi::c_void;
 use std::ptr::NonNull;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 /// Threads of a SIMD group.
 const WIDTH: usize = 32;
@@ -23,7 +23,7 @@ pub type Constant = (usize, Vec<u8>);
 define_class!(
     #[unsafe(super(NSObject))]
     #[name = "SoftLibrary"]
-    #[ivars = Unit]
+    #[ivars = Arc<Unit>]
     pub struct SoftLibrary;
 
     unsafe impl NSObjectProtocol for SoftLibrary {}

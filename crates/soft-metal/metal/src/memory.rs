@@ -10,14 +10,9 @@ const POISON: u8 = 0xFF;
 
 const PAGE: usize = 4096;
 
-/// Vector types need addresses that are multiples of their size, at most 16; one that is larger than the buffer cannot be
-/// meant. Buffers end as near to the guard page as this permits.
-fn alignment(len: usize) -> usize {
-    match len {
-        0..4 => 16, // candle keeps empty tensors in a byte, and makes slices of their type there
-        _ => 1 << len.ilog2().min(4),
-    }
-}
+/// Vector types need addresses that are multiples of their size. Buffers end as near to the guard page as this permits; what
+/// is left between is checked before every access of a kernel (`msl/shim/check.h`).
+const ALIGNMENT: usize = 16;
 
 /// Pages of one buffer.
 pub struct Memory {
@@ -42,14 +37,26 @@ impl Memory {
             std::ptr::write_bytes(inside as *mut u8, POISON, pages);
             map as usize
         };
-        let data = map + PAGE + pages - len.max(1).next_multiple_of(alignment(len));
-        lock(&REGIONS).insert(map, Region { end: map + map_len, data, len, name });
-        Self { map, map_len, data, len }
+        let mut memory = Self { map, map_len, data: 0, len: 0 };
+        memory.place(len, name);
+        memory
+    }
+
+    /// `len` bytes at the end of the pages.
+    fn place(&mut self, len: usize, name: String) {
+        let end = self.map + self.map_len;
+        (self.data, self.len) = (end - PAGE - len.max(1).next_multiple_of(ALIGNMENT), len);
+        lock(&REGIONS).insert(self.map, Region { end, data: self.data, len, name });
     }
 
     /// Valid for as long as `self`.
     pub fn pointer(&self) -> *mut u8 {
         self.data as *mut u8
+    }
+
+    /// Just past the last byte.
+    pub fn end(&self) -> usize {
+        self.data + self.len
     }
 
     pub fn pages(&self) -> usize {
@@ -69,6 +76,35 @@ impl Drop for Memory {
         lock(&REGIONS).remove(&self.map);
         // SAFETY: mapped in `new`; nothing else holds the pages.
         unsafe { libc::munmap(self.map as *mut _, self.map_len) };
+    }
+}
+
+/// Bytes that a command is given, at most a page of them; the pages are used again and again.
+pub struct Argument(Option<Memory>);
+
+static SPARE: Mutex<Vec<Memory>> = Mutex::new(Vec::new());
+
+impl Argument {
+    pub fn new(bytes: &[u8], name: String) -> Self {
+        let spare = lock(&SPARE).pop();
+        let mut memory = spare.unwrap_or_else(|| Memory::new(PAGE, String::new()));
+        // SAFETY: the pages are this value's, and the bytes fit into them.
+        unsafe {
+            std::ptr::write_bytes((memory.map + PAGE) as *mut u8, POISON, memory.pages());
+            memory.place(bytes.len(), name);
+            std::ptr::copy_nonoverlapping(bytes.as_ptr(), memory.pointer(), bytes.len());
+        }
+        Self(Some(memory))
+    }
+
+    pub fn memory(&self) -> &Memory {
+        self.0.as_ref().expect("memory until it is dropped")
+    }
+}
+
+impl Drop for Argument {
+    fn drop(&mut self) {
+        lock(&SPARE).extend(self.0.take());
     }
 }
 

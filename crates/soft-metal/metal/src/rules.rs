@@ -67,6 +67,7 @@ rules! {
     UnwrittenRead: "read of memory that nothing has written",
     KernelOutOfBounds: "kernel outside its buffers",
     Misaligned: "vector access at an address that its type does not allow",
+    DivisionByZero: "integer division by zero",
     DifferentBarriers: "threads at different barriers",
 }
 

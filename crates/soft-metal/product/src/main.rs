@@ -3,5 +3,7 @@
 
 fn main() -> std::process::ExitCode {
     let _guard = soft_metal::Guard::new();
-    metal_candle_cli::main()
+    let exit = metal_candle_cli::main();
+    metal_candle_kernels::release();
+    exit
 }

@@ -39,6 +39,75 @@ fn training_gives_the_same_losses_and_adapter() {
 }
 
 #[test]
+fn operations_are_measured_beside_candle_and_the_engines() {
+    let fixture = Fixture::new();
+    let words =
+        "bench ops --device metal --filter matmul+1x896x896+f32+Qwen2.5-0.5B --seconds 0 --rounds 1 --runs-per-wait 2 --json";
+    let words: Vec<String> = words.split(' ').map(|word| word.replace('+', " ")).collect();
+    let output = fixture.command("").args(words).output().unwrap();
+    let record: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(record["machine"]["gpu"], "applegpu_g13g");
+    let ceiling = &record["ceilings"][0];
+    assert!(ceiling["wait_secs"].as_f64().unwrap() > 0.0 && ceiling["threads"].is_null());
+    let rows = record["rows"].as_array().unwrap();
+    assert_eq!(rows.len(), 3);
+    for row in rows {
+        assert_eq!(row["runs_per_wait"], 2);
+        for rival in ["candle", "steel", "mps-ndarray", "mps-matrix"] {
+            assert!(row["rivals"][rival]["spread"]["median_secs"].as_f64().unwrap() > 0.0, "{rival} in {row}");
+        }
+    }
+    assert!(rows[2]["ours"]["peak_bytes"].as_u64().unwrap() >= 4 * 896 * 896);
+}
+
+#[test]
+fn training_and_generation_are_measured() {
+    let fixture = Fixture::new();
+    let mut command = fixture.command("bench train --device metal --dtype f32 --steps 1 --one");
+    let output = command.arg("16 1 2 1 24 32 8 2").output().unwrap();
+    let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(answer["secs"]["step"][""].as_array().unwrap().len(), 1);
+    assert_eq!(answer["peak_bytes"], serde_json::json!({}), "a GPU does not tell");
+}
+
+/// What was measured is kept, shown, taken up, and refused where it is of another machine.
+#[test]
+fn measurements_are_shown_and_checked() {
+    let fixture = Fixture::new();
+    let gpu = || fixture.ok_json("doctor --json")["gpus"][0].clone();
+    let before = gpu();
+    assert_eq!(before["engines"].as_array().unwrap().len(), 4, "{before}");
+    assert!(before["calibration"]["products"].is_null() && before["calibration"]["ignored"].is_null());
+    let path = before["calibration"]["path"].as_str().unwrap().to_owned();
+    let reason = |gpu: &serde_json::Value| gpu["choices"][3]["reason"].as_str().unwrap().to_owned();
+    assert!(reason(&before).contains("has not been measured"), "{before}");
+
+    std::fs::create_dir_all(std::path::Path::new(&path).parent().unwrap()).unwrap();
+    let file = |system: &str| {
+        let key = serde_json::json!({
+            "schema": 1, "crate_version": env!("CARGO_PKG_VERSION"), "candle_version": "0.11.1",
+            "architecture": before["architecture"], "gpu": before["name"], "macos_build": system, "strategy": "FenceBridge",
+        });
+        let cells = serde_json::json!([]);
+        let litmus = serde_json::json!({"rounds": 8, "failures": 0});
+        let text = serde_json::json!({"key": key, "litmus": litmus, "overhead_micros": 12.0, "cells": cells});
+        std::fs::write(&path, text.to_string()).unwrap();
+    };
+    let macos = before["macos"].as_str().unwrap();
+    let (_, system) = macos.split_once('(').unwrap();
+    file(system.strip_suffix(')').unwrap());
+    let calibrated = gpu();
+    assert_eq!(calibrated["calibration"]["products"], 0, "{calibrated}");
+    assert!(calibrated["strategy"].as_str().unwrap().contains("FenceBridge: passed"), "{calibrated}");
+    assert!(reason(&calibrated).contains("no measurement of such products"), "{calibrated}");
+
+    file("another system");
+    let ended = fixture.ok("doctor");
+    assert!(ended.stdout.contains("not used: measured for"), "{}", ended.stdout);
+    assert!(ended.stderr.contains("calibrate` measures anew"), "{}", ended.stderr);
+}
+
+#[test]
 fn a_gpu_that_is_not_there_is_an_input_error() {
     let fixture = Fixture::new();
     fixture.fails("generate --model model -p hello --device metal:7", 2, &["--device metal:7", "1 Apple GPUs"]);

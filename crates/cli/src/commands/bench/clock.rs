@@ -1,6 +1,8 @@
 //! Repeated runs against the clock.
 
 use crate::error::Result;
+use candle_core::Device;
+use metal_candle::device::finish;
 use serde::{Deserialize, Serialize};
 use std::time::{Duration, Instant};
 
@@ -41,11 +43,47 @@ impl Spread {
 /// Runs once, and says how long that took without what had to be prepared.
 pub type Once<'a> = Box<dyn FnMut() -> Result<Duration> + 'a>;
 
-/// Duration of `work` with the end of what it gives: memory that it returns is part of its cost.
-pub fn timed<T>(work: impl FnOnce() -> Result<T>) -> Result<Duration> {
-    let began = Instant::now();
-    drop(work()?);
-    Ok(began.elapsed())
+/// A clock that stops when a device has done its work.
+#[derive(Clone, Debug)]
+pub struct Clock {
+    device: Device,
+    runs_per_wait: usize,
+}
+
+impl Clock {
+    /// Waits for `device` once in `runs_per_wait` runs, always inside of the time that is taken.
+    /// A wait costs as much as a small kernel or more.
+    pub fn new(device: &Device, runs_per_wait: usize) -> Self {
+        Self {
+            device: device.clone(),
+            runs_per_wait,
+        }
+    }
+
+    /// Mean duration of `work` with the end of what it gives: memory that it returns is part of
+    /// its cost. The last result lives until the device is done, so that candle can use its memory
+    /// again; what nobody holds at a wait, candle returns to the system.
+    pub fn timed<T>(&self, mut work: impl FnMut() -> Result<T>) -> Result<Duration> {
+        finish(&self.device)?;
+        let began = Instant::now();
+        for _ in 1..self.runs_per_wait {
+            drop(work()?);
+        }
+        let last = work()?;
+        finish(&self.device)?;
+        drop(last);
+        Ok(began.elapsed() / self.runs_per_wait as u32)
+    }
+
+    /// Where the work is done.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// Of how many runs in a row one is taken.
+    pub fn runs_per_wait(&self) -> usize {
+        self.runs_per_wait
+    }
 }
 
 /// Seconds of single runs of each contender, who take turns until `budget` for each is spent. They
@@ -92,6 +130,20 @@ mod tests {
             (2.0, 3.0, 4.0)
         );
         assert_eq!(spread(&[1.0, 2.0]).median_secs, 1.5);
+    }
+
+    #[test]
+    fn a_duration_is_that_of_one_run() {
+        let mut runs = 0;
+        let clock = Clock::new(&Device::Cpu, 4);
+        let duration = clock.timed(|| {
+            runs += 1;
+            std::thread::sleep(Duration::from_millis(5));
+            Ok(())
+        });
+        let millis = duration.unwrap().as_millis();
+        assert_eq!(runs, 4);
+        assert!((5..20).contains(&millis), "{millis} ms");
     }
 
     #[test]

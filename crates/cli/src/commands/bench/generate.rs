@@ -6,7 +6,7 @@ use super::peer::ask_process;
 use super::record::{Pass, Row};
 use super::rows::Measured;
 use super::sitting::Sitting;
-use super::train::{DTYPES, store_as, this_program};
+use super::train::{DTYPES, peak_bytes, store_as, this_program};
 use super::{Options, Rival};
 use crate::adapter_options::at_least_one;
 use crate::error::{Error, Result};
@@ -14,7 +14,6 @@ use crate::terminal::Terminal;
 use candle_core::Device;
 use metal_candle::generate::{Generator, Sampling, Step};
 use metal_candle::models::Model;
-use metal_candle::process::peak_memory_bytes;
 use metal_candle_kernels::case::{Cost, MODELS, TABLE};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -44,8 +43,9 @@ pub struct Args {
 /// # Errors
 /// When a process fails.
 pub fn run(args: &Args, terminal: &Terminal) -> Result<()> {
+    let device = args.options.device.open()?;
     if let Some(dtype) = &args.one {
-        let answer = measure_here(qwen(), dtype, args.prompt, args.tokens)?;
+        let answer = measure_here(qwen(), dtype, args.prompt, args.tokens, &device)?;
         return terminal.print_json(&answer);
     }
     let mut dtypes = DTYPES.to_vec();
@@ -53,30 +53,36 @@ pub fn run(args: &Args, terminal: &Terminal) -> Result<()> {
     if dtypes.is_empty() {
         return Err(Error::input("no case has all words of --filter"));
     }
-    if args.options.has(Rival::Candle) {
-        return Err(Error::input(
-            "--vs candle: candle has no generation to compare with",
-        ));
-    }
-    let mut sitting = Sitting::begin(&args.options, terminal)?;
+    args.options.check_rivals(&device, &IMPOSSIBLE)?;
+    let mut sitting = Sitting::begin(&args.options, &device, terminal)?;
     for dtype in dtypes {
-        let measured = measure(dtype, args)?;
+        let measured = measure(dtype, args, &device)?;
         sitting.add(rows(&measured, dtype, args), measured.versions())?;
     }
     sitting.finish()
 }
 
+/// Who has no generation.
+const IMPOSSIBLE: [(Rival, &str); 3] = [
+    (Rival::Candle, "candle has no generation to compare with"),
+    (Rival::Engines, "an engine is a product's, not a token's"),
+    (Rival::Mlx, "there is no script for its generation"),
+];
+
 /// Takes turns with transformers, every turn in a fresh process.
-fn measure(dtype: &str, args: &Args) -> Result<Measured> {
+fn measure(dtype: &str, args: &Args, device: &Device) -> Result<Measured> {
     let (mut ours, mut theirs) = (Answer::default(), BTreeMap::<_, Answer>::new());
     let (prompt, tokens) = (args.prompt.to_string(), args.tokens.to_string());
     let words = ["--prompt", &prompt, "--tokens", &tokens];
     for _ in 0..args.options.rounds {
         let mut own = this_program()?;
         own.args(["bench", "generate", "--one", dtype]).args(words);
+        own.args(["--device", &args.options.device.device.to_string()]);
         ours.merge(ask_process(&mut own)?);
         if args.options.has(Rival::Pytorch) {
-            let mut python = args.options.python("generate_transformers.py")?;
+            let mut python =
+                args.options
+                    .python(Rival::Pytorch, "generate_transformers.py", device)?;
             let answer = ask_process(python.args(words).arg(dtype))?;
             theirs
                 .entry(Rival::Pytorch.name())
@@ -126,8 +132,14 @@ fn qwen() -> Value {
 
 /// Seconds of the prompt's pass, and of each token after it. A first text, which allocates, is not
 /// told.
-fn measure_here(config: Value, dtype: &str, n_prompt: usize, n_tokens: usize) -> Result<Answer> {
-    let mut model = Model::random(config, 0, &Device::Cpu)?;
+fn measure_here(
+    config: Value,
+    dtype: &str,
+    n_prompt: usize,
+    n_tokens: usize,
+    device: &Device,
+) -> Result<Answer> {
+    let mut model = Model::random(config, 0, device)?;
     store_as(&mut model, dtype)?;
     let vocabulary = model.config.vocab_size;
     let prompt: Vec<u32> = (0..n_prompt)
@@ -139,11 +151,12 @@ fn measure_here(config: Value, dtype: &str, n_prompt: usize, n_tokens: usize) ->
     let mut answer = Answer::default();
     answer.add(Pass::Prefill, secs);
     answer.add(Pass::Decode, decode);
-    let peak = peak_memory_bytes().map(|bytes| (Pass::Decode, bytes));
+    let peak = peak_bytes(device).map(|bytes| (Pass::Decode, bytes));
     answer.peak_bytes.extend(peak);
     Ok(answer)
 }
 
+/// The logits of every token are read back inside of its time, for which a GPU has to be done.
 fn token_secs(model: &Model, prompt: &[u32], n: usize) -> Result<Vec<f64>> {
     let mut generator = Generator::new(&model.decoder, prompt, n, &[], Sampling::default())?;
     let mut secs = vec![];
@@ -174,7 +187,7 @@ mod tests {
             config[field] = value.into();
         }
         for dtype in DTYPES {
-            let answer = measure_here(config.clone(), dtype, 5, 3).unwrap();
+            let answer = measure_here(config.clone(), dtype, 5, 3, &Device::Cpu).unwrap();
             let runs = |pass| answer.secs[&pass][""].len();
             assert_eq!((runs(Pass::Prefill), runs(Pass::Decode)), (1, 3));
         }

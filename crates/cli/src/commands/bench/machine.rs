@@ -1,5 +1,6 @@
 //! Where and with what a record was made.
 
+use candle_core::Device;
 use metal_candle_kernels::simd::Level;
 use serde::{Deserialize, Serialize};
 use std::process::Command;
@@ -9,6 +10,9 @@ use std::process::Command;
 pub struct Machine {
     /// Model of the processor.
     pub processor: String,
+    /// Architecture of the Apple GPU that computed, as Metal names it; `None` of the processor.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gpu: Option<String>,
     /// Logical processors.
     pub cores: usize,
     /// Threads that the kernels use.
@@ -26,16 +30,17 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// The one that this process runs on.
-    pub fn here() -> Self {
-        use std::env::consts::{ARCH, OS};
+    /// The one that this process runs on, with the device that computes.
+    pub fn here(device: &Device) -> Self {
+        use std::env::consts::ARCH;
         Self {
             processor: processor().unwrap_or_else(|| ARCH.to_owned()),
+            gpu: gpu_architecture(device),
             cores: std::thread::available_parallelism().map_or(1, usize::from),
             threads: rayon::current_num_threads(),
             // A level that the processor lacks is refused before.
             simd: Level::chosen().map_or_else(|_| String::new(), |level| level.to_string()),
-            system: format!("{OS} {ARCH}"),
+            system: system(),
             rustc: output("rustc", &["--version"]),
             commit: commit(),
             date: jiff::Timestamp::now().strftime("%Y-%m-%d").to_string(),
@@ -45,15 +50,57 @@ impl Machine {
     /// A name for a folder: lower case, words joined by hyphens.
     pub fn folder_name(&self) -> String {
         let words = format!("{} {} cores", self.processor, self.cores);
-        let words = words
-            .replace("(R)", " ")
-            .replace("(TM)", " ")
-            .to_lowercase();
-        let words = words.split(|c: char| !c.is_ascii_alphanumeric());
-        words
-            .filter(|word| !word.is_empty())
-            .collect::<Vec<_>>()
-            .join("-")
+        hyphenated(&words.replace("(R)", " ").replace("(TM)", " "))
+    }
+
+    /// The GPU, for the name of a file.
+    pub fn gpu_name(&self) -> Option<String> {
+        self.gpu.as_deref().map(hyphenated)
+    }
+
+    /// What computed, in a line.
+    pub fn summary(&self) -> String {
+        match &self.gpu {
+            Some(gpu) => format!("{}, GPU {gpu}", self.processor),
+            None => {
+                let Self {
+                    processor,
+                    threads,
+                    simd,
+                    ..
+                } = self;
+                format!("{processor}, {threads} threads, {simd}")
+            }
+        }
+    }
+}
+
+fn hyphenated(words: &str) -> String {
+    let words = words.to_lowercase();
+    let words = words.split(|c: char| !c.is_ascii_alphanumeric());
+    words
+        .filter(|word| !word.is_empty())
+        .collect::<Vec<_>>()
+        .join("-")
+}
+
+fn gpu_architecture(device: &Device) -> Option<String> {
+    match device {
+        #[cfg(any(target_vendor = "apple", soft_metal))]
+        Device::Metal(metal) => Some(metal.architecture_name()),
+        _ => None,
+    }
+}
+
+/// Operating system, with its version on a Mac, and architecture.
+pub fn system() -> String {
+    use std::env::consts::{ARCH, OS};
+    match cfg!(target_os = "macos")
+        .then(|| output("sw_vers", &["-productVersion"]))
+        .flatten()
+    {
+        Some(version) => format!("{OS} {version} {ARCH}"),
+        None => format!("{OS} {ARCH}"),
     }
 }
 
@@ -68,7 +115,8 @@ fn commit() -> Option<String> {
     }
 }
 
-fn processor() -> Option<String> {
+/// Model of the processor; `None` where the system does not tell.
+pub fn processor() -> Option<String> {
     if cfg!(target_vendor = "apple") {
         return output("sysctl", &["-n", "machdep.cpu.brand_string"]);
     }
@@ -79,7 +127,7 @@ fn processor() -> Option<String> {
 }
 
 /// What a program says; `None` where there is none or it fails.
-fn output(program: &str, words: &[&str]) -> Option<String> {
+pub fn output(program: &str, words: &[&str]) -> Option<String> {
     let output = Command::new(program).args(words).output().ok()?;
     let text = String::from_utf8(output.stdout).ok()?;
     output.status.success().then(|| text.trim().to_owned())
@@ -94,7 +142,7 @@ mod tests {
         let machine = Machine {
             processor: "Intel(R) Xeon(R) Platinum 8481C CPU @ 2.70GHz".into(),
             cores: 2,
-            ..Machine::here()
+            ..Machine::here(&Device::Cpu)
         };
         let expected = "intel-xeon-platinum-8481c-cpu-2-70ghz-2-cores";
         assert_eq!(machine.folder_name(), expected);
@@ -102,7 +150,7 @@ mod tests {
 
     #[test]
     fn this_machine_is_described() {
-        let here = Machine::here();
+        let here = Machine::here(&Device::Cpu);
         assert!(!here.processor.is_empty() && !here.simd.is_empty());
         assert_eq!(here.date.len(), 10, "{}", here.date);
     }

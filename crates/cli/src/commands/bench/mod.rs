@@ -5,7 +5,7 @@ mod bars;
 mod ceilings;
 mod clock;
 mod generate;
-mod machine;
+pub mod machine;
 mod ops;
 mod peer;
 mod plot;
@@ -17,8 +17,10 @@ mod table;
 mod train;
 
 use super::Context;
+use crate::device::DeviceArgs;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
+use candle_core::Device;
 use metal_candle_kernels::simd::Level;
 use std::path::PathBuf;
 use std::process::Command;
@@ -29,6 +31,7 @@ Examples:
   metal-candle bench ops --filter \"softmax f32\" --vs candle
   metal-candle bench ops --table --vs pytorch --python .venv/bin/python --record
   metal-candle bench train --vs pytorch --python .venv/bin/python --record
+  metal-candle bench ops --table --device metal --vs candle,engines,mlx --python .venv/bin/python --record
   metal-candle bench generate --json
   metal-candle bench report bench-records/MACHINE/DATE-COMMIT.json --readme README.md
 
@@ -54,16 +57,18 @@ enum What {
 /// What is common to all that is measured.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Options {
+    #[command(flatten)]
+    pub device: DeviceArgs,
     /// Only cases whose line has all of these words: an operation, sizes, a dtype, a model
     #[arg(long, value_name = "WORDS")]
     pub filter: Option<String>,
     /// Print one JSON object on standard output
     #[arg(long)]
     pub json: bool,
-    /// Measure others on the same cases, in turns
+    /// Measure others on the same cases, in turns [default of operations on an Apple GPU: candle,engines]
     #[arg(long, value_name = "RIVALS", value_enum, value_delimiter = ',')]
     pub vs: Vec<Rival>,
-    /// Python that has scripts/bench/requirements.txt, for --vs pytorch
+    /// Python that has scripts/bench/requirements.txt, for --vs pytorch and --vs mlx
     #[arg(long, value_name = "PATH", default_value = "python")]
     pub python: PathBuf,
     /// How often this program and another process take turns
@@ -79,19 +84,38 @@ pub struct Options {
 pub enum Rival {
     /// candle's own operations
     Candle,
+    /// Each engine for products on an Apple GPU: candle's GEMM as this program plans it, and both kernels of MPS
+    Engines,
+    /// MLX, on the same device
+    Mlx,
     /// PyTorch, its best of eager and torch.compile; for training with PEFT, for generation with transformers
     Pytorch,
 }
 
 impl Rival {
-    /// As records and tables have it.
+    /// As records have it; the engines have names of their own.
     fn name(self) -> &'static str {
         match self {
             Self::Candle => "candle",
+            Self::Engines => "engines",
+            Self::Mlx => "mlx",
             Self::Pytorch => bars::RIVAL,
         }
     }
+
+    /// The columns of tables.
+    fn columns(self) -> &'static [&'static str] {
+        match self {
+            Self::Candle => &["candle"],
+            Self::Engines => &ENGINES,
+            Self::Mlx => &["mlx"],
+            Self::Pytorch => &[bars::RIVAL],
+        }
+    }
 }
+
+/// The engines for products on an Apple GPU, as records and tables have them.
+const ENGINES: [&str; 3] = ["steel", "mps-ndarray", "mps-matrix"];
 
 impl Options {
     /// Whether a case with this line is to be measured.
@@ -104,12 +128,35 @@ impl Options {
         words.split_whitespace().all(has)
     }
 
-    /// A script in this machine's Python, with as many threads as the kernels use.
-    fn python(&self, script: &str) -> Result<Command> {
+    /// A rival's script in this machine's Python, with as many threads as the kernels use; MLX on
+    /// the same kind of device.
+    fn python(&self, rival: Rival, script: &str, device: &Device) -> Result<Command> {
         let mut command = Command::new(&self.python);
         command.arg(peer::script(script)?);
-        command.args(["--threads", &rayon::current_num_threads().to_string()]);
+        match (rival, device.is_cpu()) {
+            (Rival::Mlx, true) => command.args(["--device", "cpu"]),
+            (Rival::Mlx, false) => command.args(["--device", "gpu"]),
+            _ => command.args(["--threads", &rayon::current_num_threads().to_string()]),
+        };
         Ok(command)
+    }
+
+    /// Whether all rivals can be compared with: each is possible by itself or not.
+    ///
+    /// # Errors
+    /// When one of `impossible` is among them, or PyTorch beside a GPU.
+    fn check_rivals(&self, device: &Device, impossible: &[(Rival, &str)]) -> Result<()> {
+        let pytorch = (Rival::Pytorch, "PyTorch is measured on the CPU only");
+        let on_gpu = (!device.is_cpu()).then_some(&pytorch);
+        match impossible
+            .iter()
+            .chain(on_gpu)
+            .find(|(rival, _)| self.has(*rival))
+        {
+            None => Ok(()),
+            Some((rival, reason)) => Err(Error::input(format!("--vs {}: {reason}", rival.name()))
+                .with_advice("leave it out, or choose another --device")),
+        }
     }
 
     fn has(&self, rival: Rival) -> bool {

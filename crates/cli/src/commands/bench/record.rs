@@ -85,6 +85,9 @@ pub struct Row {
     pub flops: u64,
     /// Bytes that have to move; 0 where they are not counted.
     pub bytes: u64,
+    /// How many runs in a row each time is the mean of, with one wait for the device.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub runs_per_wait: usize,
     /// Tokens of a run, of a model.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokens: Option<usize>,
@@ -95,7 +98,24 @@ pub struct Row {
     pub rivals: BTreeMap<String, Figures>,
 }
 
+fn one() -> usize {
+    1
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // as serde calls it
+fn is_one(n: &usize) -> bool {
+    *n == 1
+}
+
 impl Row {
+    /// The same, with this many runs for each wait.
+    pub fn of_runs(self, runs_per_wait: usize) -> Self {
+        Self {
+            runs_per_wait,
+            ..self
+        }
+    }
+
     /// The work that cannot be avoided.
     pub fn cost(&self) -> Cost {
         Cost {
@@ -148,11 +168,14 @@ impl Record {
         self.ceilings.last().ok_or_else(missing)
     }
 
-    /// `folder/<machine>/<date>-<commit>.json`.
+    /// `folder/<machine>/<date>-<commit>.json`, of a GPU `<date>-<commit>-<gpu>.json`.
     pub fn path_in(&self, folder: &Path) -> PathBuf {
         let machine = &self.machine;
         let commit = machine.commit.as_deref().unwrap_or("unknown");
-        let name = format!("{}-{commit}.json", machine.date);
+        let gpu = machine
+            .gpu_name()
+            .map_or_else(String::new, |name| format!("-{name}"));
+        let name = format!("{}-{commit}{gpu}.json", machine.date);
         folder.join(machine.folder_name()).join(name)
     }
 
@@ -203,6 +226,7 @@ pub mod testing {
     //! Records that nobody measured.
 
     use super::*;
+    use candle_core::Device;
 
     /// A row of the published table; a rival's time is `ratio` of ours.
     pub fn row(op: &str, case: &str, pass: Pass, ratio: Option<f64>) -> Row {
@@ -222,6 +246,7 @@ pub mod testing {
             source: "table".into(),
             flops: 100_000_000,
             bytes: 1000,
+            runs_per_wait: 1,
             tokens: None,
             ours: figures(2e-3),
             rivals: rivals.into_iter().collect(),
@@ -231,12 +256,14 @@ pub mod testing {
     /// A record of `rows`, of a machine of 100 GFLOP/s and 10 GB/s.
     pub fn record(rows: Vec<Row>) -> Record {
         let ceiling = Ceiling {
-            threads: 2,
-            read_bytes_per_sec: 10e9,
+            threads: Some(2),
+            read_bytes_per_sec: Some(10e9),
             copy_bytes_per_sec: 8e9,
             flops_per_sec: 100e9,
+            wait_secs: None,
         };
-        let mut record = Record::new(Machine::here(), vec![ceiling]);
+        let machine = Machine::here(&Device::Cpu);
+        let mut record = Record::new(machine, vec![ceiling]);
         record.rows = rows;
         record
     }
@@ -276,6 +303,19 @@ mod tests {
             .map(|row| (row.subject.op.as_str(), row.ratio("pytorch").unwrap()))
             .collect();
         assert_eq!(found, [("matmul", 1.1), ("softmax", 2.0)]);
+    }
+
+    #[test]
+    fn figures_of_a_gpu_have_a_file_of_their_own() {
+        let folder = Path::new("records");
+        let mut record = record(vec![]);
+        let of_cpu = record.path_in(folder);
+        record.machine.gpu = Some("applegpu_g15s".into());
+        let of_gpu = record.path_in(folder);
+        assert_eq!(of_cpu.parent(), of_gpu.parent());
+        let name = of_gpu.file_name().unwrap().to_str().unwrap();
+        assert!(name.ends_with("-applegpu-g15s.json"), "{name}");
+        assert_ne!(of_cpu, of_gpu);
     }
 
     #[test]

@@ -40,6 +40,7 @@ impl Measured {
             source: self.source.clone(),
             flops: cost.flops,
             bytes: cost.bytes,
+            runs_per_wait: 1,
             tokens,
             ours: self.ours.figures(pass)?,
             rivals: rivals.collect(),

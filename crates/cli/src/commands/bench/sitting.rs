@@ -1,12 +1,13 @@
 //! Measurements of one command: rows are shown as they come, and kept for the record.
 
 use super::Options;
-use super::ceilings::Ceiling;
+use super::ceilings::{self, Ceiling};
 use super::machine::Machine;
 use super::record::{Record, Row};
 use super::table;
 use crate::error::Result;
 use crate::terminal::Terminal;
+use candle_core::Device;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -26,12 +27,20 @@ impl<'a> Sitting<'a> {
     ///
     /// # Errors
     /// When standard output does not take it.
-    pub fn begin(options: &'a Options, terminal: &'a Terminal) -> Result<Self> {
-        let machine = Machine::here();
-        let ceilings = Ceiling::measure_all(machine.threads, CEILING_BUDGET)?;
+    pub fn begin(options: &'a Options, device: &Device, terminal: &'a Terminal) -> Result<Self> {
+        let machine = Machine::here(device);
+        let ceilings = match device.is_cpu() {
+            true => Ceiling::measure_all(machine.threads, CEILING_BUDGET)?,
+            false => vec![ceilings::of_gpu(device, CEILING_BUDGET)?],
+        };
         let sitting = Self {
             record: Record::new(machine, ceilings),
-            rivals: options.vs.iter().map(|rival| rival.name()).collect(),
+            rivals: options
+                .vs
+                .iter()
+                .flat_map(|rival| rival.columns())
+                .copied()
+                .collect(),
             options,
             terminal,
         };
@@ -42,11 +51,7 @@ impl<'a> Sitting<'a> {
     }
 
     fn show_heading(&self) -> Result<()> {
-        let Machine {
-            processor, simd, ..
-        } = &self.record.machine;
-        self.terminal
-            .print_line(format_args!("{processor}, {simd}"))?;
+        self.terminal.print_line(self.record.machine.summary())?;
         for ceiling in &self.record.ceilings {
             self.terminal.print_line(table::ceiling_line(ceiling))?;
         }

@@ -12,12 +12,17 @@ pub fn heading(rivals: &[&str]) -> String {
     line.subject(op, case, dtype, pass);
     line.figures("median", "quartiles", "rate", "limit", "MiB");
     for rival in rivals {
-        line.cell(11, &format!("{rival} x"));
+        line.cell(width(rival), &format!("{rival} x"));
     }
     if rivals.contains(&RIVAL) {
         line.cell(11, "bar");
     }
     line.0
+}
+
+/// Of the column of a rival.
+fn width(rival: &str) -> usize {
+    rival.len().max(7) + 4
 }
 
 /// One row: how long, how fast, which share of the limit of all threads, the most memory, and how
@@ -35,11 +40,9 @@ pub fn line(row: &Row, ceiling: &Ceiling, rivals: &[&str]) -> String {
         &row.ours.peak_bytes.map_or_else(String::new, mebibytes),
     );
     for rival in rivals {
-        line.cell(
-            11,
-            &row.ratio(rival)
-                .map_or("-".into(), |ratio| format!("{ratio:.2}")),
-        );
+        let ratio = row.ratio(rival);
+        let ratio = ratio.map_or("-".into(), |ratio| format!("{ratio:.2}"));
+        line.cell(width(rival), &ratio);
     }
     if let (Some(bar), true) = (bar(row), rivals.contains(&RIVAL)) {
         let mark = match is_met(row) {
@@ -52,15 +55,19 @@ pub fn line(row: &Row, ceiling: &Ceiling, rivals: &[&str]) -> String {
     line.0
 }
 
-/// The rates of a number of threads.
+/// The rates of a number of threads, or of a GPU.
 pub fn ceiling_line(ceiling: &Ceiling) -> String {
-    let threads = match ceiling.threads {
-        1 => "1 thread".to_owned(),
-        n => format!("{n} threads"),
+    let who = match ceiling.threads {
+        None => "GPU".to_owned(),
+        Some(1) => "1 thread".to_owned(),
+        Some(n) => format!("{n} threads"),
     };
+    let read = ceiling.read_bytes_per_sec;
+    let read = read.map_or_else(String::new, |rate| format!("read {:.1} GB/s, ", rate / 1e9));
+    let wait = ceiling.wait_secs;
+    let wait = wait.map_or_else(String::new, |secs| format!(", a wait {}", seconds(secs)));
     format!(
-        "{threads}: read {:.1} GB/s, copy {:.1} GB/s, {:.0} GFLOP/s",
-        ceiling.read_bytes_per_sec / 1e9,
+        "{who}: {read}copy {:.1} GB/s, {:.0} GFLOP/s{wait}",
         ceiling.copy_bytes_per_sec / 1e9,
         ceiling.flops_per_sec / 1e9
     )

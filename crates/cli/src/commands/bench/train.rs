@@ -3,7 +3,7 @@
 //! peak memory is its own.
 
 use super::answer::Answer;
-use super::clock::timed;
+use super::clock::Clock;
 use super::peer::ask_process;
 use super::record::{Pass, Row};
 use super::rows::Measured;
@@ -98,18 +98,26 @@ impl FromStr for Case {
 /// # Errors
 /// When a process fails.
 pub fn run(args: &Args, terminal: &Terminal) -> Result<()> {
+    let device = args.options.device.open()?;
     if let (Some(case), Some(dtype)) = (&args.one, &args.dtype) {
-        return terminal.print_json(&measure_here(case, dtype, args.steps)?);
+        return terminal.print_json(&measure_here(case, dtype, args.steps, &device)?);
     }
+    args.options.check_rivals(&device, &IMPOSSIBLE)?;
     let cases = chosen(&args.options)?;
-    let mut sitting = Sitting::begin(&args.options, terminal)?;
+    let mut sitting = Sitting::begin(&args.options, &device, terminal)?;
     for (case, dtype) in cases {
-        let measured = measure(case, dtype, args)?;
+        let measured = measure(case, dtype, args, &device)?;
         let rows = row(&measured, case)?;
         sitting.add(rows.into_iter().collect(), measured.versions())?;
     }
     sitting.finish()
 }
+
+/// Who has no training.
+const IMPOSSIBLE: [(Rival, &str); 2] = [
+    (Rival::Candle, "candle has no training to compare with"),
+    (Rival::Engines, "an engine is a product's, not a step's"),
+];
 
 fn chosen(options: &Options) -> Result<Vec<(&'static str, &'static str)>> {
     let all = CASES
@@ -117,11 +125,6 @@ fn chosen(options: &Options) -> Result<Vec<(&'static str, &'static str)>> {
         .flat_map(|&case| DTYPES.map(|dtype| (case, dtype)));
     let takes = |(case, dtype): &(&str, &str)| options.takes(&format!("train {case} {dtype}"));
     let chosen: Vec<_> = all.filter(takes).collect();
-    if options.has(Rival::Candle) {
-        return Err(Error::input(
-            "--vs candle: candle has no training to compare with",
-        ));
-    }
     match chosen.is_empty() {
         true => Err(Error::input("no configuration has all words of --filter")),
         false => Ok(chosen),
@@ -134,23 +137,28 @@ fn row(measured: &Measured, case: &str) -> Result<Option<Row>> {
     Ok(measured.row(Pass::Step, Cost::default(), Some(tokens)))
 }
 
-/// Takes turns with PEFT, every turn in a fresh process.
-fn measure(case: &str, dtype: &str, args: &Args) -> Result<Measured> {
+/// Takes turns with PEFT and MLX, every turn in a fresh process.
+fn measure(case: &str, dtype: &str, args: &Args, device: &Device) -> Result<Measured> {
     let (mut ours, mut theirs) = (Answer::default(), BTreeMap::<_, Answer>::new());
     let steps = args.steps.to_string();
     for _ in 0..args.options.rounds {
         let words = [
             "bench", "train", "--one", case, "--dtype", dtype, "--steps", &steps,
         ];
-        ours.merge(ask_process(this_program()?.args(words))?);
-        if args.options.has(Rival::Pytorch) {
-            let mut python = args.options.python("train_peft.py")?;
-            let words = case.split_whitespace().chain([&steps[..], dtype]);
-            let answer = ask_process(python.args(words))?;
-            theirs
-                .entry(Rival::Pytorch.name())
-                .or_default()
-                .merge(answer);
+        let mut own = this_program()?;
+        own.args(words)
+            .args(["--device", &args.options.device.device.to_string()]);
+        ours.merge(ask_process(&mut own)?);
+        for (rival, script) in [
+            (Rival::Pytorch, "train_peft.py"),
+            (Rival::Mlx, "train_mlx.py"),
+        ] {
+            if args.options.has(rival) {
+                let mut python = args.options.python(rival, script, device)?;
+                let words = case.split_whitespace().chain([&steps[..], dtype]);
+                let answer = ask_process(python.args(words))?;
+                theirs.entry(rival.name()).or_default().merge(answer);
+            }
         }
     }
     Ok(Measured {
@@ -173,14 +181,19 @@ pub fn this_program() -> Result<Command> {
     ))
 }
 
-fn measure_here(case: &Case, dtype: &str, steps: usize) -> Result<Answer> {
-    let mut model = Model::random(case.config(), 0, &Device::Cpu)?;
+fn measure_here(case: &Case, dtype: &str, steps: usize, device: &Device) -> Result<Answer> {
+    let mut model = Model::random(case.config(), 0, device)?;
     store_as(&mut model, dtype)?;
     let mut answer = Answer::default();
-    answer.add(Pass::Step, step_secs(case, &mut model, steps)?);
-    let peak = peak_memory_bytes().map(|bytes| (Pass::Step, bytes));
+    answer.add(Pass::Step, step_secs(case, &mut model, steps, device)?);
+    let peak = peak_bytes(device).map(|bytes| (Pass::Step, bytes));
     answer.peak_bytes.extend(peak);
     Ok(answer)
+}
+
+/// The process's most memory. What it held on a GPU the system does not tell apart.
+pub fn peak_bytes(device: &Device) -> Option<u64> {
+    peak_memory_bytes().filter(|_| device.is_cpu())
 }
 
 /// Converts all weights.
@@ -197,17 +210,18 @@ pub fn store_as(model: &mut Model, dtype: &str) -> Result<()> {
 }
 
 /// Seconds of each step: forward, backward and optimizer; the first, which allocates, is not told.
-fn step_secs(case: &Case, model: &mut Model, steps: usize) -> Result<Vec<f64>> {
+fn step_secs(case: &Case, model: &mut Model, steps: usize, device: &Device) -> Result<Vec<f64>> {
     let plan = Plan::new(&LoraConfig::default(), &model.decoder.linear_infos()?)?;
-    lora::attach(model.decoder.linears_mut(), &plan, 0, &Device::Cpu)?;
+    lora::attach(model.decoder.linears_mut(), &plan, 0, device)?;
     let parameters = Parameters::adapters(model);
     let mut optimizer = Optimizer::new(&parameters)?;
     let options = train::Options::default();
     let batch = case.batch();
     let mean = 1.0 / batch.trained_tokens as f64;
     let mut secs = vec![];
+    let clock = Clock::new(device, 1);
     for _ in 0..=steps {
-        let duration = timed(|| {
+        let duration = clock.timed(|| {
             let mode = Mode::training(0);
             let result = step(&model.decoder, &parameters, &batch, mode, false)?;
             Ok(optimizer.step(&parameters, &result.gradients, &options, 1e-4, mean)?)
@@ -255,7 +269,7 @@ mod tests {
     fn a_tiny_model_is_trained_in_both_dtypes() {
         let case: Case = "16 1 2 1 24 32 8 2".parse().unwrap();
         for dtype in DTYPES {
-            let answer = measure_here(&case, dtype, 2).unwrap();
+            let answer = measure_here(&case, dtype, 2, &Device::Cpu).unwrap();
             assert_eq!(answer.secs[&Pass::Step][""].len(), 2);
         }
         assert_eq!(case.batch().trained_tokens, 14);

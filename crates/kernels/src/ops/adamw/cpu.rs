@@ -2,7 +2,8 @@
 //! was. candle lends the memory of a tensor only inside of an operation on it, so every tensor's
 //! operation calls the next one's, and the innermost does the work with all of them.
 
-use super::{AdamW, Update};
+use super::Update;
+use super::factors::Factors;
 use crate::Result;
 use crate::host::slice_of;
 use crate::simd::dispatch;
@@ -20,10 +21,9 @@ const PASS: usize = 64;
 const MOVED: usize = 3;
 
 /// Updates all parameters, which have been checked.
-pub(super) fn step(settings: &AdamW, step: usize, updates: &[&mut Update<'_>]) -> Result<()> {
-    let factors = Factors::new(settings, step);
+pub(super) fn step(factors: &Factors, updates: &[&mut Update<'_>]) -> Result<()> {
     for updates in updates.chunks(PASS) {
-        with_memory(updates, vec![], &factors)?;
+        with_memory(updates, vec![], factors)?;
     }
     Ok(())
 }
@@ -43,7 +43,7 @@ fn with_memory(
     factors: &Factors,
 ) -> CandleResult<()> {
     let Some((update, updates)) = updates.split_first() else {
-        factors.step(&mut earlier);
+        update_all(factors, &mut earlier);
         return Ok(());
     };
     let (gradient, layout) = update.gradient.storage_and_layout();
@@ -85,71 +85,23 @@ impl<F: FnOnce(&mut [f32]) -> CandleResult<()>> InplaceOp1 for Lend<F> {
     }
 }
 
-/// The settings and corrections of one step, as float32 or in every lane of a register.
-struct Factors<T = f32> {
-    gradient: T,
-    beta1: T,
-    beta2: T,
-    one_minus_beta1: T,
-    one_minus_beta2: T,
-    decay: T,
-    rate: T,
-    second_correction: T,
-    eps: T,
-}
-
-impl Factors {
-    fn new(settings: &AdamW, step: usize) -> Self {
-        let AdamW {
-            beta1, beta2, lr, ..
-        } = *settings;
-        let correction = |beta: f64| 1.0 / (1.0 - beta.powi(step as i32));
-        Self {
-            gradient: settings.gradient_scale as f32,
-            beta1: beta1 as f32,
-            beta2: beta2 as f32,
-            one_minus_beta1: (1.0 - beta1) as f32,
-            one_minus_beta2: (1.0 - beta2) as f32,
-            decay: (1.0 - lr * settings.weight_decay) as f32,
-            rate: (lr * correction(beta1)) as f32,
-            second_correction: correction(beta2) as f32,
-            eps: settings.eps as f32,
-        }
+fn update_all(factors: &Factors, numbers: &mut [Numbers<'_>]) {
+    let mut tasks = vec![];
+    let mut elements = 0;
+    for numbers in numbers {
+        elements += numbers.parameter.len();
+        let parameter = numbers.parameter.chunks_mut(TASK_ELEMENTS);
+        let first = numbers.first.chunks_mut(TASK_ELEMENTS);
+        let second = numbers.second.chunks_mut(TASK_ELEMENTS);
+        let gradient = numbers.gradient.chunks(TASK_ELEMENTS);
+        let parts = parameter.zip(first).zip(second).zip(gradient);
+        tasks.extend(parts.map(|(((parameter, first), second), gradient)| Part {
+            factors,
+            written: [parameter, first, second],
+            gradient,
+        }));
     }
-
-    #[inline(always)]
-    fn each<S: Simd>(&self, simd: S) -> Factors<S::f32s> {
-        Factors {
-            gradient: simd.splat_f32s(self.gradient),
-            beta1: simd.splat_f32s(self.beta1),
-            beta2: simd.splat_f32s(self.beta2),
-            one_minus_beta1: simd.splat_f32s(self.one_minus_beta1),
-            one_minus_beta2: simd.splat_f32s(self.one_minus_beta2),
-            decay: simd.splat_f32s(self.decay),
-            rate: simd.splat_f32s(self.rate),
-            second_correction: simd.splat_f32s(self.second_correction),
-            eps: simd.splat_f32s(self.eps),
-        }
-    }
-
-    fn step(&self, numbers: &mut [Numbers<'_>]) {
-        let mut tasks = vec![];
-        let mut elements = 0;
-        for numbers in numbers {
-            elements += numbers.parameter.len();
-            let parameter = numbers.parameter.chunks_mut(TASK_ELEMENTS);
-            let first = numbers.first.chunks_mut(TASK_ELEMENTS);
-            let second = numbers.second.chunks_mut(TASK_ELEMENTS);
-            let gradient = numbers.gradient.chunks(TASK_ELEMENTS);
-            let parts = parameter.zip(first).zip(second).zip(gradient);
-            tasks.extend(parts.map(|(((parameter, first), second), gradient)| Part {
-                factors: self,
-                written: [parameter, first, second],
-                gradient,
-            }));
-        }
-        for_each_task(tasks, elements * MOVED, |_: &mut (), part| dispatch(part));
-    }
+    for_each_task(tasks, elements * MOVED, |_: &mut (), part| dispatch(part));
 }
 
 /// What one thread updates at a time.

@@ -12,11 +12,15 @@ pub mod cases;
 #[cfg(any(test, feature = "testkit"))]
 pub mod check;
 mod cpu;
+mod factors;
+#[cfg(any(target_vendor = "apple", soft_metal))]
+mod metal;
 mod reference;
 
-use crate::path::{self, Path};
+use crate::path::{self, Path, by_device};
 use crate::{Error, Result};
 use candle_core::{DType, Storage, Tensor, Var};
+use factors::Factors;
 use std::collections::HashSet;
 
 /// Settings of one step.
@@ -92,10 +96,19 @@ pub struct Update<'a> {
 pub fn step(settings: &AdamW, step: usize, updates: &mut [Update<'_>]) -> Result<()> {
     updates.iter().try_for_each(check)?;
     check_memory(updates)?;
+    let factors = Factors::new(settings, step);
     let (fused, other): (Vec<_>, Vec<_>) = updates
         .iter_mut()
         .partition(|update| path::choose("adamw", &[update.gradient]) == Path::Kernel);
-    cpu::step(settings, step, &fused)?;
+    let (on_cpu, elsewhere): (Vec<_>, Vec<_>) = fused
+        .into_iter()
+        .partition(|update| update.gradient.device().is_cpu());
+    cpu::step(&factors, &on_cpu)?;
+    for update in elsewhere {
+        by_device!(update.gradient,
+            cpu: cpu::step(&factors, &[update])?,
+            metal: metal::update(&factors, update)?);
+    }
     for update in other {
         reference::update(settings, step, update)?;
     }

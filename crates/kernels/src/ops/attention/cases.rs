@@ -74,7 +74,8 @@ impl Costed for Shape {
     }
 }
 
-/// Every mask, one query, one key, grouped heads, and more rows than one block.
+/// Every mask, one query, one key, grouped heads, more rows than one block, and, of Metal's kernels,
+/// columns of several tiles and slices, ranges of keys and more heads of a group than SIMD groups.
 #[must_use]
 pub fn small() -> Vec<Case<Shape>> {
     let mut shapes = vec![
@@ -88,7 +89,13 @@ pub fn small() -> Vec<Case<Shape>> {
         shape([2, 6, 2, 7, 7, 4], true),
         shape([1, 2, 1, 37, 37, 5], true),
         shape([1, 4, 2, 33, 65, 8], true),
+        shape([1, 2, 1, 5, 40, 37], true),
+        shape([1, 1, 1, 6, 6, 131], true),
+        shape([1, 9, 1, 2, 3, 131], false),
     ];
+    let packed: Vec<u32> = (0..67).map(|i| i / 23).collect();
+    shapes.push(segmented([1, 2, 1, 67, 67, 3], true, &packed));
+    shapes.push(shape([1, 2, 1, 1, 69, 3], true));
     for causal in [false, true] {
         shapes.push(segmented([2, 4, 2, 6, 6, 4], causal, &[0, 0, 1, 1, 1, 2]));
         shapes.push(segmented(
@@ -98,8 +105,6 @@ pub fn small() -> Vec<Case<Shape>> {
         ));
         shapes.push(segmented([1, 2, 1, 1, 4, 4], causal, &[0, 1, 1, 1]));
     }
-    let packed: Vec<u32> = (0..67).map(|i| i / 23).collect();
-    shapes.push(segmented([1, 2, 1, 67, 67, 3], true, &packed));
     case::small(shapes)
 }
 

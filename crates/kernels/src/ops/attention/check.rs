@@ -15,7 +15,10 @@ const SCALE: f64 = 0.5;
 pub fn check(device: &Device) -> std::result::Result<(), Failure> {
     let cases = cases::small();
     check_cases(&cases, problem, device)?;
-    // Scores of hundreds, where one key takes all; whole numbers, so that they are exact.
+    // Scores of hundreds, where one key takes all; whole numbers, so that they are exact. Those of
+    // wide heads are thousands: of such gradients rounding leaves nothing.
+    let narrow = |case: &&Case<Shape>| case.shape.width <= 8;
+    let cases: Vec<_> = cases.iter().filter(narrow).cloned().collect();
     let large = |case: &Case<Shape>| of(case, |x| (20.0 * x).round());
     check_cases(&cases, large, device)
 }

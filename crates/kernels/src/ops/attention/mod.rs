@@ -9,8 +9,8 @@
 //! Backward: with `p` the probabilities, `dv = p^T dy`, `ds = p * (dy v^T - sum(p * dy v^T))`,
 //! `dq = scale * ds k`, `dk = scale * ds^T q`, those of `k` and `v` added up over the heads of a
 //! group. The kernel keeps two numbers per query from forward, and the result unrounded where its
-//! dtype is narrower than float32; it never holds more scores than a tile per thread. The reference
-//! holds all `H * Tq * Tk` of them.
+//! dtype is narrower than float32; it never holds more scores than a tile per thread, or threadgroup
+//! on a GPU. The reference holds all `H * Tq * Tk` of them.
 
 mod backward;
 mod decode;
@@ -29,6 +29,9 @@ pub mod cases;
 pub mod check;
 mod cpu;
 mod heads;
+#[cfg(any(target_vendor = "apple", soft_metal))]
+mod metal;
+mod node;
 mod reference;
 mod visible;
 
@@ -61,7 +64,7 @@ pub fn attention(
     check(q, k, v, mask)?;
     match path::choose("attention", &[q, k, v]) {
         Path::Kernel => {
-            let op = cpu::Attention::new(q, k, mask, scale)?;
+            let op = node::Attention::new([q, k, v], mask, scale)?;
             Ok(q.record3(k, v, op)?)
         }
         Path::Reference => reference::forward(q, k, v, mask, scale),

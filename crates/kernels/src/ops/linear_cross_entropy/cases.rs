@@ -55,7 +55,8 @@ impl Costed for Shape {
     }
 }
 
-/// One row, one column, a vocabulary of one, primes, ignored targets and none trained.
+/// One row, one column, a vocabulary of one, primes, ignored targets and none trained, and, of
+/// Metal's kernels, more rows than a tile and a vocabulary of several parts.
 #[must_use]
 pub fn small() -> Vec<Case<Shape>> {
     case::small([
@@ -67,6 +68,8 @@ pub fn small() -> Vec<Case<Shape>> {
         shape(3, 4, 5, 0),
         shape(13, 8, 33, 3),
         shape(23, 17, 67, 1),
+        shape(66, 2, 3, 1),
+        shape(3, 70, 1100, 1),
     ])
 }
 

@@ -56,7 +56,8 @@ fn of(case: &Case<Shape>, size: fn(f64) -> f64) -> Problem {
         let targets = targets.clone();
         problem.run(name, move |x| {
             let targets = Tensor::new(&targets[..], x[0].device())?;
-            let path = path.unwrap_or_else(|| path::choose(name, &[&x[0], &x[1]]));
+            let choose = || path::choose("linear_cross_entropy", &[&x[0], &x[1]]);
+            let path = path.unwrap_or_else(choose);
             in_chunks(&x[0], &x[1], &targets, chunk_rows, path)
         })
     };

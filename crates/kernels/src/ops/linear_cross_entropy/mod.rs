@@ -17,9 +17,11 @@ pub mod cases;
 pub mod check;
 mod chunked;
 mod cpu;
+#[cfg(any(target_vendor = "apple", soft_metal))]
+mod metal;
 mod reference;
 
-use crate::path::{self, Path};
+use crate::path::{self, Path, by_device};
 use crate::tape::Record;
 use crate::{Error, Result};
 use candle_core::{DType, Tensor};
@@ -72,7 +74,11 @@ fn in_chunks(
     let chunks = rows.indices.len().div_ceil(chunk_rows).max(1);
     let chunk_rows = rows.indices.len().div_ceil(chunks).max(1);
     let saved = match path {
-        Path::Kernel => cpu::compute(hidden, weight, &rows, chunk_rows)?,
+        Path::Kernel => by_device!(
+            hidden,
+            cpu: cpu::compute(hidden, weight, &rows, chunk_rows)?,
+            metal: metal::compute(hidden, weight, &rows, chunk_rows)?
+        ),
         Path::Reference => chunked::compute(hidden, weight, &rows, chunk_rows)?,
     };
     Ok(hidden.record2(weight, saved)?)

@@ -14,6 +14,9 @@ pub mod cases;
 #[cfg(any(test, feature = "testkit"))]
 pub mod check;
 mod cpu;
+#[cfg(any(target_vendor = "apple", soft_metal))]
+mod metal;
+mod op;
 mod reference;
 
 use crate::path::{self, Path};
@@ -48,7 +51,7 @@ pub fn lora_linear(
     let inputs = [x, weight, lora.a, lora.b];
     match path::choose("lora_linear", &inputs) {
         Path::Kernel => {
-            let op = cpu::LoraLinear::new(weight, bias, lora);
+            let op = op::LoraLinear::new(weight, bias, lora);
             Ok(x.record3(lora.a, lora.b, op)?)
         }
         Path::Reference => reference::forward(x, weight, bias, lora),

@@ -5,9 +5,12 @@ use super::batch::{Operand, Sizes, Target};
 use crate::Result;
 use crate::gemm::{Matrix, MatrixMut, Then, computed, product};
 use crate::host::{Rows, on_host, stored, tensor_like};
+use crate::path::by_device;
 use crate::storage::sum_to_shape;
 use crate::tape::Record;
 use crate::threads::for_each_row;
+#[cfg(any(target_vendor = "apple", soft_metal))]
+use candle_core::MetalStorage;
 use candle_core::backend::BackendStorage;
 use candle_core::{
     CpuStorage, CustomOp2, CustomOp3, Layout, Result as CandleResult, Shape, Tensor,
@@ -96,7 +99,19 @@ impl MatMul {
         product(c, then, self.options.alpha as f32, a, b);
     }
 
+    /// Those of the operands that are tracked.
     fn gradients(
+        &self,
+        a: &Tensor,
+        b: &Tensor,
+        dy: &Tensor,
+    ) -> CandleResult<(Option<Tensor>, Option<Tensor>)> {
+        by_device!(dy,
+            cpu: self.gradients_on_cpu(a, b, dy),
+            metal: super::metal::gradients(self.options, a, b, dy))
+    }
+
+    fn gradients_on_cpu(
         &self,
         a: &Tensor,
         b: &Tensor,
@@ -168,6 +183,17 @@ impl CustomOp2 for MatMul {
         self.product((a, a_layout), (b, b_layout), None)
     }
 
+    #[cfg(any(target_vendor = "apple", soft_metal))]
+    fn metal_fwd(
+        &self,
+        a: &MetalStorage,
+        a_layout: &Layout,
+        b: &MetalStorage,
+        b_layout: &Layout,
+    ) -> CandleResult<(MetalStorage, Shape)> {
+        super::metal::forward(self.options, (a, a_layout), (b, b_layout), None)
+    }
+
     fn bwd(
         &self,
         a: &Tensor,
@@ -194,6 +220,20 @@ impl CustomOp3 for MatMul {
         c_layout: &Layout,
     ) -> CandleResult<(CpuStorage, Shape)> {
         self.product((a, a_layout), (b, b_layout), Some((c, c_layout)))
+    }
+
+    #[cfg(any(target_vendor = "apple", soft_metal))]
+    fn metal_fwd(
+        &self,
+        a: &MetalStorage,
+        a_layout: &Layout,
+        b: &MetalStorage,
+        b_layout: &Layout,
+        c: &MetalStorage,
+        c_layout: &Layout,
+    ) -> CandleResult<(MetalStorage, Shape)> {
+        let c = Some((c, c_layout));
+        super::metal::forward(self.options, (a, a_layout), (b, b_layout), c)
     }
 
     fn bwd(

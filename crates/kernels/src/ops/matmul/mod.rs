@@ -15,6 +15,8 @@ pub mod cases;
 #[cfg(any(test, feature = "testkit"))]
 pub mod check;
 mod kernel;
+#[cfg(any(target_vendor = "apple", soft_metal))]
+mod metal;
 mod product;
 pub(crate) mod reference;
 

@@ -5,12 +5,10 @@ use crate::math::{add_scaled_f32s, dot_f32s};
 use crate::row_kernel::{RowKernel, rows, rows_in_blocks};
 use crate::rows::{Input, Unwritten};
 use crate::simd::dispatch;
-use crate::tape::Record;
 use crate::vector::{fold, map, update};
 use candle_core::backend::BackendStorage;
-use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
+use candle_core::{CpuStorage, Layout, Result, Storage, Tensor};
 use pulp::{Simd, WithSimd};
-use std::sync::{Mutex, PoisonError};
 
 /// The most parts that the weight's gradient is summed in, and the fewest rows of a part. Nothing
 /// here is the number of threads, so that the order of the sum, and with it every bit of the
@@ -18,57 +16,27 @@ use std::sync::{Mutex, PoisonError};
 const MOST_PARTS: usize = 64;
 const FEWEST_ROWS: usize = 4;
 
-pub(super) struct RmsNorm {
+pub(super) fn forward(
+    (x, x_layout): (&CpuStorage, &Layout),
+    (weight, weight_layout): (&CpuStorage, &Layout),
     eps: f32,
-    /// The result, where it is known already.
-    known: Known,
+) -> Result<CpuStorage> {
+    let kernel = Forward {
+        weight: &slice(weight, weight_layout)?,
+        eps,
+    };
+    let x_rows = Input::new(x, x_layout)?;
+    let [y] = rows(&kernel, &[x_rows], x_layout.shape(), x.dtype())?;
+    Ok(y)
 }
 
-impl RmsNorm {
-    pub(super) fn new(eps: f64) -> Self {
-        let (eps, known) = (eps as f32, Known::default());
-        Self { eps, known }
-    }
-}
-
-/// A result that was computed with another one, until it is asked for.
-#[derive(Default)]
-struct Known(Mutex<Option<CpuStorage>>);
-
-impl Known {
-    fn new(storage: CpuStorage) -> Self {
-        Self(Mutex::new(Some(storage)))
-    }
-
-    fn take(&self) -> Option<CpuStorage> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-}
-
-/// `x + residual` and its norm in one pass. The graph holds a sum and a norm of it, which find
-/// their results computed.
+/// `x + residual` and its norm.
 pub(super) fn with_residual(
     x: &Tensor,
     residual: &Tensor,
     weight: &Tensor,
-    eps: f64,
-) -> Result<(Tensor, Tensor)> {
-    let [sum, normed] = residual_rows(x, residual, weight, eps as f32)?;
-    let sum = x.record2(residual, Sum(Known::new(sum)))?;
-    let norm = RmsNorm {
-        eps: eps as f32,
-        known: Known::new(normed),
-    };
-    let normed = sum.record2(weight, norm)?;
-    Ok((sum, normed))
-}
-
-fn residual_rows(
-    x: &Tensor,
-    residual: &Tensor,
-    weight: &Tensor,
     eps: f32,
-) -> Result<[CpuStorage; 2]> {
+) -> Result<[Storage; 2]> {
     let (x_storage, x_layout) = x.storage_and_layout();
     let (residual_storage, residual_layout) = residual.storage_and_layout();
     let (weight_storage, weight_layout) = weight.storage_and_layout();
@@ -77,97 +45,40 @@ fn residual_rows(
         Input::of(&x_storage, x_layout)?,
         Input::of(&residual_storage, residual_layout)?,
     ];
-    rows(&Forward { weight, eps }, &inputs, x.shape(), x.dtype())
+    let results = rows(&Forward { weight, eps }, &inputs, x.shape(), x.dtype())?;
+    Ok(results.map(Storage::Cpu))
 }
 
-/// A sum that is known.
-struct Sum(Known);
-
-impl CustomOp2 for Sum {
-    fn name(&self) -> &'static str {
-        "residual"
-    }
-
-    fn cpu_fwd(
-        &self,
-        _: &CpuStorage,
-        layout: &Layout,
-        _: &CpuStorage,
-        _: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        match self.0.take() {
-            Some(sum) => Ok((sum, layout.shape().clone())),
-            None => candle_core::bail!("the sum was asked for twice"),
-        }
-    }
-
-    fn bwd(
-        &self,
-        x: &Tensor,
-        residual: &Tensor,
-        _: &Tensor,
-        dy: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let tracked = |t: &Tensor| t.track_op().then(|| dy.clone());
-        Ok((tracked(x), tracked(residual)))
-    }
-}
-
-impl CustomOp2 for RmsNorm {
-    fn name(&self) -> &'static str {
-        "rms_norm"
-    }
-
-    fn cpu_fwd(
-        &self,
-        x: &CpuStorage,
-        x_layout: &Layout,
-        weight: &CpuStorage,
-        weight_layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let shape = x_layout.shape();
-        if let Some(y) = self.known.take() {
-            return Ok((y, shape.clone()));
-        }
-        let kernel = Forward {
-            weight: &slice(weight, weight_layout)?,
-            eps: self.eps,
-        };
-        let [y] = rows(&kernel, &[Input::new(x, x_layout)?], shape, x.dtype())?;
-        Ok((y, shape.clone()))
-    }
-
-    fn bwd(
-        &self,
-        x: &Tensor,
-        weight: &Tensor,
-        _: &Tensor,
-        dy: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let (x_storage, x_layout) = x.storage_and_layout();
-        let (dy_storage, dy_layout) = dy.storage_and_layout();
-        let (weight_storage, weight_layout) = weight.storage_and_layout();
-        let kernel = Backward {
-            weight: &slice_of(&weight_storage, weight_layout)?,
-            eps: self.eps,
-        };
-        let inputs = [
-            Input::of(&x_storage, x_layout)?,
-            Input::of(&dy_storage, dy_layout)?,
-        ];
-        let width = kernel.weight.len();
-        let n_rows = x.elem_count() / width.max(1);
-        let rows_of_part = n_rows.div_ceil(MOST_PARTS).max(FEWEST_ROWS);
-        let part = if weight.track_op() { width } else { 0 };
-        let mut parts = vec![vec![0.0; part]; n_rows.div_ceil(rows_of_part)];
-        let [dx] = rows_in_blocks(&kernel, &inputs, x.shape(), x.dtype(), &mut parts)?;
-        let dx = x.track_op().then(|| tensor(dx, x.shape()));
-        let dweight = weight.track_op().then(|| {
-            let parts = &parts;
-            tensor_like(dispatch(SumOfParts { parts, width }), weight)
-        });
-        Ok((dx, dweight.transpose()?))
-    }
+/// The gradients of `x` and of the weight, each where it is tracked.
+pub(super) fn backward(
+    x: &Tensor,
+    weight: &Tensor,
+    dy: &Tensor,
+    eps: f32,
+) -> Result<(Option<Tensor>, Option<Tensor>)> {
+    let (x_storage, x_layout) = x.storage_and_layout();
+    let (dy_storage, dy_layout) = dy.storage_and_layout();
+    let (weight_storage, weight_layout) = weight.storage_and_layout();
+    let kernel = Backward {
+        weight: &slice_of(&weight_storage, weight_layout)?,
+        eps,
+    };
+    let inputs = [
+        Input::of(&x_storage, x_layout)?,
+        Input::of(&dy_storage, dy_layout)?,
+    ];
+    let width = kernel.weight.len();
+    let n_rows = x.elem_count() / width.max(1);
+    let rows_of_part = n_rows.div_ceil(MOST_PARTS).max(FEWEST_ROWS);
+    let part = if weight.track_op() { width } else { 0 };
+    let mut parts = vec![vec![0.0; part]; n_rows.div_ceil(rows_of_part)];
+    let [dx] = rows_in_blocks(&kernel, &inputs, x.shape(), x.dtype(), &mut parts)?;
+    let dx = x.track_op().then(|| tensor(dx, x.shape()));
+    let dweight = weight.track_op().then(|| {
+        let parts = &parts;
+        tensor_like(dispatch(SumOfParts { parts, width }), weight)
+    });
+    Ok((dx, dweight.transpose()?))
 }
 
 /// The sum of all parts, in their order.

@@ -1,57 +1,31 @@
 //! One row at a time, out of place. Backward is the same rotation the other way round.
 #![allow(unsafe_code)]
 
-use crate::host::{on_host, tensor};
+use super::per_head;
 use crate::row_kernel::{RowKernel, rows};
 use crate::rows::{Input, Unwritten};
 use crate::vector::{map, written};
 use candle_core::backend::BackendStorage;
-use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
+use candle_core::{CpuStorage, Layout, Result, Tensor};
 use pulp::Simd;
 
-pub(super) struct Rope {
-    /// `(T, D/2)` or `(B, T, D/2)`, constants.
-    pub(super) cos: Tensor,
-    pub(super) sin: Tensor,
-}
-
-impl CustomOp1 for Rope {
-    fn name(&self) -> &'static str {
-        "rope"
-    }
-
-    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let y = self.turned(x, layout, Turn { sign: 1.0 })?;
-        Ok((y, layout.shape().clone()))
-    }
-
-    fn bwd(&self, _: &Tensor, y: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
-        let (storage, layout) = dy.storage_and_layout();
-        let dx = self.turned(on_host(&storage)?, layout, Turn { sign: -1.0 })?;
-        Ok(Some(tensor(dx, y.shape())))
-    }
-}
-
-impl Rope {
-    fn turned(&self, x: &CpuStorage, layout: &Layout, turn: Turn) -> Result<CpuStorage> {
-        let (cos, sin) = (per_head(&self.cos, layout)?, per_head(&self.sin, layout)?);
-        let (cos_storage, cos_layout) = cos.storage_and_layout();
-        let (sin_storage, sin_layout) = sin.storage_and_layout();
-        let inputs = [
-            Input::new(x, layout)?,
-            Input::of(&cos_storage, cos_layout)?,
-            Input::of(&sin_storage, sin_layout)?,
-        ];
-        let [y] = rows(&turn, &inputs, layout.shape(), x.dtype())?;
-        Ok(y)
-    }
-}
-
-/// (T, D/2) or (B, T, D/2) -> (B, H, T, D/2), a view with a row for every row of `x`.
-fn per_head(table: &Tensor, x: &Layout) -> Result<Tensor> {
-    let (b, h, t, d) = x.shape().dims4()?;
-    let table = table.unsqueeze(table.rank() - 2)?;
-    table.broadcast_as((b, h, t, d / 2))
+/// `x` turned by the angles of the tables, or back where `sign` is -1.
+pub(super) fn turned(
+    x: &CpuStorage,
+    layout: &Layout,
+    [cos, sin]: [&Tensor; 2],
+    sign: f32,
+) -> Result<CpuStorage> {
+    let (cos, sin) = (per_head(cos, layout)?, per_head(sin, layout)?);
+    let (cos_storage, cos_layout) = cos.storage_and_layout();
+    let (sin_storage, sin_layout) = sin.storage_and_layout();
+    let inputs = [
+        Input::new(x, layout)?,
+        Input::of(&cos_storage, cos_layout)?,
+        Input::of(&sin_storage, sin_layout)?,
+    ];
+    let [y] = rows(&Turn { sign }, &inputs, layout.shape(), x.dtype())?;
+    Ok(y)
 }
 
 /// The rotation by an angle, or back by it.

@@ -6,32 +6,24 @@ use crate::row_kernel::{RowKernel, rows};
 use crate::rows::{Input, Unwritten};
 use crate::vector::map;
 use candle_core::backend::BackendStorage;
-use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
+use candle_core::{CpuStorage, Layout, Result, Shape, Tensor};
 use pulp::Simd;
 
-pub(super) struct Softmax;
+pub(super) fn forward(storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+    let (shape, x) = (layout.shape(), Input::new(storage, layout)?);
+    let [y] = rows(&Forward, &[x], shape, storage.dtype())?;
+    Ok((y, shape.clone()))
+}
 
-impl CustomOp1 for Softmax {
-    fn name(&self) -> &'static str {
-        "softmax"
-    }
-
-    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let (shape, x) = (layout.shape(), Input::new(storage, layout)?);
-        let [y] = rows(&Forward, &[x], shape, storage.dtype())?;
-        Ok((y, shape.clone()))
-    }
-
-    fn bwd(&self, _: &Tensor, y: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
-        let (y_storage, y_layout) = y.storage_and_layout();
-        let (dy_storage, dy_layout) = dy.storage_and_layout();
-        let inputs = [
-            Input::of(&y_storage, y_layout)?,
-            Input::of(&dy_storage, dy_layout)?,
-        ];
-        let [dx] = rows(&Backward, &inputs, y.shape(), y.dtype())?;
-        Ok(Some(tensor(dx, y.shape())))
-    }
+pub(super) fn backward(y: &Tensor, dy: &Tensor) -> Result<Tensor> {
+    let (y_storage, y_layout) = y.storage_and_layout();
+    let (dy_storage, dy_layout) = dy.storage_and_layout();
+    let inputs = [
+        Input::of(&y_storage, y_layout)?,
+        Input::of(&dy_storage, dy_layout)?,
+    ];
+    let [dx] = rows(&Backward, &inputs, y.shape(), y.dtype())?;
+    Ok(tensor(dx, y.shape()))
 }
 
 struct Forward;

@@ -6,52 +6,30 @@ use crate::row_kernel::{RowKernel, rows};
 use crate::rows::{Input, Unwritten};
 use crate::vector::map;
 use candle_core::backend::BackendStorage;
-use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
+use candle_core::{CpuStorage, Layout, Result, Tensor};
 use pulp::Simd;
 
-pub(super) struct SwiGlu;
+pub(super) fn forward(
+    (gate, gate_layout): (&CpuStorage, &Layout),
+    (up, up_layout): (&CpuStorage, &Layout),
+) -> Result<CpuStorage> {
+    let inputs = [Input::new(gate, gate_layout)?, Input::new(up, up_layout)?];
+    let [y] = rows(&Forward, &inputs, gate_layout.shape(), gate.dtype())?;
+    Ok(y)
+}
 
-impl CustomOp2 for SwiGlu {
-    fn name(&self) -> &'static str {
-        "swiglu"
-    }
-
-    fn cpu_fwd(
-        &self,
-        gate: &CpuStorage,
-        gate_layout: &Layout,
-        up: &CpuStorage,
-        up_layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let (shape, dtype) = (gate_layout.shape(), gate.dtype());
-        let inputs = [Input::new(gate, gate_layout)?, Input::new(up, up_layout)?];
-        let [y] = rows(&Forward, &inputs, shape, dtype)?;
-        Ok((y, shape.clone()))
-    }
-
-    fn bwd(
-        &self,
-        gate: &Tensor,
-        up: &Tensor,
-        _: &Tensor,
-        dy: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let (gate_storage, gate_layout) = gate.storage_and_layout();
-        let (up_storage, up_layout) = up.storage_and_layout();
-        let (dy_storage, dy_layout) = dy.storage_and_layout();
-        let inputs = [
-            Input::of(&gate_storage, gate_layout)?,
-            Input::of(&up_storage, up_layout)?,
-            Input::of(&dy_storage, dy_layout)?,
-        ];
-        // Both from one sigmoid: leaving one out would save only its memory.
-        let [dgate, dup] = rows(&Backward, &inputs, gate.shape(), gate.dtype())?;
-        let tracked = |gradient, like: &Tensor| {
-            let tracked = like.track_op();
-            tracked.then(|| tensor(gradient, like.shape()))
-        };
-        Ok((tracked(dgate, gate), tracked(dup, up)))
-    }
+/// The gradients of both inputs, from one sigmoid: leaving one out would save only its memory.
+pub(super) fn backward(gate: &Tensor, up: &Tensor, dy: &Tensor) -> Result<[Tensor; 2]> {
+    let (gate_storage, gate_layout) = gate.storage_and_layout();
+    let (up_storage, up_layout) = up.storage_and_layout();
+    let (dy_storage, dy_layout) = dy.storage_and_layout();
+    let inputs = [
+        Input::of(&gate_storage, gate_layout)?,
+        Input::of(&up_storage, up_layout)?,
+        Input::of(&dy_storage, dy_layout)?,
+    ];
+    let gradients = rows(&Backward, &inputs, gate.shape(), gate.dtype())?;
+    Ok(gradients.map(|gradient| tensor(gradient, gate.shape())))
 }
 
 struct Forward;

@@ -3,7 +3,8 @@
 use crate::buffer::SoftBuffer;
 use crate::gpu::Access;
 use crate::library::SoftPipeline;
-use crate::msl::{Kind, Param};
+use crate::memory;
+use crate::msl::{Buffers, Kind, Param};
 use crate::object::Name;
 use crate::rules::{Rule, broken, warn};
 use objc2::DefinedClass;
@@ -32,10 +33,10 @@ pub struct Arguments {
 /// What a kernel is called with.
 #[derive(Default)]
 pub struct Bound {
-    pub pointers: [usize; 32],
+    pub buffers: Buffers,
     pub accesses: Vec<Access>,
     /// Bytes given with `setBytes:`, kept until the kernel has run.
-    pub copies: Vec<Vec<u128>>,
+    pub copies: Vec<memory::Argument>,
 }
 
 /// What a kernel reads where nothing is bound, or where it has no parameter: kernels read some of these for values that
@@ -70,15 +71,16 @@ impl Arguments {
         let mut bound = Bound::default();
         for p in parameters.iter().filter(|p| matches!(p.kind, Kind::Buffer | Kind::Absent)) {
             let argument = self.buffers.get(&p.index).filter(|_| p.kind == Kind::Buffer);
-            bound.pointers[p.index] = match argument {
+            bound.buffers.pointers[p.index] = match argument {
                 Some((Argument::Buffer(buffer, offset), bound_at)) => {
                     if *bound_at >= first {
                         let len = buffer.ivars().len - offset;
                         bound.accesses.push(Access::new(buffer.clone(), *offset, len, p.writes));
                     }
+                    bound.buffers.ends[p.index] = buffer.ivars().address() + buffer.ivars().len;
                     buffer.ivars().address() + offset
                 }
-                Some((Argument::Bytes(bytes), _)) => bound.copy(bytes),
+                Some((Argument::Bytes(bytes), _)) => bound.copy(bytes, p.index),
                 None => {
                     if p.switch.is_none() {
                         // Without the validation layer, the GPU only faults if the kernel reads the argument.
@@ -93,13 +95,12 @@ impl Arguments {
 }
 
 impl Bound {
-    fn copy(&mut self, bytes: &[u8]) -> usize {
-        let mut copy = vec![0u128; bytes.len() / 16 + 1];
-        // SAFETY: the copy is at least as long.
-        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), copy.as_mut_ptr().cast(), bytes.len()) };
-        let p = copy.as_ptr() as usize;
+    fn copy(&mut self, bytes: &[u8], index: usize) -> usize {
+        let copy = memory::Argument::new(bytes, format!("the bytes of argument {index}"));
+        let pointer = copy.memory().pointer() as usize;
+        self.buffers.ends[index] = copy.memory().end();
         self.copies.push(copy);
-        p
+        pointer
     }
 }
 

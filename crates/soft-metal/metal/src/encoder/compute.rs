@@ -9,6 +9,7 @@ use crate::gpu::{Command, lock};
 use crate::library::SoftPipeline;
 use crate::msl::{self, Launch};
 use crate::object::soft;
+use crate::record;
 use crate::rules::{Rule, broken};
 use objc2::runtime::ProtocolObject;
 use objc2::{DefinedClass, Message};
@@ -94,6 +95,7 @@ fn dispatch(encoder: &Encoder, threads: [usize; 3], group: [usize; 3]) {
         broken(Rule::NoPipeline, &encoder.name, "dispatch");
     };
     let name = pipeline.function().name.clone();
+    record::dispatched(&name);
     let bound = arguments.dispatch(&pipeline);
     let mut threadgroup = [0u32; 32];
     for (&i, &n) in &arguments.threadgroup {
@@ -107,10 +109,10 @@ fn dispatch(encoder: &Encoder, threads: [usize; 3], group: [usize; 3]) {
         group: group.map(|n| n as u32),
         threadgroup,
     };
-    let (pointers, copies) = (bound.pointers, bound.copies);
+    let (buffers, copies) = (bound.buffers, bound.copies);
     let work = Box::new(move || {
         let _kept = (&copies, &pipeline);
-        msl::launch(&launch, pointers)
+        msl::launch(&launch, buffers)
     });
     encoder.push(&name.clone(), Command::Run { what: name, accesses: bound.accesses, work });
 }

@@ -14,6 +14,7 @@ const SHIM: &[(&str, &str)] = &[
     ("msl.h", include_str!("shim/msl.h")),
     ("types.h", include_str!("shim/types.h")),
     ("launch.h", include_str!("shim/launch.h")),
+    ("check.h", include_str!("shim/check.h")),
     ("stdlib.h", include_str!("shim/stdlib.h")),
     ("simdgroup.h", include_str!("shim/simdgroup.h")),
 ];
@@ -30,7 +31,7 @@ const EMPTY: &[&str] = &[
 ];
 
 /// `-O1`: optimising 1,500 kernels takes longer than running them. `-fpermissive`: `constant` implies `const` in MSL, and
-/// where it is not written the pointers differ.
+/// where it is not written the pointers differ. The sanitizer makes a call of every access; what is called is in the shim.
 const FLAGS: &[&str] = &[
     "-std=c++17",
     "-O1",
@@ -42,6 +43,10 @@ const FLAGS: &[&str] = &[
     "-fno-strict-aliasing",
     "-fno-gnu-unique",
     "-fvisibility-inlines-hidden",
+    "-fsanitize=kernel-address",
+    "--param=asan-instrumentation-with-call-threshold=0",
+    "--param=asan-globals=0",
+    "--param=asan-stack=0",
 ];
 
 const DEFINES: &[&str] = &["-D__METAL_VERSION__=320", "-D__METAL__=1", "-D__HAVE_BFLOAT__=1", "-DMETAL_FUNC=inline"];

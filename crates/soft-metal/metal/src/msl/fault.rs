@@ -1,18 +1,22 @@
-//! Faults of kernels: a read or a write of a guard page ends the kernel, not the process.
+//! Faults of kernels: a read or a write of a guard page, or a division by zero, ends the kernel, not the process.
 
 use super::launch::Context;
 use std::cell::{Cell, RefCell};
-use std::ptr::{null, null_mut};
+use std::ptr::null_mut;
 use std::sync::Once;
 use std::sync::atomic::{AtomicPtr, Ordering::SeqCst};
 
-/// Where a kernel went wrong.
+/// How a kernel went wrong.
 #[derive(Clone, Copy)]
-pub struct Fault {
-    pub address: usize,
-    pub write: bool,
-    /// Not the place is wrong, but its alignment for a vector type.
-    pub misaligned: bool,
+pub enum Fault {
+    Outside {
+        address: usize,
+        write: bool,
+    },
+    /// The place is right, but not its alignment for a vector type.
+    Misaligned,
+    /// Of integers, by zero.
+    Division,
 }
 
 /// `si_code` of what the processor does not give an address for.
@@ -24,7 +28,9 @@ thread_local! {
     static STACK: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-static PREVIOUS: AtomicPtr<libc::sigaction> = AtomicPtr::new(null_mut());
+/// Signals that faults of kernels raise, and what was done about them before.
+static PREVIOUS: [(i32, AtomicPtr<libc::sigaction>); 2] =
+    [(libc::SIGSEGV, AtomicPtr::new(null_mut())), (libc::SIGFPE, AtomicPtr::new(null_mut()))];
 
 unsafe extern "C" {
     fn siglongjmp(buffer: *mut u8, value: i32) -> !;
@@ -57,9 +63,11 @@ fn prepare() {
         let mut action: libc::sigaction = std::mem::zeroed();
         action.sa_sigaction = on_fault as *const () as usize;
         action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK;
-        let previous = Box::leak(Box::new(std::mem::zeroed()));
-        libc::sigaction(libc::SIGSEGV, &action, previous);
-        PREVIOUS.store(previous, SeqCst);
+        for (signal, before) in &PREVIOUS {
+            let previous = Box::leak(Box::new(std::mem::zeroed()));
+            before.store(previous, SeqCst);
+            libc::sigaction(*signal, &action, previous);
+        }
     });
 }
 
@@ -68,12 +76,27 @@ unsafe extern "C" fn on_fault(signal: i32, info: *mut libc::siginfo_t, machine: 
     let context = RUNNING.replace(null_mut());
     if context.is_null() {
         // As before: the handler that was there, or death at the next try.
-        let previous = PREVIOUS.load(SeqCst);
-        libc::sigaction(signal, if previous.is_null() { null() } else { previous }, null_mut());
+        for (_, previous) in PREVIOUS.iter().filter(|(known, _)| *known == signal) {
+            libc::sigaction(signal, previous.load(SeqCst), null_mut());
+        }
         return;
     }
     let error = (*(machine as *const libc::ucontext_t)).uc_mcontext.gregs[libc::REG_ERR as usize];
-    let (address, misaligned) = ((*info).si_addr() as usize, (*info).si_code == SI_KERNEL);
-    FAULT.set(Some(Fault { address, write: error & 2 != 0, misaligned }));
+    let fault = match (signal, (*info).si_code) {
+        (libc::SIGFPE, _) => Fault::Division,
+        (_, SI_KERNEL) => Fault::Misaligned,
+        _ => Fault::Outside { address: (*info).si_addr() as usize, write: error & 2 != 0 },
+    };
+    escape(context, fault)
+}
+
+/// What a kernel calls before it touches what lies between a buffer and its guard page.
+pub unsafe extern "C" fn outside(context: *mut Context, address: usize, write: bool) -> ! {
+    RUNNING.set(null_mut());
+    escape(context, Fault::Outside { address, write })
+}
+
+unsafe fn escape(context: *mut Context, fault: Fault) -> ! {
+    FAULT.set(Some(fault));
     siglongjmp(&raw mut (*context).escape.0 as *mut u8, 1)
 }

@@ -19,6 +19,14 @@ pub struct Launch {
     pub threadgroup: [u32; 32],
 }
 
+/// What a kernel is called with, by index.
+#[derive(Clone, Copy, Default)]
+pub struct Buffers {
+    pub pointers: [usize; 32],
+    /// Where the memory behind a pointer ends, if it ends before a guard page.
+    pub ends: [usize; 32],
+}
+
 /// As `soft::Ctx` in `shim/launch.h`.
 #[repr(C)]
 pub struct Context {
@@ -29,6 +37,10 @@ pub struct Context {
     seed: u64,
     at_group: [u32; 3],
     at_thread: [u32; 3],
+    /// Where each buffer ends; 0 where there is none.
+    ends: [usize; 32],
+    /// Called instead of an access behind one of them.
+    outside: unsafe extern "C" fn(*mut Context, usize, bool) -> !,
     /// A `sigjmp_buf`, filled by the launcher: where a fault goes on.
     pub escape: Escape,
     scratch: [u64; 64],
@@ -50,19 +62,21 @@ fn seed() -> u64 {
 }
 
 /// Runs to the end, or to the first error.
-pub fn launch(launch: &Launch, buffers: [usize; 32]) -> Result<(), Failure> {
+pub fn launch(launch: &Launch, buffers: Buffers) -> Result<(), Failure> {
     // Static threadgroup memory is the library's: one kernel at a time.
     static GPU: Mutex<()> = Mutex::new(());
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let _gpu = lock(&GPU);
     let mut context = Context {
-        buffers,
+        buffers: buffers.pointers,
         threadgroup_len: launch.threadgroup,
         threads: launch.threads,
         group: launch.group,
         seed: seed().wrapping_add(COUNT.fetch_add(1, SeqCst).wrapping_mul(0x9e37_79b9_7f4a_7c15)) | 1,
         at_group: [0; 3],
         at_thread: [0; 3],
+        ends: buffers.ends,
+        outside: fault::outside,
         escape: Escape([0; 512]),
         scratch: [0; 64],
     };
@@ -84,10 +98,13 @@ pub fn launch(launch: &Launch, buffers: [usize; 32]) -> Result<(), Failure> {
 }
 
 fn failure_of(fault: Fault, place: &str) -> Failure {
-    if fault.misaligned {
-        return Failure { rule: Rule::Misaligned, text: place.into() };
+    match fault {
+        Fault::Misaligned => Failure { rule: Rule::Misaligned, text: place.into() },
+        Fault::Division => Failure { rule: Rule::DivisionByZero, text: place.into() },
+        Fault::Outside { address, write } => {
+            let verb = if write { "writes" } else { "reads" };
+            let text = format!("{verb} {}, by {place}", memory::describe(address));
+            Failure { rule: Rule::KernelOutOfBounds, text }
+        }
     }
-    let verb = if fault.write { "writes" } else { "reads" };
-    let text = format!("{verb} {}, by {place}", memory::describe(fault.address));
-    Failure { rule: Rule::KernelOutOfBounds, text }
 }

@@ -11,12 +11,25 @@ mod rewrite;
 mod tokens;
 
 pub use build::build;
-pub use launch::{Launch, launch};
+pub use launch::{Buffers, Launch, launch};
 pub use load::load;
 pub use params::{Kind, Param};
 pub use rewrite::{Kernel, Unit, translate};
 
-/// Preprocesses and rewrites a library; the C++ compiler has only run as a preprocessor.
-pub fn parse(source: &str) -> Result<Unit, String> {
-    Ok(translate(&build::preprocess(source)?))
+use crate::gpu::lock;
+use crate::record::{self, Mark};
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock, Mutex};
+
+/// Preprocesses and rewrites a library, once in the process; the C++ compiler has only run as a preprocessor.
+pub fn parse(source: &str) -> Result<Arc<Unit>, String> {
+    static PARSED: LazyLock<Mutex<HashMap<String, Arc<Unit>>>> = LazyLock::new(Mutex::default);
+    let mut parsed = lock(&PARSED);
+    if let Some(unit) = parsed.get(source) {
+        return Ok(unit.clone());
+    }
+    let unit = Arc::new(translate(&build::preprocess(source)?));
+    record::mark(Mark::Offered, unit.kernels.keys());
+    parsed.insert(source.into(), unit.clone());
+    Ok(unit)
 }

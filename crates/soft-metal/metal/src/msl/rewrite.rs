@@ -15,14 +15,17 @@
 //! | `T x[n] = { [0 ... n - 1] = v }` | `T x[n]; std::fill(.., v)` |
 //! | `c ? bfloat : float` | both sides through `soft::pr` |
 
+mod address_spaces;
 mod choice;
 mod duplicates;
 mod entries;
+mod kernels;
 
-use super::lex::Token::{self, Line, Number, Operator, Text, Word};
+use super::lex::Token::{self, Line, Number, Operator, Word};
 use super::lex::{lex, text};
-use super::params::{Param, params};
-use super::tokens::{closing, is_one_of, is_op, is_word, split_commas};
+use super::params::Param;
+use super::tokens::{closing, is_one_of, is_op, is_word};
+use address_spaces::fresh;
 use choice::{branches, plain};
 use duplicates::without_duplicates;
 use entries::{Host, entry_points};
@@ -160,116 +163,8 @@ impl Rewriter<'_> {
         false
     }
 
-    /// `template [[host_name("n")]] [[kernel]] decltype(f<..>) f<..>;` or `.. void f<..>(..);`
-    fn instantiation(&mut self) -> bool {
-        let end = (self.i..self.tokens.len()).find(|&j| is_op(self.tokens.get(j), ";")).unwrap_or(self.tokens.len());
-        let statement = &self.tokens[self.i + 1..end];
-        let (mut j, mut name) = (0, None);
-        while is_op(statement.get(j), "[[") {
-            let close = closing(statement, j);
-            if is_word(statement.get(j + 1), "host_name") {
-                name = Some(quoted(&statement[j..close]));
-            }
-            j = close + 1;
-        }
-        j += is_word(statement.get(j), "kernel") as usize;
-        j = if is_word(statement.get(j), "decltype") { closing(statement, j + 1) + 1 } else { j + 1 };
-        let (mut last, mut own) = (statement.len(), None);
-        if is_op(statement.last(), ")")
-            && let Some(open) = (j..last).find(|&k| is_op(statement.get(k), "(") && closing(statement, k) == last - 1)
-        {
-            own = Some(params(&statement[open + 1..last - 1]));
-            last = open;
-        }
-        if let (Some(name), Some(Word(base))) = (name, statement.get(j)) {
-            self.hosts.push(Host { name, expression: text(&statement[j..last]), base: base.clone(), own });
-        }
-        self.i = end + 1;
-        true
-    }
-
-    /// `void name(params)` at `start`, which the word or the attribute `kernel` stands before.
-    fn definition(&mut self, mut start: usize) {
-        let t = self.tokens;
-        while is_op(t.get(start), "[[") {
-            start = closing(t, start) + 1;
-        }
-        let (true, Some(Word(name)), true) =
-            (is_word(t.get(start), "void"), t.get(start + 1), is_op(t.get(start + 2), "("))
-        else {
-            return;
-        };
-        if !self.template {
-            self.hosts.push(Host { name: name.clone(), expression: name.clone(), base: name.clone(), own: None });
-        }
-        self.definitions.insert(name.clone(), params(&t[start + 3..closing(t, start + 2)]));
-    }
-
-    fn attribute(&mut self) -> bool {
-        let end = closing(self.tokens, self.i);
-        if is_word(self.at(1), "kernel") {
-            self.definition(end + 1);
-        }
-        if self.depth == 0 && is_word(self.at(1), "function_constant") && is_op(self.tokens.get(end + 1), ";") {
-            self.function_constant();
-        }
-        self.i = end + 1;
-        true
-    }
-
-    /// `constant T name [[function_constant(n)]];`: its type is what was written since the last declaration.
-    fn function_constant(&mut self) {
-        let Some(Number(n)) = self.at(3).cloned() else { return };
-        if let (Some(Word(name)), Ok(number)) = (self.out.last(), n.parse()) {
-            self.constants.insert(name.clone(), number);
-        }
-        let start = self.start_of_declaration(&[";", "}"]);
-        let kind = text(&self.out[start + 1..self.out.len() - 1]);
-        self.out.extend([Operator("=".into()), Word(format!("soft_fc<{}>({n})", kind.trim()))]);
-    }
-
     fn start_of_declaration(&self, ends: &[&str]) -> usize {
         self.out.iter().rposition(|t| is_one_of(Some(t), ends) || matches!(t, Line(_))).map_or(0, |p| p + 1)
-    }
-
-    /// `T f(..) threadgroup {`, `T f(..) device = default;`
-    fn other_address_space(&self) -> bool {
-        is_op(self.out.last(), ")") && is_one_of(self.at(1), &["=", ":", "{"])
-    }
-
-    fn drop_member(&mut self) -> bool {
-        self.out.truncate(self.start_of_declaration(&[";", "}", "{", ":"]));
-        while !is_one_of(self.at(0), &[";", "{"]) && self.at(0).is_some() {
-            self.i += 1;
-        }
-        if is_op(self.at(0), "{") {
-            self.i = closing(self.tokens, self.i);
-        }
-        self.skip()
-    }
-
-    fn constant(&mut self) -> bool {
-        let last = self.out.last();
-        let starts = last.is_none() || is_one_of(last, &[";", "}"]) || matches!(last, Some(Line(_)));
-        let constant_already = is_word(self.at(1), "const") || is_word(self.at(1), "constexpr");
-        if self.depth == 0 && (starts || is_word(last, "static")) && !constant_already {
-            self.out.push(Word("const".into()));
-        }
-        self.skip()
-    }
-
-    fn threadgroup(&mut self) -> bool {
-        let last = self.out.last();
-        let starts = is_one_of(last, &[";", "{", "}"]) || matches!(last, Some(Line(_)));
-        let rest = &self.tokens[self.i..];
-        let end = rest.iter().position(|t| is_op(Some(t), ";")).unwrap_or(rest.len());
-        let declared = rest[..end].iter().position(|t| is_one_of(Some(t), &["=", "["])).unwrap_or(end);
-        let pointer = rest[..declared].iter().any(|t| is_one_of(Some(t), &["*", "("]));
-        if self.depth > 0 && starts && !pointer {
-            self.out.push(Word("static".into()));
-            self.threadgroup_memory = Some((self.i + end, declared_names(&rest[1..end])));
-        }
-        self.skip()
     }
 
     /// bfloat is a class here, so that `c ? bfloat : float` would be ambiguous.
@@ -287,26 +182,6 @@ impl Rewriter<'_> {
         self.i = end;
         true
     }
-}
-
-/// The names in `T a[n], b`.
-fn declared_names(declaration: &[Token]) -> Vec<String> {
-    let name = |part: &[Token]| {
-        let end = part.iter().position(|t| is_one_of(Some(t), &["=", "["])).unwrap_or(part.len());
-        part[..end].iter().rev().find_map(|t| if let Word(w) = t { Some(w.clone()) } else { None })
-    };
-    split_commas(declaration).into_iter().filter_map(name).collect()
-}
-
-/// A statement that poisons threadgroup memory, once for each threadgroup.
-fn fresh(name: &str) -> Vec<Token> {
-    lex(&format!("{{ static uint64_t group; soft::fresh(group, &{name}, sizeof {name}); }}"))
-}
-
-/// The text of all string literals, joined, without quotes.
-fn quoted(tokens: &[Token]) -> String {
-    let texts = tokens.iter().filter_map(|t| if let Text(s) = t { Some(s.trim_matches('"')) } else { None });
-    texts.collect()
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 
 use super::operation::Run;
 use crate::error::Result;
-use candle_core::{D, DType, Device, Result as CandleResult, Tensor};
+use candle_core::{D, Result as CandleResult, Tensor};
 use candle_nn::{AdamW, Optimizer, ParamsAdamW, loss, ops, rotary_emb};
 use std::cell::{OnceCell, RefCell};
 
@@ -66,7 +66,7 @@ pub fn attention(is_causal: bool, scale: f64) -> Run {
         let scores = (x[0].matmul(&repeated(&x[1])?.t()?)? * scale)?;
         let scores = match is_causal {
             true => {
-                let mask = cached(&mask, || causal_mask(tq, tk, x[0].dtype()))?;
+                let mask = cached(&mask, || causal_mask(tq, tk, &x[0]))?;
                 scores.broadcast_add(mask)?
             }
             false => scores,
@@ -88,13 +88,13 @@ fn cached<T>(cell: &OnceCell<T>, make: impl FnOnce() -> CandleResult<T>) -> Cand
 }
 
 /// `(Tq, Tk)`: the last query is aligned with the last key.
-fn causal_mask(tq: usize, tk: usize, dtype: DType) -> CandleResult<Tensor> {
+fn causal_mask(tq: usize, tk: usize, like: &Tensor) -> CandleResult<Tensor> {
     let hidden = |i: usize| match i % tk > i / tk + tk - tq {
         true => f32::NEG_INFINITY,
         false => 0.0,
     };
     let mask: Vec<f32> = (0..tq * tk).map(hidden).collect();
-    Tensor::from_vec(mask, (tq, tk), &Device::Cpu)?.to_dtype(dtype)
+    Tensor::from_vec(mask, (tq, tk), like.device())?.to_dtype(like.dtype())
 }
 
 /// The sum of the losses of the rows that have a target, through all of their logits.
@@ -104,9 +104,10 @@ pub fn linear_cross_entropy(targets: Vec<i64>) -> Run {
         .filter_map(|(row, target)| Some((row, u32::try_from(target).ok()?)))
         .unzip();
     run(move |x| {
-        let rows = Tensor::new(&rows[..], &Device::Cpu)?;
+        let device = x[0].device();
+        let rows = Tensor::new(&rows[..], device)?;
         let logits = x[0].index_select(&rows, 0)?.matmul(&x[1].t()?)?;
-        let mean = loss::cross_entropy(&logits, &Tensor::new(&targets[..], &Device::Cpu)?)?;
+        let mean = loss::cross_entropy(&logits, &Tensor::new(&targets[..], device)?)?;
         mean * targets.len() as f64
     })
 }

@@ -1,23 +1,28 @@
 //! `bench ops`: every operation, forward, backward and both.
 
 mod candle;
+mod contenders;
 mod operation;
+mod rivals;
 mod subjects;
 
-use super::answer::Answer;
-use super::clock::alternate;
-use super::peer::Server;
+use super::clock::Clock;
 use super::record::Pass;
 use super::rows::Measured;
 use super::sitting::Sitting;
 use super::{Options, Rival};
+use crate::adapter_options::at_least_one;
 use crate::error::{Error, Result};
 use crate::terminal::Terminal;
+use candle_core::Device;
+use contenders::Contenders;
 use metal_candle_kernels::case::TABLE;
-use operation::{Inputs, Operation, Run, once};
-use serde_json::json;
-use std::collections::BTreeMap;
+use operation::Operation;
+use rivals::Rivals;
 use std::time::Duration;
+
+/// Runs between two waits for a GPU, where the command line does not say.
+const RUNS_PER_WAIT_OF_GPU: usize = 8;
 
 /// Operations, each checked against its definition before it is timed
 #[derive(clap::Args, Debug)]
@@ -28,6 +33,9 @@ pub struct Args {
     /// Time for each pass of a case and each contender
     #[arg(long, value_name = "SECONDS", default_value = "0.3", value_parser = super::seconds)]
     pub seconds: Duration,
+    /// Runs between two waits for the device, which the clock includes [default: 8 on a GPU, 1 on the CPU]
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    pub runs_per_wait: Option<usize>,
     #[command(flatten)]
     pub options: Options,
 }
@@ -37,13 +45,17 @@ pub struct Args {
 /// # Errors
 /// When no case matches, or a kernel is wrong.
 pub fn run(args: &Args, terminal: &Terminal) -> Result<()> {
+    let device = args.options.device.open()?;
+    let options = options(args, &device)?;
+    let clock = Clock::new(&device, runs_per_wait(args, &device));
     let operations = chosen(args)?;
-    let mut rivals = Rivals::start(&args.options)?;
-    let mut sitting = Sitting::begin(&args.options, terminal)?;
+    let mut rivals = Rivals::start(&options, &device)?;
+    let mut sitting = Sitting::begin(&options, &device, terminal)?;
     for operation in operations {
-        let measured = measure(&operation, args, &mut rivals)?;
+        let measured = measure(&operation, args, &mut rivals, &clock)?;
         let passes = operation.passes().iter();
         let rows = passes.filter_map(|&pass| measured.row(pass, operation.cost(pass), None));
+        let rows = rows.map(|row| row.of_runs(clock.runs_per_wait()));
         sitting.add(rows.collect(), measured.versions())?;
         for (name, answer) in &measured.rivals {
             if let Some(error) = &answer.error {
@@ -52,6 +64,29 @@ pub fn run(args: &Args, terminal: &Terminal) -> Result<()> {
         }
     }
     sitting.finish()
+}
+
+/// On an Apple GPU candle and the engines are measured unless others are named.
+fn options(args: &Args, device: &Device) -> Result<Options> {
+    let mut options = args.options.clone();
+    let engines = (Rival::Engines, "they are those of an Apple GPU");
+    let impossible = if device.is_metal() {
+        &[][..]
+    } else {
+        &[engines]
+    };
+    options.check_rivals(device, impossible)?;
+    if device.is_metal() && options.vs.is_empty() {
+        options.vs = vec![Rival::Candle, Rival::Engines];
+    }
+    Ok(options)
+}
+
+fn runs_per_wait(args: &Args, device: &Device) -> usize {
+    args.runs_per_wait.unwrap_or(match device.is_cpu() {
+        true => 1,
+        false => RUNS_PER_WAIT_OF_GPU,
+    })
 }
 
 fn chosen(args: &Args) -> Result<Vec<Operation>> {
@@ -64,52 +99,33 @@ fn chosen(args: &Args) -> Result<Vec<Operation>> {
     }
 }
 
-/// Who is measured beside the kernels.
-#[derive(Default)]
-struct Rivals {
-    candle: bool,
-    pytorch: Option<Server>,
-}
-
-impl Rivals {
-    fn start(options: &Options) -> Result<Self> {
-        let server = || Server::start(&mut options.python("ops_torch.py")?);
-        Ok(Self {
-            candle: options.has(Rival::Candle),
-            pytorch: options.has(Rival::Pytorch).then(server).transpose()?,
-        })
+/// Rounds of turns: first those who run in this process, then each process beside it.
+fn measure(
+    operation: &Operation,
+    args: &Args,
+    rivals: &mut Rivals,
+    clock: &Clock,
+) -> Result<Measured> {
+    let inputs = operation.inputs(clock.device())?;
+    let want = operation.true_outcome(&inputs)?;
+    let peak = operation.check(&operation.run, &inputs, &want)?;
+    let mut contenders = Contenders::new(operation, &inputs, clock);
+    if rivals.candle {
+        contenders.add_candle();
     }
-}
-
-fn measure(operation: &Operation, args: &Args, rivals: &mut Rivals) -> Result<Measured> {
-    let inputs = operation.inputs()?;
-    let peak = operation.check(&inputs)?;
-    let (mut ours, mut theirs) = (Answer::default(), BTreeMap::<_, Answer>::new());
-    let rounds = args.options.rounds;
-    let budget = args.seconds / rounds as u32;
-    let candle = rivals
-        .candle
-        .then(|| usable(&operation.candle, operation, &inputs));
-    for _ in 0..rounds {
-        let (own, candles) = round(operation, candle.as_ref(), &inputs, budget)?;
-        ours.merge(own);
-        if candle.is_some() {
-            theirs
-                .entry(Rival::Candle.name())
-                .or_default()
-                .merge(candles);
-        }
-        if let Some(server) = &mut rivals.pytorch {
-            let answer = server.ask(&request(operation, budget))?;
-            theirs
-                .entry(Rival::Pytorch.name())
-                .or_default()
-                .merge(answer);
-        }
+    if rivals.engines {
+        contenders.add_engines(&want);
     }
+    let budget = args.seconds / args.options.rounds as u32;
+    for _ in 0..args.options.rounds {
+        contenders.take_turns(budget)?;
+        let theirs = rivals.ask(operation, budget, clock.runs_per_wait())?;
+        contenders.merge(theirs);
+    }
+    let (mut ours, theirs) = contenders.answers();
     // The check is a forward and a backward pass.
     let checked = operation.passes().last().copied().unwrap_or(Pass::Forward);
-    ours.peak_bytes.insert(checked, peak);
+    ours.peak_bytes.extend(peak.map(|peak| (checked, peak)));
     Ok(Measured {
         op: operation.op.to_owned(),
         case: operation.case.clone(),
@@ -117,52 +133,6 @@ fn measure(operation: &Operation, args: &Args, rivals: &mut Rivals) -> Result<Me
         source: operation.source.clone(),
         ours,
         rivals: theirs,
-    })
-}
-
-/// candle's operation, or why it does not compute this case.
-type Usable<'a> = std::result::Result<&'a Run, String>;
-
-fn usable<'a>(run: &'a Run, operation: &Operation, inputs: &Inputs) -> Usable<'a> {
-    for &pass in operation.passes() {
-        once(run, pass, inputs)().map_err(|error| error.message().to_owned())?;
-    }
-    Ok(run)
-}
-
-/// Times every pass, the kernel and candle in turns.
-fn round(
-    operation: &Operation,
-    candle: Option<&Usable<'_>>,
-    inputs: &Inputs,
-    budget: Duration,
-) -> Result<(Answer, Answer)> {
-    let (mut ours, mut candles) = (Answer::default(), Answer::default());
-    let run = match candle {
-        Some(Ok(run)) => Some(*run),
-        Some(Err(reason)) => {
-            candles.error = Some(reason.clone());
-            None
-        }
-        None => None,
-    };
-    for &pass in operation.passes() {
-        let runs = std::iter::once(&operation.run).chain(run);
-        let mut contenders: Vec<_> = runs.map(|run| once(run, pass, inputs)).collect();
-        let mut secs = alternate(budget, &mut contenders)?.into_iter();
-        ours.add(pass, secs.next().unwrap_or_default());
-        secs.for_each(|secs| candles.add(pass, secs));
-    }
-    Ok((ours, candles))
-}
-
-fn request(operation: &Operation, budget: Duration) -> serde_json::Value {
-    json!({
-        "op": operation.op,
-        "sizes": operation.sizes,
-        "dtype": operation.dtype_name(),
-        "passes": operation.passes(),
-        "secs": budget.as_secs_f64(),
     })
 }
 

@@ -1,8 +1,8 @@
 //! One operation on one set of sizes: what is run, how it is checked, and how long it takes.
 
-use crate::commands::bench::clock::{Once, timed};
+use crate::commands::bench::clock::{Clock, Once};
 use crate::commands::bench::record::Pass;
-use crate::counted_memory::peak_bytes;
+use crate::device::peak_bytes;
 use crate::error::{Error, Result};
 use candle_core::backprop::GradStore;
 use candle_core::{DType, Device, Tensor, Var};
@@ -41,7 +41,12 @@ pub struct Operation {
     pub truth: Option<Run>,
     /// What candle offers.
     pub candle: Run,
+    /// The same by each engine that this program could choose on the device, by name.
+    pub engines: Vec<(&'static str, Run)>,
 }
+
+/// Results and gradients, named.
+pub type Outcome = Vec<(String, Tensor)>;
 
 /// One input.
 pub struct Operand {
@@ -97,11 +102,11 @@ impl Operation {
         format!("{op} {case} {} {source}", self.dtype_name())
     }
 
-    /// Random inputs, the same in every run of the program.
-    pub fn inputs(&self) -> Result<Inputs> {
+    /// Random inputs on `device`, the same in every run of the program.
+    pub fn inputs(&self, device: &Device) -> Result<Inputs> {
         let operands = self.operands.iter();
         let plain: Vec<Tensor> = operands
-            .map(|operand| operand.tensor(self.dtype))
+            .map(|operand| operand.tensor(self.dtype, device))
             .collect::<Result<_>>()?;
         let track = |(operand, t): (&Operand, &Tensor)| match operand.has_gradient {
             true => Ok(Var::from_tensor(t)?.into_inner()),
@@ -122,19 +127,23 @@ impl Operation {
         let result = first((self.run)(inputs)?)?;
         let numbers = uniform("upstream", result.elem_count(), 1.0);
         let upstream = Tensor::from_vec(numbers, result.shape(), &Device::Cpu)?;
-        Ok(Some(upstream.to_dtype(result.dtype())?))
+        let upstream = upstream.to_dtype(result.dtype())?;
+        Ok(Some(upstream.to_device(result.device())?))
     }
 
-    /// Compares results and gradients with the definition in float64. Gives the most memory that
-    /// was held beyond the inputs, results and gradients included.
+    /// What the definition gives in float64, on the CPU.
+    pub fn true_outcome(&self, inputs: &Inputs) -> Result<Outcome> {
+        self.outcome(self.truth.as_ref().unwrap_or(&self.run), &inputs.in_f64()?)
+    }
+
+    /// Compares results and gradients of `run` with the true ones. Gives the most memory that was
+    /// held beyond the inputs, results and gradients included, where the device tells.
     ///
     /// # Errors
     /// When they differ by more than the dtype's tolerance: such a kernel is not worth timing.
-    pub fn check(&self, inputs: &Inputs) -> Result<u64> {
-        let (got, peak) = peak_bytes(|| self.outcome(&self.run, inputs));
-        let truth = self.truth.as_ref().unwrap_or(&self.run);
-        let want = self.outcome(truth, &inputs.in_f64()?)?;
-        for ((what, got), (_, want)) in got?.iter().zip(&want) {
+    pub fn check(&self, run: &Run, inputs: &Inputs, want: &Outcome) -> Result<Option<u64>> {
+        let (got, peak) = peak_bytes(inputs.device(), || self.outcome(run, inputs))?;
+        for ((what, got), (_, want)) in got.iter().zip(want) {
             self.compare(what, got, want)?;
         }
         Ok(peak)
@@ -153,8 +162,7 @@ impl Operation {
         tolerance.compare(what, &got_array, &want).map_err(wrong)
     }
 
-    /// Results and gradients, named.
-    fn outcome(&self, run: &Run, inputs: &Inputs) -> Result<Vec<(String, Tensor)>> {
+    fn outcome(&self, run: &Run, inputs: &Inputs) -> Result<Outcome> {
         let (results, tape) = Tape::record(|| run(&inputs.tracked))?;
         let mut named: Vec<_> = results
             .iter()
@@ -175,21 +183,21 @@ impl Operation {
 }
 
 /// A contender of [`super::super::clock::alternate`].
-pub fn once<'a>(run: &'a Run, pass: Pass, inputs: &'a Inputs) -> Once<'a> {
+pub fn once<'a>(run: &'a Run, pass: Pass, inputs: &'a Inputs, clock: &'a Clock) -> Once<'a> {
     let result = || Tape::record(|| first(run(&inputs.tracked)?));
     let upstream = inputs.upstream.as_ref();
     match (pass, upstream) {
         (Pass::Backward, Some(upstream)) => Box::new(move || {
             let (y, tape) = result()?;
-            timed(|| backward(&y, &tape, upstream))
+            clock.timed(|| backward(&y, &tape, upstream))
         }),
         (Pass::Both, Some(upstream)) => Box::new(move || {
-            timed(|| {
+            clock.timed(|| {
                 let (y, tape) = result()?;
                 backward(&y, &tape, upstream)
             })
         }),
-        _ => Box::new(|| timed(|| run(&inputs.plain))),
+        _ => Box::new(|| clock.timed(|| run(&inputs.plain))),
     }
 }
 
@@ -206,8 +214,13 @@ fn first(results: Vec<Tensor>) -> Result<Tensor> {
 }
 
 impl Inputs {
+    fn device(&self) -> &Device {
+        self.plain.first().map_or(&Device::Cpu, Tensor::device)
+    }
+
+    /// No GPU of Apple's has float64.
     fn in_f64(&self) -> Result<Self> {
-        let wide = |t: &Tensor| t.detach().to_dtype(DType::F64);
+        let wide = |t: &Tensor| t.detach().to_device(&Device::Cpu)?.to_dtype(DType::F64);
         let plain: Vec<Tensor> = self
             .plain
             .iter()
@@ -249,11 +262,11 @@ impl Operand {
         self
     }
 
-    fn tensor(&self, dtype: DType) -> Result<Tensor> {
+    fn tensor(&self, dtype: DType, device: &Device) -> Result<Tensor> {
         let n = self.dims.iter().product();
         let numbers = uniform(self.name, n, self.size);
         let t = Tensor::from_vec(numbers, &self.dims[..], &Device::Cpu)?;
-        Ok(t.to_dtype(dtype)?)
+        Ok(t.to_dtype(dtype)?.to_device(device)?)
     }
 }
 

@@ -3,12 +3,15 @@
 
 use super::candle;
 use super::operation::{Operand, Operation, Run};
-use crate::error::Result;
-use candle_core::{Device, Tensor, Var};
+use crate::commands::bench::ENGINES;
+use crate::error::{Error, Result};
+use candle_core::{Tensor, Var};
 use metal_candle_kernels::adamw::{self, Moments, Update};
 use metal_candle_kernels::case::{Case, Costed};
 use metal_candle_kernels::ops;
 use metal_candle_kernels::{AdamW, AttentionMask, LoraWeights, matmul_with};
+use metal_candle_mps::plan::Engine;
+use metal_candle_mps::tensor::MpsMatMul;
 use serde_json::{Value, json};
 use std::cell::RefCell;
 
@@ -47,6 +50,7 @@ fn operation<S: Costed>(op: &'static str, case: &Case<S>, name: String, sizes: V
         run: Box::new(|_| Ok(vec![])),
         truth: None,
         candle: Box::new(|_| Ok(vec![])),
+        engines: vec![],
     }
 }
 
@@ -71,8 +75,26 @@ fn matmul(case: &Case<ops::matmul::cases::Shape>) -> Operation {
         operands: vec![Operand::new("A", &shape.a), Operand::new("B", &shape.b)],
         run: run(move |x| matmul_with(&x[0], &x[1], None, options)),
         candle: candle::matmul(options.transpose_b),
+        engines: engines(options.transpose_b),
         ..operation("matmul", case, sizes_text(&[m, k, n]), sizes)
     }
+}
+
+/// The product by each engine of an Apple GPU.
+fn engines(transpose_right: bool) -> Vec<(&'static str, Run)> {
+    let by = |engine| -> Run {
+        Box::new(move |x| {
+            let options = metal_candle_mps::tensor::MatMulOptions {
+                transpose_right,
+                engine: Some(engine),
+                ..Default::default()
+            };
+            let product = x[0].mps_matmul_with(&x[1], &options);
+            Ok(vec![product.map_err(Error::failed)?])
+        })
+    };
+    let engines = [Engine::Steel, Engine::NdArray, Engine::Matrix];
+    ENGINES.into_iter().zip(engines.map(by)).collect()
 }
 
 fn lora_linear(case: &Case<ops::lora_linear::cases::Shape>) -> Operation {
@@ -189,7 +211,7 @@ fn linear_cross_entropy(case: &Case<ops::linear_cross_entropy::cases::Shape>) ->
             Operand::new("weight", &[v, d]).frozen(),
         ],
         run: run(move |x| {
-            let targets = Tensor::new(&own_targets[..], &Device::Cpu)?;
+            let targets = Tensor::new(&own_targets[..], x[0].device())?;
             metal_candle_kernels::linear_cross_entropy(&x[0], &x[1], &targets)
         }),
         candle: candle::linear_cross_entropy(targets),
@@ -239,7 +261,7 @@ fn adamw_steps() -> Run {
     let begin = |x: &[Tensor]| {
         let parameters = variables(&x[0])?;
         let moments = parameters.iter().map(|p| Moments::zeros_like(p));
-        Ok::<_, crate::error::Error>(State {
+        Ok::<_, Error>(State {
             moments: moments.collect::<metal_candle_kernels::Result<_>>()?,
             gradients: (0..parameters.len())
                 .map(|i| x[1].get(i))

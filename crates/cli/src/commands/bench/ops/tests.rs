@@ -1,8 +1,11 @@
-use super::operation::Operand;
+use super::operation::{Inputs, Operand};
 use super::*;
+use crate::device::{DeviceArgs, DeviceChoice};
 use candle_core::{DType, Tensor};
+use contenders::Contenders;
 use metal_candle_kernels::case::Cost;
 use metal_candle_kernels::softmax;
+use serde_json::json;
 use std::collections::HashSet;
 
 /// Softmax of a few rows, by `run`.
@@ -23,14 +26,27 @@ fn small(run: impl Fn(&[Tensor]) -> Result<Vec<Tensor>> + 'static) -> Operation 
         run: Box::new(run),
         truth: Some(Box::new(|x| Ok(vec![softmax(&x[0])?]))),
         candle: candle::softmax(),
+        engines: vec![],
     }
+}
+
+fn clock() -> Clock {
+    Clock::new(&Device::Cpu, 1)
+}
+
+fn measure(operation: &Operation, rivals: &mut Rivals) -> Result<Measured> {
+    super::measure(operation, &args(), rivals, &clock())
 }
 
 fn args() -> Args {
     Args {
         table: false,
         seconds: Duration::ZERO,
+        runs_per_wait: None,
         options: Options {
+            device: DeviceArgs {
+                device: DeviceChoice::Cpu,
+            },
             filter: None,
             json: false,
             vs: vec![],
@@ -42,7 +58,7 @@ fn args() -> Args {
 }
 
 fn refusal(run: impl Fn(&[Tensor]) -> Result<Vec<Tensor>> + 'static) -> String {
-    let error = measure(&small(run), &args(), &mut Rivals::default()).unwrap_err();
+    let error = measure(&small(run), &mut Rivals::default()).unwrap_err();
     error.message().to_owned()
 }
 
@@ -66,9 +82,9 @@ fn a_right_kernel_is_timed_in_every_pass() {
     let right = small(|x| Ok(vec![softmax(&x[0])?]));
     let mut rivals = Rivals {
         candle: true,
-        pytorch: None,
+        ..Rivals::default()
     };
-    let measured = measure(&right, &args(), &mut rivals).unwrap();
+    let measured = measure(&right, &mut rivals).unwrap();
     for &pass in right.passes() {
         let row = measured.row(pass, right.cost(pass), None).unwrap();
         // Two rounds of five runs.
@@ -86,9 +102,9 @@ fn a_rival_that_cannot_is_left_out() {
     operation.candle = Box::new(|_| Err(Error::failed("not built")));
     let mut rivals = Rivals {
         candle: true,
-        pytorch: None,
+        ..Rivals::default()
     };
-    let measured = measure(&operation, &args(), &mut rivals).unwrap();
+    let measured = measure(&operation, &mut rivals).unwrap();
     assert_eq!(
         measured.rivals["candle"].error.as_deref(),
         Some("not built")
@@ -97,6 +113,28 @@ fn a_rival_that_cannot_is_left_out() {
         .row(Pass::Forward, operation.forward, None)
         .unwrap();
     assert!(row.rivals.is_empty());
+}
+
+#[test]
+fn an_engine_with_wrong_numbers_is_left_out() {
+    let mut operation = small(|x| Ok(vec![softmax(&x[0])?]));
+    operation.engines = vec![
+        ("steel", Box::new(|x| Ok(vec![softmax(&x[0])?]))),
+        (
+            "mps-matrix",
+            Box::new(|x| Ok(vec![(softmax(&x[0])? * 1.02)?])),
+        ),
+    ];
+    let mut rivals = Rivals {
+        engines: true,
+        ..Rivals::default()
+    };
+    let measured = measure(&operation, &mut rivals).unwrap();
+    let row = measured.row(Pass::Both, operation.forward, None).unwrap();
+    assert!(row.ratio("steel").is_some());
+    assert_eq!(row.ratio("mps-matrix"), None);
+    let error = measured.rivals["mps-matrix"].error.as_deref().unwrap();
+    assert!(error.contains("is wrong and is not timed"), "{error}");
 }
 
 #[test]
@@ -111,6 +149,11 @@ fn filters_take_all_words_in_any_order() {
     assert!(count(Some("adamw Qwen3-4B"), false).unwrap() > 1);
     assert!(count(Some("adamw Qwen3-4B"), true).is_err());
     assert!(count(Some("no such thing"), false).is_err());
+}
+
+fn check(operation: &Operation, inputs: &Inputs) {
+    let want = operation.true_outcome(inputs).unwrap();
+    operation.check(&operation.run, inputs, &want).unwrap();
 }
 
 /// The passes of every operation on small operands, kernel and candle, without a clock that
@@ -129,9 +172,13 @@ fn every_operation_is_measured_and_right() {
     operations.retain(|o| ops.insert(o.op));
     assert_eq!(ops.len(), 9);
     for operation in operations.iter().filter(|o| o.op != "linear_cross_entropy") {
-        let inputs = operation.inputs().unwrap();
-        operation.check(&inputs).unwrap();
-        usable(&operation.candle, operation, &inputs).unwrap();
+        let inputs = operation.inputs(&Device::Cpu).unwrap();
+        check(operation, &inputs);
+        let clock = clock();
+        let mut contenders = Contenders::new(operation, &inputs, &clock);
+        contenders.add_candle();
+        let (_, theirs) = contenders.answers();
+        assert_eq!(theirs["candle"].error, None, "{}", operation.line());
     }
 }
 
@@ -148,7 +195,7 @@ fn candle_computes_the_same() {
             let truth = std::mem::replace(&mut operation.run, candle::softmax());
             operation.run = std::mem::replace(&mut operation.candle, candle::softmax());
             operation.truth = Some(truth);
-            operation.check(&operation.inputs().unwrap()).unwrap();
+            check(&operation, &operation.inputs(&Device::Cpu).unwrap());
         }
     }
 }

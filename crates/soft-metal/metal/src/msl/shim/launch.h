@@ -15,6 +15,8 @@ struct Ctx {
   uint32_t threads[3], group[3];
   uint64_t seed;
   uint32_t at_group[3], at_thread[3];
+  uintptr_t end[32];
+  void (*outside)(Ctx*, uintptr_t address, bool write);
   alignas(16) char escape[512];
   const char* error;
   void* tg[32];
@@ -42,17 +44,17 @@ inline void poison(void* p, size_t n) { std::memset(p, 0xff, n); }
 // Threadgroup memory that a kernel declares is new to every threadgroup: poisoned by the first thread that comes by.
 inline void fresh(uint64_t& poisoned_for, void* p, size_t n) { if (poisoned_for != group_number) { poisoned_for = group_number; poison(p, n); } }
 
-inline uint32_t random_below(uint32_t n) {
+UNCHECKED inline uint32_t random_below(uint32_t n) {
   uint64_t& s = C->seed;
   s ^= s << 13; s ^= s >> 7; s ^= s << 17;
   return uint32_t((s >> 32) % n);
 }
-inline void shuffle(std::vector<uint>& v) { for (uint i = v.size(); i > 1; i--) std::swap(v[i - 1], v[random_below(i)]); }
+UNCHECKED inline void shuffle(std::vector<uint>& v) { for (uint i = v.size(); i > 1; i--) std::swap(v[i - 1], v[random_below(i)]); }
 inline std::vector<uint> shuffled(uint n) { std::vector<uint> v(n); for (uint i = 0; i < n; i++) v[i] = i; shuffle(v); return v; }
 
 // `site` is the line of the barrier: all that wait together must wait at the same one.
-inline void yield(Wait w, int site = 0) { if (C->error) return; F->wait = w; F->site = site; soft_switch(&F->sp, home); }
-inline void trampoline() { entry(*C); F->wait = DONE; soft_switch(&F->sp, home); }
+UNCHECKED inline void yield(Wait w, int site = 0) { if (C->error) return; F->wait = w; F->site = site; soft_switch(&F->sp, home); }
+UNCHECKED inline void trampoline() { entry(*C); F->wait = DONE; soft_switch(&F->sp, home); }
 
 // A new stack that returns into `trampoline`.
 inline void* fresh_stack(uint i) {
@@ -66,7 +68,7 @@ inline void* fresh_stack(uint i) {
   return top - 8;
 }
 // Lets fibers [from, to) go on if all that live wait for each other. Threads that have returned are not waited for.
-inline bool release(uint from, uint to, Wait w) {
+UNCHECKED inline bool release(uint from, uint to, Wait w) {
   bool any = false;
   int site = 0;
   for (uint i = from; i < to; i++) {
@@ -78,7 +80,7 @@ inline bool release(uint from, uint to, Wait w) {
   if (any) for (uint i = from; i < to; i++) if (fibers[i].wait == w) fibers[i].wait = RUN;
   return any;
 }
-inline void run_group(bool waits) {
+UNCHECKED inline void run_group(bool waits) {
   uint n = C->tpg.x * C->tpg.y * C->tpg.z;
   fibers.resize(n);
   if (order.size() != n) order = shuffled(n); else shuffle(order);
@@ -87,29 +89,33 @@ inline void run_group(bool waits) {
     f.index = i; f.tpos = uint3(i % C->tpg.x, i / C->tpg.x % C->tpg.y, i / (C->tpg.x * C->tpg.y)); f.wait = RUN; f.turn = false;
     if (waits) f.sp = fresh_stack(i); else { F = &f; entry(*C); }
   }
+  // SIMD groups have no common pace: one of them goes on only now and then, or when no other can.
+  uint slow = n > 32 ? random_below((n + 31) / 32) : n;
+  bool ran = true;
   while (waits) {
-    bool ran = false, live = false;
-    for (uint i : order) if (fibers[i].wait == RUN) { F = &fibers[i]; soft_switch(&home, F->sp); ran = true; }
+    bool lags = ran && n > 32 && random_below(8) != 0, live = false;
+    ran = false;
+    for (uint i : order) if (fibers[i].wait == RUN && !(lags && i / 32 == slow)) { F = &fibers[i]; soft_switch(&home, F->sp); ran = true; }
     for (uint s = 0; s < n; s += 32) ran |= release(s, std::min(n, s + 32), SIMD);
     ran |= release(0, n, GROUP);
     for (auto& f : fibers) live |= f.wait != DONE;
     if (!live || C->error) return;
-    if (!ran) { C->error = "threads of a threadgroup wait at different barriers"; return; }
+    if (!ran && !lags) { C->error = "threads of a threadgroup wait at different barriers"; return; }
     shuffle(order);
   }
 }
-inline uint lanes() { uint n = C->tpg.x * C->tpg.y * C->tpg.z, s = F->index / 32 * 32; return std::min(32u, n - s); }
+UNCHECKED inline uint lanes() { uint n = C->tpg.x * C->tpg.y * C->tpg.z, s = F->index / 32 * 32; return std::min(32u, n - s); }
 // Shows a value to the SIMD group. One wait is enough: slots are used in turns, and who uses one again has waited once more,
 // when all had read it.
-template <class T> void show(const T& v) {
+template <class T> UNCHECKED void show(const T& v) {
   static_assert(sizeof(T) <= 64);
   F->turn = !F->turn;
   std::memcpy(slot[F->turn][F->index / 32][F->index % 32], &v, sizeof v);
   yield(SIMD);
 }
-template <class T> T shown(uint lane) { T v; std::memcpy(&v, slot[F->turn][F->index / 32][lane], sizeof v); return v; }
-template <class T> T exchange(T v, uint from) { show(v); return from < lanes() ? shown<T>(from) : v; }
-template <class T, class O> T reduce(T v, O op) {
+template <class T> UNCHECKED T shown(uint lane) { T v; std::memcpy(&v, slot[F->turn][F->index / 32][lane], sizeof v); return v; }
+template <class T> UNCHECKED T exchange(T v, uint from) { show(v); return from < lanes() ? shown<T>(from) : v; }
+template <class T, class O> UNCHECKED T reduce(T v, O op) {
   show(v);
   T r = shown<T>(0);
   for (uint i = 1, n = lanes(); i < n; i++) r = op(r, shown<T>(i));

@@ -2,6 +2,7 @@
 #pragma once
 #include "types.h"
 #include "launch.h"
+#include "check.h"
 #include "stdlib.h"
 #include "simdgroup.h"
 using namespace metal;

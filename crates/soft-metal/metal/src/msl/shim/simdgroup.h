@@ -23,9 +23,9 @@ template <class T, int R, int K> struct simdgroup_matrix {
   vec<T, 2>& thread_elements() { return *(vec<T, 2>*)e; }
   const vec<T, 2>& thread_elements() const { return *(const vec<T, 2>*)e; }
 };
-inline void mat_pos(uint l, int& r, int& c) { uint q = l / 4; r = (q & 4) + (l / 2) % 4; c = (q & 2) * 2 + (l % 2) * 2; }
-inline uint mat_lane(uint r, uint c) { return (r & 4) << 2 | (c & 4) << 1 | (r & 3) << 1 | (c & 2) >> 1; }
-template <class D, class A, class B, class C, int N> void simdgroup_multiply_accumulate(simdgroup_matrix<D, N, N>& d, const simdgroup_matrix<A, N, N>& a, const simdgroup_matrix<B, N, N>& b, const simdgroup_matrix<C, N, N>& c) {
+UNCHECKED inline void mat_pos(uint l, int& r, int& c) { uint q = l / 4; r = (q & 4) + (l / 2) % 4; c = (q & 2) * 2 + (l % 2) * 2; }
+UNCHECKED inline uint mat_lane(uint r, uint c) { return (r & 4) << 2 | (c & 4) << 1 | (r & 3) << 1 | (c & 2) >> 1; }
+template <class D, class A, class B, class C, int N> UNCHECKED void simdgroup_multiply_accumulate(simdgroup_matrix<D, N, N>& d, const simdgroup_matrix<A, N, N>& a, const simdgroup_matrix<B, N, N>& b, const simdgroup_matrix<C, N, N>& c) {
   struct Elements { float a[2], b[2]; };
   soft::show(Elements{{float(a.e[0]), float(a.e[1])}, {float(b.e[0]), float(b.e[1])}});
   int r, k; mat_pos(soft::F->index % 32, r, k);

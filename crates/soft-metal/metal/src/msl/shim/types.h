@@ -14,6 +14,8 @@
 #include <type_traits>
 #include <utility>
 #include <vector>
+// What the launcher and SIMD groups do with their own memory is not checked (check.h).
+#define UNCHECKED __attribute__((no_sanitize("kernel-address")))
 using uint = uint32_t; using ushort = uint16_t; using uchar = uint8_t; using ulong = uint64_t;
 using half = _Float16;
 struct bfloat {

@@ -1,7 +1,12 @@
 //! What the machine can do at most, measured in the run that refers to it.
 
-use super::clock::{Once, Spread, alternate, timed};
+mod gpu;
+
+pub use gpu::of_gpu;
+
+use super::clock::{Clock, Once, Spread, alternate};
 use crate::error::{Error, Result};
+use candle_core::Device;
 use metal_candle_kernels::case::Cost;
 use metal_candle_kernels::ceiling;
 use serde::{Deserialize, Serialize};
@@ -14,17 +19,21 @@ const NUMBERS: usize = 128 << 20;
 /// Rounds of the loop over registers: some milliseconds.
 const ROUNDS: usize = 1 << 20;
 
-/// The best rates of a number of threads.
+/// The best rates of a number of threads, or of a GPU.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Ceiling {
-    /// Threads at work.
-    pub threads: usize,
-    /// Bytes read by a sum over large memory.
-    pub read_bytes_per_sec: f64,
-    /// Bytes read and written by a large copy.
+    /// Threads at work; `None` of a GPU.
+    pub threads: Option<usize>,
+    /// Bytes read by a sum over large memory; not measured of a GPU.
+    pub read_bytes_per_sec: Option<f64>,
+    /// Bytes read and written by a large copy, on a GPU by candle's.
     pub copy_bytes_per_sec: f64,
-    /// Multiplications and additions in registers.
+    /// Multiplications and additions in registers; on a GPU of a large product in f32, the better
+    /// of candle's and ours.
     pub flops_per_sec: f64,
+    /// What it takes to give a GPU next to nothing to do and to wait for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wait_secs: Option<f64>,
 }
 
 impl Ceiling {
@@ -36,11 +45,12 @@ impl Ceiling {
     }
 
     fn measure(threads: usize, budget: Duration) -> Result<Self> {
+        let clock = Clock::new(&Device::Cpu, 1);
         let mut memory = vec![Memory::default(); threads];
         memory.iter_mut().for_each(Memory::fill);
         let mut rate = |amount_of_each: f64, work: fn(&mut Memory)| {
             let once: Once<'_> = Box::new(|| {
-                timed(|| {
+                clock.timed(|| {
                     on_all_threads(&mut memory, work);
                     Ok(())
                 })
@@ -51,18 +61,20 @@ impl Ceiling {
         };
         let bytes = (NUMBERS * size_of::<f32>()) as f64;
         Ok(Self {
-            threads,
-            read_bytes_per_sec: rate(bytes, Memory::read)?,
+            threads: Some(threads),
+            read_bytes_per_sec: Some(rate(bytes, Memory::read)?),
             copy_bytes_per_sec: rate(bytes, Memory::copy)?,
             flops_per_sec: rate(ceiling::multiply_add(ROUNDS).flops as f64, |_| {
                 black_box(ceiling::multiply_add(black_box(ROUNDS)));
             })?,
+            wait_secs: None,
         })
     }
 
     /// The least time that `cost` can take: by memory or by arithmetic, whichever is longer.
     pub fn limit_secs(&self, cost: Cost) -> f64 {
-        let bytes_per_sec = self.read_bytes_per_sec.max(self.copy_bytes_per_sec);
+        let read = self.read_bytes_per_sec.unwrap_or_default();
+        let bytes_per_sec = read.max(self.copy_bytes_per_sec);
         let by_memory = cost.bytes as f64 / bytes_per_sec;
         by_memory.max(cost.flops as f64 / self.flops_per_sec)
     }
@@ -113,10 +125,11 @@ mod tests {
     #[test]
     fn a_cost_is_bound_by_the_slower_of_memory_and_arithmetic() {
         let ceiling = Ceiling {
-            threads: 1,
-            read_bytes_per_sec: 10.0,
+            threads: Some(1),
+            read_bytes_per_sec: Some(10.0),
             copy_bytes_per_sec: 8.0,
             flops_per_sec: 100.0,
+            wait_secs: None,
         };
         let cost = |flops, bytes| Cost { flops, bytes };
         assert_eq!(ceiling.limit_secs(cost(1000, 20)), 10.0);

@@ -1,0 +1,122 @@
+//! `calibrate`: which products Metal Performance Shaders (MPS) are faster at on this machine.
+
+use super::Context;
+use crate::device::{DeviceArgs, DeviceChoice};
+use crate::error::{Error, Result};
+use crate::exit::Exit;
+
+/// Measure on an Apple GPU which products MPS is faster at, and keep the answer for later runs
+///
+/// Tests first whether MPS work can be ordered with candle's without waiting, then what that costs,
+/// then some thirty products. Takes about a minute; leave the machine alone meanwhile.
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// Print the measurements as one JSON object on standard output
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub device: DeviceArgs,
+}
+
+/// Measures.
+///
+/// # Errors
+/// When there is no Apple GPU, it fails, or the answer cannot be kept.
+#[cfg(any(target_vendor = "apple", soft_metal))]
+pub fn run(args: Args, context: &Context) -> Result<Exit> {
+    match args.device.open()? {
+        candle_core::Device::Metal(device) => on_gpu::calibrate(&device, &args, &context.terminal),
+        _ => Err(no_gpu(&args)),
+    }
+}
+
+/// Refuses.
+///
+/// # Errors
+/// Always: there is no Apple GPU.
+#[cfg(not(any(target_vendor = "apple", soft_metal)))]
+pub fn run(args: Args, _: &Context) -> Result<Exit> {
+    args.device.open()?;
+    Err(no_gpu(&args))
+}
+
+fn no_gpu(args: &Args) -> Error {
+    let what = match args.device.device {
+        DeviceChoice::Auto => "there is no Apple GPU here",
+        _ => "only an Apple GPU is calibrated",
+    };
+    Error::input(format!("calibrate: {what}"))
+        .with_advice("`metal-candle doctor` shows the devices of this machine")
+}
+
+#[cfg(any(target_vendor = "apple", soft_metal))]
+mod on_gpu {
+    use super::Args;
+    use crate::calibration;
+    use crate::error::{Error, Result};
+    use crate::exit::Exit;
+    use crate::terminal::Terminal;
+    use candle_core::MetalDevice;
+    use metal_candle_mps::metal::{Effort, Progress};
+    use metal_candle_mps::policy::{Calibration, Cell};
+
+    pub fn calibrate(device: &MetalDevice, args: &Args, terminal: &Terminal) -> Result<Exit> {
+        let mut tell = |progress: Progress| terminal.say(progress);
+        let effort = Effort::default();
+        let measured = metal_candle_mps::metal::calibrate(device, &effort, &mut tell);
+        let calibration = measured.map_err(Error::failed)?;
+        let path = calibration::store(device, &calibration)?;
+        match args.json {
+            true => terminal.print_json(&calibration)?,
+            false => show(&calibration, terminal)?,
+        }
+        terminal.say(format_args!("Kept in {}", path.display()));
+        Ok(Exit::Done)
+    }
+
+    /// What was learnt.
+    pub fn show(calibration: &Calibration, terminal: &Terminal) -> Result<()> {
+        let (key, litmus) = (&calibration.key, &calibration.litmus);
+        terminal.print_line(format_args!(
+            "{} ({}): {}, {} of {} litmus rounds failed, {:.1} us for a product",
+            key.gpu,
+            key.architecture,
+            key.strategy,
+            litmus.failures,
+            litmus.rounds,
+            calibration.overhead_micros
+        ))?;
+        if calibration.cells.is_empty() {
+            return terminal.print_line("No product was measured: MPS is not used.");
+        }
+        terminal.print_line(heading())?;
+        calibration
+            .cells
+            .iter()
+            .try_for_each(|cell| terminal.print_line(line(cell)))
+    }
+
+    fn heading() -> String {
+        let [engine, dtype, storage, sizes] = ["engine", "dtype", "stored", "M x N x K, from"];
+        let columns = ["Steel us", "MPS us", "deviation"];
+        format!(
+            "{engine:<12}{dtype:<7}{storage:<8}{sizes:<18}{:>10}{:>10}{:>11}",
+            columns[0], columns[1], columns[2]
+        )
+    }
+
+    fn line(cell: &Cell) -> String {
+        let bucket = &cell.bucket;
+        let [m, n, k] = bucket.log2.map(|log2| 1usize << log2);
+        let (dtype, storage) = (
+            format!("{:?}", bucket.dtype),
+            format!("{:?}", bucket.storage),
+        );
+        let [steel, mps, deviation] = cell.micros;
+        let sizes = format!("{m}x{n}x{k}");
+        let engine = cell.engine.to_string();
+        format!(
+            "{engine:<12}{dtype:<10}{storage:<8}{sizes:<18}{steel:>10.1}{mps:>10.1}{deviation:>11.1}"
+        )
+    }
+}

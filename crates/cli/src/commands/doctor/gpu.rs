@@ -1,0 +1,138 @@
+//! An Apple GPU, and how engines are chosen on it.
+
+use super::{CalibrationFile, Choice, Gpu};
+use crate::calibration;
+use crate::device::DeviceChoice;
+use crate::error::{Error, Result};
+use candle_core::{Device, MetalDevice};
+use metal_candle_mps::apple;
+use metal_candle_mps::metal::policy;
+use metal_candle_mps::order::Strategy;
+use metal_candle_mps::plan::{DataType, Engine, Gemm, View};
+use metal_candle_mps::policy::Policy;
+
+/// Products that models have: name, element type, M, N and K; the weight is stored as `(N, K)`.
+const PRODUCTS: [(&str, DataType, [usize; 3]); 5] = [
+    (
+        "one token, 2048 to 2048, f32",
+        DataType::Float32,
+        [1, 2048, 2048],
+    ),
+    (
+        "512 tokens, 896 to 4864, f32",
+        DataType::Float32,
+        [512, 4864, 896],
+    ),
+    (
+        "512 tokens, 2048 to rank 8, f32",
+        DataType::Float32,
+        [512, 8, 2048],
+    ),
+    (
+        "2048 x 2048 x 2048, f32",
+        DataType::Float32,
+        [2048, 2048, 2048],
+    ),
+    (
+        "2048 x 2048 x 2048, bf16",
+        DataType::BFloat16,
+        [2048, 2048, 2048],
+    ),
+];
+
+/// What there is to know of the GPU of this number.
+///
+/// # Errors
+/// When it fails.
+pub fn look(number: usize) -> Result<Gpu> {
+    let choice = DeviceChoice::Metal(number);
+    let Device::Metal(device) = choice.open()? else {
+        return Err(Error::failed(format!("{choice} is no GPU")));
+    };
+    let policy = policy(&device).map_err(Error::failed)?;
+    let key = apple::key(&device, Strategy::Blocking).map_err(Error::failed)?;
+    let (major, minor) = policy.caps.macos;
+    Ok(Gpu {
+        device: choice.to_string(),
+        name: key.gpu,
+        architecture: key.architecture,
+        macos: format!("{major}.{minor} ({})", key.macos_build),
+        obstacle: apple::obstacle(number),
+        mps: policy.caps.mps,
+        engines: engines(&policy),
+        strategy: strategy(&policy),
+        calibration: calibration_file(&device)?,
+        choices: choices(&policy)?,
+    })
+}
+
+fn engines(policy: &Policy) -> Vec<String> {
+    let mut engines = vec![Engine::Steel, Engine::Gemv];
+    engines.extend((policy.caps.mps && policy.caps.ndarray).then_some(Engine::NdArray));
+    engines.extend(policy.caps.mps.then_some(Engine::Matrix));
+    engines.iter().map(ToString::to_string).collect()
+}
+
+fn strategy(policy: &Policy) -> String {
+    match (&policy.strategy, &policy.calibration) {
+        (Some(strategy), Some(calibration)) => {
+            let litmus = calibration.litmus;
+            let passed = if litmus.passed() { "passed" } else { "failed" };
+            format!(
+                "{strategy}: {passed} its litmus test ({} of {} rounds wrong), {:.1} us for a product",
+                litmus.failures, litmus.rounds, calibration.overhead_micros
+            )
+        }
+        _ => format!(
+            "{}, where MPS is asked for: no litmus test was run",
+            Strategy::Blocking
+        ),
+    }
+}
+
+fn calibration_file(device: &MetalDevice) -> Result<CalibrationFile> {
+    let path = calibration::path(device)?;
+    let loaded = path.exists().then(|| calibration::load(device));
+    Ok(CalibrationFile {
+        path: path.display().to_string(),
+        products: loaded
+            .as_ref()
+            .and_then(|loaded| Some(loaded.as_ref().ok()?.cells.len())),
+        ignored: loaded.and_then(std::result::Result::err),
+    })
+}
+
+fn choices(policy: &Policy) -> Result<Vec<Choice>> {
+    let products = PRODUCTS.into_iter();
+    products
+        .map(|(name, dtype, sizes)| {
+            let choice = with_product(dtype, sizes, |gemm| policy.choose(gemm))?;
+            Ok(Choice {
+                product: name.into(),
+                engine: choice.engine.to_string(),
+                reason: choice.reason.to_string(),
+            })
+        })
+        .collect()
+}
+
+fn with_product<T>(
+    dtype: DataType,
+    [m, n, k]: [usize; 3],
+    ask: impl Fn(&Gemm<'_>) -> T,
+) -> Result<T> {
+    let view = |dims: [usize; 2], strides: [usize; 2]| {
+        let bytes = dims[0] * dims[1] * dtype.size_in_bytes();
+        View::new(dtype, 0, &dims, &strides, bytes).map_err(Error::failed)
+    };
+    let (left, right) = (view([m, k], [k, 1])?, view([k, n], [1, k])?);
+    let result = view([m, n], [n, 1])?;
+    Ok(ask(&Gemm {
+        left: &left,
+        right: &right,
+        addend: None,
+        result: &result,
+        alpha: 1.0,
+        beta: 0.0,
+    }))
+}

@@ -1,0 +1,234 @@
+//! One launch of a kernel: what is bound to it, in the order of its parameters.
+
+use super::library::{self, Source, Types};
+use super::rows::Rows;
+use super::strided::Strided;
+use crate::host::untracked;
+use candle_core::{DType, MetalDevice, MetalStorage, Result, Shape, Storage, Tensor};
+use candle_metal_kernels::metal::{Buffer, ComputeCommandEncoder, ComputePipeline};
+use objc2_metal::MTLSize;
+use std::sync::Arc;
+
+/// Threads of a threadgroup at most: enough to hide memory behind arithmetic, few enough that
+/// several threadgroups share a core.
+const THREADS: usize = 256;
+
+/// Threads that run in step on every Apple GPU.
+pub(crate) const SIMD: usize = 32;
+
+/// Memory that a kernel writes.
+pub(crate) struct Output {
+    buffer: Arc<Buffer>,
+    device: MetalDevice,
+    elements: usize,
+    dtype: DType,
+}
+
+impl Output {
+    /// New memory, not written yet.
+    pub(crate) fn new(device: &MetalDevice, elements: usize, dtype: DType) -> Result<Self> {
+        let buffer = device.new_buffer_builder().with_size_for(elements, dtype);
+        Ok(Self {
+            buffer: buffer.build()?,
+            device: device.clone(),
+            elements,
+            dtype,
+        })
+    }
+
+    /// What a launch wrote, as rows of this width.
+    pub(crate) fn rows(&self, width: usize) -> Strided<'_> {
+        Strided {
+            buffer: &self.buffer,
+            offset_bytes: 0,
+            strides: [0, 0, width as u64, 1],
+            dtype: self.dtype,
+        }
+    }
+
+    pub(crate) fn into_storage(self) -> MetalStorage {
+        MetalStorage::new(self.buffer, self.device, self.elements, self.dtype)
+    }
+
+    /// As a tensor that is not tracked.
+    pub(crate) fn into_tensor(self, shape: &Shape) -> Tensor {
+        untracked(Storage::Metal(self.into_storage()), shape)
+    }
+}
+
+/// What is bound to one parameter.
+enum Argument<'a> {
+    Input(&'a Buffer, usize),
+    Output(&'a Buffer, usize),
+    Bytes(Vec<u8>),
+    Constants(&'a dyn Constants),
+}
+
+/// A `#[repr(C)]` value that a kernel reads as `constant C&`.
+trait Constants {
+    fn bind(&self, encoder: &ComputeCommandEncoder, index: usize);
+}
+
+impl<C: Copy> Constants for C {
+    fn bind(&self, encoder: &ComputeCommandEncoder, index: usize) {
+        encoder.set_bytes(index, self);
+    }
+}
+
+/// A kernel with its arguments.
+pub(crate) struct Launch<'a> {
+    device: &'a MetalDevice,
+    pipeline: ComputePipeline,
+    arguments: Vec<Argument<'a>>,
+}
+
+impl<'a> Launch<'a> {
+    pub(crate) fn new(
+        device: &'a MetalDevice,
+        source: &Source,
+        types: &Types,
+        kernel: &'static str,
+    ) -> Result<Self> {
+        Ok(Self {
+            device,
+            pipeline: library::pipeline(device, source, types, kernel)?,
+            arguments: vec![],
+        })
+    }
+
+    /// Two parameters: `device const T*` and `constant Rows&`.
+    pub(crate) fn rows(mut self, rows: &Rows<'a>) -> Self {
+        self.arguments
+            .push(Argument::Input(rows.buffer, rows.offset_bytes));
+        self.arguments.push(Argument::Bytes(rows.layout.bytes()));
+        self
+    }
+
+    /// Two parameters: `device const T*` and its strides, a struct of four `ulong`.
+    pub(crate) fn strided(mut self, tensor: &'a Strided<'a>) -> Self {
+        self.arguments
+            .push(Argument::Input(tensor.buffer, tensor.offset_bytes));
+        self.constants(&tensor.strides)
+    }
+
+    /// `constant C&`, a struct that has the same fields there.
+    pub(crate) fn constants<C: Copy>(mut self, value: &'a C) -> Self {
+        self.arguments.push(Argument::Constants(value));
+        self
+    }
+
+    /// `device const T*`, what an earlier launch wrote.
+    pub(crate) fn input(mut self, written: &'a Output) -> Self {
+        self.arguments.push(Argument::Input(&written.buffer, 0));
+        self
+    }
+
+    /// `device T*`.
+    pub(crate) fn output(mut self, output: &'a Output) -> Self {
+        self.arguments.push(Argument::Output(&output.buffer, 0));
+        self
+    }
+
+    /// `device const T*`, from so many bytes on.
+    pub(crate) fn buffer(mut self, (buffer, offset_bytes): (&'a Buffer, usize)) -> Self {
+        self.arguments.push(Argument::Input(buffer, offset_bytes));
+        self
+    }
+
+    /// `device T*`, read and written, from so many bytes on.
+    pub(crate) fn in_place(mut self, (buffer, offset_bytes): (&'a Buffer, usize)) -> Self {
+        self.arguments.push(Argument::Output(buffer, offset_bytes));
+        self
+    }
+
+    /// `constant float&`.
+    pub(crate) fn float(mut self, value: f32) -> Self {
+        self.arguments
+            .push(Argument::Bytes(value.to_ne_bytes().into()));
+        self
+    }
+
+    /// `constant uint&`.
+    pub(crate) fn int(mut self, value: usize) -> Result<Self> {
+        let value = u32::try_from(value).map_err(candle_core::Error::wrap)?;
+        self.arguments
+            .push(Argument::Bytes(value.to_ne_bytes().into()));
+        Ok(self)
+    }
+
+    /// `constant ulong&`.
+    pub(crate) fn long(mut self, value: u64) -> Self {
+        self.arguments
+            .push(Argument::Bytes(value.to_ne_bytes().into()));
+        self
+    }
+
+    /// A threadgroup for every row, as wide as there is work.
+    pub(crate) fn over_rows(self, rows: usize, width: usize) -> Result<()> {
+        let threads = width.next_multiple_of(SIMD).min(THREADS);
+        self.over_groups([rows, 1, 1], [threads, 1, 1])
+    }
+
+    /// A thread for every element: `x` within a row, `y` the row.
+    pub(crate) fn over_elements(self, rows: usize, width: usize) -> Result<()> {
+        let threads = width.next_multiple_of(SIMD).min(THREADS);
+        self.run([width, rows, 1], |encoder, grid| {
+            encoder.dispatch_threads(grid, size([threads, 1, 1]));
+        })
+    }
+
+    /// This many threadgroups of this many threads.
+    pub(crate) fn over_groups(self, groups: [usize; 3], threads: [usize; 3]) -> Result<()> {
+        let most = self.pipeline.max_total_threads_per_threadgroup();
+        let wanted: usize = threads.iter().product();
+        if wanted > most {
+            candle_core::bail!(
+                "a kernel with {most} threads in a threadgroup was asked for {wanted}"
+            );
+        }
+        self.run(groups, |encoder, grid| {
+            encoder.dispatch_thread_groups(grid, size(threads));
+        })
+    }
+
+    /// Everything that can fail has happened: candle's lock is held from here on.
+    fn run(
+        self,
+        grid: [usize; 3],
+        dispatch: impl FnOnce(&ComputeCommandEncoder, MTLSize),
+    ) -> Result<()> {
+        if grid.contains(&0) {
+            return Ok(());
+        }
+        let guard = self.device.command_encoder()?;
+        let encoder: &ComputeCommandEncoder = guard.as_ref();
+        encoder.set_compute_pipeline_state(&self.pipeline);
+        for (index, argument) in self.arguments.iter().enumerate() {
+            argument.bind(encoder, index);
+        }
+        dispatch(encoder, size(grid));
+        Ok(())
+    }
+}
+
+impl Argument<'_> {
+    fn bind(&self, encoder: &ComputeCommandEncoder, index: usize) {
+        match self {
+            Self::Input(buffer, offset) => encoder.set_input_buffer(index, Some(buffer), *offset),
+            Self::Output(buffer, offset) => encoder.set_output_buffer(index, Some(buffer), *offset),
+            Self::Bytes(bytes) => {
+                encoder.set_bytes_directly(index, bytes.len(), bytes.as_ptr().cast());
+            }
+            // Named in full: the reference to it would be such a value, too.
+            Self::Constants(value) => <dyn Constants>::bind(*value, encoder, index),
+        }
+    }
+}
+
+fn size([width, height, depth]: [usize; 3]) -> MTLSize {
+    MTLSize {
+        width,
+        height,
+        depth,
+    }
+}

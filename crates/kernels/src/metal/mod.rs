@@ -1,0 +1,38 @@
+//! Kernels in the Metal Shading Language, launched in candle's own command encoder.
+//!
+//! An operation's kernels are one file of source (`ops/<op>/<op>.metal`) over the common
+//! `prelude.metal`. It is compiled when it is first used, once for every choice of dtypes, which
+//! are names that the source leaves open. candle orders the launches: what they read is bound as an
+//! input, what they write as an output, and nothing as both.
+//!
+//! Math is compiled as IEEE asks, not as "fast": a row of -inf is NaN here as on the CPU.
+
+mod dropout;
+mod launch;
+mod library;
+mod operand;
+mod product;
+mod rows;
+mod strided;
+
+pub(crate) use dropout::dropped;
+pub(crate) use launch::{Launch, Output, SIMD};
+pub(crate) use library::{Source, release};
+pub(crate) use operand::Operand;
+pub(crate) use product::{add_product, product, product_plus, product_to_add_to};
+pub(crate) use rows::Rows;
+pub(crate) use strided::Strided;
+
+use candle_core::{MetalDevice, MetalStorage, Result, Storage, Tensor};
+
+/// The device of a tensor that lies on an Apple GPU.
+pub(crate) fn device_of(t: &Tensor) -> Result<&MetalDevice> {
+    t.device().as_metal_device()
+}
+
+pub(crate) fn on_metal(storage: &Storage) -> Result<&MetalStorage> {
+    match storage {
+        Storage::Metal(storage) => Ok(storage),
+        _ => candle_core::bail!("the Metal kernel was given a tensor of another device"),
+    }
+}

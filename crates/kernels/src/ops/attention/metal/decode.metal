@@ -1,0 +1,138 @@
+// Few queries against many keys: the time is that of reading the keys and values.
+//
+// A SIMD group computes what one query gives with one range of the keys; the SIMD groups of a
+// threadgroup have heads of one group, which read the same keys at the same time. The results of the
+// ranges are joined like those of tiles.
+
+// Keys that are read before any of them is needed.
+constant constexpr uint AHEAD = 4;
+
+// Parts of the result, not divided by their sums yet, (B, H, Tq, ranges, D), and their statistics. WIDTH
+// is D at least. Ranges are in x, batch and key-value heads in y, queries in z.
+template <uint WIDTH>
+kernel void attention_decode(
+    device const Q* q [[buffer(0)]],
+    constant Strides& q_strides [[buffer(1)]],
+    device const K* k [[buffer(2)]],
+    constant Strides& k_strides [[buffer(3)]],
+    device const V* v [[buffer(4)]],
+    constant Strides& v_strides [[buffer(5)]],
+    device const uint* segments [[buffer(6)]],
+    constant Strides& segment_strides [[buffer(7)]],
+    constant Sizes& sizes [[buffer(8)]],
+    device float* parts [[buffer(9)]],
+    device float2* statistics [[buffer(10)]],
+    constant uint& range [[buffer(11)]],
+    uint3 at [[threadgroup_position_in_grid]],
+    uint3 groups [[threadgroups_per_grid]],
+    uint simd_index [[simdgroup_index_in_threadgroup]],
+    uint simds [[simdgroups_per_threadgroup]],
+    uint lane [[thread_index_in_simdgroup]])
+{
+    uint kv_heads = sizes.heads / sizes.group;
+    uint batch = at.y / kv_heads, kv_head = at.y % kv_heads, query = at.z;
+    Mask mask = mask_of(segments, segment_strides, batch, sizes);
+    Tokens<K> keys = tokens_of(k, k_strides, batch, kv_head, sizes.keys, sizes.width);
+    Tokens<V> values = tokens_of(v, v_strides, batch, kv_head, sizes.keys, sizes.width);
+    uint end = min((at.x + 1) * range, mask.end(query + 1));
+    for (uint member = simd_index; member < sizes.group; member += simds) {
+        uint head = kv_head * sizes.group + member;
+        Tokens<Q> queries = tokens_of(q, q_strides, batch, head, sizes.queries, sizes.width);
+        float own[WIDTH / SIMD], sums[WIDTH / SIMD];
+        for (uint i = 0; i < WIDTH / SIMD; i++) {
+            uint d = lane + i * SIMD;
+            own[i] = d < sizes.width ? float(queries.data[query * queries.token + d * queries.element]) : 0.0f;
+            sums[i] = 0;
+        }
+        float largest = -INFINITY, total = 0;
+        for (uint key = at.x * range; key < end; key += AHEAD) {
+            float scores[AHEAD];
+            float next = largest;
+            for (uint j = 0; j < AHEAD; j++) {
+                scores[j] = -INFINITY;
+                if (key + j < end && mask.sees(query, key + j)) {
+                    float product = 0;
+                    for (uint i = 0; i < WIDTH / SIMD; i++) {
+                        uint d = lane + i * SIMD;
+                        if (d < sizes.width) {
+                            product += own[i] * float(keys.data[(key + j) * keys.token + d * keys.element]);
+                        }
+                    }
+                    scores[j] = sizes.scale * simd_sum(product);
+                }
+                next = max(next, scores[j]);
+            }
+            float shift = next == -INFINITY ? 0.0f : next;
+            float factor = exp(largest - shift);
+            total *= factor;
+            for (uint i = 0; i < WIDTH / SIMD; i++) {
+                sums[i] *= factor;
+            }
+            for (uint j = 0; j < AHEAD; j++) {
+                if (key + j < end && mask.sees(query, key + j)) {
+                    float p = exp(scores[j] - shift);
+                    total += p;
+                    for (uint i = 0; i < WIDTH / SIMD; i++) {
+                        uint d = lane + i * SIMD;
+                        if (d < sizes.width) {
+                            sums[i] += p * float(values.data[(key + j) * values.token + d * values.element]);
+                        }
+                    }
+                }
+            }
+            largest = next;
+        }
+        ulong row = (ulong(batch) * sizes.heads + head) * sizes.queries + query;
+        ulong part = row * groups.x + at.x;
+        for (uint i = 0; i < WIDTH / SIMD; i++) {
+            uint d = lane + i * SIMD;
+            if (d < sizes.width) {
+                parts[part * sizes.width + d] = sums[i];
+            }
+        }
+        if (lane == 0) {
+            statistics[part] = float2(largest, total);
+        }
+    }
+}
+
+template [[host_name("attention_decode_64")]] [[kernel]] decltype(attention_decode<64>) attention_decode<64>;
+template [[host_name("attention_decode_128")]] [[kernel]] decltype(attention_decode<128>) attention_decode<128>;
+template [[host_name("attention_decode_256")]] [[kernel]] decltype(attention_decode<256>) attention_decode<256>;
+
+// One result from those of all ranges. A threadgroup computes one row.
+kernel void attention_join(
+    device const float* parts [[buffer(0)]],
+    device const float2* part_statistics [[buffer(1)]],
+    constant uint& ranges [[buffer(2)]],
+    constant uint& width [[buffer(3)]],
+    device float* y [[buffer(4)]],
+    device float2* statistics [[buffer(5)]],
+    uint row [[threadgroup_position_in_grid]],
+    uint thread_index [[thread_position_in_threadgroup]],
+    uint threads [[threads_per_threadgroup]])
+{
+    threadgroup float shared[SIMD];
+    parts += ulong(row) * ranges * width;
+    part_statistics += ulong(row) * ranges;
+    float largest = -INFINITY;
+    for (uint i = thread_index; i < ranges; i += threads) {
+        largest = max(largest, part_statistics[i].x);
+    }
+    largest = group_max(largest, shared, thread_index, threads);
+    float total = 0;
+    for (uint i = thread_index; i < ranges; i += threads) {
+        total += part_statistics[i].y * exp(part_statistics[i].x - largest);
+    }
+    total = group_sum(total, shared, thread_index, threads);
+    for (uint d = thread_index; d < width; d += threads) {
+        float sum = 0;
+        for (uint i = 0; i < ranges; i++) {
+            sum += exp(part_statistics[i].x - largest) * parts[i * width + d];
+        }
+        y[ulong(row) * width + d] = sum / total;
+    }
+    if (thread_index == 0) {
+        statistics[row] = float2(largest, total);
+    }
+}

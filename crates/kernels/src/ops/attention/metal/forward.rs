@@ -1,0 +1,130 @@
+//! The result.
+
+use super::THREADS;
+use super::inputs::{Inputs, segments};
+use crate::metal::{Output, SIMD, Strided};
+use crate::ops::attention::node::Attention;
+use candle_core::backend::BackendStorage;
+use candle_core::op::BackpropOp;
+use candle_core::{DType, Layout, MetalStorage, Result, Storage, Tensor};
+
+/// Queries that are too few for a tile, in which every SIMD group has eight.
+const FEW: usize = 4;
+
+/// The widest head of `attention_decode`.
+const WIDEST_DECODED: usize = 256;
+
+/// Keys of a range at least, and ranges at most: enough SIMD groups for a large GPU, few enough
+/// results to join.
+const LEAST_RANGE: usize = 32;
+const MOST_RANGES: usize = 64;
+
+/// SIMD groups of a threadgroup at most when there are few queries.
+const MOST_SIMDS: usize = 8;
+
+/// What forward leaves for backward.
+pub(in crate::ops::attention) struct Saved {
+    /// Maximum and sum of each row of scores, `(B, H, Tq, 2)`.
+    pub(super) statistics: Output,
+    /// The result before it was rounded to a narrower dtype.
+    pub(super) y: Option<Tensor>,
+}
+
+/// The result in the dtype of `q`, and what backward reads.
+pub(in crate::ops::attention) fn forward(
+    op: &Attention,
+    [q, k, v]: [(&MetalStorage, &Layout); 3],
+) -> Result<(MetalStorage, Saved)> {
+    let strided = |(storage, layout): (_, _)| Strided::new(storage, layout);
+    let ids = segments(op)?;
+    let ids = ids.as_ref().map(Tensor::storage_and_layout);
+    let ids = ids.as_ref().map(|(ids, layout)| Strided::of(ids, layout));
+    let (storage, layout) = q;
+    let qkv = [strided(q)?, strided(k)?, strided(v)?];
+    let inputs = Inputs::new(op, storage.device(), qkv, ids.transpose()?)?;
+    let is_few = op.sizes.queries <= FEW && op.sizes.width <= WIDEST_DECODED;
+    let (y, statistics) = if is_few {
+        inputs.decode()?
+    } else {
+        inputs.tiled()?
+    };
+    let wide = y.into_storage();
+    if storage.dtype() == DType::F32 {
+        return Ok((
+            wide,
+            Saved {
+                statistics,
+                y: None,
+            },
+        ));
+    }
+    let y = wide.to_dtype(&Layout::contiguous(layout.shape()), storage.dtype())?;
+    let wide = op.is_tracked.then(|| {
+        let wide = Storage::Metal(wide);
+        Tensor::from_storage(wide, layout.shape(), BackpropOp::none(), false)
+    });
+    Ok((
+        y,
+        Saved {
+            statistics,
+            y: wide,
+        },
+    ))
+}
+
+impl Inputs<'_> {
+    /// `(B, H, Tq, D)` and `(B, H, Tq, 2)`, not written yet.
+    fn results(&self) -> Result<(Output, Output)> {
+        let rows = self.op.sizes.batch * self.op.sizes.heads * self.op.sizes.queries;
+        let y = self.output(rows * self.op.sizes.width, DType::F32)?;
+        Ok((y, self.output(rows * 2, DType::F32)?))
+    }
+
+    /// A tile of queries in every threadgroup.
+    fn tiled(&self) -> Result<(Output, Output)> {
+        let (y, statistics) = self.results()?;
+        let kernel = match self.slices() {
+            (64, _) => "attention_forward_64",
+            _ => "attention_forward_128",
+        };
+        self.launch(kernel)?
+            .output(&y)
+            .output(&statistics)
+            .over_groups(
+                self.tiles(self.op.sizes.queries, self.op.sizes.heads),
+                THREADS,
+            )?;
+        Ok((y, statistics))
+    }
+
+    /// A range of keys in every SIMD group.
+    fn decode(&self) -> Result<(Output, Output)> {
+        let sizes = self.op.sizes;
+        let (y, statistics) = self.results()?;
+        let range = sizes.keys.div_ceil(MOST_RANGES).max(LEAST_RANGE);
+        let ranges = sizes.keys.div_ceil(range);
+        let rows = sizes.batch * sizes.heads * sizes.queries;
+        let parts = self.output(rows * ranges * sizes.width, DType::F32)?;
+        let part_statistics = self.output(rows * ranges * 2, DType::F32)?;
+        let kernel = match sizes.width {
+            ..=64 => "attention_decode_64",
+            65..=128 => "attention_decode_128",
+            _ => "attention_decode_256",
+        };
+        let groups = [ranges, sizes.batch * sizes.kv_heads, sizes.queries];
+        self.launch(kernel)?
+            .output(&parts)
+            .output(&part_statistics)
+            .int(range)?
+            .over_groups(groups, [sizes.group().min(MOST_SIMDS) * SIMD, 1, 1])?;
+        self.bare("attention_join")?
+            .input(&parts)
+            .input(&part_statistics)
+            .int(ranges)?
+            .int(sizes.width)?
+            .output(&y)
+            .output(&statistics)
+            .over_rows(rows, sizes.width)?;
+        Ok((y, statistics))
+    }
+}

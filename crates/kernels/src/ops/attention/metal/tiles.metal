@@ -1,0 +1,272 @@
+// Q, K, V: dtypes of q, k and v; dy has that of q, and y is float.
+//
+// A threadgroup owns TILE rows of a result, queries or, for the gradients of keys and values, keys,
+// and WIDTH of its columns. The rows meet TILE tokens of the other kind at a time. Tiles are copied to
+// threadgroup memory as float, TILE columns at a time, whatever their dtype and layout; what is not
+// there is zero. Each SIMD group multiplies eight of the rows, in matrices of 8x8.
+
+constant constexpr uint TILE = 32;
+constant constexpr uint SIMDS = TILE / 8;
+
+// Floats from one row of a tile to the next: four more than a row has, so that the rows of a matrix
+// lie in different banks.
+constant constexpr uint STEP = TILE + 4;
+
+// Scores of a tile for every lane.
+constant constexpr uint SEEN = TILE / 4;
+
+struct Sizes {
+    uint heads;
+    // Query heads for every key-value head.
+    uint group;
+    uint queries;
+    uint keys;
+    uint width;
+    uint causal;
+    uint segmented;
+    float scale;
+};
+
+// Of q, k, v and what has their shapes; of segments, (B, 1, Tk, 1).
+struct Strides {
+    ulong batch;
+    ulong head;
+    ulong token;
+    ulong element;
+};
+
+// One head, (count, width).
+template <typename T>
+struct Tokens {
+    device const T* data;
+    ulong token;
+    ulong element;
+    uint count;
+    uint width;
+};
+
+template <typename T>
+inline Tokens<T> tokens_of(
+    device const T* data, constant Strides& strides, uint batch, uint head, uint count, uint width)
+{
+    return {data + batch * strides.batch + head * strides.head, strides.token, strides.element, count, width};
+}
+
+// Which keys a query sees.
+struct Mask {
+    device const uint* segments;
+    ulong token;
+    uint queries;
+    uint keys;
+    bool causal;
+    bool segmented;
+
+    // The key at the position of a query.
+    uint position(uint query) {
+        return query + keys - queries;
+    }
+
+    uint segment(uint key) {
+        return segments[key * token];
+    }
+
+    bool sees(uint query, uint key) {
+        return query < queries && key < keys && (!causal || key <= position(query))
+            && (!segmented || segment(key) == segment(position(query)));
+    }
+
+    // Keys from this one on are hidden from all queries before `query`.
+    uint end(uint query) {
+        return causal ? min(position(query), keys) : keys;
+    }
+
+    // The first of the queries that see a key.
+    uint first_query(uint key) {
+        return causal && key + queries > keys ? key + queries - keys : 0;
+    }
+
+    // The smallest and the largest segment of a tile of keys.
+    uint2 range(uint key, uint lane) {
+        uint own = segment(min(key + lane, keys - 1));
+        return uint2(simd_min(own), simd_max(own));
+    }
+
+    // Whether no query of a tile sees a key of a tile, by their segments: surely where these are
+    // numbered in order. The same in all threads.
+    bool hides(uint query, uint key, uint lane) {
+        if (!segmented) {
+            return false;
+        }
+        uint2 of_queries = range(position(query), lane);
+        uint2 of_keys = range(key, lane);
+        return of_queries.y < of_keys.x || of_keys.y < of_queries.x;
+    }
+};
+
+inline Mask mask_of(
+    device const uint* segments, constant Strides& strides, uint batch, constant Sizes& sizes)
+{
+    return {segments + batch * strides.batch, strides.token, sizes.queries, sizes.keys,
+        sizes.causal != 0, sizes.segmented != 0};
+}
+
+// A SIMD group's place and the memory of its threadgroup: three tiles, and of the scores its own eight
+// rows.
+struct Group {
+    threadgroup float* rows;
+    threadgroup float* tokens;
+    threadgroup float* scores;
+    uint simd_index;
+    uint lane;
+
+    // Of its tile, the row that a lane looks at.
+    uint row() {
+        return 8 * simd_index + lane / 4;
+    }
+
+    // The columns that a lane looks at: every fourth.
+    uint column(uint i) {
+        return lane % 4 + 4 * i;
+    }
+
+    threadgroup float& score(uint i) {
+        return scores[lane / 4 * STEP + column(i)];
+    }
+
+    // Eight rows that no other SIMD group reads, free between two products.
+    threadgroup float* own_rows() {
+        return rows + 8 * simd_index * STEP;
+    }
+};
+
+inline Group group_of(
+    threadgroup float* rows, threadgroup float* tokens, threadgroup float* scores, uint simd_index, uint lane)
+{
+    return {rows, tokens, scores + 8 * simd_index * STEP, simd_index, lane};
+}
+
+// What the four lanes of a row have together.
+inline float row_max(float x) {
+    x = max(x, simd_shuffle_xor(x, 1));
+    return max(x, simd_shuffle_xor(x, 2));
+}
+
+inline float row_sum(float x) {
+    x += simd_shuffle_xor(x, 1);
+    return x + simd_shuffle_xor(x, 2);
+}
+
+// Copies TILE tokens, TILE columns of each; a lane has one column.
+template <typename T>
+inline void stage(threadgroup float* tile, Tokens<T> from, uint first, uint column, Group group)
+{
+    uint element = column + group.lane;
+    device const T* data = from.data + element * from.element;
+    for (uint row = group.simd_index; row < TILE; row += SIMDS) {
+        uint token = first + row;
+        bool is_there = token < from.count && element < from.width;
+        tile[row * STEP + group.lane] = is_there ? float(data[token * from.token]) : 0.0f;
+    }
+}
+
+// scores = a b^T over all columns, of the group's rows of `a` and a tile of `b`.
+template <typename A, typename B>
+inline void multiply(Tokens<A> a, uint a_first, Tokens<B> b, uint b_first, Group group)
+{
+    simdgroup_float8x8 sums[TILE / 8];
+    for (uint j = 0; j < TILE / 8; j++) {
+        sums[j] = make_filled_simdgroup_matrix<float, 8>(0.0f);
+    }
+    for (uint column = 0; column < a.width; column += TILE) {
+        threadgroup_barrier(mem_flags::mem_threadgroup);
+        stage(group.rows, a, a_first, column, group);
+        stage(group.tokens, b, b_first, column, group);
+        threadgroup_barrier(mem_flags::mem_threadgroup);
+        for (uint k = 0; k < TILE && column + k < a.width; k += 8) {
+            simdgroup_float8x8 left, right;
+            simdgroup_load(left, group.own_rows() + k, STEP);
+            for (uint j = 0; j < TILE / 8; j++) {
+                simdgroup_load(right, group.tokens + 8 * j * STEP + k, STEP, ulong2(0, 0), true);
+                simdgroup_multiply_accumulate(sums[j], left, right, sums[j]);
+            }
+        }
+    }
+    for (uint j = 0; j < TILE / 8; j++) {
+        simdgroup_store(sums[j], group.scores + 8 * j, STEP);
+    }
+    simdgroup_barrier(mem_flags::mem_threadgroup);
+}
+
+// The result's rows of a SIMD group, (8, WIDTH), in registers.
+template <uint WIDTH>
+struct Sums {
+    simdgroup_float8x8 blocks[WIDTH / 8];
+
+    void clear() {
+        for (uint i = 0; i < WIDTH / 8; i++) {
+            blocks[i] = make_filled_simdgroup_matrix<float, 8>(0.0f);
+        }
+    }
+
+    // Adds scores times a tile of tokens, whose columns begin with `column`.
+    template <typename T>
+    void add(Tokens<T> from, uint first, uint column, Group group) {
+        for (uint chunk = 0; chunk < WIDTH; chunk += TILE) {
+            if (column + chunk >= from.width) {
+                break;
+            }
+            threadgroup_barrier(mem_flags::mem_threadgroup);
+            stage(group.tokens, from, first, column + chunk, group);
+            threadgroup_barrier(mem_flags::mem_threadgroup);
+            for (uint j = 0; j < TILE; j += 8) {
+                simdgroup_float8x8 left, right;
+                simdgroup_load(left, group.scores + j, STEP);
+                for (uint k = 0; k < TILE / 8; k++) {
+                    simdgroup_load(right, group.tokens + j * STEP + 8 * k, STEP);
+                    thread simdgroup_float8x8& block = blocks[chunk / 8 + k];
+                    simdgroup_multiply_accumulate(block, left, right, block);
+                }
+            }
+        }
+    }
+
+    // Multiplies every row with its factor.
+    void scale(float factor, Group group) {
+        threadgroup float* own = group.own_rows();
+        for (uint chunk = 0; chunk < WIDTH; chunk += TILE) {
+            store(chunk, group);
+            for (uint i = 0; i < SEEN; i++) {
+                own[group.lane / 4 * STEP + group.column(i)] *= factor;
+            }
+            simdgroup_barrier(mem_flags::mem_threadgroup);
+            for (uint k = 0; k < TILE / 8; k++) {
+                simdgroup_load(blocks[chunk / 8 + k], own + 8 * k, STEP);
+            }
+            simdgroup_barrier(mem_flags::mem_threadgroup);
+        }
+    }
+
+    // Writes the rows that are there, `first` the first of the tile, to a head of (count, width).
+    template <typename T>
+    void write(device T* head, uint first, uint count, uint column, uint width, Group group) {
+        for (uint chunk = 0; chunk < WIDTH; chunk += TILE) {
+            store(chunk, group);
+            uint element = column + chunk + group.lane;
+            for (uint row = 0; row < 8; row++) {
+                uint token = first + 8 * group.simd_index + row;
+                if (token < count && element < width) {
+                    head[ulong(token) * width + element] = T(group.own_rows()[row * STEP + group.lane]);
+                }
+            }
+            simdgroup_barrier(mem_flags::mem_threadgroup);
+        }
+    }
+
+    // TILE columns to the group's own rows.
+    void store(uint chunk, Group group) {
+        for (uint k = 0; k < TILE / 8; k++) {
+            simdgroup_store(blocks[chunk / 8 + k], group.own_rows() + 8 * k, STEP);
+        }
+        simdgroup_barrier(mem_flags::mem_threadgroup);
+    }
+};

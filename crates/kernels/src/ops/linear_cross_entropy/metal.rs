@@ -1,0 +1,277 @@
+//! On an Apple GPU: chunks of rows through one buffer of logits, which becomes their gradient in
+//! place.
+
+use super::TrainedRows;
+use super::chunked::SavedLoss;
+use crate::Result;
+use crate::metal::{Launch, Output, SIMD, Source, Strided, device_of, on_metal};
+use candle_core::{DType, MetalDevice, Result as CandleResult, Shape, Tensor};
+
+const SOURCE: Source = Source {
+    name: "linear_cross_entropy",
+    text: concat!(include_str!("product.metal"), include_str!("rows.metal")),
+};
+
+/// Rows and columns of a threadgroup, steps of a sum in its memory, and its threads, as in
+/// `product.metal`.
+const TILE: usize = 64;
+const CHUNK: usize = 32;
+const THREADS: usize = 4 * SIMD;
+
+/// Parts of a sum over the vocabulary at most, and how long one is at least: the gradient of the
+/// hidden state has few tiles, and as many threadgroups as parts are at work on each.
+const MOST_PARTS: usize = 16;
+const LEAST_RANGE: usize = 1024;
+
+/// `Product` of `product.metal`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Product {
+    rows: u32,
+    columns: u32,
+    inner: u32,
+    range: u32,
+    add: u32,
+}
+
+/// The loss and the gradients of tracked inputs.
+pub(super) fn compute(
+    hidden: &Tensor,
+    weight: &Tensor,
+    rows: &TrainedRows,
+    chunk_rows: usize,
+) -> Result<SavedLoss> {
+    let count = rows.indices.len();
+    if count == 0 {
+        return Ok(SavedLoss {
+            loss: Tensor::zeros((), DType::F32, hidden.device())?,
+            dhidden: None,
+            dweight: None,
+        });
+    }
+    let indices = Tensor::new(&rows.indices[..], hidden.device())?;
+    let targets = Tensor::new(&rows.targets[..], hidden.device())?;
+    let stored = [hidden, weight, &indices, &targets].map(Tensor::storage_and_layout);
+    let strided = |i: usize| Strided::of(&stored[i].0, stored[i].1);
+    let (v, d) = weight.dims2()?;
+    let head = Head {
+        device: device_of(hidden)?,
+        hidden: strided(0)?,
+        weight: strided(1)?,
+        indices: strided(2)?,
+        targets: strided(3)?,
+        chunk_rows: chunk_rows.min(count),
+        count,
+        d,
+        v,
+    };
+    let sums = Sums {
+        losses: head.float(count)?,
+        dhidden: match hidden.track_op() {
+            true => Some(Tensor::zeros(hidden.shape(), DType::F32, hidden.device())?),
+            false => None,
+        },
+        dweight: match weight.track_op() {
+            true => Some(head.float(v * d)?),
+            false => None,
+        },
+    };
+    head.add_chunks(&sums)?;
+    Ok(SavedLoss {
+        loss: head.total(&sums.losses)?,
+        dhidden: sums.dhidden,
+        dweight: sums.dweight.map(|d| d.into_tensor(weight.shape())),
+    })
+}
+
+/// Results, over all chunks.
+struct Sums {
+    /// Of every trained row.
+    losses: Output,
+    /// `(N, D)`, zero where no row is trained.
+    dhidden: Option<Tensor>,
+    /// `(V, D)`.
+    dweight: Option<Output>,
+}
+
+/// Memory that every chunk uses again.
+struct Buffers {
+    /// Rows of the hidden state, `(rows, D)`.
+    rows: Output,
+    /// `(rows, V)`, and then their gradients.
+    logits: Output,
+    /// Gradients of the rows, `(parts, rows, D)`.
+    drows: Output,
+}
+
+/// Some of the trained rows.
+#[derive(Clone, Copy)]
+struct Chunk {
+    first: usize,
+    rows: usize,
+}
+
+/// The inputs.
+struct Head<'a> {
+    device: &'a MetalDevice,
+    hidden: Strided<'a>,
+    /// `(V, D)`.
+    weight: Strided<'a>,
+    /// Of the trained rows.
+    indices: Strided<'a>,
+    targets: Strided<'a>,
+    count: usize,
+    chunk_rows: usize,
+    d: usize,
+    v: usize,
+}
+
+impl Head<'_> {
+    fn add_chunks(&self, sums: &Sums) -> Result<()> {
+        let (_, parts) = ranges(self.v, MOST_PARTS);
+        let drows = match sums.dhidden {
+            Some(_) => parts * self.chunk_rows * self.d,
+            None => 0,
+        };
+        let buffers = Buffers {
+            rows: self.float(self.chunk_rows * self.d)?,
+            logits: self.float(self.chunk_rows * self.v)?,
+            drows: self.float(drows)?,
+        };
+        for first in (0..self.count).step_by(self.chunk_rows) {
+            let rows = self.chunk_rows.min(self.count - first);
+            self.add_chunk(Chunk { first, rows }, &buffers, sums)?;
+        }
+        Ok(())
+    }
+
+    fn add_chunk(&self, chunk: Chunk, buffers: &Buffers, sums: &Sums) -> Result<()> {
+        let Buffers {
+            rows,
+            logits,
+            drows,
+        } = buffers;
+        let (n, d, v) = (chunk.rows, self.d, self.v);
+        self.gather(chunk, rows)?;
+        let whole = product(n, v, d, 1)?;
+        self.product(rows.rows(d), self.weight, &whole, logits)?;
+        let differentiate = sums.dhidden.is_some() || sums.dweight.is_some();
+        self.losses(chunk, logits, differentiate, &sums.losses)?;
+        if let Some(dweight) = &sums.dweight {
+            let add = Product {
+                add: (chunk.first > 0).into(),
+                ..product(v, d, n, 1)?
+            };
+            let (left, right) = (logits.rows(v).transposed(), rows.rows(d).transposed());
+            self.product(left, right, &add, dweight)?;
+        }
+        if let Some(dhidden) = &sums.dhidden {
+            let parts = product(n, d, v, MOST_PARTS)?;
+            self.product(logits.rows(v), self.weight.transposed(), &parts, drows)?;
+            self.scatter(chunk, drows, dhidden)?;
+        }
+        Ok(())
+    }
+
+    /// `rows = hidden[indices]`.
+    fn gather(&self, chunk: Chunk, rows: &Output) -> CandleResult<()> {
+        self.launch("loss_gather", DType::F32)?
+            .strided(&self.hidden)
+            .strided(&self.indices)
+            .int(chunk.first)?
+            .int(self.d)?
+            .output(rows)
+            .over_elements(chunk.rows, self.d)
+    }
+
+    /// `to = a b^T`, of every range of the sum, or `to += a b^T`.
+    fn product(
+        &self,
+        a: Strided<'_>,
+        b: Strided<'_>,
+        product: &Product,
+        to: &Output,
+    ) -> CandleResult<()> {
+        let tiles = |size: u32| (size as usize).div_ceil(TILE);
+        let parts = product.inner.div_ceil(product.range).max(1) as usize;
+        let groups = [tiles(product.columns), tiles(product.rows), parts];
+        self.launch("loss_product", b.dtype)?
+            .strided(&a)
+            .strided(&b)
+            .constants(product)
+            .output(to)
+            .over_groups(groups, [THREADS, 1, 1])
+    }
+
+    /// The losses of a chunk; its logits become their gradient where one is wanted.
+    fn losses(
+        &self,
+        chunk: Chunk,
+        logits: &Output,
+        differentiate: bool,
+        losses: &Output,
+    ) -> CandleResult<()> {
+        self.launch("loss_rows", DType::F32)?
+            .output(logits)
+            .strided(&self.targets)
+            .int(chunk.first)?
+            .int(self.v)?
+            .int(differentiate.into())?
+            .output(losses)
+            .over_rows(chunk.rows, self.v)
+    }
+
+    /// `dhidden[indices] = sum of the parts of the rows`.
+    fn scatter(&self, chunk: Chunk, drows: &Output, dhidden: &Tensor) -> CandleResult<()> {
+        let (_, parts) = ranges(self.v, MOST_PARTS);
+        let (storage, _) = dhidden.storage_and_layout();
+        self.launch("loss_scatter", DType::F32)?
+            .input(drows)
+            .strided(&self.indices)
+            .int(chunk.first)?
+            .int(self.d)?
+            .int(parts)?
+            .in_place((on_metal(&storage)?.buffer(), 0))
+            .over_elements(chunk.rows, self.d)
+    }
+
+    fn total(&self, losses: &Output) -> CandleResult<Tensor> {
+        let total = self.float(1)?;
+        self.launch("loss_total", DType::F32)?
+            .input(losses)
+            .int(self.count)?
+            .output(&total)
+            .over_rows(1, self.count)?;
+        Ok(total.into_tensor(&Shape::from(())))
+    }
+
+    fn launch(&self, kernel: &'static str, right: DType) -> CandleResult<Launch<'_>> {
+        let types = [("H", self.hidden.dtype), ("B", right)];
+        Launch::new(self.device, &SOURCE, &types, kernel)
+    }
+
+    /// New float32 memory.
+    fn float(&self, elements: usize) -> CandleResult<Output> {
+        Output::new(self.device, elements, DType::F32)
+    }
+}
+
+/// A product whose sums are cut into at most `parts`.
+fn product(rows: usize, columns: usize, inner: usize, parts: usize) -> CandleResult<Product> {
+    let size = |size: usize| u32::try_from(size).map_err(candle_core::Error::wrap);
+    let (range, _) = ranges(inner, parts);
+    Ok(Product {
+        rows: size(rows)?,
+        columns: size(columns)?,
+        inner: size(inner)?,
+        range: size(range)?,
+        add: 0,
+    })
+}
+
+/// How long the parts of a sum are, in whole chunks, and how many.
+fn ranges(inner: usize, most: usize) -> (usize, usize) {
+    let range = inner.div_ceil(most).max(LEAST_RANGE);
+    let range = range.next_multiple_of(CHUNK);
+    (range, inner.div_ceil(range).max(1))
+}

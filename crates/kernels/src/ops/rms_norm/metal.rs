@@ -1,0 +1,119 @@
+//! A threadgroup for every row; the weight's gradient is summed in parts, in an order of its own.
+
+use crate::metal::{Launch, Output, Rows, Source, device_of};
+use candle_core::backend::BackendStorage;
+use candle_core::{DType, Layout, MetalDevice, MetalStorage, Result, Storage, Tensor};
+
+const SOURCE: Source = Source {
+    name: "rms_norm",
+    text: include_str!("rms_norm.metal"),
+};
+
+/// Rows that one thread sums for the weight's gradient, for one column.
+const PART_ROWS: usize = 64;
+
+pub(super) fn forward(
+    (x, x_layout): (&MetalStorage, &Layout),
+    (weight, weight_layout): (&MetalStorage, &Layout),
+    eps: f32,
+) -> Result<MetalStorage> {
+    let (device, types) = (x.device(), [("T", x.dtype()), ("W", weight.dtype())]);
+    let rows = Rows::new(x, x_layout)?;
+    let y = Output::new(device, x_layout.shape().elem_count(), x.dtype())?;
+    Launch::new(device, &SOURCE, &types, "rms_norm_forward")?
+        .rows(&rows)
+        .rows(&Rows::new(weight, weight_layout)?)
+        .output(&y)
+        .int(rows.width)?
+        .float(eps)
+        .over_rows(rows.count, rows.width)?;
+    Ok(y.into_storage())
+}
+
+/// `x + residual` and its norm.
+pub(super) fn with_residual(
+    x: &Tensor,
+    residual: &Tensor,
+    weight: &Tensor,
+    eps: f32,
+) -> Result<[Storage; 2]> {
+    let (device, types) = (device_of(x)?, [("T", x.dtype()), ("W", weight.dtype())]);
+    let (x_storage, x_layout) = x.storage_and_layout();
+    let (residual_storage, residual_layout) = residual.storage_and_layout();
+    let (weight_storage, weight_layout) = weight.storage_and_layout();
+    let rows = Rows::of(&x_storage, x_layout)?;
+    let sum = Output::new(device, x.elem_count(), x.dtype())?;
+    let y = Output::new(device, x.elem_count(), x.dtype())?;
+    Launch::new(device, &SOURCE, &types, "rms_norm_residual")?
+        .rows(&rows)
+        .rows(&Rows::of(&residual_storage, residual_layout)?)
+        .rows(&Rows::of(&weight_storage, weight_layout)?)
+        .output(&sum)
+        .output(&y)
+        .int(rows.width)?
+        .float(eps)
+        .over_rows(rows.count, rows.width)?;
+    Ok([sum, y].map(|output| Storage::Metal(output.into_storage())))
+}
+
+/// The gradients of `x` and of the weight, each where it is tracked.
+pub(super) fn backward(
+    x: &Tensor,
+    weight: &Tensor,
+    dy: &Tensor,
+    eps: f32,
+) -> Result<(Option<Tensor>, Option<Tensor>)> {
+    let (device, types) = (device_of(x)?, [("T", x.dtype()), ("W", weight.dtype())]);
+    let (x_storage, x_layout) = x.storage_and_layout();
+    let (dy_storage, dy_layout) = dy.storage_and_layout();
+    let (weight_storage, weight_layout) = weight.storage_and_layout();
+    let [x_rows, dy_rows] = [
+        Rows::of(&x_storage, x_layout)?,
+        Rows::of(&dy_storage, dy_layout)?,
+    ];
+    let dx = Output::new(device, x.elem_count(), x.dtype())?;
+    let rstds = Output::new(device, x_rows.count, DType::F32)?;
+    Launch::new(device, &SOURCE, &types, "rms_norm_backward")?
+        .rows(&x_rows)
+        .rows(&Rows::of(&weight_storage, weight_layout)?)
+        .rows(&dy_rows)
+        .output(&dx)
+        .output(&rstds)
+        .int(x_rows.width)?
+        .float(eps)
+        .over_rows(x_rows.count, x_rows.width)?;
+    let dx = x.track_op().then(|| dx.into_tensor(x.shape()));
+    let dweight = weight
+        .track_op()
+        .then(|| weight_gradient(device, &types, &x_rows, &dy_rows, &rstds))
+        .transpose()?;
+    let dweight = dweight.map(|dweight| dweight.into_tensor(weight.shape()));
+    Ok((dx, dweight))
+}
+
+/// The sum over rows of `dy x rstd`: over parts of the rows first, then over the parts.
+fn weight_gradient(
+    device: &MetalDevice,
+    types: &[(&'static str, DType); 2],
+    x: &Rows<'_>,
+    dy: &Rows<'_>,
+    rstds: &Output,
+) -> Result<Output> {
+    let parts = x.count.div_ceil(PART_ROWS);
+    let sums = Output::new(device, parts * x.width, DType::F32)?;
+    Launch::new(device, &SOURCE, types, "rms_norm_weight_parts")?
+        .rows(x)
+        .rows(dy)
+        .input(rstds)
+        .output(&sums)
+        .int(x.count)?
+        .int(PART_ROWS)?
+        .over_elements(parts, x.width)?;
+    let dweight = Output::new(device, x.width, types[1].1)?;
+    Launch::new(device, &SOURCE, types, "rms_norm_weight_sum")?
+        .input(&sums)
+        .output(&dweight)
+        .int(parts)?
+        .over_elements(1, x.width)?;
+    Ok(dweight)
+}

@@ -1,0 +1,68 @@
+//! Measuring a machine: what is found, and that products are chosen by it afterwards.
+
+use std::time::Duration;
+
+use metal_candle_mps::apple;
+use metal_candle_mps::metal::{Effort, Progress, calibrate, policy};
+use metal_candle_mps::order::Strategy;
+use metal_candle_mps::plan::{DataType, Engine};
+use metal_candle_mps::policy::{Bucket, Storage};
+
+use crate::support::{Guard, metal};
+
+/// Products of a few elements, which take no time.
+fn small() -> Effort {
+    Effort {
+        litmus: apple::Effort {
+            rounds: 4,
+            width: 8,
+            timeout: Duration::from_secs(60),
+        },
+        sizes: vec![[4, 5, 4]],
+        repeats: 1,
+        durations: [Duration::ZERO, Duration::from_secs(60)],
+        budget: Duration::from_secs(600),
+    }
+}
+
+#[test]
+fn a_machine_is_measured_and_used_by_that() {
+    let _guard = Guard::new();
+    let device = metal();
+    let mut told = vec![];
+    let measured = calibrate(&device, &small(), &mut |progress| told.push(progress));
+    let measured = measured.expect("a GPU that works");
+    assert_eq!(told[0], Progress::Litmus(Strategy::FenceBridge));
+    // Four rounds from one thread, and four from four.
+    assert_eq!((measured.litmus.rounds, measured.litmus.failures), (8, 0));
+    let bucket = Bucket {
+        dtype: DataType::Float32,
+        storage: Storage::Tn,
+        log2: [4, 5, 4],
+    };
+    let cell = measured
+        .cell(Engine::NdArray, &bucket)
+        .expect("it is right");
+    assert!(cell.micros[..2].iter().all(|&micros| micros > 0.0));
+    assert!(
+        told.contains(&Progress::Product { done: 8, of: 9 }),
+        "{told:?}"
+    );
+    let policy = policy(&device).expect("a context");
+    assert_eq!(policy.strategy, Some(Strategy::FenceBridge));
+    assert_eq!(policy.calibration.as_deref(), Some(&measured));
+}
+
+#[test]
+fn what_takes_too_little_or_too_much_time_is_left_out() {
+    let _guard = Guard::new();
+    let device = metal();
+    let long = Duration::from_secs(3600);
+    let effort = Effort {
+        durations: [long, 2 * long],
+        ..small()
+    };
+    let measured = calibrate(&device, &effort, &mut |_| ()).expect("a GPU that works");
+    assert!(measured.litmus.passed());
+    assert_eq!(measured.cells, []);
+}
