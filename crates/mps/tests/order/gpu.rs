@@ -187,8 +187,7 @@ impl Gpu {
     pub fn check_order(&mut self) {
         for (i, a) in self.accesses.iter().enumerate() {
             for b in &self.accesses[i + 1..] {
-                let conflict =
-                    a.memory == b.memory && (a.write || b.write) && a.operation != b.operation;
+                let conflict = a.memory == b.memory && (a.write || b.write);
                 let (first, second) = if a.operation <= b.operation {
                     (a, b)
                 } else {
