@@ -4,7 +4,7 @@
 //! cargo run --release --example soak -p metal-candle -- metal 1000
 //! cargo run --release --example soak -p metal-candle -- metal 100000
 //! ```
-//! Every iteration multiplies, normalises, adapts and takes a training step on small tensors; nothing
+//! Every iteration takes a training step on small tensors, and on a GPU multiplies by every engine; nothing
 //! is read back, the device is waited for every [`DRAIN_EVERY`] iterations. Resident memory is printed
 //! after every power of ten. The example fails if it grows by more than [`BOUND`] after the tenth part
 //! of the iterations, when every cache is warm, or if a number is not finite.
@@ -154,7 +154,31 @@ impl Work {
             })
             .collect();
         adamw::step(&AdamW::default(), number, &mut updates)?;
+        #[cfg(any(target_vendor = "apple", soft_metal))]
+        self.multiply_by_every_engine()?;
         Ok(loss)
+    }
+
+    /// MPS autoreleases much.
+    #[cfg(any(target_vendor = "apple", soft_metal))]
+    fn multiply_by_every_engine(&self) -> Result<()> {
+        use metal_candle_mps::plan::Engine;
+        use metal_candle_mps::tensor::{MatMulOptions, MpsMatMul};
+
+        let Device::Metal(device) = self.x.device() else {
+            return Ok(());
+        };
+        let caps = metal_candle_mps::apple::caps(device)?;
+        let ndarray = caps.ndarray.then_some(Engine::NdArray);
+        let matrix = caps.mps.then_some(Engine::Matrix);
+        for engine in [Some(Engine::Steel), ndarray, matrix] {
+            let options = MatMulOptions {
+                engine,
+                ..MatMulOptions::default()
+            };
+            self.x.mps_matmul_with(&self.weight, &options)?;
+        }
+        Ok(())
     }
 
     fn loss(&self) -> Result<Tensor> {
