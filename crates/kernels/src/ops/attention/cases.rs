@@ -92,6 +92,7 @@ pub fn small() -> Vec<Case<Shape>> {
         shape([1, 2, 1, 5, 40, 37], true),
         shape([1, 1, 1, 6, 6, 131], true),
         shape([1, 9, 1, 2, 3, 131], false),
+        shape([1, 9, 3, 2, 3, 70], false),
     ];
     let packed: Vec<u32> = (0..67).map(|i| i / 23).collect();
     shapes.push(segmented([1, 2, 1, 67, 67, 3], true, &packed));
