@@ -17,7 +17,7 @@
 extern crate soft_metal as _;
 
 use candle_core::{DType, Device, Tensor, Var};
-use metal_candle::device::finish;
+use metal_candle::device::{finish, round};
 use metal_candle_kernels::adamw::{self, AdamW, Moments, Update};
 use metal_candle_kernels::{AttentionMask, LoraWeights, Tape, tape};
 use std::error::Error;
@@ -60,7 +60,7 @@ fn run() -> Result<()> {
     let mut work = Work::new(&device)?;
     let mut settled = None;
     for done in 1..=iterations {
-        let loss = work.iterate(done)?;
+        let loss = round(|| work.iterate(done))?;
         if done % DRAIN_EVERY == 0 || done == iterations || is_power_of_ten(done) {
             finish(&device)?;
         }

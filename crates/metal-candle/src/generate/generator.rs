@@ -1,4 +1,5 @@
 use super::{Sampler, Sampling};
+use crate::device::round;
 use crate::models::{Decoder, Error, KvCache, Result};
 use std::time::{Duration, Instant};
 
@@ -107,7 +108,7 @@ impl<'a> Generator<'a> {
             return Ok(Step::Finished(FinishReason::Length));
         }
         let began = Instant::now();
-        let token = self.next_token()?;
+        let token = round(|| self.next_token())?;
         if self.generated().is_empty() {
             self.prompt_time = began.elapsed();
         } else {

@@ -1,5 +1,6 @@
 use super::Result;
 use crate::data::Batch;
+use crate::device::round;
 use crate::lora::Mode;
 use crate::models::Decoder;
 use candle_core::Tensor;
@@ -36,7 +37,7 @@ impl Evaluation {
 pub fn evaluate(decoder: &Decoder, batches: impl IntoIterator<Item = Batch>) -> Result<Evaluation> {
     let mut sum = Evaluation::default();
     for batch in batches {
-        sum.loss_sum += loss_sum(decoder, &batch)?;
+        sum.loss_sum += round(|| loss_sum(decoder, &batch))?;
         sum.tokens += batch.trained_tokens;
     }
     Ok(sum)

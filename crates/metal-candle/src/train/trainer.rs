@@ -5,6 +5,7 @@ use super::{
     Validation, evaluate,
 };
 use crate::data::Batch;
+use crate::device::round;
 use crate::files;
 use crate::lora::Mode;
 use crate::models::Decoder;
@@ -108,7 +109,7 @@ impl Trainer<'_> {
         for micro_batches in batches.take(self.options.iters) {
             let began = Instant::now();
             let number = summary.steps + 1;
-            let taken = self.take_step(optimizer, &mut last_good, number, &micro_batches);
+            let taken = round(|| self.take_step(optimizer, &mut last_good, number, &micro_batches));
             let taken = taken.inspect_err(|error| self.keep(&last_good, error))?;
             since.add(&taken, began.elapsed());
             summary.steps = number;

@@ -118,6 +118,12 @@ pub fn sync(device: &MetalDevice) -> Result<(), Error> {
     context.take_error()
 }
 
+/// Runs `f` with an autorelease pool of its own. Threads of Rust have none, and without one what Apple's
+/// frameworks autorelease, for candle's calls too, is not freed before the thread ends.
+pub fn pooled<T>(f: impl FnOnce() -> T) -> T {
+    autoreleasepool(|_| f())
+}
+
 /// What the GPU and the system can do.
 ///
 /// # Errors
