@@ -56,14 +56,17 @@ pub fn forget(address: usize) {
 pub fn committed(state: &mut State) {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     let mut checker = lock(&CHECKER);
+    let Checker { host, buffers } = &mut *checker;
     for op in &mut state.ops {
         let Op::Pass(pass) = op else { continue };
         pass.number = NEXT.fetch_add(1, SeqCst);
         count_updates(pass);
         let toucher = Toucher { pass: pass.number, name: pass.name() };
         for write in pass.commands.iter().flat_map(accesses).filter(|a| a.write) {
-            let track = checker.buffers.entry(write.buffer.ivars().address()).or_default();
+            let track = buffers.entry(write.buffer.ivars().address()).or_default();
             if track.committed_writers.last().is_none_or(|t| t.pass != toucher.pass) {
+                // The host may never ask for this buffer.
+                track.committed_writers.retain(|t| !host.contains(t.pass));
                 track.committed_writers.push(toucher.clone());
             }
         }
