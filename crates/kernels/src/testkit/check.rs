@@ -198,7 +198,7 @@ fn same_shape(what: &str, got: &Tensor, dims: &[usize], dtype: DType) -> Result<
     })
 }
 
-/// Checks the problem of every case; on Metal in software, of every [`EVERY`]th.
+/// Checks the problem of every case; on Metal in software, of some of every shape.
 ///
 /// # Errors
 /// The first failure, with its case.

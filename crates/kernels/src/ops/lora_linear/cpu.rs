@@ -1,6 +1,6 @@
 //! Both branches in one pass over the result.
 
-use super::op::{Frozen, Gradients};
+use super::node::{Frozen, Gradients};
 use crate::Dropout;
 use crate::gemm::{Matrix, MatrixMut, Then, computed, computed_sum, product, sum_of_products};
 use crate::host::{on_host, slice, slice_of, stored, tensor_like};

@@ -1,7 +1,7 @@
 //! Three products forward: `h`, the frozen branch with its bias, and the adapter's added to it in
 //! place. The only temporary is `h`, and `dropout(x)` where there is dropout.
 
-use super::op::{Frozen, Gradients};
+use super::node::{Frozen, Gradients};
 use crate::metal::{Operand, add_product, dropped, product, product_to_add_to};
 use candle_core::backend::BackendStorage;
 use candle_core::{DType, Layout, MetalStorage, Result, Storage, Tensor};

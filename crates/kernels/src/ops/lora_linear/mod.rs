@@ -16,7 +16,7 @@ pub mod check;
 mod cpu;
 #[cfg(any(target_vendor = "apple", soft_metal))]
 mod metal;
-mod op;
+mod node;
 mod reference;
 
 use crate::path::{self, Path};
@@ -51,7 +51,7 @@ pub fn lora_linear(
     let inputs = [x, weight, lora.a, lora.b];
     match path::choose("lora_linear", &inputs) {
         Path::Kernel => {
-            let op = op::LoraLinear::new(weight, bias, lora);
+            let op = node::LoraLinear::new(weight, bias, lora);
             Ok(x.record3(lora.a, lora.b, op)?)
         }
         Path::Reference => reference::forward(x, weight, bias, lora),

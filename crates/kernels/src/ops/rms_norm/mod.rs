@@ -14,7 +14,7 @@ pub mod check;
 mod cpu;
 #[cfg(any(target_vendor = "apple", soft_metal))]
 mod metal;
-mod op;
+mod node;
 mod reference;
 
 use crate::path::{self, Path};
@@ -29,7 +29,7 @@ use candle_core::Tensor;
 pub fn rms_norm(x: &Tensor, weight: &Tensor, eps: f64) -> Result<Tensor> {
     check_weight(x, weight)?;
     match path::choose("rms_norm", &[x, weight]) {
-        Path::Kernel => Ok(x.record2(weight, op::RmsNorm::new(eps))?),
+        Path::Kernel => Ok(x.record2(weight, node::RmsNorm::new(eps))?),
         Path::Reference => reference::forward(x, weight, eps),
     }
 }
@@ -56,7 +56,7 @@ pub fn rms_norm_residual(
         ));
     }
     match path::choose("rms_norm", &[x, residual, weight]) {
-        Path::Kernel => Ok(op::with_residual(x, residual, weight, eps)?),
+        Path::Kernel => Ok(node::with_residual(x, residual, weight, eps)?),
         Path::Reference => {
             let sum = elementwise::add(x, residual)?;
             let normed = reference::forward(&sum, weight, eps)?;
