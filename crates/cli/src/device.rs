@@ -150,6 +150,9 @@ fn metal(number: usize) -> Result<Device> {
         let text = format!("--device metal:{number}: {n} Apple GPUs were found, the first is 0");
         return Err(Error::input(text));
     }
+    if let Some(obstacle) = obstacle(number) {
+        return Err(Error::input(format!("--device metal:{number}: {obstacle}")));
+    }
     let device = Device::new_metal(number);
     let device = device.map_err(|e| Error::failed(format!("--device metal:{number}: {e}")))?;
     #[cfg(any(target_vendor = "apple", soft_metal))]

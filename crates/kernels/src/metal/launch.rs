@@ -171,7 +171,8 @@ impl<'a> Launch<'a> {
 
     /// A thread for every element: `x` within a row, `y` the row.
     pub(crate) fn over_elements(self, rows: usize, width: usize) -> Result<()> {
-        let threads = width.next_multiple_of(SIMD).min(THREADS);
+        let most = self.pipeline.max_total_threads_per_threadgroup();
+        let threads = width.next_multiple_of(SIMD).min(THREADS).min(most);
         self.run([width, rows, 1], |encoder, grid| {
             encoder.dispatch_threads(grid, size([threads, 1, 1]));
         })

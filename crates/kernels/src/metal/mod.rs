@@ -3,7 +3,7 @@
 //! An operation's kernels are one file of source (`ops/<op>/<op>.metal`) over the common
 //! `prelude.metal`. It is compiled when it is first used, once for every choice of dtypes, which
 //! are names that the source leaves open. candle orders the launches: what they read is bound as an
-//! input, what they write as an output, and nothing as both.
+//! input, what they write as an output, and what is changed in place as an output only.
 //!
 //! Math is compiled as IEEE asks, not as "fast": a row of -inf is NaN here as on the CPU.
 

@@ -14,15 +14,19 @@ struct Rows {
     ulong strides[4];
 };
 
-// Where a row begins, in elements.
-inline ulong row_start(constant Rows& rows, ulong row) {
+// Where a row begins, in elements. Division is of 32 bits, which the host has made sure of: GPUs do that of 64 in software.
+inline ulong row_start(constant Rows& rows, uint row) {
     ulong start = 0;
-    for (uint i = 0; i < 4; i++) {
-        start += row % rows.sizes[i] * rows.strides[i];
-        row /= rows.sizes[i];
+    for (uint i = 0; i < 4 && row > 0; i++) {
+        uint size = uint(rows.sizes[i]);
+        start += ulong(row % size) * rows.strides[i];
+        row /= size;
     }
     return start;
 }
+
+// Before a loop that walks matrices in registers: rolled up, they would be in memory.
+#define UNROLL _Pragma("clang loop unroll(full)")
 
 // A value of every SIMD group, where all threads of a threadgroup see it.
 inline void share(float value, threadgroup float* shared, uint thread_index) {

@@ -51,6 +51,10 @@ impl<'a> Rows<'a> {
                 layout.stride()
             );
         }
+        let count = layout.shape().elem_count() / width.max(1);
+        if u32::try_from(count).is_err() {
+            candle_core::bail!("a Metal kernel takes 2^32 rows at most, got {count}");
+        }
         let nth = |i: usize| lead.get(i).copied().unwrap_or((1, 0));
         Ok(Self {
             buffer: storage.buffer(),
@@ -60,7 +64,7 @@ impl<'a> Rows<'a> {
                 sizes: std::array::from_fn(|i| nth(i).0 as u64),
                 strides: std::array::from_fn(|i| nth(i).1 as u64),
             },
-            count: layout.shape().elem_count() / width.max(1),
+            count,
             width,
         })
     }

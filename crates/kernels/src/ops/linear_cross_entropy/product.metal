@@ -71,7 +71,9 @@ kernel void loss_product(
     bool has_work = row + own_row < product.rows && column + own_column < product.columns;
 
     simdgroup_float8x8 sums[BLOCKS][BLOCKS];
+    UNROLL
     for (uint i = 0; i < BLOCKS; i++) {
+        UNROLL
         for (uint j = 0; j < BLOCKS; j++) {
             sums[i][j] = make_filled_simdgroup_matrix<float, 8>(0.0f);
         }
@@ -84,11 +86,14 @@ kernel void loss_product(
         threadgroup_barrier(mem_flags::mem_threadgroup);
         for (uint k = 0; has_work && k < CHUNK && step + k < end; k += 8) {
             simdgroup_float8x8 left[BLOCKS], right[BLOCKS];
+            UNROLL
             for (uint i = 0; i < BLOCKS; i++) {
                 simdgroup_load(left[i], a_tile + (own_row + 8 * i) * STEP + k, STEP);
                 simdgroup_load(right[i], b_tile + (own_column + 8 * i) * STEP + k, STEP, ulong2(0, 0), true);
             }
+            UNROLL
             for (uint i = 0; i < BLOCKS; i++) {
+                UNROLL
                 for (uint j = 0; j < BLOCKS; j++) {
                     simdgroup_multiply_accumulate(sums[i][j], left[i], right[j], sums[i][j]);
                 }
@@ -100,7 +105,9 @@ kernel void loss_product(
     threadgroup float* own = a_tile + 8 * simd_index * STEP;
     c += ulong(at.z) * product.rows * product.columns;
     column += own_column + lane;
+    UNROLL
     for (uint i = 0; i < BLOCKS; i++) {
+        UNROLL
         for (uint j = 0; j < BLOCKS; j++) {
             simdgroup_store(sums[i][j], own + 8 * j, STEP);
         }

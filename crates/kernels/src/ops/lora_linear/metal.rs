@@ -1,5 +1,6 @@
 //! Three products forward: `h`, the frozen branch with its bias, and the adapter's added to it in
-//! place. The only temporary is `h`, and `dropout(x)` where there is dropout.
+//! place. The only temporary of forward is `h`, with `dropout(x)` where there is dropout, and what
+//! has to be in another dtype.
 
 use super::node::{Frozen, Gradients};
 use crate::metal::{Operand, add_product, dropped, product, product_to_add_to};

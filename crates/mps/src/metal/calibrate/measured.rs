@@ -15,6 +15,8 @@ pub struct Measured {
     bucket: Bucket,
     left: Tensor,
     right: Tensor,
+    /// What is added where numbers are compared: an engine must read it rightly, too.
+    addend: Tensor,
 }
 
 impl Measured {
@@ -36,15 +38,22 @@ impl Measured {
             bucket,
             left: stored(m, k, transpose_left)?,
             right: stored(k, n, transpose_right)?,
+            addend: stored(m, n, false)?,
         })
     }
 
-    fn multiply(&self, engine: Engine, [left, right]: [&Tensor; 2]) -> Result<Tensor, Error> {
+    fn multiply(
+        &self,
+        engine: Engine,
+        [left, right]: [&Tensor; 2],
+        addend: Option<&Tensor>,
+    ) -> Result<Tensor, Error> {
         let [transpose_left, transpose_right] = transposes(self.bucket.storage);
         let options = MatMulOptions {
             transpose_left,
             transpose_right,
             engine: Some(engine),
+            addend,
             ..MatMulOptions::default()
         };
         let product = left.mps_matmul_with(right, &options);
@@ -56,7 +65,7 @@ impl Measured {
         apple::sync(&self.device)?;
         let began = Instant::now();
         for _ in 0..runs {
-            drop(self.multiply(engine, [&self.left, &self.right])?);
+            drop(self.multiply(engine, [&self.left, &self.right], None)?);
         }
         apple::sync(&self.device)?;
         Ok(began.elapsed().as_secs_f64() / f64::from(runs))
@@ -81,17 +90,24 @@ impl Measured {
         Ok(micros)
     }
 
-    /// Whether `engine` gives the numbers of candle's GEMM, and the same ones twice.
+    /// Whether `engine` gives the numbers of candle's GEMM, and the same ones twice; with something to
+    /// add, too, if that is what it is for.
     pub fn is_right(&self, engine: Engine) -> Result<bool, Error> {
+        let adds = engine == Engine::Matrix;
+        Ok(self.agrees(engine, None)? && (!adds || self.agrees(engine, Some(&self.addend))?))
+    }
+
+    fn agrees(&self, engine: Engine, addend: Option<&Tensor>) -> Result<bool, Error> {
         let factors = [&self.left, &self.right];
-        let steel = self.multiply(Engine::Steel, factors)?;
-        let first = self.multiply(engine, factors)?;
-        let second = self.multiply(engine, factors)?;
+        let steel = self.multiply(Engine::Steel, factors, addend)?;
+        let first = self.multiply(engine, factors, addend)?;
+        let second = self.multiply(engine, factors, addend)?;
         if !all(&first.eq(&second)?)? {
             return Ok(false);
         }
         let absolute = [&self.left.abs()?, &self.right.abs()?];
-        let sums = self.multiply(Engine::Steel, absolute)?;
+        let addend = addend.map(Tensor::abs).transpose()?;
+        let sums = self.multiply(Engine::Steel, absolute, addend.as_ref())?;
         let limit = (sums.to_dtype(DType::F32)? * self.rounding())?;
         let wide = |t: &Tensor| t.to_dtype(DType::F32);
         let difference = (wide(&first)? - wide(&steel)?)?.abs()?;

@@ -195,7 +195,7 @@ fn wanted(caps: &Caps, sizes: &[[u32; 3]]) -> Vec<(Engine, Bucket)> {
     ];
     if caps.ndarray {
         // A product that adds to its result.
-        kinds.extend([T::Float32, T::Float16].map(|dtype| (Engine::Matrix, dtype, S::Nt)));
+        kinds.extend([T::Float32, T::Float16].map(|dtype| (Engine::Matrix, dtype, S::Nn)));
     }
     if caps.ndarray && caps.bf16 {
         kinds.extend([S::Nn, S::Nt].map(|storage| (engine, T::BFloat16, storage)));

@@ -174,6 +174,7 @@ template <typename A, typename B>
 inline void multiply(Tokens<A> a, uint a_first, Tokens<B> b, uint b_first, Group group)
 {
     simdgroup_float8x8 sums[TILE / 8];
+    UNROLL
     for (uint j = 0; j < TILE / 8; j++) {
         sums[j] = make_filled_simdgroup_matrix<float, 8>(0.0f);
     }
@@ -185,12 +186,14 @@ inline void multiply(Tokens<A> a, uint a_first, Tokens<B> b, uint b_first, Group
         for (uint k = 0; k < TILE && column + k < a.width; k += 8) {
             simdgroup_float8x8 left, right;
             simdgroup_load(left, group.own_rows() + k, STEP);
+            UNROLL
             for (uint j = 0; j < TILE / 8; j++) {
                 simdgroup_load(right, group.tokens + 8 * j * STEP + k, STEP, ulong2(0, 0), true);
                 simdgroup_multiply_accumulate(sums[j], left, right, sums[j]);
             }
         }
     }
+    UNROLL
     for (uint j = 0; j < TILE / 8; j++) {
         simdgroup_store(sums[j], group.scores + 8 * j, STEP);
     }
@@ -203,6 +206,7 @@ struct Sums {
     simdgroup_float8x8 blocks[WIDTH / 8];
 
     void clear() {
+        UNROLL
         for (uint i = 0; i < WIDTH / 8; i++) {
             blocks[i] = make_filled_simdgroup_matrix<float, 8>(0.0f);
         }
@@ -211,20 +215,21 @@ struct Sums {
     // Adds scores times a tile of tokens, whose columns begin with `column`.
     template <typename T>
     void add(Tokens<T> from, uint first, uint column, Group group) {
+        UNROLL
         for (uint chunk = 0; chunk < WIDTH; chunk += TILE) {
-            if (column + chunk >= from.width) {
-                break;
-            }
-            threadgroup_barrier(mem_flags::mem_threadgroup);
-            stage(group.tokens, from, first, column + chunk, group);
-            threadgroup_barrier(mem_flags::mem_threadgroup);
-            for (uint j = 0; j < TILE; j += 8) {
-                simdgroup_float8x8 left, right;
-                simdgroup_load(left, group.scores + j, STEP);
-                for (uint k = 0; k < TILE / 8; k++) {
-                    simdgroup_load(right, group.tokens + j * STEP + 8 * k, STEP);
-                    thread simdgroup_float8x8& block = blocks[chunk / 8 + k];
-                    simdgroup_multiply_accumulate(block, left, right, block);
+            if (column + chunk < from.width) {
+                threadgroup_barrier(mem_flags::mem_threadgroup);
+                stage(group.tokens, from, first, column + chunk, group);
+                threadgroup_barrier(mem_flags::mem_threadgroup);
+                for (uint j = 0; j < TILE; j += 8) {
+                    simdgroup_float8x8 left, right;
+                    simdgroup_load(left, group.scores + j, STEP);
+                    UNROLL
+                    for (uint k = 0; k < TILE / 8; k++) {
+                        simdgroup_load(right, group.tokens + j * STEP + 8 * k, STEP);
+                        thread simdgroup_float8x8& block = blocks[chunk / 8 + k];
+                        simdgroup_multiply_accumulate(block, left, right, block);
+                    }
                 }
             }
         }
@@ -233,12 +238,14 @@ struct Sums {
     // Multiplies every row with its factor.
     void scale(float factor, Group group) {
         threadgroup float* own = group.own_rows();
+        UNROLL
         for (uint chunk = 0; chunk < WIDTH; chunk += TILE) {
             store(chunk, group);
             for (uint i = 0; i < SEEN; i++) {
                 own[group.lane / 4 * STEP + group.column(i)] *= factor;
             }
             simdgroup_barrier(mem_flags::mem_threadgroup);
+            UNROLL
             for (uint k = 0; k < TILE / 8; k++) {
                 simdgroup_load(blocks[chunk / 8 + k], own + 8 * k, STEP);
             }
@@ -249,6 +256,7 @@ struct Sums {
     // Writes the rows that are there, `first` the first of the tile, to a head of (count, width).
     template <typename T>
     void write(device T* head, uint first, uint count, uint column, uint width, Group group) {
+        UNROLL
         for (uint chunk = 0; chunk < WIDTH; chunk += TILE) {
             store(chunk, group);
             uint element = column + chunk + group.lane;
@@ -264,6 +272,7 @@ struct Sums {
 
     // TILE columns to the group's own rows.
     void store(uint chunk, Group group) {
+        UNROLL
         for (uint k = 0; k < TILE / 8; k++) {
             simdgroup_store(blocks[chunk / 8 + k], group.own_rows() + 8 * k, STEP);
         }
