@@ -1,8 +1,8 @@
 //! An Apple GPU, and how engines are chosen on it.
 
-use super::{CalibrationFile, Choice, Gpu};
+use super::{CalibrationFile, Choice, Gpu, Usable};
 use crate::calibration;
-use crate::device::DeviceChoice;
+use crate::device::{DeviceChoice, obstacle};
 use crate::error::{Error, Result};
 use candle_core::{Device, MetalDevice};
 use metal_candle_mps::apple;
@@ -46,18 +46,26 @@ const PRODUCTS: [(&str, DataType, [usize; 3]); 5] = [
 /// When it fails.
 pub fn look(number: usize) -> Result<Gpu> {
     let choice = DeviceChoice::Metal(number);
+    let obstacle = obstacle(number);
+    let usable = obstacle.is_none().then(|| usable(choice)).transpose()?;
+    Ok(Gpu {
+        device: choice.to_string(),
+        obstacle,
+        usable,
+    })
+}
+
+fn usable(choice: DeviceChoice) -> Result<Usable> {
     let Device::Metal(device) = choice.open()? else {
         return Err(Error::failed(format!("{choice} is no GPU")));
     };
     let policy = policy(&device).map_err(Error::failed)?;
     let key = apple::key(&device, Strategy::Blocking).map_err(Error::failed)?;
     let (major, minor) = policy.caps.macos;
-    Ok(Gpu {
-        device: choice.to_string(),
+    Ok(Usable {
         name: key.gpu,
         architecture: key.architecture,
         macos: format!("{major}.{minor} ({})", key.macos_build),
-        obstacle: apple::obstacle(number),
         mps: policy.caps.mps,
         engines: engines(&policy),
         strategy: strategy(&policy),

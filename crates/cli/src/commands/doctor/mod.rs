@@ -37,11 +37,19 @@ struct Report {
 struct Gpu {
     /// As `--device` takes it.
     device: String,
+    /// Why kernels do not run on it; `None` where they do.
+    obstacle: Option<String>,
+    /// `None` where there is an obstacle: such a GPU is not opened, because candle may panic there.
+    #[serde(flatten)]
+    usable: Option<Usable>,
+}
+
+/// A GPU on which kernels run.
+#[derive(Serialize)]
+struct Usable {
     name: String,
     architecture: String,
     macos: String,
-    /// Why kernels do not run on it; `None` where they do.
-    obstacle: Option<String>,
     mps: bool,
     /// Those that can be asked for.
     engines: Vec<String>,
@@ -132,6 +140,19 @@ fn no_gpu() -> &'static str {
 impl Gpu {
     /// Names and what there is to say.
     fn lines(&self) -> Vec<(&'static str, String)> {
+        if let Some(obstacle) = &self.obstacle {
+            let text = format!("--device {} cannot be used: {obstacle}", self.device);
+            return vec![("GPU", text)];
+        }
+        let usable = self.usable.iter();
+        usable
+            .flat_map(|usable| usable.lines(&self.device))
+            .collect()
+    }
+}
+
+impl Usable {
+    fn lines(&self, device: &str) -> Vec<(&'static str, String)> {
         let file = &self.calibration;
         let state = match (&file.ignored, file.products) {
             (Some(reason), _) => format!("not used: {reason}"),
@@ -143,10 +164,7 @@ impl Gpu {
         let mut lines = vec![
             (
                 "GPU",
-                format!(
-                    "{} ({}), --device {}",
-                    self.name, self.architecture, self.device
-                ),
+                format!("{} ({}), --device {device}", self.name, self.architecture),
             ),
             ("macOS", self.macos.clone()),
             (
@@ -162,9 +180,6 @@ impl Gpu {
             ("order of MPS", self.strategy.clone()),
             ("calibration", format!("{state} ({})", file.path)),
         ];
-        if let Some(obstacle) = &self.obstacle {
-            lines.insert(1, ("", format!("cannot be used: {obstacle}")));
-        }
         let choices = self.choices.iter();
         lines.extend(choices.map(
             |Choice {
@@ -174,5 +189,31 @@ impl Gpu {
              }| { ("", format!("{product}: {engine}, because {reason}")) },
         ));
         lines
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gpu_that_cannot_be_used_says_why() {
+        let gpu = Gpu {
+            device: "metal:0".into(),
+            obstacle: Some("too old".into()),
+            usable: None,
+        };
+        let json = serde_json::to_value(&gpu).unwrap();
+        assert_eq!(
+            json,
+            serde_json::json!({"device": "metal:0", "obstacle": "too old"})
+        );
+        let [(name, text)] = &gpu.lines()[..] else {
+            panic!("one line");
+        };
+        assert_eq!(
+            (*name, &text[..]),
+            ("GPU", "--device metal:0 cannot be used: too old")
+        );
     }
 }
