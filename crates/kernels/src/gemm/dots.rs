@@ -5,7 +5,7 @@ use super::blocked::blocks;
 use super::matrix::{Data, Matrix};
 use super::output::Place;
 use super::{Product, Then, pack};
-use crate::simd::dispatch_at;
+use crate::simd::{dispatch_at, prefetch};
 use half::bf16;
 use half::slice::HalfFloatSliceExt;
 use pulp::{Simd, WithSimd, bytemuck};
@@ -162,7 +162,7 @@ impl<W: Word> Tiles<'_, W> {
                         for (to, row) in rows.iter_mut().zip(self.rows) {
                             *to = row;
                         }
-                        let sums = sums::<S, W, $count, NR>(simd, rows, columns);
+                        let sums = sums::<S, W, $count, NR>(simd, rows, columns, NR * self.stride);
                         self.dots.product.output.write_sums(&sums, place);
                     })*
                     _ => {}
@@ -173,13 +173,14 @@ impl<W: Word> Tiles<'_, W> {
     }
 }
 
-/// `sum_k a[i][k] b[j][k]`.
+/// `sum_k a[i][k] b[j][k]`. The columns of the next tile are `to_next` words further.
 #[allow(clippy::needless_range_loop)] // Iterators in place of indices cost a quarter of the speed.
 #[inline(always)]
 fn sums<S: Simd, W: Word, const MR: usize, const NR: usize>(
     simd: S,
     a: [&[f32]; MR],
     b: [&[W]; NR],
+    to_next: usize,
 ) -> [[f32; NR]; MR] {
     let mut rows = [&[][..]; MR];
     for (row, a) in rows.iter_mut().zip(a) {
@@ -189,6 +190,7 @@ fn sums<S: Simd, W: Word, const MR: usize, const NR: usize>(
     let mut sums = [[simd.splat_f32s(0.0); NR]; MR];
     for step in 0..steps {
         for j in 0..NR {
+            W::prefetch(&b[j][step * W::step::<S>()], to_next);
             let b = W::load(simd, b[j], step);
             for i in 0..MR {
                 add_products(simd, &mut sums[i][j], rows[i][step], b);
@@ -226,6 +228,10 @@ trait Word: Copy {
     /// A row in the order in which steps give elements, with zeros up to a whole step.
     fn prepare<S: Simd>(row: &[f32]) -> Vec<f32>;
 
+    /// Asks for a line of the next tile, where the arithmetic keeps the processor from looking ahead
+    /// far enough by itself.
+    fn prefetch(word: &Self, to_next: usize);
+
     /// The elements of step `index`.
     fn load<S: Simd>(simd: S, words: &[Self], index: usize) -> [S::f32s; 2];
 
@@ -245,6 +251,10 @@ impl Word for f32 {
         prepared.resize(row.len().next_multiple_of(Self::step::<S>()), 0.0);
         prepared
     }
+
+    /// Reading is 95 % of the machine's without.
+    #[inline(always)]
+    fn prefetch(_: &Self, _: usize) {}
 
     #[inline(always)]
     fn load<S: Simd>(_: S, words: &[f32], index: usize) -> [S::f32s; 2] {
@@ -284,6 +294,12 @@ impl Word for u32 {
             }
         }
         prepared
+    }
+
+    /// Worth 1.25 to a matrix in memory.
+    #[inline(always)]
+    fn prefetch(word: &Self, to_next: usize) {
+        prefetch(std::ptr::from_ref(word).wrapping_add(to_next));
     }
 
     #[inline(always)]

@@ -21,8 +21,8 @@ mod transpose;
 pub(crate) use matrix::{Data, Matrix, MatrixMut};
 
 use crate::simd::{self, Level};
+use crate::threads::on_threads;
 use output::Output;
-use rayon::prelude::*;
 use std::ops::Range;
 
 /// Inner steps of a block: a tile's rows of `A` have 21 KiB, which fit the first cache, and of the
@@ -33,12 +33,12 @@ const DEPTH: usize = 384;
 /// power of two: the elements of a column would share one cache set.
 const PACKED_ROW: usize = DEPTH + 16;
 
-/// Multiplications of a block below which a second thread does not pay: it takes some 10
-/// microseconds to start, in which one thread does about a million.
-const PARALLEL_WORK: usize = 1 << 20;
+/// Multiplications of a block below which a second thread does not pay: some microseconds of work,
+/// where handing it over takes one ([`on_threads`]).
+const PARALLEL_WORK: usize = 1 << 18;
 
 /// The same where every element of `B` is read from memory for a few multiplications.
-const PARALLEL_READS: usize = 1 << 18;
+const PARALLEL_READS: usize = 1 << 15;
 
 /// What a product does with the numbers that are there.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -178,8 +178,5 @@ fn share(most: usize, size: usize, f: impl Fn(Range<usize>) + Sync) {
         let (start, end) = (units * i / count, units * (i + 1) / count);
         f(start * UNIT..size.min(end * UNIT));
     };
-    match count {
-        1 => part(0),
-        _ => (0..count).into_par_iter().for_each(part),
-    }
+    on_threads(count, part);
 }

@@ -3,6 +3,7 @@
 
 use super::Then;
 use super::matrix::MatrixMut;
+use crate::simd::prefetch_second;
 use pulp::Simd;
 use std::marker::PhantomData;
 
@@ -48,22 +49,15 @@ impl<'a> Output<'a> {
     /// Asks for the lines of a tile of this size that will be added to when its sums are done.
     #[inline(always)]
     pub(super) fn prefetch(&self, rows: usize, columns: usize, place: Place) {
-        #[cfg(all(target_arch = "x86_64", not(miri)))]
         if self.column_stride == 1 && place.then == Then::Add {
-            use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
             for row in place.row..place.row + rows {
                 let first = self
                     .start
                     .wrapping_add(row * self.row_stride + place.column);
-                // SAFETY: a prefetch of any address has no effect but on the cache.
-                unsafe {
-                    _mm_prefetch::<_MM_HINT_T1>(first.cast());
-                    _mm_prefetch::<_MM_HINT_T1>(first.wrapping_add(columns - 1).cast());
-                }
+                prefetch_second(first);
+                prefetch_second(first.wrapping_add(columns - 1));
             }
         }
-        #[cfg(not(all(target_arch = "x86_64", not(miri))))]
-        let _ = (rows, columns, place);
     }
 
     /// Writes `sums`, as many of their columns as the result has.

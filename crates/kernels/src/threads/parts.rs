@@ -1,0 +1,99 @@
+//! Parts of one operation, on the threads of rayon's pool.
+
+use super::awake;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Calls `f` with every number below `count`, on as many threads as are free, this one among them.
+///
+/// A thread takes the next number when it is done with one, so that nothing waits for a thread that
+/// other work keeps.
+pub(crate) fn on_threads(count: usize, f: impl Fn(usize) + Sync) {
+    if count < 2 {
+        return (0..count).for_each(f);
+    }
+    let parts = Parts {
+        count,
+        next: AtomicUsize::new(0),
+        done: AtomicUsize::new(0),
+    };
+    awake::keep(count - 1);
+    rayon::in_place_scope(|scope| {
+        for _ in 1..count {
+            scope.spawn(|_| parts.work(&f));
+        }
+        parts.work(&f);
+        parts.wait();
+    });
+}
+
+struct Parts {
+    count: usize,
+    next: AtomicUsize,
+    done: AtomicUsize,
+}
+
+impl Parts {
+    fn work(&self, f: impl Fn(usize)) {
+        loop {
+            let i = self.next.fetch_add(1, Ordering::Relaxed);
+            if i >= self.count {
+                return;
+            }
+            let _done = Done(&self.done);
+            f(i);
+        }
+    }
+
+    /// Without sleep: the other threads have as much to do as this one had, and waking it would take
+    /// longer than many an operation.
+    fn wait(&self) {
+        while self.done.load(Ordering::Acquire) < self.count {
+            std::thread::yield_now();
+        }
+    }
+}
+
+/// Counts a part as done, also when it panics.
+struct Done<'a>(&'a AtomicUsize);
+
+impl Drop for Done<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::Release);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    #[test]
+    fn every_part_is_computed_once() {
+        for count in [0, 1, 2, 7, 100] {
+            let calls: Vec<_> = (0..count).map(|_| AtomicUsize::new(0)).collect();
+            on_threads(count, |i| {
+                calls[i].fetch_add(1, Ordering::Relaxed);
+            });
+            assert!(calls.iter().all(|n| n.load(Ordering::Relaxed) == 1));
+        }
+    }
+
+    #[test]
+    fn parts_have_parts() {
+        let calls = AtomicUsize::new(0);
+        on_threads(5, |_| {
+            on_threads(7, |_| {
+                calls.fetch_add(1, Ordering::Relaxed);
+            });
+        });
+        assert_eq!(calls.into_inner(), 35);
+    }
+
+    #[test]
+    fn a_panic_of_one_part_reaches_the_caller() {
+        for bad in 0..4 {
+            let run = || on_threads(4, |i| assert_ne!(i, bad, "a bad part"));
+            assert!(catch_unwind(AssertUnwindSafe(run)).is_err());
+        }
+    }
+}
