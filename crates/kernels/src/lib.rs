@@ -28,6 +28,7 @@ mod host;
 mod math;
 #[cfg(any(target_vendor = "apple", soft_metal))]
 mod metal;
+mod online;
 pub mod ops;
 mod path;
 mod random;

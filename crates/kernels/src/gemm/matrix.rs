@@ -1,9 +1,11 @@
 //! Matrices in host memory, to read and to write.
 #![allow(unsafe_code)]
 
+use super::pack;
 use candle_core::{CpuStorage, Layout, Result};
 use half::{bf16, f16};
 use std::mem::MaybeUninit;
+use std::ops::Range;
 
 /// Elements of a matrix to read. They are float32 wherever they are computed with.
 #[derive(Clone, Copy)]
@@ -96,6 +98,18 @@ impl<'a> Matrix<'a> {
             column_stride: self.row_stride,
             ..self
         }
+    }
+
+    /// Some of the rows.
+    pub(crate) fn part(self, rows: Range<usize>) -> Self {
+        let strides = (self.row_stride, self.column_stride);
+        let start = rows.start * self.row_stride;
+        Self::at(self.data, start, (rows.len(), self.columns), strides)
+    }
+
+    /// A row, in float32.
+    pub(crate) fn row(self, index: usize) -> Vec<f32> {
+        pack::row(self, index, &(0..self.columns))
     }
 
     /// Elements of a row lie side by side.

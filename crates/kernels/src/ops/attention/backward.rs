@@ -7,7 +7,6 @@
 
 use super::delta::deltas;
 use super::heads::{Heads, Wide, padded};
-use super::online::Statistics;
 use super::panels::Panels;
 use super::scores::{Strip, times_panels};
 use super::sizes::{KEYS, QUERIES, Rows, Sizes};
@@ -15,6 +14,7 @@ use super::tile::{Left, Right, Tile, panel};
 use super::turn::Turns;
 use super::visible::Visible;
 use crate::math::exp_f32s;
+use crate::online::Statistics;
 use crate::simd::dispatch;
 use crate::threads::for_each_task;
 use pulp::{Simd, WithSimd};

@@ -5,9 +5,9 @@ use super::decode::decode;
 use super::forward;
 use super::heads::Heads;
 use super::node::Attention;
-use super::online::Statistics;
 use super::visible::Visible;
 use crate::host::tensor_like;
+use crate::online::Statistics;
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, DType, Layout, Result, Tensor};
 

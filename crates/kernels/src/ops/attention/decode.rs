@@ -6,11 +6,11 @@
 //! `exp(its max - max of all)`.
 
 use super::heads::{Heads, Wide, padded};
-use super::online::Statistics;
 use super::sizes::Sizes;
 use super::tile::{Left, Right, Tile, panel};
 use super::visible::Visible;
 use crate::math::{dot_f32s, exp};
+use crate::online::Statistics;
 use crate::simd::dispatch;
 use crate::threads::for_each_task;
 use pulp::{Simd, WithSimd};

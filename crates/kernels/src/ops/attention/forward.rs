@@ -6,12 +6,12 @@
 //! <https://arxiv.org/abs/2205.14135>).
 
 use super::heads::{Heads, Wide, padded};
-use super::online::Statistics;
 use super::panels::Panels;
 use super::scores::{Strip, times_panels};
 use super::sizes::{KEYS, QUERIES, Rows, Sizes};
 use super::tile::{Left, Right, Tile, panel};
 use super::visible::Visible;
+use crate::online::Statistics;
 use crate::simd::dispatch;
 use crate::threads::for_each_task;
 use pulp::{Simd, WithSimd};

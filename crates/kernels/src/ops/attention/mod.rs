@@ -16,7 +16,6 @@ mod backward;
 mod decode;
 mod delta;
 mod forward;
-mod online;
 mod panels;
 mod scores;
 mod sizes;

@@ -47,18 +47,23 @@ fn of(case: &Case<Shape>, size: fn(f64) -> f64) -> Problem {
     let whole = usize::MAX;
     let implementations = [
         ("linear_cross_entropy", whole, None),
-        ("linear_cross_entropy, a row at a time", 1, None),
-        ("linear_cross_entropy, three rows at a time", 3, None),
+        ("linear_cross_entropy, logits of a row at a time", 1, None),
+        (
+            "linear_cross_entropy, logits of three rows at a time",
+            3,
+            None,
+        ),
         ("reference", whole, Some(Path::Reference)),
         ("reference, three rows at a time", 3, Some(Path::Reference)),
     ];
-    let add = |problem: Problem, (name, chunk_rows, path): (_, _, Option<Path>)| {
+    let add = |problem: Problem, (name, chunk_rows, path): (_, usize, Option<Path>)| {
         let targets = targets.clone();
         problem.run(name, move |x| {
             let targets = Tensor::new(&targets[..], x[0].device())?;
             let choose = || path::choose("linear_cross_entropy", &[&x[0], &x[1]]);
             let path = path.unwrap_or_else(choose);
-            in_chunks(&x[0], &x[1], &targets, chunk_rows, path)
+            let elements = chunk_rows.saturating_mul(vocabulary);
+            in_chunks(&x[0], &x[1], &targets, elements, path)
         })
     };
     implementations.into_iter().fold(problem, add)

@@ -5,11 +5,11 @@
 //! a row is not trained. The loss is a float32 scalar: a sum in nats, so that micro-batches of any
 //! size add up; divide by the number of trained rows for the mean.
 //!
-//! Rows without a target are dropped before the product. The gradient of the hidden state,
-//! `(softmax(h W^T) - onehot(t)) W`, and that of the weight where it is tracked are computed in
-//! the same pass over chunks of rows, and scaled by the upstream gradient in backward
-//! (as in Liger-Kernel's fused linear cross entropy). Gradients of inputs that are not tracked are
-//! not computed, so that an evaluation costs one product.
+//! Rows without a target are dropped before the product. The gradients,
+//! `dhidden = (softmax(h W^T) - onehot(t)) W` and that of the weight, are computed forward, chunk of
+//! logits by chunk, and scaled by the upstream gradient in backward (as in Liger-Kernel's fused
+//! linear cross entropy). Gradients of inputs that are not tracked are not computed, so that an
+//! evaluation costs one product. On a CPU a chunk is a part of the vocabulary, elsewhere of the rows.
 
 #[cfg(any(test, feature = "testkit"))]
 pub mod cases;
@@ -29,8 +29,7 @@ use candle_core::{DType, Tensor};
 /// The target of a row that has no loss; PyTorch's `ignore_index`.
 pub const IGNORED_TARGET: i64 = -100;
 
-/// Logits held at a time: 60 MiB in float32. The more rows there are, the seldomer the weight is read
-/// and packed.
+/// Logits held at a time at most: 60 MiB in float32.
 const CHUNK_ELEMENTS: usize = 15 << 20;
 
 /// The sum of the negative log-likelihoods of `targets`, in nats.
@@ -38,17 +37,15 @@ const CHUNK_ELEMENTS: usize = 15 << 20;
 /// # Errors
 /// When shapes do not fit or a target is neither [`IGNORED_TARGET`] nor in `0..V`.
 pub fn linear_cross_entropy(hidden: &Tensor, weight: &Tensor, targets: &Tensor) -> Result<Tensor> {
-    let vocabulary = weight.dims().first().copied().unwrap_or(0);
-    let chunk_rows = CHUNK_ELEMENTS / vocabulary.max(1);
     let path = path::choose("linear_cross_entropy", &[hidden, weight]);
-    in_chunks(hidden, weight, targets, chunk_rows.max(1), path)
+    in_chunks(hidden, weight, targets, CHUNK_ELEMENTS, path)
 }
 
 fn in_chunks(
     hidden: &Tensor,
     weight: &Tensor,
     targets: &Tensor,
-    chunk_rows: usize,
+    chunk_elements: usize,
     path: Path,
 ) -> Result<Tensor> {
     let (n, d) = hidden.dims2()?;
@@ -70,13 +67,14 @@ fn in_chunks(
         ));
     }
     let rows = trained_rows(targets, v)?;
-    // As few chunks as there must be, equally large.
-    let chunks = rows.indices.len().div_ceil(chunk_rows).max(1);
+    // As few chunks of whole rows as there must be, equally large.
+    let most_rows = (chunk_elements / v.max(1)).max(1);
+    let chunks = rows.indices.len().div_ceil(most_rows).max(1);
     let chunk_rows = rows.indices.len().div_ceil(chunks).max(1);
     let saved = match path {
         Path::Kernel => by_device!(
             hidden,
-            cpu: cpu::compute(hidden, weight, &rows, chunk_rows)?,
+            cpu: cpu::compute(hidden, weight, &rows, chunk_elements)?,
             metal: metal::compute(hidden, weight, &rows, chunk_rows)?
         ),
         Path::Reference => chunked::compute(hidden, weight, &rows, chunk_rows)?,

@@ -9,10 +9,10 @@ use pulp::Simd;
 /// They are kept apart, not as one `max + ln(sum)`, which would round away the digits of large
 /// scores.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Statistics {
-    pub(super) max: f32,
+pub(crate) struct Statistics {
+    pub(crate) max: f32,
     /// Of `exp(score - max)`.
-    pub(super) sum: f32,
+    pub(crate) sum: f32,
 }
 
 impl Default for Statistics {
@@ -29,13 +29,14 @@ impl Statistics {
     /// Adds `scores`, which become `exp(score - max)`, and returns what all sums over earlier
     /// scores have to be multiplied with.
     #[inline(always)]
-    pub(super) fn add<S: Simd>(&mut self, simd: S, scores: &mut [f32]) -> f32 {
-        let (scores, _) = S::as_mut_simd_f32s(scores);
+    pub(crate) fn add<S: Simd>(&mut self, simd: S, scores: &mut [f32]) -> f32 {
+        let (scores, rest) = S::as_mut_simd_f32s(scores);
         let mut max = simd.splat_f32s(self.max);
         for scores in scores.iter() {
             max = simd.max_f32s(*scores, max);
         }
         let max = simd.reduce_max_f32s(max);
+        let max = rest.iter().fold(max, |max, score| max.max(*score));
         // Where no key is visible yet, -inf - -inf would be no number.
         let shift = if max == f32::NEG_INFINITY { 0.0 } else { max };
         let factor = match max == self.max {
@@ -43,12 +44,17 @@ impl Statistics {
             false => math::exp(self.max - shift),
         };
         let mut sum = simd.splat_f32s(0.0);
-        let shift = simd.splat_f32s(shift);
+        let shifts = simd.splat_f32s(shift);
         for scores in scores {
-            *scores = exp_f32s(simd, simd.sub_f32s(*scores, shift));
+            *scores = exp_f32s(simd, simd.sub_f32s(*scores, shifts));
             sum = simd.add_f32s(sum, *scores);
         }
-        self.sum = self.sum * factor + simd.reduce_sum_f32s(sum);
+        let mut sum = simd.reduce_sum_f32s(sum);
+        for score in rest {
+            *score = math::exp(*score - shift);
+            sum += *score;
+        }
+        self.sum = self.sum * factor + sum;
         self.max = max;
         factor
     }
