@@ -1,114 +1,87 @@
 //! Large products, in blocks that fit the caches (Goto and van de Geijn 2008,
 //! <https://doi.org/10.1145/1356052.1356053>).
+//!
+//! Of the operand with less to pack, all threads multiply the same block, which they pack together;
+//! of the other each takes a block after the other and packs it for itself.
 
-use super::matrix::{Data, Matrix};
 use super::output::Place;
-use super::pack::Panels;
-use super::tile::Rows;
-use super::{DEPTH, PACKED_ROW, Product, Term, Then, pack, tile};
+use super::pack;
+use super::transpose::BLOCK;
+use super::{DEPTH, MOST_STEPS, Product, Term, Then, tile};
 use crate::simd::dispatch_at;
+use crate::threads::{for_each_part, on_threads};
 use pulp::{Simd, WithSimd};
 use std::cell::RefCell;
 use std::ops::Range;
 
-/// Columns of `B` that are packed together: with [`PACKED_ROW`], 800 KiB of a core's second cache.
-const BLOCK_COLUMNS: usize = 512;
+/// Rows of `A`, or columns of `B`, that all threads share: with [`DEPTH`], 1.5 MiB of the last cache.
+const SHARED: usize = 1024;
 
-/// Rows of `A` that are packed together: with [`PACKED_ROW`], 350 KiB of the same.
-const BLOCK_ROWS: usize = 224;
+/// Elements that a thread packs for itself: 768 KiB of its second cache.
+const OWN_ELEMENTS: usize = 192 << 10;
 
-/// Rows up to which `B` is read as it is stored: it would be packed to be used once.
-const STREAMED_ROWS: usize = 14;
-
-/// Rows of `B` that are read together, each from its own place in memory.
-const STREAMS: usize = 16;
-
-pub(super) fn streams(a: Matrix<'_>, b: Matrix<'_>) -> bool {
-    a.rows <= STREAMED_ROWS && matches!(b.data, Data::F32(_)) && b.has_dense_rows()
-}
-
-/// Packed operands; every thread keeps its own, and their memory, for all its products.
+/// Packed blocks. Every thread keeps their memory for all its products.
 #[derive(Default)]
-struct Packed {
-    a: Vec<[f32; PACKED_ROW]>,
-    b: Vec<f32>,
+pub(super) struct Packed {
+    pub(super) a: Vec<f32>,
+    pub(super) b: Vec<f32>,
 }
 
 thread_local! {
-    static PACKED: RefCell<Packed> = RefCell::default();
+    /// Of the products that this thread begins.
+    static SHARED_BLOCK: RefCell<Packed> = RefCell::default();
+    /// Of the parts of any product that this thread multiplies.
+    static OWN_BLOCK: RefCell<Packed> = RefCell::default();
 }
 
-/// Computes a part of a product.
-pub(super) fn run(product: &Product<'_>, rows: Range<usize>, columns: Range<usize>) {
-    PACKED.with_borrow_mut(|packed| {
-        packed.a.resize(BLOCK_ROWS, [0.0; PACKED_ROW]);
-        packed.b.resize(BLOCK_COLUMNS * PACKED_ROW, 0.0);
-        let part = Part {
+/// Memory to pack in that belongs to this thread.
+pub(super) fn with_own_block(f: impl FnOnce(&mut Packed)) {
+    OWN_BLOCK.with_borrow_mut(f);
+}
+
+/// Computes a product on at most so many threads.
+pub(super) fn run(product: &Product<'_>, threads: usize) {
+    let mut packed = SHARED_BLOCK.take();
+    let (rows, columns) = product.sizes();
+    for depth in depths(product.terms) {
+        let job = Job {
             product,
-            rows,
-            columns,
-            packed,
+            depth: &depth,
+            threads,
         };
-        dispatch_at(product.level, part);
-    });
-}
-
-/// A part of the result, and memory to work in. Nothing but this is compiled for a level: a closure
-/// in between would not be.
-struct Part<'a> {
-    product: &'a Product<'a>,
-    rows: Range<usize>,
-    columns: Range<usize>,
-    packed: &'a mut Packed,
-}
-
-impl WithSimd for Part<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(mut self, simd: S) {
-        if let (
-            a,
-            Matrix {
-                data: Data::F32(data),
-                ..
-            },
-        ) = self.product.terms[0]
-            && streams(a, self.product.terms[0].1)
-        {
-            return self.stream(simd, data);
-        }
-        for columns in blocks(&self.columns, BLOCK_COLUMNS) {
-            for depth in depths(self.product.terms) {
-                self.pack_columns(simd, &columns, &depth);
-                for rows in blocks(&self.rows, BLOCK_ROWS) {
-                    self.pack_rows(&rows, &depth);
-                    self.multiply_block(simd, &rows, &columns, &depth);
-                }
+        // Each thread packs its parts of the larger operand.
+        if rows > columns {
+            for columns in blocks(&(0..columns), SHARED) {
+                job.share_columns(columns, &mut packed.b);
+            }
+        } else {
+            for rows in blocks(&(0..rows), SHARED) {
+                job.share_rows(rows, &mut packed.a);
             }
         }
     }
+    SHARED_BLOCK.set(packed);
 }
 
 /// Steps of the inner dimension of each of two terms.
 type Depth = [Range<usize>; 2];
 
-/// Blocks of the inner dimension. The last of the first term takes the second term along where
-/// there is room. One without a step where there is none, whose sums are zero.
+/// Blocks of the inner dimension, about equally deep. The last of the first term takes the second
+/// term along where there is room. One without a step where there is none, whose sums are zero.
 fn depths(terms: &[Term<'_>]) -> impl Iterator<Item = Depth> + use<> {
     let first = terms[0].0.columns;
     let second = terms.get(1).map_or(0, |(a, _)| a.columns);
     let count = first.div_ceil(DEPTH).max(1);
-    let last = first - (count - 1) * DEPTH;
-    let taken = if last + second <= PACKED_ROW {
-        second
-    } else {
-        0
+    let step = first.div_ceil(count).next_multiple_of(BLOCK);
+    let last = first - (count - 1) * step;
+    let taken = match last + second <= MOST_STEPS {
+        true => second,
+        false => 0,
     };
     let of_first = (0..count).map(move |i| {
         let is_last = i + 1 == count;
-        let end = first.min((i + 1) * DEPTH);
-        [i * DEPTH..end, 0..if is_last { taken } else { 0 }]
+        let end = first.min((i + 1) * step);
+        [i * step..end, 0..if is_last { taken } else { 0 }]
     });
     let rest = blocks(&(taken..second), DEPTH).map(move |range| [first..first, range]);
     of_first.chain(rest)
@@ -118,99 +91,179 @@ fn steps(depth: &Depth) -> usize {
     depth[0].len() + depth[1].len()
 }
 
-impl Part<'_> {
-    #[inline(always)]
-    fn pack_columns<S: Simd>(&mut self, simd: S, columns: &Range<usize>, depth: &Depth) {
-        let mut first = 0;
-        for ((_, b), range) in self.product.terms.iter().zip(depth) {
-            let to = Panels {
-                data: &mut self.packed.b,
-                steps: steps(depth),
-                first,
-            };
-            pack::columns(simd, *b, columns, range, to);
-            first += range.len();
-        }
+/// One block of the inner dimension.
+#[derive(Clone, Copy)]
+pub(super) struct Job<'a> {
+    pub(super) product: &'a Product<'a>,
+    pub(super) depth: &'a Depth,
+    pub(super) threads: usize,
+}
+
+impl Job<'_> {
+    fn share_rows(&self, rows: Range<usize>, a: &mut Vec<f32>) {
+        let row = steps(self.depth);
+        let a = grown(a, rows.len() * row);
+        for_each_part(self.threads, a, tile::UNIT_ROWS * row, |first, a| {
+            let [first, count] = [first, a.len()].map(|n| n / row);
+            let part = rows.start + first..rows.start + first + count;
+            self.dispatch(PackRows(*self, part, a));
+        });
+        let columns = 0..self.product.sizes().1;
+        self.for_each_own(&columns, tile::UNIT_COLUMNS, |columns, own| {
+            let width = columns.len().next_multiple_of(tile::UNIT_COLUMNS);
+            let b = grown(&mut own.b, width * row);
+            self.dispatch(PackColumns(*self, columns.clone(), b));
+            self.dispatch(Multiply(*self, rows.clone(), columns, a, b));
+        });
     }
 
-    #[inline(always)]
-    fn pack_rows(&mut self, rows: &Range<usize>, depth: &Depth) {
-        let mut first = 0;
-        for ((a, _), range) in self.product.terms.iter().zip(depth) {
-            pack::rows(*a, rows.clone(), range.clone(), first, &mut self.packed.a);
-            first += range.len();
-        }
+    fn share_columns(&self, columns: Range<usize>, b: &mut Vec<f32>) {
+        let row = steps(self.depth);
+        let width = columns.len().next_multiple_of(tile::UNIT_COLUMNS);
+        let b = grown(b, width * row);
+        for_each_part(self.threads, b, tile::UNIT_COLUMNS * row, |first, b| {
+            let [first, count] = [first, b.len()].map(|n| n / row);
+            let part = columns.start + first..columns.end.min(columns.start + first + count);
+            self.dispatch(PackColumns(*self, part, b));
+        });
+        let rows = 0..self.product.sizes().0;
+        self.for_each_own(&rows, tile::UNIT_ROWS, |rows, own| {
+            let a = grown(&mut own.a, rows.len() * row);
+            self.dispatch(PackRows(*self, rows.clone(), a));
+            self.dispatch(Multiply(*self, rows, columns.clone(), a, b));
+        });
     }
 
-    #[inline(always)]
-    fn multiply_block<S: Simd>(
+    /// Parts of the operand that is not shared, each of whole `unit`s and at most [`OWN_ELEMENTS`], as
+    /// many for each thread.
+    fn for_each_own(
         &self,
-        simd: S,
-        rows: &Range<usize>,
-        columns: &Range<usize>,
-        depth: &Depth,
+        range: &Range<usize>,
+        unit: usize,
+        f: impl Fn(Range<usize>, &mut Packed) + Sync,
     ) {
-        let (all, _) = S::as_simd_f32s(&self.packed.b);
-        for part in even_parts(rows, tile::most_rows::<S>()) {
-            let a = &self.packed.a[part.start - rows.start..part.end - rows.start];
+        let elements = range.len() * steps(self.depth);
+        let parts = elements.div_ceil(OWN_ELEMENTS).max(1);
+        let parts = parts.next_multiple_of(self.threads);
+        let units = range.len().div_ceil(unit);
+        on_threads(self.threads, parts, |i| {
+            let [start, end] = [i, i + 1].map(|i| range.start + unit * (units * i / parts));
+            let part = start..end.min(range.end);
+            if !part.is_empty() {
+                OWN_BLOCK.with_borrow_mut(|own| f(part, own));
+            }
+        });
+    }
+
+    fn dispatch(&self, work: impl WithSimd<Output = ()>) {
+        dispatch_at(self.product.level, work);
+    }
+}
+
+/// The first `len` numbers of memory that has as many, or is given them.
+pub(super) fn grown(memory: &mut Vec<f32>, len: usize) -> &mut [f32] {
+    if memory.len() < len {
+        memory.resize(len, 0.0);
+    }
+    &mut memory[..len]
+}
+
+/// Rows of `A`, packed where they go. Nothing but such a struct is compiled for a level: a closure in
+/// between would not be.
+pub(super) struct PackRows<'a>(
+    pub(super) Job<'a>,
+    pub(super) Range<usize>,
+    pub(super) &'a mut [f32],
+);
+
+impl WithSimd for PackRows<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self(job, rows, data) = self;
+        let (steps, mut first) = (steps(job.depth), 0);
+        for ((a, _), range) in job.product.terms.iter().zip(job.depth) {
+            let data = &mut *data;
+            pack::rows(simd, *a, &rows, range, pack::Packed { data, steps, first });
+            first += range.len();
+        }
+    }
+}
+
+/// Columns of `B`, packed as panels where they go.
+pub(super) struct PackColumns<'a>(
+    pub(super) Job<'a>,
+    pub(super) Range<usize>,
+    pub(super) &'a mut [f32],
+);
+
+impl WithSimd for PackColumns<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self(job, columns, data) = self;
+        let (steps, mut first) = (steps(job.depth), 0);
+        for ((_, b), range) in job.product.terms.iter().zip(job.depth) {
+            let data = &mut *data;
+            pack::columns(
+                simd,
+                *b,
+                &columns,
+                range,
+                pack::Packed { data, steps, first },
+            );
+            first += range.len();
+        }
+    }
+}
+
+/// Packed rows times packed panels, both from their first on.
+pub(super) struct Multiply<'a>(
+    pub(super) Job<'a>,
+    pub(super) Range<usize>,
+    pub(super) Range<usize>,
+    pub(super) &'a [f32],
+    pub(super) &'a [f32],
+);
+
+impl WithSimd for Multiply<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self(job, rows, columns, a, b) = self;
+        let (steps, output) = (steps(job.depth), &job.product.output);
+        let (all, _) = S::as_simd_f32s(b);
+        for tile in tile::rows::<S>(&rows) {
+            let a = &a[(tile.start - rows.start) * steps..][..tile.len() * steps];
             let mut b = all;
-            for panel in blocks(columns, 2 * S::F32_LANES) {
+            for panel in blocks(&columns, 2 * S::F32_LANES) {
                 let vectors = panel.len().div_ceil(S::F32_LANES);
-                let (panel_b, rest) = b.split_at(vectors * steps(depth));
+                let (panel_b, rest) = b.split_at(vectors * steps);
                 b = rest;
-                let place = self.place(part.start, panel.start, depth);
-                if vectors == 2 {
-                    tile::multiply::<S, 2>(simd, a, panel_b, &self.product.output, place);
-                } else {
-                    tile::multiply::<S, 1>(simd, a, panel_b, &self.product.output, place);
+                let place = job.place(tile.start, panel.start);
+                match vectors {
+                    2 => tile::multiply::<S, 2>(simd, tile.len(), a, panel_b, output, place),
+                    _ => tile::multiply::<S, 1>(simd, tile.len(), a, panel_b, output, place),
                 }
             }
         }
     }
+}
 
+impl Job<'_> {
+    /// Where a part of the result begins, and what is done with the numbers there.
     #[inline(always)]
-    fn place(&self, row: usize, column: usize, depth: &Depth) -> Place {
-        let is_first = depth[0].start == 0 && (depth[1].start == 0 || depth[1].is_empty());
-        let then = if is_first {
-            self.product.then
-        } else {
-            Then::Add
+    pub(super) fn place(&self, row: usize, column: usize) -> Place {
+        let [first, second] = self.depth;
+        let is_first = first.start == 0 && (second.start == 0 || second.is_empty());
+        let then = match is_first {
+            true => self.product.then,
+            false => Then::Add,
         };
         Place { row, column, then }
-    }
-
-    /// A few rows of `B` at a time, as they are stored. The last columns, less than a panel, are
-    /// packed.
-    #[inline(always)]
-    fn stream<S: Simd>(&mut self, simd: S, data: &[f32]) {
-        let (a, b) = self.product.terms[0];
-        let panel = 2 * S::F32_LANES;
-        let whole = self.columns.start..self.columns.end - self.columns.len() % panel;
-        for depth in (0..a.columns.max(1)).step_by(STREAMS) {
-            let depth = [depth..a.columns.min(depth + STREAMS), 0..0];
-            self.pack_rows(&(0..a.rows), &depth);
-            for rows in even_parts(&(0..a.rows), tile::most_rows::<S>()) {
-                for columns in blocks(&whole, panel) {
-                    let start = depth[0].start * b.row_stride + columns.start;
-                    let b = Rows {
-                        data: data.get(start..).unwrap_or(&[]),
-                        stride: b.row_stride,
-                        count: depth[0].len(),
-                    };
-                    let place = self.place(rows.start, columns.start, &depth);
-                    tile::multiply_stored(
-                        simd,
-                        &self.packed.a[rows.clone()],
-                        b,
-                        &self.product.output,
-                        place,
-                    );
-                }
-            }
-            let rest = whole.end..self.columns.end;
-            self.pack_columns(simd, &rest, &depth);
-            self.multiply_block(simd, &(0..a.rows), &rest, &depth);
-        }
     }
 }
 
@@ -225,7 +278,10 @@ pub(super) fn blocks(
 }
 
 /// As few parts of at most `size` as there can be, about equally large.
-fn even_parts(range: &Range<usize>, size: usize) -> impl Iterator<Item = Range<usize>> + use<> {
+pub(super) fn even_parts(
+    range: &Range<usize>,
+    size: usize,
+) -> impl Iterator<Item = Range<usize>> + use<> {
     let (start, len) = (range.start, range.len());
     let count = len.div_ceil(size);
     (0..count).map(move |i| start + len * i / count..start + len * (i + 1) / count)

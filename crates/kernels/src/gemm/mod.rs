@@ -3,8 +3,7 @@
 //! `A` and `B` are read in any order and any float dtype but f64; sums and results are float32.
 //! Which kernel computes a product depends on its sizes and on how the operands lie: few rows times
 //! a matrix that is stored column after column are dot products (`dots.rs`), everything else is
-//! multiplied in blocks (`blocked.rs`), packed where a block is used again. No bit of a result
-//! depends on the number of threads.
+//! multiplied in packed blocks (`blocked.rs`). No bit of a result depends on the number of threads.
 
 mod blocked;
 mod dots;
@@ -13,6 +12,7 @@ mod fresh;
 mod matrix;
 mod output;
 mod pack;
+mod streamed;
 #[cfg(test)]
 mod tests;
 mod tile;
@@ -25,13 +25,12 @@ use crate::threads::on_threads;
 use output::Output;
 use std::ops::Range;
 
-/// Inner steps of a block: a tile's rows of `A` have 21 KiB, which fit the first cache, and of the
-/// result each element is read and written once in so many steps.
+/// Inner steps of a block: a tile of `A`, 21 KiB, fits the first cache, and of the result each element
+/// is read and written once in so many steps.
 const DEPTH: usize = 384;
 
-/// Distance of packed rows of `A`, and inner steps of a block that takes a second term along. Not a
-/// power of two: the elements of a column would share one cache set.
-const PACKED_ROW: usize = DEPTH + 16;
+/// Inner steps of a block that takes a second term along.
+const MOST_STEPS: usize = DEPTH + 64;
 
 /// Multiplications of a block below which a second thread does not pay: some microseconds of work,
 /// where handing it over takes one ([`on_threads`]).
@@ -129,7 +128,7 @@ impl Kernel {
     fn of((a, b): Term<'_>) -> Self {
         if dots::takes(a, b) {
             Self::Dots
-        } else if blocked::streams(a, b) {
+        } else if streamed::takes(a, b) {
             Self::Streamed
         } else {
             Self::Blocked
@@ -148,35 +147,40 @@ struct Product<'a> {
 impl Product<'_> {
     fn run(&self) {
         let (a, b) = self.terms[0];
-        let (rows, columns) = (a.rows, b.columns);
-        let kernel = Kernel::of((a, b));
-        let part = |rows, columns| match kernel {
-            Kernel::Dots => dots::run(self, columns),
-            _ => blocked::run(self, rows, columns),
-        };
-        let work = match kernel {
-            Kernel::Blocked => rows * a.columns * columns / PARALLEL_WORK,
-            Kernel::Dots | Kernel::Streamed => a.columns * columns / PARALLEL_READS,
-        };
-        // Each thread packs all of the operand that is not shared: the smaller one.
-        if kernel == Kernel::Blocked && rows > columns {
-            share(work, rows, |rows| part(rows, 0..columns));
-        } else {
-            share(work, columns, |columns| part(0..rows, columns));
+        let (rows, columns) = self.sizes();
+        let reads = a.columns * columns / PARALLEL_READS;
+        match Kernel::of((a, b)) {
+            Kernel::Blocked => {
+                blocked::run(self, threads(rows * a.columns * columns / PARALLEL_WORK))
+            }
+            Kernel::Dots => share(threads(reads), columns, |columns| dots::run(self, columns)),
+            Kernel::Streamed => {
+                share(threads(reads), columns, |columns| {
+                    streamed::run(self, columns)
+                });
+            }
         }
     }
+
+    /// Rows and columns of the result.
+    fn sizes(&self) -> (usize, usize) {
+        (self.output.rows, self.output.columns)
+    }
+}
+
+/// At most `most` threads, and one at least.
+fn threads(most: usize) -> usize {
+    most.clamp(1, rayon::current_num_threads())
 }
 
 /// Rows or columns that two threads never share: a panel of the widest vectors.
 const UNIT: usize = 32;
 
-/// Calls `f` with parts of `0..size`, on at most `most` threads.
-fn share(most: usize, size: usize, f: impl Fn(Range<usize>) + Sync) {
-    let count = most.clamp(1, rayon::current_num_threads());
+/// Calls `f` with parts of `0..size`, one for each of `threads`.
+fn share(threads: usize, size: usize, f: impl Fn(Range<usize>) + Sync) {
     let units = size.div_ceil(UNIT);
-    let part = |i: usize| {
-        let (start, end) = (units * i / count, units * (i + 1) / count);
-        f(start * UNIT..size.min(end * UNIT));
-    };
-    on_threads(count, part);
+    on_threads(threads, threads, |i| {
+        let [start, end] = [i, i + 1].map(|i| UNIT * (units * i / threads));
+        f(start..size.min(end));
+    });
 }

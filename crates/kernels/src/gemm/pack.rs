@@ -3,8 +3,8 @@
 use super::blocked::blocks;
 use super::element::Element;
 use super::matrix::{Data, Matrix};
-use super::transpose::{BLOCK, transpose};
-use super::{DEPTH, PACKED_ROW};
+use super::tile;
+use super::transpose::{BLOCK, transposed};
 use pulp::Simd;
 use std::ops::Range;
 
@@ -31,58 +31,101 @@ fn row_of<E: Element>(data: &[E], a: Matrix<'_>, row: usize, depth: &Range<usize
     }
 }
 
-/// Rows of `A`, each [`PACKED_ROW`] elements from the next, from step `first` of them on.
-#[inline(always)]
-pub(super) fn rows(
-    a: Matrix<'_>,
-    rows: Range<usize>,
-    depth: Range<usize>,
-    first: usize,
-    to: &mut [[f32; PACKED_ROW]],
-) {
-    match a.data {
-        Data::F32(data) => rows_of(data, a, rows, depth, first, to),
-        Data::F16(data) => rows_of(data, a, rows, depth, first, to),
-        Data::Bf16(data) => rows_of(data, a, rows, depth, first, to),
-    }
-}
-
-#[inline(always)]
-fn rows_of<E: Element>(
-    data: &[E],
-    a: Matrix<'_>,
-    rows: Range<usize>,
-    depth: Range<usize>,
-    first: usize,
-    to: &mut [[f32; PACKED_ROW]],
-) {
-    if depth.is_empty() {
-        return;
-    }
-    if a.has_dense_rows() {
-        for (row, to) in rows.zip(to) {
-            let start = row * a.row_stride + depth.start;
-            E::widen_all(&data[start..start + depth.len()], &mut to[first..]);
-        }
-        return;
-    }
-    for (k, depth) in depth.enumerate() {
-        let start = depth * a.column_stride;
-        for (row, to) in rows.clone().zip(to.iter_mut()) {
-            to[first + k] = data[start + row * a.row_stride].widen();
-        }
-    }
-}
-
-/// Where columns of `B` go: panels of `steps` inner steps, of which those from `first` on are
+/// Where a block goes: tiles or panels of `steps` inner steps, of which those from `first` on are
 /// written.
-pub(super) struct Panels<'a> {
+pub(super) struct Packed<'a> {
     pub(super) data: &'a mut [f32],
     pub(super) steps: usize,
     pub(super) first: usize,
 }
 
-impl Panels<'_> {
+/// Rows of `A` as tiles: `tile[k * rows + row]`.
+#[inline(always)]
+pub(super) fn rows<S: Simd>(
+    simd: S,
+    a: Matrix<'_>,
+    rows: &Range<usize>,
+    depth: &Range<usize>,
+    to: Packed<'_>,
+) {
+    match a.data {
+        Data::F32(data) => rows_of(simd, data, a, rows, depth, to),
+        Data::F16(data) => rows_of(simd, data, a, rows, depth, to),
+        Data::Bf16(data) => rows_of(simd, data, a, rows, depth, to),
+    }
+}
+
+#[inline(always)]
+fn rows_of<S: Simd, E: Element>(
+    simd: S,
+    data: &[E],
+    a: Matrix<'_>,
+    rows: &Range<usize>,
+    depth: &Range<usize>,
+    to: Packed<'_>,
+) {
+    for tile in tile::rows::<S>(rows) {
+        let start = (tile.start - rows.start) * to.steps + tile.len() * to.first;
+        let to = &mut to.data[start..][..tile.len() * depth.len()];
+        for steps in blocks(depth, BLOCK) {
+            let to = &mut to[(steps.start - depth.start) * tile.len()..];
+            part_of_tile(simd, data, a, (&tile, &steps), to);
+        }
+    }
+}
+
+/// At most [`BLOCK`] steps of a tile.
+#[inline(always)]
+fn part_of_tile<S: Simd, E: Element>(
+    simd: S,
+    data: &[E],
+    a: Matrix<'_>,
+    (rows, steps): (&Range<usize>, &Range<usize>),
+    to: &mut [f32],
+) {
+    let data = &data[rows.start * a.row_stride + steps.start * a.column_stride..];
+    let lines = |count: usize, stride: usize, len: usize| -> [[f32; BLOCK]; BLOCK] {
+        std::array::from_fn(
+            #[inline(always)]
+            |i| widened(&data[i.min(count - 1) * stride..], len),
+        )
+    };
+    if a.row_stride == 1 {
+        let block = lines(steps.len(), a.column_stride, rows.len());
+        store_overlapping(&block, rows.len(), steps.len(), to);
+    } else if a.has_dense_rows() {
+        let block = lines(rows.len(), a.row_stride, steps.len());
+        store_overlapping(&transposed(simd, &block), rows.len(), steps.len(), to);
+    } else {
+        let a = a.transposed();
+        copy_elements(data, a, (steps.len(), rows.len()), rows.len(), to);
+    }
+}
+
+/// At least `len` elements, and those after them where there are any: one load for all.
+#[inline(always)]
+fn widened<E: Element>(data: &[E], len: usize) -> [f32; BLOCK] {
+    let mut to = [0.0; BLOCK];
+    match data.first_chunk::<BLOCK>() {
+        Some(data) => E::widen_all(data, &mut to),
+        None => E::widen_all(&data[..len], &mut to),
+    }
+    to
+}
+
+/// `count` rows of `width`, each written with what follows it: the next row overwrites that.
+#[inline(always)]
+fn store_overlapping(rows: &[[f32; BLOCK]; BLOCK], width: usize, count: usize, to: &mut [f32]) {
+    for (k, row) in rows[..count].iter().enumerate() {
+        let to = &mut to[k * width..];
+        match to.first_chunk_mut::<BLOCK>() {
+            Some(to) if k + 1 < count => *to = *row,
+            _ => to[..width].copy_from_slice(&row[..width]),
+        }
+    }
+}
+
+impl Packed<'_> {
     /// The panels of some columns, each with their width.
     #[inline(always)]
     fn each<S: Simd>(
@@ -109,7 +152,7 @@ pub(super) fn columns<S: Simd>(
     b: Matrix<'_>,
     columns: &Range<usize>,
     depth: &Range<usize>,
-    to: Panels<'_>,
+    to: Packed<'_>,
 ) {
     match b.data {
         Data::F32(data) => columns_of(simd, data, b, columns, depth, to),
@@ -125,13 +168,13 @@ fn columns_of<S: Simd, E: Element>(
     b: Matrix<'_>,
     columns: &Range<usize>,
     depth: &Range<usize>,
-    mut to: Panels<'_>,
+    mut to: Packed<'_>,
 ) {
     if b.has_dense_rows() {
         return dense::<S, E>(data, b, columns, depth, to);
     }
     for (columns, width, to) in to.each::<S>(columns) {
-        transposed(simd, data, b, columns, depth.clone(), width, to);
+        panel(simd, data, b, columns, depth.clone(), width, to);
     }
 }
 
@@ -143,7 +186,7 @@ fn dense<S: Simd, E: Element>(
     b: Matrix<'_>,
     columns: &Range<usize>,
     depth: &Range<usize>,
-    mut to: Panels<'_>,
+    mut to: Packed<'_>,
 ) {
     for strip in blocks(depth, BLOCK) {
         for (columns, width, to) in to.each::<S>(columns) {
@@ -159,7 +202,7 @@ fn dense<S: Simd, E: Element>(
 
 /// Columns that lie densely, block by block.
 #[inline(always)]
-fn transposed<S: Simd, E: Element>(
+fn panel<S: Simd, E: Element>(
     simd: S,
     data: &[E],
     b: Matrix<'_>,
@@ -168,30 +211,38 @@ fn transposed<S: Simd, E: Element>(
     width: usize,
     to: &mut [f32],
 ) {
-    let is_dense = b.row_stride == 1;
     if columns.len() < width {
         to[..depth.len() * width].fill(0.0);
     }
-    let strips = depth
-        .clone()
-        .step_by(BLOCK)
-        .zip(to.chunks_mut(BLOCK * width));
-    for (first, to) in strips {
-        let steps = BLOCK.min(depth.end - first);
-        for from in (0..columns.len()).step_by(BLOCK) {
-            let count = BLOCK.min(columns.len() - from);
-            let start = (columns.start + from) * b.column_stride + first * b.row_stride;
-            let (data, to) = (&data[start..], &mut to[from..]);
-            if is_dense && steps == BLOCK && count == BLOCK {
-                let mut rows = [[0.0; BLOCK]; BLOCK];
-                for (i, row) in rows.iter_mut().enumerate() {
-                    E::widen_all(&data[i * b.column_stride..][..BLOCK], row);
-                }
-                transpose(simd, &rows, width, to);
-            } else {
-                copy_elements(data, b, (steps, count), width, to);
-            }
+    for (steps, to) in blocks(&depth, BLOCK).zip(to.chunks_mut(BLOCK * width)) {
+        for part in blocks(&columns, BLOCK) {
+            let to = &mut to[part.start - columns.start..];
+            square(simd, data, b, (&steps, &part), width, to);
         }
+    }
+}
+
+/// At most [`BLOCK`] rows and columns of a matrix, each row `width` elements from the next.
+#[inline(always)]
+fn square<S: Simd, E: Element>(
+    simd: S,
+    data: &[E],
+    b: Matrix<'_>,
+    (rows, columns): (&Range<usize>, &Range<usize>),
+    width: usize,
+    to: &mut [f32],
+) {
+    let data = &data[rows.start * b.row_stride + columns.start * b.column_stride..];
+    let sizes = (rows.len(), columns.len());
+    if b.row_stride != 1 || sizes != (BLOCK, BLOCK) {
+        return copy_elements(data, b, sizes, width, to);
+    }
+    let block = std::array::from_fn(
+        #[inline(always)]
+        |i| widened(&data[i * b.column_stride..], BLOCK),
+    );
+    for (to, row) in to.chunks_mut(width).zip(&transposed(simd, &block)) {
+        to[..BLOCK].copy_from_slice(row);
     }
 }
 
@@ -210,5 +261,3 @@ fn copy_elements<E: Element>(
         }
     }
 }
-
-const _: () = assert!(DEPTH <= PACKED_ROW);

@@ -1,28 +1,20 @@
-//! A square block read by rows and written by columns.
+//! The columns of a square block.
 
 use pulp::Simd;
 
 /// Rows and columns of a block: the lanes of the widest vectors.
 pub(super) const BLOCK: usize = 16;
 
-/// Writes `to[k * width + i] = rows[i][k]`.
+/// `columns[k][i] = rows[i][k]`.
 #[inline(always)]
-pub(super) fn transpose<S: Simd>(_: S, rows: &[[f32; BLOCK]; BLOCK], width: usize, to: &mut [f32]) {
+pub(super) fn transposed<S: Simd>(_: S, rows: &[[f32; BLOCK]; BLOCK]) -> [[f32; BLOCK]; BLOCK] {
     #[cfg(target_arch = "x86_64")]
     if S::F32_LANES == BLOCK
         && let Some(simd) = pulp::x86::V4::try_new()
     {
-        return store(&x86::transposed(simd, rows), width, to);
+        return x86::transposed(simd, rows);
     }
-    let columns = std::array::from_fn(|k| std::array::from_fn(|i| rows[i][k]));
-    store(&columns, width, to);
-}
-
-#[inline(always)]
-fn store(columns: &[[f32; BLOCK]; BLOCK], width: usize, to: &mut [f32]) {
-    for (to, column) in to.chunks_mut(width).zip(columns) {
-        to[..BLOCK].copy_from_slice(column);
-    }
+    std::array::from_fn(|k| std::array::from_fn(|i| rows[i][k]))
 }
 
 #[cfg(target_arch = "x86_64")]

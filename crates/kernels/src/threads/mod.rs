@@ -26,6 +26,19 @@ pub(crate) fn for_each_row(out: &mut [f32], width: usize, f: impl Fn(usize, &mut
     });
 }
 
+/// Calls `f` with parts of `data`, each of whole `unit`s, and the index of their first element.
+pub(crate) fn for_each_part<T: Send>(
+    threads: usize,
+    data: &mut [T],
+    unit: usize,
+    f: impl Fn(usize, &mut [T]) + Sync,
+) {
+    let unit = unit.max(1);
+    let len = data.len().div_ceil(unit).div_ceil(threads).max(1) * unit;
+    let tasks = (0..).step_by(len).zip(data.chunks_mut(len)).collect();
+    share(threads, tasks, |_: &mut (), (first, part)| f(first, part));
+}
+
 /// Calls `f` with every task and with memory that the tasks of one thread share. The tasks begin in
 /// their order, so that a task may wait for one before it. `elements` says how much work all tasks
 /// are, in elements of a loop over memory.
@@ -36,15 +49,19 @@ pub(crate) fn for_each_task<T: Send, M: Default>(
 ) {
     let threads = match elements < PARALLEL_ELEMENTS {
         true => 1,
-        false => rayon::current_num_threads().min(tasks.len()),
+        false => rayon::current_num_threads(),
     };
+    share(threads, tasks, f);
+}
+
+fn share<T: Send, M: Default>(threads: usize, tasks: Vec<T>, f: impl Fn(&mut M, T) + Sync) {
+    let threads = threads.min(tasks.len());
     let tasks = Mutex::new(tasks.into_iter());
     let next = || tasks.lock().unwrap_or_else(PoisonError::into_inner).next();
-    let work = || {
+    on_threads(threads, threads, |_| {
         let mut memory = M::default();
         while let Some(task) = next() {
             f(&mut memory, task);
         }
-    };
-    on_threads(threads, |_| work());
+    });
 }

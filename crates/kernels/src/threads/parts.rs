@@ -3,12 +3,13 @@
 use super::awake;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Calls `f` with every number below `count`, on as many threads as are free, this one among them.
+/// Calls `f` with every number below `count`, on at most so many threads, this one among them.
 ///
 /// A thread takes the next number when it is done with one, so that nothing waits for a thread that
 /// other work keeps.
-pub(crate) fn on_threads(count: usize, f: impl Fn(usize) + Sync) {
-    if count < 2 {
+pub(crate) fn on_threads(threads: usize, count: usize, f: impl Fn(usize) + Sync) {
+    let others = threads.min(count).saturating_sub(1);
+    if others == 0 {
         return (0..count).for_each(f);
     }
     let parts = Parts {
@@ -16,9 +17,9 @@ pub(crate) fn on_threads(count: usize, f: impl Fn(usize) + Sync) {
         next: AtomicUsize::new(0),
         done: AtomicUsize::new(0),
     };
-    awake::keep(count - 1);
+    awake::keep(others);
     rayon::in_place_scope(|scope| {
-        for _ in 1..count {
+        for _ in 0..others {
             scope.spawn(|_| parts.work(&f));
         }
         parts.work(&f);
@@ -69,9 +70,9 @@ mod tests {
 
     #[test]
     fn every_part_is_computed_once() {
-        for count in [0, 1, 2, 7, 100] {
+        for (threads, count) in [(0, 3), (1, 2), (2, 0), (2, 1), (2, 7), (7, 2), (20, 100)] {
             let calls: Vec<_> = (0..count).map(|_| AtomicUsize::new(0)).collect();
-            on_threads(count, |i| {
+            on_threads(threads, count, |i| {
                 calls[i].fetch_add(1, Ordering::Relaxed);
             });
             assert!(calls.iter().all(|n| n.load(Ordering::Relaxed) == 1));
@@ -81,8 +82,8 @@ mod tests {
     #[test]
     fn parts_have_parts() {
         let calls = AtomicUsize::new(0);
-        on_threads(5, |_| {
-            on_threads(7, |_| {
+        on_threads(5, 5, |_| {
+            on_threads(2, 7, |_| {
                 calls.fetch_add(1, Ordering::Relaxed);
             });
         });
@@ -92,7 +93,7 @@ mod tests {
     #[test]
     fn a_panic_of_one_part_reaches_the_caller() {
         for bad in 0..4 {
-            let run = || on_threads(4, |i| assert_ne!(i, bad, "a bad part"));
+            let run = || on_threads(4, 4, |i| assert_ne!(i, bad, "a bad part"));
             assert!(catch_unwind(AssertUnwindSafe(run)).is_err());
         }
     }
