@@ -127,7 +127,11 @@ impl Row {
     /// Share of the machine's limit; `None` where the work is not counted.
     pub fn share(&self, ceiling: &Ceiling) -> Option<f64> {
         let is_counted = self.flops + self.bytes > 0;
-        is_counted.then(|| ceiling.limit_secs(self.cost()) / self.ours.spread.median_secs)
+        let limit_secs = match self.subject.pass {
+            Pass::Decode => ceiling.reading_limit_secs(self.cost()),
+            _ => ceiling.limit_secs(self.cost()),
+        };
+        is_counted.then(|| limit_secs / self.ours.spread.median_secs)
     }
 
     /// A rival's time over ours.

@@ -5,6 +5,7 @@ use crate::math::{add_scaled_f32s, dot_f32s};
 use crate::row_kernel::{RowKernel, rows, rows_in_blocks};
 use crate::rows::{Input, Unwritten};
 use crate::simd::dispatch;
+use crate::threads::{TASK_ELEMENTS, for_each_task};
 use crate::vector::{fold, map, update};
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, Layout, Result, Storage, Tensor};
@@ -14,7 +15,7 @@ use pulp::{Simd, WithSimd};
 /// here is the number of threads, so that the order of the sum, and with it every bit of the
 /// result, does not depend on it.
 const MOST_PARTS: usize = 64;
-const FEWEST_ROWS: usize = 4;
+const FEWEST_ROWS: usize = 8;
 
 pub(super) fn forward(
     (x, x_layout): (&CpuStorage, &Layout),
@@ -74,29 +75,43 @@ pub(super) fn backward(
     let mut parts = vec![vec![0.0; part]; n_rows.div_ceil(rows_of_part)];
     let [dx] = rows_in_blocks(&kernel, &inputs, x.shape(), x.dtype(), &mut parts)?;
     let dx = x.track_op().then(|| tensor(dx, x.shape()));
-    let dweight = weight.track_op().then(|| {
-        let parts = &parts;
-        tensor_like(dispatch(SumOfParts { parts, width }), weight)
-    });
+    let dweight = weight.track_op();
+    let dweight = dweight.then(|| tensor_like(sum_of_parts(&parts, width), weight));
     Ok((dx, dweight.transpose()?))
 }
 
 /// The sum of all parts, in their order.
-struct SumOfParts<'a> {
-    parts: &'a [Vec<f32>],
-    width: usize,
+fn sum_of_parts(parts: &[Vec<f32>], width: usize) -> Vec<f32> {
+    let mut sum = vec![0.0; width];
+    let columns = sum.chunks_mut(TASK_ELEMENTS).enumerate();
+    for_each_task(
+        columns.collect(),
+        parts.len() * width,
+        |_: &mut (), task| {
+            let (i, sum) = task;
+            let first = i * TASK_ELEMENTS;
+            dispatch(SumOfColumns { parts, first, sum });
+        },
+    );
+    sum
 }
 
-impl WithSimd for SumOfParts<'_> {
-    type Output = Vec<f32>;
+/// Columns of the sum from `first` on.
+struct SumOfColumns<'a> {
+    parts: &'a [Vec<f32>],
+    first: usize,
+    sum: &'a mut [f32],
+}
+
+impl WithSimd for SumOfColumns<'_> {
+    type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) -> Vec<f32> {
-        let mut sum = vec![0.0; self.width];
+    fn with_simd<S: Simd>(self, simd: S) {
         for part in self.parts {
-            add_scaled_f32s(simd, &mut sum, 1.0, part);
+            let part = &part[self.first..][..self.sum.len()];
+            add_scaled_f32s(simd, self.sum, 1.0, part);
         }
-        sum
     }
 }
 

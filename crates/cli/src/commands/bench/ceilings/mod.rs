@@ -74,7 +74,16 @@ impl Ceiling {
     /// The least time that `cost` can take: by memory or by arithmetic, whichever is longer.
     pub fn limit_secs(&self, cost: Cost) -> f64 {
         let read = self.read_bytes_per_sec.unwrap_or_default();
-        let bytes_per_sec = read.max(self.copy_bytes_per_sec);
+        self.limit_at(read.max(self.copy_bytes_per_sec), cost)
+    }
+
+    /// The same of work that writes next to nothing, such as a token, for which every weight is read.
+    pub fn reading_limit_secs(&self, cost: Cost) -> f64 {
+        let read = self.read_bytes_per_sec;
+        self.limit_at(read.unwrap_or(self.copy_bytes_per_sec), cost)
+    }
+
+    fn limit_at(&self, bytes_per_sec: f64, cost: Cost) -> f64 {
         let by_memory = cost.bytes as f64 / bytes_per_sec;
         by_memory.max(cost.flops as f64 / self.flops_per_sec)
     }
@@ -132,6 +141,12 @@ mod tests {
             wait_secs: None,
         };
         let cost = |flops, bytes| Cost { flops, bytes };
+        let copies = Ceiling {
+            copy_bytes_per_sec: 16.0,
+            ..ceiling
+        };
+        assert_eq!(copies.limit_secs(cost(100, 80)), 5.0);
+        assert_eq!(copies.reading_limit_secs(cost(100, 80)), 8.0);
         assert_eq!(ceiling.limit_secs(cost(1000, 20)), 10.0);
         assert!(!ceiling.is_bound_by_memory(cost(1000, 20)));
         assert_eq!(ceiling.limit_secs(cost(100, 20)), 2.0);
