@@ -34,7 +34,7 @@ pub(crate) fn rows<const N: usize, const M: usize>(
 ) -> Result<[CpuStorage; M]> {
     let width = shape.dims().last().copied().unwrap_or(1).max(1);
     let n_rows = shape.elem_count() / width;
-    // No block without a row: rayon halves the list, and one half may be all of those.
+    // No block without a row.
     let blocks = shape.elem_count().div_ceil(TASK_ELEMENTS).min(n_rows);
     rows_in_blocks(kernel, x, shape, dtype, &mut vec![(); blocks])
 }

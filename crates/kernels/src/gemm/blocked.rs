@@ -134,8 +134,8 @@ impl Job<'_> {
         });
     }
 
-    /// Parts of the operand that is not shared, each of whole `unit`s and at most [`OWN_ELEMENTS`], as
-    /// many for each thread.
+    /// Parts of the operand that is not shared, each of whole `unit`s and of about
+    /// [`OWN_ELEMENTS`] at most, as many for each thread.
     fn for_each_own(
         &self,
         range: &Range<usize>,

@@ -81,6 +81,9 @@ fn product_at(level: Level, c: MatrixMut<'_>, then: Then, alpha: f32, terms: &[T
         let sizes = (a.rows, a.columns, b.columns);
         assert_eq!(sizes, (c.rows, b.rows, c.columns), "sizes of a product");
     }
+    if c.rows == 0 || c.columns == 0 {
+        return;
+    }
     let turned: Vec<Term<'_>> = terms.iter().copied().map(turned).collect();
     // Few columns are few rows of the transposed product.
     let turns = Kernel::of(terms[0]) == Kernel::Blocked
@@ -173,8 +176,8 @@ fn threads(most: usize) -> usize {
     most.clamp(1, rayon::current_num_threads())
 }
 
-/// Rows or columns that two threads never share: a panel of the widest vectors.
-const UNIT: usize = 32;
+/// Columns that two threads never share: a panel of the widest vectors.
+const UNIT: usize = tile::UNIT_COLUMNS;
 
 /// Calls `f` with parts of `0..size`, one for each of `threads`.
 fn share(threads: usize, size: usize, f: impl Fn(Range<usize>) + Sync) {

@@ -20,7 +20,7 @@ pub(super) struct Output<'a> {
 }
 
 // SAFETY: the memory is borrowed exclusively for as long as an `Output` lives, and it is written
-// in `write` only, whose callers give every thread elements of its own.
+// in `write` and `write_sums` only, whose callers give every thread elements of its own.
 unsafe impl Send for Output<'_> {}
 // SAFETY: as above.
 unsafe impl Sync for Output<'_> {}

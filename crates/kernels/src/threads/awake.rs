@@ -12,34 +12,43 @@ use std::time::{Duration, Instant};
 /// How long a thread looks for work: longer than what one thread does alone between two operations.
 const PATIENCE: Duration = Duration::from_millis(1);
 
+/// After this a thread goes back to what rayon had it do, in case somebody waits for that.
+const TERM: Duration = Duration::from_millis(20);
+
 /// Looks between two looks at the clock.
 const LOOKS: usize = 16;
 
-/// Threads that are looking for work or do what they found.
-static AWAKE: AtomicUsize = AtomicUsize::new(0);
+/// Threads of all pools that look for work, and those that are asked to.
+static LOOKERS: AtomicUsize = AtomicUsize::new(0);
 
 thread_local! {
-    static IS_AWAKE: Cell<bool> = const { Cell::new(false) };
+    /// This thread began an operation that is not done, or looks for work already.
+    static IS_BUSY: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Has `count` threads other than this one stay awake, of a pool that has as many.
-pub(super) fn keep(count: usize) {
-    if AWAKE.load(Ordering::Relaxed) >= count {
+/// Has `count` other threads look for work, while this one does `work`.
+pub(super) fn beside<R>(count: usize, work: impl FnOnce() -> R) -> R {
+    let missing = count.saturating_sub(LOOKERS.load(Ordering::Relaxed));
+    for _ in 0..missing {
+        LOOKERS.fetch_add(1, Ordering::Relaxed);
+        rayon::spawn(|| {
+            look_for_work();
+            LOOKERS.fetch_sub(1, Ordering::Relaxed);
+        });
+    }
+    let _busy = Busy::new();
+    work()
+}
+
+/// Not where rayon has a thread that waits for others take the job up: it would wait longer.
+fn look_for_work() {
+    if IS_BUSY.get() {
         return;
     }
-    let caller = rayon::current_thread_index();
-    rayon::spawn_broadcast(move |context| {
-        if Some(context.index()) != caller && !IS_AWAKE.get() {
-            look_for_work();
-        }
-    });
-}
-
-fn look_for_work() {
-    IS_AWAKE.set(true);
-    AWAKE.fetch_add(1, Ordering::Relaxed);
-    let mut last = Instant::now();
-    while last.elapsed() < PATIENCE {
+    let _busy = Busy::new();
+    let began = Instant::now();
+    let mut last = began;
+    while last.elapsed() < PATIENCE && began.elapsed() < TERM {
         for _ in 0..LOOKS {
             match rayon::yield_now() {
                 Some(Yield::Executed) => last = Instant::now(),
@@ -47,8 +56,25 @@ fn look_for_work() {
             }
         }
     }
-    AWAKE.fetch_sub(1, Ordering::Relaxed);
-    IS_AWAKE.set(false);
+}
+
+/// Marks this thread as busy for as long as it lives.
+struct Busy {
+    before: bool,
+}
+
+impl Busy {
+    fn new() -> Self {
+        Self {
+            before: IS_BUSY.replace(true),
+        }
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        IS_BUSY.set(self.before);
+    }
 }
 
 #[cfg(test)]
@@ -59,19 +85,28 @@ mod tests {
     fn a_thread_without_work_stops_looking() {
         let began = Instant::now();
         look_for_work();
-        assert!(began.elapsed() >= PATIENCE && !IS_AWAKE.get());
+        assert!(began.elapsed() >= PATIENCE && !IS_BUSY.get());
     }
 
     #[test]
-    fn the_other_threads_of_a_pool_stay_awake_and_this_one_goes_on() {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build();
-        pool.unwrap().install(|| {
-            let before = Instant::now();
-            while AWAKE.load(Ordering::Relaxed) < 2 {
-                keep(2);
-                assert!(before.elapsed() < Duration::from_secs(60), "nobody woke up");
-            }
-            assert!(!IS_AWAKE.get());
+    fn a_thread_inside_an_operation_does_not_look() {
+        beside(0, || {
+            assert!(IS_BUSY.get());
+            look_for_work();
+            assert!(IS_BUSY.get());
         });
+        assert!(!IS_BUSY.get());
+    }
+
+    #[test]
+    fn no_more_threads_are_asked_than_are_wanted() {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build();
+        pool.unwrap().install(|| {
+            for _ in 0..1000 {
+                beside(1, || ());
+            }
+        });
+        // The only thread of the pool could not take one up; other tests ask for a few.
+        assert!(LOOKERS.load(Ordering::Relaxed) < 1000);
     }
 }

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Calls `f` with every number below `count`, on at most so many threads, this one among them.
 ///
-/// A thread takes the next number when it is done with one, so that nothing waits for a thread that
-/// other work keeps.
+/// A thread takes the next number when it is done with one, so that no number waits for a thread that
+/// is late.
 pub(crate) fn on_threads(threads: usize, count: usize, f: impl Fn(usize) + Sync) {
     let others = threads.min(count).saturating_sub(1);
     if others == 0 {
@@ -17,13 +17,14 @@ pub(crate) fn on_threads(threads: usize, count: usize, f: impl Fn(usize) + Sync)
         next: AtomicUsize::new(0),
         done: AtomicUsize::new(0),
     };
-    awake::keep(others);
-    rayon::in_place_scope(|scope| {
-        for _ in 0..others {
-            scope.spawn(|_| parts.work(&f));
-        }
-        parts.work(&f);
-        parts.wait();
+    awake::beside(others, || {
+        rayon::in_place_scope(|scope| {
+            for _ in 0..others {
+                scope.spawn(|_| parts.work(&f));
+            }
+            parts.work(&f);
+            parts.wait();
+        });
     });
 }
 

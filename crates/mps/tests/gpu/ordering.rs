@@ -151,7 +151,7 @@ fn candle_and_mps_in_turns_from_four_threads() {
     thread::scope(|scope| {
         for thread in 0..4 {
             let device = &device;
-            scope.spawn(move || check(device, 2, 10.0 * thread as f64));
+            scope.spawn(move || apple::pooled(|| check(device, 2, 10.0 * thread as f64)));
         }
     });
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::thread;
 
 use candle_core::MetalDevice;
+use metal_candle_mps::apple::pooled;
 use metal_candle_mps::plan::{DataType, Engine, Gemm, View};
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -135,9 +136,10 @@ fn a_thousand_layouts_from_one_thread() {
 fn layouts_from_four_threads() {
     let _guard = Guard::new();
     let device = metal();
+    // A scope does not wait for a thread's own pool, which is emptied when the thread is gone.
     thread::scope(|scope| {
         for _ in 0..4 {
-            scope.spawn(|| check(&device, 60));
+            scope.spawn(|| pooled(|| check(&device, 60)));
         }
     });
 }

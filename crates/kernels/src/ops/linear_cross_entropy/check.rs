@@ -47,9 +47,13 @@ fn of(case: &Case<Shape>, size: fn(f64) -> f64) -> Problem {
     let whole = usize::MAX;
     let implementations = [
         ("linear_cross_entropy", whole, None),
-        ("linear_cross_entropy, logits of a row at a time", 1, None),
         (
-            "linear_cross_entropy, logits of three rows at a time",
+            "linear_cross_entropy, as many logits as of a row at a time",
+            1,
+            None,
+        ),
+        (
+            "linear_cross_entropy, as many logits as of three rows at a time",
             3,
             None,
         ),

@@ -1,6 +1,7 @@
 //! One pass over the vocabulary, a part at a time, as attention passes over its keys: what was summed
 //! so far is scaled when a larger logit appears (Milakov and Gimelshein 2018,
-//! <https://arxiv.org/abs/1805.02867>). The weight is read and packed once for all rows.
+//! <https://arxiv.org/abs/1805.02867>). However many rows share a pass, each product reads the weight
+//! once.
 
 use super::TrainedRows;
 use super::chunked::SavedLoss;
@@ -131,7 +132,8 @@ impl Head<'_> {
         product(logits, Then::Write, 1.0, hidden, weight.transposed());
     }
 
-    /// Sees all logits of `rows` and returns `sum_v exp(logit - max) W_v` of each, where it is wanted.
+    /// Sees all logits of `rows` and returns `sum exp(logit - max) W_v` of each over all `v` but the
+    /// target, where it is wanted.
     fn pass(&self, hidden: Matrix<'_>, rows: &mut [Row], differentiate: bool) -> Vec<f32> {
         let d = if differentiate { hidden.columns } else { 0 };
         let mut sums = vec![0.0; rows.len() * d];
@@ -148,14 +150,18 @@ impl Head<'_> {
         sums
     }
 
-    /// `dhidden = sums / sum - W_target`, at the places of the rows.
+    /// `dhidden = sums / sum + (p_target - 1) W_target`, at the places of the rows. Where the target is
+    /// almost certain both are small, and no digit of theirs was added to a large number.
     fn scatter(&self, rows: &[Row], indices: &[u32], sums: &[f32], dhidden: &mut [f32]) {
         let d = self.hidden.width;
         for ((row, &index), sums) in rows.iter().zip(indices).zip(sums.chunks_exact(d.max(1))) {
             let start = index as usize * d;
             let target = self.weight.row(row.target);
-            for ((to, sum), target) in dhidden[start..start + d].iter_mut().zip(sums).zip(target) {
-                *to = sum / row.seen.sum - target;
+            let Statistics { max, sum } = row.seen;
+            let factor = math::exp(row.target_logit - max) / sum - 1.0;
+            for ((to, other), target) in dhidden[start..start + d].iter_mut().zip(sums).zip(target)
+            {
+                *to = other / sum + factor * target;
             }
         }
     }
@@ -177,7 +183,7 @@ impl Head<'_> {
 }
 
 /// Adds the logits of some columns, the first of them `first`, to what is known of the rows; they
-/// become `exp(logit - max)`, and `sums` are scaled to the maximum of now.
+/// become `exp(logit - max)`, a target's zero, and `sums` are scaled to the maximum of now.
 fn see(logits: &mut [f32], first: usize, rows: &mut [Row], sums: &mut [f32]) {
     let (elements, count) = (logits.len(), rows.len().max(1));
     let mut sums = sums.chunks_exact_mut((sums.len() / count).max(1));
@@ -205,10 +211,14 @@ impl WithSimd for Seen<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let target = self.row.target.checked_sub(self.first);
-        if let Some(&logit) = target.and_then(|target| self.logits.get(target)) {
-            self.row.target_logit = logit;
+        let target = target.filter(|&target| target < self.logits.len());
+        if let Some(target) = target {
+            self.row.target_logit = self.logits[target];
         }
         let factor = self.row.seen.add(simd, self.logits);
+        if let Some(target) = target {
+            self.logits[target] = 0.0;
+        }
         if factor != 1.0 {
             math::scale_f32s(simd, self.sums, factor);
         }

@@ -83,13 +83,14 @@ pub(super) fn backward(
 /// The sum of all parts, in their order.
 fn sum_of_parts(parts: &[Vec<f32>], width: usize) -> Vec<f32> {
     let mut sum = vec![0.0; width];
-    let columns = sum.chunks_mut(TASK_ELEMENTS).enumerate();
+    let of_task = (TASK_ELEMENTS / parts.len().max(1)).max(1);
+    let columns = sum.chunks_mut(of_task).enumerate();
     for_each_task(
         columns.collect(),
         parts.len() * width,
         |_: &mut (), task| {
             let (i, sum) = task;
-            let first = i * TASK_ELEMENTS;
+            let first = i * of_task;
             dispatch(SumOfColumns { parts, first, sum });
         },
     );
