@@ -130,32 +130,28 @@ pub(crate) fn dispatch_at<Op: WithSimd>(level: Level, op: Op) -> Op::Output {
     }
 }
 
+/// How near a line is brought.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Cache {
+    First,
+    Second,
+}
+
 /// Asks for a line of memory that is about to be read; any address will do.
 #[inline(always)]
-pub(crate) fn prefetch<T>(address: *const T) {
+pub(crate) fn prefetch<T>(address: *const T, into: Cache) {
     #[cfg(all(target_arch = "x86_64", not(miri)))]
     // SAFETY: a prefetch has no effect but on the caches.
     #[allow(unsafe_code)]
     unsafe {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        _mm_prefetch::<_MM_HINT_T0>(address.cast());
+        use std::arch::x86_64::{_MM_HINT_T0, _MM_HINT_T1, _mm_prefetch};
+        match into {
+            Cache::First => _mm_prefetch::<_MM_HINT_T0>(address.cast()),
+            Cache::Second => _mm_prefetch::<_MM_HINT_T1>(address.cast()),
+        }
     }
     #[cfg(not(all(target_arch = "x86_64", not(miri))))]
-    let _ = address;
-}
-
-/// The same, into the second cache only.
-#[inline(always)]
-pub(crate) fn prefetch_second<T>(address: *const T) {
-    #[cfg(all(target_arch = "x86_64", not(miri)))]
-    // SAFETY: as above.
-    #[allow(unsafe_code)]
-    unsafe {
-        use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
-        _mm_prefetch::<_MM_HINT_T1>(address.cast());
-    }
-    #[cfg(not(all(target_arch = "x86_64", not(miri))))]
-    let _ = address;
+    let _ = (address, into);
 }
 
 #[cfg(test)]

@@ -6,12 +6,13 @@
 
 use super::output::Place;
 use super::pack;
+use super::ranges::blocks;
 use super::transpose::BLOCK;
 use super::{DEPTH, MOST_STEPS, Product, Term, Then, tile};
 use crate::simd::dispatch_at;
 use crate::threads::{for_each_part, on_threads};
 use pulp::{Simd, WithSimd};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::ops::Range;
 
 /// Rows of `A`, or columns of `B`, that all threads share: with [`DEPTH`], 1.5 MiB of the last cache.
@@ -20,28 +21,27 @@ const SHARED: usize = 1024;
 /// Elements that a thread packs for itself: 768 KiB of its second cache.
 const OWN_ELEMENTS: usize = 192 << 10;
 
-/// Packed blocks. Every thread keeps their memory for all its products.
+/// Memory to pack in, which a thread keeps for all its products.
 #[derive(Default)]
-pub(super) struct Packed {
+pub(super) struct Own {
     pub(super) a: Vec<f32>,
     pub(super) b: Vec<f32>,
 }
 
 thread_local! {
-    /// Of the products that this thread begins.
-    static SHARED_BLOCK: RefCell<Packed> = RefCell::default();
-    /// Of the parts of any product that this thread multiplies.
-    static OWN_BLOCK: RefCell<Packed> = RefCell::default();
+    /// Packed for all threads, of the products that this thread begins.
+    static SHARED_BLOCK: Cell<Vec<f32>> = Cell::default();
+    /// Packed for this thread, of the parts of any product that it multiplies.
+    static OWN_BLOCKS: RefCell<Own> = RefCell::default();
 }
 
-/// Memory to pack in that belongs to this thread.
-pub(super) fn with_own_block(f: impl FnOnce(&mut Packed)) {
-    OWN_BLOCK.with_borrow_mut(f);
+pub(super) fn with_own_blocks(f: impl FnOnce(&mut Own)) {
+    OWN_BLOCKS.with_borrow_mut(f);
 }
 
 /// Computes a product on at most so many threads.
 pub(super) fn run(product: &Product<'_>, threads: usize) {
-    let mut packed = SHARED_BLOCK.take();
+    let mut shared = SHARED_BLOCK.take();
     let (rows, columns) = product.sizes();
     for depth in depths(product.terms) {
         let job = Job {
@@ -52,15 +52,15 @@ pub(super) fn run(product: &Product<'_>, threads: usize) {
         // Each thread packs its parts of the larger operand.
         if rows > columns {
             for columns in blocks(&(0..columns), SHARED) {
-                job.share_columns(columns, &mut packed.b);
+                job.share_columns(columns, &mut shared);
             }
         } else {
             for rows in blocks(&(0..rows), SHARED) {
-                job.share_rows(rows, &mut packed.a);
+                job.share_rows(rows, &mut shared);
             }
         }
     }
-    SHARED_BLOCK.set(packed);
+    SHARED_BLOCK.set(shared);
 }
 
 /// Steps of the inner dimension of each of two terms.
@@ -106,14 +106,14 @@ impl Job<'_> {
         for_each_part(self.threads, a, tile::UNIT_ROWS * row, |first, a| {
             let [first, count] = [first, a.len()].map(|n| n / row);
             let part = rows.start + first..rows.start + first + count;
-            self.dispatch(PackRows(*self, part, a));
+            self.dispatch(self.pack(Operand::Rows, part, a));
         });
         let columns = 0..self.product.sizes().1;
         self.for_each_own(&columns, tile::UNIT_COLUMNS, |columns, own| {
             let width = columns.len().next_multiple_of(tile::UNIT_COLUMNS);
             let b = grown(&mut own.b, width * row);
-            self.dispatch(PackColumns(*self, columns.clone(), b));
-            self.dispatch(Multiply(*self, rows.clone(), columns, a, b));
+            self.dispatch(self.pack(Operand::Columns, columns.clone(), b));
+            self.dispatch(self.multiply(rows.clone(), columns, a, b));
         });
     }
 
@@ -124,13 +124,13 @@ impl Job<'_> {
         for_each_part(self.threads, b, tile::UNIT_COLUMNS * row, |first, b| {
             let [first, count] = [first, b.len()].map(|n| n / row);
             let part = columns.start + first..columns.end.min(columns.start + first + count);
-            self.dispatch(PackColumns(*self, part, b));
+            self.dispatch(self.pack(Operand::Columns, part, b));
         });
         let rows = 0..self.product.sizes().0;
         self.for_each_own(&rows, tile::UNIT_ROWS, |rows, own| {
             let a = grown(&mut own.a, rows.len() * row);
-            self.dispatch(PackRows(*self, rows.clone(), a));
-            self.dispatch(Multiply(*self, rows, columns.clone(), a, b));
+            self.dispatch(self.pack(Operand::Rows, rows.clone(), a));
+            self.dispatch(self.multiply(rows, columns.clone(), a, b));
         });
     }
 
@@ -140,7 +140,7 @@ impl Job<'_> {
         &self,
         range: &Range<usize>,
         unit: usize,
-        f: impl Fn(Range<usize>, &mut Packed) + Sync,
+        f: impl Fn(Range<usize>, &mut Own) + Sync,
     ) {
         let elements = range.len() * steps(self.depth);
         let parts = elements.div_ceil(OWN_ELEMENTS).max(1);
@@ -150,7 +150,7 @@ impl Job<'_> {
             let [start, end] = [i, i + 1].map(|i| range.start + unit * (units * i / parts));
             let part = start..end.min(range.end);
             if !part.is_empty() {
-                OWN_BLOCK.with_borrow_mut(|own| f(part, own));
+                with_own_blocks(|own| f(part, own));
             }
         });
     }
@@ -168,72 +168,63 @@ pub(super) fn grown(memory: &mut Vec<f32>, len: usize) -> &mut [f32] {
     &mut memory[..len]
 }
 
-/// Rows of `A`, packed where they go. Nothing but such a struct is compiled for a level: a closure in
-/// between would not be.
-pub(super) struct PackRows<'a>(
-    pub(super) Job<'a>,
-    pub(super) Range<usize>,
-    pub(super) &'a mut [f32],
-);
-
-impl WithSimd for PackRows<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let Self(job, rows, data) = self;
-        let (steps, mut first) = (steps(job.depth), 0);
-        for ((a, _), range) in job.product.terms.iter().zip(job.depth) {
-            let data = &mut *data;
-            pack::rows(simd, *a, &rows, range, pack::Packed { data, steps, first });
-            first += range.len();
-        }
-    }
+/// What is packed.
+#[derive(Clone, Copy)]
+pub(super) enum Operand {
+    /// Rows of `A`, as tiles.
+    Rows,
+    /// Columns of `B`, as panels.
+    Columns,
 }
 
-/// Columns of `B`, packed as panels where they go.
-pub(super) struct PackColumns<'a>(
-    pub(super) Job<'a>,
-    pub(super) Range<usize>,
-    pub(super) &'a mut [f32],
-);
+/// A part of an operand, packed where it goes. Nothing but such a struct is compiled for a level: a
+/// closure in between would not be.
+pub(super) struct Pack<'a> {
+    job: Job<'a>,
+    operand: Operand,
+    part: Range<usize>,
+    data: &'a mut [f32],
+}
 
-impl WithSimd for PackColumns<'_> {
+impl WithSimd for Pack<'_> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self(job, columns, data) = self;
-        let (steps, mut first) = (steps(job.depth), 0);
-        for ((_, b), range) in job.product.terms.iter().zip(job.depth) {
-            let data = &mut *data;
-            pack::columns(
-                simd,
-                *b,
-                &columns,
-                range,
-                pack::Packed { data, steps, first },
-            );
+        let (steps, mut first) = (steps(self.job.depth), 0);
+        for ((a, b), range) in self.job.product.terms.iter().zip(self.job.depth) {
+            let data = &mut *self.data;
+            let to = pack::Target { data, steps, first };
+            match self.operand {
+                Operand::Rows => pack::rows(simd, *a, &self.part, range, to),
+                Operand::Columns => pack::columns(simd, *b, &self.part, range, to),
+            }
             first += range.len();
         }
     }
 }
 
 /// Packed rows times packed panels, both from their first on.
-pub(super) struct Multiply<'a>(
-    pub(super) Job<'a>,
-    pub(super) Range<usize>,
-    pub(super) Range<usize>,
-    pub(super) &'a [f32],
-    pub(super) &'a [f32],
-);
+pub(super) struct Multiply<'a> {
+    job: Job<'a>,
+    rows: Range<usize>,
+    columns: Range<usize>,
+    a: &'a [f32],
+    b: &'a [f32],
+}
 
 impl WithSimd for Multiply<'_> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self(job, rows, columns, a, b) = self;
+        let Self {
+            job,
+            rows,
+            columns,
+            a,
+            b,
+        } = self;
         let (steps, output) = (steps(job.depth), &job.product.output);
         let (all, _) = S::as_simd_f32s(b);
         for tile in tile::rows::<S>(&rows) {
@@ -253,7 +244,45 @@ impl WithSimd for Multiply<'_> {
     }
 }
 
-impl Job<'_> {
+impl<'a> Job<'a> {
+    #[inline(always)]
+    pub(super) fn pack<'p>(
+        self,
+        operand: Operand,
+        part: Range<usize>,
+        data: &'p mut [f32],
+    ) -> Pack<'p>
+    where
+        'a: 'p,
+    {
+        Pack {
+            job: self,
+            operand,
+            part,
+            data,
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn multiply<'p>(
+        self,
+        rows: Range<usize>,
+        columns: Range<usize>,
+        a: &'p [f32],
+        b: &'p [f32],
+    ) -> Multiply<'p>
+    where
+        'a: 'p,
+    {
+        Multiply {
+            job: self,
+            rows,
+            columns,
+            a,
+            b,
+        }
+    }
+
     /// Where a part of the result begins, and what is done with the numbers there.
     #[inline(always)]
     pub(super) fn place(&self, row: usize, column: usize) -> Place {
@@ -265,24 +294,4 @@ impl Job<'_> {
         };
         Place { row, column, then }
     }
-}
-
-/// Consecutive parts of `size`, the last one smaller.
-pub(super) fn blocks(
-    range: &Range<usize>,
-    size: usize,
-) -> impl Iterator<Item = Range<usize>> + use<> {
-    let end = range.end;
-    let starts = range.clone().step_by(size);
-    starts.map(move |start| start..end.min(start + size))
-}
-
-/// As few parts of at most `size` as there can be, about equally large.
-pub(super) fn even_parts(
-    range: &Range<usize>,
-    size: usize,
-) -> impl Iterator<Item = Range<usize>> + use<> {
-    let (start, len) = (range.start, range.len());
-    let count = len.div_ceil(size);
-    (0..count).map(move |i| start + len * i / count..start + len * (i + 1) / count)
 }

@@ -1,11 +1,11 @@
 //! Few rows times a matrix that lies column after column, such as a token times `W^T`: dot
 //! products, which read the matrix once, as it is stored, with no packed copy.
 
-use super::blocked::blocks;
 use super::matrix::{Data, Matrix};
 use super::output::Place;
+use super::ranges::blocks;
 use super::{Product, Then, pack};
-use crate::simd::{dispatch_at, prefetch};
+use crate::simd::{Cache, dispatch_at, prefetch};
 use half::bf16;
 use half::slice::HalfFloatSliceExt;
 use pulp::{Simd, WithSimd, bytemuck};
@@ -299,7 +299,7 @@ impl Word for u32 {
     /// Worth 1.25 to a matrix in memory.
     #[inline(always)]
     fn prefetch(word: &Self, to_next: usize) {
-        prefetch(std::ptr::from_ref(word).wrapping_add(to_next));
+        prefetch(std::ptr::from_ref(word).wrapping_add(to_next), Cache::First);
     }
 
     #[inline(always)]

@@ -2,8 +2,9 @@
 //!
 //! `A` and `B` are read in any order and any float dtype but f64; sums and results are float32.
 //! Which kernel computes a product depends on its sizes and on how the operands lie: few rows times
-//! a matrix that is stored column after column are dot products (`dots.rs`), everything else is
-//! multiplied in packed blocks (`blocked.rs`). No bit of a result depends on the number of threads.
+//! a matrix that is stored column after column are dot products (`dots.rs`), few rows times one that
+//! is stored row after row read it as it is (`streamed.rs`), everything else is multiplied in packed
+//! blocks (`blocked.rs`). No bit of a result depends on the number of threads.
 
 mod blocked;
 mod dots;
@@ -12,6 +13,7 @@ mod fresh;
 mod matrix;
 mod output;
 mod pack;
+mod ranges;
 mod streamed;
 #[cfg(test)]
 mod tests;
@@ -61,7 +63,7 @@ pub(crate) fn computed(alpha: f32, a: Matrix<'_>, b: Matrix<'_>) -> Vec<f32> {
     computed_sum(alpha, &[(a, b)])
 }
 
-/// `alpha * sum A B` over `terms`, of which there is one at least, in fresh memory.
+/// `alpha * sum A B` over `terms`, one or two of them, in fresh memory.
 pub(crate) fn computed_sum(alpha: f32, terms: &[Term<'_>]) -> Vec<f32> {
     let (rows, columns) = (terms[0].0.rows, terms[0].1.columns);
     fresh::filled(rows * columns, |memory| {
@@ -70,13 +72,18 @@ pub(crate) fn computed_sum(alpha: f32, terms: &[Term<'_>]) -> Vec<f32> {
     })
 }
 
-/// `C = alpha * sum A B`, or `C += alpha * sum A B`, over `terms`. A second term with few inner
-/// steps, such as a low-rank update, costs no second pass over `C`.
+/// `C = alpha * sum A B`, or `C += alpha * sum A B`, over `terms`, one or two of them. A second term
+/// with few inner steps, such as a low-rank update, costs no second pass over `C`.
 pub(crate) fn sum_of_products(c: MatrixMut<'_>, then: Then, alpha: f32, terms: &[Term<'_>]) {
     product_at(simd::level(), c, then, alpha, terms);
 }
 
 fn product_at(level: Level, c: MatrixMut<'_>, then: Then, alpha: f32, terms: &[Term<'_>]) {
+    assert!(
+        terms.len() <= 2,
+        "a block takes two terms, got {}",
+        terms.len()
+    );
     for (a, b) in terms {
         let sizes = (a.rows, a.columns, b.columns);
         assert_eq!(sizes, (c.rows, b.rows, c.columns), "sizes of a product");
@@ -176,14 +183,11 @@ fn threads(most: usize) -> usize {
     most.clamp(1, rayon::current_num_threads())
 }
 
-/// Columns that two threads never share: a panel of the widest vectors.
-const UNIT: usize = tile::UNIT_COLUMNS;
-
-/// Calls `f` with parts of `0..size`, one for each of `threads`.
-fn share(threads: usize, size: usize, f: impl Fn(Range<usize>) + Sync) {
-    let units = size.div_ceil(UNIT);
+/// Calls `f` with parts of some columns, one for each of `threads`.
+fn share(threads: usize, columns: usize, f: impl Fn(Range<usize>) + Sync) {
+    let panels = columns.div_ceil(tile::UNIT_COLUMNS);
     on_threads(threads, threads, |i| {
-        let [start, end] = [i, i + 1].map(|i| UNIT * (units * i / threads));
-        f(start..size.min(end));
+        let [start, end] = [i, i + 1].map(|i| tile::UNIT_COLUMNS * (panels * i / threads));
+        f(start..columns.min(end));
     });
 }

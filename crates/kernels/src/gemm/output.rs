@@ -3,7 +3,7 @@
 
 use super::Then;
 use super::matrix::MatrixMut;
-use crate::simd::prefetch_second;
+use crate::simd::{Cache, prefetch};
 use pulp::Simd;
 use std::marker::PhantomData;
 
@@ -46,7 +46,8 @@ impl<'a> Output<'a> {
         }
     }
 
-    /// Asks for the lines of a tile of this size that will be added to when its sums are done.
+    /// Asks for the lines of a tile of this size that will be added to when its sums are done. Its panels
+    /// go through the first cache until then.
     #[inline(always)]
     pub(super) fn prefetch(&self, rows: usize, columns: usize, place: Place) {
         if self.column_stride == 1 && place.then == Then::Add {
@@ -54,8 +55,8 @@ impl<'a> Output<'a> {
                 let first = self
                     .start
                     .wrapping_add(row * self.row_stride + place.column);
-                prefetch_second(first);
-                prefetch_second(first.wrapping_add(columns - 1));
+                prefetch(first, Cache::Second);
+                prefetch(first.wrapping_add(columns - 1), Cache::Second);
             }
         }
     }

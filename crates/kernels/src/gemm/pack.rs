@@ -1,8 +1,8 @@
 //! Copies of a block of each operand in the order in which the tile reads them, in float32.
 
-use super::blocked::blocks;
 use super::element::Element;
 use super::matrix::{Data, Matrix};
+use super::ranges::blocks;
 use super::tile;
 use super::transpose::{BLOCK, transposed};
 use pulp::Simd;
@@ -33,7 +33,7 @@ fn row_of<E: Element>(data: &[E], a: Matrix<'_>, row: usize, depth: &Range<usize
 
 /// Where a block goes: tiles or panels of `steps` inner steps, of which those from `first` on are
 /// written.
-pub(super) struct Packed<'a> {
+pub(super) struct Target<'a> {
     pub(super) data: &'a mut [f32],
     pub(super) steps: usize,
     pub(super) first: usize,
@@ -46,7 +46,7 @@ pub(super) fn rows<S: Simd>(
     a: Matrix<'_>,
     rows: &Range<usize>,
     depth: &Range<usize>,
-    to: Packed<'_>,
+    to: Target<'_>,
 ) {
     match a.data {
         Data::F32(data) => rows_of(simd, data, a, rows, depth, to),
@@ -62,7 +62,7 @@ fn rows_of<S: Simd, E: Element>(
     a: Matrix<'_>,
     rows: &Range<usize>,
     depth: &Range<usize>,
-    to: Packed<'_>,
+    to: Target<'_>,
 ) {
     for tile in tile::rows::<S>(rows) {
         let start = (tile.start - rows.start) * to.steps + tile.len() * to.first;
@@ -125,7 +125,7 @@ fn store_overlapping(rows: &[[f32; BLOCK]; BLOCK], width: usize, count: usize, t
     }
 }
 
-impl Packed<'_> {
+impl Target<'_> {
     /// The panels of some columns, each with their width.
     #[inline(always)]
     fn each<S: Simd>(
@@ -152,7 +152,7 @@ pub(super) fn columns<S: Simd>(
     b: Matrix<'_>,
     columns: &Range<usize>,
     depth: &Range<usize>,
-    to: Packed<'_>,
+    to: Target<'_>,
 ) {
     match b.data {
         Data::F32(data) => columns_of(simd, data, b, columns, depth, to),
@@ -168,7 +168,7 @@ fn columns_of<S: Simd, E: Element>(
     b: Matrix<'_>,
     columns: &Range<usize>,
     depth: &Range<usize>,
-    mut to: Packed<'_>,
+    mut to: Target<'_>,
 ) {
     if b.has_dense_rows() {
         return dense::<S, E>(data, b, columns, depth, to);
@@ -186,7 +186,7 @@ fn dense<S: Simd, E: Element>(
     b: Matrix<'_>,
     columns: &Range<usize>,
     depth: &Range<usize>,
-    mut to: Packed<'_>,
+    mut to: Target<'_>,
 ) {
     for strip in blocks(depth, BLOCK) {
         for (columns, width, to) in to.each::<S>(columns) {

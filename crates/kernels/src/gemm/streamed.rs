@@ -2,8 +2,9 @@
 //! take as long as the product. Only the last columns, less than a panel, are packed.
 
 use super::Product;
-use super::blocked::{Job, Multiply, PackColumns, PackRows, blocks, grown, with_own_block};
+use super::blocked::{Job, Operand, grown, with_own_blocks};
 use super::matrix::{Data, Matrix};
+use super::ranges::blocks;
 use super::tile::{self, Rows};
 use crate::simd::dispatch_at;
 use pulp::{Simd, WithSimd};
@@ -22,9 +23,9 @@ pub(super) fn takes(a: Matrix<'_>, b: Matrix<'_>) -> bool {
 /// Computes some columns of a product.
 pub(super) fn run(product: &Product<'_>, columns: Range<usize>) {
     let Data::F32(data) = product.terms[0].1.data else {
-        return;
+        unreachable!("a product that `takes` refuses")
     };
-    with_own_block(|own| {
+    with_own_blocks(|own| {
         let streamed = Streamed {
             product,
             data,
@@ -60,10 +61,14 @@ impl WithSimd for Streamed<'_> {
                 depth: &depth,
                 threads: 1,
             };
-            PackRows(job, 0..a.rows, &mut *self.a).with_simd(simd);
+            let rest = whole.end..end;
+            job.pack(Operand::Rows, 0..a.rows, &mut *self.a)
+                .with_simd(simd);
             multiply_stored(simd, job, self.data, whole.clone(), self.a);
-            PackColumns(job, whole.end..end, &mut *self.b).with_simd(simd);
-            Multiply(job, 0..a.rows, whole.end..end, self.a, self.b).with_simd(simd);
+            job.pack(Operand::Columns, rest.clone(), &mut *self.b)
+                .with_simd(simd);
+            job.multiply(0..a.rows, rest, self.a, self.b)
+                .with_simd(simd);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The inner product: a tile of the result that stays in registers.
 
-use super::blocked::{blocks, even_parts};
 use super::output::{Output, Place};
+use super::ranges::{blocks, even_parts};
 use pulp::Simd;
 use std::ops::Range;
 
