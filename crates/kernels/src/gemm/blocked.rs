@@ -15,7 +15,7 @@ use pulp::{Simd, WithSimd};
 use std::cell::{Cell, RefCell};
 use std::ops::Range;
 
-/// Rows of `A`, or columns of `B`, that all threads share: with [`DEPTH`], 1.5 MiB of the last cache.
+/// Rows of `A`, or columns of `B`, that all threads share: with [`DEPTH`], 2 MiB of the last cache.
 const SHARED: usize = 1024;
 
 /// Elements that a thread packs for itself: 768 KiB of its second cache.

@@ -27,9 +27,9 @@ use crate::threads::on_threads;
 use output::Output;
 use std::ops::Range;
 
-/// Inner steps of a block: a tile of `A`, 21 KiB, fits the first cache, and of the result each element
+/// Inner steps of a block: a tile of `A`, 28 KiB, fits the first cache, and of the result each element
 /// is read and written once in so many steps.
-const DEPTH: usize = 384;
+const DEPTH: usize = 512;
 
 /// Inner steps of a block that takes a second term along.
 const MOST_STEPS: usize = DEPTH + 64;

@@ -84,43 +84,48 @@ fn part_of_tile<S: Simd, E: Element>(
     to: &mut [f32],
 ) {
     let data = &data[rows.start * a.row_stride + steps.start * a.column_stride..];
-    let lines = |count: usize, stride: usize, len: usize| -> [[f32; BLOCK]; BLOCK] {
-        std::array::from_fn(
-            #[inline(always)]
-            |i| widened(&data[i.min(count - 1) * stride..], len),
-        )
-    };
-    if a.row_stride == 1 {
-        let block = lines(steps.len(), a.column_stride, rows.len());
-        store_overlapping(&block, rows.len(), steps.len(), to);
-    } else if a.has_dense_rows() {
-        let block = lines(rows.len(), a.row_stride, steps.len());
-        store_overlapping(&transposed(simd, &block), rows.len(), steps.len(), to);
+    let (rows, steps) = (rows.len(), steps.len());
+    if a.row_stride == 1 && reaches(data, a.column_stride, steps) {
+        let block = lines(data, a.column_stride, steps);
+        store_overlapping(&block, rows, steps, to);
+    } else if a.has_dense_rows() && reaches(data, a.row_stride, rows) {
+        let block = lines(data, a.row_stride, rows);
+        store_overlapping(&transposed(simd, &block), rows, steps, to);
     } else {
-        let a = a.transposed();
-        copy_elements(data, a, (steps.len(), rows.len()), rows.len(), to);
+        copy_elements(data, a.transposed(), (steps, rows), rows, to);
     }
 }
 
-/// At least `len` elements, and those after them where there are any: one load for all.
+/// Whether every one of so many lines is followed by a whole block, the last lines of a matrix are not.
 #[inline(always)]
-fn widened<E: Element>(data: &[E], len: usize) -> [f32; BLOCK] {
-    let mut to = [0.0; BLOCK];
-    match data.first_chunk::<BLOCK>() {
-        Some(data) => E::widen_all(data, &mut to),
-        None => E::widen_all(&data[..len], &mut to),
-    }
-    to
+fn reaches<E>(data: &[E], stride: usize, lines: usize) -> bool {
+    (lines - 1) * stride + BLOCK <= data.len()
 }
 
-/// `count` rows of `width`, each written with what follows it: the next row overwrites that.
+/// The first elements of each of `count` lines in float32, the last one repeated: a loop of a known
+/// length leaves them in registers. Not `array::from_fn`, which is not compiled for a level.
+#[inline(always)]
+fn lines<E: Element>(data: &[E], stride: usize, count: usize) -> [[f32; BLOCK]; BLOCK] {
+    let mut lines = [[0.0; BLOCK]; BLOCK];
+    for (i, line) in lines.iter_mut().enumerate() {
+        if let Some(block) = data[i.min(count - 1) * stride..].first_chunk() {
+            *line = E::widen_block(block);
+        }
+    }
+    lines
+}
+
+/// `count` rows of `width`, each written with what follows it where `to` has room: whatever comes
+/// next overwrites that.
 #[inline(always)]
 fn store_overlapping(rows: &[[f32; BLOCK]; BLOCK], width: usize, count: usize, to: &mut [f32]) {
-    for (k, row) in rows[..count].iter().enumerate() {
-        let to = &mut to[k * width..];
-        match to.first_chunk_mut::<BLOCK>() {
-            Some(to) if k + 1 < count => *to = *row,
-            _ => to[..width].copy_from_slice(&row[..width]),
+    for (k, row) in rows.iter().enumerate() {
+        if k < count {
+            let to = &mut to[k * width..];
+            match to.first_chunk_mut::<BLOCK>() {
+                Some(to) => *to = *row,
+                None => to[..width].copy_from_slice(&row[..width]),
+            }
         }
     }
 }
@@ -237,10 +242,7 @@ fn square<S: Simd, E: Element>(
     if b.row_stride != 1 || sizes != (BLOCK, BLOCK) {
         return copy_elements(data, b, sizes, width, to);
     }
-    let block = std::array::from_fn(
-        #[inline(always)]
-        |i| widened(&data[i * b.column_stride..], BLOCK),
-    );
+    let block = lines(data, b.column_stride, BLOCK);
     for (to, row) in to.chunks_mut(width).zip(&transposed(simd, &block)) {
         to[..BLOCK].copy_from_slice(row);
     }
