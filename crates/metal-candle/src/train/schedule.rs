@@ -62,3 +62,32 @@ impl Schedule {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn schedules_warm_up_and_fall() {
+        let schedule = |decay| Schedule {
+            peak: 1.0,
+            warmup_steps: 4,
+            decay,
+            total_steps: 14,
+        };
+        let rates = |decay| -> Vec<f64> {
+            let schedule = schedule(decay);
+            [1, 4, 5, 14, 20]
+                .map(|step| schedule.learning_rate(step))
+                .to_vec()
+        };
+        assert_eq!(rates(Decay::Constant), [0.2, 0.8, 1.0, 1.0, 1.0]);
+        assert_eq!(rates(Decay::Linear { end: 0.1 }), [0.2, 0.8, 1.0, 0.1, 0.1]);
+        assert_eq!(rates(Decay::Cosine { end: 0.1 }), [0.2, 0.8, 1.0, 0.1, 0.1]);
+        let middle = schedule(Decay::Cosine { end: 0.0 }).learning_rate(8);
+        assert!(
+            (middle - 0.75).abs() < 1e-12,
+            "a third of the way down: {middle}"
+        );
+    }
+}
