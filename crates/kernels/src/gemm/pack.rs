@@ -96,7 +96,7 @@ fn part_of_tile<S: Simd, E: Element>(
     }
 }
 
-/// Whether every one of so many lines is followed by a whole block, the last lines of a matrix are not.
+/// Whether a whole block lies at the start of each of so many lines; of the last ones it may not.
 #[inline(always)]
 fn reaches<E>(data: &[E], stride: usize, lines: usize) -> bool {
     (lines - 1) * stride + BLOCK <= data.len()

@@ -101,7 +101,7 @@ fn c_equals(c: &[f32], a: &Stored, b: &Stored, then: Then, level: Level) {
 const EDGES: [usize; 8] = [63, 64, 65, 223, 300, DEPTH, DEPTH + 1, 2 * DEPTH + 33];
 
 fn size() -> impl Strategy<Value = usize> {
-    prop_oneof![0..40usize, prop::sample::select(EDGES.to_vec()),]
+    prop_oneof![0..40usize, prop::sample::select(EDGES.to_vec())]
 }
 
 proptest! {
