@@ -18,6 +18,10 @@ use std::ops::Range;
 /// Rows of `A`, or columns of `B`, that all threads share: with [`DEPTH`], 2 MiB of the last cache.
 const SHARED: usize = 1024;
 
+/// Shared columns that all rows of a thread are multiplied with, before the next ones: half a MiB of
+/// its second cache.
+const PASS_COLUMNS: usize = 256;
+
 /// Elements that a thread packs for itself: 768 KiB of its second cache.
 const OWN_ELEMENTS: usize = 192 << 10;
 
@@ -130,7 +134,10 @@ impl Job<'_> {
         self.for_each_own(&rows, tile::UNIT_ROWS, |rows, own| {
             let a = grown(&mut own.a, rows.len() * row);
             self.dispatch(self.pack(Operand::Rows, rows.clone(), a));
-            self.dispatch(self.multiply(rows, columns.clone(), a, b));
+            for part in blocks(&columns, PASS_COLUMNS) {
+                let b = &b[(part.start - columns.start) * row..];
+                self.dispatch(self.multiply(rows.clone(), part, a, b));
+            }
         });
     }
 
