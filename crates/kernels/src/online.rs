@@ -58,4 +58,20 @@ impl Statistics {
         self.max = max;
         factor
     }
+
+    /// Of the scores of all `parts`.
+    pub(crate) fn joined(parts: impl Iterator<Item = Self> + Clone) -> Self {
+        let max = parts.clone().map(|part| part.max);
+        let max = max.fold(f32::NEG_INFINITY, f32::max);
+        let sum = |part: Self| part.factor(max) * part.sum;
+        Self {
+            max,
+            sum: parts.map(sum).sum(),
+        }
+    }
+
+    /// What sums over these scores have to be multiplied with under a larger `max`.
+    pub(crate) fn factor(self, max: f32) -> f32 {
+        math::exp(self.max - max)
+    }
 }

@@ -23,7 +23,7 @@ mod transpose;
 pub(crate) use matrix::{Data, Matrix, MatrixMut};
 
 use crate::simd::{self, Level};
-use crate::threads::on_threads;
+use crate::threads::{current_threads, on_threads};
 use output::Output;
 use std::ops::Range;
 
@@ -180,7 +180,7 @@ impl Product<'_> {
 
 /// At most `most` threads, and one at least.
 fn threads(most: usize) -> usize {
-    most.clamp(1, rayon::current_num_threads())
+    most.clamp(1, current_threads())
 }
 
 /// Calls `f` with parts of some columns, one for each of `threads`.

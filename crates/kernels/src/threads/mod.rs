@@ -1,8 +1,10 @@
 //! Work shared among threads, where there is enough of it.
 
 mod awake;
+mod nested;
 mod parts;
 
+pub(crate) use nested::current_threads;
 pub(crate) use parts::on_threads;
 
 use std::sync::{Mutex, PoisonError};
@@ -49,7 +51,7 @@ pub(crate) fn for_each_task<T: Send, M: Default>(
 ) {
     let threads = match elements < PARALLEL_ELEMENTS {
         true => 1,
-        false => rayon::current_num_threads(),
+        false => current_threads(),
     };
     share(threads, tasks, f);
 }

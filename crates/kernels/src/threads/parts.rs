@@ -1,17 +1,19 @@
 //! Parts of one operation, on the threads of rayon's pool.
 
 use super::awake;
+use super::nested::{current_threads, with_threads};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Calls `f` with every number below `count`, on at most so many threads, this one among them.
 ///
 /// A thread takes the next number when it is done with one, so that no number waits for a thread that
-/// is late.
+/// is late. Operations that `f` calls share the threads.
 pub(crate) fn on_threads(threads: usize, count: usize, f: impl Fn(usize) + Sync) {
     let others = threads.min(count).saturating_sub(1);
     if others == 0 {
         return (0..count).for_each(f);
     }
+    let share = current_threads().div_ceil(others + 1);
     let parts = Parts {
         count,
         next: AtomicUsize::new(0),
@@ -20,9 +22,9 @@ pub(crate) fn on_threads(threads: usize, count: usize, f: impl Fn(usize) + Sync)
     awake::beside(others, || {
         rayon::in_place_scope(|scope| {
             for _ in 0..others {
-                scope.spawn(|_| parts.work(&f));
+                scope.spawn(|_| with_threads(share, || parts.work(&f)));
             }
-            parts.work(&f);
+            with_threads(share, || parts.work(&f));
             parts.wait();
         });
     });

@@ -9,7 +9,7 @@ use super::heads::{Heads, Wide, padded};
 use super::sizes::Sizes;
 use super::tile::{Left, Right, Tile, panel};
 use super::visible::Visible;
-use crate::math::{dot_f32s, exp};
+use crate::math::dot_f32s;
 use crate::online::Statistics;
 use crate::simd::dispatch;
 use crate::threads::for_each_task;
@@ -198,24 +198,18 @@ fn join(parts: &[Part], ranges: usize, sizes: Sizes) -> (Vec<f32>, Vec<Statistic
     let (mut y, mut statistics) = (vec![], vec![]);
     for parts in parts.chunks_exact(ranges) {
         for row in 0..sizes.group() {
-            let maxima = parts.iter().map(|part| part.statistics[row].max);
-            let max = maxima.fold(f32::NEG_INFINITY, f32::max);
-            let factor = |part: &Part| exp(part.statistics[row].max - max);
-            let sum = parts
-                .iter()
-                .map(|part| factor(part) * part.statistics[row].sum);
-            let sum = sum.sum();
-            statistics.push(Statistics { max, sum });
+            let joined = Statistics::joined(parts.iter().map(|part| part.statistics[row]));
+            statistics.push(joined);
             let start = y.len();
             y.resize(start + sizes.width, 0.0);
             for part in parts {
-                let factor = factor(part);
+                let factor = part.statistics[row].factor(joined.max);
                 let sums = &part.sums[row * padded(sizes.width)..];
                 for (y, part) in y[start..].iter_mut().zip(sums) {
                     *y += factor * part;
                 }
             }
-            y[start..].iter_mut().for_each(|y| *y /= sum);
+            y[start..].iter_mut().for_each(|y| *y /= joined.sum);
         }
     }
     (y, statistics)

@@ -56,7 +56,7 @@ impl Costed for Shape {
 }
 
 /// One row, one column, a vocabulary of one, primes, ignored targets and none trained, and, of
-/// Metal's kernels, more rows than a tile and a vocabulary of several parts.
+/// Metal's kernels, more rows than a tile and a vocabulary of several parts, of a CPU all shares of it.
 #[must_use]
 pub fn small() -> Vec<Case<Shape>> {
     case::small([
@@ -70,6 +70,7 @@ pub fn small() -> Vec<Case<Shape>> {
         shape(23, 17, 67, 1),
         shape(66, 2, 3, 1),
         shape(3, 70, 1100, 1),
+        shape(5, 2, 4200, 2),
     ])
 }
 
