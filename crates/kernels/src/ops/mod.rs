@@ -96,7 +96,7 @@ mod tests {
                 let shape = super::$op::cases::Shape { $($field: $value),* };
                 let problem = super::$op::check::problem(&plain(shape));
                 let one = numbers(&problem, 1);
-                for threads in [2, 3] {
+                for threads in [2, 3, 11] {
                     let same = one == numbers(&problem, threads);
                     assert!(same, "{} on {threads} threads", stringify!($op));
                 }

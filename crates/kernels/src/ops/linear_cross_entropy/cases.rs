@@ -21,8 +21,11 @@ impl Shape {
     /// Targets that are spread over the vocabulary.
     #[must_use]
     pub fn targets(&self) -> Vec<i64> {
+        let spread = |row: usize| row * self.vocabulary / self.rows + 7 * row;
         let target = |row: usize| match self.trained_every {
-            every if every != 0 && row.is_multiple_of(every) => (7 * row % self.vocabulary) as i64,
+            every if every != 0 && row.is_multiple_of(every) => {
+                (spread(row) % self.vocabulary) as i64
+            }
             _ => IGNORED_TARGET,
         };
         (0..self.rows).map(target).collect()

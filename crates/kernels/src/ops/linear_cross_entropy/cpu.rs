@@ -18,10 +18,10 @@ use pulp::{Simd, WithSimd};
 /// Rows that share one pass over the weight: copies of theirs are held.
 const MOST_ROWS: usize = 2048;
 
-/// Shares of the vocabulary, on any machine: the order of sums depends on them.
+/// Shares of the vocabulary at most, on any machine: the order of sums depends on them.
 const SHARES: usize = 8;
 
-/// Fewest logits of a row in a share.
+/// Fewest logits of a row in a share, of which there is one at least.
 const SHARE_COLUMNS: usize = 512;
 
 /// Numbers in the gradients of the hidden state that all shares hold: 64 MiB.
@@ -51,8 +51,7 @@ pub(super) fn compute(
         dhidden: hidden.track_op().then(|| vec![0.0; hidden.elem_count()]),
         dweight: weight.track_op().then(|| vec![0.0; weight.elem_count()]),
     };
-    let most = MOST_ROWS.min(MOST_SUMS / SHARES / head.hidden.width.max(1));
-    let most = chunk_elements.min(most).max(1);
+    let most = chunk_elements.min(head.most_rows(hidden.track_op())).max(1);
     let targets = rows.targets.chunks(most);
     for (indices, targets) in rows.indices.chunks(most).zip(targets) {
         head.add_rows(indices, targets, &mut sums);
@@ -95,7 +94,7 @@ impl Head<'_> {
             weight: self.weight,
             targets,
             columns: (self.chunk_elements / indices.len() / shares.len()).clamp(1, MOST_COLUMNS),
-            differentiates: sums.dhidden.is_some(),
+            wants_dhidden: sums.dhidden.is_some(),
         };
         let work = indices.len() * self.weight.rows;
         for_each_task(shares.iter_mut().collect(), work, |logits, share| {
@@ -109,6 +108,15 @@ impl Head<'_> {
         }
         if let Some(dweight) = &mut sums.dweight {
             add_dweight(&pass, &seen, dweight);
+        }
+    }
+
+    /// Rows that share a pass.
+    fn most_rows(&self, wants_dhidden: bool) -> usize {
+        match wants_dhidden {
+            true => MOST_ROWS
+                .min(MOST_SUMS / (share_count(self.weight.rows) * self.hidden.width).max(1)),
+            false => MOST_ROWS,
         }
     }
 
@@ -127,6 +135,9 @@ impl Head<'_> {
         dhidden: &mut [f32],
     ) {
         let d = self.hidden.width;
+        if d == 0 {
+            return;
+        }
         for (row, (&index, &target)) in indices.iter().zip(targets).enumerate() {
             let dhidden = &mut dhidden[index as usize * d..][..d];
             let Statistics { max, sum } = seen[row].statistics;
@@ -146,8 +157,12 @@ fn add_scaled(to: &mut [f32], factor: f32, values: &[f32]) {
     }
 }
 
+fn share_count(v: usize) -> usize {
+    (v / SHARE_COLUMNS).clamp(1, SHARES)
+}
+
 fn shares(v: usize) -> Vec<Share> {
-    let count = (v / SHARE_COLUMNS).clamp(1, SHARES);
+    let count = share_count(v);
     let share = |i| Share::new(v * i / count..v * (i + 1) / count);
     (0..count).map(share).collect()
 }

@@ -9,8 +9,8 @@
 //! `dhidden = (softmax(h W^T) - onehot(t)) W` and that of the weight, are computed forward, chunk of
 //! logits by chunk, and scaled by the upstream gradient in backward (as in Liger-Kernel's fused
 //! linear cross entropy). Gradients of inputs that are not tracked are not computed, so that an
-//! evaluation costs one product. On a CPU a chunk is a part of the vocabulary, whose shares threads take
-//! side by side; elsewhere it is some of the rows.
+//! evaluation costs one product. On a CPU a chunk is a part of the vocabulary, of which each
+//! thread takes a share; elsewhere it is some of the rows.
 
 #[cfg(any(test, feature = "testkit"))]
 pub mod cases;

@@ -21,8 +21,8 @@ pub(super) struct Pass<'a> {
     pub(super) targets: &'a [u32],
     /// Logits of a row that a pass holds at a time.
     pub(super) columns: usize,
-    /// The gradient of the hidden state is wanted.
-    pub(super) differentiates: bool,
+    /// Whether the gradient of the hidden state is wanted.
+    pub(super) wants_dhidden: bool,
 }
 
 /// What a share of the vocabulary tells of rows.
@@ -57,7 +57,7 @@ impl Pass<'_> {
     /// Sees all logits of a share, in memory that its parts have in common.
     pub(super) fn over(&self, share: &mut Share, logits: &mut Vec<f32>) {
         let rows = self.hidden.rows;
-        let d = if self.differentiates {
+        let d = if self.wants_dhidden {
             self.hidden.columns
         } else {
             0
@@ -67,7 +67,7 @@ impl Pass<'_> {
         for part in parts(share.range.clone(), self.columns) {
             self.logits(&part, logits);
             self.see(logits, part.start, share);
-            if self.differentiates {
+            if self.wants_dhidden {
                 let sums = MatrixMut::new(&mut share.sums, rows, d);
                 let exponentials = Matrix::new(logits, rows, part.len());
                 product(sums, Then::Add, 1.0, exponentials, self.weight.part(part));
