@@ -96,6 +96,9 @@ pub struct Row {
     /// Others, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub rivals: BTreeMap<String, Figures>,
+    /// What all threads could do in the row's sitting, where that is not the record's last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ceiling: Option<Ceiling>,
 }
 
 fn one() -> usize {
@@ -166,10 +169,21 @@ impl Record {
         }
     }
 
-    /// What all threads can do together.
+    /// What all threads could do together in the last sitting.
+    ///
+    /// # Errors
+    /// When the record does not say.
     pub fn ceiling(&self) -> Result<&Ceiling> {
         let missing = || Error::input("the record has no ceilings");
         self.ceilings.last().ok_or_else(missing)
+    }
+
+    /// The same in the sitting of `row`.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn ceiling_of<'a>(&'a self, row: &'a Row) -> Result<&'a Ceiling> {
+        row.ceiling.as_ref().map_or_else(|| self.ceiling(), Ok)
     }
 
     /// `folder/<machine>/<date>-<commit>.json`, of a GPU `<date>-<commit>-<gpu>.json`.
@@ -215,6 +229,9 @@ impl Record {
         let mut rows = newer.rows;
         let is_new = |row: &Row| !rows.iter().any(|newer| newer.subject == row.subject);
         self.rows.retain(is_new);
+        for row in &mut self.rows {
+            row.ceiling = row.ceiling.take().or_else(|| self.ceilings.last().copied());
+        }
         self.rows.append(&mut rows);
         self.versions.extend(newer.versions);
         Self {
@@ -254,6 +271,7 @@ pub mod testing {
             tokens: None,
             ours: figures(2e-3),
             rivals: rivals.into_iter().collect(),
+            ceiling: None,
         }
     }
 
@@ -307,6 +325,17 @@ mod tests {
             .map(|row| (row.subject.op.as_str(), row.ratio("pytorch").unwrap()))
             .collect();
         assert_eq!(found, [("matmul", 1.1), ("softmax", 2.0)]);
+    }
+
+    #[test]
+    fn a_row_keeps_the_limits_of_its_sitting() {
+        let first = record(vec![row("softmax", "8x8", Pass::Forward, None)]);
+        let mut second = record(vec![row("matmul", "8x8", Pass::Forward, None)]);
+        second.ceilings[0].flops_per_sec = 200e9;
+        let merged = first.with(second.clone()).with(second);
+        let limit = |row: &Row| merged.ceiling_of(row).unwrap().flops_per_sec;
+        let limits: Vec<_> = merged.rows.iter().map(limit).collect();
+        assert_eq!(limits, [100e9, 200e9]);
     }
 
     #[test]

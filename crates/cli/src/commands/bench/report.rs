@@ -92,9 +92,8 @@ impl Marks {
 /// The published table, in the order of the record: of a CPU what has a bar, beside PyTorch; of a
 /// GPU everything that is compared, beside everybody.
 fn markdown(record: &Record) -> Result<String> {
-    let ceiling = record.ceiling()?;
     let rivals = rivals(record);
-    let mut text = introduction(record, ceiling);
+    let mut text = introduction(record)?;
     text += "| case | dtype | pass | time | speed | of the limit |";
     rivals
         .iter()
@@ -104,7 +103,7 @@ fn markdown(record: &Record) -> Result<String> {
     text += &"--:|".repeat(rivals.len() + usize::from(has_bars(record)));
     text += "\n";
     for row in record.rows.iter().filter(|row| is_published(row, record)) {
-        text += &markdown_row(row, record, ceiling);
+        text += &markdown_row(row, record, record.ceiling_of(row)?);
     }
     Ok(text)
 }
@@ -135,7 +134,7 @@ fn title(rival: &str) -> &str {
     }
 }
 
-fn introduction(record: &Record, ceiling: &Ceiling) -> String {
+fn introduction(record: &Record) -> Result<String> {
     let machine = &record.machine;
     let versions = record.versions.iter();
     let versions: Vec<String> = versions
@@ -145,14 +144,24 @@ fn introduction(record: &Record, ceiling: &Ceiling) -> String {
         true => String::new(),
         false => format!("; {}", versions.join(", ")),
     };
-    format!(
+    Ok(format!(
         "{}, {}, commit {}, {}{rivals}. Limits, measured in the same run: {}.\n\n",
         machine.summary(),
         machine.system,
         machine.commit.as_deref().unwrap_or("unknown"),
         machine.date,
-        table::ceiling_line(ceiling)
-    )
+        limits(record)?.join("; then ")
+    ))
+}
+
+/// Of each sitting, in the order of the rows.
+fn limits(record: &Record) -> Result<Vec<String>> {
+    let last = record.ceiling().map(table::ceiling_line);
+    let of_rows = record.rows.iter().map(|row| record.ceiling_of(row));
+    let lines = of_rows.map(|ceiling| ceiling.map(table::ceiling_line));
+    let mut lines = lines.chain([last]).collect::<Result<Vec<_>>>()?;
+    lines.dedup();
+    Ok(lines)
 }
 
 /// Whether a row has its place in the published table.

@@ -44,6 +44,7 @@ impl Measured {
             tokens,
             ours: self.ours.figures(pass)?,
             rivals: rivals.collect(),
+            ceiling: None,
         })
     }
 
