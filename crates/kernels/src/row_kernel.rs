@@ -5,6 +5,7 @@
 use crate::rows::{Element, Input, Unwritten};
 use crate::simd::dispatch;
 use crate::threads::{TASK_ELEMENTS, for_each_task};
+use crate::vector::each;
 use candle_core::{CpuStorage, DType, Result, Shape};
 use half::{bf16, f16};
 use pulp::{Simd, WithSimd};
@@ -93,7 +94,7 @@ fn rows_as<T: Element, K: RowKernel<N, M>, const N: usize, const M: usize>(
 }
 
 /// Takes up to `len` elements from the start of `rest`.
-fn first<'a, T>(rest: &mut &'a mut [T], len: usize) -> &'a mut [T] {
+pub(crate) fn first<'a, T>(rest: &mut &'a mut [T], len: usize) -> &'a mut [T] {
     let len = len.min(rest.len());
     rest.split_off_mut(..len).unwrap_or_default()
 }
@@ -119,11 +120,22 @@ impl<T: Element, K: RowKernel<N, M>, const N: usize, const M: usize> WithSimd
         let rows = self.y.first().map_or(0, |y| y.len() / self.width);
         let mut y = self.y.map(|y| Output::new(y, self.width));
         for _ in 0..rows {
-            let memory = y.each_mut().map(|y| y.memory());
-            let written = self
-                .kernel
-                .row(simd, x.each_mut().map(|x| x.next()), memory, self.block);
-            let written = written.map(|y| &raw const *y);
+            let x = each(
+                x.each_mut(),
+                #[inline(always)]
+                |x| x.next(),
+            );
+            let memory = each(
+                y.each_mut(),
+                #[inline(always)]
+                |y| y.memory(),
+            );
+            let written = self.kernel.row(simd, x, memory, self.block);
+            let written = each(
+                written,
+                #[inline(always)]
+                |y| &raw const *y,
+            );
             for (y, written) in y.iter_mut().zip(written) {
                 y.finish(written);
             }

@@ -297,11 +297,14 @@ mod tests {
     #[test]
     fn bf16_is_rounded_as_the_crate_half_does() {
         let at = |bits: u32| f32::from_bits(bits);
-        let every_upper_half = (0..=u32::from(u16::MAX)).flat_map(|upper| {
+        // Miri would take an hour for all of them, and there is no address in this for it to check.
+        let step = if cfg!(miri) { 97 } else { 1 };
+        let upper_halves = (0..=u32::from(u16::MAX)).step_by(step);
+        let numbers = upper_halves.flat_map(|upper| {
             let lower = [0, 1, 0x7FFF, 0x8000, 0x8001, 0xFFFF];
             lower.map(|lower| at(upper << 16 | lower))
         });
-        for x in every_upper_half {
+        for x in numbers {
             assert_eq!(rounded(x).to_bits(), bf16::from_f32(x).to_bits(), "{x:e}");
         }
     }

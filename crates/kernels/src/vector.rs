@@ -4,7 +4,7 @@
 #![allow(unsafe_code)]
 
 use pulp::Simd;
-use std::mem::MaybeUninit;
+use std::mem::{ManuallyDrop, MaybeUninit};
 
 /// Registers that a fold keeps apart, to hide the latency of an addition.
 const PARTS: usize = 4;
@@ -22,20 +22,24 @@ pub(crate) fn map<'y, S: Simd, const N: usize, const M: usize>(
     for start in (0..whole).step_by(S::F32_LANES) {
         // SAFETY: `start + F32_LANES <= whole <= len`, the length of every slice.
         unsafe {
-            let values = f(x.map(|x| load::<S>(x.as_ptr().add(start))));
+            let values = f(registers::<S, N>(x, start));
             for (y, value) in y.iter_mut().zip(values) {
                 store::<S>(y.as_mut_ptr().add(start).cast(), value);
             }
         }
     }
     if whole < len {
-        let values = f(x.map(|x| simd.partial_load_f32s(&x[whole..])));
+        let values = f(partial(simd, x, whole));
         for (y, value) in y.iter_mut().zip(values) {
             simd.partial_store_f32s(zeroed(&mut y[whole..]), value);
         }
     }
-    // SAFETY: the loop wrote up to `whole`, the lines above the rest.
-    y.map(|y| unsafe { written(y) })
+    each(
+        y,
+        #[inline(always)]
+        // SAFETY: the loop wrote up to `whole`, the lines above the rest.
+        |y| unsafe { written(y) },
+    )
 }
 
 /// `y = f(y, x)` for all lanes. All slices have one length.
@@ -51,16 +55,16 @@ pub(crate) fn update<S: Simd, const N: usize, const M: usize>(
     for start in (0..whole).step_by(S::F32_LANES) {
         // SAFETY: `start + F32_LANES <= whole <= len`, the length of every slice.
         unsafe {
-            let old = y.each_ref().map(|y| load::<S>(y.as_ptr().add(start)));
-            let values = f(old, x.map(|x| load::<S>(x.as_ptr().add(start))));
+            let old = registers::<S, M>(each(y.each_ref(), |y| &**y), start);
+            let values = f(old, registers::<S, N>(x, start));
             for (y, value) in y.iter_mut().zip(values) {
                 store::<S>(y.as_mut_ptr().add(start), value);
             }
         }
     }
     if whole < len {
-        let old = y.each_ref().map(|y| simd.partial_load_f32s(&y[whole..]));
-        let values = f(old, x.map(|x| simd.partial_load_f32s(&x[whole..])));
+        let old = partial(simd, each(y.each_ref(), |y| &**y), whole);
+        let values = f(old, partial(simd, x, whole));
         for (y, value) in y.iter_mut().zip(values) {
             simd.partial_store_f32s(&mut y[whole..], value);
         }
@@ -94,22 +98,60 @@ pub(crate) fn fold<S: Simd, const N: usize, const K: usize>(
         parts[i] = f(parts[i], unsafe { registers::<S, N>(x, first) });
     }
     if whole < len {
-        let last = f(parts[3], x.map(|x| simd.partial_load_f32s(&x[whole..])));
+        let last = f(parts[3], partial(simd, x, whole));
         let used = simd.mask_between_m32s(0, (len - whole) as u32).mask();
         for (part, last) in parts[3].iter_mut().zip(last) {
             *part = simd.select_f32s(used, last, *part);
         }
     }
     let [a, b, c, d] = parts;
-    std::array::from_fn(|k| join(join(a[k], b[k]), join(c[k], d[k])))
+    array(
+        #[inline(always)]
+        |k| join(join(a[k], b[k]), join(c[k], d[k])),
+    )
 }
 
 /// # Safety
 /// Every slice must have `F32_LANES` elements from `start` on.
 #[inline(always)]
 unsafe fn registers<S: Simd, const N: usize>(x: [&[f32]; N], start: usize) -> [S::f32s; N] {
-    // SAFETY: the caller's.
-    x.map(|x| unsafe { load::<S>(x.as_ptr().add(start)) })
+    array(
+        #[inline(always)]
+        // SAFETY: the caller's.
+        |k| unsafe { load::<S>(x[k].as_ptr().add(start)) },
+    )
+}
+
+/// Less than a register of each slice, from `start` on.
+#[inline(always)]
+fn partial<S: Simd, const N: usize>(simd: S, x: [&[f32]; N], start: usize) -> [S::f32s; N] {
+    array(
+        #[inline(always)]
+        |k| simd.partial_load_f32s(&x[k][start..]),
+    )
+}
+
+/// `[f(0), f(1), ..]`. The compiler may leave `array::from_fn` and `array::map` functions of their
+/// own, which have no vector instructions: every operation of `f` is then a call.
+#[inline(always)]
+pub(crate) fn array<T, const N: usize>(mut f: impl FnMut(usize) -> T) -> [T; N] {
+    let mut values = [const { MaybeUninit::uninit() }; N];
+    for (i, value) in values.iter_mut().enumerate() {
+        value.write(f(i));
+    }
+    // SAFETY: all elements were written, and `MaybeUninit<T>` has the layout of `T`.
+    unsafe { values.as_ptr().cast::<[T; N]>().read() }
+}
+
+/// `[f(x[0]), f(x[1]), ..]`, for the same reason.
+#[inline(always)]
+pub(crate) fn each<T, U, const N: usize>(x: [T; N], mut f: impl FnMut(T) -> U) -> [U; N] {
+    let x = ManuallyDrop::new(x);
+    array(
+        #[inline(always)]
+        // SAFETY: each element is moved out once, and none is dropped in its place.
+        |i| f(unsafe { std::ptr::read(&raw const x[i]) }),
+    )
 }
 
 /// # Safety

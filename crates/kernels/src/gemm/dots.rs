@@ -317,5 +317,8 @@ impl Word for u32 {
 fn widen<S: Simd>(simd: S, pairs: S::u32s) -> [S::f32s; 2] {
     let even = simd.wrapping_dyn_shl_u32s(pairs, simd.splat_u32s(16));
     let odd = simd.and_u32s(pairs, simd.splat_u32s(0xffff_0000));
-    [even, odd].map(|x| simd.transmute_f32s_u32s(x))
+    [
+        simd.transmute_f32s_u32s(even),
+        simd.transmute_f32s_u32s(odd),
+    ]
 }

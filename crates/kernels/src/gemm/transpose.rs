@@ -20,6 +20,7 @@ pub(super) fn transposed<S: Simd>(_: S, rows: &[[f32; BLOCK]; BLOCK]) -> [[f32; 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use super::BLOCK;
+    use crate::vector::each;
     use pulp::cast;
     use pulp::x86::V4;
     use std::arch::x86_64::{__m512, __m512d};
@@ -46,8 +47,16 @@ mod x86 {
         let mut columns = [[0.0; BLOCK]; BLOCK];
         for c in 0..4 {
             let (low, high) = ((fours[c], fours[4 + c]), (fours[8 + c], fours[12 + c]));
-            let even = [low, high].map(|(a, b)| simd._mm512_shuffle_f32x4::<0x88>(a, b));
-            let odd = [low, high].map(|(a, b)| simd._mm512_shuffle_f32x4::<0xdd>(a, b));
+            let even = each(
+                [low, high],
+                #[inline(always)]
+                |(a, b)| simd._mm512_shuffle_f32x4::<0x88>(a, b),
+            );
+            let odd = each(
+                [low, high],
+                #[inline(always)]
+                |(a, b)| simd._mm512_shuffle_f32x4::<0xdd>(a, b),
+            );
             columns[c] = cast(simd._mm512_shuffle_f32x4::<0x88>(even[0], even[1]));
             columns[8 + c] = cast(simd._mm512_shuffle_f32x4::<0xdd>(even[0], even[1]));
             columns[4 + c] = cast(simd._mm512_shuffle_f32x4::<0x88>(odd[0], odd[1]));

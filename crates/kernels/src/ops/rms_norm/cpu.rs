@@ -2,11 +2,11 @@
 
 use crate::host::{slice, slice_of, tensor, tensor_like};
 use crate::math::{add_scaled_f32s, dot_f32s};
-use crate::row_kernel::{RowKernel, rows, rows_in_blocks};
+use crate::row_kernel::{RowKernel, first, rows, rows_in_blocks};
 use crate::rows::{Input, Unwritten};
 use crate::simd::dispatch;
 use crate::threads::{TASK_ELEMENTS, for_each_task};
-use crate::vector::{fold, map, update};
+use crate::vector::{each, fold, map, update};
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, Layout, Result, Storage, Tensor};
 use pulp::{Simd, WithSimd};
@@ -71,35 +71,41 @@ pub(super) fn backward(
     let width = kernel.weight.len();
     let n_rows = x.elem_count() / width.max(1);
     let rows_of_part = n_rows.div_ceil(MOST_PARTS).max(FEWEST_ROWS);
+    let n_parts = n_rows.div_ceil(rows_of_part);
     let part = if weight.track_op() { width } else { 0 };
-    let mut parts = vec![vec![0.0; part]; n_rows.div_ceil(rows_of_part)];
+    // One vector: an allocator that keeps large blocks may give small ones back at every call.
+    let mut sums = vec![0.0; n_parts * part];
+    let mut rest = &mut sums[..];
+    let mut parts: Vec<_> = (0..n_parts).map(|_| first(&mut rest, part)).collect();
     let [dx] = rows_in_blocks(&kernel, &inputs, x.shape(), x.dtype(), &mut parts)?;
     let dx = x.track_op().then(|| tensor(dx, x.shape()));
     let dweight = weight.track_op();
-    let dweight = dweight.then(|| tensor_like(sum_of_parts(&parts, width), weight));
+    let dweight = dweight.then(|| tensor_like(sum_of_parts(&sums, width), weight));
     Ok((dx, dweight.transpose()?))
 }
 
-/// The sum of all parts, in their order.
-fn sum_of_parts(parts: &[Vec<f32>], width: usize) -> Vec<f32> {
+/// The sum of all parts of `width`, in their order.
+fn sum_of_parts(parts: &[f32], width: usize) -> Vec<f32> {
     let mut sum = vec![0.0; width];
-    let of_task = (TASK_ELEMENTS / parts.len().max(1)).max(1);
+    let of_task = (TASK_ELEMENTS * width / parts.len().max(1)).max(1);
     let columns = sum.chunks_mut(of_task).enumerate();
-    for_each_task(
-        columns.collect(),
-        parts.len() * width,
-        |_: &mut (), task| {
-            let (i, sum) = task;
-            let first = i * of_task;
-            dispatch(SumOfColumns { parts, first, sum });
-        },
-    );
+    for_each_task(columns.collect(), parts.len(), |_: &mut (), task| {
+        let (i, sum) = task;
+        let columns = SumOfColumns {
+            parts,
+            width,
+            first: i * of_task,
+            sum,
+        };
+        dispatch(columns);
+    });
     sum
 }
 
 /// Columns of the sum from `first` on.
 struct SumOfColumns<'a> {
-    parts: &'a [Vec<f32>],
+    parts: &'a [f32],
+    width: usize,
     first: usize,
     sum: &'a mut [f32],
 }
@@ -109,7 +115,7 @@ impl WithSimd for SumOfColumns<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        for part in self.parts {
+        for part in self.parts.chunks_exact(self.width) {
             let part = &part[self.first..][..self.sum.len()];
             add_scaled_f32s(simd, self.sum, 1.0, part);
         }
@@ -186,9 +192,9 @@ struct Backward<'a> {
     eps: f32,
 }
 
-impl RowKernel<2, 1> for Backward<'_> {
+impl<'a> RowKernel<2, 1> for Backward<'a> {
     /// A part of the weight's gradient; empty where that is not wanted.
-    type Block = Vec<f32>;
+    type Block = &'a mut [f32];
 
     /// `dx = rstd * (g - x * rstd^2 * mean(g * x))` with `g = dy * weight`, and
     /// `dweight += dy * x * rstd`.
@@ -198,7 +204,7 @@ impl RowKernel<2, 1> for Backward<'_> {
         simd: S,
         [x, dy]: [&[f32]; 2],
         dx: [Unwritten<'y>; 1],
-        dweight: &mut Vec<f32>,
+        dweight: &mut &'a mut [f32],
     ) -> [&'y mut [f32]; 1] {
         let sums = fold(
             simd,
@@ -215,7 +221,11 @@ impl RowKernel<2, 1> for Backward<'_> {
             #[inline(always)]
             |a, b| simd.add_f32s(a, b),
         );
-        let [squares, products] = sums.map(|lanes| simd.reduce_sum_f32s(lanes));
+        let [squares, products] = each(
+            sums,
+            #[inline(always)]
+            |lanes| simd.reduce_sum_f32s(lanes),
+        );
         let rstd = rstd(squares, x.len(), self.eps);
         let factor = simd.splat_f32s(-rstd * rstd * products / x.len() as f32);
         let rstd = simd.splat_f32s(rstd);
