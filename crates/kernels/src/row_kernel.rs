@@ -5,7 +5,7 @@
 use crate::rows::{Element, Input, Unwritten};
 use crate::simd::dispatch;
 use crate::threads::{TASK_ELEMENTS, for_each_task};
-use crate::vector::each;
+use crate::vector::{each, streaming};
 use candle_core::{CpuStorage, DType, Result, Shape};
 use half::{bf16, f16};
 use pulp::{Simd, WithSimd};
@@ -140,6 +140,7 @@ impl<T: Element, K: RowKernel<N, M>, const N: usize, const M: usize> WithSimd
                 y.finish(written);
             }
         }
+        streaming::end();
     }
 }
 

@@ -3,6 +3,8 @@
 //! and reach neither memory nor a result.
 #![allow(unsafe_code)]
 
+pub(crate) mod streaming;
+
 use pulp::Simd;
 use std::mem::{ManuallyDrop, MaybeUninit};
 
@@ -14,19 +16,32 @@ const PARTS: usize = 4;
 pub(crate) fn map<'y, S: Simd, const N: usize, const M: usize>(
     simd: S,
     x: [&[f32]; N],
+    y: [&'y mut [MaybeUninit<f32>]; M],
+    f: impl FnMut([S::f32s; N]) -> [S::f32s; M],
+) -> [&'y mut [f32]; M] {
+    map_into(simd, false, x, y, f)
+}
+
+/// [`map`], past the caches with `streaming` where that is possible: for results too large for
+/// them, whose lines would be read from memory only to be overwritten. [`streaming::end`] has to
+/// follow before another thread may read them.
+#[inline(always)]
+pub(crate) fn map_into<'y, S: Simd, const N: usize, const M: usize>(
+    simd: S,
+    streaming: bool,
+    x: [&[f32]; N],
     mut y: [&'y mut [MaybeUninit<f32>]; M],
     mut f: impl FnMut([S::f32s; N]) -> [S::f32s; M],
 ) -> [&'y mut [f32]; M] {
     let len = same_length(x.iter().map(|x| x.len()).chain(y.iter().map(|y| y.len())));
     let whole = len / S::F32_LANES * S::F32_LANES;
-    for start in (0..whole).step_by(S::F32_LANES) {
-        // SAFETY: `start + F32_LANES <= whole <= len`, the length of every slice.
-        unsafe {
-            let values = f(registers::<S, N>(x, start));
-            for (y, value) in y.iter_mut().zip(values) {
-                store::<S>(y.as_mut_ptr().add(start).cast(), value);
-            }
-        }
+    let possible = |y: &&mut [MaybeUninit<f32>]| streaming::is_possible::<S>(y.as_ptr().cast());
+    if streaming && y.iter().all(possible) {
+        // SAFETY: `whole <= len`, the length of every slice, and streaming is possible.
+        unsafe { registers_of_map::<S, true, N, M>(x, &mut y, whole, &mut f) };
+    } else {
+        // SAFETY: `whole <= len`, the length of every slice.
+        unsafe { registers_of_map::<S, false, N, M>(x, &mut y, whole, &mut f) };
     }
     if whole < len {
         let values = f(partial(simd, x, whole));
@@ -40,6 +55,32 @@ pub(crate) fn map<'y, S: Simd, const N: usize, const M: usize>(
         // SAFETY: the loop wrote up to `whole`, the lines above the rest.
         |y| unsafe { written(y) },
     )
+}
+
+/// The registers of [`map_into`] up to `whole`, a multiple of `F32_LANES`.
+///
+/// # Safety
+/// All slices must have `whole` elements; with `STREAMING`, it must be possible for every `y`.
+#[inline(always)]
+unsafe fn registers_of_map<S: Simd, const STREAMING: bool, const N: usize, const M: usize>(
+    x: [&[f32]; N],
+    y: &mut [&mut [MaybeUninit<f32>]; M],
+    whole: usize,
+    f: &mut impl FnMut([S::f32s; N]) -> [S::f32s; M],
+) {
+    for start in (0..whole).step_by(S::F32_LANES) {
+        // SAFETY: `start + F32_LANES <= whole`, and the caller's.
+        unsafe {
+            let values = f(registers::<S, N>(x, start));
+            for (y, value) in y.iter_mut().zip(values) {
+                let y = y.as_mut_ptr().add(start).cast();
+                match STREAMING {
+                    true => streaming::store::<S>(y, value),
+                    false => store::<S>(y, value),
+                }
+            }
+        }
+    }
 }
 
 /// `y = f(y, x)` for all lanes. All slices have one length.
@@ -271,6 +312,51 @@ mod tests {
                     (&want[..], &want[..]),
                     "{level}, {len}"
                 );
+            }
+        }
+    }
+
+    /// Twice `x`, past the caches.
+    struct Streamed<'a> {
+        x: &'a [f32],
+        y: &'a mut [MaybeUninit<f32>],
+    }
+
+    impl WithSimd for Streamed<'_> {
+        type Output = ();
+
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, simd: S) {
+            map_into(
+                simd,
+                true,
+                [self.x],
+                [self.y],
+                #[inline(always)]
+                |[x]| [simd.add_f32s(x, x)],
+            );
+            streaming::end();
+        }
+    }
+
+    #[test]
+    fn streams_to_slices_of_every_start_and_length() {
+        #[repr(align(64))]
+        struct Lines([MaybeUninit<f32>; 128]);
+        let x: Vec<f32> = (0..128).map(|i| i as f32).collect();
+        for level in Level::available() {
+            let starts = (0..=16).step_by(if cfg!(miri) { 8 } else { 1 });
+            for (start, len) in starts.flat_map(|start| (0..70).map(move |len| (start, len))) {
+                let mut lines = Lines([MaybeUninit::new(f32::NAN); 128]);
+                let y = &mut lines.0[start..start + len];
+                dispatch_at(level, Streamed { x: &x[..len], y });
+                // SAFETY: all of it was written above.
+                let lines = unsafe { written(&mut lines.0) };
+                for (i, y) in lines.iter().enumerate() {
+                    let x = i.checked_sub(start).filter(|&i| i < len);
+                    let want = x.map_or(f32::NAN, |i| 2.0 * i as f32);
+                    assert_eq!(y.to_bits(), want.to_bits(), "{level}, {start}, {len}: {i}");
+                }
             }
         }
     }

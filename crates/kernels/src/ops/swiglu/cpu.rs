@@ -4,17 +4,22 @@ use crate::host::tensor;
 use crate::math::sigmoid_f32s;
 use crate::row_kernel::{RowKernel, rows};
 use crate::rows::{Input, Unwritten};
-use crate::vector::map;
+use crate::vector::map_into;
 use candle_core::backend::BackendStorage;
-use candle_core::{CpuStorage, Layout, Result, Tensor};
+use candle_core::{CpuStorage, DType, Layout, Result, Shape, Tensor};
 use pulp::Simd;
+
+/// More than the second cache of today's processors.
+const CACHE_BYTES: usize = 4 << 20;
 
 pub(super) fn forward(
     (gate, gate_layout): (&CpuStorage, &Layout),
     (up, up_layout): (&CpuStorage, &Layout),
 ) -> Result<CpuStorage> {
     let inputs = [Input::new(gate, gate_layout)?, Input::new(up, up_layout)?];
-    let [y] = rows(&Forward, &inputs, gate_layout.shape(), gate.dtype())?;
+    let streams = streams(gate_layout.shape(), gate.dtype());
+    let kernel = Forward { streams };
+    let [y] = rows(&kernel, &inputs, gate_layout.shape(), gate.dtype())?;
     Ok(y)
 }
 
@@ -28,11 +33,21 @@ pub(super) fn backward(gate: &Tensor, up: &Tensor, dy: &Tensor) -> Result<[Tenso
         Input::of(&up_storage, up_layout)?,
         Input::of(&dy_storage, dy_layout)?,
     ];
-    let gradients = rows(&Backward, &inputs, gate.shape(), gate.dtype())?;
+    let streams = streams(gate.shape(), gate.dtype());
+    let kernel = Backward { streams };
+    let gradients = rows(&kernel, &inputs, gate.shape(), gate.dtype())?;
     Ok(gradients.map(|gradient| tensor(gradient, gate.shape())))
 }
 
-struct Forward;
+/// Whether results go past the caches: when they are larger than those of a core, and not first
+/// kept as float32 to be rounded.
+fn streams(shape: &Shape, dtype: DType) -> bool {
+    dtype == DType::F32 && shape.elem_count() * dtype.size_in_bytes() >= CACHE_BYTES
+}
+
+struct Forward {
+    streams: bool,
+}
 
 impl RowKernel<2, 1> for Forward {
     type Block = ();
@@ -45,8 +60,9 @@ impl RowKernel<2, 1> for Forward {
         y: [Unwritten<'y>; 1],
         (): &mut (),
     ) -> [&'y mut [f32]; 1] {
-        map(
+        map_into(
             simd,
+            self.streams,
             x,
             y,
             #[inline(always)]
@@ -58,7 +74,9 @@ impl RowKernel<2, 1> for Forward {
     }
 }
 
-struct Backward;
+struct Backward {
+    streams: bool,
+}
 
 impl RowKernel<3, 2> for Backward {
     type Block = ();
@@ -73,8 +91,9 @@ impl RowKernel<3, 2> for Backward {
         (): &mut (),
     ) -> [&'y mut [f32]; 2] {
         let one = simd.splat_f32s(1.0);
-        map(
+        map_into(
             simd,
+            self.streams,
             x,
             dx,
             #[inline(always)]
