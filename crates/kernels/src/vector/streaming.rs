@@ -2,19 +2,22 @@
 
 use pulp::Simd;
 
+const LINE_BYTES: usize = 64;
+
 /// Whether registers can be streamed to `y` and to the registers' places after it.
 #[inline(always)]
 pub(super) fn is_possible<S: Simd>(y: *const f32) -> bool {
-    #[cfg(all(target_arch = "x86_64", not(miri)))]
-    if size_of::<S::f32s>() == LINE_BYTES {
-        return y.addr().is_multiple_of(LINE_BYTES) && pulp::x86::V4::try_new().is_some();
-    }
-    let _ = y;
-    false
+    let is_line = size_of::<S::f32s>() == LINE_BYTES && y.addr().is_multiple_of(LINE_BYTES);
+    is_line && is_supported()
 }
 
-#[cfg(all(target_arch = "x86_64", not(miri)))]
-const LINE_BYTES: usize = 64;
+#[inline(always)]
+fn is_supported() -> bool {
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
+    return pulp::x86::V4::try_new().is_some();
+    #[cfg(not(all(target_arch = "x86_64", not(miri))))]
+    false
+}
 
 /// # Safety
 /// `F32_LANES` floats from `y` on must be writable, and streaming to them [`is_possible`].
