@@ -11,8 +11,11 @@ use half::slice::HalfFloatSliceExt;
 use pulp::{Simd, WithSimd, bytemuck};
 use std::ops::Range;
 
-/// Rows up to which dot products are faster than packing.
-const MOST_ROWS: usize = 16;
+/// Rows up to which dot products are faster.
+const MOST_ROWS: usize = 8;
+
+/// The same with a matrix of bf16, which would have to be packed.
+const MOST_ROWS_BF16: usize = 16;
 
 /// Rows that share each element of a column while it is in a register.
 const TILE_ROWS: usize = 8;
@@ -22,12 +25,12 @@ const STEPS: usize = 1024;
 
 pub(super) fn takes(a: Matrix<'_>, b: Matrix<'_>) -> bool {
     let b = b.transposed();
-    let is_readable = match b.data {
-        Data::F32(_) => true,
-        Data::Bf16(data) => pairs(data, b.row_stride).is_some() && b.columns.is_multiple_of(2),
-        Data::F16(_) => false,
+    let most_rows = match b.data {
+        Data::F32(_) => MOST_ROWS,
+        Data::Bf16(data) if are_pairs(data, b) => MOST_ROWS_BF16,
+        _ => return false,
     };
-    a.columns > 0 && a.rows <= MOST_ROWS && b.column_stride == 1 && is_readable
+    a.columns > 0 && a.rows <= most_rows && b.column_stride == 1
 }
 
 /// Computes some columns of a product.
@@ -43,6 +46,10 @@ pub(super) fn run(product: &Product<'_>, columns: Range<usize>) {
             columns,
         },
     );
+}
+
+fn are_pairs(data: &[bf16], b: Matrix<'_>) -> bool {
+    pairs(data, b.row_stride).is_some() && b.columns.is_multiple_of(2)
 }
 
 /// A matrix of bf16 as pairs of neighbours, where they can be read so.

@@ -3,14 +3,16 @@
 //! `A` and `B` are read in any order and any float dtype but f64; sums and results are float32.
 //! Which kernel computes a product depends on its sizes and on how the operands lie: few rows times
 //! a matrix that is stored column after column are dot products (`dots.rs`), few rows times one that
-//! is stored row after row read it as it is (`streamed.rs`), everything else is multiplied in packed
-//! blocks (`blocked.rs`). No bit of a result depends on the number of threads.
+//! is stored row after row read it as it is (`streamed.rs`), many rows times few columns read the rows
+//! as they are (`narrow.rs`), everything else is multiplied in packed blocks (`blocked.rs`). No bit of
+//! a result depends on the number of threads.
 
 mod blocked;
 mod dots;
 mod element;
 mod fresh;
 mod matrix;
+mod narrow;
 mod output;
 mod pack;
 mod ranges;
@@ -38,7 +40,7 @@ const MOST_STEPS: usize = DEPTH + 64;
 /// where handing it over takes one ([`on_threads`]).
 const PARALLEL_WORK: usize = 1 << 18;
 
-/// The same where every element of `B` is read from memory for a few multiplications.
+/// The same where every element of an operand is read from memory for a few multiplications.
 const PARALLEL_READS: usize = 1 << 15;
 
 /// What a product does with the numbers that are there.
@@ -130,6 +132,8 @@ enum Kernel {
     Dots,
     /// Few rows, and rows of `B` that lie densely.
     Streamed,
+    /// Few columns, and rows that are many.
+    Narrow,
     /// Anything else.
     Blocked,
 }
@@ -140,6 +144,8 @@ impl Kernel {
             Self::Dots
         } else if streamed::takes(a, b) {
             Self::Streamed
+        } else if narrow::takes(a, b) {
+            Self::Narrow
         } else {
             Self::Blocked
         }
@@ -164,6 +170,10 @@ impl Product<'_> {
                 blocked::run(self, threads(rows * a.columns * columns / PARALLEL_WORK))
             }
             Kernel::Dots => share(threads(reads), columns, |columns| dots::run(self, columns)),
+            Kernel::Narrow => {
+                let reads = rows * a.columns / PARALLEL_READS;
+                share(threads(reads), rows, |rows| narrow::run(self, rows));
+            }
             Kernel::Streamed => {
                 share(threads(reads), columns, |columns| {
                     streamed::run(self, columns)
@@ -183,11 +193,12 @@ fn threads(most: usize) -> usize {
     most.clamp(1, current_threads())
 }
 
-/// Calls `f` with parts of some columns, one for each of `threads`.
-fn share(threads: usize, columns: usize, f: impl Fn(Range<usize>) + Sync) {
-    let panels = columns.div_ceil(tile::UNIT_COLUMNS);
+/// Calls `f` with parts of `len` columns or rows, one for each of `threads`, of whole panels but the
+/// last.
+fn share(threads: usize, len: usize, f: impl Fn(Range<usize>) + Sync) {
+    let panels = len.div_ceil(tile::UNIT_COLUMNS);
     on_threads(threads, threads, |i| {
         let [start, end] = [i, i + 1].map(|i| tile::UNIT_COLUMNS * (panels * i / threads));
-        f(start..columns.min(end));
+        f(start..len.min(end));
     });
 }

@@ -46,6 +46,23 @@ impl<'a> Output<'a> {
         }
     }
 
+    /// The same memory, written the other way.
+    #[must_use]
+    pub(super) fn transposed(self) -> Self {
+        Self {
+            rows: self.columns,
+            columns: self.rows,
+            row_stride: self.column_stride,
+            column_stride: self.row_stride,
+            ..self
+        }
+    }
+
+    /// Elements of a row lie side by side.
+    pub(super) fn has_dense_rows(&self) -> bool {
+        self.column_stride == 1
+    }
+
     /// Asks for the lines of a tile of this size that will be added to when its sums are done. Its panels
     /// go through the first cache until then.
     #[inline(always)]

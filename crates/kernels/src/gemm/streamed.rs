@@ -10,8 +10,8 @@ use crate::simd::dispatch_at;
 use pulp::{Simd, WithSimd};
 use std::ops::Range;
 
-/// Rows up to which this is faster: those of an adapter, in two tiles.
-const MOST_ROWS: usize = 16;
+/// Rows up to which this is faster: those of one tile.
+const MOST_ROWS: usize = 8;
 
 /// Rows of `B` that are read together, each from its own place in memory.
 const STREAMS: usize = 16;

@@ -96,7 +96,6 @@ fn c_equals(c: &[f32], a: &Stored, b: &Stored, then: Then, level: Level) {
     assert!(c == expected, "{level}: {:?} times {:?}", a.sizes, b.sizes);
 }
 
-/// Sizes on both sides of a register, a tile, a panel and a block.
 /// Around the edges of tiles and of blocks.
 const EDGES: [usize; 8] = [63, 64, 65, 223, 300, DEPTH, DEPTH + 1, 2 * DEPTH + 33];
 
@@ -118,6 +117,28 @@ proptest! {
     ) {
         let a = Stored::new((m, k), a_dtype, a_order, gap, 1);
         let b = Stored::new((k, n), b_dtype, b_order, gap, 5);
+        let then = if adds { Then::Add } else { Then::Write };
+        for level in Level::available() {
+            check(level, &a, &b, then, transposed);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 4 } else { 200 }))]
+
+    #[test]
+    fn few_columns_or_rows_are_exact(
+        (few, many) in (1..20usize, size()),
+        k in prop::sample::select(vec![1, 2, 31, 32, 33, 100, DEPTH - 1, DEPTH, DEPTH + 3]),
+        (order, other_order) in (0..2u8, 0..3u8),
+        gap in 0..3usize,
+        (few_rows, adds, transposed) in any::<(bool, bool, bool)>(),
+    ) {
+        let (m, n) = if few_rows { (few, many) } else { (many, few) };
+        let (a_order, b_order) = if few_rows { (other_order, order) } else { (order, other_order) };
+        let a = Stored::new((m, k), 0, a_order, gap, 1);
+        let b = Stored::new((k, n), 0, b_order, gap, 5);
         let then = if adds { Then::Add } else { Then::Write };
         for level in Level::available() {
             check(level, &a, &b, then, transposed);
@@ -159,10 +180,12 @@ fn products_shared_among_threads_are_whole() {
         (1, 0, 2100),
         (0, 2000, 2100),
         (2000, 1, 2100),
+        (777, 12, 600),
+        (12, 777, 600),
     ] {
-        let a = Stored::new((m, k), 0, 0, 0, 1);
-        let b = Stored::new((k, n), 2, 1, 0, 5);
-        for level in Level::available() {
+        for (level, dtype) in Level::available().flat_map(|level| [(level, 0), (level, 2)]) {
+            let a = Stored::new((m, k), 0, 0, 0, 1);
+            let b = Stored::new((k, n), dtype, 1, 0, 5);
             check(level, &a, &b, Then::Write, false);
         }
     }
