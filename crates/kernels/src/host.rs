@@ -1,5 +1,6 @@
 //! Tensors in host memory as float32 slices, and back.
 
+use crate::row_kernel::converted;
 use candle_core::backend::BackendStorage;
 use candle_core::op::BackpropOp;
 use candle_core::{CpuStorage, DType, Layout, Result, Shape, Storage, Tensor};
@@ -91,7 +92,7 @@ pub(crate) fn on_host(storage: &Storage) -> Result<&CpuStorage> {
 }
 
 fn packed<'a>(storage: &CpuStorage, layout: &Layout) -> Result<Cow<'a, [f32]>> {
-    match storage.to_dtype(layout, DType::F32)? {
+    match converted(storage, layout, DType::F32)? {
         CpuStorage::F32(data) => Ok(Cow::Owned(data)),
         other => candle_core::bail!("expected F32, got {:?}", other.dtype()),
     }
@@ -101,7 +102,7 @@ fn packed<'a>(storage: &CpuStorage, layout: &Layout) -> Result<Cow<'a, [f32]>> {
 pub(crate) fn stored(values: Vec<f32>, shape: &Shape, dtype: DType) -> Result<CpuStorage> {
     match dtype {
         DType::F32 => Ok(CpuStorage::F32(values)),
-        _ => CpuStorage::F32(values).to_dtype(&Layout::contiguous(shape), dtype),
+        _ => converted(&CpuStorage::F32(values), &Layout::contiguous(shape), dtype),
     }
 }
 

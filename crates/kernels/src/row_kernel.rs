@@ -5,8 +5,8 @@
 use crate::rows::{Element, Input, Unwritten};
 use crate::simd::dispatch;
 use crate::threads::{TASK_ELEMENTS, for_each_task};
-use crate::vector::{each, streaming};
-use candle_core::{CpuStorage, DType, Result, Shape};
+use crate::vector::{each, map, streaming};
+use candle_core::{CpuStorage, DType, Layout, Result, Shape};
 use half::{bf16, f16};
 use pulp::{Simd, WithSimd};
 use std::mem::MaybeUninit;
@@ -38,6 +38,36 @@ pub(crate) fn rows<const N: usize, const M: usize>(
     // No block without a row.
     let blocks = shape.elem_count().div_ceil(TASK_ELEMENTS).min(n_rows);
     rows_in_blocks(kernel, x, shape, dtype, &mut vec![(); blocks])
+}
+
+/// The same numbers in another dtype, in order.
+pub(crate) fn converted(storage: &CpuStorage, layout: &Layout, dtype: DType) -> Result<CpuStorage> {
+    let x = Input::new(storage, layout)?;
+    let [y] = rows(&Same, &[x], layout.shape(), dtype)?;
+    Ok(y)
+}
+
+struct Same;
+
+impl RowKernel<1, 1> for Same {
+    type Block = ();
+
+    #[inline(always)]
+    fn row<'y, S: Simd>(
+        &self,
+        simd: S,
+        x: [&[f32]; 1],
+        y: [Unwritten<'y>; 1],
+        (): &mut (),
+    ) -> [&'y mut [f32]; 1] {
+        map(
+            simd,
+            x,
+            y,
+            #[inline(always)]
+            |x| x,
+        )
+    }
 }
 
 /// The results of a kernel, each of `shape` and `dtype`. Rows are split evenly among `blocks`;
@@ -185,7 +215,6 @@ impl<'a, T: Element> Output<'a, T> {
 mod tests {
     use super::*;
     use crate::host::tensor;
-    use crate::vector::map;
     use candle_core::{Device, Tensor};
 
     /// Twice the input, and the input plus one; counts its rows.

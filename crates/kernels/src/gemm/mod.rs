@@ -62,7 +62,27 @@ pub(crate) fn product(c: MatrixMut<'_>, then: Then, alpha: f32, a: Matrix<'_>, b
 
 /// `alpha * A B` in fresh memory, row after row.
 pub(crate) fn computed(alpha: f32, a: Matrix<'_>, b: Matrix<'_>) -> Vec<f32> {
-    computed_sum(alpha, &[(a, b)])
+    computed_batch(alpha, 1, |_| (a, b))
+}
+
+/// `alpha * A B` of `count` terms of the same sizes, one after the other in fresh memory.
+pub(crate) fn computed_batch<'a>(
+    alpha: f32,
+    count: usize,
+    term: impl Fn(usize) -> Term<'a>,
+) -> Vec<f32> {
+    if count == 0 {
+        return vec![];
+    }
+    let (a, b) = term(0);
+    let (rows, columns) = (a.rows, b.columns);
+    fresh::filled(count * rows * columns, |memory| {
+        let matrices = memory.chunks_mut((rows * columns).max(1));
+        for (i, memory) in matrices.enumerate() {
+            let c = MatrixMut::fresh(memory, rows, columns);
+            sum_of_products(c, Then::Write, alpha, &[term(i)]);
+        }
+    })
 }
 
 /// `alpha * sum A B` over `terms`, one or two of them, in fresh memory.
@@ -121,7 +141,7 @@ fn product_at(level: Level, c: MatrixMut<'_>, then: Then, alpha: f32, terms: &[T
 }
 
 /// `A B` read as `(B^T A^T)^T`.
-fn turned((a, b): Term<'_>) -> Term<'_> {
+pub(crate) fn turned((a, b): Term<'_>) -> Term<'_> {
     (b.transposed(), a.transposed())
 }
 

@@ -1,7 +1,7 @@
 //! Operands of a batched product as matrices in host memory.
 
 use super::MatMulOptions;
-use crate::gemm::{Data, Matrix, MatrixMut, Then};
+use crate::gemm::{Data, Matrix, MatrixMut};
 use candle_core::{CpuStorage, Layout, Result, Shape};
 
 /// Sizes of `op(A) op(B)`.
@@ -36,7 +36,7 @@ impl Sizes {
 }
 
 /// Batch dimensions, rows and columns, after the transpose.
-fn split(layout: &Layout, transposed: bool) -> (&[usize], usize, usize) {
+pub(super) fn split(layout: &Layout, transposed: bool) -> (&[usize], usize, usize) {
     match layout.dims() {
         [batch @ .., rows, columns] if transposed => (batch, *columns, *rows),
         [batch @ .., rows, columns] => (batch, *rows, *columns),
@@ -95,39 +95,27 @@ fn start(layout: &Layout, i: usize) -> usize {
     start
 }
 
-/// Matrices to write: the result, or an operand's gradient, where one matrix may stand for several
+/// Matrices to add to: the result, or an operand's gradient, where one matrix may stand for several
 /// in the batch.
 pub(super) struct Target {
     values: Vec<f32>,
     layout: Layout,
-    transposed: bool,
 }
 
 impl Target {
     pub(super) fn of(values: Vec<f32>, shape: &Shape) -> Self {
-        Self {
-            values,
-            layout: Layout::contiguous(shape),
-            transposed: false,
-        }
+        let layout = Layout::contiguous(shape);
+        Self { values, layout }
     }
 
     /// Zeros for the gradient of `operand`.
-    pub(super) fn like(operand: &Layout, transposed: bool, batch: &[usize]) -> Result<Self> {
+    pub(super) fn like(operand: &Layout, batch: &[usize]) -> Result<Self> {
         let own = operand.dims();
         let layout = Layout::contiguous(operand.shape());
-        let layout = layout.broadcast_as([batch, &own[own.len() - 2..]].concat())?;
         Ok(Self {
             values: vec![0.0; operand.shape().elem_count()],
-            layout,
-            transposed,
+            layout: layout.broadcast_as([batch, &own[own.len() - 2..]].concat())?,
         })
-    }
-
-    /// Whether a product is written, or added to those of other matrices of the batch.
-    pub(super) fn then(&self) -> Then {
-        let is_repeated = self.values.len() < self.layout.shape().elem_count();
-        if is_repeated { Then::Add } else { Then::Write }
     }
 
     /// The matrix of index `i` in the batch.
@@ -135,12 +123,7 @@ impl Target {
         let dims = self.layout.dims();
         let (rows, columns) = (dims[dims.len() - 2], dims[dims.len() - 1]);
         let start = start(&self.layout, i);
-        let matrix = MatrixMut::new(&mut self.values[start..], rows, columns);
-        if self.transposed {
-            matrix.transposed()
-        } else {
-            matrix
-        }
+        MatrixMut::new(&mut self.values[start..], rows, columns)
     }
 
     pub(super) fn into_values(self) -> Vec<f32> {

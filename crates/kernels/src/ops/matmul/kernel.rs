@@ -1,9 +1,9 @@
 //! The product, its factors and its summand as one node of the graph.
 
 use super::MatMulOptions;
-use super::batch::{Operand, Sizes, Target};
+use super::batch::{Operand, Sizes, Target, split};
 use crate::Result;
-use crate::gemm::{Matrix, MatrixMut, Then, computed, product};
+use crate::gemm::{MatrixMut, Term, Then, computed_batch, product, turned};
 use crate::host::{Rows, on_host, stored, tensor_like};
 use crate::path::by_device;
 use crate::storage::sum_to_shape;
@@ -49,23 +49,15 @@ impl MatMul {
         let a = Operand::new(a.0, a.1, self.options.transpose_a, &sizes.batch)?;
         let b = Operand::new(b.0, b.1, self.options.transpose_b, &sizes.batch)?;
         let y = match c {
-            None => self.products(&a, &b, &sizes),
+            None => self.products(&sizes, |i| (a.matrix(i), b.matrix(i))),
             Some(c) => self.added_products(c, &a, &b, &sizes)?,
         };
         Ok((stored(y, &shape, dtype)?, shape))
     }
 
     /// Every product of the batch after the other, in memory that is written once.
-    fn products(&self, a: &Operand<'_>, b: &Operand<'_>, sizes: &Sizes) -> Vec<f32> {
-        let alpha = self.options.alpha as f32;
-        if sizes.count() == 1 {
-            return computed(alpha, a.matrix(0), b.matrix(0));
-        }
-        let mut y = vec![];
-        for i in 0..sizes.count() {
-            y.append(&mut computed(alpha, a.matrix(i), b.matrix(i)));
-        }
-        y
+    fn products<'a>(&self, sizes: &Sizes, term: impl Fn(usize) -> Term<'a>) -> Vec<f32> {
+        computed_batch(self.options.alpha as f32, sizes.count(), term)
     }
 
     fn added_products(
@@ -79,7 +71,7 @@ impl MatMul {
         self.write_summand(c, sizes, &mut y)?;
         let mut y = Target::of(y, &sizes.shape());
         for i in 0..sizes.count() {
-            self.multiply(y.matrix(i), Then::Add, a.matrix(i), b.matrix(i));
+            self.add(y.matrix(i), (a.matrix(i), b.matrix(i)));
         }
         Ok(y.into_values())
     }
@@ -95,8 +87,8 @@ impl MatMul {
         Ok(())
     }
 
-    fn multiply(&self, c: MatrixMut<'_>, then: Then, a: Matrix<'_>, b: Matrix<'_>) {
-        product(c, then, self.options.alpha as f32, a, b);
+    fn add(&self, c: MatrixMut<'_>, (a, b): Term<'_>) {
+        product(c, Then::Add, self.options.alpha as f32, a, b);
     }
 
     /// Those of the operands that are tracked.
@@ -142,12 +134,8 @@ impl MatMul {
         sizes: &Sizes,
     ) -> CandleResult<Vec<f32>> {
         let b = Operand::new(b.0, b.1, self.options.transpose_b, &sizes.batch)?;
-        let mut da = Target::like(a, self.options.transpose_a, &sizes.batch)?;
-        for i in 0..sizes.count() {
-            let (then, b) = (da.then(), b.matrix(i).transposed());
-            self.multiply(da.matrix(i), then, dy.matrix(i), b);
-        }
-        Ok(da.into_values())
+        let term = |i| (dy.matrix(i), b.matrix(i).transposed());
+        self.gradient(a, self.options.transpose_a, sizes, term)
     }
 
     /// `dB = alpha op(A)^T dy`.
@@ -159,12 +147,32 @@ impl MatMul {
         sizes: &Sizes,
     ) -> CandleResult<Vec<f32>> {
         let a = Operand::new(a.0, a.1, self.options.transpose_a, &sizes.batch)?;
-        let mut db = Target::like(b, self.options.transpose_b, &sizes.batch)?;
-        for i in 0..sizes.count() {
-            let (then, a) = (db.then(), a.matrix(i).transposed());
-            self.multiply(db.matrix(i), then, a, dy.matrix(i));
+        let term = |i| (a.matrix(i).transposed(), dy.matrix(i));
+        self.gradient(b, self.options.transpose_b, sizes, term)
+    }
+
+    /// The terms of every matrix of an operand, in the order in which that is stored: several where one
+    /// matrix stands for several in the batch.
+    fn gradient<'a>(
+        &self,
+        operand: &Layout,
+        transposed: bool,
+        sizes: &Sizes,
+        term: impl Fn(usize) -> Term<'a>,
+    ) -> CandleResult<Vec<f32>> {
+        let term = |i| match transposed {
+            true => turned(term(i)),
+            false => term(i),
+        };
+        let (count, (_, rows, columns)) = (sizes.count(), split(operand, false));
+        if operand.shape().elem_count() == count * rows * columns {
+            return Ok(self.products(sizes, term));
         }
-        Ok(db.into_values())
+        let mut target = Target::like(operand, &sizes.batch)?;
+        for i in 0..count {
+            self.add(target.matrix(i), term(i));
+        }
+        Ok(target.into_values())
     }
 }
 
