@@ -4,6 +4,7 @@ use crate::host::tensor;
 use crate::math::{dot_f32s, exp_f32s, max_f32s, scale_f32s, sum_f32s};
 use crate::row_kernel::{RowKernel, rows};
 use crate::rows::{Input, Unwritten};
+use crate::simd::{Cache, prefetch};
 use crate::vector::map;
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, Layout, Result, Shape, Tensor};
@@ -40,12 +41,18 @@ impl RowKernel<1, 1> for Forward {
         (): &mut (),
     ) -> [&'y mut [f32]; 1] {
         let max = simd.splat_f32s(max_f32s(simd, x));
+        // Of the next row, where rows lie one after the other: this one keeps the units busy.
+        let mut ahead = x.as_ptr().wrapping_add(x.len());
         let [y] = map(
             simd,
             [x],
             y,
             #[inline(always)]
-            |[x]| [exp_f32s(simd, simd.sub_f32s(x, max))],
+            |[x]| {
+                prefetch(ahead, Cache::Second);
+                ahead = ahead.wrapping_add(S::F32_LANES);
+                [exp_f32s(simd, simd.sub_f32s(x, max))]
+            },
         );
         let factor = 1.0 / sum_f32s(simd, y);
         scale_f32s(simd, y, factor);
