@@ -6,6 +6,7 @@ use crate::rows::{Element, Input, Unwritten};
 use crate::simd::dispatch;
 use crate::threads::{TASK_ELEMENTS, for_each_task};
 use crate::vector::{each, map, streaming};
+use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, DType, Layout, Result, Shape};
 use half::{bf16, f16};
 use pulp::{Simd, WithSimd};
@@ -42,9 +43,27 @@ pub(crate) fn rows<const N: usize, const M: usize>(
 
 /// The same numbers in another dtype, in order.
 pub(crate) fn converted(storage: &CpuStorage, layout: &Layout, dtype: DType) -> Result<CpuStorage> {
-    let x = Input::new(storage, layout)?;
+    let is_known = |dtype| matches!(dtype, DType::F32 | DType::F16 | DType::BF16);
+    if !is_known(storage.dtype()) || !is_known(dtype) {
+        return storage.to_dtype(layout, dtype);
+    }
+    let layout = in_even_rows(layout);
+    let x = Input::new(storage, &layout)?;
     let [y] = rows(&Same, &[x], layout.shape(), dtype)?;
     Ok(y)
+}
+
+/// Numbers that lie one after the other as rows of which no thread has too many or too short ones,
+/// where their count allows it.
+fn in_even_rows(layout: &Layout) -> Layout {
+    let elements = layout.shape().elem_count();
+    let width = TASK_ELEMENTS.min(1 << elements.trailing_zeros().min(12));
+    match layout.contiguous_offsets() {
+        Some((start, end)) if start < end && width >= 64 => {
+            Layout::contiguous_with_offset((elements / width, width), start)
+        }
+        _ => layout.clone(),
+    }
 }
 
 struct Same;
@@ -272,6 +291,36 @@ mod tests {
         assert_eq!(numbers(&more), numbers(&(x + 1.0).unwrap()));
         let n_rows = if x.elem_count() == 0 { 0 } else { x.dims()[0] };
         assert_eq!(blocks.iter().sum::<usize>(), n_rows);
+    }
+
+    #[test]
+    fn conversions_are_those_of_candle() {
+        let numbers: Vec<f32> = (0..6400).map(|i| i as f32 / 7.0 - 300.0).collect();
+        let storage = CpuStorage::F32(numbers);
+        let layout = |shape: &[usize], stride: &[usize], start| {
+            Layout::new(shape.into(), stride.to_vec(), start)
+        };
+        let layouts = [
+            layout(&[], &[], 3),
+            layout(&[0, 3], &[3, 1], 0),
+            layout(&[3, 0], &[0, 1], 0),
+            layout(&[6400], &[1], 0),
+            layout(&[99, 64], &[64, 1], 64),
+            layout(&[7, 9], &[9, 1], 5),
+            layout(&[64, 100], &[1, 64], 0),
+            layout(&[5, 128], &[0, 1], 1),
+        ];
+        for layout in &layouts {
+            for dtype in [DType::F32, DType::F16, DType::BF16, DType::F64] {
+                let got = converted(&storage, layout, dtype).unwrap();
+                let want = storage.to_dtype(layout, dtype).unwrap();
+                assert_eq!(format!("{got:?}"), format!("{want:?}"), "{layout:?}");
+                let shape = Layout::contiguous(layout.shape());
+                let back = converted(&got, &shape, DType::F32).unwrap();
+                let want = want.to_dtype(&shape, DType::F32).unwrap();
+                assert_eq!(format!("{back:?}"), format!("{want:?}"), "{layout:?}");
+            }
+        }
     }
 
     /// Gives back other memory than it was given.

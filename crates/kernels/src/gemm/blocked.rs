@@ -25,7 +25,7 @@ const PASS_COLUMNS: usize = 256;
 /// Elements that a thread packs for itself: 768 KiB of its second cache.
 const OWN_ELEMENTS: usize = 192 << 10;
 
-/// Memory to pack in, which a thread keeps for all its products.
+/// Memory to pack in, or for sums, which a thread keeps for all its products.
 #[derive(Default)]
 pub(super) struct Own {
     pub(super) a: Vec<f32>,

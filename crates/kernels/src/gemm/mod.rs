@@ -3,8 +3,8 @@
 //! `A` and `B` are read in any order and any float dtype but f64; sums and results are float32.
 //! Which kernel computes a product depends on its sizes and on how the operands lie: few rows times
 //! a matrix that is stored column after column are dot products (`dots.rs`), few rows times one that
-//! is stored row after row read it as it is (`streamed.rs`), many rows times few columns read the rows
-//! as they are (`narrow.rs`), everything else is multiplied in packed blocks (`blocked.rs`). No bit of
+//! is stored row after row read it as it is (`streamed.rs`), many rows times few columns read the
+//! rows as they are (`narrow.rs`), everything else is multiplied in packed blocks (`blocked.rs`). No bit of
 //! a result depends on the number of threads.
 
 mod blocked;
@@ -152,7 +152,7 @@ enum Kernel {
     Dots,
     /// Few rows, and rows of `B` that lie densely.
     Streamed,
-    /// Few columns, and rows that are many.
+    /// Few columns, and many float32 rows or columns that lie densely.
     Narrow,
     /// Anything else.
     Blocked,
@@ -184,21 +184,20 @@ impl Product<'_> {
     fn run(&self) {
         let (a, b) = self.terms[0];
         let (rows, columns) = self.sizes();
-        let reads = a.columns * columns / PARALLEL_READS;
+        let readers = |elements: usize| threads(elements / PARALLEL_READS);
         match Kernel::of((a, b)) {
             Kernel::Blocked => {
                 blocked::run(self, threads(rows * a.columns * columns / PARALLEL_WORK))
             }
-            Kernel::Dots => share(threads(reads), columns, |columns| dots::run(self, columns)),
-            Kernel::Narrow => {
-                let reads = rows * a.columns / PARALLEL_READS;
-                share(threads(reads), rows, |rows| narrow::run(self, rows));
-            }
-            Kernel::Streamed => {
-                share(threads(reads), columns, |columns| {
-                    streamed::run(self, columns)
-                });
-            }
+            Kernel::Dots => share(readers(b.rows * columns), columns, |part| {
+                dots::run(self, part);
+            }),
+            Kernel::Streamed => share(readers(b.rows * columns), columns, |part| {
+                streamed::run(self, part);
+            }),
+            Kernel::Narrow => share(readers(a.columns * rows), rows, |part| {
+                narrow::run(self, part);
+            }),
         }
     }
 
@@ -217,6 +216,7 @@ fn threads(most: usize) -> usize {
 /// last.
 fn share(threads: usize, len: usize, f: impl Fn(Range<usize>) + Sync) {
     let panels = len.div_ceil(tile::UNIT_COLUMNS);
+    let threads = threads.min(panels);
     on_threads(threads, threads, |i| {
         let [start, end] = [i, i + 1].map(|i| tile::UNIT_COLUMNS * (panels * i / threads));
         f(start..len.min(end));

@@ -1,11 +1,12 @@
-//! Many rows times a matrix of a few columns, such as tokens times an adapter: packing the rows would
-//! take as long as the product, so they are read as they are stored.
+//! Many float32 rows times a matrix of a few columns, such as tokens times an adapter: packing the
+//! rows would take as long as the product, so they are read as they are stored.
 
 use super::Product;
 use super::blocked::{Job, Operand, Own, grown, with_own_blocks};
 use super::matrix::{Data, Matrix};
 use super::output::Place;
 use super::ranges::blocks;
+use super::tile::UNIT_COLUMNS;
 use super::transpose::{BLOCK, transposed};
 use crate::simd::{Cache, dispatch_at, prefetch};
 use pulp::{Simd, WithSimd};
@@ -14,7 +15,8 @@ use std::ops::Range;
 /// Columns at most: those of the widest vector.
 const MOST_COLUMNS: usize = 16;
 
-/// Columns from which this is faster, where a row lies densely: fewer leave too much of a vector empty.
+/// Columns from which this is faster, where a row lies densely: fewer are dot products of the product
+/// turned, which leave nothing of a vector empty.
 const FEWEST_COLUMNS: usize = 9;
 
 /// The same where a column lies densely.
@@ -29,6 +31,12 @@ const STEPS: usize = 512;
 
 /// The same where a column lies densely: each step is another place in memory.
 const STRIDED_STEPS: usize = 32;
+
+/// Rows whose sums are held at a time: 128 KiB of the second cache.
+const ROWS: usize = 2048;
+
+// A part that ended inside of a block would write to the first rows of the next one.
+const _: () = assert!(UNIT_COLUMNS.is_multiple_of(BLOCK) && ROWS.is_multiple_of(BLOCK));
 
 pub(super) fn takes(a: Matrix<'_>, b: Matrix<'_>) -> bool {
     let fewest = match (a.column_stride, a.row_stride) {
@@ -48,13 +56,15 @@ pub(super) fn run(product: &Product<'_>, rows: Range<usize>) {
         unreachable!("a product that `takes` refuses")
     };
     with_own_blocks(|own| {
-        let narrow = Narrow {
-            product,
-            data,
-            rows,
-            own,
-        };
-        dispatch_at(product.level, narrow);
+        for rows in blocks(&rows, ROWS) {
+            let narrow = Narrow {
+                product,
+                data,
+                rows,
+                own,
+            };
+            dispatch_at(product.level, narrow);
+        }
     });
 }
 
@@ -73,7 +83,8 @@ impl WithSimd for Narrow<'_> {
     fn with_simd<S: Simd>(mut self, simd: S) {
         let (_, b) = self.product.terms[0];
         for columns in blocks(&(0..b.columns), 2 * S::F32_LANES) {
-            match columns.len() > S::F32_LANES {
+            // The first half is known to the compiler, which leaves out what no product takes.
+            match S::F32_LANES < MOST_COLUMNS && columns.len() > S::F32_LANES {
                 true => self.panel::<S, 2>(simd, columns),
                 false => self.panel::<S, 1>(simd, columns),
             }
@@ -132,8 +143,8 @@ impl Narrow<'_> {
         }
     }
 
-    /// The same where the columns of the result lie densely, which become rows. All threads but that
-    /// of the last row have whole blocks of rows.
+    /// The same where the columns of the result lie densely, which become rows. Only the last rows of
+    /// all are less than a block.
     #[inline(always)]
     fn write_turned<S: Simd>(&self, simd: S, sums: &[f32], width: usize, column: usize) {
         let output = self.product.output.transposed();
@@ -187,24 +198,27 @@ impl<S: Simd, const NV: usize> Strip<'_, S, NV> {
         sums: &mut [[S::f32s; NV]],
     ) -> usize {
         match self.a.column_stride {
-            1 => self.each_tile(simd, first, sums, Self::dense_rows::<DENSE>),
-            _ => self.each_tile(simd, first, sums, Self::dense_columns::<STRIDED>),
+            1 => self.each_tile::<DENSE, true>(simd, first, sums),
+            _ => self.each_tile::<STRIDED, false>(simd, first, sums),
         }
     }
 
     #[inline(always)]
-    fn each_tile<const MR: usize>(
+    fn each_tile<const MR: usize, const DENSE_ROWS: bool>(
         &self,
         simd: S,
         first: usize,
         sums: &mut [[S::f32s; NV]],
-        products: impl Fn(&Self, S, &[f32]) -> Sums<S, MR, NV>,
     ) -> usize {
         let (tiles, _) = sums[first..].as_chunks_mut::<MR>();
         let next = first + MR * tiles.len();
         for (row, sums) in (first..).step_by(MR).zip(tiles) {
             let data = &self.data[row * self.a.row_stride..];
-            add_all(simd, sums, &products(self, simd, data));
+            let products = match DENSE_ROWS {
+                true => self.dense_rows::<MR>(simd, data),
+                false => self.dense_columns::<MR>(simd, data),
+            };
+            add_all(simd, sums, &products);
         }
         next
     }

@@ -59,6 +59,7 @@ impl<'a> Output<'a> {
     }
 
     /// Elements of a row lie side by side.
+    #[inline(always)]
     pub(super) fn has_dense_rows(&self) -> bool {
         self.column_stride == 1
     }
@@ -67,7 +68,7 @@ impl<'a> Output<'a> {
     /// go through the first cache until then.
     #[inline(always)]
     pub(super) fn prefetch(&self, rows: usize, columns: usize, place: Place) {
-        if self.column_stride == 1 && place.then == Then::Add {
+        if self.has_dense_rows() && place.then == Then::Add {
             for row in place.row..place.row + rows {
                 let first = self
                     .start
@@ -87,7 +88,7 @@ impl<'a> Output<'a> {
         place: Place,
     ) {
         let end = (place.row + MR, place.column + NV * S::F32_LANES);
-        if self.column_stride == 1 && end.0 <= self.rows && end.1 <= self.columns {
+        if self.has_dense_rows() && end.0 <= self.rows && end.1 <= self.columns {
             return match place.then {
                 Then::Write => self.write_whole::<S, MR, NV, false>(simd, sums, place),
                 Then::Add => self.write_whole::<S, MR, NV, true>(simd, sums, place),

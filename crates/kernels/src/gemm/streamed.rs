@@ -10,7 +10,7 @@ use crate::simd::dispatch_at;
 use pulp::{Simd, WithSimd};
 use std::ops::Range;
 
-/// Rows up to which this is faster: those of one tile.
+/// Rows up to which this is faster.
 const MOST_ROWS: usize = 8;
 
 /// Rows of `B` that are read together, each from its own place in memory.

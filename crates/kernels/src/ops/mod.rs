@@ -114,6 +114,10 @@ mod tests {
             lead = vec![200], inputs = 300, outputs = 500, rank = 8, bias = true, dropout = 0.1,
             weight_dtype = None,
         );
+        same_bits!(lora_linear:
+            lead = vec![600], inputs = 700, outputs = 900, rank = 12, bias = false, dropout = 0.0,
+            weight_dtype = None,
+        );
         same_bits!(linear_cross_entropy:
             rows = 200, width = 100, vocabulary = 3000, trained_every = 1,
         );

@@ -151,8 +151,8 @@ impl MatMul {
         self.gradient(b, self.options.transpose_b, sizes, term)
     }
 
-    /// The terms of every matrix of an operand, in the order in which that is stored: several where one
-    /// matrix stands for several in the batch.
+    /// The gradient of an operand: the product of each of its matrices in fresh memory, or sums of
+    /// products where one matrix stands for several in the batch.
     fn gradient<'a>(
         &self,
         operand: &Layout,

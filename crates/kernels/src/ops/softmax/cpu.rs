@@ -41,7 +41,8 @@ impl RowKernel<1, 1> for Forward {
         (): &mut (),
     ) -> [&'y mut [f32]; 1] {
         let max = simd.splat_f32s(max_f32s(simd, x));
-        // Of the next row, where rows lie one after the other: this one keeps the units busy.
+        // The next row, where rows of float32 lie one after the other: this one keeps the units busy,
+        // not the memory.
         let mut ahead = x.as_ptr().wrapping_add(x.len());
         let [y] = map(
             simd,
