@@ -19,7 +19,7 @@ const MOST_COLUMNS: usize = 16;
 /// turned, which leave nothing of a vector empty.
 const FEWEST_COLUMNS: usize = 9;
 
-/// The same where a column lies densely.
+/// The same where a column lies densely, and there are [`STRIDED_STEPS`].
 const FEWEST_OF_DENSE_COLUMNS: usize = 4;
 
 /// Rows from which this is faster.
@@ -41,7 +41,8 @@ const _: () = assert!(UNIT_COLUMNS.is_multiple_of(BLOCK) && ROWS.is_multiple_of(
 pub(super) fn takes(a: Matrix<'_>, b: Matrix<'_>) -> bool {
     let fewest = match (a.column_stride, a.row_stride) {
         (1, _) => FEWEST_COLUMNS,
-        (_, 1) => FEWEST_OF_DENSE_COLUMNS,
+        (_, 1) if a.columns >= STRIDED_STEPS => FEWEST_OF_DENSE_COLUMNS,
+        (_, 1) => FEWEST_COLUMNS,
         _ => return false,
     };
     matches!(a.data, Data::F32(_))
