@@ -123,7 +123,10 @@ impl From<train::Error> for Error {
             train::Error::File(error) => error.into(),
             train::Error::Lora(error) => error.into(),
             train::Error::Model(error) => error.into(),
-            train::Error::Setting { .. } | train::Error::OptimizerState { .. } => {
+            train::Error::Setting { .. }
+            | train::Error::Occupied { .. }
+            | train::Error::Busy { .. }
+            | train::Error::Stray { .. } => {
                 Self::input(&error).with_optional_advice(advice::of_training(&error))
             }
             _ => Self::failed(&error).with_optional_advice(advice::of_training(&error)),

@@ -1,5 +1,5 @@
 //! Ctrl-C, and the signals by which a batch system ends a process: the first asks a run to save
-//! and stop, the second ends it at once.
+//! and stop, the second ends it at once. Where there is nothing to save, the first does.
 
 use crate::error::{Error, Result};
 use crate::terminal::Terminal;
@@ -9,9 +9,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// What a shell reports of a process that SIGINT ended.
 const KILLED: i32 = 130;
 
-/// Whether a run was asked to stop.
+/// Signals that came.
 #[derive(Clone, Debug, Default)]
-pub struct Interrupt(Arc<AtomicBool>);
+pub struct Interrupt(Arc<Signals>);
+
+#[derive(Debug, Default)]
+struct Signals {
+    /// Whether one came.
+    came: AtomicBool,
+    /// Whether a run is going on that will ask, and save.
+    is_awaited: AtomicBool,
+}
 
 impl Interrupt {
     /// Listens from now on.
@@ -20,22 +28,29 @@ impl Interrupt {
     /// When the system refuses, or somebody listens already.
     pub fn listen(terminal: &Terminal) -> Result<Self> {
         let interrupt = Self::default();
-        let (asked, terminal) = (interrupt.clone(), terminal.clone());
+        let (signals, terminal) = (interrupt.0.clone(), terminal.clone());
         let on_signal = move || {
-            if asked.0.swap(true, Ordering::Relaxed) {
+            let is_second = signals.came.swap(true, Ordering::Relaxed);
+            if is_second || !signals.is_awaited.load(Ordering::Relaxed) {
                 std::process::exit(KILLED);
             }
-            terminal.say(
-                "Stopping after this step and saving; press Ctrl-C again to quit without saving.",
-            );
+            terminal.say("Stopping and saving; press Ctrl-C again to quit without saving.");
         };
         ctrlc::set_handler(on_signal)
             .map_err(|source| Error::failed(format!("cannot listen for Ctrl-C: {source}")))?;
         Ok(interrupt)
     }
 
+    /// Does `run`, which asks whether to stop, and saves.
+    pub fn awaited_by<T>(&self, run: impl FnOnce() -> T) -> T {
+        self.0.is_awaited.store(true, Ordering::Relaxed);
+        let result = run();
+        self.0.is_awaited.store(false, Ordering::Relaxed);
+        result
+    }
+
     /// Whether the run should stop.
     pub fn is_asked(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.0.came.load(Ordering::Relaxed)
     }
 }

@@ -27,11 +27,11 @@ pub fn check_writable(option: &str, folder: &Path) -> Result<()> {
     })
 }
 
-/// Checks that nothing is at `folder` yet, or an empty folder.
+/// Checks that nothing is at `folder` yet, or an empty folder; `advice` says what to do if not.
 ///
 /// # Errors
 /// When there is something that would be overwritten.
-pub fn check_new(option: &str, folder: &Path) -> Result<()> {
+pub fn check_new(option: &str, folder: &Path, advice: &str) -> Result<()> {
     let is_free = match folder.read_dir() {
         Ok(mut entries) => entries.next().is_none(),
         Err(_) => !folder.exists(),
@@ -42,6 +42,6 @@ pub fn check_new(option: &str, folder: &Path) -> Result<()> {
             "{option} {} exists and is not empty",
             folder.display()
         ))
-        .with_advice("choose another folder, or remove this one first")),
+        .with_advice(advice)),
     }
 }

@@ -8,8 +8,8 @@ use metal_candle::data::Batch;
 use metal_candle::lora::{self, LoraConfig, Mode, Plan, Targets, format::peft};
 use metal_candle::models::Model;
 use metal_candle::train::{
-    Decay, Ending, Error, Event, MetricsFile, Optimizer, Options, Output, Parameters, Schedule,
-    Summary, Trainer,
+    Decay, Ending, Error, Event, MetricsFile, Optimizer, Options, Output, Parameters, RunFolder,
+    Schedule, Start, Summary, Trainer,
 };
 use serde_json::{Value, json};
 use std::collections::HashSet;
@@ -95,12 +95,15 @@ fn run_with(
         config: LoraConfig::default(),
         base_model: "base".into(),
     };
+    let mut folder = RunFolder::claim(folder, Start::Overwrite).unwrap();
+    folder.prepare().unwrap();
     let trainer = Trainer {
         decoder: &model.decoder,
         parameters,
         options,
         output: &output,
-        folder,
+        folder: &folder,
+        settings: &json!({}),
         data: "train.jsonl".into(),
     };
     let mut events = vec![];
@@ -166,7 +169,7 @@ fn a_run_reports_evaluates_saves_and_learns() {
     ] {
         assert!(lines.iter().all(|line| line[key].is_number()), "{key}");
     }
-    for saved in ["checkpoint-2", "checkpoint-4", "."] {
+    for saved in ["checkpoint-2", "checkpoint-4", "checkpoint-5", "."] {
         peft::read(&folder.path().join(saved)).unwrap();
     }
 }
@@ -224,7 +227,7 @@ fn a_run_in_two_parts_trains_the_same_adapter_to_the_bit() {
     let first = (&model, &parts, &first, folder.path());
     let first = run_with(&mut optimizer, first, endless(4), 3);
     assert_eq!(first.result.unwrap().ending, Ending::Stopped);
-    let path = folder.path().join("optimizer.safetensors");
+    let path = folder.path().join("checkpoint-3/optimizer.safetensors");
     let mut optimizer = Optimizer::load(&path, &parts, &Device::Cpu).unwrap();
     let rest = options(4);
     let rest = (&model, &parts, &rest, folder.path());
@@ -429,7 +432,7 @@ fn the_optimizer_goes_on_from_its_saved_state() {
     )
     .result
     .unwrap();
-    let path = folder.path().join("optimizer.safetensors");
+    let path = folder.path().join("checkpoint-2/optimizer.safetensors");
     let optimizer = Optimizer::load(&path, &parameters, &Device::Cpu).unwrap();
     assert_eq!(optimizer.steps(), 2);
     let again = folder.path().join("again.safetensors");

@@ -37,7 +37,8 @@ pub struct Args {
 /// When something that was given cannot be used, or the checkpoint cannot be written.
 pub fn run(args: Args, context: &Context) -> Result<Exit> {
     let terminal = &context.terminal;
-    output_folder::check_new("--save-path", &args.save_path)?;
+    let advice = "choose another folder, or remove this one first";
+    output_folder::check_new("--save-path", &args.save_path, advice)?;
     output_folder::check_writable("--save-path", &args.save_path)?;
     let mut loaded = loading::load(&args.model, &args.device.open()?, terminal)?;
     loading::attach_adapter(&mut loaded.model, &args.adapter_path)?;

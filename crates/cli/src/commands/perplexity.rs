@@ -124,7 +124,7 @@ fn figures(
         batches.n_batches(),
         "{wide_bar} {pos}/{len} batches [{elapsed}<{eta}]",
     );
-    let evaluation = evaluate(decoder, batches.inspect(|_| bar.inc(1)))?;
+    let evaluation = evaluate(decoder, batches.inspect(|_| bar.inc(1)), &|| false)?;
     bar.finish_and_clear();
     Ok(evaluation.into())
 }

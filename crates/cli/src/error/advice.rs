@@ -107,9 +107,21 @@ pub(super) fn of_lora(error: &lora::Error) -> Option<String> {
 pub(super) fn of_training(error: &train::Error) -> Option<String> {
     use train::Error as E;
     match error {
-        E::OptimizerState { .. } => Some(
-            "this file does not belong to the adapter beside it: remove it to resume with a fresh optimizer".into(),
+        E::OptimizerState { .. } | E::Checkpoint { .. } => Some(
+            "the checkpoint is damaged: go on with an earlier one, or copy adapter_config.json and \
+             adapter_model.safetensors alone into another folder to start with a fresh optimizer"
+                .into(),
         ),
+        E::Occupied { folder } => Some(format!(
+            "--overwrite replaces it, --resume-adapter-file {} goes on with it; or choose another --adapter-path",
+            folder.display()
+        )),
+        E::Busy { .. } => Some("wait until it ends, or choose another --adapter-path".into()),
+        E::Stray { newest, .. } => Some(format!(
+            "--resume-adapter-file {} goes on with the newest checkpoint; to go on with the other adapter, copy \
+             adapter_config.json and adapter_model.safetensors into a folder of their own",
+            newest.display()
+        )),
         E::Kernel(_) | E::Candle(_) => {
             Some("if memory ran out: a smaller --batch-size, --max-seq-length, or --grad-checkpoint".into())
         }

@@ -2,9 +2,11 @@ use crate::fixture::{Fixture, config, write_weights};
 use candle_core::{DType, Device, Tensor};
 use serde_json::json;
 
+/// An adapter alone, as it is copied from place to place.
 fn trained() -> Fixture {
     let fixture = Fixture::new();
     fixture.train("--iters 1");
+    std::fs::remove_dir_all(fixture.path("adapters/checkpoint-1")).unwrap();
     fixture
 }
 

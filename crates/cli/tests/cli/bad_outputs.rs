@@ -72,7 +72,7 @@ fn full_disk_keeps_the_adapter_that_was_there() {
     let fixture = Fixture::new();
     fixture.train("--rank 1 --targets q_proj");
     let before = std::fs::read(fixture.path("adapters/adapter_model.safetensors")).unwrap();
-    let ended = on_a_full_disk(&fixture, 8, &format!("{TRAIN} --rank 16"));
+    let ended = on_a_full_disk(&fixture, 8, &format!("{TRAIN} --rank 16 --overwrite"));
     ended.check("train", 1, &["make room"]);
     let after = std::fs::read(fixture.path("adapters/adapter_model.safetensors")).unwrap();
     assert_eq!(before, after);

@@ -58,7 +58,7 @@ fn the_command_line_wins_over_the_file() {
         (config["r"].clone(), config["lora_alpha"].clone()),
         (2.into(), 10.into())
     );
-    fixture.ok("train --config lora.yaml --iters 1 --alpha 3");
+    fixture.ok("train --config lora.yaml --iters 1 --alpha 3 --overwrite");
     assert_eq!(
         fixture.json("adapters/adapter_config.json")["lora_alpha"],
         3

@@ -16,4 +16,5 @@ mod inspect;
 mod interrupt;
 mod pipeline;
 mod quickstart;
+mod run_folder;
 mod train;

@@ -46,7 +46,12 @@ fn the_same_seed_leaves_the_same_files() {
     for name in files {
         assert_eq!(bytes(&one, name), bytes(&two, name), "{name}");
     }
-    two.ok(&format!("{words} 8"));
+    two.fails(
+        &format!("{words} 8"),
+        2,
+        &["--output demo exists and is not empty", "--overwrite"],
+    );
+    two.ok(&format!("{words} 8 --overwrite"));
     for name in files {
         assert_ne!(bytes(&one, name), bytes(&two, name), "{name}");
     }

@@ -81,7 +81,7 @@ fn accumulation_does_not_change_the_steps() {
     let splits = [(8, 1), (4, 2), (1, 8)];
     let adapters = splits.map(|(batch, accumulation)| {
         fixture.train(&format!(
-            "--batch-size {batch} --grad-accumulation-steps {accumulation} --mask-prompt --iters 6"
+            "--batch-size {batch} --grad-accumulation-steps {accumulation} --mask-prompt --iters 6 --overwrite"
         ));
         fixture.tensors(WEIGHTS)
     });
@@ -194,7 +194,7 @@ fn num_layers_default_fits_small_models_and_minus_one_is_all() {
     fixture.train("--num-layers -1 --iters 1");
     assert!(fixture.json("adapters/adapter_config.json")["layers_to_transform"].is_null());
     assert_eq!(fixture.tensors(WEIGHTS).len(), 2 * 7 * 2);
-    fixture.train("--num-layers 1 --iters 1");
+    fixture.train("--num-layers 1 --iters 1 --overwrite");
     assert_eq!(
         fixture.json("adapters/adapter_config.json")["layers_to_transform"],
         serde_json::json!([1])

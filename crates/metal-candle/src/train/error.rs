@@ -36,6 +36,58 @@ pub enum Error {
         /// Names of the parameters.
         names: Vec<String>,
     },
+    /// An updated parameter, or the optimizer's state of one, is NaN or infinite. The parameters are taken
+    /// back to those before the update, and saved.
+    #[error(
+        "step {step}: the {what} is not finite after the update, which is not saved. \
+         A lower learning rate or weight decay, or a larger eps, may help"
+    )]
+    Ruined {
+        /// The step, counted from 1.
+        step: usize,
+        /// The parameter, or the moment of one.
+        what: String,
+    },
+    /// The loss of an evaluation is NaN or infinite. The parameters are taken back to those before the last
+    /// update, and saved.
+    #[error(
+        "step {step}: the validation loss is not finite. A lower learning rate, or clipping, may help"
+    )]
+    Validation {
+        /// Steps taken before the evaluation.
+        step: usize,
+    },
+    /// The folder holds what another run saved.
+    #[error("{} holds an adapter or model that would be overwritten", folder.display())]
+    Occupied {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// Another process is writing into the folder.
+    #[error("another run is writing into {}", folder.display())]
+    Busy {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// The parts of a checkpoint are not those that were saved together.
+    #[error("{}: {reason}", folder.display())]
+    Checkpoint {
+        /// Its folder.
+        folder: PathBuf,
+        /// The part, what was expected and what was found.
+        reason: String,
+    },
+    /// The adapter in the folder of a run is of none of its checkpoints.
+    #[error("the adapter in {} is that of none of the checkpoints beside it", folder.display())]
+    Stray {
+        /// The folder of the run.
+        folder: PathBuf,
+        /// The newest checkpoint beside it.
+        newest: PathBuf,
+    },
+    /// The run was asked to stop in the middle of a step or an evaluation.
+    #[error("interrupted")]
+    Interrupted,
     /// A saved optimizer state does not fit the parameters.
     #[error("{}: {reason}", path.display())]
     OptimizerState {

@@ -1,4 +1,4 @@
-use super::Result;
+use super::{Error, Result};
 use crate::data::Batch;
 use crate::device::round;
 use crate::lora::Mode;
@@ -33,20 +33,28 @@ impl Evaluation {
 /// so that nothing piles up on a GPU ([`crate::device`]).
 ///
 /// # Errors
-/// When a token is out of range, a batch is too long for the model, or memory runs out.
-pub fn evaluate(decoder: &Decoder, batches: impl IntoIterator<Item = Batch>) -> Result<Evaluation> {
+/// When a token is out of range, a batch is too long for the model, memory runs out, or `should_stop`
+/// says so between two blocks ([`Error::Interrupted`]).
+pub fn evaluate(
+    decoder: &Decoder,
+    batches: impl IntoIterator<Item = Batch>,
+    should_stop: &dyn Fn() -> bool,
+) -> Result<Evaluation> {
     let mut sum = Evaluation::default();
     for batch in batches {
-        sum.loss_sum += round(|| loss_sum(decoder, &batch))?;
+        sum.loss_sum += round(|| loss_sum(decoder, &batch, should_stop))?;
         sum.tokens += batch.trained_tokens;
     }
     Ok(sum)
 }
 
-fn loss_sum(decoder: &Decoder, batch: &Batch) -> Result<f64> {
+fn loss_sum(decoder: &Decoder, batch: &Batch, should_stop: &dyn Fn() -> bool) -> Result<f64> {
     let pass = decoder.pass(0, batch.n_tokens, Mode::INFERENCE)?;
     let mut x = decoder.embed(&decoder.tokens(&batch.inputs, batch.n_rows)?)?;
     for index in 0..decoder.n_blocks() {
+        if should_stop() {
+            return Err(Error::Interrupted);
+        }
         // Detached: while weights are being trained, no graph may grow here.
         x = decoder.block(index, &x.detach(), &pass)?;
     }

@@ -4,28 +4,34 @@ use candle_core::Tensor;
 /// The parameters that the last finite loss and gradient were computed with. An update that
 /// makes a model useless shows only one step later, and is taken back by this copy.
 #[derive(Default)]
-pub(super) struct LastGood(Vec<Tensor>);
+pub(super) struct LastGood {
+    /// Optimizer steps that led to them.
+    step: usize,
+    copies: Vec<Tensor>,
+}
 
 impl LastGood {
     /// Whether no step has been good yet.
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.copies.is_empty()
     }
 
-    pub(super) fn remember(&mut self, parameters: &Parameters) -> Result<()> {
+    /// Keeps the parameters as they are after `step` optimizer steps.
+    pub(super) fn remember(&mut self, step: usize, parameters: &Parameters) -> Result<()> {
         let copies = parameters
             .as_slice()
             .iter()
             .map(|p| Ok(p.var.copy()?.detach()));
-        self.0 = copies.collect::<Result<_>>()?;
+        self.copies = copies.collect::<Result<_>>()?;
+        self.step = step;
         Ok(())
     }
 
-    /// Puts the values back; `false` when there are none.
-    pub(super) fn restore(&self, parameters: &Parameters) -> Result<bool> {
-        for (copy, parameter) in self.0.iter().zip(parameters.as_slice()) {
+    /// Puts the values back; gives the step that led to them, `None` when there are none.
+    pub(super) fn restore(&self, parameters: &Parameters) -> Result<Option<usize>> {
+        for (copy, parameter) in self.copies.iter().zip(parameters.as_slice()) {
             parameter.var.set(copy)?;
         }
-        Ok(!self.0.is_empty())
+        Ok((!self.is_empty()).then_some(self.step))
     }
 }

@@ -13,11 +13,16 @@ pub struct MetricsFile {
 }
 
 impl MetricsFile {
-    /// Goes on after what a run wrote before; starts the file where there is none.
+    /// Goes on after `step`: what a run wrote of later steps, and half a line of one that was killed, goes.
     ///
     /// # Errors
-    /// When it cannot be written.
-    pub fn append(path: &Path) -> Result<Self> {
+    /// When it cannot be read or written.
+    pub fn go_on(path: &Path, step: usize) -> Result<Self> {
+        if path.is_file() {
+            let bytes = std::fs::read(path).map_err(files::Error::at("read", path))?;
+            let kept = lines_until(&String::from_utf8_lossy(&bytes), step);
+            files::write_whole(path, |file| file.write_all(kept.as_bytes()))?;
+        }
         Self::open(path, OpenOptions::new().create(true).append(true))
     }
 
@@ -58,5 +63,28 @@ impl MetricsFile {
             .and_then(|line| self.file.write_all(format!("{line}\n").as_bytes()))
             .and_then(|()| self.file.flush());
         Ok(written.map_err(files::Error::at("write", &self.path))?)
+    }
+}
+
+/// Whole lines of steps up to `last`.
+fn lines_until(text: &str, last: usize) -> String {
+    let is_kept = |line: &&str| {
+        let value = serde_json::from_str::<serde_json::Value>(line).ok();
+        let step = value.and_then(|value| value["step"].as_u64());
+        line.ends_with('\n') && step.is_some_and(|step| step <= last as u64)
+    };
+    text.split_inclusive('\n').filter(is_kept).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_goes_on_where_its_checkpoint_stands() {
+        let line = |step| format!("{{\"step\":{step},\"train_loss\":1.0}}\n");
+        let text = line(1) + &line(2) + &line(3) + "{\"step\":1,\"train";
+        assert_eq!(lines_until(&text, 2), line(1) + &line(2));
+        assert_eq!(lines_until("no json\n", 2), "");
     }
 }

@@ -5,6 +5,7 @@
 //! applied by AdamW. Losses and gradients are sums over tokens until the very end, so that any
 //! split of a batch into micro-batches gives the same step.
 
+mod checkpoint;
 mod error;
 mod evaluate;
 mod event;
@@ -15,6 +16,8 @@ mod optimizer;
 mod options;
 mod output;
 mod parameters;
+mod resume;
+mod run_folder;
 mod schedule;
 pub mod step;
 mod trainer;
@@ -28,5 +31,7 @@ pub use optimizer::Optimizer;
 pub use options::Options;
 pub use output::Output;
 pub use parameters::{Parameter, Parameters, Segment};
+pub use resume::Resume;
+pub use run_folder::{RunFolder, Start};
 pub use schedule::{Decay, Schedule};
 pub use trainer::{Ending, Summary, Trainer};

@@ -1,11 +1,17 @@
 use super::{Error, Gradients, Options, Parameters, Result};
 use crate::files;
-use candle_core::{Device, Tensor, Var};
+use candle_core::{DType, Device, Tensor, Var};
 use metal_candle_kernels::AdamW;
 use metal_candle_kernels::adamw::{self, Moments, Update};
+use std::collections::HashMap;
 use std::path::Path;
 
 const STEP: &str = "step";
+const FIRST: &str = "first";
+const SECOND: &str = "second";
+
+/// More steps than any run takes, and few enough to count on.
+const MOST_STEPS: usize = 1 << 48;
 
 /// AdamW with its state.
 #[derive(Debug)]
@@ -83,11 +89,11 @@ impl Optimizer {
         let mut tensors = vec![(STEP.to_string(), steps)];
         for (parameter, moments) in parameters.as_slice().iter().zip(&self.moments) {
             tensors.push((
-                format!("{}.first", parameter.name),
+                format!("{}.{FIRST}", parameter.name),
                 moments.first.as_detached_tensor(),
             ));
             tensors.push((
-                format!("{}.second", parameter.name),
+                format!("{}.{SECOND}", parameter.name),
                 moments.second.as_detached_tensor(),
             ));
         }
@@ -97,34 +103,105 @@ impl Optimizer {
     /// Reads a state that [`Self::save`] wrote for parameters of the same names and shapes.
     ///
     /// # Errors
-    /// When the file is missing or damaged, or a tensor is missing or misshaped.
+    /// When the file is missing or damaged, a tensor is missing or misshaped, or a value is none that an
+    /// optimizer comes to: NaN, infinite, a negative second moment or number of steps.
     pub fn load(path: &Path, parameters: &Parameters, device: &Device) -> Result<Self> {
-        let tensors = candle_core::safetensors::load(path, device)?;
-        let state = |reason: String| Error::OptimizerState {
-            path: path.to_path_buf(),
-            reason,
-        };
-        let take = |name: String, like: &Tensor| match tensors.get(&name) {
-            Some(tensor) if tensor.dims() == like.dims() => Ok(Var::from_tensor(tensor)?),
-            Some(tensor) => Err(state(format!(
-                "{name}: expected {:?}, got {:?}",
-                like.dims(),
-                tensor.dims()
-            ))),
-            None => Err(state(format!("missing {name}"))),
-        };
+        let file = StateFile::open(path)?;
         let moments = parameters.as_slice().iter().map(|p| {
+            let dims = p.var.dims();
             Ok(Moments {
-                first: take(format!("{}.first", p.name), &p.var)?,
-                second: take(format!("{}.second", p.name), &p.var)?,
+                first: file.moment(&format!("{}.{FIRST}", p.name), dims, f32::MIN, device)?,
+                second: file.moment(&format!("{}.{SECOND}", p.name), dims, 0.0, device)?,
             })
         });
-        let steps = tensors
-            .get(STEP)
-            .ok_or_else(|| state("missing step".into()))?;
         Ok(Self {
             moments: moments.collect::<Result<_>>()?,
-            steps: steps.to_scalar::<i64>()? as usize,
+            steps: file.steps()?,
         })
+    }
+
+    /// First moment that is not a finite number.
+    ///
+    /// # Errors
+    /// When memory runs out.
+    pub(super) fn not_finite(&self, parameters: &Parameters) -> Result<Option<String>> {
+        for (parameter, moments) in parameters.as_slice().iter().zip(&self.moments) {
+            for (name, moment) in [(FIRST, &moments.first), (SECOND, &moments.second)] {
+                if !is_finite(moment)? {
+                    return Ok(Some(format!("{name} moment of {}", parameter.name)));
+                }
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Whether every value is a finite number.
+///
+/// # Errors
+/// When memory runs out.
+pub(super) fn is_finite(tensor: &Tensor) -> Result<bool> {
+    // Zero times a finite number is zero, times any other NaN.
+    let zeros = tensor.detach().affine(0.0, 0.0)?.sum_all()?;
+    Ok(zeros.to_scalar::<f32>()? == 0.0)
+}
+
+/// Tensors of a saved state, on the host.
+struct StateFile<'a> {
+    path: &'a Path,
+    tensors: HashMap<String, Tensor>,
+}
+
+impl<'a> StateFile<'a> {
+    fn open(path: &'a Path) -> Result<Self> {
+        let bytes = std::fs::read(path).map_err(files::Error::at("read", path))?;
+        let read = candle_core::safetensors::load_buffer(&bytes, &Device::Cpu);
+        let tensors = read.map_err(|error| Error::OptimizerState {
+            path: path.to_path_buf(),
+            reason: error.to_string(),
+        })?;
+        Ok(Self { path, tensors })
+    }
+
+    fn error(&self, reason: String) -> Error {
+        Error::OptimizerState {
+            path: self.path.to_path_buf(),
+            reason,
+        }
+    }
+
+    fn get(&self, name: &str) -> Result<&Tensor> {
+        let found = self.tensors.get(name);
+        found.ok_or_else(|| self.error(format!("missing {name}")))
+    }
+
+    /// Moment of this name and shape, of finite numbers from `least` on.
+    fn moment(&self, name: &str, dims: &[usize], least: f32, device: &Device) -> Result<Var> {
+        let moment = self.get(name)?;
+        if moment.dims() != dims {
+            let got = moment.dims();
+            return Err(self.error(format!("{name}: expected {dims:?}, got {got:?}")));
+        }
+        if moment.dtype() != DType::F32 {
+            let got = moment.dtype();
+            return Err(self.error(format!("{name}: expected F32, got {got:?}")));
+        }
+        let values = moment.flatten_all()?.to_vec1::<f32>()?;
+        if let Some(value) = values.iter().find(|v| !v.is_finite() || **v < least) {
+            return Err(self.error(format!("{name} holds {value}, which no optimizer comes to")));
+        }
+        Ok(Var::from_tensor(&moment.to_device(device)?)?)
+    }
+
+    fn steps(&self) -> Result<usize> {
+        let steps = self.get(STEP)?;
+        let value = match steps.dtype() == DType::I64 && steps.elem_count() == 1 {
+            true => steps.flatten_all()?.to_vec1::<i64>()?[0],
+            false => return Err(self.error(format!("{STEP}: expected one I64"))),
+        };
+        let known = usize::try_from(value)
+            .ok()
+            .filter(|steps| *steps <= MOST_STEPS);
+        known.ok_or_else(|| self.error(format!("{STEP}: expected 0 to {MOST_STEPS}, got {value}")))
     }
 }

@@ -5,7 +5,7 @@
 //! forward pass and bounds memory by one block. Nothing is computed below the first block that
 //! has a parameter.
 
-use super::{Gradients, Parameters, Result, Segment};
+use super::{Error, Gradients, Parameters, Result, Segment};
 use crate::data::Batch;
 use crate::lora::Mode;
 use crate::models::{Decoder, Pass};
@@ -42,13 +42,39 @@ pub fn step(
     mode: Mode,
     recompute: bool,
 ) -> Result<StepResult> {
+    interruptible(decoder, parameters, batch, (mode, recompute), &|| false)
+}
+
+/// [`step`], given up between two blocks where `should_stop` says so.
+///
+/// # Errors
+/// As [`step`]; [`Error::Interrupted`].
+pub(super) fn interruptible(
+    decoder: &Decoder,
+    parameters: &Parameters,
+    batch: &Batch,
+    (mode, recompute): (Mode, bool),
+    should_stop: &dyn Fn() -> bool,
+) -> Result<StepResult> {
+    let go_on = || match should_stop() {
+        true => Err(Error::Interrupted),
+        false => Ok(()),
+    };
     let pass = decoder.pass(0, batch.n_tokens, mode)?;
     let tokens = decoder.tokens(&batch.inputs, batch.n_rows)?;
     let embedded = decoder.embed(&tokens)?;
-    let (held, top) = forward(decoder, parameters, &embedded, &pass, recompute)?;
+    let (held, top) = forward(decoder, parameters, &embedded, &pass, recompute, &go_on)?;
     let mut gradients = Gradients::none(parameters);
     let (loss, dtop) = head(decoder, parameters, &top, batch, &mut gradients)?;
-    let dembedded = backward(decoder, parameters, held, dtop, &pass, &mut gradients)?;
+    let dembedded = backward(
+        decoder,
+        parameters,
+        held,
+        dtop,
+        &pass,
+        &mut gradients,
+        &go_on,
+    )?;
     if let (Segment::Embedding, Some(gradient)) = (parameters.first_segment(), dembedded) {
         let mut store = Tape::default().backward(&embedded, &gradient)?;
         gradients.collect(parameters, &mut store)?;
@@ -66,11 +92,13 @@ fn forward(
     embedded: &Tensor,
     pass: &Pass,
     recompute: bool,
+    go_on: &dyn Fn() -> Result<()>,
 ) -> Result<(Vec<Held>, Tensor)> {
     let first = parameters.first_segment();
     let mut x = embedded.detach();
     let mut held = vec![];
     for index in 0..decoder.n_blocks() {
+        go_on()?;
         let needed = Segment::Block(index) >= first;
         if Segment::Block(index) > first {
             x = Var::from_tensor(&x)?.into_inner();
@@ -119,8 +147,10 @@ fn backward(
     mut gradient: Option<Tensor>,
     pass: &Pass,
     gradients: &mut Gradients,
+    go_on: &dyn Fn() -> Result<()>,
 ) -> Result<Option<Tensor>> {
     while let Some(block) = held.pop() {
+        go_on()?;
         let Some(upstream) = gradient else {
             return Ok(None);
         };

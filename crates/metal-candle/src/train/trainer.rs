@@ -1,21 +1,20 @@
+use super::checkpoint::OPTIMIZER;
 use super::last_good::LastGood;
-use super::step::{StepResult, step};
+use super::optimizer::is_finite;
+use super::step::{StepResult, interruptible};
 use super::{
-    Error, Evaluation, Event, Gradients, Optimizer, Options, Output, Parameters, Report, Result,
+    Error, Event, Gradients, Optimizer, Options, Output, Parameters, Report, Result, RunFolder,
     Validation, evaluate,
 };
 use crate::data::Batch;
 use crate::device::round;
-use crate::files;
 use crate::lora::Mode;
 use crate::models::Decoder;
 use crate::process::peak_memory_bytes;
 use metal_candle_kernels::mix_seed;
-use std::path::{Path, PathBuf};
+use serde_json::Value;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
-
-/// The optimizer's state, beside what was trained.
-const OPTIMIZER: &str = "optimizer.safetensors";
 
 /// A run: what is trained, how, and where it is written.
 #[derive(Debug)]
@@ -29,7 +28,9 @@ pub struct Trainer<'a> {
     /// What is written.
     pub output: &'a Output,
     /// Where it is written.
-    pub folder: &'a Path,
+    pub folder: &'a RunFolder,
+    /// What else the run was told, for `run.json`.
+    pub settings: &'a Value,
     /// The data file, named in errors.
     pub data: PathBuf,
 }
@@ -39,7 +40,7 @@ pub struct Trainer<'a> {
 pub enum Ending {
     /// All steps were taken.
     Finished,
-    /// It was asked to stop; what was trained is saved.
+    /// It was asked to stop; the steps that were taken are saved.
     Stopped,
 }
 
@@ -82,11 +83,12 @@ impl Trainer<'_> {
     /// the batches that come next, a run goes on to the bit where another ended.
     ///
     /// `validation` gives the batches of an evaluation anew each time. `observe` is told every
-    /// event and may end the run with an error. `should_stop` is asked after every step.
+    /// event and may end the run with an error. `should_stop` is asked between two blocks: the step or
+    /// evaluation that goes on then is given up, and what was trained until then is saved.
     ///
     /// # Errors
-    /// When a setting is out of range, no gradient reaches a parameter, a loss or gradient is not
-    /// finite, or a file cannot be written. What was saved before stays.
+    /// When a setting is out of range, no gradient reaches a parameter, a loss, gradient or updated
+    /// parameter is not finite, or a file cannot be written. What was saved before stays.
     pub fn run(
         &self,
         optimizer: &mut Optimizer,
@@ -96,86 +98,49 @@ impl Trainer<'_> {
         should_stop: &dyn Fn() -> bool,
     ) -> Result<Summary> {
         self.options.check()?;
-        let mut since = Since::default();
-        let mut summary = Summary {
-            ending: Ending::Finished,
-            steps: optimizer.steps(),
-            planned_steps: optimizer.steps() + self.options.iters,
-            trained_tokens: 0,
-            last_loss: f64::NAN,
+        let first = optimizer.steps();
+        let mut run = Run {
+            trainer: self,
+            optimizer,
+            last_good: LastGood::default(),
+            since: Since::default(),
+            saved: first,
+            summary: Summary {
+                ending: Ending::Finished,
+                steps: first,
+                planned_steps: first.saturating_add(self.options.iters),
+                trained_tokens: 0,
+                last_loss: f64::NAN,
+            },
+            validation,
+            observe,
+            should_stop,
         };
-        let mut last_good = LastGood::default();
-        self.validate(validation, &summary, observe)?;
-        for micro_batches in batches.take(self.options.iters) {
-            let began = Instant::now();
-            let number = summary.steps + 1;
-            let taken = round(|| self.take_step(optimizer, &mut last_good, number, &micro_batches));
-            let taken = taken.inspect_err(|error| self.keep(&last_good, error))?;
-            since.add(&taken, began.elapsed());
-            summary.steps = number;
-            summary.trained_tokens += taken.tokens;
-            summary.last_loss = taken.loss_sum / taken.tokens as f64;
-            observe(&Event::Step {
-                step: number,
-                loss: summary.last_loss,
-            })?;
-            self.after_step(optimizer, &taken, &mut since, &summary, validation, observe)?;
-            if should_stop() && number < summary.planned_steps {
-                summary.ending = Ending::Stopped;
-                break;
-            }
+        match run.go(batches) {
+            Err(Error::Interrupted) => run.summary.ending = Ending::Stopped,
+            result => result?,
         }
-        self.save(optimizer, &summary, observe)?;
-        Ok(summary)
-    }
-
-    fn take_step(
-        &self,
-        optimizer: &mut Optimizer,
-        last_good: &mut LastGood,
-        number: usize,
-        micro_batches: &[Batch],
-    ) -> Result<Taken> {
-        let StepResult {
-            loss_sum,
-            gradients,
-        } = self.gradients(number, micro_batches)?;
-        if last_good.is_empty() {
-            gradients.audit(self.parameters)?;
+        if run.summary.steps > run.saved {
+            run.save()?;
         }
-        let tokens: usize = micro_batches.iter().map(|batch| batch.trained_tokens).sum();
-        let mean = 1.0 / tokens as f64;
-        let norms = gradients.norms()?;
-        self.check_finite(number, loss_sum, &norms, micro_batches)?;
-        last_good.remember(self.parameters)?;
-        let grad_norm = norms.iter().map(|norm| norm * norm).sum::<f64>().sqrt() * mean;
-        let learning_rate = self.options.schedule.learning_rate(number);
-        let scale = mean * self.clip_factor(grad_norm);
-        optimizer.step(
-            self.parameters,
-            &gradients,
-            self.options,
-            learning_rate,
-            scale,
-        )?;
-        Ok(Taken {
-            loss_sum,
-            tokens,
-            grad_norm,
-            learning_rate,
-        })
+        Ok(run.summary)
     }
 
     /// Sums of losses and gradients over the micro-batches of one step.
-    fn gradients(&self, number: usize, micro_batches: &[Batch]) -> Result<StepResult> {
+    fn gradients(
+        &self,
+        number: usize,
+        micro_batches: &[Batch],
+        should_stop: &dyn Fn() -> bool,
+    ) -> Result<StepResult> {
         let mut sum = StepResult {
             loss_sum: 0.0,
             gradients: Gradients::none(self.parameters),
         };
         for (i, batch) in micro_batches.iter().enumerate() {
             let seed = mix_seed(mix_seed(self.options.seed, number as u64), i as u64);
-            let (mode, recompute) = (Mode::training(seed), self.options.grad_checkpoint);
-            let part = step(self.decoder, self.parameters, batch, mode, recompute)?;
+            let how = (Mode::training(seed), self.options.grad_checkpoint);
+            let part = interruptible(self.decoder, self.parameters, batch, how, should_stop)?;
             sum.loss_sum += part.loss_sum;
             sum.gradients.add(part.gradients)?;
         }
@@ -219,48 +184,113 @@ impl Trainer<'_> {
             }),
         }
     }
+}
 
-    fn after_step(
-        &self,
-        optimizer: &Optimizer,
-        taken: &Taken,
-        since: &mut Since,
-        summary: &Summary,
-        validation: Option<&dyn Fn() -> Vec<Batch>>,
-        observe: &mut dyn FnMut(&Event) -> Result<()>,
-    ) -> Result<()> {
-        let (number, last) = (summary.steps, summary.steps == summary.planned_steps);
-        if number.is_multiple_of(self.options.steps_per_report) || last {
-            observe(&Event::Report(std::mem::take(since).report(taken, summary)))?;
-        }
-        if due(number, self.options.steps_per_eval) || last {
-            self.validate(validation, summary, observe)?;
-        }
-        if due(number, self.options.save_every) && !last {
-            let snapshot = self.folder.join(format!("checkpoint-{number}"));
-            self.save_to(&snapshot, optimizer)?;
-            self.save(optimizer, summary, observe)?;
+/// A run that goes on.
+struct Run<'a> {
+    trainer: &'a Trainer<'a>,
+    optimizer: &'a mut Optimizer,
+    last_good: LastGood,
+    since: Since,
+    /// Steps taken when it was saved last, or when it began.
+    saved: usize,
+    summary: Summary,
+    validation: Option<&'a dyn Fn() -> Vec<Batch>>,
+    observe: &'a mut dyn FnMut(&Event) -> Result<()>,
+    should_stop: &'a dyn Fn() -> bool,
+}
+
+impl Run<'_> {
+    fn go(&mut self, batches: &mut dyn Iterator<Item = Vec<Batch>>) -> Result<()> {
+        self.validate()?;
+        for micro_batches in batches.take(self.trainer.options.iters) {
+            let began = Instant::now();
+            let taken = round(|| self.take_step(&micro_batches));
+            let taken = taken.inspect_err(|error| self.keep(error))?;
+            self.since.add(&taken, began.elapsed());
+            self.summary.steps += 1;
+            self.summary.trained_tokens += taken.tokens;
+            self.summary.last_loss = taken.loss_sum / taken.tokens as f64;
+            (self.observe)(&Event::Step {
+                step: self.summary.steps,
+                loss: self.summary.last_loss,
+            })?;
+            self.after_step(&taken)?;
         }
         Ok(())
     }
 
-    fn validate(
-        &self,
-        validation: Option<&dyn Fn() -> Vec<Batch>>,
-        summary: &Summary,
-        observe: &mut dyn FnMut(&Event) -> Result<()>,
-    ) -> Result<()> {
-        let Some(batches) = validation else {
+    fn take_step(&mut self, micro_batches: &[Batch]) -> Result<Taken> {
+        let trainer = self.trainer;
+        let (options, parameters) = (trainer.options, trainer.parameters);
+        let number = self.summary.steps + 1;
+        let StepResult {
+            loss_sum,
+            gradients,
+        } = trainer.gradients(number, micro_batches, self.should_stop)?;
+        if self.last_good.is_empty() {
+            gradients.audit(parameters)?;
+        }
+        let tokens: usize = micro_batches.iter().map(|batch| batch.trained_tokens).sum();
+        let mean = 1.0 / tokens as f64;
+        let norms = gradients.norms()?;
+        trainer.check_finite(number, loss_sum, &norms, micro_batches)?;
+        self.last_good.remember(number - 1, parameters)?;
+        let grad_norm = norms.iter().map(|norm| norm * norm).sum::<f64>().sqrt() * mean;
+        let learning_rate = options.schedule.learning_rate(number);
+        let scale = mean * trainer.clip_factor(grad_norm);
+        self.optimizer
+            .step(parameters, &gradients, options, learning_rate, scale)?;
+        Ok(Taken {
+            loss_sum,
+            tokens,
+            grad_norm,
+            learning_rate,
+        })
+    }
+
+    fn after_step(&mut self, taken: &Taken) -> Result<()> {
+        let options = self.trainer.options;
+        let (number, last) = (
+            self.summary.steps,
+            self.summary.steps == self.summary.planned_steps,
+        );
+        if number.is_multiple_of(options.steps_per_report) || last {
+            let report = std::mem::take(&mut self.since).report(taken, &self.summary);
+            (self.observe)(&Event::Report(report))?;
+        }
+        if due(number, options.steps_per_eval) || last {
+            let validated = self.check_update().and_then(|()| self.validate());
+            validated.inspect_err(|error| self.keep(error))?;
+        }
+        if due(number, options.save_every) || last {
+            self.save()?;
+        }
+        match (self.should_stop)() && !last {
+            true => Err(Error::Interrupted),
+            false => Ok(()),
+        }
+    }
+
+    fn validate(&mut self) -> Result<()> {
+        let Some(batches) = self.validation else {
             return Ok(());
         };
+        let (trainer, summary) = (self.trainer, &self.summary);
         let began = Instant::now();
-        let limit = self.options.val_batches.unwrap_or(usize::MAX);
-        let evaluation: Evaluation = evaluate(self.decoder, batches().into_iter().take(limit))?;
+        let limit = trainer.options.val_batches.unwrap_or(usize::MAX);
+        let batches = batches().into_iter().take(limit);
+        let evaluation = evaluate(trainer.decoder, batches, self.should_stop)?;
         let seconds = began.elapsed().as_secs_f64();
-        observe(&Event::Validation(Validation {
+        if !evaluation.loss().is_finite() {
+            return Err(Error::Validation {
+                step: summary.steps,
+            });
+        }
+        (self.observe)(&Event::Validation(Validation {
             step: summary.steps,
             val_loss: evaluation.loss(),
-            learning_rate: self.options.schedule.learning_rate(summary.steps.max(1)),
+            learning_rate: trainer.options.schedule.learning_rate(summary.steps.max(1)),
             tokens_per_sec: evaluation.tokens as f64 / seconds,
             trained_tokens: summary.trained_tokens,
             peak_memory_bytes: peak_memory_bytes(),
@@ -269,44 +299,70 @@ impl Trainer<'_> {
         }))
     }
 
-    /// After a loss or gradient that is not finite, writes the parameters that still gave one.
-    fn keep(&self, last_good: &LastGood, error: &Error) {
-        if !matches!(error, Error::NotFinite { .. }) {
+    /// Saves what the steps came to, if it is of use: no step behind it would show that it is not.
+    fn save(&mut self) -> Result<()> {
+        let step = self.summary.steps;
+        self.check_update().inspect_err(|error| self.keep(error))?;
+        let trainer = self.trainer;
+        trainer.folder.save(step, trainer.settings, |folder| {
+            trainer.output.save(folder, trainer.parameters)?;
+            self.optimizer
+                .save(&folder.join(OPTIMIZER), trainer.parameters)
+        })?;
+        self.saved = step;
+        (self.observe)(&Event::Saved {
+            step,
+            folder: trainer.folder.path().to_path_buf(),
+        })
+    }
+
+    fn check_update(&self) -> Result<()> {
+        let (step, parameters) = (self.summary.steps, self.trainer.parameters);
+        for parameter in parameters.as_slice() {
+            if !is_finite(&parameter.var)? {
+                let what = format!("parameter {}", parameter.name);
+                return Err(Error::Ruined { step, what });
+            }
+        }
+        match self.optimizer.not_finite(parameters)? {
+            Some(what) => Err(Error::Ruined { step, what }),
+            None => Ok(()),
+        }
+    }
+
+    /// Takes the parameters back to those that still gave a finite loss, and makes them the folder's: from
+    /// the checkpoint that was saved of them, or without an optimizer's state, which led on to here.
+    fn keep(&self, error: &Error) {
+        let is_ruined = matches!(
+            error,
+            Error::NotFinite { .. } | Error::Ruined { .. } | Error::Validation { .. }
+        );
+        if !is_ruined {
             return;
         }
-        let kept = last_good.restore(self.parameters).and_then(|restored| {
-            if restored {
-                self.output.save(self.folder, self.parameters)?;
-                // The state that led here, or that of an older adapter, must not be gone on with.
-                files::remove(&self.folder.join(OPTIMIZER))?;
+        let folder = self.trainer.folder.path().display();
+        match self.keep_last_good() {
+            Ok(Some(step)) => {
+                tracing::warn!(
+                    "the last good parameters, those after step {step}, are in {folder}"
+                );
             }
-            Ok(restored)
-        });
-        match kept {
-            Ok(true) => tracing::warn!("the last good parameters are in {}", self.folder.display()),
-            Ok(false) => {}
+            Ok(None) => {}
             Err(second) => tracing::error!("cannot keep the last good parameters: {second}"),
         }
     }
 
-    fn save(
-        &self,
-        optimizer: &Optimizer,
-        summary: &Summary,
-        observe: &mut dyn FnMut(&Event) -> Result<()>,
-    ) -> Result<()> {
-        self.save_to(self.folder, optimizer)?;
-        observe(&Event::Saved {
-            step: summary.steps,
-            folder: self.folder.to_path_buf(),
-        })
-    }
-}
-
-impl Trainer<'_> {
-    fn save_to(&self, folder: &Path, optimizer: &Optimizer) -> Result<()> {
-        self.output.save(folder, self.parameters)?;
-        optimizer.save(&folder.join(OPTIMIZER), self.parameters)
+    fn keep_last_good(&self) -> Result<Option<usize>> {
+        let trainer = self.trainer;
+        let Some(step) = self.last_good.restore(trainer.parameters)? else {
+            return Ok(None);
+        };
+        if !trainer.folder.go_back_to(step)? {
+            trainer.folder.save(step, trainer.settings, |folder| {
+                trainer.output.save(folder, trainer.parameters)
+            })?;
+        }
+        Ok(Some(step))
     }
 }
 

@@ -11,6 +11,7 @@ use super::Context;
 use crate::error::Result;
 use crate::exit::Exit;
 use crate::interrupt::Interrupt;
+use crate::output_folder;
 use crate::terminal::Terminal;
 use corpus::Corpus;
 use exam::Score;
@@ -25,6 +26,9 @@ pub struct Args {
     /// Folder for the base model, the data and the adapter
     #[arg(long, value_name = "FOLDER", default_value = "quickstart")]
     pub output: PathBuf,
+    /// Replace what is in the folder
+    #[arg(long)]
+    pub overwrite: bool,
     /// Seed of the corpus, the weights and the order of the rows
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
@@ -63,6 +67,10 @@ struct Report {
 pub fn run(args: Args, context: &Context) -> Result<Exit> {
     let began = Instant::now();
     let terminal = &context.terminal;
+    if !args.overwrite {
+        let advice = "--overwrite replaces what is in it; or choose another folder";
+        output_folder::check_new("--output", &args.output, advice)?;
+    }
     let interrupt = Interrupt::listen(terminal)?;
     let mut corpus = Corpus::new(args.seed);
     let folders = Folders::in_(&args.output);

@@ -2,11 +2,12 @@ use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 use crate::terminal::Terminal;
 use metal_candle::data::{Batch, Batches, Dataset};
-use metal_candle::files;
 use metal_candle::models::Model;
 use metal_candle::train::{
-    Decay, Event, MetricsFile, Optimizer, Options, Output, Parameters, Schedule, Trainer,
+    Decay, Event, MetricsFile, Optimizer, Options, Output, Parameters, RunFolder, Schedule, Start,
+    Trainer,
 };
+use serde_json::json;
 use std::num::NonZeroUsize;
 use std::path::Path;
 
@@ -31,16 +32,20 @@ pub(super) fn run_training(
     interrupt: &Interrupt,
 ) -> Result<()> {
     let options = options(training);
+    let mut folder = RunFolder::claim(training.folder, Start::Overwrite)?;
+    folder.prepare()?;
+    let settings =
+        json!({ "title": training.title, "iters": training.iters, "seed": training.seed });
     let trainer = Trainer {
         decoder: &model.decoder,
         parameters,
         options: &options,
         output: &training.output,
-        folder: training.folder,
+        folder: &folder,
+        settings: &settings,
         data: dataset.path.clone(),
     };
-    files::make_folder(training.folder)?;
-    let mut metrics = MetricsFile::create(&training.folder.join("metrics.jsonl"))?;
+    let mut metrics = MetricsFile::create(&folder.metrics())?;
     let bar = terminal.bar(
         training.iters,
         "     {bar:30} step {pos}/{len}  {msg}  eta {eta}",
@@ -66,7 +71,8 @@ pub(super) fn run_training(
     let batches = Batches::shuffled(&dataset.examples, BATCH_SIZE, training.seed);
     let mut steps = batches.map(|batch: Batch| vec![batch]);
     let stop = || interrupt.is_asked();
-    let summary = trainer.run(&mut optimizer, &mut steps, None, &mut observe, &stop);
+    let summary =
+        interrupt.awaited_by(|| trainer.run(&mut optimizer, &mut steps, None, &mut observe, &stop));
     bar.finish_and_clear();
     let summary = summary.map_err(Error::from)?;
     let (title, steps, loss) = (training.title, summary.steps, summary.last_loss);

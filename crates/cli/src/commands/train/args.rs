@@ -34,10 +34,13 @@ pub struct Args {
     /// Where the adapter is written
     #[arg(long, value_name = "FOLDER", default_value = "adapters")]
     pub adapter_path: PathBuf,
-    /// Train; implied, for compatibility
+    /// Replace the adapter or model of another run in --adapter-path
     #[arg(long)]
-    pub train: bool,
-    /// Tell the loss on test.jsonl after training
+    pub overwrite: bool,
+    /// Train; implied where --test is not given
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub train: Option<bool>,
+    /// Tell the loss on test.jsonl: of the adapter in --adapter-path, or with --train of what was trained
     #[arg(long)]
     pub test: bool,
     /// What is trained: an adapter, or all weights, which gives a whole checkpoint

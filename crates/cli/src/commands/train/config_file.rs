@@ -56,6 +56,8 @@ fn parse(text: &str) -> Parsed<Vec<String>> {
 fn entry(key: &str, value: Value) -> Parsed<Vec<String>> {
     match (key, value) {
         (_, Value::Null) => Ok(vec![]),
+        // Left out, the option means yes.
+        ("train", Value::Bool(train)) => Ok(vec![format!("--train={train}")]),
         ("lora_parameters", Value::Object(fields)) => nested::lora_parameters(fields),
         ("lr_schedule", Value::Object(fields)) => nested::lr_schedule(&fields),
         ("optimizer_config", Value::Object(fields)) => nested::optimizer_config(fields),
@@ -139,7 +141,7 @@ mod tests {
                     num_layers: -1\nresume_adapter_file: null\nbetas: [0.9, 0.95]\n";
         let expected = [
             "--model=Qwen/Qwen3-0.6B",
-            "--train",
+            "--train=true",
             "--learning-rate=0.00001",
             "--num-layers=-1",
             "--betas=0.9,0.95",

@@ -2,8 +2,10 @@
 
 mod args;
 pub mod config_file;
+mod record;
 mod run;
 mod settings;
+mod test;
 mod trained;
 
 pub use args::Args;
@@ -12,14 +14,16 @@ pub use settings::max_seq_length;
 use super::Context;
 use crate::error::Result;
 use crate::exit::Exit;
+use crate::interrupt::Interrupt;
 use crate::{hub, output_folder};
 use metal_candle::data::{self, Split, Splits, Tokenizer};
 use metal_candle::models::{Config, Model};
+use metal_candle::train::{Resume, RunFolder, Start};
 use run::Run;
 use std::path::Path;
 use trained::Trained;
 
-/// Fine-tunes a model.
+/// Fine-tunes a model, or only tests one.
 ///
 /// # Errors
 /// When something that was given cannot be used, or the run fails.
@@ -27,26 +31,66 @@ pub fn run(args: Args, context: &Context) -> Result<Exit> {
     let terminal = &context.terminal;
     args.check()?;
     let (name, data) = (args.model()?, args.data()?);
+    if !args.trains() {
+        return test::run(&args, name, data, terminal);
+    }
+    let interrupt = Interrupt::listen(terminal)?;
     let device = args.device.open()?;
+    let resume = args
+        .resume_adapter_file
+        .as_deref()
+        .map(Resume::find)
+        .transpose()?;
+    let start = start(&args, resume.as_ref());
     output_folder::check_writable("--adapter-path", &args.adapter_path)?;
-    let folder = hub::folder(name, terminal)?;
+    let folder = RunFolder::claim(&args.adapter_path, start)?;
+    let base = hub::folder(name, terminal)?;
     // Data before weights: they are read faster, and hold more mistakes.
-    let splits = load_splits(&args, data, &folder)?;
+    let splits = load_splits(&args, data, &base, &wanted(&args))?;
     terminal.say(format_args!("Loading {name}"));
-    let mut model = Model::load(&folder, &device)?;
-    let trained = Trained::choose(&args, &mut model, &folder, terminal)?;
-    let optimizer = trained.optimizer(&args, &device, terminal)?;
+    let mut model = Model::load(&base, &device)?;
+    let trained = Trained::choose(&args, &mut model, &base, resume.as_ref(), terminal)?;
+    let optimizer = trained.optimizer(resume.as_ref(), &device, terminal)?;
+    let settings = record::settings(&args, &splits, &trained);
+    record::tell_differences(resume.as_ref(), &settings, terminal);
     let run = Run {
         args: &args,
         model: &model,
         trained: &trained,
         splits: &splits,
+        settings: &settings,
+        interrupt: &interrupt,
         terminal,
     };
-    run.go(optimizer)
+    run.go(optimizer, folder)
 }
 
-fn load_splits(args: &Args, folder: &Path, model: &Path) -> Result<Splits> {
+/// How the run meets what lies in its folder: going on with an adapter of the folder itself, it is the
+/// same run.
+fn start(args: &Args, resume: Option<&Resume>) -> Start {
+    let is_inside = |resume: &&Resume| {
+        let paths = (
+            resume.adapter.canonicalize(),
+            args.adapter_path.canonicalize(),
+        );
+        matches!(&paths, (Ok(adapter), Ok(folder)) if adapter.starts_with(folder))
+    };
+    match resume.filter(is_inside) {
+        Some(resume) => Start::Resume { step: resume.step },
+        None if args.overwrite => Start::Overwrite,
+        None => Start::New,
+    }
+}
+
+/// The splits that a training reads.
+fn wanted(args: &Args) -> Vec<Split> {
+    let mut wanted = vec![Split::Train];
+    wanted.extend(args.validates().then_some(Split::Valid));
+    wanted.extend(args.test.then_some(Split::Test));
+    wanted
+}
+
+fn load_splits(args: &Args, folder: &Path, model: &Path, wanted: &[Split]) -> Result<Splits> {
     let (config, _) = Config::read(model)?;
     let options = data::Options {
         max_seq_length: max_seq_length(args.rows.max_seq_length, &config)?,
@@ -54,13 +98,9 @@ fn load_splits(args: &Args, folder: &Path, model: &Path) -> Result<Splits> {
         vocab_size: Some(config.vocab_size),
     };
     let tokenizer = Tokenizer::from_folder(model)?;
-    let mut wanted = vec![Split::Train];
-    wanted.extend(args.validates().then_some(Split::Valid));
-    wanted.extend(args.test.then_some(Split::Test));
-    let splits = Splits::load(folder, &wanted, &tokenizer, &options)?;
-    splits.require(Split::Train)?;
-    if args.test {
-        splits.require(Split::Test)?;
+    let splits = Splits::load(folder, wanted, &tokenizer, &options)?;
+    for split in wanted.iter().filter(|split| **split != Split::Valid) {
+        splits.require(*split)?;
     }
     Ok(splits)
 }

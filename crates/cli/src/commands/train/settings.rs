@@ -24,6 +24,13 @@ impl Args {
             return Err(Error::input(format!("--optimizer {name} is not built"))
                 .with_advice("use --optimizer adamw; with --weight-decay 0 it is Adam"));
         }
+        if !self.trains() && !self.test {
+            return Err(
+                Error::input("there is nothing to do: neither to train nor to test").with_advice(
+                    "leave --train=false (train: false) out, or add --test (test: true)",
+                ),
+            );
+        }
         check_range("--learning-rate", self.optimizer.learning_rate)?;
         check_range("--min-lr", self.optimizer.min_lr)?;
         check_range("--weight-decay", self.optimizer.weight_decay)?;
@@ -48,6 +55,11 @@ impl Args {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Whether a model is trained, and not only tested.
+    pub fn trains(&self) -> bool {
+        self.train.unwrap_or(!self.test)
     }
 
     /// The model's name.

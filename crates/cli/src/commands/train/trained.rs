@@ -7,8 +7,8 @@ use crate::terminal::Terminal;
 use candle_core::Device;
 use metal_candle::lora::{self, LoraConfig, Plan};
 use metal_candle::models::Model;
-use metal_candle::train::{Optimizer, Output, Parameters};
-use std::path::{Path, PathBuf};
+use metal_candle::train::{Optimizer, Output, Parameters, Resume};
+use std::path::Path;
 
 /// What is trained, and how it is written.
 pub struct Trained {
@@ -28,31 +28,32 @@ impl Trained {
         args: &Args,
         model: &mut Model,
         folder: &Path,
+        resume: Option<&Resume>,
         terminal: &Terminal,
     ) -> Result<Self> {
         match args.fine_tune_type {
             FineTuneType::Full => all_weights(args, model, folder),
-            _ => adapter(args, model, terminal),
+            _ => adapter(args, model, resume, terminal),
         }
     }
 
-    /// A fresh optimizer, or the state that was saved beside the adapter to go on with.
+    /// A fresh optimizer, or the state that was saved with the adapter to go on with.
     ///
     /// # Errors
     /// When that state does not fit.
     pub fn optimizer(
         &self,
-        args: &Args,
+        resume: Option<&Resume>,
         device: &Device,
         terminal: &Terminal,
     ) -> Result<Optimizer> {
-        let Some(path) = args.resume_adapter_file.as_deref().and_then(saved_state) else {
-            if args.resume_adapter_file.is_some() {
-                terminal.say("No optimizer state beside the adapter: starting with a fresh one");
+        let Some(path) = resume.and_then(|resume| resume.optimizer.as_ref()) else {
+            if resume.is_some() {
+                terminal.say("No optimizer state of this adapter: starting with a fresh one");
             }
             return Ok(Optimizer::new(&self.parameters)?);
         };
-        let optimizer = Optimizer::load(&path, &self.parameters, device)?;
+        let optimizer = Optimizer::load(path, &self.parameters, device)?;
         let (steps, shown) = (optimizer.steps(), path.display());
         terminal.say(format_args!(
             "Resuming the optimizer after {steps} steps: {shown}"
@@ -66,14 +67,6 @@ fn all_weights(args: &Args, model: &mut Model, folder: &Path) -> Result<Trained>
         return Err(Error::input("--adapter-path is the model's own folder")
             .with_advice("choose another folder: the model would be overwritten"));
     }
-    if args
-        .adapter_path
-        .join("model.safetensors.index.json")
-        .exists()
-    {
-        return Err(Error::input("--adapter-path holds a sharded checkpoint")
-            .with_advice("choose another folder: its shards would hide the new weights"));
-    }
     let output = Output::Checkpoint {
         raw_config: model.raw_config.clone(),
         base_folder: folder.to_path_buf(),
@@ -86,9 +79,14 @@ fn is_same(a: &Path, b: &Path) -> bool {
     matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
 }
 
-fn adapter(args: &Args, model: &mut Model, terminal: &Terminal) -> Result<Trained> {
-    let config = match &args.resume_adapter_file {
-        Some(path) => resume(args, model, path, terminal)?,
+fn adapter(
+    args: &Args,
+    model: &mut Model,
+    resume: Option<&Resume>,
+    terminal: &Terminal,
+) -> Result<Trained> {
+    let config = match resume {
+        Some(resume) => go_on(args, model, &resume.adapter, terminal)?,
         None => attach(args, model)?,
     };
     let output = Output::Adapter {
@@ -107,7 +105,7 @@ fn attach(args: &Args, model: &mut Model) -> Result<LoraConfig> {
     Ok(config)
 }
 
-fn resume(args: &Args, model: &mut Model, path: &Path, terminal: &Terminal) -> Result<LoraConfig> {
+fn go_on(args: &Args, model: &mut Model, path: &Path, terminal: &Terminal) -> Result<LoraConfig> {
     let config = loading::attach_adapter_with(model, path, |config| {
         config.dropout = args.adapter.dropout.unwrap_or(config.dropout);
     })?;
@@ -127,12 +125,4 @@ fn resume(args: &Args, model: &mut Model, path: &Path, terminal: &Terminal) -> R
         ));
     }
     Ok(config)
-}
-
-fn saved_state(adapter: &Path) -> Option<PathBuf> {
-    let folder = match adapter.is_file() {
-        true => adapter.parent()?,
-        false => adapter,
-    };
-    Some(folder.join("optimizer.safetensors")).filter(|path| path.exists())
 }

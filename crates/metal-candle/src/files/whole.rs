@@ -1,63 +1,9 @@
-//! Files appear under their final name whole or not at all.
-
+use super::{Error, UNFINISHED, parent, sync};
 use serde::Serialize;
 use std::fs::File;
 use std::io::{BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use tempfile::NamedTempFile;
-
-/// A file or folder that cannot be read or written.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot {action} {}: {source}", path.display())]
-pub struct Error {
-    /// What was tried.
-    pub action: &'static str,
-    /// The file or folder.
-    pub path: PathBuf,
-    /// The system's reason.
-    pub source: std::io::Error,
-}
-
-impl Error {
-    /// An [`Error`] from the system's reason.
-    pub fn at(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
-        let path = path.to_path_buf();
-        move |source| Self {
-            action,
-            path,
-            source,
-        }
-    }
-}
-
-/// Reads a text file.
-///
-/// # Errors
-/// When it does not exist or is not UTF-8.
-pub fn read_text(path: &Path) -> Result<String, Error> {
-    std::fs::read_to_string(path).map_err(Error::at("read", path))
-}
-
-/// Makes a folder and those above it.
-///
-/// # Errors
-/// When the system refuses.
-pub fn make_folder(path: &Path) -> Result<(), Error> {
-    std::fs::create_dir_all(path).map_err(Error::at("create", path))
-}
-
-/// Removes a file, if it is there.
-///
-/// # Errors
-/// When the system refuses.
-pub fn remove(path: &Path) -> Result<(), Error> {
-    match std::fs::remove_file(path) {
-        Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
-            Err(Error::at("remove", path)(source))
-        }
-        _ => Ok(()),
-    }
-}
 
 /// Writes a file by `write` into a temporary neighbour, flushes it to disk and renames it.
 ///
@@ -78,10 +24,7 @@ fn replace(
     path: &Path,
     fill: impl FnOnce(&mut NamedTempFile) -> std::io::Result<()>,
 ) -> Result<(), Error> {
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
+    let folder = parent(path);
     let attempt = || -> std::io::Result<()> {
         let mut neighbour = new_file_in(folder)?;
         let permissions = neighbour.as_file().metadata()?.permissions();
@@ -91,7 +34,7 @@ fn replace(
         finished.set_permissions(permissions)?;
         finished.sync_all()?;
         neighbour.persist(path)?;
-        Ok(())
+        sync(folder)
     };
     attempt().map_err(Error::at("write", path))
 }
@@ -103,13 +46,14 @@ fn new_file_in(folder: &Path) -> std::io::Result<NamedTempFile> {
     use std::os::unix::fs::PermissionsExt;
     let permissions = std::fs::Permissions::from_mode(0o666);
     tempfile::Builder::new()
+        .prefix(UNFINISHED)
         .permissions(permissions)
         .tempfile_in(folder)
 }
 
 #[cfg(not(unix))]
 fn new_file_in(folder: &Path) -> std::io::Result<NamedTempFile> {
-    NamedTempFile::new_in(folder)
+    NamedTempFile::with_prefix_in(UNFINISHED, folder)
 }
 
 /// Writes `value` as JSON, indented by two spaces.

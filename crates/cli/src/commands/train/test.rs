@@ -1,0 +1,48 @@
+//! The loss on `test.jsonl`.
+
+use super::args::{Args, FineTuneType};
+use crate::error::{Error, Result};
+use crate::exit::Exit;
+use crate::terminal::Terminal;
+use crate::training::sample;
+use crate::{hub, loading};
+use metal_candle::data::{Split, Splits};
+use metal_candle::models::{Decoder, Model};
+use metal_candle::train::evaluate;
+use std::path::Path;
+
+/// Tests what lies in `--adapter-path`: an adapter, or with `--fine-tune-type full` a model. Nothing is
+/// trained or written.
+///
+/// # Errors
+/// When something that was given cannot be used, or the loss is not finite.
+pub fn run(args: &Args, name: &str, data: &Path, terminal: &Terminal) -> Result<Exit> {
+    let device = args.device.open()?;
+    let is_full = args.fine_tune_type == FineTuneType::Full;
+    let base = match is_full {
+        true => args.adapter_path.clone(),
+        false => hub::folder(name, terminal)?,
+    };
+    let splits = super::load_splits(args, data, &base, &[Split::Test])?;
+    let mut model = Model::load(&base, &device)?;
+    if !is_full {
+        loading::attach_adapter(&mut model, &args.adapter_path)?;
+    }
+    tell(&model.decoder, &splits, args, terminal)?;
+    Ok(Exit::Done)
+}
+
+/// Tells the loss of `decoder`.
+///
+/// # Errors
+/// When it is not finite, or the device fails.
+pub fn tell(decoder: &Decoder, splits: &Splits, args: &Args, terminal: &Terminal) -> Result<()> {
+    let limit = args.reports.test_batches.limit();
+    let batches = sample(splits.require(Split::Test)?, args.rows.batch_size, limit);
+    let evaluation = evaluate(decoder, batches, &|| false)?;
+    let (loss, ppl) = (evaluation.loss(), evaluation.perplexity());
+    if !loss.is_finite() {
+        return Err(Error::failed(format!("the test loss is {loss}")));
+    }
+    terminal.print_line(format_args!("Test loss {loss:.3}, Test ppl {ppl:.3}."))
+}

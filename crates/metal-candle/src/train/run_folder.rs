@@ -1,0 +1,214 @@
+//! The folder that a run writes: its checkpoints, and beside them what the newest of them holds, as a
+//! plain adapter or model that every tool reads.
+
+use super::checkpoint::{Checkpoint, OPTIMIZER, SETTINGS, checkpoints};
+use super::{Error, Result};
+use crate::files::{self, FolderLock};
+use serde_json::Value;
+use std::cell::RefCell;
+use std::path::{Path, PathBuf};
+
+/// Reports and evaluations of a run, one JSON object a line.
+const METRICS: &str = "metrics.jsonl";
+
+/// How a run meets what lies in its folder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// Nothing of another run may be there.
+    New,
+    /// Another run's files are replaced at the first save, and stay until then.
+    Overwrite,
+    /// The run of the folder goes on after this many steps; what it saved later is replaced.
+    Resume {
+        /// Optimizer steps taken.
+        step: usize,
+    },
+}
+
+/// Folder that this run alone writes to, until it is dropped.
+#[derive(Debug)]
+pub struct RunFolder {
+    path: PathBuf,
+    start: Start,
+    lock: Option<FolderLock>,
+    /// Whether this run made the folder.
+    is_new: bool,
+    /// What the first save replaces.
+    superseded: RefCell<Vec<PathBuf>>,
+}
+
+impl RunFolder {
+    /// Claims `path`, which may not exist yet, for a run. Nothing is written.
+    ///
+    /// # Errors
+    /// When another process runs into it, or it holds what the run must not replace.
+    pub fn claim(path: &Path, start: Start) -> Result<Self> {
+        let mut folder = Self {
+            path: path.to_path_buf(),
+            start,
+            lock: None,
+            is_new: !path.exists(),
+            superseded: RefCell::default(),
+        };
+        if path.is_dir() {
+            folder.lock()?;
+        }
+        Ok(folder)
+    }
+
+    /// Makes the folder, and removes what a killed run left unfinished in it.
+    ///
+    /// # Errors
+    /// When it cannot be written, or another process was faster.
+    pub fn prepare(&mut self) -> Result<()> {
+        files::make_folder(&self.path)?;
+        if self.lock.is_none() {
+            self.lock()?;
+        }
+        Ok(files::remove_unfinished(&self.path)?)
+    }
+
+    /// Where the folder is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Where the run's `metrics.jsonl` is written. It replaces that of another run when its adapter does.
+    #[must_use]
+    pub fn metrics(&self) -> PathBuf {
+        let replaces = self.start == Start::Overwrite && !self.superseded.borrow().is_empty();
+        let unfinished = if replaces { files::UNFINISHED } else { "" };
+        self.path.join(format!("{unfinished}{METRICS}"))
+    }
+
+    /// Saves a checkpoint, which `write` fills, and makes it the folder's own adapter or model.
+    ///
+    /// # Errors
+    /// When the disk does not take it; what was saved before stays.
+    pub(super) fn save(
+        &self,
+        step: usize,
+        settings: &Value,
+        write: impl FnOnce(&Path) -> Result<()>,
+    ) -> Result<()> {
+        let place = Checkpoint::place(&self.path, step);
+        let checkpoint = Checkpoint::write(&place, step, |folder| {
+            write(folder)?;
+            Ok(files::write_json(&folder.join(SETTINGS), settings)?)
+        })?;
+        self.publish(&checkpoint)
+    }
+
+    /// Makes the checkpoint of `step` the folder's own; `false` where this run saved none.
+    ///
+    /// # Errors
+    /// When the disk does not take it.
+    pub(super) fn go_back_to(&self, step: usize) -> Result<bool> {
+        let place = Checkpoint::place(&self.path, step);
+        if self.superseded.borrow().contains(&place) {
+            return Ok(false);
+        }
+        match Checkpoint::open(&place)? {
+            Some(checkpoint) => self.publish(&checkpoint).map(|()| true),
+            None => Ok(false),
+        }
+    }
+
+    /// Copies the files of a checkpoint into the folder, weights last: a reader finds a whole adapter at
+    /// every moment.
+    fn publish(&self, checkpoint: &Checkpoint) -> Result<()> {
+        self.supersede(&checkpoint.folder)?;
+        let (weights, others): (Vec<&str>, Vec<&str>) = checkpoint
+            .files()
+            .filter(|name| *name != OPTIMIZER)
+            .partition(|name| name.ends_with(".safetensors"));
+        for name in others.into_iter().chain(weights) {
+            files::publish(&checkpoint.folder.join(name), &self.path.join(name))?;
+        }
+        Ok(())
+    }
+
+    /// Removes what was there before the run, but for the checkpoint that has just taken an old name.
+    fn supersede(&self, new: &Path) -> Result<()> {
+        let written = self.metrics();
+        for old in self.superseded.take() {
+            match old.is_dir() {
+                true if old != new => files::remove_folder(&old)?,
+                false => files::remove(&old)?,
+                true => {}
+            }
+        }
+        let metrics = self.path.join(METRICS);
+        if written != metrics && written.exists() {
+            std::fs::rename(&written, &metrics).map_err(files::Error::at("write", &metrics))?;
+        }
+        Ok(())
+    }
+
+    fn lock(&mut self) -> Result<()> {
+        let folder = || self.path.clone();
+        self.lock = FolderLock::claim(&self.path)?;
+        if self.lock.is_none() {
+            return Err(Error::Busy { folder: folder() });
+        }
+        let saved = saved(&self.path)?;
+        if self.start == Start::New && !saved.is_empty() {
+            return Err(Error::Occupied { folder: folder() });
+        }
+        self.superseded.replace(match self.start {
+            Start::Resume { step } => later(&self.path, step)?,
+            Start::New | Start::Overwrite => saved,
+        });
+        Ok(())
+    }
+}
+
+impl Drop for RunFolder {
+    fn drop(&mut self) {
+        if self.is_new {
+            // Made in vain, if nothing was saved in it; with files in it the system refuses.
+            let _ = std::fs::remove_dir(&self.path);
+        }
+    }
+}
+
+/// Checkpoints that the run of a folder saved after `step`.
+fn later(run: &Path, step: usize) -> Result<Vec<PathBuf>> {
+    let found = checkpoints(run)?.into_iter();
+    Ok(found
+        .filter(|(other, _)| *other > step)
+        .map(|(_, path)| path)
+        .collect())
+}
+
+/// What runs, of this program and others, have saved in a folder.
+fn saved(run: &Path) -> Result<Vec<PathBuf>> {
+    let mut saved: Vec<PathBuf> = checkpoints(run)?
+        .into_iter()
+        .map(|(_, path)| path)
+        .collect();
+    for entry in run.read_dir().map_err(files::Error::at("read", run))? {
+        let path = entry.map_err(files::Error::at("read", run))?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if is_saved(&name) && path.is_file() {
+            saved.push(path);
+        }
+    }
+    Ok(saved)
+}
+
+/// Whether a file is part of an adapter, a model or a run.
+fn is_saved(name: &str) -> bool {
+    const WHOLE: [&str; 4] = [
+        "config.json",
+        "model.safetensors.index.json",
+        OPTIMIZER,
+        SETTINGS,
+    ];
+    let is_weights = name.ends_with(".safetensors") || name.ends_with(".bin");
+    let is_named = ["adapter", "model"]
+        .iter()
+        .any(|start| name.starts_with(start));
+    WHOLE.contains(&name) || name == "adapter_config.json" || (is_weights && is_named)
+}
