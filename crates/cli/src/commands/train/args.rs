@@ -13,7 +13,8 @@ Examples:
 
 --data names a folder with train.jsonl and, if wanted, valid.jsonl and test.jsonl. Each line is an
 object with \"prompt\" and \"completion\", with \"messages\", or with \"text\". The adapter folder gets
-a PEFT adapter, metrics.jsonl, and every --save-every steps a folder checkpoint-N.
+a PEFT adapter, metrics.jsonl, and every --save-every steps a folder checkpoint-N, from which
+--resume-adapter-file goes on to the bit. Settings are kept in run.json.
 
 The configuration file has mlx-lm's keys (learning_rate, lora_parameters, lr_schedule, ...); what
 the command line says wins.";
