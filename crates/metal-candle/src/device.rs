@@ -7,7 +7,7 @@
 //! of your own that does not must call [`finish`] every few rounds, and put every one into [`round`],
 //! as they do.
 
-use candle_core::{Device, Result};
+use candle_core::{Device, Result, Tensor};
 
 /// One round of a loop: what Apple's frameworks let go of in it is freed at its end, and not when the
 /// thread ends. Elsewhere just `f`.
@@ -33,5 +33,39 @@ pub fn finish(device: &Device) -> Result<()> {
             metal_candle_mps::apple::sync(metal).map_err(candle_core::Error::wrap)
         }
         _ => device.synchronize(),
+    }
+}
+
+/// Values of `t` in memory of their own, contiguous and not tracked: what is written to `t` later, a
+/// variable, does not show in them. Every bit is kept.
+///
+/// Not by `Tensor::copy`, which on Metal shares the buffer. On a GPU this is ordered before what is
+/// encoded later, and nothing waits.
+///
+/// # Errors
+/// When memory runs out.
+pub fn snapshot(t: &Tensor) -> Result<Tensor> {
+    t.detach().force_contiguous()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::snapshot;
+    use candle_core::{Device, Result, Tensor, Var};
+
+    #[test]
+    fn a_snapshot_keeps_what_was_there() -> Result<()> {
+        let var = Var::new(&[[1f32, -0.0], [f32::INFINITY, 3.0]], &Device::Cpu)?;
+        let (whole, column) = (snapshot(&var)?, snapshot(&var.narrow(1, 1, 1)?)?);
+        var.set(&Tensor::zeros((2, 2), var.dtype(), &Device::Cpu)?)?;
+        let bits = |t: &Tensor| -> Result<Vec<u32>> {
+            let values = t.flatten_all()?.to_vec1::<f32>()?;
+            Ok(values.into_iter().map(f32::to_bits).collect())
+        };
+        let want = [1.0, -0.0, f32::INFINITY, 3.0].map(f32::to_bits);
+        assert_eq!(bits(&whole)?, want);
+        assert_eq!(bits(&column)?, [want[1], want[3]]);
+        assert!(!whole.is_variable() && !whole.track_op());
+        Ok(())
     }
 }

@@ -1,4 +1,5 @@
 use super::{Parameters, Result};
+use crate::device::snapshot;
 use candle_core::Tensor;
 
 /// The parameters that the last finite loss and gradient were computed with. An update that
@@ -21,7 +22,7 @@ impl LastGood {
         let copies = parameters
             .as_slice()
             .iter()
-            .map(|p| Ok(p.var.copy()?.detach()));
+            .map(|p| Ok(snapshot(&p.var)?));
         self.copies = copies.collect::<Result<_>>()?;
         self.step = step;
         Ok(())
