@@ -1,16 +1,20 @@
-//! The golden models on an Apple GPU: on a Mac, and in crates/soft-metal on Metal in software, with
-//! the same expectations and tolerances as on the CPU. On other machines nothing is here.
+//! The golden models and the trainer's tests on an Apple GPU: on a Mac, and in crates/soft-metal on
+//! Metal in software, with the same expectations and tolerances as on the CPU. On other machines
+//! nothing is here.
 #![cfg(any(target_vendor = "apple", soft_metal))]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "trainer/run.rs"]
+mod run;
 mod support;
 
-use candle_core::Device;
+use candle_core::{Device, Tensor, Var};
 use std::io::Write;
+use std::ops::Deref;
 use support::{models, training};
 
 /// A GPU. On Metal in software, what is made before it goes must be gone by then, with no rule broken.
-fn gpu() -> Gpu {
+fn device() -> Gpu {
     if let Some(reason) = metal_candle_mps::apple::obstacle(0) {
         leave_out(&reason);
     }
@@ -42,6 +46,14 @@ struct Gpu {
     _guard: soft_metal::Guard,
 }
 
+impl Deref for Gpu {
+    type Target = Device;
+
+    fn deref(&self) -> &Device {
+        &self.device
+    }
+}
+
 /// What was compiled.
 struct Kernels;
 
@@ -53,32 +65,48 @@ impl Drop for Kernels {
 
 #[test]
 fn logits_equal_transformers() {
-    models::logits_equal_transformers(&gpu().device);
+    models::logits_equal_transformers(&device());
 }
 
 #[test]
 fn adapter_logits_equal_peft_beside_and_merged() {
-    models::adapter_logits_equal_peft_beside_and_merged(&gpu().device);
+    models::adapter_logits_equal_peft_beside_and_merged(&device());
 }
 
 #[test]
 fn greedy_tokens_equal_transformers_with_and_without_cache() {
-    models::greedy_tokens_equal_transformers_with_and_without_cache(&gpu().device);
+    models::greedy_tokens_equal_transformers_with_and_without_cache(&device());
 }
 
 #[test]
 fn ten_losses_and_the_final_adapter_equal_peft() {
-    let gpu = gpu();
+    let gpu = device();
     for name in ["qwen2", "qwen3"] {
         for variant in ["full", "masked"] {
-            training::ten_losses_and_the_final_adapter_equal_peft(name, variant, &gpu.device);
+            training::ten_losses_and_the_final_adapter_equal_peft(name, variant, &gpu);
         }
     }
 }
 
 #[test]
 fn accumulated_gradients_equal_pytorch_for_every_split() {
-    training::accumulated_gradients_equal_pytorch_for_every_split(&gpu().device);
+    training::accumulated_gradients_equal_pytorch_for_every_split(&device());
+}
+
+#[test]
+fn a_snapshot_has_memory_of_its_own() {
+    let device = device();
+    let var = Var::new(&[[1f32, -0.0], [f32::INFINITY, 3.0]], &device).unwrap();
+    let copy = metal_candle::device::snapshot(&var).unwrap();
+    let column = metal_candle::device::snapshot(&var.narrow(1, 1, 1).unwrap()).unwrap();
+    var.set(&var.affine(0.0, 5.0).unwrap()).unwrap();
+    let bits = |t: &Tensor| -> Vec<u32> {
+        let values = t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        values.into_iter().map(f32::to_bits).collect()
+    };
+    let want = [1.0, -0.0, f32::INFINITY, 3.0].map(f32::to_bits);
+    assert_eq!(bits(&copy), want);
+    assert_eq!(bits(&column), [want[1], want[3]]);
 }
 
 /// candle keeps every command buffer until somebody waits, which every step and every token does.
@@ -93,9 +121,9 @@ fn no_step_and_no_token_leaves_command_buffers_behind() {
         buffers.map(|(_, n)| n).sum::<isize>()
     };
     let mut kept = vec![];
-    let gpu = gpu();
-    training::steps(4, &gpu.device, || kept.push(buffers()));
-    let model = support::model_on("qwen2", &gpu.device);
+    let gpu = device();
+    training::steps(4, &gpu, || kept.push(buffers()));
+    let model = support::model_on("qwen2", &gpu);
     let mut generator =
         Generator::new(&model.decoder, &[1, 2, 3], 4, &[], Sampling::default()).unwrap();
     for _ in 0..4 {

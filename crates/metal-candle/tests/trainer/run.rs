@@ -1,8 +1,6 @@
-//! The run around the step: what is trained, saved, reported and refused.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+//! The run around the step: what is trained, saved, reported and refused. `crate::device` says where.
 
-mod support;
-
+use crate::device;
 use candle_core::{Device, Tensor, TensorId, Var};
 use metal_candle::data::Batch;
 use metal_candle::lora::{self, LoraConfig, Mode, Plan, Targets, format::peft};
@@ -24,10 +22,10 @@ fn config() -> Value {
     })
 }
 
-fn model_with(lora: &LoraConfig) -> (Model, Parameters) {
-    let mut model = Model::random(config(), 1, &Device::Cpu).unwrap();
+fn model_with(lora: &LoraConfig, device: &Device) -> (Model, Parameters) {
+    let mut model = Model::random(config(), 1, device).unwrap();
     let plan = Plan::new(lora, &model.decoder.linear_infos().unwrap()).unwrap();
-    lora::attach(model.decoder.linears_mut(), &plan, 2, &Device::Cpu).unwrap();
+    lora::attach(model.decoder.linears_mut(), &plan, 2, device).unwrap();
     let parameters = Parameters::adapters(&model);
     (model, parameters)
 }
@@ -133,8 +131,9 @@ fn values(parameters: &Parameters) -> Vec<Vec<f32>> {
 
 #[test]
 fn a_run_reports_evaluates_saves_and_learns() {
+    let device = device();
     let folder = tempfile::tempdir().unwrap();
-    let (model, parameters) = model_with(&LoraConfig::default());
+    let (model, parameters) = model_with(&LoraConfig::default(), &device);
     let run = run(
         &model,
         &parameters,
@@ -176,13 +175,14 @@ fn a_run_reports_evaluates_saves_and_learns() {
 
 #[test]
 fn the_same_seed_trains_the_same_adapter_to_the_bit() {
+    let device = device();
     let lora = LoraConfig {
         dropout: 0.2,
         ..LoraConfig::default()
     };
     let train = |seed| {
         let folder = tempfile::tempdir().unwrap();
-        let (model, parameters) = model_with(&lora);
+        let (model, parameters) = model_with(&lora, &device);
         let options = Options { seed, ..options(4) };
         run(
             &model,
@@ -203,6 +203,7 @@ fn the_same_seed_trains_the_same_adapter_to_the_bit() {
 /// Dropout, a warm-up and a falling learning rate all depend on the number of the step.
 #[test]
 fn a_run_in_two_parts_trains_the_same_adapter_to_the_bit() {
+    let device = device();
     let lora = LoraConfig {
         dropout: 0.2,
         ..LoraConfig::default()
@@ -217,18 +218,18 @@ fn a_run_in_two_parts_trains_the_same_adapter_to_the_bit() {
         ..options(iters)
     };
     let folder = tempfile::tempdir().unwrap();
-    let (model, whole) = model_with(&lora);
+    let (model, whole) = model_with(&lora, &device);
     let run = run(&model, &whole, &options(7), folder.path(), endless(4), 99);
     assert_eq!(run.result.unwrap().steps, 7);
 
-    let (model, parts) = model_with(&lora);
+    let (model, parts) = model_with(&lora, &device);
     let mut optimizer = Optimizer::new(&parts).unwrap();
     let first = options(7);
     let first = (&model, &parts, &first, folder.path());
     let first = run_with(&mut optimizer, first, endless(4), 3);
     assert_eq!(first.result.unwrap().ending, Ending::Stopped);
     let path = folder.path().join("checkpoint-3/optimizer.safetensors");
-    let mut optimizer = Optimizer::load(&path, &parts, &Device::Cpu).unwrap();
+    let mut optimizer = Optimizer::load(&path, &parts, &device).unwrap();
     let rest = options(4);
     let rest = (&model, &parts, &rest, folder.path());
     let rest = run_with(&mut optimizer, rest, endless(4).skip(3), 99);
@@ -239,9 +240,10 @@ fn a_run_in_two_parts_trains_the_same_adapter_to_the_bit() {
 
 #[test]
 fn every_split_of_a_batch_trains_the_same_adapter() {
+    let device = device();
     let train = |rows: usize| {
         let folder = tempfile::tempdir().unwrap();
-        let (model, parameters) = model_with(&LoraConfig::default());
+        let (model, parameters) = model_with(&LoraConfig::default(), &device);
         let whole = (0..4).map(|i| batch(8, i));
         let split = whole.map(|batch| rows_of(&batch, rows));
         let split: Vec<Vec<Batch>> = split.collect();
@@ -286,7 +288,8 @@ fn rows_of(batch: &Batch, rows: usize) -> Vec<Batch> {
 
 #[test]
 fn no_gradient_is_computed_for_a_frozen_weight() {
-    let (model, _) = model_with(&LoraConfig::default());
+    let device = device();
+    let (model, _) = model_with(&LoraConfig::default(), &device);
     let adapters: HashSet<TensorId> = model
         .decoder
         .linears()
@@ -295,8 +298,7 @@ fn no_gradient_is_computed_for_a_frozen_weight() {
         .flatten()
         .collect();
     assert_eq!(adapters.len(), 14);
-    let x =
-        Var::from_tensor(&Tensor::ones((2, 5, 16), candle_core::DType::F32, &Device::Cpu).unwrap());
+    let x = Var::from_tensor(&Tensor::ones((2, 5, 16), candle_core::DType::F32, &device).unwrap());
     let x = x.unwrap();
     let pass = model.decoder.pass(0, 5, Mode::training(0)).unwrap();
     let y = model.decoder.block(1, &x, &pass).unwrap();
@@ -311,13 +313,14 @@ fn no_gradient_is_computed_for_a_frozen_weight() {
 
 #[test]
 fn blocks_below_the_first_adapter_have_none_and_all_others_learn() {
+    let device = device();
     let lora = LoraConfig {
         targets: Targets::Names(vec!["q_proj".into()]),
         layers_to_transform: Some(LoraConfig::last_blocks(2, 3).unwrap()),
         ..LoraConfig::default()
     };
     let folder = tempfile::tempdir().unwrap();
-    let (model, parameters) = model_with(&lora);
+    let (model, parameters) = model_with(&lora, &device);
     let names: Vec<&str> = parameters
         .as_slice()
         .iter()
@@ -346,15 +349,16 @@ fn blocks_below_the_first_adapter_have_none_and_all_others_learn() {
 
 #[test]
 fn a_parameter_that_no_gradient_reaches_is_an_error() {
+    let device = device();
     let folder = tempfile::tempdir().unwrap();
-    let (mut model, parameters) = model_with(&LoraConfig::default());
+    let (mut model, parameters) = model_with(&LoraConfig::default(), &device);
     // The adapters are replaced: those that `parameters` holds are no longer part of the model.
     let plan = Plan::new(
         &LoraConfig::default(),
         &model.decoder.linear_infos().unwrap(),
     )
     .unwrap();
-    lora::attach(model.decoder.linears_mut(), &plan, 3, &Device::Cpu).unwrap();
+    lora::attach(model.decoder.linears_mut(), &plan, 3, &device).unwrap();
     let error = run(
         &model,
         &parameters,
@@ -373,8 +377,9 @@ fn a_parameter_that_no_gradient_reaches_is_an_error() {
 
 #[test]
 fn a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_good_adapter() {
+    let device = device();
     let folder = tempfile::tempdir().unwrap();
-    let (model, parameters) = model_with(&LoraConfig::default());
+    let (model, parameters) = model_with(&LoraConfig::default(), &device);
     let start = values(&parameters);
     let mut options = options(5);
     options.schedule.peak = 1e38;
@@ -403,8 +408,9 @@ fn a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_good_adapter() {
 
 #[test]
 fn a_run_that_is_stopped_is_saved() {
+    let device = device();
     let folder = tempfile::tempdir().unwrap();
-    let (model, parameters) = model_with(&LoraConfig::default());
+    let (model, parameters) = model_with(&LoraConfig::default(), &device);
     let run = run(
         &model,
         &parameters,
@@ -420,8 +426,9 @@ fn a_run_that_is_stopped_is_saved() {
 
 #[test]
 fn the_optimizer_goes_on_from_its_saved_state() {
+    let device = device();
     let folder = tempfile::tempdir().unwrap();
-    let (model, parameters) = model_with(&LoraConfig::default());
+    let (model, parameters) = model_with(&LoraConfig::default(), &device);
     run(
         &model,
         &parameters,
@@ -433,7 +440,7 @@ fn the_optimizer_goes_on_from_its_saved_state() {
     .result
     .unwrap();
     let path = folder.path().join("checkpoint-2/optimizer.safetensors");
-    let optimizer = Optimizer::load(&path, &parameters, &Device::Cpu).unwrap();
+    let optimizer = Optimizer::load(&path, &parameters, &device).unwrap();
     assert_eq!(optimizer.steps(), 2);
     let again = folder.path().join("again.safetensors");
     optimizer.save(&again, &parameters).unwrap();
@@ -441,11 +448,12 @@ fn the_optimizer_goes_on_from_its_saved_state() {
         std::fs::read(&path).unwrap(),
         std::fs::read(&again).unwrap()
     );
-    let (_, fewer) = model_with(&LoraConfig {
+    let fewer = LoraConfig {
         r: 4,
         ..LoraConfig::default()
-    });
-    let error = Optimizer::load(&path, &fewer, &Device::Cpu)
+    };
+    let (_, fewer) = model_with(&fewer, &device);
+    let error = Optimizer::load(&path, &fewer, &device)
         .unwrap_err()
         .to_string();
     assert!(error.contains("expected [4, 16], got [8, 16]"), "{error}");
@@ -453,8 +461,9 @@ fn the_optimizer_goes_on_from_its_saved_state() {
 
 #[test]
 fn settings_out_of_range_are_refused() {
+    let device = device();
     let folder = tempfile::tempdir().unwrap();
-    let (model, parameters) = model_with(&LoraConfig::default());
+    let (model, parameters) = model_with(&LoraConfig::default(), &device);
     let refused = [
         Options {
             iters: 0,
