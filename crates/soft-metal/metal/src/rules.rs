@@ -40,6 +40,7 @@ rules! {
     EventWithOpenEncoder: "event with an open encoder",
     PrivateContents: "contents of private memory",
     BufferRange: "range outside a buffer",
+    BlitOverlap: "a blit overlaps itself",
     SetBytesLimit: "setBytes of more than 4096 bytes",
     ArgumentIndex: "index past the last of an argument table",
     ThreadgroupSize: "threadgroup size",

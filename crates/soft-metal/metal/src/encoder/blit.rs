@@ -5,6 +5,7 @@ use crate::buffer::SoftBuffer;
 use crate::event::SoftFence;
 use crate::gpu::{Access, Command};
 use crate::object::soft;
+use crate::rules::{Rule, broken};
 use objc2::runtime::ProtocolObject;
 use objc2::{DefinedClass, Message};
 use objc2_foundation::{NSObjectProtocol, NSRange};
@@ -25,9 +26,13 @@ encoder_class!(SoftBlit, MTLBlitCommandEncoder, {
         source.ivars().check_range(from, n, what);
         target.ivars().check_range(to, n, what);
         let (s, t) = (source.ivars().address() + from, target.ivars().address() + to);
+        if s < t + n && t < s + n {
+            let place = format!("{what} {n} bytes from {from} to {to} of the same buffer");
+            broken(Rule::BlitOverlap, &self.ivars().name, place);
+        }
         let work = Box::new(move || {
-            // SAFETY: both ranges were checked, and the accesses keep the buffers alive.
-            unsafe { std::ptr::copy(s as *const u8, t as *mut u8, n) };
+            // SAFETY: both ranges were checked, share nothing, and the accesses keep the buffers alive.
+            unsafe { std::ptr::copy_nonoverlapping(s as *const u8, t as *mut u8, n) };
             Ok(())
         });
         let accesses = vec![Access::read(&source, from, n), Access::write(&target, to, n)];

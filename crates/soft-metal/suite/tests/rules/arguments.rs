@@ -24,6 +24,18 @@ rules! {
         encoder.endEncoding();
         message
     };
+    a_copy_onto_itself breaks BlitOverlap: |gpu| {
+        let (commands, b) = (gpu.commands(), gpu.buffer(&[1f32, 2., 3.]));
+        let encoder = blit(&commands);
+        let copy = |from, to, n| unsafe {
+            encoder.copyFromBuffer_sourceOffset_toBuffer_destinationOffset_size(&b, from, &b, to, n);
+        };
+        copy(0, 8, 4); // beside each other
+        copy(4, 4, 0); // nothing
+        let message = message(|| copy(0, 4, 8));
+        encoder.endEncoding();
+        message
+    };
     long_set_bytes breaks SetBytesLimit: |gpu| in_compute_encoder(gpu, |e| {
         let bytes = [0u8; 4097];
         unsafe { e.setBytes_length_atIndex(NonNull::from(&bytes).cast(), bytes.len(), 0) };
