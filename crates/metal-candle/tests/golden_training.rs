@@ -146,7 +146,7 @@ fn check_derivatives(model: &Model, parameters: &Parameters, batch: &Batch, grad
     for (parameter, gradient) in parameters.as_slice().iter().zip(gradients.as_slice()) {
         let gradient = gradient.as_ref().expect(&parameter.name);
         let norm = f64::from(frobenius(gradient));
-        let start = parameter.var.as_tensor().copy().unwrap();
+        let start = metal_candle::device::snapshot(&parameter.var).unwrap();
         let loss = |distance: f64| {
             let moved = (&start + (gradient * (distance / norm)).unwrap()).unwrap();
             parameter.var.set(&moved).unwrap();
