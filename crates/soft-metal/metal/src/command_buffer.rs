@@ -3,7 +3,7 @@
 use crate::encoder::{Encoder, SoftBlit, SoftCompute};
 use crate::event::{Signal, SoftEvent, SoftSharedEvent};
 use crate::foundation;
-use crate::gpu::{Known, Op, Pass, Shared, lock, order};
+use crate::gpu::{Known, Op, Pass, Shared, fault, lock, order};
 use crate::object::{Name, make, soft};
 use crate::queue::SoftQueue;
 use crate::rules::{Rule, broken};
@@ -28,6 +28,8 @@ pub struct State {
     pub ops: Vec<Op>,
     pub handlers: Vec<Shared<Handler>>,
     pub scheduled_handlers: Vec<Shared<Handler>>,
+    /// What it is to fail with, whatever its commands do.
+    pub fault: Option<String>,
     pub error: Option<String>,
     /// Before execution: what had finished when it was committed. After: what has finished.
     pub known: Known,
@@ -170,6 +172,7 @@ impl SoftCommandBuffer {
             ops: vec![],
             handlers: vec![],
             scheduled_handlers: vec![],
+            fault: None,
             error: None,
             known: Known::default(),
             finished: false,
@@ -221,6 +224,7 @@ impl SoftCommandBuffer {
         let _order = lock(&COMMITS);
         let mut state = self.encode("commit", Rule::CommitWithOpenEncoder);
         state.status = Status::Committed;
+        state.fault = fault::at_commit();
         order::committed(&mut state);
         drop(state);
         self.ivars().queue.submit(self.retain());

@@ -1,7 +1,7 @@
 //! The end of a test: everything has run, no rule was broken, nothing is left.
 
 use crate::record::{self, Mark, take_dispatched};
-use crate::{Rule, drain, live, live_blocks, take_violations, take_warnings};
+use crate::{Rule, drain, forget_failure, live, live_blocks, take_violations, take_warnings};
 use std::ffi::c_void;
 
 unsafe extern "C-unwind" {
@@ -37,6 +37,7 @@ impl Guard {
         take_violations();
         take_warnings();
         take_dispatched();
+        forget_failure();
         // SAFETY: popped by `drop`, on this thread: a raw pointer keeps the guard on it.
         let pool = unsafe { objc_autoreleasePoolPush() };
         Self { objects: objects(), blocks: live_blocks(), compares: false, pool }

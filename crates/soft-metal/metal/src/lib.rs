@@ -22,6 +22,7 @@ mod rules;
 
 pub use device::set_architecture;
 pub use gpu::drain;
+pub use gpu::fault::{fail_command_buffer, forget_failure};
 pub use guard::Guard;
 pub use rules::{Rule, Violation, take_violations, take_warnings};
 pub use soft_objc::{autoreleased, census, live_blocks};

@@ -25,6 +25,7 @@ pub fn run(commands: &SoftCommandBuffer) {
 }
 
 fn complete(state: &mut State, done: Known, error: Option<String>) -> Vec<Handler> {
+    let error = state.fault.take().or(error);
     state.status = if error.is_some() { Status::Error } else { Status::Completed };
     state.error = error;
     if !state.handlers.is_empty() {

@@ -2,6 +2,7 @@
 //! events and waits of the host; the checker in [`order`] knows what these order, and reports what they do not.
 
 mod execute;
+pub(crate) mod fault;
 mod known;
 mod lane;
 pub mod order;
