@@ -6,6 +6,7 @@ use super::strided::Strided;
 use crate::host::untracked;
 use candle_core::{DType, MetalDevice, MetalStorage, Result, Shape, Storage, Tensor};
 use candle_metal_kernels::metal::{Buffer, ComputeCommandEncoder, ComputePipeline};
+use metal_candle_mps::apple::charge;
 use objc2_metal::MTLSize;
 use std::sync::Arc;
 
@@ -80,6 +81,7 @@ pub(crate) struct Launch<'a> {
     device: &'a MetalDevice,
     pipeline: ComputePipeline,
     arguments: Vec<Argument<'a>>,
+    flops: u64,
 }
 
 impl<'a> Launch<'a> {
@@ -93,7 +95,16 @@ impl<'a> Launch<'a> {
             device,
             pipeline: library::pipeline(device, source, types, kernel)?,
             arguments: vec![],
+            flops: 0,
         })
+    }
+
+    /// For a kernel that computes much for each element: floating-point operations, the product of
+    /// `factors`. candle's command buffer is committed before it holds too many.
+    pub(crate) fn flops(mut self, factors: &[usize]) -> Self {
+        let factors = factors.iter().map(|&factor| factor as u64);
+        self.flops = factors.fold(1, u64::saturating_mul);
+        self
     }
 
     /// Two parameters: `device const T*` and `constant Rows&`.
@@ -192,7 +203,7 @@ impl<'a> Launch<'a> {
         })
     }
 
-    /// Everything that can fail has happened: candle's lock is held from here on.
+    /// Everything else that can fail has happened: candle's lock is held from its encoder on.
     fn run(
         self,
         grid: [usize; 3],
@@ -201,6 +212,7 @@ impl<'a> Launch<'a> {
         if grid.contains(&0) {
             return Ok(());
         }
+        charge(self.device, self.flops)?;
         let guard = self.device.command_encoder()?;
         let encoder: &ComputeCommandEncoder = guard.as_ref();
         encoder.set_compute_pipeline_state(&self.pipeline);

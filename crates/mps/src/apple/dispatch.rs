@@ -9,11 +9,14 @@ use candle_metal_kernels::metal::{
 use candle_metal_kernels::source::Source;
 use objc2_metal::MTLSize;
 
-use super::{Buffers, Error};
+use super::{Buffers, Error, charge};
 use crate::plan::{Access, Binding, GemvPlan, Slot, SteelPlan, ZERO_BYTES, gemv, steel};
 
 /// One dispatch of candle's GEMM.
 pub fn steel(device: &MetalDevice, plan: &SteelPlan, buffers: &Buffers<'_>) -> Result<(), Error> {
+    let params = &plan.params;
+    let sizes = [params.m, params.n, params.k].map(|size| size as usize);
+    charge(device, flops(sizes, plan.grid[2]))?;
     let constants = plan
         .constants
         .map(|(index, value)| (index, Value::Bool(value)));
@@ -46,6 +49,8 @@ pub fn steel(device: &MetalDevice, plan: &SteelPlan, buffers: &Buffers<'_>) -> R
 /// One dispatch of candle's matrix-vector product.
 pub fn gemv(device: &MetalDevice, plan: &GemvPlan, buffers: &Buffers<'_>) -> Result<(), Error> {
     use gemv::index;
+    let sizes = [1, plan.out_vec_size as usize, plan.in_vec_size as usize];
+    charge(device, flops(sizes, plan.grid[2]))?;
     let pipeline =
         device
             .kernels()
@@ -83,6 +88,12 @@ pub fn gemv(device: &MetalDevice, plan: &GemvPlan, buffers: &Buffers<'_>) -> Res
             encoder.set_bytes(index::ADDEND_STRIDE, &plan.addend_stride);
         },
     )
+}
+
+/// A multiplication and an addition for each element of the sums.
+fn flops(sizes: [usize; 3], matrices: usize) -> u64 {
+    let sizes = sizes.map(|size| size as u64).into_iter();
+    sizes.fold(2 * matrices as u64, u64::saturating_mul)
 }
 
 /// Looks everything up, and only then takes candle's lock.

@@ -16,6 +16,7 @@
 #![allow(unsafe_code, reason = "calls of Apple's frameworks; see above")]
 
 mod bridge;
+mod budget;
 mod buffers;
 mod caps;
 mod completion;
@@ -38,6 +39,7 @@ use crate::order::{Litmus, Refusal, Strategy, script};
 use crate::plan::{MatrixSoftMax, Plan, Slot};
 use crate::policy::{Caps, Key};
 
+pub use budget::charge;
 pub use buffers::Buffers;
 pub use context::release_unused;
 pub use error::Error;

@@ -12,12 +12,14 @@
 //! | [`Strategy::FenceBridge`] | two fences between candle's queue and ours | none |
 //! | [`Strategy::SameBuffer`] | candle's own fences, in candle's own command buffer | none |
 
+mod budget;
 mod ledger;
 mod passes;
 mod pool;
 mod proof;
 mod script;
 
+pub use budget::{BUFFER_FLOPS, Budget};
 pub use ledger::Ledger;
 pub use passes::{MAX_PASSES_PER_BUFFER, PASSES_VARIABLE, PassesPerBuffer};
 pub use pool::{Checkout, MAX_IDLE, Pool};

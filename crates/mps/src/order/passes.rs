@@ -38,7 +38,7 @@ impl PassesPerBuffer {
     ///
     /// candle counts requests, the first one included, and commits at one that finds the count
     /// reached; 0 commits at each.
-    pub(super) fn requests(self) -> usize {
+    pub(crate) fn requests(self) -> usize {
         self.0.max(1)
     }
 }

@@ -208,3 +208,27 @@ fn a_thousand_calls_leave_what_one_leaves() {
     assert_eq!(calls(1000), first);
     assert_eq!(kernels(), made, "kernels are made once");
 }
+
+/// What was encoded before is committed where a product makes it too much.
+#[cfg(soft_metal)]
+#[test]
+fn a_command_buffer_is_committed_before_it_holds_too_much() {
+    use metal_candle_mps::order::BUFFER_FLOPS;
+    let _guard = Guard::new();
+    let device = metal();
+    let view = square(16);
+    let plan = product_of(Engine::Steel, &view, 1.0);
+    let uploaded = Uploaded::new(&device, &host([&view; 3], 0.0, 1));
+    let buffers = || soft_metal::census()["SoftCommandBuffer"].total;
+    let mut committed = vec![];
+    // 16 * 16 sums of 16 products each.
+    for flops in [BUFFER_FLOPS, 0, BUFFER_FLOPS - 4 * 8192, 0, 0] {
+        apple::charge(&device, flops).expect("committed");
+        apple::sync(&device).expect("nothing failed");
+        let before = buffers();
+        apple::encode(&device, &plan, &uploaded.buffers(), &Order::BLOCKING).expect("encoded");
+        committed.push(buffers() - before);
+    }
+    apple::sync(&device).expect("nothing failed");
+    assert_eq!(committed, [1, 0, 0, 0, 1]);
+}

@@ -192,7 +192,8 @@ impl Head<'_> {
         product: &Product,
         to: &Output,
     ) -> CandleResult<()> {
-        let tiles = |size: u32| (size as usize).div_ceil(TILE);
+        let size = |size: u32| size as usize;
+        let tiles = |length: u32| size(length).div_ceil(TILE);
         let parts = product.inner.div_ceil(product.range).max(1) as usize;
         let groups = [tiles(product.columns), tiles(product.rows), parts];
         self.launch("loss_product", b.dtype)?
@@ -200,6 +201,12 @@ impl Head<'_> {
             .strided(&b)
             .constants(product)
             .output(to)
+            .flops(&[
+                2,
+                size(product.rows),
+                size(product.columns),
+                size(product.inner),
+            ])
             .over_groups(groups, [THREADS, 1, 1])
     }
 

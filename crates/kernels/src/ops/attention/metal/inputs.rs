@@ -5,6 +5,10 @@ use crate::metal::{Launch, Output, Strided};
 use crate::ops::attention::node::Attention;
 use candle_core::{DType, MetalDevice, Result, Tensor};
 
+/// Floating-point operations for each score and column at most: the gradients of keys and values
+/// take four products of a multiplication and an addition.
+const MOST_FLOPS: usize = 8;
+
 /// `Sizes` of `tiles.metal`.
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -71,6 +75,9 @@ impl<'a> Inputs<'a> {
     pub(super) fn launch(&self, kernel: &'static str) -> Result<Launch<'_>> {
         let launch = self.bare(kernel)?.strided(&self.q).strided(&self.k);
         let launch = launch.strided(&self.v).strided(&self.segments);
+        let sizes = self.op.sizes;
+        let scores = sizes.batch * sizes.heads * sizes.queries;
+        let launch = launch.flops(&[scores, sizes.keys, sizes.width, MOST_FLOPS]);
         Ok(launch.constants(&self.sizes))
     }
 
