@@ -6,14 +6,21 @@
 //! ([`crate::train::step`]), the logits of every token in generation ([`crate::generate`]). A loop
 //! of your own that does not must call [`finish`] every few rounds, and put every one into [`round`],
 //! as they do.
+//!
+//! A wait of candle's sees the failure of its own command buffer only, and a round has several: those
+//! loops ask for the others ([`read_back`]).
+
+mod failure;
 
 use candle_core::{Device, Result, Tensor};
+
+pub use failure::GpuFailure;
 
 /// One round of a loop: what Apple's frameworks let go of in it is freed at its end, and not when the
 /// thread ends. Elsewhere just `f`.
 pub fn round<T>(f: impl FnOnce() -> T) -> T {
     #[cfg(any(target_vendor = "apple", soft_metal))]
-    return metal_candle_mps::apple::pooled(f);
+    return metal_candle_mps::apple::round(f);
     #[cfg(not(any(target_vendor = "apple", soft_metal)))]
     return f();
 }
@@ -29,10 +36,36 @@ pub fn round<T>(f: impl FnOnce() -> T) -> T {
 pub fn finish(device: &Device) -> Result<()> {
     match device {
         #[cfg(any(target_vendor = "apple", soft_metal))]
-        Device::Metal(metal) => {
+        Device::Metal(metal) => read_back(device, || {
             metal_candle_mps::apple::sync(metal).map_err(candle_core::Error::wrap)
-        }
+        }),
         _ => device.synchronize(),
+    }
+}
+
+/// What `read` reads back from `device`, if everything that the device was given before was done: a
+/// GPU that is interrupted leaves results unwritten, and candle looks at the command buffer that it
+/// waits for alone. [`GpuFailure::of`] tells failures apart.
+///
+/// While another thread is in a [`round`], command buffers before the last one cannot be asked for;
+/// the first call after that tells of them.
+///
+/// # Errors
+/// Those of `read`, and what a GPU failed at since the last call.
+pub fn read_back<T>(device: &Device, read: impl FnOnce() -> Result<T>) -> Result<T> {
+    let value = read();
+    // In any case: what has failed is told once.
+    check(device)?;
+    value
+}
+
+fn check(device: &Device) -> Result<()> {
+    match device {
+        #[cfg(any(target_vendor = "apple", soft_metal))]
+        Device::Metal(metal) => {
+            metal_candle_mps::apple::check(metal).map_err(candle_core::Error::wrap)
+        }
+        _ => Ok(()),
     }
 }
 

@@ -4,6 +4,9 @@
 #![cfg(any(target_vendor = "apple", soft_metal))]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[cfg(soft_metal)]
+#[path = "support/failures.rs"]
+mod failures;
 #[path = "trainer/run.rs"]
 mod run;
 mod support;

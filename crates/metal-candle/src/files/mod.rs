@@ -6,6 +6,7 @@
 mod folder;
 mod hash;
 mod lock;
+mod on_host;
 mod publish;
 mod whole;
 

@@ -1,5 +1,8 @@
+use super::on_host::OnHost;
 use super::{Error, UNFINISHED, parent, sync};
+use crate::device::finish;
 use serde::Serialize;
+use std::cell::RefCell;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
@@ -70,15 +73,28 @@ pub fn write_json(path: &Path, value: &impl Serialize) -> Result<(), Error> {
 /// Writes named tensors as a safetensors file with `format: pt` in its header, as PyTorch does.
 ///
 /// # Errors
-/// As [`write_whole`].
+/// As [`write_whole`], and when the device failed at its work.
 pub fn write_tensors(
     path: &Path,
     tensors: Vec<(String, candle_core::Tensor)>,
 ) -> Result<(), Error> {
     let header = [("format".to_string(), "pt".to_string())];
     replace(path, |neighbour| {
+        // What a device failed at must not be kept.
+        let mut devices = tensors.iter().map(|(_, tensor)| tensor.device());
+        if let Some(device) = devices.find(|device| !device.is_cpu()) {
+            finish(device).map_err(std::io::Error::other)?;
+        }
+        let failure = RefCell::new(None);
+        let tensors = tensors.into_iter().map(|(name, tensor)| {
+            let failure = &failure;
+            (name, OnHost { tensor, failure })
+        });
         safetensors::serialize_to_file(tensors, Some(header.into()), neighbour.path())
-            .map_err(std::io::Error::other)
+            .map_err(std::io::Error::other)?;
+        failure
+            .take()
+            .map_or(Ok(()), |error| Err(std::io::Error::other(error)))
     })
 }
 

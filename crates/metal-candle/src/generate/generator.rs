@@ -1,5 +1,5 @@
 use super::{Sampler, Sampling};
-use crate::device::round;
+use crate::device::{read_back, round};
 use crate::models::{Decoder, Error, KvCache, Result};
 use std::time::{Duration, Instant};
 
@@ -102,7 +102,7 @@ impl<'a> Generator<'a> {
     /// The next token.
     ///
     /// # Errors
-    /// When the logits are not numbers, or memory runs out.
+    /// When the logits are not numbers, memory runs out, or the device failed.
     pub fn step(&mut self) -> Result<Step> {
         if self.generated().len() >= self.max_tokens || self.tokens.len() > self.max_positions {
             return Ok(Step::Finished(FinishReason::Length));
@@ -124,11 +124,8 @@ impl<'a> Generator<'a> {
     /// Reads the logits back, so that nothing piles up on a GPU ([`crate::device`]).
     fn next_token(&mut self) -> Result<u32> {
         let new = self.decoder.tokens(&self.tokens[self.cache.len()..], 1)?;
-        let logits = self
-            .decoder
-            .decode(&new, &mut self.cache)?
-            .squeeze(0)?
-            .to_vec1::<f32>()?;
+        let logits = self.decoder.decode(&new, &mut self.cache)?.squeeze(0)?;
+        let logits = read_back(logits.device(), || logits.to_vec1::<f32>())?;
         let next = self.sampler.next(logits, &self.tokens);
         next.ok_or(Error::NotFinite { what: "logits" })
     }

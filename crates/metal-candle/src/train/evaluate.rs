@@ -1,6 +1,6 @@
 use super::{Error, Result};
 use crate::data::Batch;
-use crate::device::round;
+use crate::device::{read_back, round};
 use crate::lora::Mode;
 use crate::models::Decoder;
 use candle_core::Tensor;
@@ -33,8 +33,8 @@ impl Evaluation {
 /// so that nothing piles up on a GPU ([`crate::device`]).
 ///
 /// # Errors
-/// When a token is out of range, a batch is too long for the model, memory runs out, or `should_stop`
-/// says so between two blocks ([`Error::Interrupted`]).
+/// When a token is out of range, a batch is too long for the model, memory runs out, the device failed, or
+/// `should_stop` says so between two blocks ([`Error::Interrupted`]).
 pub fn evaluate(
     decoder: &Decoder,
     batches: impl IntoIterator<Item = Batch>,
@@ -61,5 +61,6 @@ fn loss_sum(decoder: &Decoder, batch: &Batch, should_stop: &dyn Fn() -> bool) ->
     let hidden = decoder.final_norm(&x.detach())?.flatten_to(1)?.detach();
     let targets = Tensor::new(batch.targets.as_slice(), hidden.device())?;
     let loss = linear_cross_entropy(&hidden, &decoder.head().detach(), &targets)?;
-    Ok(f64::from(loss.to_scalar::<f32>()?))
+    let loss = read_back(decoder.device(), || loss.to_scalar::<f32>())?;
+    Ok(f64::from(loss))
 }

@@ -7,6 +7,7 @@
 
 use super::{Error, Gradients, Parameters, Result, Segment};
 use crate::data::Batch;
+use crate::device::read_back;
 use crate::lora::Mode;
 use crate::models::{Decoder, Pass};
 use candle_core::{Tensor, Var};
@@ -34,7 +35,8 @@ struct Held {
 /// all and keeps nothing of it ([`crate::device`]).
 ///
 /// # Errors
-/// When a token is out of range, the batch is too long for the model, or memory runs out.
+/// When a token is out of range, the batch is too long for the model, memory runs out, or the device
+/// failed at this or at what it was given before.
 pub fn step(
     decoder: &Decoder,
     parameters: &Parameters,
@@ -79,8 +81,9 @@ pub(super) fn interruptible(
         let mut store = Tape::default().backward(&embedded, &gradient)?;
         gradients.collect(parameters, &mut store)?;
     }
+    let loss = read_back(decoder.device(), || loss.to_scalar::<f32>())?;
     Ok(StepResult {
-        loss_sum: f64::from(loss.to_scalar::<f32>()?),
+        loss_sum: f64::from(loss),
         gradients,
     })
 }

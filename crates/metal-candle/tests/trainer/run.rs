@@ -22,7 +22,7 @@ fn config() -> Value {
     })
 }
 
-fn model_with(lora: &LoraConfig, device: &Device) -> (Model, Parameters) {
+pub fn model_with(lora: &LoraConfig, device: &Device) -> (Model, Parameters) {
     let mut model = Model::random(config(), 1, device).unwrap();
     let plan = Plan::new(lora, &model.decoder.linear_infos().unwrap()).unwrap();
     lora::attach(model.decoder.linears_mut(), &plan, 2, device).unwrap();
@@ -50,7 +50,7 @@ fn batch(rows: usize, start: u32) -> Batch {
     }
 }
 
-fn options(iters: usize) -> Options {
+pub fn options(iters: usize) -> Options {
     Options {
         iters,
         schedule: Schedule {
@@ -65,12 +65,12 @@ fn options(iters: usize) -> Options {
     }
 }
 
-struct Run {
-    events: Vec<Event>,
-    result: Result<Summary, Error>,
+pub struct Run {
+    pub events: Vec<Event>,
+    pub result: Result<Summary, Error>,
 }
 
-fn run(
+pub fn run(
     model: &Model,
     parameters: &Parameters,
     options: &Options,
@@ -117,7 +117,7 @@ fn run_with(
     Run { events, result }
 }
 
-fn endless(rows: usize) -> impl Iterator<Item = Vec<Batch>> {
+pub fn endless(rows: usize) -> impl Iterator<Item = Vec<Batch>> {
     (0..).map(move |i| vec![batch(rows, i)])
 }
 

@@ -35,7 +35,7 @@ mod work;
 use candle_core::MetalDevice;
 use objc2::rc::autoreleasepool;
 
-use crate::order::{Litmus, Refusal, Strategy, script};
+use crate::order::{Litmus, Refusal, Rounds, Strategy, script};
 use crate::plan::{MatrixSoftMax, Plan, Slot};
 use crate::policy::{Caps, Key};
 
@@ -120,10 +120,32 @@ pub fn sync(device: &MetalDevice) -> Result<(), Error> {
     context.take_error()
 }
 
+static ROUNDS: Rounds = Rounds::new();
+
 /// Runs `f` with an autorelease pool of its own. Threads of Rust have none, and without one what Apple's
 /// frameworks autorelease, for candle's calls too, is not freed before the thread ends.
 pub fn pooled<T>(f: impl FnOnce() -> T) -> T {
     autoreleasepool(|_| f())
+}
+
+/// Runs `f`, a round of a loop, [`pooled`]; [`check`] knows that this thread encodes.
+pub fn round<T>(f: impl FnOnce() -> T) -> T {
+    ROUNDS.round(|| pooled(f))
+}
+
+/// Tells what failed in any of candle's command buffers, of those that have been waited for.
+///
+/// Where candle reads something back, or [`sync`] waits, it looks at the last command buffer alone;
+/// it keeps others that failed, which `wait_until_completed` finds. That forgets the fences of what
+/// other threads encode meanwhile, so nothing is asked while one of them is in a [`round`]: the
+/// first call after it tells.
+///
+/// # Errors
+///
+/// What candle reports.
+pub fn check(device: &MetalDevice) -> Result<(), Error> {
+    let outcome = ROUNDS.alone(|| device.wait_until_completed());
+    Ok(outcome.unwrap_or(Ok(()))?)
 }
 
 /// What the GPU and the system can do.

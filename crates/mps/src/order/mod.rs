@@ -17,6 +17,7 @@ mod ledger;
 mod passes;
 mod pool;
 mod proof;
+mod rounds;
 mod script;
 
 pub use budget::{BUFFER_FLOPS, Budget};
@@ -24,4 +25,5 @@ pub use ledger::Ledger;
 pub use passes::{MAX_PASSES_PER_BUFFER, PASSES_VARIABLE, PassesPerBuffer};
 pub use pool::{Checkout, MAX_IDLE, Pool};
 pub use proof::{Litmus, Refusal, Strategy};
+pub use rounds::Rounds;
 pub use script::{Call, Fence, Step, script};
