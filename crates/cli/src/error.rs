@@ -136,13 +136,13 @@ impl From<train::Error> for Error {
 
 impl From<metal_candle_kernels::Error> for Error {
     fn from(error: metal_candle_kernels::Error) -> Self {
-        Self::failed(error)
+        Self::failed(&error).with_optional_advice(advice::of_gpu(&error))
     }
 }
 
 impl From<candle_core::Error> for Error {
     fn from(error: candle_core::Error) -> Self {
-        Self::failed(error)
+        Self::failed(&error).with_optional_advice(advice::of_gpu(&error))
     }
 }
 
@@ -151,5 +151,35 @@ fn exit_of_file(error: &files::Error) -> Exit {
     match error.action {
         "write" | "create" => Exit::Failed,
         _ => Exit::BadInput,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Error;
+    use metal_candle::{files, lora, models, train};
+    use std::path::Path;
+
+    /// macOS's watchdog, on every way that candle's error takes.
+    #[test]
+    fn work_that_the_system_ended_is_told_with_advice() {
+        let text = "Command buffer had following error: Impacting Interactivity \
+                    (0000000e:kIOGPUCommandBufferCallbackErrorImpactingInteractivity)";
+        let candle = || candle_core::Error::msg(text);
+        let writing = files::Error::at("write", Path::new("adapter_model.safetensors"));
+        let errors = [
+            Error::from(candle()),
+            metal_candle_kernels::Error::from(candle()).into(),
+            models::Error::from(candle()).into(),
+            lora::Error::from(candle()).into(),
+            train::Error::from(models::Error::from(candle())).into(),
+            train::Error::from(candle()).into(),
+            writing(std::io::Error::other(candle())).into(),
+        ];
+        for error in errors {
+            let advice = error.advice().unwrap_or_default();
+            assert!(advice.contains("--batch-size"), "{error:?}");
+            assert!(advice.contains("close programs"), "{error:?}");
+        }
     }
 }

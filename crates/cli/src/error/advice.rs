@@ -1,5 +1,6 @@
 //! What to do about each error of the library.
 
+use metal_candle::device::GpuFailure;
 use metal_candle::{data, files, lora, models, train};
 use std::error::Error as _;
 use std::io::{self, ErrorKind};
@@ -18,7 +19,7 @@ pub(super) fn of_file(error: &files::Error) -> Option<String> {
                 "make room on the disk of {folder}; files that were there before are untouched"
             ))
         }
-        _ => None,
+        _ => of_gpu(error),
     }
 }
 
@@ -83,7 +84,7 @@ pub(super) fn of_model(error: &models::Error) -> Option<String> {
         E::TokenOutOfRange { .. } => Some(OTHER_TOKENIZER.into()),
         E::TooLong { .. } => Some("shorten the text, or cut rows with --max-seq-length".into()),
         E::EmptyPrompt => Some("give a --prompt that is not empty".into()),
-        _ => None,
+        _ => of_gpu(error),
     }
 }
 
@@ -100,7 +101,7 @@ pub(super) fn of_lora(error: &lora::Error) -> Option<String> {
             "the adapter belongs to another model: base_model_name_or_path in its adapter_config.json names it".into(),
         ),
         E::Safetensors { .. } => Some("the adapter file is incomplete: fetch or train it again".into()),
-        _ => None,
+        _ => of_gpu(error),
     }
 }
 
@@ -122,9 +123,28 @@ pub(super) fn of_training(error: &train::Error) -> Option<String> {
              adapter_config.json and adapter_model.safetensors into a folder of their own",
             newest.display()
         )),
-        E::Kernel(_) | E::Candle(_) => {
-            Some("if memory ran out: a smaller --batch-size, --max-seq-length, or --grad-checkpoint".into())
-        }
+        E::Kernel(_) | E::Candle(_) => Some(of_gpu(error).unwrap_or_else(|| {
+            "if memory ran out: a smaller --batch-size, --max-seq-length, or --grad-checkpoint".into()
+        })),
         _ => None,
     }
+}
+
+/// Where a GPU failed, on the way through any of the libraries.
+pub(super) fn of_gpu(error: &(dyn std::error::Error + 'static)) -> Option<String> {
+    use GpuFailure as F;
+    let advice = match GpuFailure::of(error)? {
+        F::Interactivity | F::Timeout => {
+            "macOS ended work that kept the GPU, and the screen, too long: a smaller --batch-size or --max-seq-length; \
+             close programs that use the GPU, and try again"
+        }
+        F::Victim | F::Ignored => {
+            "the GPU was reset by the failure of this or another program's work: try again"
+        }
+        F::OutOfMemory => {
+            "a smaller --batch-size, --max-seq-length, or --grad-checkpoint; close other programs"
+        }
+        F::PageFault | F::Other => "try again; if it comes back, --device cpu goes without the GPU",
+    };
+    Some(advice.into())
 }
