@@ -32,7 +32,7 @@ impl Trained {
     ) -> Result<Self> {
         match args.fine_tune_type {
             FineTuneType::Full => all_weights(args, model, folder),
-            _ => adapter(args, model, terminal),
+            _ => adapter(args, model, folder, terminal),
         }
     }
 
@@ -86,9 +86,9 @@ fn is_same(a: &Path, b: &Path) -> bool {
     matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
 }
 
-fn adapter(args: &Args, model: &mut Model, terminal: &Terminal) -> Result<Trained> {
+fn adapter(args: &Args, model: &mut Model, folder: &Path, terminal: &Terminal) -> Result<Trained> {
     let config = match &args.resume_adapter_file {
-        Some(path) => resume(args, model, path, terminal)?,
+        Some(path) => resume(args, model, folder, path, terminal)?,
         None => attach(args, model)?,
     };
     let output = Output::Adapter {
@@ -107,10 +107,17 @@ fn attach(args: &Args, model: &mut Model) -> Result<LoraConfig> {
     Ok(config)
 }
 
-fn resume(args: &Args, model: &mut Model, path: &Path, terminal: &Terminal) -> Result<LoraConfig> {
-    let config = loading::attach_adapter_with(model, path, |config| {
+fn resume(
+    args: &Args,
+    model: &mut Model,
+    folder: &Path,
+    path: &Path,
+    terminal: &Terminal,
+) -> Result<LoraConfig> {
+    let config = loading::attach_adapter_with(model, folder, path, |config| {
         config.dropout = args.adapter.dropout.unwrap_or(config.dropout);
-    })?;
+    })?
+    .config;
     let LoraConfig {
         r, alpha, targets, ..
     } = &config;
