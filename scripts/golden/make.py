@@ -17,6 +17,7 @@ if os.environ.get("PYTHONHASHSEED") != "0":
 # Nothing here may come from the network. Read by the libraries at import.
 os.environ.update(HF_HUB_OFFLINE="1", TOKENIZERS_PARALLELISM="false", TRANSFORMERS_VERBOSITY="error")
 
+import adapter_files
 import chat
 import models
 import torch
@@ -35,6 +36,7 @@ def main():
     for name in training.ADAPTERS:
         training.write(name)
     training.write_accumulation("qwen2")
+    adapter_files.write_all()
     chat.write_all()
 
 

@@ -2,6 +2,7 @@ use crate::exit::Exit;
 use metal_candle::{data, files, lora, models, train};
 use std::fmt::Display;
 
+mod adapter_advice;
 mod advice;
 
 /// Why a command cannot do what it was asked, for a person to read.
@@ -110,10 +111,12 @@ impl From<lora::Error> for Error {
     fn from(error: lora::Error) -> Self {
         let exit = match &error {
             lora::Error::File(file) => exit_of_file(file),
-            lora::Error::Kernel(_) | lora::Error::Candle(_) => Exit::Failed,
+            lora::Error::Memory { .. } | lora::Error::Kernel(_) | lora::Error::Candle(_) => {
+                Exit::Failed
+            }
             _ => Exit::BadInput,
         };
-        Self::new(&error, exit).with_optional_advice(advice::of_lora(&error))
+        Self::new(&error, exit).with_optional_advice(adapter_advice::of_lora(&error))
     }
 }
 

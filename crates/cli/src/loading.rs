@@ -1,11 +1,13 @@
 //! Models, tokenizers and adapters as the options name them.
 
+mod base_model;
+
 use crate::error::{Error, Result};
 use crate::hub;
 use crate::terminal::Terminal;
 use candle_core::Device;
 use metal_candle::data::Tokenizer;
-use metal_candle::lora::{self, LoraConfig, Plan, format::peft};
+use metal_candle::lora::{LoraConfig, Plan, format::peft};
 use metal_candle::models::Model;
 use std::path::{Path, PathBuf};
 
@@ -34,12 +36,21 @@ pub fn load(name: &str, device: &Device, terminal: &Terminal) -> Result<Loaded> 
     })
 }
 
-/// Attaches the adapter that lies at `path`, a PEFT folder or the tensor file in one.
+/// An adapter that was attached.
+pub struct Attached {
+    /// Its settings.
+    pub config: LoraConfig,
+    /// The layers that carry it.
+    pub plan: Plan,
+}
+
+/// Attaches the adapter that lies at `path`, a PEFT folder or the tensor file in one, to the model
+/// in `folder`.
 ///
 /// # Errors
 /// When it cannot be read, or belongs to another model.
-pub fn attach_adapter(model: &mut Model, path: &Path) -> Result<LoraConfig> {
-    attach_adapter_with(model, path, |_| {})
+pub fn attach_adapter(model: &mut Model, folder: &Path, path: &Path) -> Result<Attached> {
+    attach_adapter_with(model, folder, path, |_| {})
 }
 
 /// [`attach_adapter`], its settings changed by `adjust` before.
@@ -48,19 +59,25 @@ pub fn attach_adapter(model: &mut Model, path: &Path) -> Result<LoraConfig> {
 /// As [`attach_adapter`].
 pub fn attach_adapter_with(
     model: &mut Model,
+    folder: &Path,
     path: &Path,
     adjust: impl FnOnce(&mut LoraConfig),
-) -> Result<LoraConfig> {
+) -> Result<Attached> {
     if !path.exists() {
         return Err(Error::input(format!("no adapter at {}", path.display()))
             .with_advice("name a folder with adapter_config.json and adapter_model.safetensors"));
     }
     let mut adapter = peft::read(path)?;
+    if let Some(trained_on) = &adapter.base_model {
+        base_model::tell_other(trained_on, folder, &model.raw_config);
+    }
     adjust(&mut adapter.config);
-    let plan = Plan::new(&adapter.config, &model.decoder.linear_infos()?)?;
-    let device = model.decoder.device().clone();
-    // The seed does not matter: every value is read from the file.
-    lora::attach(model.decoder.linears_mut(), &plan, 0, &device)?;
-    peft::load_into(&adapter, &lora::parameters(model.decoder.linears()))?;
-    Ok(adapter.config)
+    let plan = adapter.plan(&model.decoder.linear_infos()?)?;
+    let (base, device) = (
+        model.decoder.named_weights(),
+        model.decoder.device().clone(),
+    );
+    adapter.attach(&plan, model.decoder.linears_mut(), &base, &device)?;
+    let config = adapter.config;
+    Ok(Attached { config, plan })
 }

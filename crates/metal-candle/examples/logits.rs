@@ -8,7 +8,7 @@
 use candle_core::{DType, Device, Tensor};
 use metal_candle::data::Tokenizer;
 use metal_candle::files::write_tensors;
-use metal_candle::lora::{self, Plan, format::peft};
+use metal_candle::lora::format::peft;
 use metal_candle::models::Model;
 use std::path::Path;
 
@@ -20,9 +20,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let ids = Tokenizer::from_folder(Path::new(model))?.encode(text)?;
     let mut model = Model::load(Path::new(model), &Device::Cpu)?;
     let adapter = peft::read(Path::new(adapter))?;
-    let plan = Plan::new(&adapter.config, &model.decoder.linear_infos()?)?;
-    lora::attach(model.decoder.linears_mut(), &plan, 0, &Device::Cpu)?;
-    peft::load_into(&adapter, &lora::parameters(model.decoder.linears()))?;
+    let plan = adapter.plan(&model.decoder.linear_infos()?)?;
+    let base = model.decoder.named_weights();
+    adapter.attach(&plan, model.decoder.linears_mut(), &base, &Device::Cpu)?;
     let tokens = model.decoder.tokens(&ids, 1)?;
     let logits = model.decoder.forward(&tokens)?;
     let input_ids: Tensor = tokens.to_dtype(DType::I64)?;

@@ -18,6 +18,11 @@ fn adapter_logits_equal_peft_beside_and_merged() {
 }
 
 #[test]
+fn adapter_files_compute_what_peft_computes() {
+    models::adapter_files_compute_what_peft_computes(&Device::Cpu);
+}
+
+#[test]
 fn greedy_tokens_equal_transformers_with_and_without_cache() {
     models::greedy_tokens_equal_transformers_with_and_without_cache(&Device::Cpu);
 }

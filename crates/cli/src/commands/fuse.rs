@@ -41,7 +41,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit> {
     output_folder::check_new("--save-path", &args.save_path, advice)?;
     output_folder::check_writable("--save-path", &args.save_path)?;
     let mut loaded = loading::load(&args.model, &args.device.open()?, terminal)?;
-    loading::attach_adapter(&mut loaded.model, &args.adapter_path)?;
+    loading::attach_adapter(&mut loaded.model, &loaded.folder, &args.adapter_path)?;
     lora::fuse(loaded.model.decoder.linears_mut())?;
     write(loaded, &args.save_path)?;
     terminal.print_line(format_args!(

@@ -79,7 +79,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit> {
     let mut base = None;
     if let Some(path) = &args.adapter_path {
         // Attached first: if it does not fit, nothing was computed in vain.
-        loading::attach_adapter(&mut loaded.model, path)?;
+        loading::attach_adapter(&mut loaded.model, &loaded.folder, path)?;
     }
     let figures = figures(&loaded.model.decoder, &dataset, &args, terminal)?;
     if args.adapter_path.is_some() {

@@ -1,7 +1,7 @@
 //! What to do about each error of the library.
 
 use metal_candle::device::GpuFailure;
-use metal_candle::{data, files, lora, models, train};
+use metal_candle::{data, files, models, train};
 use std::error::Error as _;
 use std::io::{self, ErrorKind};
 
@@ -84,23 +84,6 @@ pub(super) fn of_model(error: &models::Error) -> Option<String> {
         E::TokenOutOfRange { .. } => Some(OTHER_TOKENIZER.into()),
         E::TooLong { .. } => Some("shorten the text, or cut rows with --max-seq-length".into()),
         E::EmptyPrompt => Some("give a --prompt that is not empty".into()),
-        _ => of_gpu(error),
-    }
-}
-
-pub(super) fn of_lora(error: &lora::Error) -> Option<String> {
-    use lora::Error as E;
-    match error {
-        E::File(error) => of_file(error),
-        E::NoMatch { .. } => Some(
-            "name layers as --targets q_proj,v_proj, or use --targets all-linear; \
-             `metal-candle inspect --model MODEL` lists the layers"
-                .into(),
-        ),
-        E::Mismatch { .. } => Some(
-            "the adapter belongs to another model: base_model_name_or_path in its adapter_config.json names it".into(),
-        ),
-        E::Safetensors { .. } => Some("the adapter file is incomplete: fetch or train it again".into()),
         _ => of_gpu(error),
     }
 }

@@ -36,6 +36,7 @@ fn out_of_range_settings() {
     fixture.train_fails("--learning-rate nan", 2, &["--learning-rate"]);
     fixture.train_fails("--learning-rate=-1", 2, &["--learning-rate"]);
     fixture.train_fails("--dropout 1", 2, &["dropout must be in [0, 1)"]);
+    fixture.train_fails("--rank 100000000", 2, &["rank must be from 1 to 65536"]);
     fixture.train_fails("--alpha inf", 2, &["alpha must be a finite number"]);
     fixture.train_fails("--num-layers 3", 2, &["--num-layers", "3 of 2"]);
     fixture.train_fails("--num-layers 0", 2, &["--num-layers", "0 of 2"]);
@@ -54,7 +55,11 @@ fn unknown_targets_list_what_there_is() {
     fixture.train_fails("--targets q_prjo", 2, &expected);
     fixture.train_fails("--targets q_proj,nothing", 2, &["target nothing"]);
     fixture.train_fails("--targets regex:.*zzz", 2, &["matches no linear layer"]);
-    fixture.train_fails("--targets regex:(", 2, &["targets", "regex parse error"]);
+    fixture.train_fails(
+        "--targets regex:(",
+        2,
+        &["targets: (", "regular expression"],
+    );
 }
 
 #[test]

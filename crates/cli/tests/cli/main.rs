@@ -10,6 +10,7 @@ mod bench;
 mod config_file;
 mod doctor;
 mod fixture;
+mod foreign_adapters;
 mod generate;
 mod hub;
 mod inspect;

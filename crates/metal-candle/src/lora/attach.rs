@@ -1,37 +1,56 @@
-use super::{Adapter, Error, Linear, Plan};
+use super::{Adapter, Error, Linear, Placement, Plan};
 use crate::random::{name_stream, uniform};
 use candle_core::{DType, Device, Tensor, Var};
 
 /// The linear layers of a model with their paths.
-type Layers<'a> = Vec<(String, &'a mut Linear)>;
+pub(super) type Layers<'a> = Vec<(String, &'a mut Linear)>;
 
 /// Attaches fresh adapters where `plan` says: `A` uniform in `±1/sqrt(in_features)` (PEFT's
 /// Kaiming initialisation with `a = sqrt(5)`), `B` zero, so that nothing changes before training.
 ///
 /// # Errors
-/// When the device cannot hold them.
+/// When memory or the device cannot hold them.
 pub fn attach(layers: Layers<'_>, plan: &Plan, seed: u64, device: &Device) -> Result<(), Error> {
+    check_memory(plan)?;
+    attach_with(layers, plan, |place| {
+        let (shape_a, shape_b) = ((place.r, place.in_features), (place.out_features, place.r));
+        let bound = 1.0 / (place.in_features as f64).sqrt();
+        let stream = format!("{}.lora_A", place.path);
+        let values = uniform(seed, &stream, place.r * place.in_features, bound);
+        let a = Var::from_tensor(&Tensor::from_vec(values, shape_a, device)?)?;
+        Ok((a, Var::zeros(shape_b, DType::F32, device)?))
+    })
+}
+
+/// Attaches adapters with the factors `A` and `B` that `factors` gives for each place.
+pub(super) fn attach_with(
+    layers: Layers<'_>,
+    plan: &Plan,
+    mut factors: impl FnMut(&Placement) -> Result<(Var, Var), Error>,
+) -> Result<(), Error> {
     for (path, layer) in layers {
         let Some(place) = plan.placements.iter().find(|p| p.path == path) else {
             continue;
         };
-        let (shape_a, shape_b) = ((place.r, place.in_features), (place.out_features, place.r));
-        let bound = 1.0 / (place.in_features as f64).sqrt();
-        let values = uniform(
-            seed,
-            &format!("{path}.lora_A"),
-            place.r * place.in_features,
-            bound,
-        );
+        let (a, b) = factors(place)?;
         layer.set_adapter(Some(Adapter {
-            a: Var::from_tensor(&Tensor::from_vec(values, shape_a, device)?)?,
-            b: Var::zeros(shape_b, DType::F32, device)?,
+            a,
+            b,
             scale: place.scale,
             dropout: plan.dropout,
             stream: name_stream(&path),
         }));
     }
     Ok(())
+}
+
+/// Asks for the memory of all adapters at once, before hours are spent on filling a part of it.
+fn check_memory(plan: &Plan) -> Result<(), Error> {
+    let values = plan.n_parameters();
+    let mut memory: Vec<f32> = vec![];
+    memory.try_reserve_exact(values).map_err(|_| Error::Memory {
+        bytes: values.saturating_mul(size_of::<f32>()),
+    })
 }
 
 /// Takes all adapters away.

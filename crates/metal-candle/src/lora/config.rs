@@ -1,5 +1,8 @@
 use super::{Error, Targets};
 
+/// Highest rank: no layer is so wide that a higher one could be of use.
+const MAX_RANK: usize = 1 << 16;
+
 /// What an adapter is, in PEFT's terms.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LoraConfig {
@@ -49,6 +52,15 @@ impl LoraConfig {
         }
     }
 
+    /// [`Self::scale`], if float32 can hold it.
+    pub(super) fn checked_scale(&self, alpha: f64, r: usize) -> Result<f64, Error> {
+        let scale = self.scale(alpha, r);
+        match (scale as f32).is_normal() {
+            true => Ok(scale),
+            false => Err(setting("alpha", "of use as a float32 factor", alpha)),
+        }
+    }
+
     /// The last `n` of `n_blocks` blocks, as mlx-lm counts `--num-layers`; `None` is all of them.
     ///
     /// # Errors
@@ -65,9 +77,9 @@ impl LoraConfig {
     }
 
     pub(super) fn check(&self) -> Result<(), Error> {
-        let ranks = self.rank_pattern.iter().map(|(_, r)| r);
-        if std::iter::once(&self.r).chain(ranks).any(|&r| r == 0) {
-            return Err(setting("rank", "at least 1", 0));
+        let mut ranks = std::iter::once(&self.r).chain(self.rank_pattern.iter().map(|(_, r)| r));
+        if let Some(r) = ranks.find(|r| !(1..=MAX_RANK).contains(*r)) {
+            return Err(setting("rank", "from 1 to 65536", r));
         }
         let alphas = self.alpha_pattern.iter().map(|(_, alpha)| alpha);
         if let Some(alpha) = std::iter::once(&self.alpha)

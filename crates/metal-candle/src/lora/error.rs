@@ -1,5 +1,11 @@
 use std::path::PathBuf;
 
+/// Problems that are listed; the rest is counted.
+const LISTED: usize = 20;
+
+/// Characters of a name or value from a file that are shown.
+const SHOWN: usize = 200;
+
 /// What can be wrong with an adapter.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -23,40 +29,84 @@ pub enum Error {
         /// Names that would match, without their block.
         available: Vec<String>,
     },
-    /// A regular expression does not parse.
-    #[error("{what}: {source}")]
+    /// Targets name a part of the model that takes no adapter here.
+    #[error("{what} name {path}: an adapter on {part} is not built")]
+    NotBuilt {
+        /// Name of the setting.
+        what: &'static str,
+        /// Path of the part.
+        path: &'static str,
+        /// What it is.
+        part: &'static str,
+    },
+    /// A regular expression does not parse, or tries too many ways to match.
+    #[error("{what}: {pattern} cannot be used as a regular expression: {reason}")]
     Regex {
         /// Name of the setting.
         what: &'static str,
+        /// The expression.
+        pattern: String,
         /// Why.
-        source: Box<regex::Error>,
+        reason: String,
+    },
+    /// The adapters do not fit into memory.
+    #[error("the adapters take {bytes} bytes, which the system does not give")]
+    Memory {
+        /// Bytes of all adapters in float32.
+        bytes: usize,
+    },
+    /// A configuration file holds a setting that this model, or any, cannot take.
+    #[error("{}: {source}", path.display())]
+    InFile {
+        /// The configuration file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: Box<Error>,
+    },
+    /// There is something else than a PEFT adapter.
+    #[error("{} {found}", path.display())]
+    NotAnAdapter {
+        /// The folder or file.
+        path: PathBuf,
+        /// What is there.
+        found: Found,
     },
     /// The adapter file asks for something that would change the result and is not built.
-    #[error("{}: {}; metal-candle refuses what it cannot compute exactly", path.display(), fields.join("; "))]
+    #[error("{}: {}; metal-candle refuses what it cannot compute exactly", path.display(), listed(refused, "; "))]
     Unsupported {
         /// The adapter's configuration file.
         path: PathBuf,
-        /// Field, value and reason, one entry each.
-        fields: Vec<String>,
+        /// Every such field.
+        refused: Vec<Refusal>,
     },
     /// The tensors of an adapter file are not those its configuration calls for.
-    #[error("{} does not fit this model:\n  {}", path.display(), problems.join("\n  "))]
+    #[error("{} does not fit this model:\n  {}", path.display(), listed(problems, "\n  "))]
     Mismatch {
         /// The tensor file.
         path: PathBuf,
-        /// Every missing, unexpected and misshaped tensor.
-        problems: Vec<String>,
+        /// Every missing, unexpected, misshaped and unusable tensor.
+        problems: Vec<Problem>,
     },
     /// A file cannot be read or written.
     #[error(transparent)]
     File(#[from] crate::files::Error),
-    /// A configuration file is not what PEFT writes.
+    /// A configuration file is not JSON, or not an object.
     #[error("{}: {source}", path.display())]
     Json {
         /// The file.
         path: PathBuf,
         /// Line, column and reason.
         source: serde_json::Error,
+    },
+    /// A field of a configuration file is not of PEFT's type.
+    #[error("{}: {field}: {reason}", path.display())]
+    Field {
+        /// The file.
+        path: PathBuf,
+        /// Name of the field.
+        field: &'static str,
+        /// What was expected, and what is there.
+        reason: String,
     },
     /// A tensor file is damaged.
     #[error("{}: not a valid safetensors file: {reason}", path.display())]
@@ -72,4 +122,173 @@ pub enum Error {
     /// candle failed.
     #[error(transparent)]
     Candle(#[from] candle_core::Error),
+}
+
+/// What lies where an adapter was looked for.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Found {
+    /// No such file.
+    #[error("is missing")]
+    Nothing,
+    /// Tensors in PyTorch's own format.
+    #[error(
+        "is in PyTorch's pickle format; adapters are read from adapter_model.safetensors alone"
+    )]
+    Pickle,
+    /// An adapter of mlx-lm.
+    #[error("is an adapter of mlx-lm; PEFT's are read")]
+    Mlx,
+    /// An adapter of llama.cpp.
+    #[error("is a GGUF file; PEFT's adapters are read")]
+    Gguf,
+    /// A checkpoint.
+    #[error("is a model, not an adapter")]
+    Model,
+    /// A folder with folders of adapters.
+    #[error("holds adapters in folders: {}", listed(.0, ", "))]
+    Folders(Vec<String>),
+}
+
+/// A field of a configuration that cannot be honoured.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{field} = {value} ({why})")]
+pub struct Refusal {
+    /// Name of the field.
+    pub field: String,
+    /// Its value, as JSON.
+    pub value: String,
+    /// Why not.
+    pub why: &'static str,
+}
+
+/// A tensor of an adapter file that does not fit.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Problem {
+    /// The configuration calls for it.
+    #[error("missing {key} {shape:?}")]
+    Missing {
+        /// Its name in the file.
+        key: String,
+        /// Its shape.
+        shape: Vec<usize>,
+    },
+    /// A module that was saved whole is not in the file.
+    #[error("missing {module}: modules_to_save names it")]
+    MissingModule {
+        /// Name of the module.
+        module: String,
+    },
+    /// Nothing calls for it.
+    #[error("unexpected {key} {shape:?}: {why}")]
+    Unexpected {
+        /// Its name in the file.
+        key: String,
+        /// Its shape.
+        shape: Vec<usize>,
+        /// What its name says.
+        why: Unexpected,
+    },
+    /// A layer of this model has other widths.
+    #[error("{key}: expected {expected:?}, got {got:?}")]
+    Shape {
+        /// Its name in the file.
+        key: String,
+        /// The shape that the model calls for.
+        expected: Vec<usize>,
+        /// The shape in the file.
+        got: Vec<usize>,
+    },
+    /// The layer fits, the rank is not the configuration's.
+    #[error("{key}: rank {got}, adapter_config.json gives {expected}")]
+    Rank {
+        /// Its name in the file.
+        key: String,
+        /// The rank of the configuration.
+        expected: usize,
+        /// The rank of the tensor.
+        got: usize,
+    },
+    /// Numbers of a kind that adapters are not read in.
+    #[error("{key}: dtype {got}, expected F32, F16 or BF16")]
+    Dtype {
+        /// Its name in the file.
+        key: String,
+        /// The dtype in the file.
+        got: String,
+    },
+    /// Values that nothing can be computed with.
+    #[error("{key}: holds NaN or infinite values")]
+    NotFinite {
+        /// Its name in the file.
+        key: String,
+    },
+    /// A weight of the base model with other values than the base model's.
+    #[error(
+        "{key}: not the weight of this model; whole weights that an adapter trained are not built"
+    )]
+    Trained {
+        /// Its name in the file.
+        key: String,
+    },
+}
+
+/// What the name of an unexpected tensor says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Unexpected {
+    /// Magnitudes of DoRA.
+    #[error("DoRA is not built")]
+    Dora,
+    /// An adapter on an embedding.
+    #[error("an adapter on the token embedding is not built")]
+    Embedding,
+    /// An adapter on the output head.
+    #[error("an adapter on the output head is not built")]
+    Head,
+    /// A bias beside `B`.
+    #[error("a bias on B is not built")]
+    Bias,
+    /// A name as mlx-lm writes it.
+    #[error("a name of mlx-lm")]
+    Mlx,
+    /// A name that does not begin as PEFT's.
+    #[error("PEFT's names begin with base_model.model.")]
+    NoPrefix,
+    /// A wrapper of torch.compile or of distributed training in the name.
+    #[error("saved from a wrapped model")]
+    Wrapped,
+    /// A name of a model without output head.
+    #[error("trained on a model without output head")]
+    Headless,
+    /// A part of a multi-modal model.
+    #[error("trained on a multi-modal model")]
+    MultiModal,
+    /// A second adapter in one file.
+    #[error("the file holds it twice, for two names of an adapter")]
+    Twice,
+    /// A layer that exists and is no target.
+    #[error("adapter_config.json does not target this layer")]
+    NotTargeted,
+    /// A layer that this model lacks.
+    #[error("this model has no such layer")]
+    NoSuchLayer,
+    /// Nothing known.
+    #[error("not a tensor of a LoRA adapter")]
+    Unknown,
+}
+
+/// The first items of a list, and how many are left.
+fn listed(items: &[impl ToString], between: &str) -> String {
+    let mut shown: Vec<String> = items.iter().take(LISTED).map(ToString::to_string).collect();
+    if items.len() > LISTED {
+        shown.push(format!("and {} more", items.len() - LISTED));
+    }
+    shown.join(between)
+}
+
+/// The beginning of a text that came from a file.
+pub(super) fn shortened(text: &str) -> String {
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text.to_string(),
+    }
 }

@@ -4,16 +4,19 @@
 //! path, and read and written by [`format`](mod@format). Models only ever call [`Linear::forward`].
 
 mod attach;
+mod choice;
 mod config;
 mod error;
 pub mod format;
 mod linear;
+mod pattern;
 mod plan;
 mod targets;
 
 pub use attach::{attach, detach, fuse, merge, parameters, unmerge};
 pub use config::LoraConfig;
-pub use error::Error;
+use error::shortened;
+pub use error::{Error, Found, Problem, Refusal, Unexpected};
 pub use linear::{Adapter, Linear, Mode};
 pub use plan::{LinearInfo, Placement, Plan};
 pub use targets::Targets;

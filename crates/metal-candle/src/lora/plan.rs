@@ -1,6 +1,5 @@
-use super::targets::{ends_in, pattern_key};
+use super::choice::{Choice, Origin, Unmatched};
 use super::{Error, LoraConfig};
-use regex::Regex;
 use std::collections::BTreeSet;
 
 /// A linear layer of a model, as a plan needs to know it.
@@ -41,33 +40,30 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Matches `config` against the layers of a model.
+    /// Matches the `config` of a new adapter against the layers of a model.
     ///
     /// # Errors
     /// When a setting is out of range, a target or pattern matches nothing, or a block index does
     /// not exist: each error lists what does.
     pub fn new(config: &LoraConfig, layers: &[LinearInfo]) -> Result<Self, Error> {
-        config.check()?;
-        check_names(config, layers)?;
-        check_blocks(config, layers)?;
-        let chosen = chosen(config, layers)?;
-        let ranks = compile("rank_pattern", &config.rank_pattern, &chosen)?;
-        let alphas = compile("alpha_pattern", &config.alpha_pattern, &chosen)?;
-        let placements = chosen.iter().map(|layer| {
-            let r = first_match(&ranks, &layer.path).unwrap_or(config.r);
-            let alpha = first_match(&alphas, &layer.path).unwrap_or(config.alpha);
-            Placement {
-                path: layer.path.clone(),
-                r,
-                scale: config.scale(alpha, r),
-                in_features: layer.in_features,
-                out_features: layer.out_features,
-            }
-        });
-        Ok(Self {
-            placements: placements.collect(),
-            dropout: config.dropout,
-        })
+        let (plan, unmatched) = matched(config, layers, Origin::Options)?;
+        if let Some(unmatched) = unmatched.into_iter().next() {
+            return Err(unmatched.into_error(layers));
+        }
+        plan.tell_useless_ranks();
+        Ok(plan)
+    }
+
+    /// Matches the `config` of an adapter that was trained elsewhere: names, patterns and blocks
+    /// that this model lacks are PEFT's right as long as one matches. They are given back.
+    ///
+    /// # Errors
+    /// When a setting is out of range, or no layer matches.
+    pub(super) fn of_file(
+        config: &LoraConfig,
+        layers: &[LinearInfo],
+    ) -> Result<(Self, Vec<Unmatched>), Error> {
+        matched(config, layers, Origin::File)
     }
 
     /// Number of parameters that are trained.
@@ -78,92 +74,52 @@ impl Plan {
             .map(|p| p.r * (p.in_features + p.out_features))
             .sum()
     }
-}
 
-fn chosen<'a>(config: &LoraConfig, layers: &'a [LinearInfo]) -> Result<Vec<&'a LinearInfo>, Error> {
-    let wanted = config.targets.matcher("targets")?;
-    let excluded = match &config.exclude {
-        Some(exclude) => Some(exclude.matcher("exclude_modules")?),
-        None => None,
-    };
-    let chosen: Vec<&LinearInfo> = layers
-        .iter()
-        .filter(|layer| wanted.matches(&layer.path))
-        .filter(|layer| excluded.as_ref().is_none_or(|e| !e.matches(&layer.path)))
-        .filter(|layer| {
-            let blocks = config.layers_to_transform.as_ref();
-            blocks.is_none_or(|blocks| blocks.contains(&layer.block))
-        })
-        .collect();
-    match chosen.is_empty() {
-        true => Err(no_match("targets", &config.targets, layers)),
-        false => Ok(chosen),
-    }
-}
-
-/// Every name must exist: one that is mistyped among good ones would train less than was asked.
-fn check_names(config: &LoraConfig, layers: &[LinearInfo]) -> Result<(), Error> {
-    let super::Targets::Names(names) = &config.targets else {
-        return Ok(());
-    };
-    match names
-        .iter()
-        .find(|name| !layers.iter().any(|layer| ends_in(&layer.path, name)))
-    {
-        Some(name) => Err(no_match("target", name, layers)),
-        None => Ok(()),
-    }
-}
-
-fn check_blocks(config: &LoraConfig, layers: &[LinearInfo]) -> Result<(), Error> {
-    let n_blocks = layers
-        .iter()
-        .map(|layer| layer.block + 1)
-        .max()
-        .unwrap_or(0);
-    let blocks = config.layers_to_transform.iter().flatten();
-    match blocks.max() {
-        Some(&block) if block >= n_blocks => Err(Error::Setting {
-            what: "layers_to_transform",
-            expected: "indices of blocks that the model has",
-            got: format!("{block} of {n_blocks} blocks"),
-        }),
-        _ => Ok(()),
-    }
-}
-
-fn compile<T: Copy>(
-    what: &'static str,
-    patterns: &[(String, T)],
-    layers: &[&LinearInfo],
-) -> Result<Vec<(Regex, T)>, Error> {
-    let compiled = patterns.iter().map(|(key, value)| {
-        let regex = pattern_key(what, key)?;
-        match layers.iter().any(|layer| regex.is_match(&layer.path)) {
-            true => Ok((regex, *value)),
-            false => Err(no_match(what, key, layers.iter().copied())),
+    /// Warns of ranks above a layer's narrower side: the update cannot be of a higher one.
+    fn tell_useless_ranks(&self) {
+        let useless = self
+            .placements
+            .iter()
+            .filter(|p| p.r > p.in_features.min(p.out_features));
+        let names: BTreeSet<&str> = useless.map(|p| last_name(&p.path)).collect();
+        if !names.is_empty() {
+            let names = Vec::from_iter(names).join(", ");
+            tracing::warn!("the rank is above the width of {names}: more than that adds nothing");
         }
-    });
-    compiled.collect()
-}
-
-fn first_match<T: Copy>(patterns: &[(Regex, T)], path: &str) -> Option<T> {
-    let found = patterns.iter().find(|(regex, _)| regex.is_match(path));
-    found.map(|(_, value)| *value)
-}
-
-fn no_match<'a>(
-    what: &'static str,
-    pattern: &impl ToString,
-    layers: impl IntoIterator<Item = &'a LinearInfo>,
-) -> Error {
-    let names: BTreeSet<&str> = layers
-        .into_iter()
-        .filter_map(|layer| layer.path.rsplit('.').next())
-        .collect();
-    Error::NoMatch {
-        what,
-        pattern: pattern.to_string(),
-        available: names.into_iter().map(String::from).collect(),
     }
+}
+
+fn matched(
+    config: &LoraConfig,
+    layers: &[LinearInfo],
+    origin: Origin,
+) -> Result<(Plan, Vec<Unmatched>), Error> {
+    config.check()?;
+    let mut choice = Choice::new(config, layers, origin)?;
+    let (ranks, alphas) = (choice.ranks()?, choice.alphas()?);
+    let mut placements = vec![];
+    for (layer, (r, alpha)) in choice.layers.iter().zip(ranks.into_iter().zip(alphas)) {
+        let r = r.unwrap_or(config.r);
+        let scale = config.checked_scale(alpha.unwrap_or(config.alpha), r)?;
+        placements.push(Placement {
+            path: layer.path.clone(),
+            r,
+            scale,
+            in_features: layer.in_features,
+            out_features: layer.out_features,
+        });
+    }
+    let dropout = config.dropout;
+    Ok((
+        Plan {
+            placements,
+            dropout,
+        },
+        choice.unmatched,
+    ))
+}
+
+/// Name of a layer without its block.
+pub(super) fn last_name(path: &str) -> &str {
+    path.rsplit('.').next().unwrap_or(path)
 }

@@ -1,23 +1,23 @@
 use super::Error;
-use regex::Regex;
+use super::pattern::Pattern;
 
 /// Which linear layers an adapter goes to, with PEFT's meaning of each form.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Targets {
     /// Layers whose path is a name or ends in `.` and a name.
     Names(Vec<String>),
-    /// Layers whose whole path matches a regular expression.
+    /// Layers whose whole path matches a regular expression, in Python's dialect.
     Regex(String),
     /// Every linear layer but the output head.
     AllLinear,
 }
 
 impl Targets {
-    /// Compiles the targets.
+    /// Compiles the targets; `what` names the setting in errors.
     pub(super) fn matcher(&self, what: &'static str) -> Result<Matcher<'_>, Error> {
         Ok(match self {
             Self::Names(names) => Matcher::Names(names),
-            Self::Regex(pattern) => Matcher::Regex(whole(what, pattern)?),
+            Self::Regex(pattern) => Matcher::Regex(Pattern::whole(what, pattern)?),
             Self::AllLinear => Matcher::All,
         })
     }
@@ -35,17 +35,22 @@ impl std::fmt::Display for Targets {
 
 pub(super) enum Matcher<'a> {
     Names(&'a [String]),
-    Regex(Regex),
+    Regex(Pattern),
     All,
 }
 
 impl Matcher<'_> {
-    pub(super) fn matches(&self, path: &str) -> bool {
+    pub(super) fn matches(&self, path: &str) -> Result<bool, Error> {
         match self {
-            Self::Names(names) => names.iter().any(|name| ends_in(path, name)),
-            Self::Regex(regex) => regex.is_match(path),
-            Self::All => true,
+            Self::Names(names) => Ok(names.iter().any(|name| ends_in(path, name))),
+            Self::Regex(pattern) => pattern.is_match(path),
+            Self::All => Ok(true),
         }
+    }
+
+    /// Whether `path` itself is one of the names: a list of blocks does not apply to it then.
+    pub(super) fn names_exactly(&self, path: &str) -> bool {
+        matches!(self, Self::Names(names) if names.iter().any(|name| name == path))
     }
 }
 
@@ -55,16 +60,4 @@ pub(super) fn ends_in(path: &str, name: &str) -> bool {
         Some(head) => head.is_empty() || head.ends_with('.'),
         None => false,
     }
-}
-
-/// The key of a `rank_pattern` or `alpha_pattern`: a regular expression for the end of a path.
-pub(super) fn pattern_key(what: &'static str, key: &str) -> Result<Regex, Error> {
-    whole(what, &format!(r"(.*\.)?({key})"))
-}
-
-fn whole(what: &'static str, pattern: &str) -> Result<Regex, Error> {
-    Regex::new(&format!("^(?:{pattern})$")).map_err(|source| Error::Regex {
-        what,
-        source: Box::new(source),
-    })
 }

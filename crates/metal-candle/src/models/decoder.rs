@@ -204,4 +204,14 @@ impl Decoder {
         weights.extend(self.lm_head.as_mut().map(|w| ("lm_head.weight".into(), w)));
         weights
     }
+
+    /// Every weight of the base model with its name in a checkpoint, and the output head with its
+    /// own name also where it is the embedding.
+    pub fn named_weights(&mut self) -> Vec<(String, Tensor)> {
+        let tied = self.lm_head.is_none().then(|| self.head().clone());
+        let weights = self.weights_mut().into_iter();
+        let mut weights: Vec<_> = weights.map(|(name, w)| (name, w.clone())).collect();
+        weights.extend(tied.map(|head| ("lm_head.weight".into(), head)));
+        weights
+    }
 }

@@ -19,10 +19,7 @@ impl LastGood {
 
     /// Keeps the parameters as they are after `step` optimizer steps.
     pub(super) fn remember(&mut self, step: usize, parameters: &Parameters) -> Result<()> {
-        let copies = parameters
-            .as_slice()
-            .iter()
-            .map(|p| Ok(snapshot(&p.var)?));
+        let copies = parameters.as_slice().iter().map(|p| Ok(snapshot(&p.var)?));
         self.copies = copies.collect::<Result<_>>()?;
         self.step = step;
         Ok(())

@@ -5,7 +5,7 @@ pub mod models;
 pub mod training;
 
 use candle_core::{DType, Device, Tensor};
-use metal_candle::lora::{self, Plan, format::peft};
+use metal_candle::lora::format::peft;
 use metal_candle::models::Model;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -42,10 +42,15 @@ pub fn ids(t: &Tensor) -> Vec<u32> {
 /// Attaches the adapter in `folder` to `model`.
 pub fn attach(model: &mut Model, folder: &Path) {
     let adapter = peft::read(folder).unwrap();
-    let plan = Plan::new(&adapter.config, &model.decoder.linear_infos().unwrap()).unwrap();
-    let device = model.decoder.device().clone();
-    lora::attach(model.decoder.linears_mut(), &plan, 0, &device).unwrap();
-    peft::load_into(&adapter, &lora::parameters(model.decoder.linears())).unwrap();
+    let plan = adapter
+        .plan(&model.decoder.linear_infos().unwrap())
+        .unwrap();
+    let (base, device) = (
+        model.decoder.named_weights(),
+        model.decoder.device().clone(),
+    );
+    let layers = model.decoder.linears_mut();
+    adapter.attach(&plan, layers, &base, &device).unwrap();
 }
 
 /// Of two tensors on any devices.

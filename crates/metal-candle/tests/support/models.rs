@@ -54,6 +54,19 @@ pub fn adapter_logits_equal_peft_beside_and_merged(device: &Device) {
     }
 }
 
+/// Folders as PEFT and its users leave them, see `scripts/golden/adapter_files.py`.
+pub fn adapter_files_compute_what_peft_computes(device: &Device) {
+    let want = tensors(&golden("adapter-files/golden.safetensors"));
+    for (name, expected) in want.iter().filter(|(name, _)| *name != "input_ids") {
+        let mut model = model_on("llama3", device);
+        attach(&mut model, &golden("adapter-files").join(name));
+        let logits = logits(&model, &want["input_ids"]);
+        let last = logits.narrow(1, logits.dim(1).unwrap() - 1, 1).unwrap();
+        let difference = max_difference(&last.squeeze(1).unwrap(), expected);
+        assert!(difference < TOLERANCE, "{name}: {difference}");
+    }
+}
+
 pub fn greedy_tokens_equal_transformers_with_and_without_cache(device: &Device) {
     for name in MODELS {
         let want = tensors(&golden(name).join("golden.safetensors"));

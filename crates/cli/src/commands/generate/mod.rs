@@ -36,7 +36,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit> {
     let terminal = &context.terminal;
     let mut loaded = loading::load(&args.model, &args.device.open()?, terminal)?;
     if let Some(path) = &args.adapter_path {
-        loading::attach_adapter(&mut loaded.model, path)?;
+        loading::attach_adapter(&mut loaded.model, &loaded.folder, path)?;
     }
     if args.merge {
         lora::fuse(loaded.model.decoder.linears_mut())?;

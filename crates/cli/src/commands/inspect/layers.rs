@@ -48,13 +48,13 @@ impl Layer {
 
 /// Shows the layers of a model, and which of them the options, or an adapter, reach.
 pub fn show(args: &Args, terminal: &Terminal) -> Result<()> {
-    let mut model = loading::load(&args.model, &args.device.open()?, terminal)?.model;
-    let config = match &args.adapter_path {
-        Some(path) => loading::attach_adapter(&mut model, path)?,
-        None => args.adapter.config(model.decoder.n_blocks())?,
-    };
+    let loaded = loading::load(&args.model, &args.device.open()?, terminal)?;
+    let mut model = loaded.model;
     let infos = model.decoder.linear_infos()?;
-    let plan = Plan::new(&config, &infos)?;
+    let plan = match &args.adapter_path {
+        Some(path) => loading::attach_adapter(&mut model, &loaded.folder, path)?.plan,
+        None => Plan::new(&args.adapter.config(model.decoder.n_blocks())?, &infos)?,
+    };
     let answer = answer(&mut model, &infos, &plan);
     match args.json {
         true => terminal.print_json(&answer),

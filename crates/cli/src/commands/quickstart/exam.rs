@@ -41,7 +41,7 @@ impl Exam {
         let mut model = Model::load(base, &Device::Cpu)?;
         let tokenizer = Tokenizer::from_folder(base)?;
         if let Some(adapter) = adapter {
-            attach_adapter(&mut model, adapter)?;
+            attach_adapter(&mut model, base, adapter)?;
         }
         let answers = self.questions.iter().map(|question| {
             let answer = ask(&model, &tokenizer, &question.prompt)?;

@@ -26,7 +26,7 @@ pub fn run(args: &Args, name: &str, data: &Path, terminal: &Terminal) -> Result<
     let splits = super::load_splits(args, data, &base, &[Split::Test])?;
     let mut model = Model::load(&base, &device)?;
     if !is_full {
-        loading::attach_adapter(&mut model, &args.adapter_path)?;
+        loading::attach_adapter(&mut model, &base, &args.adapter_path)?;
     }
     tell(&model.decoder, &splits, args, terminal)?;
     Ok(Exit::Done)

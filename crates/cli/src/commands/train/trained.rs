@@ -33,7 +33,7 @@ impl Trained {
     ) -> Result<Self> {
         match args.fine_tune_type {
             FineTuneType::Full => all_weights(args, model, folder),
-            _ => adapter(args, model, resume, terminal),
+            _ => adapter(args, model, folder, resume, terminal),
         }
     }
 
@@ -82,11 +82,12 @@ fn is_same(a: &Path, b: &Path) -> bool {
 fn adapter(
     args: &Args,
     model: &mut Model,
+    folder: &Path,
     resume: Option<&Resume>,
     terminal: &Terminal,
 ) -> Result<Trained> {
     let config = match resume {
-        Some(resume) => go_on(args, model, &resume.adapter, terminal)?,
+        Some(resume) => go_on(args, model, folder, &resume.adapter, terminal)?,
         None => attach(args, model)?,
     };
     let output = Output::Adapter {
@@ -105,10 +106,17 @@ fn attach(args: &Args, model: &mut Model) -> Result<LoraConfig> {
     Ok(config)
 }
 
-fn go_on(args: &Args, model: &mut Model, path: &Path, terminal: &Terminal) -> Result<LoraConfig> {
-    let config = loading::attach_adapter_with(model, path, |config| {
+fn go_on(
+    args: &Args,
+    model: &mut Model,
+    folder: &Path,
+    path: &Path,
+    terminal: &Terminal,
+) -> Result<LoraConfig> {
+    let config = loading::attach_adapter_with(model, folder, path, |config| {
         config.dropout = args.adapter.dropout.unwrap_or(config.dropout);
-    })?;
+    })?
+    .config;
     let LoraConfig {
         r, alpha, targets, ..
     } = &config;

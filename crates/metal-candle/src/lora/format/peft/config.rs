@@ -1,49 +1,49 @@
-use super::refused;
+use super::fields;
 use crate::files;
-use crate::lora::{Error, LoraConfig, Targets};
+use crate::lora::{Error, Found, LoraConfig, Targets, shortened};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 use std::path::Path;
 
-/// The fields that are read; [`refused`] looks at all others.
-#[derive(Deserialize)]
-struct OnDisk {
-    #[serde(default = "default_r")]
-    r: usize,
-    #[serde(default = "default_alpha")]
-    lora_alpha: f64,
-    #[serde(default)]
-    lora_dropout: f64,
-    #[serde(default)]
-    use_rslora: bool,
-    target_modules: Option<Names>,
-    #[serde(default)]
-    exclude_modules: Option<Names>,
-    #[serde(default)]
-    rank_pattern: Option<Map<String, Value>>,
-    #[serde(default)]
-    alpha_pattern: Option<Map<String, Value>>,
-    #[serde(default)]
-    layers_to_transform: Option<Indices>,
-    #[serde(default)]
-    base_model_name_or_path: Option<String>,
-}
-
 /// PEFT's default rank.
-fn default_r() -> usize {
-    8
-}
+const DEFAULT_R: usize = 8;
 
 /// PEFT's default alpha.
-fn default_alpha() -> f64 {
-    8.0
+const DEFAULT_ALPHA: f64 = 8.0;
+
+/// What a configuration file says.
+pub(super) struct Read {
+    pub(super) config: LoraConfig,
+    pub(super) base_model: Option<String>,
+    /// Modules that were saved whole.
+    pub(super) saved_modules: Vec<String>,
+    /// Beginnings of tensors without effect.
+    pub(super) ignored: Vec<&'static str>,
 }
 
 #[derive(Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "a text or a list of texts")]
 enum Names {
     List(Vec<String>),
     Text(String),
+}
+
+impl Names {
+    fn into_list(self) -> Vec<String> {
+        match self {
+            Self::List(names) => names,
+            Self::Text(name) => vec![name],
+        }
+    }
+
+    /// No text but a regular expression excludes.
+    fn into_excluded(self) -> Targets {
+        match self {
+            Self::List(names) => Targets::Names(names),
+            Self::Text(text) => Targets::Regex(text),
+        }
+    }
 }
 
 impl From<Names> for Targets {
@@ -57,55 +57,136 @@ impl From<Names> for Targets {
 }
 
 #[derive(Deserialize)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = "a whole number or a list of whole numbers, none negative"
+)]
 enum Indices {
     One(usize),
     Many(Vec<usize>),
 }
 
-pub(super) fn read(path: &Path) -> Result<(LoraConfig, Option<String>), Error> {
-    let json = |source| Error::Json {
+pub(super) fn read(path: &Path) -> Result<Read, Error> {
+    let text = files::read_text(path)?;
+    let all: Map<String, Value> = serde_json::from_str(&text).map_err(|source| Error::Json {
         path: path.to_path_buf(),
         source,
-    };
-    let text = files::read_text(path)?;
-    let all: Map<String, Value> = serde_json::from_str(&text).map_err(json)?;
-    refused::check(path, &all)?;
-    let file: OnDisk = serde_json::from_value(Value::Object(all)).map_err(json)?;
-    let base_model = file.base_model_name_or_path.clone();
-    Ok((file.into_config().map_err(json)?, base_model))
+    })?;
+    if !all.contains_key("peft_type") && all.contains_key("fine_tune_type") {
+        let folder = path.parent().unwrap_or(path).to_path_buf();
+        return Err(Error::NotAnAdapter {
+            path: folder,
+            found: Found::Mlx,
+        });
+    }
+    fields::check(path, &all)?;
+    Fields { path, all: &all }.read()
 }
 
-impl OnDisk {
-    fn into_config(self) -> serde_json::Result<LoraConfig> {
-        Ok(LoraConfig {
-            r: self.r,
-            alpha: self.lora_alpha,
-            dropout: self.lora_dropout,
-            use_rslora: self.use_rslora,
+/// The fields of a file, to be read one by one, so that errors name them.
+struct Fields<'a> {
+    path: &'a Path,
+    all: &'a Map<String, Value>,
+}
+
+impl Fields<'_> {
+    fn read(&self) -> Result<Read, Error> {
+        let saved = self.optional::<Names>("modules_to_save")?;
+        let saved_modules = saved.map_or(vec![], Names::into_list);
+        let exclude = self
+            .optional::<Names>("exclude_modules")?
+            .map(Names::into_excluded);
+        let config = LoraConfig {
+            r: self.required("r", DEFAULT_R)?,
+            alpha: self.required("lora_alpha", DEFAULT_ALPHA)?,
+            dropout: self.required("lora_dropout", 0.0)?,
+            use_rslora: self.required("use_rslora", false)?,
+            targets: self.targets(&saved_modules)?,
+            exclude: exclude.filter(|targets| !is_empty(targets)),
+            rank_pattern: self.patterns("rank_pattern")?,
+            alpha_pattern: self.patterns("alpha_pattern")?,
+            layers_to_transform: self.blocks()?,
+        };
+        Ok(Read {
+            config,
+            base_model: self.optional("base_model_name_or_path")?,
+            saved_modules,
+            ignored: fields::ignored(self.all),
+        })
+    }
+
+    /// PEFT adapts no module that it saves whole.
+    fn targets(&self, saved_modules: &[String]) -> Result<Targets, Error> {
+        let Some(names) = self.optional::<Names>("target_modules")? else {
             // PEFT's default for the model types that exist here.
-            targets: match self.target_modules {
-                Some(names) => names.into(),
-                None => Targets::Names(vec!["q_proj".into(), "v_proj".into()]),
-            },
-            exclude: self.exclude_modules.map(Targets::from),
-            rank_pattern: entries(self.rank_pattern)?,
-            alpha_pattern: entries(self.alpha_pattern)?,
-            layers_to_transform: self.layers_to_transform.map(|indices| match indices {
+            return Ok(Targets::Names(vec!["q_proj".into(), "v_proj".into()]));
+        };
+        let mut targets = Targets::from(names);
+        if let Targets::Names(names) = &mut targets {
+            names.retain(|name| !saved_modules.contains(name));
+        }
+        Ok(targets)
+    }
+
+    /// An empty list is none.
+    fn blocks(&self) -> Result<Option<Vec<usize>>, Error> {
+        let blocks = self
+            .optional("layers_to_transform")?
+            .map(|indices| match indices {
                 Indices::One(index) => vec![index],
                 Indices::Many(indices) => indices,
-            }),
-        })
+            });
+        Ok(blocks.filter(|blocks| !blocks.is_empty()))
+    }
+
+    /// Patterns and their values, in the order of the file.
+    fn patterns<T: DeserializeOwned>(&self, name: &'static str) -> Result<Vec<(String, T)>, Error> {
+        let map = self
+            .optional::<Map<String, Value>>(name)?
+            .unwrap_or_default();
+        let entries = map.into_iter().map(|(key, value)| {
+            let value = serde_json::from_value(value)
+                .map_err(|e| self.wrong(name, format!("{}: {e}", shortened(&key))))?;
+            Ok((key, value))
+        });
+        entries.collect()
+    }
+
+    fn required<T: DeserializeOwned>(&self, name: &'static str, default: T) -> Result<T, Error> {
+        match self.all.get(name) {
+            Some(value) => self.parsed(name, value),
+            None => Ok(default),
+        }
+    }
+
+    /// `null` is absent.
+    fn optional<T: DeserializeOwned>(&self, name: &'static str) -> Result<Option<T>, Error> {
+        match self.all.get(name) {
+            None | Some(Value::Null) => Ok(None),
+            Some(value) => self.parsed(name, value).map(Some),
+        }
+    }
+
+    fn parsed<T: DeserializeOwned>(&self, name: &'static str, value: &Value) -> Result<T, Error> {
+        T::deserialize(value).map_err(|e| self.wrong(name, e.to_string()))
+    }
+
+    fn wrong(&self, field: &'static str, reason: String) -> Error {
+        Error::Field {
+            path: self.path.to_path_buf(),
+            field,
+            reason: shortened(&reason),
+        }
     }
 }
 
-fn entries<T: serde::de::DeserializeOwned>(
-    map: Option<Map<String, Value>>,
-) -> serde_json::Result<Vec<(String, T)>> {
-    let entries = map.unwrap_or_default().into_iter();
-    entries
-        .map(|(key, value)| Ok((key, serde_json::from_value(value)?)))
-        .collect()
+/// PEFT takes an empty list or text for none.
+fn is_empty(targets: &Targets) -> bool {
+    match targets {
+        Targets::Names(names) => names.is_empty(),
+        Targets::Regex(pattern) => pattern.is_empty(),
+        Targets::AllLinear => false,
+    }
 }
 
 /// Every field that PEFT writes, keys sorted as PEFT sorts them.

@@ -3,17 +3,27 @@
 //! `utils/save_and_load.py`).
 //!
 //! Reading is strict: a field that changes the mathematics and is not built is refused by name,
-//! and every tensor must be one that the configuration calls for, in its shape.
+//! and every tensor must be one that the configuration calls for, in its shape. Shapes are compared
+//! before anything is allocated, and the tensors of the file become the parameters.
 
+mod check;
 mod config;
-mod refused;
+mod copies;
+mod fields;
+mod find;
+mod keys;
 mod resolved;
 mod tensors;
 
 use crate::files;
-use crate::lora::{Error, LoraConfig};
-use candle_core::{Tensor, Var};
+use crate::lora::attach::{Layers, attach_with};
+use crate::lora::choice::Unmatched;
+use crate::lora::{Error, LinearInfo, LoraConfig, Plan};
+use candle_core::{Device, Tensor, Var};
+use keys::Known;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use tensors::{TensorFile, Wanted};
 
 const CONFIG: &str = "adapter_config.json";
 const TENSORS: &str = "adapter_model.safetensors";
@@ -27,7 +37,10 @@ pub struct PeftFolder {
     pub config: LoraConfig,
     /// The checkpoint it was trained on, as its author named it.
     pub base_model: Option<String>,
-    tensors: Vec<(String, Tensor)>,
+    config_path: PathBuf,
+    saved_modules: Vec<String>,
+    ignored: Vec<&'static str>,
+    file: TensorFile,
 }
 
 /// Reads an adapter folder, or a tensor file with `adapter_config.json` beside it.
@@ -35,18 +48,78 @@ pub struct PeftFolder {
 /// # Errors
 /// When a file is missing or damaged, or the configuration asks for something that is not built.
 pub fn read(path: &Path) -> Result<PeftFolder, Error> {
-    let (folder, path) = match path.is_file() {
-        true => (path.parent().unwrap_or(Path::new(".")), path.to_path_buf()),
-        false => (path, path.join(TENSORS)),
-    };
-    let (config, base_model) = config::read(&folder.join(CONFIG))?;
-    let tensors = tensors::read(&path)?;
+    let found = find::find(path)?;
+    let read = config::read(&found.config)?;
     Ok(PeftFolder {
-        path,
-        config,
-        base_model,
-        tensors,
+        file: TensorFile::open(&found.tensors)?,
+        path: found.tensors,
+        config: read.config,
+        base_model: read.base_model,
+        config_path: found.config,
+        saved_modules: read.saved_modules,
+        ignored: read.ignored,
     })
+}
+
+impl PeftFolder {
+    /// Places of the adapters on a model with these layers. What the configuration names and the
+    /// model lacks is told.
+    ///
+    /// # Errors
+    /// When a setting is out of range, or the configuration names no layer of the model.
+    pub fn plan(&self, layers: &[LinearInfo]) -> Result<Plan, Error> {
+        let in_file = |source| Error::InFile {
+            path: self.config_path.clone(),
+            source: Box::new(source),
+        };
+        let (plan, unmatched) = Plan::of_file(&self.config, layers).map_err(in_file)?;
+        self.tell(&unmatched);
+        Ok(plan)
+    }
+
+    fn tell(&self, unmatched: &[Unmatched]) {
+        let mut by_setting: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for Unmatched { what, pattern } in unmatched {
+            by_setting.entry(what).or_default().push(pattern);
+        }
+        for (what, patterns) in by_setting {
+            let (path, names) = (self.config_path.display(), shown(&patterns));
+            tracing::warn!("{path}: {what} names what this model does not have: {names}");
+        }
+    }
+
+    /// Attaches the adapters that `plan` places, with the tensors of the file as parameters. `base`
+    /// are the weights of the model by name: an adapter file may repeat them.
+    ///
+    /// # Errors
+    /// When a tensor is missing, unexpected, misshaped or unusable: all of them are listed, nothing
+    /// is attached.
+    pub fn attach(
+        &self,
+        plan: &Plan,
+        layers: Layers<'_>,
+        base: &[(String, Tensor)],
+        device: &Device,
+    ) -> Result<(), Error> {
+        let paths = layers.iter().map(|(path, _)| path.clone());
+        let known = Known {
+            paths: paths.collect(),
+            ignored: &self.ignored,
+        };
+        let wanted = Wanted::of_plan(plan);
+        let mut values = self
+            .file
+            .checked(&wanted, &known, base, &self.saved_modules)?;
+        attach_with(layers, plan, |place| {
+            let mut take = |side| -> Result<Var, Error> {
+                let name = keys::parameter(&place.path, side);
+                // Every name of the plan is there: it was checked.
+                let tensor = values.remove(&name).ok_or_else(|| self.file.lost(&name))?;
+                Ok(Var::from_tensor(&tensor.to_device(device)?)?)
+            };
+            Ok((take("A")?, take("B")?))
+        })
+    }
 }
 
 /// Copies the tensors of a folder into `parameters`, the adapters that its configuration gives on
@@ -55,7 +128,18 @@ pub fn read(path: &Path) -> Result<PeftFolder, Error> {
 /// # Errors
 /// When a tensor is missing, unexpected or misshaped: all of them are listed, nothing is copied.
 pub fn load_into(folder: &PeftFolder, parameters: &[(String, Var)]) -> Result<(), Error> {
-    tensors::load_into(&folder.path, &folder.tensors, parameters)
+    let known = Known {
+        paths: keys::paths(parameters),
+        ignored: &folder.ignored,
+    };
+    let wanted = Wanted::of_parameters(parameters);
+    let values = folder.file.checked(&wanted, &known, &[], &[])?;
+    for (name, var) in parameters {
+        if let Some(tensor) = values.get(name) {
+            var.set(&tensor.to_device(var.device())?)?;
+        }
+    }
+    Ok(())
 }
 
 /// Writes an adapter folder that PEFT loads; each file appears whole or not at all.
@@ -73,4 +157,18 @@ pub fn write(
     let config = resolved::for_disk(config, parameters);
     files::write_json(&folder.join(CONFIG), &config::on_disk(&config, base_model))?;
     Ok(())
+}
+
+/// The first names of a list, and how many are left.
+fn shown(names: &[&str]) -> String {
+    const SHOWN: usize = 20;
+    let first = names
+        .iter()
+        .take(SHOWN)
+        .map(|name| crate::lora::shortened(name));
+    let first = Vec::from_iter(first).join(", ");
+    match names.len().saturating_sub(SHOWN) {
+        0 => first,
+        more => format!("{first} and {more} more"),
+    }
 }

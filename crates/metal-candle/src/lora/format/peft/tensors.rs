@@ -1,85 +1,99 @@
+use super::check::Check;
+use super::keys::{self, Known, PREFIX};
 use crate::files;
-use crate::lora::Error;
-use candle_core::{DType, Device, Tensor, Var};
+use crate::lora::{Error, Plan, shortened};
+use candle_core::{Tensor, Var};
 use safetensors::SafeTensors;
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-const PREFIX: &str = "base_model.model.";
+/// A tensor file in memory, as it is on disk.
+pub(super) struct TensorFile {
+    path: PathBuf,
+    bytes: Vec<u8>,
+}
 
-pub(super) fn read(path: &Path) -> Result<Vec<(String, Tensor)>, Error> {
-    let damaged = |reason: String| Error::Safetensors {
-        path: path.to_path_buf(),
-        reason,
-    };
-    let bytes = std::fs::read(path).map_err(files::Error::at("read", path))?;
-    let file = SafeTensors::deserialize(&bytes).map_err(|e| damaged(e.to_string()))?;
-    let mut tensors = vec![];
-    for (key, view) in file.iter() {
-        let dtype = DType::try_from(view.dtype()).map_err(|e| damaged(format!("{key}: {e}")))?;
-        let tensor = Tensor::from_raw_buffer(view.data(), dtype, view.shape(), &Device::Cpu)?;
-        tensors.push((key.to_string(), tensor.to_dtype(DType::F32)?));
+impl std::fmt::Debug for TensorFile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "TensorFile({}, {} bytes)",
+            self.path.display(),
+            self.bytes.len()
+        )
     }
-    Ok(tensors)
 }
 
-/// PEFT's key without its prefix and without the adapter's name, which it has in memory only:
-/// `base_model.model.P.lora_A.default.weight` and `base_model.model.P.lora_A.weight` are the same.
-fn parameter_name(key: &str) -> Option<String> {
-    let key = key.strip_prefix(PREFIX)?;
-    let (head, _) = key.split_once(".lora_")?;
-    let kind = &key[head.len()..];
-    ["A", "B"].into_iter().find_map(|side| {
-        let rest = kind.strip_prefix(&format!(".lora_{side}."))?;
-        let plain = rest == "weight";
-        let named = rest
-            .strip_suffix(".weight")
-            .is_some_and(|n| !n.contains('.'));
-        (plain || named).then(|| format!("{head}.lora_{side}.weight"))
-    })
+/// Shapes of the parameters that a model calls for, by name.
+pub(super) struct Wanted(pub(super) BTreeMap<String, Vec<usize>>);
+
+impl Wanted {
+    pub(super) fn of_plan(plan: &Plan) -> Self {
+        let shapes = plan.placements.iter().flat_map(|p| {
+            let a = (keys::parameter(&p.path, "A"), vec![p.r, p.in_features]);
+            let b = (keys::parameter(&p.path, "B"), vec![p.out_features, p.r]);
+            [a, b]
+        });
+        Self(shapes.collect())
+    }
+
+    pub(super) fn of_parameters(parameters: &[(String, Var)]) -> Self {
+        let shapes = parameters.iter();
+        let shapes = shapes.map(|(name, var)| (name.clone(), var.dims().to_vec()));
+        Self(shapes.collect())
+    }
 }
 
-pub(super) fn load_into(
-    path: &Path,
-    tensors: &[(String, Tensor)],
-    parameters: &[(String, Var)],
-) -> Result<(), Error> {
-    let mut wanted: BTreeMap<&str, &Var> = parameters
-        .iter()
-        .map(|(name, var)| (name.as_str(), var))
-        .collect();
-    let mut problems = vec![];
-    let mut copies = vec![];
-    for (key, tensor) in tensors {
-        let name = parameter_name(key);
-        match name.and_then(|name| wanted.remove(name.as_str())) {
-            None => problems.push(format!("unexpected {key} {:?}", tensor.dims())),
-            Some(var) => match problem(key, tensor, var)? {
-                Some(problem) => problems.push(problem),
-                None => copies.push((var, tensor)),
-            },
+/// Tensors in float32 by parameter name.
+pub(super) type Values = BTreeMap<String, Tensor>;
+
+impl TensorFile {
+    pub(super) fn open(path: &Path) -> Result<Self, Error> {
+        let bytes = std::fs::read(path).map_err(files::Error::at("read", path))?;
+        let path = path.to_path_buf();
+        let file = Self { path, bytes };
+        file.tensors()?;
+        Ok(file)
+    }
+
+    fn tensors(&self) -> Result<SafeTensors<'_>, Error> {
+        SafeTensors::deserialize(&self.bytes).map_err(|e| self.damaged(e.to_string()))
+    }
+
+    fn damaged(&self, reason: String) -> Error {
+        Error::Safetensors {
+            path: self.path.clone(),
+            reason: shortened(&reason),
         }
     }
-    let missing = wanted.iter();
-    problems.extend(missing.map(|(name, var)| format!("missing {PREFIX}{name} {:?}", var.dims())));
-    if !problems.is_empty() {
-        let path = path.to_path_buf();
-        return Err(Error::Mismatch { path, problems });
-    }
-    for (var, tensor) in copies {
-        var.set(&tensor.to_device(var.device())?)?;
-    }
-    Ok(())
-}
 
-fn problem(key: &str, tensor: &Tensor, var: &Var) -> Result<Option<String>, Error> {
-    if tensor.dims() != var.dims() {
-        let (expected, got) = (var.dims(), tensor.dims());
-        return Ok(Some(format!("{key}: expected {expected:?}, got {got:?}")));
+    /// The error for a tensor that was there when names were checked.
+    pub(super) fn lost(&self, name: &str) -> Error {
+        self.damaged(format!("missing {name}"))
     }
-    // A sum is finite only if every element is (or the sum overflows, which is as useless).
-    let finite = tensor.abs()?.sum_all()?.to_scalar::<f32>()?.is_finite();
-    Ok((!finite).then(|| format!("{key}: holds NaN or infinite values")))
+
+    /// All `wanted` tensors, if the file holds these and nothing else that has an effect. `base`
+    /// are the weights that it may repeat, `saved` the modules of which it has to.
+    ///
+    /// # Errors
+    /// With every problem of the file.
+    pub(super) fn checked(
+        &self,
+        wanted: &Wanted,
+        known: &Known<'_>,
+        base: &[(String, Tensor)],
+        saved: &[String],
+    ) -> Result<Values, Error> {
+        let tensors = self.tensors()?;
+        let mut check = Check::new(wanted, known, base);
+        for (key, view) in tensors.iter() {
+            check.tensor(key, &view)?;
+        }
+        check.finish(saved).map_err(|problems| Error::Mismatch {
+            path: self.path.clone(),
+            problems,
+        })
+    }
 }
 
 pub(super) fn on_disk(parameters: &[(String, Var)]) -> Vec<(String, Tensor)> {

@@ -1,0 +1,203 @@
+//! Layers that a configuration chooses among those of a model, with PEFT's rules.
+
+use super::pattern::Pattern;
+use super::plan::last_name;
+use super::targets::{Matcher, Targets, ends_in};
+use super::{Error, LinearInfo, LoraConfig};
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+/// Parts of a model that PEFT adapts and this library does not, by their paths there.
+const NOT_BUILT: [(&str, &str); 2] = [
+    ("lm_head", "the output head"),
+    ("model.embed_tokens", "the token embedding"),
+];
+
+/// Who named the settings, for the words of errors.
+#[derive(Clone, Copy)]
+pub(super) enum Origin {
+    Options,
+    File,
+}
+
+impl Origin {
+    fn targets(self) -> &'static str {
+        match self {
+            Self::Options => "targets",
+            Self::File => "target_modules",
+        }
+    }
+
+    fn target(self) -> &'static str {
+        match self {
+            Self::Options => "target",
+            Self::File => "target_modules",
+        }
+    }
+}
+
+/// A name or pattern that fits no layer.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Unmatched {
+    /// Name of the setting.
+    pub(super) what: &'static str,
+    /// The name or pattern.
+    pub(super) pattern: String,
+}
+
+impl Unmatched {
+    pub(super) fn into_error(self, layers: &[LinearInfo]) -> Error {
+        let names: BTreeSet<&str> = layers.iter().map(|layer| last_name(&layer.path)).collect();
+        Error::NoMatch {
+            what: self.what,
+            pattern: super::error::shortened(&self.pattern),
+            available: names.into_iter().map(String::from).collect(),
+        }
+    }
+}
+
+/// The chosen layers, in the model's order.
+pub(super) struct Choice<'a> {
+    config: &'a LoraConfig,
+    pub(super) layers: Vec<&'a LinearInfo>,
+    pub(super) unmatched: Vec<Unmatched>,
+    /// When the matching of patterns began.
+    start: Instant,
+}
+
+impl<'a> Choice<'a> {
+    pub(super) fn new(
+        config: &'a LoraConfig,
+        layers: &'a [LinearInfo],
+        origin: Origin,
+    ) -> Result<Self, Error> {
+        let start = Instant::now();
+        let rule = Rule::new(config, origin)?;
+        rule.check_built(origin)?;
+        let mut unmatched = absent_names(config, layers, origin);
+        unmatched.extend(absent_blocks(config, layers));
+        let mut chosen = vec![];
+        for layer in layers {
+            if rule.takes(&layer.path, Some(layer.block))? {
+                chosen.push(layer);
+            }
+        }
+        if chosen.is_empty() {
+            let (what, pattern) = (origin.targets(), config.targets.to_string());
+            let none = Unmatched { what, pattern };
+            // Of options the mistyped name is told rather than all of them.
+            let told = match origin {
+                Origin::Options => unmatched.into_iter().next().unwrap_or(none),
+                Origin::File => none,
+            };
+            return Err(told.into_error(layers));
+        }
+        Ok(Self {
+            config,
+            layers: chosen,
+            unmatched,
+            start,
+        })
+    }
+
+    /// Ranks of the layers where `rank_pattern` gives one.
+    pub(super) fn ranks(&mut self) -> Result<Vec<Option<usize>>, Error> {
+        self.values("rank_pattern", &self.config.rank_pattern)
+    }
+
+    /// Alphas of the layers where `alpha_pattern` gives one.
+    pub(super) fn alphas(&mut self) -> Result<Vec<Option<f64>>, Error> {
+        self.values("alpha_pattern", &self.config.alpha_pattern)
+    }
+
+    /// The value of the first pattern that matches, for each layer.
+    fn values<T: Copy>(
+        &mut self,
+        what: &'static str,
+        patterns: &[(String, T)],
+    ) -> Result<Vec<Option<T>>, Error> {
+        let mut values = vec![None; self.layers.len()];
+        for (key, value) in patterns {
+            let pattern = Pattern::end(what, key)?;
+            let mut is_used = false;
+            for (layer, slot) in self.layers.iter().zip(&mut values) {
+                if pattern.is_match(&layer.path)? {
+                    is_used = true;
+                    slot.get_or_insert(*value);
+                }
+            }
+            pattern.check_time(self.start)?;
+            if !is_used {
+                let pattern = key.clone();
+                self.unmatched.push(Unmatched { what, pattern });
+            }
+        }
+        Ok(values)
+    }
+}
+
+/// Whether a module carries an adapter.
+struct Rule<'a> {
+    wanted: Matcher<'a>,
+    excluded: Option<Matcher<'a>>,
+    blocks: Option<&'a [usize]>,
+}
+
+impl<'a> Rule<'a> {
+    fn new(config: &'a LoraConfig, origin: Origin) -> Result<Self, Error> {
+        let exclude = config.exclude.as_ref();
+        Ok(Self {
+            wanted: config.targets.matcher(origin.targets())?,
+            excluded: exclude.map(|e| e.matcher("exclude_modules")).transpose()?,
+            blocks: config.layers_to_transform.as_deref(),
+        })
+    }
+
+    /// A list of blocks does not apply to a module that is named by its whole path, and leaves no
+    /// other module outside blocks.
+    fn takes(&self, path: &str, block: Option<usize>) -> Result<bool, Error> {
+        if let Some(excluded) = &self.excluded
+            && excluded.matches(path)?
+        {
+            return Ok(false);
+        }
+        let of_block = |blocks: &[usize]| block.is_some_and(|block| blocks.contains(&block));
+        let is_reached = self.blocks.is_none_or(of_block) || self.wanted.names_exactly(path);
+        Ok(is_reached && self.wanted.matches(path)?)
+    }
+
+    /// Refuses targets that PEFT would find outside the blocks.
+    fn check_built(&self, origin: Origin) -> Result<(), Error> {
+        for (path, part) in NOT_BUILT {
+            if !matches!(self.wanted, Matcher::All) && self.takes(path, None)? {
+                let what = origin.targets();
+                return Err(Error::NotBuilt { what, path, part });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Names that no layer has: one that is mistyped among good ones would train less than was asked.
+fn absent_names(config: &LoraConfig, layers: &[LinearInfo], origin: Origin) -> Vec<Unmatched> {
+    let Targets::Names(names) = &config.targets else {
+        return vec![];
+    };
+    let is_absent = |name: &&String| !layers.iter().any(|layer| ends_in(&layer.path, name));
+    let absent = names.iter().filter(is_absent).map(|name| Unmatched {
+        what: origin.target(),
+        pattern: name.clone(),
+    });
+    absent.collect()
+}
+
+fn absent_blocks(config: &LoraConfig, layers: &[LinearInfo]) -> Vec<Unmatched> {
+    let n_blocks = layers.iter().map(|layer| layer.block + 1).max();
+    let blocks = config.layers_to_transform.iter().flatten();
+    let absent = blocks.filter(|block| **block >= n_blocks.unwrap_or(0));
+    let unmatched = absent.map(|block| Unmatched {
+        what: "layers_to_transform",
+        pattern: block.to_string(),
+    });
+    unmatched.collect()
+}

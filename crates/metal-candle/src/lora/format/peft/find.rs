@@ -1,0 +1,96 @@
+//! Files of an adapter, and what else may lie where they are looked for.
+
+use super::{CONFIG, TENSORS};
+use crate::lora::{Error, Found};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+/// The two files of an adapter.
+pub(super) struct Files {
+    pub(super) config: PathBuf,
+    pub(super) tensors: PathBuf,
+}
+
+/// Files of the adapter at `path`: its folder, or either file in it.
+///
+/// # Errors
+/// When one is missing: the error says what is there instead.
+pub(super) fn find(path: &Path) -> Result<Files, Error> {
+    let parent = path.parent().unwrap_or(Path::new("."));
+    let (folder, tensors) = match path.is_file() {
+        true if path.ends_with(CONFIG) => (parent, parent.join(TENSORS)),
+        true => (parent, path.to_path_buf()),
+        false => (path, path.join(TENSORS)),
+    };
+    let config = folder.join(CONFIG);
+    let at = |path: PathBuf, found| Error::NotAnAdapter { path, found };
+    if let Some(found) = other_format(&tensors) {
+        return Err(at(tensors, found));
+    }
+    if tensors.is_file() && config.is_file() {
+        return Ok(Files { config, tensors });
+    }
+    if let Some((path, found)) = instead(folder) {
+        return Err(at(path, found));
+    }
+    let missing = if config.is_file() { tensors } else { config };
+    Err(at(missing, Found::Nothing))
+}
+
+/// What a tensor file is that is not safetensors.
+fn other_format(path: &Path) -> Option<Found> {
+    let mut magic = [0; 4];
+    let mut file = std::fs::File::open(path).ok()?;
+    file.read_exact(&mut magic).ok()?;
+    let is_named = |ending: &str| {
+        path.extension()
+            .is_some_and(|e| e.eq_ignore_ascii_case(ending))
+    };
+    match &magic {
+        b"GGUF" => Some(Found::Gguf),
+        // A zip archive, or the pickle protocol 2 of older files.
+        b"PK\x03\x04" | [0x80, 2, ..] => Some(Found::Pickle),
+        _ if ["bin", "pt", "pth"].into_iter().any(is_named) => Some(Found::Pickle),
+        _ => None,
+    }
+}
+
+/// What a folder holds that is not a PEFT adapter.
+fn instead(folder: &Path) -> Option<(PathBuf, Found)> {
+    let here = || folder.to_path_buf();
+    let pickle = folder.join("adapter_model.bin");
+    if pickle.is_file() {
+        return Some((pickle, Found::Pickle));
+    }
+    if folder.join("adapters.safetensors").is_file() {
+        return Some((here(), Found::Mlx));
+    }
+    let (files, folders) = entries(folder);
+    if let Some(gguf) = files.into_iter().find(|file| ends_in_gguf(file)) {
+        return Some((gguf, Found::Gguf));
+    }
+    if !folders.is_empty() {
+        return Some((here(), Found::Folders(folders)));
+    }
+    let is_model = folder.join("config.json").is_file() && !folder.join(CONFIG).is_file();
+    is_model.then(|| (here(), Found::Model))
+}
+
+fn ends_in_gguf(path: &Path) -> bool {
+    path.extension()
+        .is_some_and(|e| e.eq_ignore_ascii_case("gguf"))
+}
+
+/// Files of a folder, and names of the folders in it that hold adapters, in order.
+fn entries(folder: &Path) -> (Vec<PathBuf>, Vec<String>) {
+    let entries = folder.read_dir().into_iter().flatten().flatten();
+    let (folders, mut files): (Vec<_>, Vec<_>) = entries
+        .map(|entry| entry.path())
+        .partition(|path| path.is_dir());
+    let with_adapter = folders.iter().filter(|path| path.join(CONFIG).is_file());
+    let names = with_adapter.filter_map(|path| path.file_name());
+    let mut names: Vec<String> = names.map(|n| n.to_string_lossy().into_owned()).collect();
+    names.sort();
+    files.sort();
+    (files, names)
+}
