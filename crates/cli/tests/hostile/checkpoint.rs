@@ -10,8 +10,8 @@ use std::path::Path;
 const STATE: &str = "adapters/optimizer.safetensors";
 const POSITION: &str = "adapters/checkpoint.json";
 const SETTINGS: &str = "adapters/run.json";
-const FIRST: &str = "layers.0.self_attn.q_proj.lora_B.weight.first";
-const SECOND: &str = "layers.0.self_attn.q_proj.lora_B.weight.second";
+const FIRST: &str = "model.layers.0.self_attn.q_proj.lora_B.weight.first";
+const SECOND: &str = "model.layers.0.self_attn.q_proj.lora_B.weight.second";
 
 pub fn inputs() -> Vec<Input> {
     let mut inputs = odd_file::all(STATE, RESUME);

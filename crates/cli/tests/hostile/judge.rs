@@ -12,31 +12,25 @@ use tempfile::TempDir;
 /// Folders that every input gets a copy of.
 const FOLDERS: [&str; 3] = ["model", "data", "adapters"];
 
-/// Fails with every fault that the inputs of a kind find.
+/// Fails when an input of a kind finds a fault; all of them are told.
 pub fn judge((kind, inputs): Kind) {
-    let (began, base) = (Instant::now(), base());
-    let inputs = inputs();
-    let faults: Vec<String> = inputs
-        .iter()
-        .filter_map(|input| {
-            let (fault, reproduction) = attack(input, &base)?;
-            Some(format!(
-                "{kind}/{}: {fault}\n    {reproduction}",
-                input.name
-            ))
-        })
-        .collect();
-    tell(kind, inputs.len(), faults.len(), began);
-    let (n, all) = (faults.len(), faults.join("\n"));
-    assert!(n == 0, "{n} faults of {} inputs\n{all}", inputs.len());
+    let (began, base, inputs) = (Instant::now(), base(), inputs());
+    let n_faults = inputs.iter().filter_map(|input| attack(input, &base));
+    let n_faults = n_faults
+        .inspect(|fault| tell(&format!("hostile {kind}/{fault}")))
+        .count();
+    let (n_inputs, secs) = (inputs.len(), began.elapsed().as_secs_f64());
+    tell(&format!(
+        "hostile {kind:<18} {n_inputs:>4} inputs {n_faults:>4} faults {secs:>6.1} s"
+    ));
+    assert_eq!(n_faults, 0, "faults of {n_inputs} inputs, told above");
 }
 
-/// A line of the table, past the harness, which shows only what failing tests print.
-fn tell(kind: &str, n_inputs: usize, n_faults: usize, began: Instant) {
-    let secs = began.elapsed().as_secs_f64();
-    let line =
-        format!("hostile {kind:<18} {n_inputs:>4} inputs {n_faults:>4} faults {secs:>6.1} s\n");
-    std::io::stderr().write_all(line.as_bytes()).unwrap();
+/// Writes a line past the harness, which shows only what failing tests print, and that in the end.
+fn tell(line: &str) {
+    std::io::stderr()
+        .write_all(format!("{line}\n").as_bytes())
+        .unwrap();
 }
 
 /// A model, data, and an adapter of one step with everything that a run leaves beside it.
@@ -50,7 +44,7 @@ fn base() -> Fixture {
 }
 
 /// The first fault that `input` finds, and how to find it again.
-fn attack(input: &Input, base: &Fixture) -> Option<(String, String)> {
+fn attack(input: &Input, base: &Fixture) -> Option<String> {
     let folder = TempDir::new().unwrap();
     for name in FOLDERS {
         copy(&base.path(name), &folder.path().join(name));
@@ -61,14 +55,13 @@ fn attack(input: &Input, base: &Fixture) -> Option<(String, String)> {
         fault::of(&ended, &input.verdict, folder.path()).map(|fault| (fault, words))
     });
     let (fault, words) = found?;
-    let shown = shown(words);
     let place = match std::env::var_os("METAL_CANDLE_KEEP_HOSTILE") {
         Some(_) => folder.keep().display().to_string(),
         None => "(kept with METAL_CANDLE_KEEP_HOSTILE=1)".into(),
     };
-    Some((
-        cut(&fault, 600),
-        format!("cd {place}; HF_HUB_OFFLINE=1 metal-candle {shown}"),
+    let (name, fault, shown) = (cut(&input.name, 160), cut(&fault, 600), shown(words));
+    Some(format!(
+        "{name}: {fault}\n    cd {place}; HF_HUB_OFFLINE=1 metal-candle {shown}"
     ))
 }
 

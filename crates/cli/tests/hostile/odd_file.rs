@@ -71,7 +71,11 @@ pub fn all(file: &'static str, command: &str) -> Vec<Input> {
 /// [`all`] without those that are as good as no file where the file need not be there.
 pub fn all_of_optional(file: &'static str, command: &str) -> Vec<Input> {
     let mut inputs = all(file, command);
-    inputs.retain(|input| !input.name.ends_with("link to nothing"));
+    inputs.retain(|input| {
+        !["link to nothing", "an empty device"]
+            .iter()
+            .any(|name| input.name.ends_with(name))
+    });
     inputs
 }
 

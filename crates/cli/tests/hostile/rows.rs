@@ -23,15 +23,21 @@ pub fn inputs() -> Vec<Input> {
 }
 
 fn row(text: &str) -> Input {
-    let shown: String = text.chars().take(90).collect();
+    let shown: String = text.chars().take(140).collect();
     Input::new(format!("row {shown}"), READ).file(FILE, format!("{text}\n"))
 }
 
 /// A conversation whose last message has one field more, or another.
 fn message(field: &str, raw: &str) -> String {
-    format!(
-        "{{\"messages\":[{{\"role\":\"user\",\"content\":\"hi\"}},{{\"role\":\"assistant\",\"content\":\"ho\",\"{field}\":{raw}}}]}}"
-    )
+    let fields = [("role", "\"assistant\""), ("content", "\"ho\"")].into_iter();
+    let fields = fields
+        .filter(|(name, _)| *name != field)
+        .chain([(field, raw)]);
+    let fields: Vec<String> = fields
+        .map(|(name, raw)| format!("\"{name}\":{raw}"))
+        .collect();
+    let last = fields.join(",");
+    format!("{{\"messages\":[{{\"role\":\"user\",\"content\":\"hi\"}},{{{last}}}]}}")
 }
 
 fn refused() -> Vec<Input> {
@@ -113,8 +119,7 @@ fn refused() -> Vec<Input> {
         )
         .and(TRAIN),
     ]);
-    let image = message("content", "[{\"type\":\"image\",\"url\":\"x.png\"}]")
-        .replace("\"content\":\"ho\",", "");
+    let image = message("content", "[{\"type\":\"image\",\"url\":\"x.png\"}]");
     inputs.push(row(&image).refused(&["image"]));
     inputs
 }

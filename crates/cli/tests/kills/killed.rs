@@ -5,7 +5,7 @@ use rand_chacha::ChaCha8Rng;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-const ITERS: usize = 8;
+const ITERS: usize = 12;
 /// Everything that a position decides: the order of rows, dropout masks, the learning rate, the moments.
 const TRAIN: &str = "train --model model --data data --adapter-path out --save-every 1 --batch-size 2 --rank 2 \
                      --max-seq-length 48 --val-batches 0 --seed 3 --dropout 0.1 --learning-rate 1e-2 --warmup-steps 2 \

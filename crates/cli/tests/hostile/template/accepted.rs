@@ -23,7 +23,6 @@ pub fn inputs() -> Vec<Input> {
         "{{ '%.2f' % 1 }}",
         "{{ 'ab'.ljust(4) }}",
         "{{ 'a'.zfill(3) }}",
-        "{{ 'a' | center(5) }}",
         "{{ 'a\nb' | indent(2) }}",
         "{% for i in range(100000) %}{% endfor %}",
         "{{ range(3, -3, -1) | list }}",

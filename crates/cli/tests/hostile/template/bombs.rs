@@ -137,7 +137,7 @@ fn long() -> Vec<Input> {
             format!("{}x", "{# a #}".repeat(1_000_000)),
         )
         .accepted(),
-        named("20 MB of text", "x".repeat(20 << 20)).refused(&[]),
+        named("4 MB of text", "x".repeat(4 << 20)).refused(&[]),
         named(
             "1 MB of a name",
             format!("{{{{ {} }}}}", "x".repeat(1 << 20)),

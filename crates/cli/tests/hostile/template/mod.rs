@@ -42,7 +42,7 @@ pub fn inputs() -> Vec<Input> {
 
 fn template(source: impl Into<String>) -> Input {
     let source = source.into();
-    let name: String = source.chars().take(100).collect();
+    let name: String = source.chars().take(140).collect();
     Input::new(name, GENERATE).file(FILE, source + PROMPT)
 }
 

@@ -71,7 +71,7 @@ pub fn inputs() -> Vec<Input> {
     ];
     // Where the source is cut short, the prompt would close it.
     let whole = |source: &str| {
-        let name: String = source.chars().take(100).collect();
+        let name: String = source.chars().take(140).collect();
         Input::new(format!("refused {name}"), GENERATE)
             .file(FILE, source)
             .refused(&[])

@@ -28,7 +28,7 @@ pub fn inputs() -> Vec<Input> {
 }
 
 fn set(pointer: &str, raw: &str) -> Input {
-    let shown: String = raw.chars().take(60).collect();
+    let shown: String = raw.chars().take(140).collect();
     let input = Input::new(
         format!("{pointer} = {shown}"),
         "generate --model model --max-tokens 2 --ignore-chat-template",
