@@ -47,10 +47,14 @@ impl GpuFailure {
     /// By its text: candle keeps nothing else of it.
     #[must_use]
     pub fn of(error: &(dyn Error + 'static)) -> Option<Self> {
-        let causes = std::iter::successors(Some(error), |error| error.source());
-        causes
-            .map(ToString::to_string)
-            .find_map(|text| Self::in_text(&text))
+        let mut cause = Some(error);
+        while let Some(error) = cause {
+            if let Some(failure) = Self::in_text(&error.to_string()) {
+                return Some(failure);
+            }
+            cause = error.source();
+        }
+        None
     }
 
     fn in_text(text: &str) -> Option<Self> {
