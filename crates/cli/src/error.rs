@@ -110,7 +110,9 @@ impl From<lora::Error> for Error {
     fn from(error: lora::Error) -> Self {
         let exit = match &error {
             lora::Error::File(file) => exit_of_file(file),
-            lora::Error::Kernel(_) | lora::Error::Candle(_) => Exit::Failed,
+            lora::Error::Overflow { .. } | lora::Error::Kernel(_) | lora::Error::Candle(_) => {
+                Exit::Failed
+            }
             _ => Exit::BadInput,
         };
         Self::new(&error, exit).with_optional_advice(advice::of_lora(&error))

@@ -99,6 +99,9 @@ pub(super) fn of_lora(error: &lora::Error) -> Option<String> {
         E::Mismatch { .. } => Some(
             "the adapter belongs to another model: base_model_name_or_path in its adapter_config.json names it".into(),
         ),
+        E::Overflow { .. } => Some(
+            "leave the adapter beside the model, without --merge or fuse, or use a bfloat16 or float32 checkpoint".into(),
+        ),
         E::Safetensors { .. } => Some("the adapter file is incomplete: fetch or train it again".into()),
         _ => None,
     }

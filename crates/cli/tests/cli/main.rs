@@ -10,6 +10,7 @@ mod bench;
 mod config_file;
 mod doctor;
 mod fixture;
+mod fuse;
 mod generate;
 mod hub;
 mod inspect;

@@ -47,6 +47,15 @@ pub enum Error {
         /// Every missing, unexpected and misshaped tensor.
         problems: Vec<String>,
     },
+    /// Weights with their adapters added are too large for their dtype.
+    #[error(
+        "merged with the adapter, weights are not finite in the model's dtype: {}",
+        listing(tensors)
+    )]
+    Overflow {
+        /// The tensors.
+        tensors: Vec<String>,
+    },
     /// A file cannot be read or written.
     #[error(transparent)]
     File(#[from] crate::files::Error),
@@ -72,4 +81,13 @@ pub enum Error {
     /// candle failed.
     #[error(transparent)]
     Candle(#[from] candle_core::Error),
+}
+
+/// The first twenty names, and how many more there are.
+fn listing(names: &[String]) -> String {
+    let first = &names[..names.len().min(20)];
+    match names.len() - first.len() {
+        0 => first.join(", "),
+        more => format!("{} and {more} more", first.join(", ")),
+    }
 }
