@@ -39,3 +39,19 @@ fn weights_that_are_not_finite_are_never_written() {
         &expected,
     );
 }
+
+#[test]
+fn an_adapters_own_tokenizer_goes_along() {
+    let fixture = Fixture::new();
+    fixture.train("--iters 1");
+    fixture.write("model/LICENSE", "free");
+    fixture.write("model/chat_template.jinja", "the base's");
+    fixture.write("adapters/chat_template.jinja", "the adapter's");
+    fixture.ok("fuse --model model --adapter-path adapters/adapter_model.safetensors");
+    assert_eq!(fixture.read("fused_model/LICENSE"), "free");
+    assert_eq!(
+        fixture.read("fused_model/chat_template.jinja"),
+        "the adapter's"
+    );
+    assert!(!fixture.path("fused_model/adapter_config.json").exists());
+}
