@@ -111,9 +111,10 @@ impl From<lora::Error> for Error {
     fn from(error: lora::Error) -> Self {
         let exit = match &error {
             lora::Error::File(file) => exit_of_file(file),
-            lora::Error::Memory { .. } | lora::Error::Kernel(_) | lora::Error::Candle(_) => {
-                Exit::Failed
-            }
+            lora::Error::Memory { .. }
+            | lora::Error::Overflow { .. }
+            | lora::Error::Kernel(_)
+            | lora::Error::Candle(_) => Exit::Failed,
             _ => Exit::BadInput,
         };
         Self::new(&error, exit).with_optional_advice(adapter_advice::of_lora(&error))

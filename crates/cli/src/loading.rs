@@ -8,7 +8,7 @@ use crate::terminal::Terminal;
 use candle_core::Device;
 use metal_candle::data::Tokenizer;
 use metal_candle::lora::{LoraConfig, Plan, format::peft};
-use metal_candle::models::Model;
+use metal_candle::models::{Model, check_folder};
 use std::path::{Path, PathBuf};
 
 /// A model with what belongs to it.
@@ -27,6 +27,8 @@ pub struct Loaded {
 /// When it cannot be found or read.
 pub fn load(name: &str, device: &Device, terminal: &Terminal) -> Result<Loaded> {
     let folder = hub::folder(name, terminal)?;
+    // What is no model has no tokenizer either.
+    check_folder(&folder)?;
     // The tokenizer first: it is small, and what is wrong with it is known at once.
     let tokenizer = Tokenizer::from_folder(&folder)?;
     Ok(Loaded {

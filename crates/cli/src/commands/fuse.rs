@@ -5,7 +5,7 @@ use crate::exit::Exit;
 use crate::loading::{self, Loaded};
 use crate::output_folder;
 use metal_candle::lora;
-use metal_candle::models::{copy_companions, save_checkpoint};
+use metal_candle::models::{copy_companions, copy_tokenizer, save_checkpoint};
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
@@ -43,7 +43,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit> {
     let mut loaded = loading::load(&args.model, &args.device.open()?, terminal)?;
     loading::attach_adapter(&mut loaded.model, &loaded.folder, &args.adapter_path)?;
     lora::fuse(loaded.model.decoder.linears_mut())?;
-    write(loaded, &args.save_path)?;
+    write(loaded, &args)?;
     terminal.print_line(format_args!(
         "Saved the fused model in {}",
         args.save_path.display()
@@ -53,7 +53,8 @@ pub fn run(args: Args, context: &Context) -> Result<Exit> {
 
 /// Writes everything into a hidden neighbour, which then takes the name: the folder appears whole
 /// or not at all.
-fn write(mut loaded: Loaded, path: &Path) -> Result<()> {
+fn write(mut loaded: Loaded, args: &Args) -> Result<()> {
+    let path = args.save_path.as_path();
     let failed = |source: std::io::Error| {
         Error::failed(format!("cannot write {}: {source}", path.display()))
     };
@@ -64,6 +65,8 @@ fn write(mut loaded: Loaded, path: &Path) -> Result<()> {
         .collect();
     save_checkpoint(neighbour.path(), &loaded.model.raw_config, weights)?;
     copy_companions(&loaded.folder, neighbour.path())?;
+    // The adapter was trained with the tokenizer that lies beside it, if one does.
+    copy_tokenizer(adapter_folder(&args.adapter_path), neighbour.path())?;
     if path.exists() {
         // Empty, as was checked; anything that came since makes this fail.
         std::fs::remove_dir(path).map_err(failed)?;
@@ -72,6 +75,14 @@ fn write(mut loaded: Loaded, path: &Path) -> Result<()> {
     // There is nothing left to remove.
     let _ = neighbour.keep();
     Ok(())
+}
+
+/// `--adapter-path` names a folder, or the tensor file in one.
+fn adapter_folder(path: &Path) -> &Path {
+    match path.is_file() {
+        true => path.parent().unwrap_or(path),
+        false => path,
+    }
 }
 
 fn neighbour(path: &Path) -> std::io::Result<TempDir> {

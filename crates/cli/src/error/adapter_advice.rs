@@ -33,6 +33,9 @@ fn of_setting(error: &Error) -> Option<&'static str> {
         Error::Regex { .. } => {
             Some("regex: takes an expression of Python's re for whole names, as PEFT does")
         }
+        Error::Overflow { .. } => Some(
+            "leave the adapter beside the model, without --merge or fuse, or use a bfloat16 or float32 checkpoint",
+        ),
         Error::Memory { .. } => {
             Some("use a smaller --rank, fewer --targets, or fewer blocks with --num-layers")
         }

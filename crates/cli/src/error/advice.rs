@@ -75,6 +75,12 @@ pub(super) fn of_model(error: &models::Error) -> Option<String> {
         E::NoCheckpoint { .. } => {
             Some("--model names a folder with config.json, tokenizer.json and safetensors, or a Hugging Face id".into())
         }
+        E::Foreign { found, .. } => Some(of_found(found)),
+        E::UnknownFields { .. } => Some(
+            "this version does not compute what these fields may ask for; if you know that they change nothing, \
+             remove them from a copy of config.json"
+                .into(),
+        ),
         E::MissingShards { .. } | E::Safetensors { .. } => {
             Some("the download or copy is incomplete: fetch the files again".into())
         }
@@ -85,6 +91,29 @@ pub(super) fn of_model(error: &models::Error) -> Option<String> {
         E::TooLong { .. } => Some("shorten the text, or cut rows with --max-seq-length".into()),
         E::EmptyPrompt => Some("give a --prompt that is not empty".into()),
         _ => of_gpu(error),
+    }
+}
+
+fn of_found(found: &models::Found) -> String {
+    use models::Found as F;
+    match found {
+        F::PeftAdapter { .. } => "name the adapter with --adapter-path, and its base model with --model".into(),
+        F::MlxAdapter => {
+            "name a model with --model; adapters are read in PEFT's format, adapter_config.json with \
+             adapter_model.safetensors"
+                .into()
+        }
+        F::Weights { format, .. } if format.starts_with("PyTorch") => {
+            "convert it with transformers: AutoModelForCausalLM.from_pretrained(FOLDER).save_pretrained(NEW_FOLDER)"
+                .into()
+        }
+        F::Weights { .. } => "use the model's original checkpoint in safetensors, which this was made from".into(),
+        F::LooseSafetensors { .. } => {
+            "rename a single file to model.safetensors; of several, fetch model.safetensors.index.json as well".into()
+        }
+        F::Quantized { .. } => "use the model that this was made from, in float16, bfloat16 or float32".into(),
+        F::Below { folder } => format!("add {folder} to --model"),
+        F::OtherKind { .. } => format!("choose a model of one of these types: {}", models::MODEL_TYPES.join(", ")),
     }
 }
 

@@ -21,7 +21,7 @@ fn missing_folder() {
     }
     fixture.fails("generate --model data/train.jsonl -p x", 2, &["is a file"]);
     std::fs::create_dir(fixture.path("empty")).unwrap();
-    fixture.fails("generate --model empty -p x", 2, &["empty/tokenizer.json"]);
+    fixture.fails("generate --model empty -p x", 2, &["empty/config.json"]);
 }
 
 #[test]
@@ -171,9 +171,90 @@ fn token_out_of_range() {
 }
 
 #[test]
-fn unknown_config_fields_are_told_once() {
+fn unknown_config_fields_are_errors() {
     let fixture = Fixture::new();
-    fixture.edit("model/config.json", |config| config["new_field"] = 1.into());
-    let stderr = fixture.train("--iters 1").stderr;
-    assert_eq!(stderr.matches("new_field").count(), 1, "{stderr}");
+    fixture.edit("model/config.json", |config| {
+        config["new_field"] = 1.into();
+        config["other_field"] = json!({"a": 2});
+    });
+    let expected = [
+        "model/config.json: fields that metal-candle does not know",
+        "new_field = 1, other_field = {\"a\":2}",
+        "help: ",
+    ];
+    all_fail(&fixture, &expected);
+}
+
+#[test]
+fn what_is_no_checkpoint_is_named_before_any_tensor_is_read() {
+    let fixture = Fixture::new();
+    let said = |fixture: &Fixture, expected: &[&str]| {
+        let words = "generate --model model -p x";
+        let stderr = fixture.fails(words, 2, expected).stderr;
+        assert!(stderr.lines().count() < 6, "{stderr}");
+    };
+    fixture.edit("model/config.json", |config| {
+        config["quantization"] = json!({"group_size": 64, "bits": 4});
+    });
+    said(
+        &fixture,
+        &[
+            "holds a quantized model (MLX, 4 bits)",
+            "help: use the model that this was made from",
+        ],
+    );
+    fixture.edit("model/config.json", |config| {
+        config["quantization"] = json!(null)
+    });
+    std::fs::remove_file(fixture.path(WEIGHTS)).unwrap();
+    fixture.write("model/pytorch_model.bin", "");
+    said(&fixture, &["pytorch_model.bin", "save_pretrained"]);
+    for file in ["config.json", "tokenizer.json", "pytorch_model.bin"] {
+        std::fs::remove_file(fixture.path("model").join(file)).unwrap();
+    }
+    fixture.write(
+        "model/adapter_config.json",
+        "{\"base_model_name_or_path\": \"a/b\"}",
+    );
+    said(
+        &fixture,
+        &["an adapter of PEFT for the model a/b", "--adapter-path"],
+    );
+    fixture.write(
+        "model/adapter_config.json",
+        "{\"fine_tune_type\": \"lora\"}",
+    );
+    said(&fixture, &["an adapter of mlx-lm", "PEFT's format"]);
+}
+
+#[test]
+fn a_foreign_index_and_a_rounded_head_are_told() {
+    let fixture = Fixture::new();
+    let words = "generate --model model -p x -m 2 --json";
+    let tokens = |fixture: &Fixture, expected: &str| {
+        let ended = fixture.ok(words);
+        assert_eq!(
+            ended.stderr.matches(expected).count(),
+            1,
+            "{}",
+            ended.stderr
+        );
+        let answer: serde_json::Value = serde_json::from_str(&ended.stdout).unwrap();
+        answer["token_ids"].clone()
+    };
+    let right = fixture.ok_json(words)["token_ids"].clone();
+    let index = json!({"weight_map": {"model.norm.weight": "model-00001-of-00002.safetensors"}});
+    fixture.write("model/model.safetensors.index.json", &index.to_string());
+    assert_eq!(tokens(&fixture, "model.safetensors is read"), right);
+    std::fs::remove_file(fixture.path("model/model.safetensors.index.json")).unwrap();
+    fixture.edit_tensors(WEIGHTS, |tensors| {
+        let head = tensors["model.embed_tokens.weight"]
+            .to_dtype(DType::BF16)
+            .unwrap();
+        tensors.insert("lm_head.weight".into(), head);
+    });
+    assert_eq!(
+        tokens(&fixture, "lm_head.weight is model.embed_tokens.weight"),
+        right
+    );
 }

@@ -11,6 +11,7 @@ mod config_file;
 mod doctor;
 mod fixture;
 mod foreign_adapters;
+mod fuse;
 mod generate;
 mod hub;
 mod inspect;

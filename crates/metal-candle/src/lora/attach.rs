@@ -63,12 +63,33 @@ pub fn detach(layers: Layers<'_>) {
 /// Merges all adapters into their weights.
 ///
 /// # Errors
-/// When memory runs out.
-pub fn merge(layers: Layers<'_>) -> Result<(), Error> {
-    for (_, layer) in layers {
-        layer.merge()?;
+/// When sums are not finite in the dtype of the weights: nothing is merged then. When memory runs
+/// out.
+pub fn merge(mut layers: Layers<'_>) -> Result<(), Error> {
+    let merged = each(&mut layers, Linear::merge);
+    if merged.is_err() {
+        unmerge(layers);
     }
-    Ok(())
+    merged
+}
+
+/// Runs `change` on every layer, and names those that it leaves as they were.
+fn each(
+    layers: &mut Layers<'_>,
+    change: impl Fn(&mut Linear) -> metal_candle_kernels::Result<bool>,
+) -> Result<(), Error> {
+    let mut overflowing = vec![];
+    for (path, layer) in layers {
+        if !change(layer)? {
+            overflowing.push(format!("{path}.weight"));
+        }
+    }
+    match overflowing.is_empty() {
+        true => Ok(()),
+        false => Err(Error::Overflow {
+            tensors: overflowing,
+        }),
+    }
 }
 
 /// Takes all adapters out of their weights again, bit for bit.
@@ -81,12 +102,10 @@ pub fn unmerge(layers: Layers<'_>) {
 /// Merges all adapters and forgets them.
 ///
 /// # Errors
-/// When memory runs out.
-pub fn fuse(layers: Layers<'_>) -> Result<(), Error> {
-    for (_, layer) in layers {
-        layer.fuse()?;
-    }
-    Ok(())
+/// When sums are not finite in the dtype of the weights: those layers keep their adapters. When
+/// memory runs out.
+pub fn fuse(mut layers: Layers<'_>) -> Result<(), Error> {
+    each(&mut layers, Linear::fuse)
 }
 
 /// Every adapter tensor, named `<path>.lora_A.weight` and `<path>.lora_B.weight` as PEFT does.

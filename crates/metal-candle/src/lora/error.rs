@@ -87,6 +87,15 @@ pub enum Error {
         /// Every missing, unexpected, misshaped and unusable tensor.
         problems: Vec<Problem>,
     },
+    /// Weights with their adapters added are too large for their dtype.
+    #[error(
+        "merged with the adapter, weights are not finite in the model's dtype: {}",
+        listed(tensors, ", ")
+    )]
+    Overflow {
+        /// The tensors.
+        tensors: Vec<String>,
+    },
     /// A file cannot be read or written.
     #[error(transparent)]
     File(#[from] crate::files::Error),

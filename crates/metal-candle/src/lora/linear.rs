@@ -147,18 +147,22 @@ impl Linear {
     }
 
     /// Adds the adapter's product to the weight: no cost per token any more. The sum is rounded
-    /// once, to the weight's dtype.
+    /// once, to the weight's dtype. Where that is not finite, as in float16 above 65,504, the layer
+    /// stays as it was; the result says whether it could be merged.
     ///
     /// # Errors
     /// When memory runs out.
-    pub fn merge(&mut self) -> Result<()> {
+    pub fn merge(&mut self) -> Result<bool> {
         if let (Some(adapter), None) = (&self.adapter, &self.unmerged) {
             let dtype = self.weight.dtype();
             let sum = (self.weight.to_dtype(DType::F32)? + adapter.delta()?)?;
             let merged = sum.to_dtype(dtype)?;
+            if !is_finite(&merged)? {
+                return Ok(false);
+            }
             self.unmerged = Some(std::mem::replace(&mut self.weight, merged));
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Restores the weight, bit for bit.
@@ -168,14 +172,23 @@ impl Linear {
         }
     }
 
-    /// Merges and forgets the adapter, and frees the weight as it was.
+    /// Merges and forgets the adapter, and frees the weight as it was. A layer that cannot be
+    /// merged keeps its adapter, as [`Self::merge`] says.
     ///
     /// # Errors
     /// When memory runs out.
-    pub fn fuse(&mut self) -> Result<()> {
-        self.merge()?;
+    pub fn fuse(&mut self) -> Result<bool> {
+        if !self.merge()? {
+            return Ok(false);
+        }
         self.unmerged = None;
         self.adapter = None;
-        Ok(())
+        Ok(true)
     }
+}
+
+fn is_finite(tensor: &Tensor) -> Result<bool> {
+    // Zero times a finite number is zero, times any other NaN.
+    let zeros = tensor.flatten_all()?.affine(0.0, 0.0)?;
+    Ok(zeros.to_dtype(DType::F32)?.sum_all()?.to_scalar::<f32>()? == 0.0)
 }

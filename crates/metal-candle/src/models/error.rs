@@ -1,3 +1,5 @@
+use super::problems::Problems;
+use super::recognise::Found;
 use std::path::PathBuf;
 
 /// What can be wrong with a checkpoint, or with what is asked of a model.
@@ -24,12 +26,70 @@ pub enum Error {
         folder: PathBuf,
     },
     /// Files that the index names do not exist.
-    #[error("{}: missing shards: {}", folder.display(), shards.join(", "))]
+    #[error("{}: missing shards: {shards}", folder.display())]
     MissingShards {
         /// The folder.
         folder: PathBuf,
         /// Their names.
-        shards: Vec<String>,
+        shards: Problems,
+    },
+    /// An index names a file that is not in its folder or below it.
+    #[error("{}: names a shard outside of its folder: {shard}", path.display())]
+    ShardOutside {
+        /// The index.
+        path: PathBuf,
+        /// The name.
+        shard: String,
+    },
+    /// A file is larger than any of its kind.
+    #[error("{}: larger than {limit_bytes} bytes, the most that such a file may have", path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// The limit.
+        limit_bytes: u64,
+    },
+    /// The folder holds something else than a checkpoint that can be read.
+    #[error("{} {found}", folder.display())]
+    Foreign {
+        /// The folder.
+        folder: PathBuf,
+        /// What it holds.
+        found: Found,
+    },
+    /// A field is missing, or its value is of no use.
+    #[error("{}: {field} must be {expected}, got {got}", path.display())]
+    Field {
+        /// The file.
+        path: PathBuf,
+        /// The field, with the object that it is in.
+        field: String,
+        /// What it must be.
+        expected: String,
+        /// Its value.
+        got: String,
+    },
+    /// Two spellings of one setting say different things.
+    #[error("{}: {first}, but {second}: they must be equal", path.display())]
+    Conflict {
+        /// The file.
+        path: PathBuf,
+        /// One field and its value.
+        first: String,
+        /// The other.
+        second: String,
+    },
+    /// Fields that are not understood, and may change the result.
+    #[error(
+        "{}: fields that metal-candle does not know, and that may change the result: {}",
+        path.display(),
+        fields.join(", ")
+    )]
+    UnknownFields {
+        /// The file.
+        path: PathBuf,
+        /// Their names and values.
+        fields: Vec<String>,
     },
     /// A tensor file is damaged.
     #[error("{}: damaged or truncated safetensors file: {reason}", path.display())]
@@ -40,12 +100,12 @@ pub enum Error {
         reason: String,
     },
     /// The tensors are not those that the configuration calls for.
-    #[error("{} does not match its config.json:\n  {}", folder.display(), problems.join("\n  "))]
+    #[error("{} does not match its config.json:\n  {problems}", folder.display())]
     Tensors {
         /// The checkpoint's folder.
         folder: PathBuf,
         /// Every missing, unexpected, misshaped or damaged tensor.
-        problems: Vec<String>,
+        problems: Problems,
     },
     /// The model type is not built.
     #[error("model_type {got:?} is not supported; supported: {}", supported.join(", "))]

@@ -1,13 +1,13 @@
 //! What the supported families have in common: where each weight is found, in data order.
 
 use super::Result;
+use super::checkpoint::Checkpoint;
 use super::config::Config;
 use super::decoder::Decoder;
 use super::layers::{Attention, Block, Embedding, Mlp, RmsNorm};
 use super::rope::Rope;
 use super::weights::{Init, Weights};
 use crate::lora::Linear;
-use candle_core::Tensor;
 
 /// How the blocks of a family differ from each other.
 #[derive(Clone, Copy, Debug)]
@@ -22,11 +22,39 @@ pub(super) struct Variant {
     pub(super) qk_norm: bool,
 }
 
+const EMBEDDING: &str = "model.embed_tokens.weight";
+const HEAD: &str = "lm_head.weight";
+
+/// Compares names, shapes and dtypes of a checkpoint with what its configuration calls for, before
+/// anything of the configuration's sizes is allocated.
+pub(super) fn check(config: &Config, variant: Variant, checkpoint: &Checkpoint) -> Result<()> {
+    let weights = Weights::headers(checkpoint);
+    let (asked, there) = (config.num_hidden_layers, checkpoint.n_blocks());
+    if asked != there {
+        weights.problem(format!(
+            "num_hidden_layers is {asked}, but the files hold {there} blocks"
+        ));
+    }
+    // A block has several tensors: with fewer tensors than blocks there is no use in naming each
+    // that is missing.
+    if asked <= checkpoint.len() {
+        decoder(config, variant, &weights)?;
+        return weights.finish();
+    }
+    weights.fail()
+}
+
 /// Takes every weight of a decoder from `weights`.
-pub(super) fn decoder(config: &Config, variant: Variant, weights: &Weights) -> Result<Decoder> {
+pub(super) fn decoder(config: &Config, variant: Variant, weights: &Weights<'_>) -> Result<Decoder> {
     let (v, d) = (config.vocab_size, config.hidden_size);
+    let tied = config.tie_word_embeddings;
+    // Tied weights may be stored as the head alone.
+    let embedding = match tied && !weights.has(EMBEDDING) && weights.has(HEAD) {
+        true => HEAD,
+        false => EMBEDDING,
+    };
     let embed_tokens = Embedding {
-        weight: weights.get("model.embed_tokens.weight", (v, d), Init::Normal)?,
+        weight: weights.get(embedding, (v, d), Init::Normal)?,
     };
     let builder = Builder {
         config,
@@ -37,42 +65,29 @@ pub(super) fn decoder(config: &Config, variant: Variant, weights: &Weights) -> R
         .map(|i| builder.block(&format!("model.layers.{i}")))
         .collect::<Result<_>>()?;
     let norm = builder.norm("model.norm", d)?;
-    let lm_head = match config.tie_word_embeddings {
-        true => check_tied(weights, &embed_tokens.weight)?,
-        false => Some(weights.get("lm_head.weight", (v, d), Init::Normal)?),
+    let lm_head = match tied {
+        // It may be stored all the same; it must then be the embedding.
+        true if embedding == EMBEDDING => {
+            weights.same(HEAD, EMBEDDING, (v, d))?;
+            None
+        }
+        true => None,
+        false => Some(weights.get(HEAD, (v, d), Init::Normal)?),
     };
     Ok(Decoder {
         embed_tokens,
         layers,
         norm,
         lm_head,
-        rope: Rope::new(&config.rope(), config.head_dim())?,
+        rope: Rope::new(config.rope(), config.head_dim)?,
         limits: config.into(),
     })
-}
-
-/// A tied head may be stored all the same; it must then be the embedding.
-fn check_tied(weights: &Weights, embedding: &Tensor) -> Result<Option<Tensor>> {
-    const HEAD: &str = "lm_head.weight";
-    if let Some(head) = weights.optional(HEAD, embedding.shape())? {
-        let differing = head
-            .ne(embedding)?
-            .sum_all()?
-            .to_dtype(candle_core::DType::U32)?;
-        if head.dtype() != embedding.dtype() || differing.to_scalar::<u32>()? != 0 {
-            let tied = "tie_word_embeddings is true";
-            weights.problem(format!(
-                "{HEAD} differs from model.embed_tokens.weight, but {tied}"
-            ));
-        }
-    }
-    Ok(None)
 }
 
 struct Builder<'a> {
     config: &'a Config,
     variant: Variant,
-    weights: &'a Weights,
+    weights: &'a Weights<'a>,
 }
 
 impl Builder<'_> {
@@ -93,9 +108,9 @@ impl Builder<'_> {
             qk_norm,
             ..
         } = self.variant;
-        let (d, head_dim) = (self.config.hidden_size, self.config.head_dim());
+        let (d, head_dim) = (self.config.hidden_size, self.config.head_dim);
         let q_width = self.config.num_attention_heads * head_dim;
-        let kv_width = self.config.n_kv_heads() * head_dim;
+        let kv_width = self.config.num_key_value_heads * head_dim;
         let linear = |name, shape, bias| self.linear(&format!("{path}.{name}"), shape, bias);
         let head_norm = |name| match qk_norm {
             true => self.norm(&format!("{path}.{name}"), head_dim).map(Some),

@@ -7,27 +7,37 @@
 
 mod cache;
 mod checkpoint;
+mod companions;
 mod config;
 mod decoder;
 mod error;
 mod family;
+mod json;
 mod layers;
 mod llama;
+mod problems;
 mod qwen2;
 mod qwen3;
+mod recognise;
 mod rope;
 mod save;
+#[cfg(test)]
+mod tests;
 mod weights;
 
 pub use cache::KvCache;
-pub use config::{Config, GenerationConfig, TokenIds};
+pub use companions::{copy_companions, copy_tokenizer};
+pub use config::{Config, GenerationConfig};
 pub use decoder::Decoder;
 pub use error::{Error, Result};
 pub use layers::Pass;
+pub use problems::Problems;
+pub use recognise::{Found, check_folder};
 pub use rope::RopeConfig;
-pub use save::{copy_companions, save_checkpoint};
+pub use save::save_checkpoint;
 
 use candle_core::Device;
+use checkpoint::Checkpoint;
 use family::Variant;
 use serde_json::Value;
 use std::path::Path;
@@ -58,15 +68,16 @@ impl Model {
     pub fn load(folder: &Path, device: &Device) -> Result<Self> {
         let (config, raw_config) = Config::read(folder)?;
         let generation = GenerationConfig::read(folder)?;
-        let weights = Weights::open(folder, device)?;
-        let decoder = family::decoder(&config, variant(&config)?, &weights)?;
+        let (checkpoint, variant) = (Checkpoint::open(folder)?, variant(&config)?);
+        family::check(&config, variant, &checkpoint)?;
+        let weights = Weights::values(&checkpoint, device);
+        let decoder = family::decoder(&config, variant, &weights)?;
         weights.finish()?;
-        let eos = generation.eos_token_id.or(config.eos_token_id.clone());
         Ok(Self {
             decoder,
+            eos_token_ids: eos_token_ids(&config, generation),
             config,
             raw_config,
-            eos_token_ids: eos.map(|ids| ids.to_vec()).unwrap_or_default(),
         })
     }
 
@@ -77,17 +88,34 @@ impl Model {
     /// When the configuration is malformed or asks for something that is not built.
     pub fn random(raw_config: Value, seed: u64, device: &Device) -> Result<Self> {
         let config = Config::parse(&raw_config, Path::new("config.json"))?;
-        let std = raw_config["initializer_range"].as_f64().unwrap_or(0.02);
+        let std = config.initializer_range.unwrap_or(0.02);
         let weights = Weights::random(seed, std, device);
         let decoder = family::decoder(&config, variant(&config)?, &weights)?;
-        let eos = config.eos_token_id.clone();
         Ok(Self {
             decoder,
+            eos_token_ids: eos_token_ids(&config, GenerationConfig::default()),
             config,
             raw_config,
-            eos_token_ids: eos.map(|ids| ids.to_vec()).unwrap_or_default(),
         })
     }
+}
+
+/// Ends of a text: the generation settings' or, where they name none, the configuration's. One
+/// that is no token of the model can end nothing, which is told.
+fn eos_token_ids(config: &Config, generation: GenerationConfig) -> Vec<u32> {
+    let mut ids = generation.eos_token_ids;
+    if ids.is_empty() {
+        ids.clone_from(&config.eos_token_ids);
+    }
+    let vocab_size = config.vocab_size;
+    ids.retain(|&id| {
+        let is_token = (id as usize) < vocab_size;
+        if !is_token {
+            tracing::warn!("eos_token_id {id} is none of the model's {vocab_size} tokens");
+        }
+        is_token
+    });
+    ids
 }
 
 fn variant(config: &Config) -> Result<Variant> {
@@ -108,7 +136,7 @@ fn check_model_type(model_type: &str) -> Result<()> {
 
 fn unknown_type(got: &str) -> Error {
     Error::ModelType {
-        got: got.to_string(),
+        got: json::shown_name(got),
         supported: MODEL_TYPES.to_vec(),
     }
 }

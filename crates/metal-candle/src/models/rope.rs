@@ -1,15 +1,18 @@
+use super::config::fields::Fields;
+use super::json::{shown, shown_name};
 use super::{Error, Result};
 use candle_core::{Device, Tensor};
-use serde::Deserialize;
 use std::f32::consts::TAU;
+use std::ops::RangeInclusive;
+use std::path::Path;
 
-/// Settings of the rotary embedding: `rope_parameters`, or `rope_scaling` in transformers 4.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+/// Settings of the rotary embedding: `rope_parameters`, or `rope_theta` and `rope_scaling` in
+/// transformers 4. A file may have several spellings of a setting if they say the same.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct RopeConfig {
     /// Base of the geometric series of wavelengths; 10000 where absent.
     pub rope_theta: Option<f64>,
     /// `default` or `llama3`; `type` in older files.
-    #[serde(alias = "type")]
     pub rope_type: Option<String>,
     /// Stretch of the long wavelengths.
     pub factor: Option<f64>,
@@ -19,29 +22,125 @@ pub struct RopeConfig {
     pub high_freq_factor: Option<f64>,
     /// Sequence length of the pre-training, in tokens.
     pub original_max_position_embeddings: Option<f64>,
-    /// Share of a head's width that is rotated.
-    pub partial_rotary_factor: Option<f64>,
 }
 
+/// A base from 1 on, so that no angle per position is above 1, and far inside float32.
+const THETA: RangeInclusive<f64> = 1.0..=1e30;
+
+/// Factors and lengths: positive, and far inside float32.
+const POSITIVE: RangeInclusive<f64> = 1e-6..=1e30;
+
+/// Fields of scalings that are refused by their kind; the kinds that are built ignore them, in
+/// transformers too. Those of `mrope` are about images.
+const IGNORED: [&str; 9] = [
+    "attention_factor",
+    "beta_fast",
+    "beta_slow",
+    "finetuned",
+    "mrope_interleaved",
+    "mrope_section",
+    "mscale",
+    "mscale_all_dim",
+    "truncate",
+];
+
 impl RopeConfig {
-    pub(super) fn check(&self) -> Result<()> {
-        if self
-            .partial_rotary_factor
-            .is_some_and(|factor| factor != 1.0)
-        {
-            let value = self.partial_rotary_factor.unwrap_or_default();
-            return Err(Error::unsupported(
-                "partial_rotary_factor",
-                value,
-                "only 1 is built",
-            ));
+    /// Takes the settings from the fields of `config.json`, which lies at `path`.
+    pub(super) fn take(fields: &mut Fields<'_>, max_tokens: usize, path: &Path) -> Result<Self> {
+        check_partial(fields)?;
+        let (new, mut unknown) = Self::take_object(fields, "rope_parameters")?;
+        let (old, others) = Self::take_object(fields, "rope_scaling")?;
+        unknown.extend(others);
+        let top = Self {
+            rope_theta: fields.number("rope_theta", THETA)?,
+            original_max_position_embeddings: fields
+                .number("original_max_position_embeddings", POSITIVE)?,
+            ..Self::default()
+        };
+        let rope = new.merged(fields, "rope_parameters.", old, "rope_scaling.")?;
+        let rope = rope.merged(fields, "rope_parameters.", top, "")?;
+        let rope = rope.checked(max_tokens)?;
+        match unknown.is_empty() {
+            true => Ok(rope),
+            false => Err(Error::UnknownFields {
+                path: path.to_path_buf(),
+                fields: unknown,
+            }),
         }
+    }
+
+    /// Settings in the object `name`, and the fields of it that are not known.
+    fn take_object(fields: &mut Fields<'_>, name: &str) -> Result<(Self, Vec<String>)> {
+        let Some(mut object) = fields.object(name)? else {
+            return Ok(Default::default());
+        };
+        check_partial(&mut object)?;
+        let (kind, older) = (object.text("rope_type")?, object.text("type")?);
+        let names = ["rope_type", "type"].map(|name| object.full_name(name));
+        let kind = object.one_of((&names[0], kind), (&names[1], older))?;
+        let rope = Self {
+            rope_theta: object.number("rope_theta", THETA)?,
+            rope_type: kind.map(String::from),
+            factor: object.number("factor", POSITIVE)?,
+            low_freq_factor: object.number("low_freq_factor", POSITIVE)?,
+            high_freq_factor: object.number("high_freq_factor", POSITIVE)?,
+            original_max_position_embeddings: object
+                .number("original_max_position_embeddings", POSITIVE)?,
+        };
+        let unknown = object.untaken().filter(|(name, _)| !IGNORED.contains(name));
+        let told = unknown.map(|(field, value)| {
+            let field = object.full_name(&shown_name(field));
+            format!("{field} = {}", shown(value))
+        });
+        Ok((rope, told.collect()))
+    }
+
+    /// Settings of both; what both have must be equal.
+    fn merged(self, fields: &Fields<'_>, ours: &str, other: Self, theirs: &str) -> Result<Self> {
+        let number = |name: &str, first, second| {
+            let names = (format!("{ours}{name}"), format!("{theirs}{name}"));
+            fields.one_of((&names.0, first), (&names.1, second))
+        };
+        let kinds = ["rope_parameters.rope_type", "rope_scaling.rope_type"];
+        Ok(Self {
+            rope_theta: number("rope_theta", self.rope_theta, other.rope_theta)?,
+            rope_type: fields.one_of((kinds[0], self.rope_type), (kinds[1], other.rope_type))?,
+            factor: number("factor", self.factor, other.factor)?,
+            low_freq_factor: number(
+                "low_freq_factor",
+                self.low_freq_factor,
+                other.low_freq_factor,
+            )?,
+            high_freq_factor: number(
+                "high_freq_factor",
+                self.high_freq_factor,
+                other.high_freq_factor,
+            )?,
+            original_max_position_embeddings: number(
+                "original_max_position_embeddings",
+                self.original_max_position_embeddings,
+                other.original_max_position_embeddings,
+            )?,
+        })
+    }
+
+    /// Settings that are built. A linear scaling by 1 is none; the length of the pre-training is
+    /// the model's where a scaling does not name it, as in transformers 5.
+    fn checked(mut self, max_tokens: usize) -> Result<Self> {
         match self.rope_type.as_deref() {
-            None | Some("default") => Ok(()),
-            Some("llama3") => self.llama3().map(|_| ()),
+            None | Some("default") => Ok(self),
+            Some("linear") if self.factor == Some(1.0) => Ok(Self {
+                rope_type: None,
+                ..self
+            }),
+            Some("llama3") => {
+                let original = self.original_max_position_embeddings;
+                self.original_max_position_embeddings = original.or(Some(max_tokens as f64));
+                self.llama3().map(|_| self)
+            }
             Some(kind) => Err(Error::unsupported(
                 "rope_type",
-                kind,
+                shown_name(kind),
                 "rope scalings that are built: default, llama3",
             )),
         }
@@ -64,14 +163,14 @@ impl RopeConfig {
 
     fn llama3(&self) -> Result<Llama3> {
         let field = |name: &'static str, value: Option<f64>| match value {
-            Some(value) if value > 0.0 => Ok(value as f32),
-            _ => Err(Error::unsupported(
+            Some(value) => Ok(value as f32),
+            None => Err(Error::unsupported(
                 name,
-                "absent or not positive",
+                "absent",
                 "llama3 scaling needs it",
             )),
         };
-        Ok(Llama3 {
+        let scaling = Llama3 {
             factor: field("factor", self.factor)?,
             low: field("low_freq_factor", self.low_freq_factor)?,
             high: field("high_freq_factor", self.high_freq_factor)?,
@@ -79,7 +178,27 @@ impl RopeConfig {
                 "original_max_position_embeddings",
                 self.original_max_position_embeddings,
             )?,
-        })
+        };
+        match scaling.low <= scaling.high {
+            true => Ok(scaling),
+            false => Err(Error::unsupported(
+                "high_freq_factor",
+                scaling.high,
+                "must not be below low_freq_factor",
+            )),
+        }
+    }
+}
+
+/// Heads are rotated whole.
+fn check_partial(fields: &mut Fields<'_>) -> Result<()> {
+    match fields.number("partial_rotary_factor", 0.0..=1.0)? {
+        None | Some(1.0) => Ok(()),
+        Some(value) => Err(Error::unsupported(
+            "partial_rotary_factor",
+            value,
+            "only 1 is built",
+        )),
     }
 }
 

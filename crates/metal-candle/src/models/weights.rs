@@ -1,10 +1,12 @@
-use super::checkpoint::Checkpoint;
+use super::checkpoint::{Agreement, Checkpoint};
+use super::json::shown_name;
+use super::problems::Problems;
 use super::{Error, Result};
 use crate::random::normal;
 use candle_core::{DType, Device, Shape, Tensor};
+use safetensors::Dtype;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
-use std::path::Path;
 
 /// What a tensor starts as when a model is made from nothing.
 #[derive(Clone, Copy, Debug)]
@@ -18,31 +20,39 @@ pub(super) enum Init {
 }
 
 /// Where a model's tensors come from; takes account of every one.
-pub(super) struct Weights {
-    source: Source,
+pub(super) struct Weights<'a> {
+    source: Source<'a>,
     device: Device,
     taken: RefCell<BTreeSet<String>>,
-    problems: RefCell<Vec<String>>,
+    problems: RefCell<Problems>,
 }
 
-enum Source {
-    Checkpoint(Checkpoint),
-    Random { seed: u64, std: f64 },
+enum Source<'a> {
+    /// Names, shapes and dtypes, which are compared before anything of a configuration's size is
+    /// allocated.
+    Headers(&'a Checkpoint),
+    /// Values, of headers that agree with the configuration.
+    Values(&'a Checkpoint),
+    Random {
+        seed: u64,
+        std: f64,
+    },
 }
 
-impl Weights {
-    pub(super) fn open(folder: &Path, device: &Device) -> Result<Self> {
-        Ok(Self::new(
-            Source::Checkpoint(Checkpoint::open(folder)?),
-            device,
-        ))
+impl<'a> Weights<'a> {
+    pub(super) fn headers(checkpoint: &'a Checkpoint) -> Self {
+        Self::new(Source::Headers(checkpoint), &Device::Cpu)
+    }
+
+    pub(super) fn values(checkpoint: &'a Checkpoint, device: &Device) -> Self {
+        Self::new(Source::Values(checkpoint), device)
     }
 
     pub(super) fn random(seed: u64, std: f64, device: &Device) -> Self {
         Self::new(Source::Random { seed, std }, device)
     }
 
-    fn new(source: Source, device: &Device) -> Self {
+    fn new(source: Source<'a>, device: &Device) -> Self {
         Self {
             source,
             device: device.clone(),
@@ -51,14 +61,26 @@ impl Weights {
         }
     }
 
-    /// The tensor `name`. One that is missing or wrong is noted for [`Self::finish`], and zeros
-    /// stand in for it, so that all problems of a checkpoint are told at once.
+    /// The tensor `name`. One that is missing or wrong is noted for [`Self::finish`], and an empty
+    /// one stands in for it, so that all problems of a checkpoint are told at once.
     pub(super) fn get(&self, name: &str, shape: impl Into<Shape>, init: Init) -> Result<Tensor> {
         let shape = shape.into();
-        self.taken.borrow_mut().insert(name.to_string());
-        match &self.source {
-            Source::Checkpoint(checkpoint) => self.read(checkpoint, name, &shape),
-            Source::Random { seed, std } => self.make(*seed, *std, name, &shape, init),
+        match self.source {
+            Source::Headers(checkpoint) => {
+                self.taken.borrow_mut().insert(name.to_string());
+                self.problems
+                    .borrow_mut()
+                    .extend(problem(checkpoint, name, &shape));
+                stand_in()
+            }
+            Source::Values(checkpoint) => match checkpoint.tensor(name, &self.device)? {
+                Some(tensor) => Ok(tensor),
+                None => {
+                    self.problem(format!("{name}: holds NaN or infinite values"));
+                    stand_in()
+                }
+            },
+            Source::Random { seed, std } => self.make(seed, std, name, &shape, init),
         }
     }
 
@@ -73,89 +95,107 @@ impl Weights {
         })
     }
 
-    fn read(&self, checkpoint: &Checkpoint, name: &str, shape: &Shape) -> Result<Tensor> {
-        match self.checked(checkpoint, name, shape)? {
-            Ok(tensor) => Ok(tensor),
-            Err(problem) => {
-                self.problems.borrow_mut().push(problem);
-                Ok(Tensor::zeros(shape, DType::F32, &self.device)?)
+    /// Whether there is such a tensor; not in a model that is made from nothing.
+    pub(super) fn has(&self, name: &str) -> bool {
+        match self.source {
+            Source::Headers(checkpoint) | Source::Values(checkpoint) => {
+                checkpoint.info(name).is_some()
             }
+            Source::Random { .. } => false,
         }
     }
 
-    fn checked(
-        &self,
-        checkpoint: &Checkpoint,
-        name: &str,
-        shape: &Shape,
-    ) -> Result<std::result::Result<Tensor, String>> {
-        use safetensors::Dtype;
-        let Some(info) = checkpoint.info(name) else {
-            return Ok(Err(format!("missing {name} {:?}", shape.dims())));
-        };
-        if info.shape != shape.dims() {
-            let expected = shape.dims();
-            return Ok(Err(format!(
-                "{name}: expected {expected:?}, got {:?}",
-                info.shape
-            )));
-        }
-        if !matches!(info.dtype, Dtype::F32 | Dtype::F16 | Dtype::BF16) {
-            return Ok(Err(format!(
-                "{name}: dtype {:?}, expected F32, F16 or BF16",
-                info.dtype
-            )));
-        }
-        let tensor = checkpoint.tensor(name, info, &self.device)?;
-        Ok(match is_finite(&tensor)? {
-            true => Ok(tensor),
-            false => Err(format!("{name}: holds NaN or infinite values")),
-        })
-    }
-
-    /// The tensor `name` where the checkpoint holds one, without asking for it.
-    pub(super) fn optional(&self, name: &str, shape: impl Into<Shape>) -> Result<Option<Tensor>> {
-        match &self.source {
-            Source::Checkpoint(checkpoint) if checkpoint.info(name).is_some() => {
-                self.get(name, shape, Init::Zeros).map(Some)
+    /// Takes account of `copy`, which the checkpoint may have although it is `original`. Where it
+    /// is not, that is noted; where another dtype rounded it, that is told.
+    pub(super) fn same(&self, copy: &str, original: &str, shape: impl Into<Shape>) -> Result<()> {
+        match self.source {
+            Source::Headers(_) if self.has(copy) => {
+                self.get(copy, shape, Init::Zeros)?;
             }
-            _ => Ok(None),
+            Source::Values(checkpoint) if self.has(copy) => {
+                match checkpoint.agreement(copy, original)? {
+                    Agreement::Same => {}
+                    Agreement::Rounded => tracing::warn!(
+                        "{copy} is {original} in another dtype; {original} is used for both"
+                    ),
+                    Agreement::Different => self.problem(format!(
+                        "{copy} differs from {original}, but tie_word_embeddings is true"
+                    )),
+                }
+            }
+            _ => {}
         }
+        Ok(())
     }
 
-    /// Notes a problem that the tensors' names and shapes do not show.
+    /// Notes a problem.
     pub(super) fn problem(&self, problem: String) {
         self.problems.borrow_mut().push(problem);
     }
 
-    /// Reports every problem, and every tensor that the model did not ask for.
-    pub(super) fn finish(self) -> Result<()> {
-        let Source::Checkpoint(checkpoint) = &self.source else {
-            return Ok(());
-        };
-        let taken = self.taken.into_inner();
-        let mut problems = self.problems.into_inner();
-        let extra = checkpoint
-            .names()
-            .filter(|name| !taken.contains(*name) && !is_derived(name));
-        problems.extend(extra.map(|name| format!("unexpected {name}")));
-        match problems.is_empty() {
-            true => Ok(()),
-            false => Err(Error::Tensors {
-                folder: checkpoint.folder.clone(),
-                problems,
-            }),
+    /// Reports the problems that are noted already.
+    pub(super) fn fail(self) -> Result<()> {
+        match self.source {
+            Source::Headers(checkpoint) | Source::Values(checkpoint) => {
+                checkpoint.fail_with(self.problems.into_inner())
+            }
+            Source::Random { .. } => Ok(()),
         }
     }
+
+    /// Reports every problem, and every tensor that the model did not ask for.
+    pub(super) fn finish(self) -> Result<()> {
+        let mut problems = self.problems.into_inner();
+        match self.source {
+            Source::Random { .. } => Ok(()),
+            Source::Values(checkpoint) => {
+                checkpoint.check_unchanged()?;
+                checkpoint.fail_with(problems)
+            }
+            Source::Headers(checkpoint) => {
+                let taken = self.taken.into_inner();
+                let extra = checkpoint
+                    .names()
+                    .filter(|name| !taken.contains(*name) && !is_derived(name));
+                problems.extend(extra.map(|name| format!("unexpected {}", shown_name(name))));
+                checkpoint.fail_with(problems)
+            }
+        }
+    }
+}
+
+/// What is wrong with the tensor `name`, as far as its header shows.
+fn problem(checkpoint: &Checkpoint, name: &str, shape: &Shape) -> Option<String> {
+    let Some(info) = checkpoint.info(name) else {
+        return Some(format!("missing {name} {:?}", shape.dims()));
+    };
+    if info.shape != shape.dims() {
+        let expected = shape.dims();
+        let got = shown_shape(&info.shape);
+        return Some(format!("{name}: expected {expected:?}, got {got}"));
+    }
+    match info.dtype {
+        Dtype::F32 | Dtype::F16 | Dtype::BF16 => None,
+        other => Some(format!(
+            "{name}: dtype {other:?}, expected F32, F16 or BF16"
+        )),
+    }
+}
+
+/// A shape from a file, which may have any number of dimensions.
+fn shown_shape(shape: &[usize]) -> String {
+    match shape.len() {
+        0..=8 => format!("{shape:?}"),
+        n => format!("{n} dimensions"),
+    }
+}
+
+/// Empty, whatever the configuration asks for.
+fn stand_in() -> Result<Tensor> {
+    Tensor::zeros(0, DType::F32, &Device::Cpu).map_err(Error::from)
 }
 
 /// Tables that old checkpoints store although they follow from the configuration.
 fn is_derived(name: &str) -> bool {
     name.ends_with(".rotary_emb.inv_freq")
-}
-
-fn is_finite(tensor: &Tensor) -> Result<bool> {
-    // Zero times a finite number is zero, times any other NaN.
-    let zeros = tensor.flatten_all()?.affine(0.0, 0.0)?;
-    Ok(zeros.to_dtype(DType::F32)?.sum_all()?.to_scalar::<f32>()? == 0.0)
 }

@@ -1,0 +1,28 @@
+use super::fields::Fields;
+use crate::models::Result;
+use crate::models::json::{CONFIG_LIMIT_BYTES, read_object};
+use std::path::Path;
+
+/// `generation_config.json`, as far as it is used.
+#[derive(Clone, Debug, Default)]
+pub struct GenerationConfig {
+    /// Tokens that end a text; none where the file does not say.
+    pub eos_token_ids: Vec<u32>,
+}
+
+impl GenerationConfig {
+    /// Reads `generation_config.json` in `folder`; defaults where there is none.
+    ///
+    /// # Errors
+    /// When the file exists and is malformed.
+    pub fn read(folder: &Path) -> Result<Self> {
+        let path = folder.join("generation_config.json");
+        if !path.exists() {
+            return Ok(Self::default());
+        }
+        let object = read_object(&path, CONFIG_LIMIT_BYTES)?;
+        Ok(Self {
+            eos_token_ids: Fields::new(&object, &path).token_ids("eos_token_id")?,
+        })
+    }
+}
