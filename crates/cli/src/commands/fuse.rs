@@ -1,13 +1,13 @@
 use super::Context;
 use crate::device::DeviceArgs;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::exit::Exit;
 use crate::loading::{self, Loaded};
 use crate::output_folder;
+use metal_candle::files::{self, NewFolder};
 use metal_candle::lora;
 use metal_candle::models::{copy_companions, copy_tokenizer, save_checkpoint};
 use std::path::{Path, PathBuf};
-use tempfile::TempDir;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -51,30 +51,23 @@ pub fn run(args: Args, context: &Context) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// Writes everything into a hidden neighbour, which then takes the name: the folder appears whole
-/// or not at all.
+/// Writes the checkpoint: the folder appears whole or not at all.
 fn write(mut loaded: Loaded, args: &Args) -> Result<()> {
     let path = args.save_path.as_path();
-    let failed = |source: std::io::Error| {
-        Error::failed(format!("cannot write {}: {source}", path.display()))
-    };
-    let neighbour = neighbour(path).map_err(failed)?;
+    let new = NewFolder::begin(path)?;
     let weights = loaded.model.decoder.weights_mut().into_iter();
     let weights = weights
         .map(|(name, weight)| (name, weight.clone()))
         .collect();
-    save_checkpoint(neighbour.path(), &loaded.model.raw_config, weights)?;
-    copy_companions(&loaded.folder, neighbour.path())?;
+    save_checkpoint(new.path(), &loaded.model.raw_config, weights)?;
+    copy_companions(&loaded.folder, new.path())?;
     // The adapter was trained with the tokenizer that lies beside it, if one does.
-    copy_tokenizer(adapter_folder(&args.adapter_path), neighbour.path())?;
+    copy_tokenizer(adapter_folder(&args.adapter_path), new.path())?;
     if path.exists() {
         // Empty, as was checked; anything that came since makes this fail.
-        std::fs::remove_dir(path).map_err(failed)?;
+        std::fs::remove_dir(path).map_err(files::Error::at("write", path))?;
     }
-    std::fs::rename(neighbour.path(), path).map_err(failed)?;
-    // There is nothing left to remove.
-    let _ = neighbour.keep();
-    Ok(())
+    Ok(new.finish()?)
 }
 
 /// `--adapter-path` names a folder, or the tensor file in one.
@@ -83,21 +76,4 @@ fn adapter_folder(path: &Path) -> &Path {
         true => path.parent().unwrap_or(path),
         false => path,
     }
-}
-
-fn neighbour(path: &Path) -> std::io::Result<TempDir> {
-    let parent = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    std::fs::create_dir_all(parent)?;
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".fuse-");
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        // Those of any new folder: a temporary one would be its owner's alone.
-        builder.permissions(std::fs::Permissions::from_mode(0o777));
-    }
-    builder.tempdir_in(parent)
 }

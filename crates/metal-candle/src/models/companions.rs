@@ -55,6 +55,7 @@ const LEFT_OUT: &[&str] = &[
     "train_results.json",
     "eval_results.json",
     "run.json",
+    "checkpoint.json",
 ];
 
 /// Beginnings of names of licences, which are copied whatever their ends, in capitals.

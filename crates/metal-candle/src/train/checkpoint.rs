@@ -23,7 +23,7 @@ pub(super) const SETTINGS: &str = "run.json";
 struct Record {
     /// Optimizer steps taken.
     step: usize,
-    /// SHA-256 of every other file of the folder, by its name.
+    /// SHA-256 of every other file, by its path in the folder.
     files: BTreeMap<String, String>,
 }
 
@@ -85,7 +85,7 @@ impl Checkpoint {
         self.record.step
     }
 
-    /// Names of the files, without the record.
+    /// Paths of the files in the folder, without the record.
     pub(super) fn files(&self) -> impl Iterator<Item = &str> {
         self.record.files.keys().map(String::as_str)
     }
@@ -139,6 +139,7 @@ fn step_of(path: &Path) -> Option<usize> {
     name.strip_prefix(PREFIX)?.parse().ok()
 }
 
+/// Hash of every file in `folder` and the folders in it, by its path there.
 fn hashes(folder: &Path) -> Result<BTreeMap<String, String>> {
     let mut hashes = BTreeMap::new();
     for entry in folder
@@ -146,9 +147,15 @@ fn hashes(folder: &Path) -> Result<BTreeMap<String, String>> {
         .map_err(files::Error::at("read", folder))?
     {
         let path = entry.map_err(files::Error::at("read", folder))?.path();
-        if path.is_file() {
-            let name = path.file_name().unwrap_or_default();
-            hashes.insert(name.to_string_lossy().into_owned(), files::sha256(&path)?);
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        match path.is_dir() {
+            true => {
+                let inside = self::hashes(&path)?.into_iter();
+                hashes.extend(inside.map(|(file, hash)| (format!("{name}/{file}"), hash)));
+            }
+            false => {
+                hashes.insert(name.into_owned(), files::sha256(&path)?);
+            }
         }
     }
     Ok(hashes)

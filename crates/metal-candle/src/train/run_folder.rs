@@ -124,7 +124,9 @@ impl RunFolder {
             .filter(|name| *name != OPTIMIZER)
             .partition(|name| name.ends_with(".safetensors"));
         for name in others.into_iter().chain(weights) {
-            files::publish(&checkpoint.folder.join(name), &self.path.join(name))?;
+            let to = self.path.join(name);
+            files::make_folder(to.parent().unwrap_or(&self.path))?;
+            files::publish(&checkpoint.folder.join(name), &to)?;
         }
         Ok(())
     }
