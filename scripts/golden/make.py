@@ -17,6 +17,7 @@ if os.environ.get("PYTHONHASHSEED") != "0":
 # Nothing here may come from the network. Read by the libraries at import.
 os.environ.update(HF_HUB_OFFLINE="1", TOKENIZERS_PARALLELISM="false", TRANSFORMERS_VERBOSITY="error")
 
+import added_tokens
 import chat
 import models
 import torch
@@ -36,6 +37,7 @@ def main():
         training.write(name)
     training.write_accumulation("qwen2")
     chat.write_all()
+    added_tokens.write_all()
 
 
 if __name__ == "__main__":
