@@ -39,10 +39,11 @@ pub fn run(args: Args, context: &Context) -> Result<Exit> {
     let terminal = &context.terminal;
     output_folder::check_new("--save-path", &args.save_path)?;
     output_folder::check_writable("--save-path", &args.save_path)?;
-    let mut loaded = loading::load(&args.model, &args.device.open()?, terminal)?;
+    let adapter = Some(args.adapter_path.as_path());
+    let mut loaded = loading::load_for(&args.model, adapter, &args.device.open()?, terminal)?;
     loading::attach_adapter(&mut loaded.model, &args.adapter_path)?;
     lora::fuse(loaded.model.decoder.linears_mut())?;
-    write(loaded, &args.save_path)?;
+    write(loaded, &args)?;
     terminal.print_line(format_args!(
         "Saved the fused model in {}",
         args.save_path.display()
@@ -52,7 +53,8 @@ pub fn run(args: Args, context: &Context) -> Result<Exit> {
 
 /// Writes everything into a hidden neighbour, which then takes the name: the folder appears whole
 /// or not at all.
-fn write(mut loaded: Loaded, path: &Path) -> Result<()> {
+fn write(mut loaded: Loaded, args: &Args) -> Result<()> {
+    let path = args.save_path.as_path();
     let failed = |source: std::io::Error| {
         Error::failed(format!("cannot write {}: {source}", path.display()))
     };
@@ -63,6 +65,7 @@ fn write(mut loaded: Loaded, path: &Path) -> Result<()> {
         .collect();
     save_checkpoint(neighbour.path(), &loaded.model.raw_config, weights)?;
     copy_companions(&loaded.folder, neighbour.path())?;
+    loading::copy_tokenizer(&args.adapter_path, neighbour.path())?;
     if path.exists() {
         // Empty, as was checked; anything that came since makes this fail.
         std::fs::remove_dir(path).map_err(failed)?;

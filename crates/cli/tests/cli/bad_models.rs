@@ -21,7 +21,7 @@ fn missing_folder() {
     }
     fixture.fails("generate --model data/train.jsonl -p x", 2, &["is a file"]);
     std::fs::create_dir(fixture.path("empty")).unwrap();
-    fixture.fails("generate --model empty -p x", 2, &["empty/tokenizer.json"]);
+    fixture.fails("generate --model empty -p x", 2, &["empty/config.json"]);
 }
 
 #[test]

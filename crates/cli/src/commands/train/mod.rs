@@ -12,8 +12,9 @@ pub use settings::max_seq_length;
 use super::Context;
 use crate::error::Result;
 use crate::exit::Exit;
-use crate::{hub, output_folder};
-use metal_candle::data::{self, Split, Splits, Tokenizer};
+use crate::terminal::Terminal;
+use crate::{hub, loading, output_folder};
+use metal_candle::data::{self, Split, Splits};
 use metal_candle::models::{Config, Model};
 use run::Run;
 use std::path::Path;
@@ -31,11 +32,14 @@ pub fn run(args: Args, context: &Context) -> Result<Exit> {
     output_folder::check_writable("--adapter-path", &args.adapter_path)?;
     let folder = hub::folder(name, terminal)?;
     // Data before weights: they are read faster, and hold more mistakes.
-    let splits = load_splits(&args, data, &folder)?;
+    let splits = load_splits(&args, data, &folder, terminal)?;
     terminal.say(format_args!("Loading {name}"));
     let mut model = Model::load(&folder, &device)?;
     let trained = Trained::choose(&args, &mut model, &folder, terminal)?;
     let optimizer = trained.optimizer(&args, &device, terminal)?;
+    if let Some(resumed) = &args.resume_adapter_file {
+        loading::copy_tokenizer(resumed, &args.adapter_path)?;
+    }
     let run = Run {
         args: &args,
         model: &model,
@@ -46,14 +50,15 @@ pub fn run(args: Args, context: &Context) -> Result<Exit> {
     run.go(optimizer)
 }
 
-fn load_splits(args: &Args, folder: &Path, model: &Path) -> Result<Splits> {
+fn load_splits(args: &Args, folder: &Path, model: &Path, terminal: &Terminal) -> Result<Splits> {
     let (config, _) = Config::read(model)?;
     let options = data::Options {
         max_seq_length: max_seq_length(args.rows.max_seq_length, &config)?,
         mask_prompt: args.rows.mask_prompt,
         vocab_size: Some(config.vocab_size),
     };
-    let tokenizer = Tokenizer::from_folder(model)?;
+    let resumed = args.resume_adapter_file.as_deref();
+    let tokenizer = loading::tokenizer_for(model, resumed, &config, terminal)?;
     let mut wanted = vec![Split::Train];
     wanted.extend(args.validates().then_some(Split::Valid));
     wanted.extend(args.test.then_some(Split::Test));
