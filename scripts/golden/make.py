@@ -18,6 +18,7 @@ if os.environ.get("PYTHONHASHSEED") != "0":
 os.environ.update(HF_HUB_OFFLINE="1", TOKENIZERS_PARALLELISM="false", TRANSFORMERS_VERBOSITY="error")
 
 import adapter_files
+import added_tokens
 import chat
 import models
 import torch
@@ -38,6 +39,7 @@ def main():
     training.write_accumulation("qwen2")
     adapter_files.write_all()
     chat.write_all()
+    added_tokens.write_all()
 
 
 if __name__ == "__main__":

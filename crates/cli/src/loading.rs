@@ -6,9 +6,10 @@ use crate::error::{Error, Result};
 use crate::hub;
 use crate::terminal::Terminal;
 use candle_core::Device;
-use metal_candle::data::Tokenizer;
+use metal_candle::data::{Tokenizer, has_tokenizer_files};
+use metal_candle::files;
 use metal_candle::lora::{LoraConfig, Plan, format::peft};
-use metal_candle::models::{Model, check_folder};
+use metal_candle::models::{self, Config, Model, check_folder};
 use std::path::{Path, PathBuf};
 
 /// A model with what belongs to it.
@@ -26,16 +27,101 @@ pub struct Loaded {
 /// # Errors
 /// When it cannot be found or read.
 pub fn load(name: &str, device: &Device, terminal: &Terminal) -> Result<Loaded> {
+    load_for(name, None, device, terminal)
+}
+
+/// [`load`] with the tokenizer of the adapter that is to be attached, if it has its own.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_for(
+    name: &str,
+    adapter: Option<&Path>,
+    device: &Device,
+    terminal: &Terminal,
+) -> Result<Loaded> {
     let folder = hub::folder(name, terminal)?;
-    // What is no model has no tokenizer either.
+    // What is small first: what is wrong with it is known at once.
     check_folder(&folder)?;
-    // The tokenizer first: it is small, and what is wrong with it is known at once.
-    let tokenizer = Tokenizer::from_folder(&folder)?;
+    let (config, _) = Config::read(&folder)?;
+    let tokenizer = tokenizer_for(&folder, adapter, &config, terminal)?;
     Ok(Loaded {
         model: Model::load(&folder, device)?,
         tokenizer,
         folder,
     })
+}
+
+/// Reads the model's tokenizer, or what lies beside the adapter instead: trainers that add tokens
+/// or a chat template save them there.
+///
+/// # Errors
+/// When its files are not what they should be.
+pub fn tokenizer_for(
+    model: &Path,
+    adapter: Option<&Path>,
+    config: &Config,
+    terminal: &Terminal,
+) -> Result<Tokenizer> {
+    let Some(adapter) = adapter.and_then(own_tokenizer) else {
+        return Ok(Tokenizer::from_folder(model)?);
+    };
+    let tokenizer = Tokenizer::from_adapter(adapter, model)?;
+    terminal.say(format_args!(
+        "Using the tokenizer and chat template in {}",
+        adapter.display()
+    ));
+    let (n_ids, n_model) = (tokenizer.n_ids(), config.vocab_size);
+    if n_ids > n_model {
+        tracing::warn!(
+            "the tokenizer in {} has ids up to {}, and the model has {n_model} tokens: those beyond cannot be used",
+            adapter.display(),
+            n_ids - 1
+        );
+    }
+    Ok(tokenizer)
+}
+
+/// Folder of an adapter that has a tokenizer's files of its own. `adapter` is that folder or the
+/// tensor file in it; a checkpoint of a run has those of the run's folder.
+pub fn own_tokenizer(adapter: &Path) -> Option<&Path> {
+    let folder = match adapter.is_file() {
+        true => adapter.parent()?,
+        false => adapter,
+    };
+    let name = folder.file_name().and_then(|name| name.to_str());
+    let of_run = folder
+        .parent()
+        .filter(|_| name.is_some_and(|n| n.starts_with("checkpoint-")));
+    [Some(folder), of_run]
+        .into_iter()
+        .flatten()
+        .find(|folder| has_tokenizer_files(folder))
+}
+
+/// Copies what an adapter has of a tokenizer over that of a model in `to`, and removes what would
+/// hide it there: a template in a file wins over one in the configuration, and a map of special
+/// tokens over the configuration's.
+///
+/// # Errors
+/// When a file cannot be read or written.
+pub fn copy_tokenizer(adapter: &Path, to: &Path) -> Result<()> {
+    let Some(from) = own_tokenizer(adapter) else {
+        return Ok(());
+    };
+    if matches!((from.canonicalize(), to.canonicalize()), (Ok(from), Ok(to)) if from == to) {
+        return Ok(());
+    }
+    let config = from.join("tokenizer_config.json");
+    if config.is_file() {
+        files::remove(&to.join("special_tokens_map.json"))?;
+        files::remove(&to.join("added_tokens.json"))?;
+        if files::read_text(&config)?.contains("\"chat_template\"") {
+            files::remove(&to.join("chat_template.jinja"))?;
+        }
+    }
+    files::make_folder(to)?;
+    Ok(models::copy_tokenizer(from, to)?)
 }
 
 /// An adapter that was attached.

@@ -6,8 +6,8 @@ use crate::loading::{self, Loaded};
 use crate::output_folder;
 use metal_candle::files::{self, NewFolder};
 use metal_candle::lora;
-use metal_candle::models::{copy_companions, copy_tokenizer, save_checkpoint};
-use std::path::{Path, PathBuf};
+use metal_candle::models::{copy_companions, save_checkpoint};
+use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -40,7 +40,8 @@ pub fn run(args: Args, context: &Context) -> Result<Exit> {
     let advice = "choose another folder, or remove this one first";
     output_folder::check_new("--save-path", &args.save_path, advice)?;
     output_folder::check_writable("--save-path", &args.save_path)?;
-    let mut loaded = loading::load(&args.model, &args.device.open()?, terminal)?;
+    let adapter = Some(args.adapter_path.as_path());
+    let mut loaded = loading::load_for(&args.model, adapter, &args.device.open()?, terminal)?;
     loading::attach_adapter(&mut loaded.model, &loaded.folder, &args.adapter_path)?;
     lora::fuse(loaded.model.decoder.linears_mut())?;
     write(loaded, &args)?;
@@ -62,18 +63,10 @@ fn write(mut loaded: Loaded, args: &Args) -> Result<()> {
     save_checkpoint(new.path(), &loaded.model.raw_config, weights)?;
     copy_companions(&loaded.folder, new.path())?;
     // The adapter was trained with the tokenizer that lies beside it, if one does.
-    copy_tokenizer(adapter_folder(&args.adapter_path), new.path())?;
+    loading::copy_tokenizer(&args.adapter_path, new.path())?;
     if path.exists() {
         // Empty, as was checked; anything that came since makes this fail.
         std::fs::remove_dir(path).map_err(files::Error::at("write", path))?;
     }
     Ok(new.finish()?)
-}
-
-/// `--adapter-path` names a folder, or the tensor file in one.
-fn adapter_folder(path: &Path) -> &Path {
-    match path.is_file() {
-        true => path.parent().unwrap_or(path),
-        false => path,
-    }
 }

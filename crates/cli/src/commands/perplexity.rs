@@ -74,7 +74,8 @@ struct Answer {
 /// When something that was given cannot be used, or the model fails.
 pub fn run(args: Args, context: &Context) -> Result<Exit> {
     let terminal = &context.terminal;
-    let mut loaded = loading::load(&args.model, &args.device.open()?, terminal)?;
+    let adapter = args.adapter_path.as_deref();
+    let mut loaded = loading::load_for(&args.model, adapter, &args.device.open()?, terminal)?;
     let dataset = dataset(&args, &loaded)?;
     let mut base = None;
     if let Some(path) = &args.adapter_path {

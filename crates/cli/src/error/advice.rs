@@ -43,6 +43,14 @@ pub(super) fn of_data(error: &data::Error) -> Option<String> {
         E::MissingSplit { .. } => {
             Some("--data names a folder with train.jsonl and, if wanted, valid.jsonl and test.jsonl".into())
         }
+        E::OtherTokenizer { folder, .. } => {
+            let folder = folder.display();
+            Some(format!(
+                "make tokenizer.json from it: python -c 'from transformers import AutoTokenizer; \
+                 AutoTokenizer.from_pretrained(\"{folder}\").save_pretrained(\"{folder}\")'"
+            ))
+        }
+        E::NoTokenizer { .. } => Some("copy tokenizer.json from the repository that the model comes from".into()),
         E::NoChatTemplate { .. } => Some("use --ignore-chat-template, or put a chat_template.jinja there".into()),
         E::NoEosToken { .. } => Some("name the eos_token in tokenizer_config.json".into()),
         _ => None,

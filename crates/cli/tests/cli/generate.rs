@@ -1,5 +1,6 @@
-use crate::fixture::{Fixture, ended};
-use serde_json::Value;
+use crate::fixture::{Fixture, LIMIT, VOCAB_SIZE, ended};
+use metal_candle::data::Tokenizer;
+use serde_json::{Value, json};
 
 const JSON: &str = "generate --model model --max-tokens 8 --json";
 
@@ -23,7 +24,8 @@ fn json_has_the_contract_fields() {
     for name in ["prompt_tps", "generation_tps", "peak_memory_bytes"] {
         assert!(answer[name].is_number(), "{name}");
     }
-    assert_eq!(answer.as_object().unwrap().len(), 7);
+    assert!(["max_tokens", "model"].contains(&answer["limit"].as_str().unwrap_or("max_tokens")));
+    assert_eq!(answer.as_object().unwrap().len(), 8);
 }
 
 #[test]
@@ -127,6 +129,7 @@ fn every_way_to_end_is_honoured() {
     );
     let ended = fixture.ok_json(&format!("{JSON} -p hello"));
     assert_eq!(ended["finish_reason"], "stop");
+    assert!(ended["limit"].is_null());
     assert_eq!(ids(&ended, "token_ids"), ids(&answer, "token_ids")[..2]);
 }
 
@@ -140,6 +143,204 @@ fn stop_strings_end_the_text_and_are_not_shown() {
     let answer = fixture.ok_json(&format!("{words} --stop {stop} --stop zzz"));
     assert_eq!(answer["finish_reason"], "stop");
     assert_eq!(answer["text"], whole.split(stop).next().unwrap());
+}
+
+/// The third token of a text becomes a special one; transformers looks for stop strings in the text
+/// with special tokens.
+#[test]
+fn a_special_token_can_be_a_stop_string() {
+    let fixture = Fixture::new();
+    let answer = fixture.ok_json(&format!("{JSON} -p hello"));
+    let third = ids(&answer, "token_ids")[2];
+    let mut token = String::new();
+    fixture.edit("model/tokenizer.json", |file| {
+        let vocab = file["model"]["vocab"].as_object().unwrap();
+        token = vocab
+            .iter()
+            .find(|(_, id)| **id == third)
+            .unwrap()
+            .0
+            .clone();
+        let added = json!({"id": third, "content": token, "special": true, "single_word": false,
+            "lstrip": false, "rstrip": false, "normalized": false});
+        file["added_tokens"]
+            .as_array_mut()
+            .unwrap()
+            .insert(0, added);
+    });
+    let mut command = fixture.command(&format!("{JSON} -p hello --stop"));
+    let output = ended(command.arg(&token).output().unwrap());
+    let stopped: Value = serde_json::from_str(&output.stdout).unwrap();
+    assert_eq!(stopped["finish_reason"], "stop", "{token}");
+    assert_eq!(ids(&stopped, "token_ids"), ids(&answer, "token_ids")[..3]);
+    assert!(!stopped["text"].as_str().unwrap().contains(&token));
+}
+
+#[test]
+fn the_limit_that_ended_a_text_is_told() {
+    let fixture = Fixture::new();
+    let limit = format!("{LIMIT} tokens");
+    let long = "x".repeat(LIMIT - 2);
+    let words = format!("generate --model model --json --ignore-chat-template -p {long} -m 50");
+    let answer = fixture.run(&words);
+    let json: Value = serde_json::from_str(&answer.stdout).unwrap();
+    let n_prompt = ids(&json, "prompt_token_ids").len();
+    let room = LIMIT + 1 - n_prompt;
+    assert!(room < 50, "the test needs a prompt near the limit");
+    assert_eq!(
+        (&json["finish_reason"], &json["limit"]),
+        (&"length".into(), &"model".into())
+    );
+    assert_eq!(ids(&json, "token_ids").len(), room);
+    let ends = format!("the text ends at the model's limit of {limit}");
+    let before = format!("leaves room for {room} after a prompt of {n_prompt}, not for 50");
+    answer.check(&words, 0, &[&ends, &before, &limit]);
+
+    let few = fixture.ok(&format!("{JSON} -p hello"));
+    assert!(!few.stderr.contains("limit"), "{}", few.stderr);
+    let none = fixture.ok_json("generate --model model --json -p hello -m 0");
+    assert_eq!(
+        (&none["text"], &none["limit"]),
+        (&"".into(), &"max_tokens".into())
+    );
+}
+
+#[test]
+fn texts_may_begin_with_a_dash() {
+    let fixture = Fixture::new();
+    let answer = |arguments: &[&str]| {
+        let mut command = fixture.command("generate --model model --json -m 1");
+        let ended = ended(command.args(arguments).output().unwrap());
+        assert_eq!(ended.code, Some(0), "{arguments:?}: {}", ended.stderr);
+        serde_json::from_str::<Value>(&ended.stdout).unwrap()["prompt_token_ids"].clone()
+    };
+    for text in ["-5 degrees", "- item", "--help me", "--help", "--", "-m"] {
+        let right = answer(&[&format!("--prompt={text}")]);
+        assert_eq!(answer(&["-p", text]), right, "{text}");
+        assert_eq!(answer(&["--prompt", text]), right, "{text}");
+        assert_eq!(
+            answer(&["-p", text, "--stop", text, "--stop", "---"]),
+            right,
+            "{text}"
+        );
+        let right = answer(&["-p", "a", &format!("--system-prompt={text}")]);
+        assert_eq!(
+            answer(&["-p", "a", "--system-prompt", text]),
+            right,
+            "{text}"
+        );
+    }
+    let words = format!("{JSON} -p x --extra-eos-token --none");
+    fixture.fails(
+        &words,
+        2,
+        &["--extra-eos-token \"--none\" is not in the tokenizer's vocabulary"],
+    );
+}
+
+#[test]
+fn a_tokenizer_in_another_format_is_named() {
+    let fixture = Fixture::new();
+    std::fs::remove_file(fixture.path("model/tokenizer.json")).unwrap();
+    fixture.fails(
+        &format!("{JSON} -p x"),
+        2,
+        &["no tokenizer.json in model, nor"],
+    );
+    fixture.write("model/tokenizer.model", "x");
+    let help = "AutoTokenizer.from_pretrained(\"model\").save_pretrained(\"model\")";
+    fixture.fails(
+        &format!("{JSON} -p x"),
+        2,
+        &["model has tokenizer.model, but", help],
+    );
+}
+
+#[test]
+fn an_end_that_the_model_cannot_give_is_told() {
+    let fixture = Fixture::new();
+    let added = tokens_beyond_the_model(&fixture);
+    fixture.edit("model/tokenizer_config.json", |config| {
+        config["added_tokens_decoder"] = added;
+        config["eos_token"] = format!("<{VOCAB_SIZE}>").into();
+    });
+    let ended = fixture.ok(&format!("{JSON} -p hello"));
+    let told = format!("has id {VOCAB_SIZE}, and the model has {VOCAB_SIZE} tokens");
+    assert!(ended.stderr.contains(&told), "{}", ended.stderr);
+}
+
+/// Added tokens from the tokenizer's end to the first that the model's table lacks.
+fn tokens_beyond_the_model(fixture: &Fixture) -> Value {
+    let n_ids = Tokenizer::from_folder(&fixture.path("model"))
+        .unwrap()
+        .n_ids();
+    let token = |id| {
+        (
+            format!("{id}"),
+            json!({"content": format!("<{id}>"), "special": true}),
+        )
+    };
+    let tokens: serde_json::Map<_, _> = (n_ids..=VOCAB_SIZE).map(token).collect();
+    tokens.into()
+}
+
+/// Trainers save a tokenizer with its template beside the adapter.
+#[test]
+fn an_adapters_own_tokenizer_is_used_and_told() {
+    let fixture = Fixture::new();
+    fixture.train("");
+    let words = format!("{JSON} -p hello --adapter-path adapters");
+    let plain = fixture.ok(&words);
+    assert!(!plain.stderr.contains("tokenizer"), "{}", plain.stderr);
+    fixture.write(
+        "adapters/chat_template.jinja",
+        "{{ messages[0].content }} and more",
+    );
+    let own = fixture.ok(&words);
+    assert!(
+        own.stderr
+            .contains("Using the tokenizer and chat template in adapters")
+    );
+    let prompt = |ended: &str| ids(&serde_json::from_str(ended).unwrap(), "prompt_token_ids");
+    assert_ne!(prompt(&own.stdout), prompt(&plain.stdout));
+    for words in [
+        "perplexity --model model --adapter-path adapters --data data/valid.jsonl",
+        "inspect --model model --adapter-path adapters --data data/valid.jsonl",
+        "train --model model --data data --resume-adapter-file adapters --adapter-path again --iters 1 --max-seq-length 64",
+        "fuse --model model --adapter-path adapters --save-path fused",
+    ] {
+        let ended = fixture.ok(words);
+        assert!(
+            ended.stderr.contains("template in adapters"),
+            "{words}: {}",
+            ended.stderr
+        );
+    }
+    for folder in ["again", "fused"] {
+        let copied = fixture.read(&format!("{folder}/chat_template.jinja"));
+        assert_eq!(copied, "{{ messages[0].content }} and more");
+    }
+    let config = json!({"added_tokens_decoder": tokens_beyond_the_model(&fixture)});
+    fixture.write("adapters/tokenizer_config.json", &config.to_string());
+    let told = fixture.ok(&words).stderr;
+    assert!(
+        told.contains("has ids up to 320, and the model has 320 tokens"),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_template_that_refuses_gives_its_own_words() {
+    let fixture = Fixture::new();
+    fixture.write(
+        "model/chat_template.jinja",
+        "{{ raise_exception('no system role, please') }}",
+    );
+    fixture.fails(
+        &format!("{JSON} -p x --system-prompt y"),
+        2,
+        &["no system role, please"],
+    );
 }
 
 #[test]

@@ -27,6 +27,20 @@ pub enum Error {
     /// The tokenizer failed on a text or on token ids.
     #[error("the tokenizer failed: {0}")]
     Tokenizer(String),
+    /// A folder has a tokenizer in a format that is not read.
+    #[error("{} has {found}, but no tokenizer.json, the one format that is read", folder.display())]
+    OtherTokenizer {
+        /// The model's folder.
+        folder: PathBuf,
+        /// Name of the file that is there.
+        found: String,
+    },
+    /// A folder has no tokenizer in any known format.
+    #[error("no tokenizer.json in {}, nor a tokenizer in another format (tokenizer.model, tekken.json, vocab.json, vocab.txt, *.tiktoken)", folder.display())]
+    NoTokenizer {
+        /// The model's folder.
+        folder: PathBuf,
+    },
     /// A chat template is no valid Jinja.
     #[error("the chat template is not valid: {message}")]
     TemplateSyntax {

@@ -4,8 +4,10 @@
 //! A row of a JSONL file ([`Row`]) becomes tokens of which some are trained ([`Example`]), examples
 //! become a [`Batch`].
 
+mod added_tokens;
 mod batch;
 mod batches;
+mod bos;
 mod bpe;
 mod dataset;
 mod error;
@@ -36,4 +38,4 @@ pub use splits::{Split, Splits};
 pub use stop::{Checked, StopStrings};
 pub use stream::TextStream;
 pub use template::{ChatTemplate, Conversation, Message};
-pub use tokenizer::{Encoded, Tokenizer};
+pub use tokenizer::{Encoded, Tokenizer, has_tokenizer_files};

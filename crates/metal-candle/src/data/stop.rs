@@ -1,11 +1,22 @@
 //! Ending a text at a stop string, without printing any part of it.
 
-/// Watches the pieces of a text for stop strings.
+use std::collections::VecDeque;
+use std::ops::Range;
+
+/// Watches the pieces of a text for stop strings. Hidden pieces, the special tokens that decoded
+/// text leaves out, are looked at like any other, but never given out.
+///
+/// Every byte is looked at once for every stop string (Knuth, Morris and Pratt 1977), however long
+/// these are.
 #[derive(Debug, Clone)]
 pub struct StopStrings {
-    stops: Vec<String>,
+    stops: Vec<Stop>,
     /// Text that may be the beginning of a stop string.
-    held: String,
+    held: VecDeque<u8>,
+    /// Bytes of the text before `held`.
+    n_given: usize,
+    /// Where hidden pieces lie in the text, in its order.
+    hidden: VecDeque<Range<usize>>,
 }
 
 /// What a piece of text led to.
@@ -20,56 +31,142 @@ pub struct Checked {
 impl StopStrings {
     /// Watches for any of `stops`; empty strings, which would stop everything, are ignored.
     pub fn new(stops: impl IntoIterator<Item = String>) -> Self {
-        let stops = stops.into_iter().filter(|stop| !stop.is_empty()).collect();
+        let stops = stops.into_iter().filter(|stop| !stop.is_empty());
         Self {
-            stops,
-            held: String::new(),
+            stops: stops.map(Stop::new).collect(),
+            held: VecDeque::new(),
+            n_given: 0,
+            hidden: VecDeque::new(),
         }
     }
 
     /// Takes the next piece of text.
     pub fn push(&mut self, piece: &str) -> Checked {
-        self.held.push_str(piece);
-        if let Some((at, stop)) = self.first_stop() {
-            let text = self.held[..at].to_owned();
-            let stop = Some(stop.to_owned());
-            self.held.clear();
-            return Checked { text, stop };
+        let begin = self.n_given + self.held.len();
+        self.held.extend(piece.as_bytes());
+        if let Some((at, stop)) = self.first_stop(begin, piece.as_bytes()) {
+            let text = self.give(at);
+            self.reset();
+            return Checked {
+                text,
+                stop: Some(stop),
+            };
         }
         let kept = self
-            .held
-            .split_off(self.held.len() - self.possible_beginning());
+            .stops
+            .iter()
+            .map(|stop| stop.matched)
+            .max()
+            .unwrap_or(0);
         Checked {
-            text: std::mem::replace(&mut self.held, kept),
+            text: self.give(begin + piece.len() - kept),
             stop: None,
         }
     }
 
+    /// Takes a piece that decoded text leaves out.
+    pub fn push_hidden(&mut self, piece: &str) -> Checked {
+        let begin = self.n_given + self.held.len();
+        self.hidden.push_back(begin..begin + piece.len());
+        self.push(piece)
+    }
+
     /// Ends the text: gives what was held back.
     pub fn finish(&mut self) -> String {
-        std::mem::take(&mut self.held)
+        let text = self.give(self.n_given + self.held.len());
+        self.reset();
+        text
     }
 
     /// The stop string that begins first, and where; of those that begin at the same place the
-    /// first one given.
-    fn first_stop(&self) -> Option<(usize, &str)> {
-        let found = self
-            .stops
-            .iter()
-            .filter_map(|stop| Some((self.held.find(stop)?, stop.as_str())));
+    /// first one given. `piece` begins at the byte `begin` of the text.
+    fn first_stop(&mut self, begin: usize, piece: &[u8]) -> Option<(usize, String)> {
+        let found = self.stops.iter_mut().filter_map(|stop| {
+            let end = begin + stop.find(piece)?;
+            Some((end - stop.text.len(), stop.text.clone()))
+        });
         found.min_by_key(|&(at, _)| at)
     }
 
-    /// Bytes at the end of the held text that a stop string begins with.
-    fn possible_beginning(&self) -> usize {
-        let longest = |stop: &String| {
-            let cuts = stop.char_indices().map(|(at, _)| at).rev();
-            cuts.into_iter()
-                .find(|&at| self.held.ends_with(&stop[..at]))
-                .unwrap_or(0)
-        };
-        self.stops.iter().map(longest).max().unwrap_or(0)
+    /// Takes the text up to the byte `end` out of what is held, without hidden pieces.
+    fn give(&mut self, end: usize) -> String {
+        let mut shown = vec![];
+        for byte in self.held.drain(..end - self.n_given) {
+            while self
+                .hidden
+                .front()
+                .is_some_and(|range| range.end <= self.n_given)
+            {
+                self.hidden.pop_front();
+            }
+            if self
+                .hidden
+                .front()
+                .is_none_or(|range| self.n_given < range.start)
+            {
+                shown.push(byte);
+            }
+            self.n_given += 1;
+        }
+        // A stop string is cut out of whole characters, and so is what is left.
+        String::from_utf8_lossy(&shown).into_owned()
     }
+
+    fn reset(&mut self) {
+        self.held.clear();
+        self.hidden.clear();
+        self.n_given = 0;
+        for stop in &mut self.stops {
+            stop.matched = 0;
+        }
+    }
+}
+
+/// A stop string, and how much of it the text so far ends with.
+#[derive(Debug, Clone)]
+struct Stop {
+    text: String,
+    /// For each length of a beginning of `text`, the length of the longest shorter beginning that
+    /// it ends with.
+    fallback: Vec<usize>,
+    /// Bytes of `text` that the text so far ends with; never all of them.
+    matched: usize,
+}
+
+impl Stop {
+    fn new(text: String) -> Self {
+        let bytes = text.as_bytes();
+        let mut fallback = vec![0, 0];
+        for &byte in &bytes[1..] {
+            let before = fallback[fallback.len() - 1];
+            fallback.push(advance(bytes, &fallback, before, byte));
+        }
+        Self {
+            text,
+            fallback,
+            matched: 0,
+        }
+    }
+
+    /// Where in `piece` the stop string ends for the first time.
+    fn find(&mut self, piece: &[u8]) -> Option<usize> {
+        for (at, &byte) in piece.iter().enumerate() {
+            self.matched = advance(self.text.as_bytes(), &self.fallback, self.matched, byte);
+            if self.matched == self.text.len() {
+                self.matched = 0;
+                return Some(at + 1);
+            }
+        }
+        None
+    }
+}
+
+/// Bytes of `stop` that a text ends with after `byte`, when it ended with `matched` of them before.
+fn advance(stop: &[u8], fallback: &[usize], mut matched: usize, byte: u8) -> usize {
+    while matched > 0 && stop[matched] != byte {
+        matched = fallback[matched];
+    }
+    matched + usize::from(stop[matched] == byte)
 }
 
 #[cfg(test)]
@@ -109,6 +206,45 @@ mod tests {
         assert_eq!(stops.push("xab").text, "x");
         assert_eq!(stops.finish(), "ab");
         assert_eq!(stops.finish(), "");
+    }
+
+    /// As in `<|im_end|>`, the form that chat models end a turn with.
+    #[test]
+    fn hidden_pieces_are_looked_at_but_not_given() {
+        let stops = |text: &str| StopStrings::new([text.to_owned()]);
+        let mut whole = stops("<|end|>");
+        assert_eq!(whole.push("a <").text, "a ");
+        let checked = whole.push_hidden("<|end|>");
+        assert_eq!(
+            (checked.text.as_str(), checked.stop),
+            ("<", Some("<|end|>".into()))
+        );
+        let mut across = stops("b<|end|>\n");
+        assert_eq!(across.push("ab").text, "a");
+        assert_eq!(across.push_hidden("<|end|>").text, "");
+        assert_eq!(across.push("c").text, "bc");
+        assert_eq!(across.push("b").text, "");
+        across.push_hidden("<|end|>");
+        assert_eq!(across.push("\nd").stop.as_deref(), Some("b<|end|>\n"));
+        let mut other = stops("zz");
+        assert_eq!(
+            other.push_hidden("<|end|>").text + &other.push("z").text + &other.finish(),
+            "z"
+        );
+    }
+
+    /// Text that is nearly a long stop string, again and again: the old search took the square of
+    /// its length.
+    #[test]
+    fn long_stop_strings_take_time_in_proportion() {
+        let stop = "a".repeat(1 << 20) + "b";
+        let mut stops = StopStrings::new([stop]);
+        let begin = std::time::Instant::now();
+        let given: usize = (0..1 << 16)
+            .map(|_| stops.push(&"a".repeat(32)).text.len())
+            .sum();
+        assert_eq!(given, (32 << 16) - (1 << 20));
+        assert!(begin.elapsed().as_secs() < 10, "{:?}", begin.elapsed());
     }
 
     proptest! {

@@ -5,11 +5,20 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
+use super::added_tokens::{self, Beside};
 use super::error::{Error, Result};
 use super::special_tokens::SpecialTokens;
 use super::template::{Conversation, Message};
 use super::templates::Templates;
-use crate::files;
+use crate::panics::quietly;
+use sources::Sources;
+
+mod file;
+mod growth;
+mod sources;
+mod unused;
+
+pub use sources::has_tokenizer_files;
 
 /// Text to token ids and back, conversations to text.
 pub struct Tokenizer {
@@ -33,23 +42,49 @@ pub struct Encoded {
 
 impl Tokenizer {
     /// Reads `tokenizer.json`, and where they exist `tokenizer_config.json`,
-    /// `special_tokens_map.json` and the chat template (`chat_template.jinja` before the one in
-    /// `tokenizer_config.json`).
+    /// `special_tokens_map.json`, `added_tokens.json` and the chat template (`chat_template.jinja`
+    /// before the one in `tokenizer_config.json`). Tokens that only the files beside
+    /// `tokenizer.json` know are added as transformers 5 adds them.
     ///
     /// # Errors
-    /// With the file, when it cannot be read or does not hold what it should.
+    /// With the file, when it cannot be read or does not hold what it should;
+    /// [`Error::OtherTokenizer`] and [`Error::NoTokenizer`] when there is no `tokenizer.json`.
     pub fn from_folder(folder: &Path) -> Result<Self> {
-        let config_path = folder.join("tokenizer_config.json");
-        let config = read_object(&config_path)?;
-        let map = read_object(&folder.join("special_tokens_map.json"))?;
+        Self::read(&Sources::of_model(folder))
+    }
+
+    /// Reads the files that lie beside an adapter, and those of its `model` for what is not there:
+    /// trainers save a tokenizer with tokens and a chat template that the model's lacks.
+    ///
+    /// # Errors
+    /// As [`from_folder`](Self::from_folder).
+    pub fn from_adapter(adapter: &Path, model: &Path) -> Result<Self> {
+        Self::read(&Sources::of_adapter(adapter, model))
+    }
+
+    fn read(sources: &Sources) -> Result<Self> {
+        let mut inner = file::read(&sources.tokenizer()?)?;
+        let (config_path, config) = sources.config()?;
+        let (_, map) = sources.object("special_tokens_map.json")?;
+        let (added_path, added) = sources.object("added_tokens.json")?;
+        let special = SpecialTokens::read(&config, &map);
+        let beside = Beside {
+            config: (&config_path, &config),
+            added: (&added_path, &added),
+        };
+        added_tokens::add(&mut inner, &beside, &special)?;
+        if config.get("split_special_tokens").and_then(Value::as_bool) == Some(true) {
+            inner.set_encode_special_tokens(true);
+        }
+        unused::tell_conflicts(&config_path, &config, &map, &special);
         let tokenizer = Self {
-            inner: read_tokenizer(&folder.join("tokenizer.json"))?,
-            folder: folder.to_owned(),
-            special: SpecialTokens::read(&config, &map),
-            templates: Templates::read(folder, &config_path, &config)?,
+            inner,
+            folder: sources.vocabulary.clone(),
+            special,
+            templates: sources.templates()?,
             variables: Map::new(),
         };
-        tokenizer.check_eos(&config_path)?;
+        unused::tell(&tokenizer, &config_path, &config);
         Ok(tokenizer)
     }
 
@@ -90,10 +125,7 @@ impl Tokenizer {
     /// # Errors
     /// As [`encode`](Self::encode).
     pub fn encode_with_offsets(&self, text: &str, add_special_tokens: bool) -> Result<Encoded> {
-        let encoding = self
-            .inner
-            .encode(text, add_special_tokens)
-            .map_err(Error::tokenizer)?;
+        let encoding = guarded(|| self.inner.encode(text, add_special_tokens))?;
         Ok(Encoded {
             ids: encoding.get_ids().to_vec(),
             ranges: encoding
@@ -109,7 +141,7 @@ impl Tokenizer {
     /// # Errors
     /// When the decoder fails.
     pub fn decode(&self, ids: &[u32]) -> Result<String> {
-        self.inner.decode(ids, true).map_err(Error::tokenizer)
+        self.text(ids, true)
     }
 
     /// The text of `ids`, special tokens included.
@@ -117,7 +149,7 @@ impl Tokenizer {
     /// # Errors
     /// When the decoder fails.
     pub fn decode_all(&self, ids: &[u32]) -> Result<String> {
-        self.inner.decode(ids, false).map_err(Error::tokenizer)
+        self.text(ids, false)
     }
 
     /// The end-of-sequence token and its id.
@@ -140,6 +172,13 @@ impl Tokenizer {
         self.inner.get_vocab_size(true)
     }
 
+    /// The largest token id and one: what a model's table needs. Larger than
+    /// [`vocab_size`](Self::vocab_size) where ids are left out.
+    pub fn n_ids(&self) -> usize {
+        let vocab = self.inner.get_vocab(true);
+        vocab.into_values().max().map_or(0, |id| id as usize + 1)
+    }
+
     /// The id of a token.
     pub fn token_to_id(&self, token: &str) -> Option<u32> {
         self.inner.token_to_id(token)
@@ -153,10 +192,10 @@ impl Tokenizer {
     /// Whether [`decode`](Self::decode) leaves this token out.
     pub fn is_special(&self, id: u32) -> bool {
         let added = self.inner.get_added_vocabulary();
-        added
-            .get_added_tokens_decoder()
-            .get(&id)
-            .is_some_and(|token| token.special)
+        let token = added
+            .simple_id_to_token(id)
+            .or_else(|| self.inner.id_to_token(id));
+        token.is_some_and(|token| added.is_special_token(&token))
     }
 
     /// Whether there is a chat template.
@@ -212,51 +251,40 @@ impl Tokenizer {
     }
 
     fn ids(&self, text: &str, add_special_tokens: bool) -> Result<Vec<u32>> {
-        let encoding = self
-            .inner
-            .encode_fast(text, add_special_tokens)
-            .map_err(Error::tokenizer)?;
+        let encoding = guarded(|| self.inner.encode_fast(text, add_special_tokens))?;
         Ok(encoding.get_ids().to_vec())
+    }
+
+    /// Nothing is nothing, whatever the decoder: some of them count on a first token.
+    fn text(&self, ids: &[u32], skip_special_tokens: bool) -> Result<String> {
+        match ids {
+            [] => Ok(String::new()),
+            ids => guarded(|| self.inner.decode(ids, skip_special_tokens)),
+        }
+    }
+
+    fn is_bpe(&self) -> bool {
+        matches!(self.inner.get_model(), tokenizers::ModelWrapper::BPE(_))
     }
 
     fn special_token(&self, role: &str) -> Option<(String, u32)> {
         let token = self.special.get(role)?;
         Some((token.to_owned(), self.token_to_id(token)?))
     }
+}
 
-    /// Training appends this token: one that has no id would be left out without a word.
-    fn check_eos(&self, config_path: &Path) -> Result<()> {
-        match self.special.get("eos_token") {
-            Some(token) if self.token_to_id(token).is_none() => {
-                let reason =
-                    format!("eos_token {token:?} is not in the vocabulary of tokenizer.json");
-                Err(Error::config(config_path, reason))
-            }
-            _ => Ok(()),
-        }
+/// What a function of the tokenizers crate gives; a panic in it, which some files bring about, is an
+/// error.
+pub(super) fn guarded<T>(f: impl FnOnce() -> tokenizers::Result<T>) -> Result<T> {
+    match quietly(f) {
+        Ok(result) => result.map_err(Error::tokenizer),
+        Err(panic) => Err(Error::Tokenizer(format!(
+            "it cannot work with this file: {panic}"
+        ))),
     }
 }
 
-fn read_tokenizer(path: &Path) -> Result<tokenizers::Tokenizer> {
-    let text = files::read_text(path)?;
-    let parsed = text.parse::<tokenizers::Tokenizer>();
-    let mut inner =
-        parsed.map_err(|error| Error::config(path, format!("not a tokenizer: {error}")))?;
-    // A file may carry the truncation and padding of whoever saved it; neither belongs to the
-    // tokenizer.
-    inner.with_padding(None);
-    inner.with_truncation(None).map_err(Error::tokenizer)?;
-    Ok(inner)
-}
-
-/// The object in a JSON file; empty when there is no such file.
-fn read_object(path: &Path) -> Result<Map<String, Value>> {
-    if !path.is_file() {
-        return Ok(Map::new());
-    }
-    serde_json::from_str(&files::read_text(path)?)
-        .map_err(|error| Error::config(path, format!("expected a JSON object: {error}")))
-}
-
+#[cfg(test)]
+mod hostile;
 #[cfg(test)]
 mod tests;

@@ -8,8 +8,28 @@ use std::time::{Duration, Instant};
 pub enum FinishReason {
     /// The model chose a token that ends a text.
     Stop,
-    /// The number of tokens asked for, or the model's limit, was reached.
-    Length,
+    /// As many tokens as possible were generated.
+    Length(Limit),
+}
+
+/// What bounds the length of a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit {
+    /// The number of tokens asked for.
+    MaxTokens,
+    /// The model's positions (`max_position_embeddings`).
+    Model,
+}
+
+impl Limit {
+    /// The name of the limit in JSON.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::MaxTokens => "max_tokens",
+            Self::Model => "model",
+        }
+    }
 }
 
 impl FinishReason {
@@ -18,7 +38,16 @@ impl FinishReason {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Stop => "stop",
-            Self::Length => "length",
+            Self::Length(_) => "length",
+        }
+    }
+
+    /// The limit that ended the text, if one did.
+    #[must_use]
+    pub fn limit(self) -> Option<Limit> {
+        match self {
+            Self::Stop => None,
+            Self::Length(limit) => Some(limit),
         }
     }
 }
@@ -104,8 +133,8 @@ impl<'a> Generator<'a> {
     /// # Errors
     /// When the logits are not numbers, memory runs out, or the device failed.
     pub fn step(&mut self) -> Result<Step> {
-        if self.generated().len() >= self.max_tokens || self.tokens.len() > self.max_positions {
-            return Ok(Step::Finished(FinishReason::Length));
+        if let Some(limit) = self.limit_reached() {
+            return Ok(Step::Finished(FinishReason::Length(limit)));
         }
         let began = Instant::now();
         let token = round(|| self.next_token())?;
@@ -119,6 +148,22 @@ impl<'a> Generator<'a> {
         }
         self.tokens.push(token);
         Ok(Step::Token(token))
+    }
+
+    /// Tokens that the model's limit leaves room for after the prompt. The last one needs no position:
+    /// nothing comes after it.
+    #[must_use]
+    pub fn room(&self) -> usize {
+        (self.max_positions - self.prompt_len).saturating_add(1)
+    }
+
+    fn limit_reached(&self) -> Option<Limit> {
+        let n = self.generated().len();
+        match (n >= self.max_tokens, n >= self.room()) {
+            (true, _) => Some(Limit::MaxTokens),
+            (_, true) => Some(Limit::Model),
+            _ => None,
+        }
     }
 
     /// Reads the logits back, so that nothing piles up on a GPU ([`crate::device`]).

@@ -3,5 +3,5 @@
 mod generator;
 mod sampler;
 
-pub use generator::{FinishReason, Generator, Speed, Step};
+pub use generator::{FinishReason, Generator, Limit, Speed, Step};
 pub use sampler::{Sampler, Sampling};

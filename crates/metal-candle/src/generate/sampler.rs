@@ -6,10 +6,12 @@ use rand_chacha::ChaCha8Rng;
 pub struct Sampling {
     /// Logits of tokens seen in the last [`Self::repetition_context`] are divided by this where
     /// positive and multiplied where negative (Keskar et al. 2019, arXiv 1909.05858); 1 is off.
+    /// What leaves the range of float32 becomes the largest number of its sign.
     pub repetition_penalty: f32,
     /// Number of tokens that the penalty looks back on.
     pub repetition_context: usize,
-    /// 0 takes the most likely token; otherwise logits are divided by this.
+    /// 0 takes the most likely token; otherwise logits are divided by this. All filters leave at
+    /// least that token.
     pub temperature: f32,
     /// Only the `top_k` most likely tokens; 0 is off.
     pub top_k: usize,
@@ -62,19 +64,23 @@ impl Sampler {
         }
     }
 
-    /// The token after `history`, from its logits; `None` when no logit is a number.
+    /// The token after `history`, from its logits; `None` when one is NaN or positive infinity, or
+    /// when all are negative infinity, which stands for a token that cannot come.
     pub fn next(&mut self, mut logits: Vec<f32>, history: &[u32]) -> Option<u32> {
+        // Not `all`, which would look at one logit after the other.
+        if !logits
+            .iter()
+            .fold(true, |fine, &logit| fine & (logit < f32::INFINITY))
+        {
+            return None;
+        }
         self.penalise(&mut logits, history);
-        if self.sampling.temperature == 0.0 {
+        if self.sampling.temperature <= 0.0 {
             return most_likely(&logits);
         }
-        let mut candidates: Vec<Candidate> = (0..)
-            .zip(&logits)
-            .filter(|(_, logit)| logit.is_finite())
-            .map(|(id, logit)| Candidate {
-                id,
-                weight: logit / self.sampling.temperature,
-            })
+        let possible = (0..).zip(logits).filter(|(_, logit)| logit.is_finite());
+        let mut candidates: Vec<Candidate> = possible
+            .map(|(id, weight)| Candidate { id, weight })
             .collect();
         // Stable, so that equal logits keep the order of their ids.
         candidates.sort_by(|a, b| b.weight.total_cmp(&a.weight));
@@ -96,11 +102,7 @@ impl Sampler {
         seen.dedup();
         for id in seen {
             if let Some(logit) = logits.get_mut(id as usize) {
-                *logit = if *logit > 0.0 {
-                    *logit / penalty
-                } else {
-                    *logit * penalty
-                };
+                *logit = penalised(*logit, penalty);
             }
         }
     }
@@ -116,7 +118,7 @@ impl Sampler {
         if top_k > 0 {
             candidates.truncate(top_k);
         }
-        softmax(candidates);
+        softmax(candidates, self.sampling.temperature);
         if top_p < 1.0 {
             let mut before = 0.0;
             let inside = candidates.iter().take_while(|candidate| {
@@ -127,7 +129,10 @@ impl Sampler {
             candidates.truncate(inside.count().max(1));
         }
         let floor = min_p * candidates.first().map_or(0.0, |best| best.weight);
-        candidates.retain(|candidate| candidate.weight >= floor);
+        let likely = candidates
+            .iter()
+            .take_while(|candidate| candidate.weight >= floor);
+        candidates.truncate(likely.count().max(1));
     }
 
     fn draw(&mut self, candidates: &[Candidate]) -> Option<u32> {
@@ -143,20 +148,38 @@ impl Sampler {
     }
 }
 
-/// The first of the largest logits.
+/// Negative infinity stays what it is, a token that cannot come, and 0 under every penalty.
+fn penalised(logit: f32, penalty: f32) -> f32 {
+    let changed = if logit > 0.0 {
+        logit / penalty
+    } else {
+        logit * penalty
+    };
+    match logit.is_finite() && logit != 0.0 {
+        true => changed.clamp(f32::MIN, f32::MAX),
+        false => logit,
+    }
+}
+
+/// The first of the largest logits; `None` when no token can come.
 fn most_likely(logits: &[f32]) -> Option<u32> {
-    let numbers = (0..).zip(logits).filter(|(_, logit)| !logit.is_nan());
-    let best: Option<(u32, &f32)> = numbers.fold(None, |best, (id, logit)| match best {
+    let possible = (0..).zip(logits).filter(|(_, logit)| logit.is_finite());
+    let best: Option<(u32, &f32)> = possible.fold(None, |best, (id, logit)| match best {
         Some((_, highest)) if highest >= logit => best,
         _ => Some((id, logit)),
     });
     best.map(|(id, _)| id)
 }
 
-fn softmax(candidates: &mut [Candidate]) {
-    let highest = candidates.first().map_or(0.0, |best| best.weight);
+/// Probabilities of sorted logits. The highest is taken away before the division, so that a
+/// temperature however small leaves it 0; in float64, since the difference of two logits may leave
+/// the range of float32.
+fn softmax(candidates: &mut [Candidate], temperature: f32) {
+    let highest = f64::from(candidates.first().map_or(0.0, |best| best.weight));
+    let temperature = f64::from(temperature);
     for candidate in candidates.iter_mut() {
-        candidate.weight = (candidate.weight - highest).exp();
+        let below = (f64::from(candidate.weight) - highest) / temperature;
+        candidate.weight = (below as f32).exp();
     }
     let total: f32 = candidates.iter().map(|candidate| candidate.weight).sum();
     for candidate in candidates.iter_mut() {
@@ -185,11 +208,122 @@ mod tests {
 
     #[test]
     fn temperature_zero_takes_the_first_of_the_largest() {
-        assert_eq!(
-            draws(Sampling::default(), &[0.0, 3.0, 3.0, f32::NAN], 2),
-            [1, 1]
-        );
-        assert_eq!(Sampler::new(warm()).next(vec![f32::NAN; 2], &[]), None);
+        assert_eq!(draws(Sampling::default(), &[0.0, 3.0, 3.0], 2), [1, 1]);
+    }
+
+    /// A model that is broken in one place must not go on with what is left.
+    #[test]
+    fn a_logit_that_is_no_number_gives_no_token() {
+        for sampling in [Sampling::default(), warm()] {
+            let next = |logits: &[f32]| Sampler::new(sampling).next(logits.to_vec(), &[]);
+            for wrong in [f32::NAN, -f32::NAN, f32::INFINITY] {
+                assert_eq!(next(&[1.0, wrong, 2.0]), None, "{sampling:?} {wrong}");
+            }
+            assert_eq!(next(&[f32::NEG_INFINITY; 3]), None);
+            assert_eq!(
+                next(&[f32::NEG_INFINITY, -1.0]),
+                Some(1),
+                "a token that cannot come"
+            );
+            assert_eq!(next(&[]), None);
+        }
+    }
+
+    /// Probabilities against softmax((l - max) / t) in float64.
+    #[test]
+    fn probabilities_hold_at_every_temperature() {
+        let logits = [f32::MAX, 4.5, 4.0, 1e-30, -2.0, f32::MIN];
+        for n in [0, 1] {
+            let logits = &logits[n..logits.len() - n];
+            for temperature in [1e-45, 1e-30, 1e-3, 0.7, 1.0, 1e30, f32::MAX] {
+                let sampler = Sampler::new(Sampling {
+                    temperature,
+                    ..warm()
+                });
+                let candidate = |(id, &weight)| Candidate { id, weight };
+                let mut candidates: Vec<_> = (0..).zip(logits).map(candidate).collect();
+                sampler.filter(&mut candidates);
+                let t = f64::from(temperature);
+                let highest = f64::from(logits[0]);
+                let weights = logits.iter().map(|&l| ((f64::from(l) - highest) / t).exp());
+                let weights: Vec<f64> = weights.collect();
+                let total: f64 = weights.iter().sum();
+                for (candidate, weight) in candidates.iter().zip(weights) {
+                    let (got, right) = (f64::from(candidate.weight), weight / total);
+                    assert!((got - right).abs() < 1e-6, "{temperature}: {got} {right}");
+                }
+                let token = Sampler::new(sampler.sampling).next(logits.to_vec(), &[]);
+                assert!(token.is_some(), "{temperature}");
+                if temperature < 1e-2 {
+                    assert_eq!(token, Some(0), "{temperature}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn extreme_filters_leave_the_most_likely_token() {
+        let logits = [0.4f32.ln(), 0.6f32.ln()];
+        let lone = |sampling| {
+            draws(sampling, &logits, 200)
+                .into_iter()
+                .all(|token| token == 1)
+        };
+        assert!(lone(Sampling {
+            top_p: 1e-45,
+            ..warm()
+        }));
+        assert!(lone(Sampling {
+            top_p: 0.0,
+            ..warm()
+        }));
+        assert!(lone(Sampling {
+            min_p: 1.0,
+            ..warm()
+        }));
+        assert!(lone(Sampling {
+            min_p: 2.0,
+            ..warm()
+        }));
+        assert!(lone(Sampling {
+            min_p: f32::MAX,
+            ..warm()
+        }));
+        assert!(lone(Sampling { top_k: 1, ..warm() }));
+        let all = Sampling {
+            top_k: usize::MAX,
+            ..warm()
+        };
+        assert_eq!(draws(all, &logits, 200), draws(warm(), &logits, 200));
+    }
+
+    /// Against `l / p` and `l * p` in float64.
+    #[test]
+    fn extreme_penalties_order_tokens_as_float64_does() {
+        for penalty in [1e-38, 1e-3, 1e38, f32::MAX] {
+            for seen in [-1e30, -3.0, 0.0, 3.0, 1e30] {
+                let sampling = Sampling {
+                    repetition_penalty: penalty,
+                    ..Sampling::default()
+                };
+                let (p, l) = (f64::from(penalty), f64::from(seen));
+                let right = u32::from(if l > 0.0 { l / p } else { l * p } < 1.0);
+                for temperature in [0.0, 1e-45] {
+                    let sampling = Sampling {
+                        temperature,
+                        ..sampling
+                    };
+                    let next = Sampler::new(sampling).next(vec![seen, 1.0], &[0]);
+                    assert_eq!(next, Some(right), "{penalty} {seen}");
+                }
+            }
+        }
+        let never = Sampling {
+            repetition_penalty: 1e-38,
+            ..Sampling::default()
+        };
+        let next = Sampler::new(never).next(vec![f32::NEG_INFINITY, f32::MIN], &[0, 1]);
+        assert_eq!(next, Some(1));
     }
 
     #[test]

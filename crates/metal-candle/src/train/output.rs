@@ -1,6 +1,6 @@
 use super::{Parameters, Result};
 use crate::lora::{LoraConfig, format::peft};
-use crate::models::{copy_companions, save_checkpoint};
+use crate::models::{copy_companions, copy_tokenizer, save_checkpoint};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
@@ -13,6 +13,8 @@ pub enum Output {
         config: LoraConfig,
         /// The base model, as its user named it.
         base_model: String,
+        /// Folder with a tokenizer of its own, which goes along.
+        tokenizer: Option<PathBuf>,
     },
     /// A checkpoint of all weights.
     Checkpoint {
@@ -30,12 +32,17 @@ impl Output {
     /// When the folder cannot be written.
     pub fn save(&self, folder: &Path, parameters: &Parameters) -> Result<()> {
         match self {
-            Self::Adapter { config, base_model } => Ok(peft::write(
-                folder,
+            Self::Adapter {
                 config,
                 base_model,
-                &parameters.to_vec(),
-            )?),
+                tokenizer,
+            } => {
+                peft::write(folder, config, base_model, &parameters.to_vec())?;
+                match tokenizer {
+                    Some(tokenizer) => Ok(copy_tokenizer(tokenizer, folder)?),
+                    None => Ok(()),
+                }
+            }
             Self::Checkpoint {
                 raw_config,
                 base_folder,

@@ -92,6 +92,7 @@ fn run_with(
     let output = Output::Adapter {
         config: LoraConfig::default(),
         base_model: "base".into(),
+        tokenizer: None,
     };
     let mut folder = RunFolder::claim(folder, Start::Overwrite).unwrap();
     folder.prepare().unwrap();

@@ -23,10 +23,10 @@ pub struct Args {
     #[arg(long, requires = "adapter_path")]
     pub merge: bool,
     /// What to continue; - reads standard input
-    #[arg(short, long, value_name = "TEXT")]
+    #[arg(short, long, value_name = "TEXT", allow_hyphen_values = true)]
     pub prompt: String,
     /// What the chat template puts before the prompt
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     pub system_prompt: Option<String>,
     /// Give the prompt to the model as it is
     #[arg(long)]
@@ -37,11 +37,11 @@ pub struct Args {
     /// Most tokens to generate
     #[arg(short, long, value_name = "N", default_value_t = 100)]
     pub max_tokens: usize,
-    /// End before this text; may be given several times
-    #[arg(long, value_name = "TEXT")]
+    /// End before this text, which may be a special token; may be given several times
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     pub stop: Vec<String>,
     /// End at this token as well; may be given several times
-    #[arg(long, value_name = "TOKEN")]
+    #[arg(long, value_name = "TOKEN", allow_hyphen_values = true)]
     pub extra_eos_token: Vec<String>,
     /// Print one JSON object on standard output
     #[arg(long)]

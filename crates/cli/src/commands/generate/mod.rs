@@ -11,7 +11,7 @@ use crate::exit::Exit;
 use crate::loading::{self, Loaded};
 use crate::terminal::Terminal;
 use metal_candle::data::{StopStrings, TextStream, Tokenizer};
-use metal_candle::generate::{FinishReason, Generator, Step};
+use metal_candle::generate::{FinishReason, Generator, Limit, Step};
 use metal_candle::lora;
 use metal_candle::process::peak_memory_bytes;
 use serde::Serialize;
@@ -23,6 +23,8 @@ struct Answer {
     token_ids: Vec<u32>,
     text: String,
     finish_reason: &'static str,
+    /// `max_tokens` or `model` where the reason is `length`.
+    limit: Option<&'static str>,
     prompt_tps: f64,
     generation_tps: f64,
     peak_memory_bytes: Option<u64>,
@@ -34,7 +36,8 @@ struct Answer {
 /// When something that was given cannot be used, or the model fails.
 pub fn run(args: Args, context: &Context) -> Result<Exit> {
     let terminal = &context.terminal;
-    let mut loaded = loading::load(&args.model, &args.device.open()?, terminal)?;
+    let adapter = args.adapter_path.as_deref();
+    let mut loaded = loading::load_for(&args.model, adapter, &args.device.open()?, terminal)?;
     if let Some(path) = &args.adapter_path {
         loading::attach_adapter(&mut loaded.model, &loaded.folder, path)?;
     }
@@ -64,6 +67,8 @@ fn answer(args: &Args, loaded: &Loaded, terminal: &Terminal) -> Result<Answer> {
         &eos,
         args.sampling.into(),
     )?;
+    let room = generator.room();
+    tell_room(args, room, prompt.len());
     let mut text = String::new();
     let reason = stream(&mut generator, tokenizer, &args.stop, |piece| {
         text.push_str(piece);
@@ -75,19 +80,37 @@ fn answer(args: &Args, loaded: &Loaded, terminal: &Terminal) -> Result<Answer> {
     if !args.json {
         terminal.print("\n")?;
     }
+    if reason.limit() == Some(Limit::Model) {
+        let limit = decoder.max_tokens();
+        tracing::warn!(
+            "the text ends at the model's limit of {limit} tokens, not where it is complete"
+        );
+    }
     let speed = generator.speed();
     Ok(Answer {
         token_ids: generator.generated().to_vec(),
         prompt_token_ids: prompt,
         text,
         finish_reason: reason.as_str(),
+        limit: reason.limit().map(Limit::as_str),
         prompt_tps: speed.prompt_tps,
         generation_tps: speed.generation_tps,
         peak_memory_bytes: peak_memory_bytes(),
     })
 }
 
-/// Gives the text to `show` piece by piece, whole characters only, up to a stop string.
+/// Says before anything is generated that fewer tokens may come than were asked for.
+fn tell_room(args: &Args, room: usize, n_prompt: usize) {
+    if room < args.max_tokens {
+        let (limit, wanted) = (room + n_prompt - 1, args.max_tokens);
+        tracing::warn!(
+            "the model's limit of {limit} tokens leaves room for {room} after a prompt of {n_prompt}, not for {wanted} (--max-tokens)"
+        );
+    }
+}
+
+/// Gives the text to `show` piece by piece, whole characters only, up to a stop string. Special
+/// tokens are not shown, but may be or hold a stop string.
 fn stream(
     generator: &mut Generator<'_>,
     tokenizer: &Tokenizer,
@@ -97,11 +120,13 @@ fn stream(
     let mut text = TextStream::new(tokenizer);
     let mut stops = StopStrings::new(stop.to_vec());
     loop {
-        let (piece, reason) = match generator.step()? {
-            Step::Token(id) => (text.push(id)?, None),
-            Step::Finished(reason) => (text.finish()?, Some(reason)),
+        let (checked, reason) = match generator.step()? {
+            Step::Token(id) if tokenizer.is_special(id) => {
+                (stops.push_hidden(&tokenizer.decode_all(&[id])?), None)
+            }
+            Step::Token(id) => (stops.push(&text.push(id)?), None),
+            Step::Finished(reason) => (stops.push(&text.finish()?), Some(reason)),
         };
-        let checked = stops.push(&piece);
         show(&checked.text)?;
         if checked.stop.is_some() {
             return Ok(FinishReason::Stop);

@@ -25,12 +25,22 @@ pub fn tokens(args: &Args, tokenizer: &Tokenizer) -> Result<Vec<u32>> {
         return Ok(tokenizer.encode_raw(&text)?);
     }
     match &args.system_prompt {
-        None => Ok(tokenizer.encode(&prompt)?),
+        None => plain(&prompt, tokenizer),
         Some(_) => Err(
             Error::input("--system-prompt needs a chat template, and there is none")
                 .with_advice("put it into --prompt"),
         ),
     }
+}
+
+fn plain(prompt: &str, tokenizer: &Tokenizer) -> Result<Vec<u32>> {
+    let (ids, doubled) = tokenizer.encode_plain(prompt)?;
+    if doubled {
+        tracing::warn!(
+            "the prompt begins with the token that the tokenizer puts before every text: it is given once"
+        );
+    }
+    Ok(ids)
 }
 
 fn read_input() -> Result<String> {
@@ -64,5 +74,17 @@ pub fn eos_token_ids(args: &Args, loaded: &Loaded) -> Result<Vec<u32>> {
         })?;
         ids.push(id);
     }
+    tell_unreachable(&ids, loaded);
     Ok(ids)
+}
+
+/// A tokenizer may know more tokens than the model: an end among these never comes.
+fn tell_unreachable(ids: &[u32], loaded: &Loaded) {
+    let n_tokens = loaded.model.decoder.vocab_size();
+    for &id in ids.iter().filter(|id| **id as usize >= n_tokens) {
+        let token = loaded.tokenizer.id_to_token(id).unwrap_or_default();
+        tracing::warn!(
+            "token {token:?}, which is to end the text, has id {id}, and the model has {n_tokens} tokens: it never comes"
+        );
+    }
 }

@@ -30,9 +30,9 @@ pub struct Args {
     pub device: DeviceArgs,
     #[command(flatten)]
     pub row: RowOptions,
-    /// Folder of a PEFT adapter: show the layers that it reaches
+    /// Folder of a PEFT adapter: show the layers that it reaches, or a row as its own tokenizer cuts it
     #[arg(long, value_name = "PATH", help_heading = "Adapter")]
-    #[arg(conflicts_with_all = ["data", "rank", "alpha", "scale", "dropout", "rslora", "targets", "num_layers"])]
+    #[arg(conflicts_with_all = ["rank", "alpha", "scale", "dropout", "rslora", "targets", "num_layers"])]
     pub adapter_path: Option<PathBuf>,
     #[command(flatten)]
     pub adapter: AdapterOptions,

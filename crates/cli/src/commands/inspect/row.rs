@@ -2,6 +2,7 @@ use super::Args;
 use crate::commands::train::max_seq_length;
 use crate::error::{Error, Result};
 use crate::hub;
+use crate::loading;
 use crate::terminal::Terminal;
 use metal_candle::data::{self, Example, Row, RowError, Run, Tokenizer, runs};
 use metal_candle::files;
@@ -43,8 +44,9 @@ impl From<Run> for RunOnOutput {
 /// Shows one row of `file`. The model's weights are not needed.
 pub fn show(args: &Args, file: &Path, terminal: &Terminal) -> Result<()> {
     let folder = hub::folder(&args.model, terminal)?;
-    let tokenizer = Tokenizer::from_folder(&folder)?;
     let (config, _) = Config::read(&folder)?;
+    let adapter = args.adapter_path.as_deref();
+    let tokenizer = loading::tokenizer_for(&folder, adapter, &config, terminal)?;
     let answer = answer(args, file, &tokenizer, &config)?;
     match args.json {
         true => terminal.print_json(&answer),

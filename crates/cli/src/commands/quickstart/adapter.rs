@@ -70,6 +70,7 @@ pub(super) fn train(
         output: Output::Adapter {
             config,
             base_model: folders.base.display().to_string(),
+            tokenizer: None,
         },
         folder: &folders.adapter,
     };

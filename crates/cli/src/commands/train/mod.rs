@@ -15,8 +15,9 @@ use super::Context;
 use crate::error::Result;
 use crate::exit::Exit;
 use crate::interrupt::Interrupt;
-use crate::{hub, output_folder};
-use metal_candle::data::{self, Split, Splits, Tokenizer};
+use crate::terminal::Terminal;
+use crate::{hub, loading, output_folder};
+use metal_candle::data::{self, Split, Splits};
 use metal_candle::models::{Config, Model};
 use metal_candle::train::{Resume, RunFolder, Start};
 use run::Run;
@@ -46,7 +47,8 @@ pub fn run(args: Args, context: &Context) -> Result<Exit> {
     let folder = RunFolder::claim(&args.adapter_path, start)?;
     let base = hub::folder(name, terminal)?;
     // Data before weights: they are read faster, and hold more mistakes.
-    let splits = load_splits(&args, data, &base, &wanted(&args))?;
+    let adapter = resume.as_ref().map(|resume| resume.adapter.as_path());
+    let splits = load_splits(&args, data, (&base, adapter), &wanted(&args), terminal)?;
     terminal.say(format_args!("Loading {name}"));
     let mut model = Model::load(&base, &device)?;
     let trained = Trained::choose(&args, &mut model, &base, resume.as_ref(), terminal)?;
@@ -90,14 +92,21 @@ fn wanted(args: &Args) -> Vec<Split> {
     wanted
 }
 
-fn load_splits(args: &Args, folder: &Path, model: &Path, wanted: &[Split]) -> Result<Splits> {
+/// Rows as the tokenizer of a model cuts them, or that of an adapter of it that has its own.
+fn load_splits(
+    args: &Args,
+    folder: &Path,
+    (model, adapter): (&Path, Option<&Path>),
+    wanted: &[Split],
+    terminal: &Terminal,
+) -> Result<Splits> {
     let (config, _) = Config::read(model)?;
     let options = data::Options {
         max_seq_length: max_seq_length(args.rows.max_seq_length, &config)?,
         mask_prompt: args.rows.mask_prompt,
         vocab_size: Some(config.vocab_size),
     };
-    let tokenizer = Tokenizer::from_folder(model)?;
+    let tokenizer = loading::tokenizer_for(model, adapter, &config, terminal)?;
     let splits = Splits::load(folder, wanted, &tokenizer, &options)?;
     for split in wanted.iter().filter(|split| **split != Split::Valid) {
         splits.require(*split)?;

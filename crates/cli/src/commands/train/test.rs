@@ -23,7 +23,8 @@ pub fn run(args: &Args, name: &str, data: &Path, terminal: &Terminal) -> Result<
         true => args.adapter_path.clone(),
         false => hub::folder(name, terminal)?,
     };
-    let splits = super::load_splits(args, data, &base, &[Split::Test])?;
+    let adapter = Some(args.adapter_path.as_path()).filter(|_| !is_full);
+    let splits = super::load_splits(args, data, (&base, adapter), &[Split::Test], terminal)?;
     let mut model = Model::load(&base, &device)?;
     if !is_full {
         loading::attach_adapter(&mut model, &base, &args.adapter_path)?;

@@ -93,6 +93,9 @@ fn adapter(
     let output = Output::Adapter {
         config,
         base_model: args.model()?.into(),
+        tokenizer: resume
+            .and_then(|resume| loading::own_tokenizer(&resume.adapter))
+            .map(Path::to_path_buf),
     };
     let parameters = Parameters::adapters(model);
     Ok(Trained { parameters, output })

@@ -157,12 +157,6 @@ fn broken_files_are_named() {
     write_json(
         folder.path(),
         "tokenizer_config.json",
-        &json!({"eos_token": "<nope>"}),
-    );
-    assert!(error(folder.path()).contains("\"<nope>\" is not in the vocabulary"));
-    write_json(
-        folder.path(),
-        "tokenizer_config.json",
         &json!({"chat_template": 1}),
     );
     assert!(error(folder.path()).contains("chat_template"));
@@ -171,4 +165,80 @@ fn broken_files_are_named() {
     write_json(folder.path(), "tokenizer_config.json", &json!({}));
     write_json(folder.path(), "tokenizer.json", &json!({"model": {}}));
     assert!(error(folder.path()).contains("tokenizer.json: not a tokenizer"));
+}
+
+#[test]
+fn a_tokenizer_in_another_format_is_named() {
+    let folder = tempdir().unwrap();
+    let error = || Tokenizer::from_folder(folder.path()).err().unwrap();
+    assert!(matches!(error(), Error::NoTokenizer { .. }));
+    for name in [
+        "merges.txt",
+        "qwen.tiktoken",
+        "vocab.json",
+        "tekken.json",
+        "tokenizer.model",
+    ] {
+        fs::write(folder.path().join(name), "x").unwrap();
+        match error() {
+            Error::OtherTokenizer { found, .. } if name == "qwen.tiktoken" => {
+                assert_eq!(found, "merges.txt")
+            }
+            Error::OtherTokenizer { found, .. } => assert_eq!(found, name),
+            other => panic!("{other}"),
+        }
+    }
+}
+
+/// As trainers save them: tokens that the model's tokenizer lacks, and another template.
+#[test]
+fn an_adapters_own_files_win_over_the_models() {
+    let (model, adapter) = (tempdir().unwrap(), tempdir().unwrap());
+    write_bpe(model.path(), None);
+    fs::write(model.path().join("chat_template.jinja"), "model").unwrap();
+    let read = || Tokenizer::from_adapter(adapter.path(), model.path()).unwrap();
+    let template = |tokenizer: &Tokenizer| render(tokenizer, None).unwrap();
+    assert!(!has_tokenizer_files(adapter.path()));
+    assert_eq!(template(&read()), "model");
+    let n_ids = read().n_ids();
+    let decoder = json!({n_ids.to_string(): {"content": "<tool>", "special": true}});
+    let config = json!({
+        "added_tokens_decoder": decoder, "eos_token": "<tool>", "chat_template": "adapter's config",
+    });
+    write_json(adapter.path(), "tokenizer_config.json", &config);
+    assert!(has_tokenizer_files(adapter.path()));
+    assert_eq!(
+        read().eos_token(),
+        Some(("<tool>".to_owned(), n_ids as u32))
+    );
+    assert_eq!(template(&read()), "adapter's config");
+    fs::write(adapter.path().join("chat_template.jinja"), "adapter").unwrap();
+    assert_eq!(template(&read()), "adapter");
+    assert_eq!(read().folder(), model.path());
+    let file = adapter.path().join("tokenizer.json");
+    fs::copy(model.path().join("tokenizer.json"), &file).unwrap();
+    assert_eq!(read().folder(), adapter.path());
+}
+
+/// Some decoders count on a first token.
+#[test]
+fn nothing_decodes_to_nothing() {
+    let tokenizer = byte_fallback_tokenizer();
+    assert_eq!(tokenizer.decode(&[]).unwrap(), "");
+    assert_eq!(tokenizer.decode_all(&[]).unwrap(), "");
+}
+
+#[test]
+fn a_bos_token_that_the_prompt_spells_is_given_once() {
+    let tokenizer = byte_fallback_tokenizer();
+    let once = tokenizer.encode("a b").unwrap();
+    assert_eq!(
+        tokenizer.encode_plain("a b").unwrap(),
+        (once.clone(), false)
+    );
+    assert_eq!(
+        tokenizer.encode_plain("<s>a b").unwrap().0[..2],
+        [once[0], once[1]]
+    );
+    assert!(tokenizer.encode_plain("<s>a b").unwrap().1);
 }
