@@ -3,6 +3,8 @@
 use super::Result;
 use super::checkpoint::Checkpoint;
 use super::config::Config;
+use super::json::shown_name;
+use super::recognise;
 use super::decoder::Decoder;
 use super::layers::{Attention, Block, Embedding, Mlp, RmsNorm};
 use super::rope::Rope;
@@ -28,12 +30,17 @@ const HEAD: &str = "lm_head.weight";
 /// Compares names, shapes and dtypes of a checkpoint with what its configuration calls for, before
 /// anything of the configuration's sizes is allocated.
 pub(super) fn check(config: &Config, variant: Variant, checkpoint: &Checkpoint) -> Result<()> {
+    recognise::by_tensors(&checkpoint.folder, checkpoint.names())?;
     let weights = Weights::headers(checkpoint);
     let (asked, there) = (config.num_hidden_layers, checkpoint.n_blocks());
     if asked != there {
         weights.problem(format!(
             "num_hidden_layers is {asked}, but the files hold {there} blocks"
         ));
+    }
+    if let (0, Some(first)) = (there, checkpoint.names().next()) {
+        let first = shown_name(first);
+        weights.problem(format!("no tensor is named model.layers.0..., the first is {first}"));
     }
     // A block has several tensors: with fewer tensors than blocks there is no use in naming each
     // that is missing.

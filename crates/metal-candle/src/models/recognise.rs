@@ -183,6 +183,33 @@ fn other_kind(object: &Map<String, Value>) -> Option<Found> {
     })
 }
 
+/// Ends of the names of tensors that quantized layers have beside their packed numbers: those of
+/// MLX, GPTQ and AWQ, compressed-tensors and FP8, and bitsandbytes.
+const QUANTIZED: [&str; 8] = [
+    ".scales",
+    ".qweight",
+    ".qzeros",
+    ".weight_packed",
+    ".weight_scale",
+    ".weight_scale_inv",
+    ".absmax",
+    ".SCB",
+];
+
+/// Refuses quantized tensors that the configuration says nothing of.
+pub(super) fn by_tensors<'a>(
+    folder: &Path,
+    mut names: impl Iterator<Item = &'a str>,
+) -> Result<()> {
+    match names.find(|name| QUANTIZED.iter().any(|end| name.ends_with(end))) {
+        None => Ok(()),
+        Some(name) => {
+            let method = format!("it has a tensor {}", shown_name(name));
+            Err(foreign(folder, Found::Quantized { method }))
+        }
+    }
+}
+
 /// What is in a folder without `config.json`.
 pub(super) fn instead_of_config(folder: &Path) -> Result<()> {
     let names = names(folder);
