@@ -173,11 +173,11 @@ fn random(seed: u64) -> Input {
         .flat_map(|_| [PIECES[generator.random_range(0..PIECES.len())], " "])
         .collect();
     // Half of them inside of an expression, which gets further than the parser.
-    if seed % 2 == 0 {
+    if seed.is_multiple_of(2) {
         let inner = source.replace(['{', '}', '%', '#'], "");
         source = format!("{{{{ {inner} }}}}");
     }
-    if seed % 3 == 0 {
+    if seed.is_multiple_of(3) {
         let valid = "{% for m in messages %}{{ m.role ~ ': ' ~ m['content'] | trim | replace('a', 'b') }}{% if loop.last and add_generation_prompt %}{{ '<|im_end|>' }}{% endif %}{% endfor %}";
         let damaged = mutate::damaged(&mut generator, valid.as_bytes().to_vec());
         source = String::from_utf8_lossy(&damaged).into_owned();
