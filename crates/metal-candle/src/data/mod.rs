@@ -6,11 +6,18 @@
 
 mod batch;
 mod batches;
+mod bos;
 mod bpe;
+mod chat;
 mod dataset;
 mod error;
 mod example;
+mod format;
+mod json;
+mod lines;
 mod mask;
+mod notes;
+mod reader;
 mod render;
 mod row;
 mod special_tokens;
@@ -25,10 +32,13 @@ mod tokenizer;
 
 pub use batch::{Batch, IGNORED};
 pub use batches::{Batches, Cursor};
+pub use bos::Plain;
 pub use bpe::{train_bpe, write_tokenizer};
 pub use dataset::{Dataset, Options};
 pub use error::{Error, Result, RowError};
 pub use example::Example;
+pub use format::FileFormat;
+pub use json::{Json, JsonError, Object};
 pub use mask::{Turns, assistant_turns};
 pub use render::{Run, runs};
 pub use row::{Row, RowKind};

@@ -121,7 +121,7 @@ fn tools_reach_the_template() {
     let tokenizer = tokenizer(Some(
         "{{ tools | tojson }}{% for m in messages %}{{ m.content }}{% endfor %}",
     ));
-    let tools = Some(vec![json!({"name": "f"})]);
+    let tools = Some(vec![json!({"name": "f"}).into()]);
     let row = Row::Completion {
         prompt: "p".to_owned(),
         completion: "c".to_owned(),

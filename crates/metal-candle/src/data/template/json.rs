@@ -8,6 +8,8 @@ use std::fmt::Write as _;
 use minijinja::value::{Kwargs, Value, ValueKind};
 use minijinja::{Error, ErrorKind};
 
+use crate::data::json::PythonNumber;
+
 /// `json.dumps(value, ensure_ascii=False, indent=None, separators=None, *, sort_keys=False)`.
 pub(super) fn tojson(
     value: &Value,
@@ -81,6 +83,9 @@ impl Writer {
             ValueKind::String => self.string(value.as_str().unwrap_or_default()),
             ValueKind::Seq | ValueKind::Iterable => self.list(value)?,
             ValueKind::Map => self.object(value)?,
+            ValueKind::Plain if value.downcast_object_ref::<PythonNumber>().is_some() => {
+                self.out.push_str(&number(value)?);
+            }
             kind => {
                 let reason = format!("a value of type {kind} is not JSON serializable");
                 return Err(Error::new(ErrorKind::BadSerialization, reason));
@@ -181,7 +186,7 @@ fn key_text(key: &Value) -> Result<String, Error> {
 }
 
 fn number(value: &Value) -> Result<String, Error> {
-    if value.is_integer() {
+    if value.is_integer() || value.downcast_object_ref::<PythonNumber>().is_some() {
         return Ok(value.to_string());
     }
     Ok(float(f64::try_from(value.clone())?))

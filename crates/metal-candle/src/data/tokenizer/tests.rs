@@ -6,7 +6,7 @@ use serde_json::json;
 use std::fs;
 use tempfile::tempdir;
 
-fn render(tokenizer: &Tokenizer, tools: Option<&[Value]>) -> Result<String> {
+fn render(tokenizer: &Tokenizer, tools: Option<&[Json]>) -> Result<String> {
     tokenizer.apply_chat_template(&messages(&[("user", "hi")]), tools, false)
 }
 
@@ -94,7 +94,7 @@ fn named_templates_are_chosen_by_tools() {
     );
     let tokenizer = Tokenizer::from_folder(folder.path()).unwrap();
     assert_eq!(render(&tokenizer, None).unwrap(), "d");
-    assert_eq!(render(&tokenizer, Some(&[json!({})])).unwrap(), "t");
+    assert_eq!(render(&tokenizer, Some(&[json!({}).into()])).unwrap(), "t");
 }
 
 #[test]
