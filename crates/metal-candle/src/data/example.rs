@@ -118,8 +118,7 @@ impl Converter<'_> {
                 tools,
             } => {
                 if tools.is_some() {
-                    self.notes
-                        .add(Note::UnreadKey("tools".to_owned()), self.line);
+                    self.notes.add(Note::UnreadTools, self.line);
                 }
                 let masked_bytes = if self.mask_prompt { prompt.len() } else { 0 };
                 Ok(self.plain(&format!("{prompt}{completion}"), masked_bytes)?)

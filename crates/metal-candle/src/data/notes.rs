@@ -27,6 +27,8 @@ pub(super) enum Note {
     Beginning,
     /// The text ends with what the tokenizer puts behind it.
     End,
+    /// Function schemas, for which there is no place.
+    UnreadTools,
     /// Content in parts, which the template prints as it does any list.
     JoinedParts,
 }
@@ -98,6 +100,10 @@ impl Notes {
             (
                 Note::End,
                 "end with the end-of-sequence token (EOS) that the tokenizer adds, too; it is kept once",
+            ),
+            (
+                Note::UnreadTools,
+                "have function schemas (tools), which are not read: there is no chat template with a place for them",
             ),
             (
                 Note::JoinedParts,

@@ -105,7 +105,7 @@ fn check_tools(
         return Ok(());
     };
     if !reads.tools() {
-        notes.add(Note::UnreadKey("tools".to_owned()), line);
+        notes.add(Note::UnreadTools, line);
         return Ok(());
     }
     let mut tools = tools.iter().enumerate();

@@ -6,7 +6,7 @@ pub(super) struct Reads<'a> {
     reads_all: bool,
 }
 
-/// Ways to print a whole message, blanks left out.
+/// Ways to print a whole message, without the blanks that [`dense`] removes.
 const WHOLE: [&str; 8] = [
     "message|tojson",
     "messages|tojson",
@@ -20,11 +20,10 @@ const WHOLE: [&str; 8] = [
 
 impl<'a> Reads<'a> {
     pub(super) fn of(source: &'a str) -> Self {
-        let dense: String = source.chars().filter(|c| !c.is_whitespace()).collect();
-        let dense = dense.replace("{{-", "{{").replace("-}}", "}}");
+        let dense = dense(source);
         Self {
             source,
-            reads_all: WHOLE.iter().any(|way| dense.contains(way)),
+            reads_all: WHOLE.iter().any(|way| stands_in(&dense, way)),
         }
     }
 
@@ -49,5 +48,60 @@ impl<'a> Reads<'a> {
                 _ => false,
             }
         })
+    }
+}
+
+/// A source without blanks around filters and inside of printing braces.
+fn dense(source: &str) -> String {
+    let blanks = [
+        ("{{-", "{{"),
+        ("-}}", "}}"),
+        ("{{ ", "{{"),
+        (" }}", "}}"),
+        (" |", "|"),
+        ("| ", "|"),
+    ];
+    blanks
+        .iter()
+        .fold(source.to_owned(), |text, (from, to)| text.replace(from, to))
+}
+
+/// Whether `words` stand in `text`, not as the end of a longer name.
+fn stands_in(text: &str, words: &str) -> bool {
+    text.match_indices(words).any(|(at, _)| {
+        let before = text[..at].chars().next_back();
+        !before.is_some_and(|c| c.is_alphanumeric() || c == '_')
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_template_that_prints_whole_messages_reads_every_key() {
+        for source in [
+            "{% for m in messages %}{{- m | tojson -}}{% endfor %}",
+            "{{ messages|tojson(indent=2) }}",
+            "{% for k, v in message.items() %}{% endfor %}",
+            "{{ message }}",
+        ] {
+            assert!(Reads::of(source).key("x"), "{source}");
+        }
+        let arguments =
+            "{{ param | tojson }}{{ arg.items() }}{{ m.content }}{{ last_message.items() }}";
+        assert!(!Reads::of(arguments).key("x"));
+    }
+
+    #[test]
+    fn a_key_is_read_by_attribute_or_by_text() {
+        let source = "{{ m.name }}{{ m['thinking'] }}{% if \"tool_calls\" in m %}{{ enable_x }}{{ m.score_b }}";
+        let reads = Reads::of(source);
+        for key in ["name", "thinking", "tool_calls", "role", "content"] {
+            assert!(reads.key(key), "{key}");
+        }
+        for key in ["x", "score", "enable_x", "m"] {
+            assert!(!reads.key(key), "{key}");
+        }
     }
 }

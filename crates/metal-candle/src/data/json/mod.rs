@@ -12,6 +12,7 @@ mod tests;
 use indexmap::IndexMap;
 use serde::{Deserialize, Deserializer};
 
+pub(super) use number::repr;
 pub use parse::JsonError;
 pub(super) use parse::parse;
 pub(super) use template_value::{PythonNumber, message_value, value, without_nulls};

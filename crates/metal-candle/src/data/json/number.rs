@@ -2,7 +2,7 @@
 
 /// Python's `repr` of a finite float. Rust and Python agree on the shortest digits; they differ in
 /// when the exponent is written and how.
-pub(super) fn repr(x: f64) -> String {
+pub(in crate::data) fn repr(x: f64) -> String {
     if has_exponent(x) {
         let scientific = format!("{x:e}");
         let (digits, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));

@@ -14,8 +14,6 @@ pub struct JsonError {
     pub reason: String,
     /// Character of the line, from 1.
     pub column: usize,
-    /// Whether the text ended too early.
-    pub at_end: bool,
 }
 
 /// A value, and the keys that stand more than once in an object: the last one counts.
@@ -49,7 +47,6 @@ fn not_utf8(bytes: &[u8], at: usize) -> JsonError {
             bytes.get(at).copied().unwrap_or(0)
         ),
         column: before.chars().count() + 1,
-        at_end: false,
     }
 }
 
@@ -299,7 +296,6 @@ impl Parser<'_> {
         JsonError {
             reason: reason.to_owned(),
             column: self.text[..self.at].chars().count() + 1,
-            at_end: self.at >= self.text.len(),
         }
     }
 }

@@ -35,7 +35,12 @@ type Kind = (&'static [&'static str], &'static str);
 
 fn preference(row: &Object) -> Option<Kind> {
     let has = |key: &str| row.contains_key(key);
-    if has("chosen") || has("rejected") {
+    let is_answer = |key: &str| match row.get(key) {
+        Some(Json::String(_) | Json::Array(_) | Json::Object(_)) => true,
+        // A flag of whoever looked through the rows.
+        _ => false,
+    };
+    if is_answer("chosen") || is_answer("rejected") {
         return Some((
             &["chosen", "rejected"],
             "preference data (DPO, ORPO, reward models)",
@@ -45,9 +50,9 @@ fn preference(row: &Object) -> Option<Kind> {
         return Some((&["completions", "labels"], "process supervision data (PRM)"));
     }
     // A label beside a text belongs to a classifier's data, of which the text can be trained.
-    let is_answer = (has("prompt") && has("completion")) || has("messages");
+    let has_answer = (has("prompt") && has("completion")) || has("messages");
     let is_verdict = matches!(row.get("label"), Some(Json::Bool(_) | Json::Int(0 | 1)));
-    (is_answer && is_verdict).then_some((&["label"], "unpaired preference data (KTO)"))
+    (has_answer && is_verdict).then_some((&["label"], "unpaired preference data (KTO)"))
 }
 
 fn is_empty(value: &Json) -> bool {

@@ -129,7 +129,7 @@ fn rows_of_other_trainings_are_refused_by_name() {
     }
     // A classifier's data, an export that fills every column, and a row without images.
     for line in [
-        r#"{"text": "t", "label": 1}"#,
+        r#"{"text": "t", "label": 1, "rejected": false}"#,
         r#"{"text": "t", "chosen": null, "rejected": null}"#,
         r#"{"prompt": "p", "completion": "c", "label": "positive", "images": []}"#,
     ] {

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use minijinja::value::{Kwargs, Value, ValueKind};
 use minijinja::{Error, ErrorKind};
 
-use crate::data::json::PythonNumber;
+use crate::data::json::{PythonNumber, repr};
 
 /// `json.dumps(value, ensure_ascii=False, indent=None, separators=None, *, sort_keys=False)`.
 pub(super) fn tojson(
@@ -193,9 +193,6 @@ fn number(value: &Value) -> Result<String, Error> {
 }
 
 /// Python's `repr` of a float, with JSON's names for the values that have no digits.
-///
-/// Rust and Python agree on the shortest digits; they differ in when the exponent is written and
-/// how.
 fn float(x: f64) -> String {
     if !x.is_finite() {
         return if x.is_nan() {
@@ -207,12 +204,5 @@ fn float(x: f64) -> String {
         }
         .to_owned();
     }
-    let scientific = format!("{x:e}");
-    let (digits, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
-    let exponent: i32 = exponent.parse().unwrap_or(0);
-    if !(-4..16).contains(&exponent) {
-        let sign = if exponent < 0 { '-' } else { '+' };
-        return format!("{digits}e{sign}{:02}", exponent.unsigned_abs());
-    }
-    format!("{x:?}")
+    repr(x)
 }
