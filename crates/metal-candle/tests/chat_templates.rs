@@ -4,20 +4,26 @@
 
 use std::path::{Path, PathBuf};
 
-use metal_candle::data::{Error, Example, Message, Row, RowError, Tokenizer};
+use metal_candle::data::{Error, Example, Json, Message, Row, RowError, Tokenizer};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 
 /// One conversation: refused with `error`, or rendered.
 #[derive(Deserialize)]
 struct Case {
     name: String,
-    messages: Vec<Message>,
-    tools: Option<Vec<Value>>,
+    messages: Vec<Json>,
+    tools: Option<Vec<Json>>,
     error: Option<String>,
     #[serde(flatten)]
     expected: Option<Expected>,
+}
+
+impl Case {
+    fn messages(&self) -> Vec<Message> {
+        let objects = self.messages.iter().map(|message| message.as_object());
+        objects.map(|object| object.unwrap().clone()).collect()
+    }
 }
 
 #[derive(Deserialize)]
@@ -88,7 +94,7 @@ fn same<T: PartialEq + std::fmt::Debug>(what: &str, got: T, expected: T) -> Resu
 fn conversations_render_as_in_transformers() {
     for_each("cases.json", |tokenizer, case: &Case| {
         let render =
-            |prompt| tokenizer.apply_chat_template(&case.messages, case.tools.as_deref(), prompt);
+            |prompt| tokenizer.apply_chat_template(&case.messages(), case.tools.as_deref(), prompt);
         if let Some(error) = &case.error {
             return match render(false) {
                 Err(Error::TemplateRaised { message }) => same(&case.name, &message, error),
@@ -121,7 +127,7 @@ fn every_assistant_turn_is_trained_and_nothing_else() {
             return Ok(());
         };
         let row = Row::Messages {
-            messages: case.messages.clone(),
+            messages: case.messages(),
             tools: case.tools.clone(),
         };
         let example = Example::from_row(&row, 1, tokenizer, true)
@@ -143,7 +149,7 @@ fn without_masking_all_but_the_first_token_is_trained() {
             return Ok(());
         };
         let row = Row::Messages {
-            messages: case.messages.clone(),
+            messages: case.messages(),
             tools: case.tools.clone(),
         };
         let example = Example::from_row(&row, 1, tokenizer, false).unwrap();
@@ -196,7 +202,7 @@ fn a_think_block_in_the_generation_prompt_is_not_trained() {
         .find(|case| case.name == "multi_turn")
         .expect("multi_turn is there");
     let row = Row::Messages {
-        messages: case.messages.clone(),
+        messages: case.messages(),
         tools: None,
     };
     let example = Example::from_row(&row, 1, &tokenizer, true).unwrap();

@@ -10,6 +10,7 @@ pub(super) fn of_file(error: &files::Error) -> Option<String> {
     match (kind(&error.source), error.action) {
         (ErrorKind::NotFound, "write" | "create") => None,
         (ErrorKind::NotFound, _) => Some("check the path".into()),
+        (ErrorKind::IsADirectory, "read") => Some("this is a folder: name a file in it".into()),
         (ErrorKind::PermissionDenied, "write" | "create") => Some(format!(
             "choose a folder that you may write to instead of {folder}"
         )),
@@ -34,6 +35,7 @@ pub(super) fn of_data(error: &data::Error) -> Option<String> {
     match error {
         E::File(error) => of_file(error),
         E::Row { error, .. } => of_row(error),
+        E::NotJsonl { format, .. } => Some(of_format(*format)),
         E::EmptyFile { .. } => Some("put one JSON object on each line, for example {\"text\": \"...\"}".into()),
         E::NothingToTrain { .. } => Some(
             "look at a row with `metal-candle inspect --model MODEL --data FILE --row 1 --mask-prompt`; \
@@ -69,8 +71,41 @@ fn of_row(error: &data::RowError) -> Option<String> {
         }
         E::TokenOutOfRange { .. } => Some(OTHER_TOKENIZER.into()),
         E::MaskedText => Some("leave --mask-prompt out".into()),
+        E::MarkNeedsMask { .. } => Some("add --mask-prompt, or remove the mark".into()),
+        E::MarkOfOther { .. } => Some(
+            "remove the mark; without --mask-prompt the turns of everybody are trained".into(),
+        ),
+        E::MarksDiffer { .. } => Some("keep one of the two".into()),
+        E::Weight { .. } => Some(
+            "weights between are not built: write 0 to leave it out, or repeat the row to give it more weight".into(),
+        ),
+        E::Preference { .. } => Some(
+            "keep the answers to be learnt, as \"prompt\" and \"completion\" or as \"messages\"".into(),
+        ),
+        E::Media { .. } | E::NotAText { .. } => {
+            Some("remove these rows, or put what they show into words".into())
+        }
+        E::Unreadable { .. } | E::Text { .. } => Some("mend or remove this line".into()),
         _ => None,
     }
+}
+
+/// How a file becomes JSONL.
+fn of_format(format: data::FileFormat) -> String {
+    use data::FileFormat as F;
+    match format {
+        F::Utf16 => "convert it: iconv -f UTF-16 -t UTF-8 FILE > train.jsonl",
+        F::Gzip | F::Zstandard | F::Bzip2 | F::Xz | F::Zip => "decompress it first",
+        F::Parquet => "convert it: python -c \"import pandas; pandas.read_parquet('FILE').to_json('train.jsonl', orient='records', lines=True)\"",
+        F::Arrow => "convert it: python -c \"import datasets; datasets.Dataset.from_file('FILE').to_json('train.jsonl')\"",
+        F::Csv => "convert it: python -c \"import pandas; pandas.read_csv('FILE').to_json('train.jsonl', orient='records', lines=True)\"",
+        F::JsonArray => "convert it: jq -c '.[]' FILE > train.jsonl",
+        F::JsonOverLines => "convert it: jq -c . FILE > train.jsonl",
+        F::Sqlite => "export its rows as JSON, one object on each line",
+        F::LfsPointer => "fetch the file itself: git lfs pull",
+        F::Html => "download the file itself: this is likely a page about it, or an error of the server",
+    }
+    .into()
 }
 
 const OTHER_TOKENIZER: &str = "the tokenizer is that of another model: take tokenizer.json and config.json from the \

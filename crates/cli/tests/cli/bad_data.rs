@@ -88,3 +88,100 @@ fn truncation_is_counted_and_told() {
     let told = "rows are longer than 12 tokens and were cut";
     assert!(ended.stderr.contains(told), "{}", ended.stderr);
 }
+
+#[test]
+fn rows_of_other_trainings_are_refused() {
+    let fixture = train_file("{\"prompt\": \"p\", \"completion\": \"c\", \"label\": true}\n");
+    fixture.train_fails(
+        "",
+        2,
+        &[
+            "data/train.jsonl:1:",
+            "\"label\"",
+            "KTO",
+            "keep the answers",
+        ],
+    );
+    let fixture = train_file("{\"prompt\": \"p\", \"chosen\": \"c\", \"rejected\": \"r\"}\n");
+    fixture.train_fails("", 2, &["data/train.jsonl:1:", "\"rejected\"", "DPO"]);
+}
+
+#[test]
+fn files_that_are_no_jsonl_are_named() {
+    let fixture = train_file("[{\"text\": \"a\"},\n {\"text\": \"b\"}]\n");
+    fixture.train_fails("", 2, &["data/train.jsonl", "a JSON array", "jq -c"]);
+    let words = "inspect --model model --data data/train.jsonl";
+    fixture.fails(words, 2, &["a JSON array", "jq -c"]);
+    let utf16: String = "{\"text\": \"a\"}\n"
+        .chars()
+        .flat_map(|c| [c, '\0'])
+        .collect();
+    train_file(&utf16).train_fails("", 2, &["UTF-16", "iconv"]);
+    train_file("prompt,completion\na,b\n").train_fails("", 2, &["CSV", "pandas"]);
+}
+
+#[test]
+fn a_folder_in_place_of_a_file() {
+    let fixture = Fixture::new();
+    std::fs::remove_file(fixture.path("data/train.jsonl")).unwrap();
+    std::fs::create_dir(fixture.path("data/train.jsonl")).unwrap();
+    fixture.train_fails("", 2, &["data/train.jsonl", "this is a folder"]);
+}
+
+#[test]
+fn keys_that_nobody_reads_are_told_once() {
+    let fixture = train_file(&rows(3).replace("{\"prompt\"", "{\"id\": 7, \"prompt\""));
+    let ended = fixture.train("--iters 1");
+    let told =
+        "data/train.jsonl: these keys of rows are not read: \"id\" (3 rows, the first on line 1)";
+    assert_eq!(ended.stderr.matches(told).count(), 1, "{}", ended.stderr);
+}
+
+#[test]
+fn a_mark_without_masking_says_what_to_add() {
+    let row = r#"{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b", "weight": 0}]}"#;
+    let fixture = train_file(&format!("{row}\n"));
+    fixture.train_fails("", 2, &["messages[1].weight", "add --mask-prompt"]);
+    fixture.train_fails(
+        "--mask-prompt",
+        2,
+        &["none of the 1 rows has a token to train"],
+    );
+}
+
+#[test]
+fn rows_of_weight_0_are_left_out() {
+    let row =
+        |weight| format!("{{\"prompt\": \"a\", \"completion\": \"b\", \"weight\": {weight}}}\n");
+    let fixture = train_file(&(row(1) + &row(0)));
+    let ended = fixture.train("--iters 1");
+    let told = "data/train.jsonl: 1 rows have weight 0 and are left out: line 2";
+    assert!(ended.stderr.contains(told), "{}", ended.stderr);
+    let ended = fixture.run("inspect --model model --data data/train.jsonl --row 2");
+    assert!(ended.stderr.contains("weight 0"), "{}", ended.stderr);
+    assert!(ended.stdout.contains("0 of "), "{}", ended.stdout);
+}
+
+#[test]
+fn validating_on_what_is_trained_is_told() {
+    let fixture = train_file(&rows(4));
+    fixture.write("data/valid.jsonl", &rows(4));
+    let ended = fixture.train("--iters 1");
+    let told = "data/valid.jsonl: every row is also in data/train.jsonl";
+    assert!(ended.stderr.contains(told), "{}", ended.stderr);
+}
+
+#[test]
+fn truncation_is_told_by_every_command() {
+    let fixture = train_file(&rows(2));
+    let told = "rows are longer than 12 tokens and were cut";
+    let options = "--model model --data data/train.jsonl --max-seq-length 12";
+    let ended = fixture.run(&format!("perplexity {options}"));
+    assert!(ended.stderr.contains(told), "{}", ended.stderr);
+    let ended = fixture.run(&format!("inspect {options}"));
+    assert!(
+        ended.stdout.contains("more were cut off"),
+        "{}",
+        ended.stdout
+    );
+}

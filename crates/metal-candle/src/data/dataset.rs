@@ -1,14 +1,14 @@
 //! A JSONL file as examples. What is cut or left out is counted and told, never dropped in silence.
 
-use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use super::error::{Error, Result, RowError};
 use super::example::Example;
-use super::row::Row;
+use super::lines::Lines;
+use super::notes::listed;
+use super::reader::Reader;
 use super::tokenizer::Tokenizer;
-use crate::files;
 
 /// How rows become examples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,28 +54,60 @@ impl Dataset {
             truncated_tokens: 0,
             untrainable: Vec::new(),
         };
-        let mut kind = None;
-        for (line, bytes) in lines(path)? {
-            let at_row = |error| Error::Row {
-                path: path.to_owned(),
-                line,
-                error: Box::new(error),
-            };
-            let row = Row::parse(&bytes, kind).map_err(at_row)?;
-            kind = Some(row.kind());
-            let example =
-                Example::from_row(&row, line, tokenizer, options.mask_prompt).map_err(at_row)?;
+        let mut reader = Reader::new(tokenizer, options.mask_prompt);
+        for (line, bytes) in Lines::read(path)?.rows() {
+            let at_row = |error| row_error(path, line, error);
+            let example = reader.read(line, bytes).map_err(at_row)?;
             check_ids(&example, options.vocab_size).map_err(at_row)?;
-            dataset.add(example, options.max_seq_length);
+            if reader.left_out().last() != Some(&line) {
+                dataset.add(example, options.max_seq_length);
+            }
         }
+        reader.tell(path);
         dataset.tell(options);
-        dataset.check_not_empty()?;
+        dataset.check_not_empty(reader.left_out().len())?;
         Ok(dataset)
+    }
+
+    /// One row, as [`load`](Self::load) reads it: the example, cut, and how many tokens were cut off.
+    /// `None` when there is no row on `line`.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn row(
+        path: &Path,
+        line: usize,
+        tokenizer: &Tokenizer,
+        options: &Options,
+    ) -> Result<Option<(Example, usize)>> {
+        let lines = Lines::read(path)?;
+        let Some((first_line, first)) = lines.rows().next() else {
+            return Err(Error::EmptyFile { path: path.into() });
+        };
+        let mut reader = Reader::new(tokenizer, options.mask_prompt);
+        let read = reader.first(first);
+        read.map_err(|error| row_error(path, first_line, error))?;
+        let Some((_, bytes)) = lines.rows().find(|(number, _)| *number == line) else {
+            return Ok(None);
+        };
+        let at_row = |error| row_error(path, line, error);
+        let mut example = reader.read(line, bytes).map_err(at_row)?;
+        check_ids(&example, options.vocab_size).map_err(at_row)?;
+        reader.tell(path);
+        let dropped = example.truncate(options.max_seq_length);
+        Ok(Some((example, dropped)))
     }
 
     /// Targets of the loss in one epoch.
     pub fn trained_tokens(&self) -> usize {
         self.examples.iter().map(Example::trained_tokens).sum()
+    }
+
+    /// Whether every example of `other` is one of these.
+    pub(super) fn holds(&self, other: &Self) -> bool {
+        let own: HashSet<&[u32]> = self.examples.iter().map(|row| &*row.tokens).collect();
+        let mut others = other.examples.iter();
+        others.all(|row| own.contains(&*row.tokens))
     }
 
     fn add(&mut self, mut example: Example, max_seq_length: usize) {
@@ -108,9 +140,10 @@ impl Dataset {
         }
     }
 
-    fn check_not_empty(&self) -> Result<()> {
+    fn check_not_empty(&self, n_left_out: usize) -> Result<()> {
         let path = self.path.clone();
-        match (self.examples.len(), self.untrainable.len()) {
+        let n_untrained = self.untrainable.len() + n_left_out;
+        match (self.examples.len(), n_untrained) {
             (0, 0) => Err(Error::EmptyFile { path }),
             (0, n_rows) => Err(Error::NothingToTrain { path, n_rows }),
             _ => Ok(()),
@@ -118,23 +151,12 @@ impl Dataset {
     }
 }
 
-/// The lines of a file that are not blank, with their numbers from 1. Bytes, because only the JSON
-/// parser can say where in a line the encoding breaks.
-fn lines(path: &Path) -> Result<Vec<(usize, Vec<u8>)>> {
-    let file = File::open(path).map_err(files::Error::at("read", path))?;
-    let mut lines = Vec::new();
-    for (i, line) in BufReader::new(file).split(b'\n').enumerate() {
-        let line = line.map_err(files::Error::at("read", path))?;
-        // Some editors begin a file with a byte order mark.
-        let line = line
-            .strip_prefix("\u{FEFF}".as_bytes())
-            .unwrap_or(&line)
-            .trim_ascii();
-        if !line.is_empty() {
-            lines.push((i + 1, line.to_vec()));
-        }
+fn row_error(path: &Path, line: usize, error: RowError) -> Error {
+    Error::Row {
+        path: path.to_owned(),
+        line,
+        error: Box::new(error),
     }
-    Ok(lines)
 }
 
 fn check_ids(example: &Example, vocab_size: Option<usize>) -> std::result::Result<(), RowError> {
@@ -153,19 +175,6 @@ fn check_ids(example: &Example, vocab_size: Option<usize>) -> std::result::Resul
         }),
         None => Ok(()),
     }
-}
-
-/// The first numbers, and how many more there are.
-fn listed(lines: &[usize]) -> String {
-    const SHOWN: usize = 20;
-    let shown: Vec<String> = lines.iter().take(SHOWN).map(usize::to_string).collect();
-    let more = lines.len().saturating_sub(SHOWN);
-    let tail = if more > 0 {
-        format!(" and {more} more")
-    } else {
-        String::new()
-    };
-    shown.join(", ") + &tail
 }
 
 #[cfg(test)]

@@ -3,6 +3,8 @@
 use std::error::Error as StdError;
 use std::path::{Path, PathBuf};
 
+use super::format::FileFormat;
+use super::json::{JsonError, shortened};
 use super::splits::Split;
 use super::template::Raised;
 use crate::files;
@@ -85,6 +87,14 @@ pub enum Error {
         #[source]
         error: Box<RowError>,
     },
+    /// A data file is no JSONL.
+    #[error("{}: this is {format}, and rows are read from JSONL: one JSON object on each line", path.display())]
+    NotJsonl {
+        /// The data file.
+        path: PathBuf,
+        /// What it is.
+        format: FileFormat,
+    },
     /// A data file holds no row.
     #[error("{}: no rows", path.display())]
     EmptyFile {
@@ -132,7 +142,7 @@ pub enum Error {
 pub enum RowError {
     /// The line is no JSON.
     #[error("not valid JSON: {0}")]
-    Json(#[from] serde_json::Error),
+    Json(#[from] JsonError),
     /// The line is JSON, but no object.
     #[error("expected a JSON object, got {got}")]
     NotAnObject {
@@ -171,6 +181,79 @@ pub enum RowError {
         expected: &'static str,
         /// Kind of JSON value found.
         got: &'static str,
+    },
+    /// A field that should hold JSON as text does not.
+    #[error("{field}: the text is not valid JSON: {error}")]
+    Text {
+        /// The field.
+        field: String,
+        /// What is wrong with it.
+        error: JsonError,
+    },
+    /// A field that is read holds what no text can be made of.
+    #[error("{field}: no text can be made of {got}")]
+    Unreadable {
+        /// The field, e.g. `messages[2].content`.
+        field: String,
+        /// What it holds.
+        got: &'static str,
+    },
+    /// A weight between or beyond 0 and 1.
+    #[error("{field}: expected 0 or 1, for not trained and trained")]
+    Weight {
+        /// The field.
+        field: String,
+    },
+    /// A message is marked as not trained, and everything is to be trained.
+    #[error(
+        "{field} asks for a turn that is not trained, and without prompt masking every turn is"
+    )]
+    MarkNeedsMask {
+        /// The mark.
+        field: String,
+    },
+    /// A message that is not the assistant's is marked as trained.
+    #[error(
+        "{field} asks for a turn to be trained that is not the assistant's, and only the assistant's are"
+    )]
+    MarkOfOther {
+        /// The mark.
+        field: String,
+    },
+    /// Two marks of one message say the opposite of each other.
+    #[error("{other} and {field} differ about whether the turn is trained")]
+    MarksDiffer {
+        /// The later mark.
+        field: String,
+        /// The earlier mark.
+        other: String,
+    },
+    /// The row is for another way of training.
+    #[error(
+        "the row has {}, which makes it {what}; only supervised rows are trained: \"prompt\" and \"completion\", \"messages\", or \"text\"",
+        quoted(keys)
+    )]
+    Preference {
+        /// The keys that tell.
+        keys: &'static [&'static str],
+        /// What the row is.
+        what: &'static str,
+    },
+    /// The row has a picture or the like.
+    #[error("{field}: {what}, and the models that are built read text only")]
+    Media {
+        /// The field.
+        field: String,
+        /// What it holds.
+        what: &'static str,
+    },
+    /// The chat template reads text, and a part of a message's content is something else.
+    #[error("{field}: a part of type {kind}, and the chat template reads text only")]
+    NotAText {
+        /// The part.
+        field: String,
+        /// Its type.
+        kind: String,
     },
     /// The row needs a chat template and the tokenizer has none.
     #[error("a \"messages\" row needs a chat template, and the tokenizer in {} has none: add chat_template.jinja there, or use \"text\" rows", folder.display())]
@@ -217,11 +300,15 @@ fn quoted(keys: &[impl AsRef<str>]) -> String {
     if keys.is_empty() {
         return "no keys".to_owned();
     }
-    let quoted: Vec<String> = keys
-        .iter()
-        .map(|key| format!("{:?}", key.as_ref()))
+    const SHOWN: usize = 20;
+    let shown = keys.iter().take(SHOWN);
+    let shown: Vec<String> = shown
+        .map(|key| format!("\"{}\"", shortened(key.as_ref())))
         .collect();
-    quoted.join(", ")
+    match keys.len().saturating_sub(SHOWN) {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
 }
 
 impl Error {

@@ -16,12 +16,11 @@ mod prefix;
 
 use std::ops::Range;
 
-use serde_json::Value;
-
 use finder::Finder;
 use marker::unused_characters;
 
 use super::error::RowError;
+use super::json::Json;
 use super::template::Message;
 use super::tokenizer::Tokenizer;
 
@@ -43,7 +42,7 @@ pub struct Turns {
 pub fn assistant_turns(
     tokenizer: &Tokenizer,
     messages: &[Message],
-    tools: Option<&[Value]>,
+    tools: Option<&[Json]>,
 ) -> Result<Turns, RowError> {
     let text = tokenizer.apply_chat_template(messages, tools, false)?;
     let [marker, other_marker] = unused_characters(&text);
@@ -57,7 +56,7 @@ pub fn assistant_turns(
     };
     let mut assistant: Vec<Range<usize>> = Vec::new();
     for (index, message) in messages.iter().enumerate() {
-        if message.get("role").and_then(Value::as_str) == Some("assistant") {
+        if message.get("role").and_then(Json::as_str) == Some("assistant") {
             assistant.push(finder.turn(index)?);
         }
     }

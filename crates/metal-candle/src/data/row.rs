@@ -1,10 +1,15 @@
 //! One line of a JSONL data set. The kinds of rows, and the order in which they are told apart, are
 //! those of mlx-lm.
 
-use serde_json::{Map, Value};
+mod fields;
+mod foreign;
+#[cfg(test)]
+mod tests;
 
 use super::error::RowError;
+use super::json::{Json, Object, parse};
 use super::template::Message;
+pub(super) use fields::{wrong_type, zero_or_one};
 
 /// What one line of a data set holds.
 #[derive(Debug, Clone, PartialEq)]
@@ -16,14 +21,14 @@ pub enum Row {
         /// What is to be learnt.
         completion: String,
         /// Function schemas for the chat template.
-        tools: Option<Vec<Value>>,
+        tools: Option<Vec<Json>>,
     },
     /// `messages` (and maybe `tools`).
     Messages {
         /// The conversation, every field as it was read.
         messages: Vec<Message>,
         /// Function schemas for the chat template.
-        tools: Option<Vec<Value>>,
+        tools: Option<Vec<Json>>,
     },
     /// `text`.
     Text(String),
@@ -53,13 +58,13 @@ impl RowKind {
     }
 
     /// The kind of `row`: the first whose keys are all there.
-    fn of(row: &Map<String, Value>) -> Option<Self> {
+    fn of(row: &Object) -> Option<Self> {
         Self::ALL
             .into_iter()
             .find(|kind| kind.missing(row).is_none())
     }
 
-    fn missing(self, row: &Map<String, Value>) -> Option<&'static str> {
+    fn missing(self, row: &Object) -> Option<&'static str> {
         self.keys()
             .iter()
             .find(|key| !row.contains_key(**key))
@@ -67,41 +72,85 @@ impl RowKind {
     }
 }
 
-impl Row {
+/// One line of a data set: its row, and what stands beside it.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Line {
+    pub(super) row: Row,
+    /// The row has weight 0.
+    pub(super) is_left_out: bool,
+    /// Keys of the row that nothing reads.
+    pub(super) unread: Vec<String>,
+    /// Keys that stand more than once in an object.
+    pub(super) duplicates: Vec<String>,
+}
+
+impl Line {
     /// Reads one line. `kind` is that of the file's first row; `None` on that row itself.
     ///
+    /// A key whose value is null is an absent key: tables that are exported as JSON fill every
+    /// column.
+    ///
     /// # Errors
-    /// When the line is no JSON object, is of another kind, or a field has the wrong type.
-    pub fn parse(line: &[u8], kind: Option<RowKind>) -> Result<Self, RowError> {
-        let mut row = match serde_json::from_slice(line)? {
-            Value::Object(row) => row,
-            other => {
-                return Err(RowError::NotAnObject {
-                    got: type_name(&other),
-                });
-            }
-        };
-        let keys = |row: &Map<String, Value>| row.keys().cloned().collect();
-        let Some(kind) = kind.or_else(|| RowKind::of(&row)) else {
-            return Err(RowError::UnknownKind { got: keys(&row) });
-        };
-        if let Some(key) = kind.missing(&row) {
-            return Err(RowError::OtherKind {
-                expected: kind.keys(),
-                key,
-                got: keys(&row),
+    /// When the line is no JSON object, is of another kind or of a kind that is not trained, or a
+    /// field has the wrong type.
+    pub(super) fn parse(line: &[u8], kind: Option<RowKind>) -> Result<Self, RowError> {
+        let (value, duplicates) = parse(line)?;
+        let Json::Object(mut row) = value else {
+            return Err(RowError::NotAnObject {
+                got: value.type_name(),
             });
-        }
+        };
+        let keys = keys(&row);
+        row.retain(|_, value| !value.is_null());
+        foreign::check(&row)?;
+        let kind = kind_of(&row, kind, keys)?;
+        let is_left_out = fields::take_weight(&mut row)? == Some(false);
+        Ok(Self {
+            row: Row::take(&mut row, kind)?,
+            is_left_out,
+            unread: row.into_keys().collect(),
+            duplicates,
+        })
+    }
+}
+
+/// The kind of a row: that of its file, if it has the keys for it.
+fn kind_of(row: &Object, of_file: Option<RowKind>, got: Vec<String>) -> Result<RowKind, RowError> {
+    let Some(kind) = of_file.or_else(|| RowKind::of(row)) else {
+        return Err(RowError::UnknownKind { got });
+    };
+    match kind.missing(row) {
+        None => Ok(kind),
+        Some(key) => Err(RowError::OtherKind {
+            expected: kind.keys(),
+            key,
+            got,
+        }),
+    }
+}
+
+fn keys(row: &Object) -> Vec<String> {
+    row.iter()
+        .map(|(key, value)| match value {
+            Json::Null => format!("{key} (null)"),
+            _ => key.clone(),
+        })
+        .collect()
+}
+
+impl Row {
+    /// Takes what makes a row of `kind` out of the line's fields.
+    fn take(row: &mut Object, kind: RowKind) -> Result<Self, RowError> {
         Ok(match kind {
-            RowKind::Text => Self::Text(take_string(&mut row, "text")?),
+            RowKind::Text => Self::Text(fields::take_string(row, "text")?),
             RowKind::Messages => Self::Messages {
-                messages: take_messages(&mut row)?,
-                tools: take_tools(&mut row)?,
+                messages: fields::take_messages(row)?,
+                tools: fields::take_tools(row)?,
             },
             RowKind::Completion => Self::Completion {
-                prompt: take_string(&mut row, "prompt")?,
-                completion: take_string(&mut row, "completion")?,
-                tools: take_tools(&mut row)?,
+                prompt: fields::take_string(row, "prompt")?,
+                completion: fields::take_string(row, "completion")?,
+                tools: fields::take_tools(row)?,
             },
         })
     }
@@ -113,160 +162,5 @@ impl Row {
             Self::Messages { .. } => RowKind::Messages,
             Self::Text(_) => RowKind::Text,
         }
-    }
-}
-
-fn take_string(row: &mut Map<String, Value>, key: &str) -> Result<String, RowError> {
-    match row.remove(key) {
-        Some(Value::String(text)) => Ok(text),
-        other => Err(wrong_type(key, "a string", other.as_ref())),
-    }
-}
-
-fn take_messages(row: &mut Map<String, Value>) -> Result<Vec<Message>, RowError> {
-    let messages = match row.remove("messages") {
-        Some(Value::Array(messages)) if !messages.is_empty() => messages,
-        Some(Value::Array(_)) => return Err(RowError::NoMessages),
-        other => return Err(wrong_type("messages", "a list", other.as_ref())),
-    };
-    messages
-        .into_iter()
-        .enumerate()
-        .map(|(i, message)| check_message(i, message))
-        .collect()
-}
-
-fn check_message(i: usize, message: Value) -> Result<Message, RowError> {
-    let Value::Object(message) = message else {
-        return Err(wrong_type(
-            &format!("messages[{i}]"),
-            "an object",
-            Some(&message),
-        ));
-    };
-    match message.get("role") {
-        Some(Value::String(_)) => Ok(message),
-        other => Err(wrong_type(
-            &format!("messages[{i}].role"),
-            "a string",
-            other,
-        )),
-    }
-}
-
-fn take_tools(row: &mut Map<String, Value>) -> Result<Option<Vec<Value>>, RowError> {
-    match row.remove("tools") {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::Array(tools)) => Ok(Some(tools)),
-        other => Err(wrong_type("tools", "a list", other.as_ref())),
-    }
-}
-
-fn wrong_type(field: &str, expected: &'static str, got: Option<&Value>) -> RowError {
-    RowError::WrongType {
-        field: field.to_owned(),
-        expected,
-        got: got.map_or("nothing", type_name),
-    }
-}
-
-fn type_name(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a string",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "an object",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn first(line: &str) -> Result<Row, RowError> {
-        Row::parse(line.as_bytes(), None)
-    }
-
-    #[test]
-    fn the_kind_is_told_by_mlx_order() {
-        let all =
-            r#"{"text": "t", "messages": [{"role": "user"}], "prompt": "p", "completion": "c"}"#;
-        assert_eq!(first(all).unwrap().kind(), RowKind::Completion);
-        let two = r#"{"text": "t", "messages": [{"role": "user"}], "prompt": "p"}"#;
-        assert_eq!(first(two).unwrap().kind(), RowKind::Messages);
-        assert_eq!(first(r#"{"text": "t"}"#).unwrap(), Row::Text("t".into()));
-    }
-
-    #[test]
-    fn a_message_keeps_its_fields_in_order() {
-        let row = first(r#"{"messages": [{"zeta": 1, "role": "user", "alpha": null}]}"#).unwrap();
-        let Row::Messages { messages, tools } = row else {
-            panic!("not messages")
-        };
-        assert_eq!(
-            messages[0].keys().collect::<Vec<_>>(),
-            ["zeta", "role", "alpha"]
-        );
-        assert_eq!(tools, None);
-    }
-
-    #[test]
-    fn a_row_of_another_kind_is_an_error() {
-        let error = Row::parse(br#"{"text": "t"}"#, Some(RowKind::Messages)).unwrap_err();
-        let text = error.to_string();
-        assert!(
-            text.contains("\"messages\"") && text.contains("\"text\""),
-            "{text}"
-        );
-        // The first row decides, even where a later one has more keys.
-        let row = Row::parse(
-            br#"{"text": "t", "prompt": "p", "completion": "c"}"#,
-            Some(RowKind::Text),
-        );
-        assert_eq!(row.unwrap(), Row::Text("t".into()));
-    }
-
-    #[test]
-    fn each_wrong_row_says_what_is_wrong() {
-        let cases = [
-            (r#"{"text": "t""#, "not valid JSON"),
-            (r#"[1]"#, "expected a JSON object, got a list"),
-            (r#"{"instruction": "i"}"#, "got \"instruction\""),
-            (r#"{}"#, "got no keys"),
-            (r#"{"text": 1}"#, "text: expected a string, got a number"),
-            (
-                r#"{"prompt": ["p"], "completion": "c"}"#,
-                "prompt: expected a string, got a list",
-            ),
-            (
-                r#"{"messages": "m"}"#,
-                "messages: expected a list, got a string",
-            ),
-            (r#"{"messages": []}"#, "at least one message"),
-            (
-                r#"{"messages": ["m"]}"#,
-                "messages[0]: expected an object, got a string",
-            ),
-            (
-                r#"{"messages": [{"role": "user"}, {"content": "c"}]}"#,
-                "messages[1].role: expected a string, got nothing",
-            ),
-            (
-                r#"{"messages": [{"role": "user"}], "tools": {}}"#,
-                "tools: expected a list, got an object",
-            ),
-        ];
-        for (line, expected) in cases {
-            let text = first(line).unwrap_err().to_string();
-            assert!(text.contains(expected), "{line}: {text}");
-        }
-    }
-
-    #[test]
-    fn tools_may_be_null() {
-        let row = first(r#"{"messages": [{"role": "user"}], "tools": null}"#).unwrap();
-        assert!(matches!(row, Row::Messages { tools: None, .. }));
     }
 }

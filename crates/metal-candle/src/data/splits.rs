@@ -68,12 +68,27 @@ impl Splits {
                 .then(|| Dataset::load(&path, tokenizer, options))
                 .transpose()
         };
-        Ok(Self {
+        let splits = Self {
             folder: folder.to_owned(),
             train: load(Split::Train)?,
             valid: load(Split::Valid)?,
             test: load(Split::Test)?,
-        })
+        };
+        splits.tell_repeated();
+        Ok(splits)
+    }
+
+    /// Warns of rows to watch the loss on that are all trained on.
+    fn tell_repeated(&self) {
+        for other in [&self.valid, &self.test].into_iter().flatten() {
+            if let Some(train) = self.train.as_ref().filter(|train| train.holds(other)) {
+                tracing::warn!(
+                    "{}: every row is also in {}, so that its loss says nothing about other text",
+                    other.path.display(),
+                    train.path.display()
+                );
+            }
+        }
     }
 
     /// A split that has to be there.

@@ -20,6 +20,7 @@ pub(super) struct Templates {
 struct Named {
     name: String,
     path: PathBuf,
+    source: String,
     /// A template that does not compile is an error only for those who use it.
     compiled: std::result::Result<ChatTemplate, String>,
 }
@@ -51,9 +52,7 @@ impl Templates {
     /// # Errors
     /// When it does not compile. `None` when there is none.
     pub(super) fn choose(&self, has_tools: bool) -> Result<Option<&ChatTemplate>> {
-        let find = |name| self.named.iter().find(|template| template.name == name);
-        let for_tools = if has_tools { find(TOOL_USE) } else { None };
-        let Some(template) = for_tools.or_else(|| find(DEFAULT)) else {
+        let Some(template) = self.named(has_tools) else {
             return Ok(None);
         };
         match &template.compiled {
@@ -62,10 +61,22 @@ impl Templates {
         }
     }
 
+    /// The text of the template that [`choose`](Self::choose) gives.
+    pub(super) fn source(&self, has_tools: bool) -> Option<&str> {
+        Some(&self.named(has_tools)?.source)
+    }
+
+    fn named(&self, has_tools: bool) -> Option<&Named> {
+        let find = |name| self.named.iter().find(|template| template.name == name);
+        let for_tools = if has_tools { find(TOOL_USE) } else { None };
+        for_tools.or_else(|| find(DEFAULT))
+    }
+
     fn add(&mut self, name: &str, path: &Path, source: &str) {
         self.named.push(Named {
             name: name.to_owned(),
             path: path.to_owned(),
+            source: source.to_owned(),
             compiled: ChatTemplate::compile(source).map_err(|error| error.to_string()),
         });
     }

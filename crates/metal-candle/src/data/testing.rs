@@ -5,6 +5,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::bpe::{train_bpe, write_tokenizer};
+use super::json::Json;
 use super::template::Message;
 use super::tokenizer::Tokenizer;
 
@@ -90,5 +91,14 @@ pub(super) fn write_json(folder: &Path, name: &str, value: &Value) {
 /// Messages from pairs of role and content.
 pub(super) fn messages(turns: &[(&str, &str)]) -> Vec<Message> {
     let message = |&(role, content): &(&str, &str)| json!({"role": role, "content": content});
-    serde_json::from_value(turns.iter().map(message).collect()).unwrap()
+    objects(turns.iter().map(message).collect())
+}
+
+/// Messages from a list of objects.
+pub(super) fn objects(list: Value) -> Vec<Message> {
+    let Json::Array(items) = Json::from(list) else {
+        panic!("no list")
+    };
+    let objects = items.iter().map(|item| item.as_object().cloned().unwrap());
+    objects.collect()
 }

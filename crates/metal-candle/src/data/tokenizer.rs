@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use super::added_tokens::{self, Beside};
 use super::error::{Error, Result};
+use super::json::{Json, without_nulls};
 use super::special_tokens::SpecialTokens;
 use super::template::{Conversation, Message};
 use super::templates::Templates;
@@ -203,6 +204,11 @@ impl Tokenizer {
         !self.templates.is_empty()
     }
 
+    /// The text of the chat template that a conversation with or without tools is rendered with.
+    pub(super) fn template_source(&self, has_tools: bool) -> Option<&str> {
+        self.templates.source(has_tools)
+    }
+
     /// Renders a conversation with the chat template: the one named `tool_use` when there are
     /// `tools` and it exists, else `default`. `add_generation_prompt` ends it with the header of
     /// the assistant's turn.
@@ -212,7 +218,7 @@ impl Tokenizer {
     pub fn apply_chat_template(
         &self,
         messages: &[Message],
-        tools: Option<&[Value]>,
+        tools: Option<&[Json]>,
         add_generation_prompt: bool,
     ) -> Result<String> {
         self.apply_chat_template_with(messages, tools, add_generation_prompt, &Map::new())
@@ -227,7 +233,7 @@ impl Tokenizer {
     pub fn apply_chat_template_with(
         &self,
         messages: &[Message],
-        tools: Option<&[Value]>,
+        tools: Option<&[Json]>,
         add_generation_prompt: bool,
         variables: &Map<String, Value>,
     ) -> Result<String> {
@@ -242,7 +248,7 @@ impl Tokenizer {
         }
         template.render(
             Conversation {
-                messages,
+                messages: &without_nulls(messages),
                 tools,
                 add_generation_prompt,
             },

@@ -3,10 +3,10 @@
 use super::Result;
 use super::checkpoint::Checkpoint;
 use super::config::Config;
-use super::json::shown_name;
-use super::recognise;
 use super::decoder::Decoder;
+use super::json::shown_name;
 use super::layers::{Attention, Block, Embedding, Mlp, RmsNorm};
+use super::recognise;
 use super::rope::Rope;
 use super::weights::{Init, Weights};
 use crate::lora::Linear;
@@ -40,7 +40,9 @@ pub(super) fn check(config: &Config, variant: Variant, checkpoint: &Checkpoint) 
     }
     if let (0, Some(first)) = (there, checkpoint.names().next()) {
         let first = shown_name(first);
-        weights.problem(format!("no tensor is named model.layers.0..., the first is {first}"));
+        weights.problem(format!(
+            "no tensor is named model.layers.0..., the first is {first}"
+        ));
     }
     // A block has several tensors: with fewer tensors than blocks there is no use in naming each
     // that is missing.

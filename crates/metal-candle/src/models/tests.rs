@@ -247,8 +247,14 @@ fn twenty_problems_are_listed_and_the_others_counted() {
 #[test]
 fn tensors_of_other_tools_are_recognised_by_their_names() {
     for (name, expected) in [
-        ("mlp.up_proj.scales", "a quantized model (it has a tensor mlp.up_proj.scales)"),
-        ("x.weight.absmax", "a quantized model (it has a tensor x.weight.absmax)"),
+        (
+            "mlp.up_proj.scales",
+            "a quantized model (it has a tensor mlp.up_proj.scales)",
+        ),
+        (
+            "x.weight.absmax",
+            "a quantized model (it has a tensor x.weight.absmax)",
+        ),
     ] {
         let checkpoint = Checkpoint::new();
         checkpoint.edit_tensors(|tensors| {
@@ -259,7 +265,9 @@ fn tensors_of_other_tools_are_recognised_by_their_names() {
     }
     let checkpoint = Checkpoint::new();
     checkpoint.edit_tensors(|tensors| {
-        let renamed = tensors.drain().map(|(name, tensor)| (format!("base_model.{name}"), tensor));
+        let renamed = tensors
+            .drain()
+            .map(|(name, tensor)| (format!("base_model.{name}"), tensor));
         *tensors = renamed.collect::<HashMap<_, _>>();
     });
     checkpoint.refuses(&["the first is base_model.model.embed_tokens.weight", "more"]);

@@ -34,13 +34,13 @@ pub fn tokens(args: &Args, tokenizer: &Tokenizer) -> Result<Vec<u32>> {
 }
 
 fn plain(prompt: &str, tokenizer: &Tokenizer) -> Result<Vec<u32>> {
-    let (ids, doubled) = tokenizer.encode_plain(prompt)?;
-    if doubled {
+    let plain = tokenizer.encode_plain(prompt)?;
+    if plain.bos_was_doubled {
         tracing::warn!(
             "the prompt begins with the token that the tokenizer puts before every text: it is given once"
         );
     }
-    Ok(ids)
+    Ok(plain.encoded.ids)
 }
 
 fn read_input() -> Result<String> {

@@ -4,8 +4,7 @@ use crate::error::{Error, Result};
 use crate::hub;
 use crate::loading;
 use crate::terminal::Terminal;
-use metal_candle::data::{self, Example, Row, RowError, Run, Tokenizer, runs};
-use metal_candle::files;
+use metal_candle::data::{self, Dataset, Run, Tokenizer, runs};
 use metal_candle::models::Config;
 use serde::Serialize;
 use std::path::Path;
@@ -56,13 +55,17 @@ pub fn show(args: &Args, file: &Path, terminal: &Terminal) -> Result<()> {
 
 fn answer(args: &Args, file: &Path, tokenizer: &Tokenizer, config: &Config) -> Result<Answer> {
     let line = args.row.row;
-    let limit = max_seq_length(args.row.max_seq_length, config)?;
-    let row = read_row(file, line)?;
-    let at_row = |error: RowError| row_error(file, line, error);
-    let mut example =
-        Example::from_row(&row, line, tokenizer, args.row.mask_prompt).map_err(at_row)?;
-    let truncated_tokens = example.truncate(limit);
-    check_ids(&example, config.vocab_size).map_err(at_row)?;
+    let options = data::Options {
+        max_seq_length: max_seq_length(args.row.max_seq_length, config)?,
+        mask_prompt: args.row.mask_prompt,
+        vocab_size: Some(config.vocab_size),
+    };
+    let Some((example, truncated_tokens)) = Dataset::row(file, line, tokenizer, &options)? else {
+        return Err(
+            Error::input(format!("{}: no row on line {line}", file.display()))
+                .with_advice("--row counts lines from 1, as errors and warnings do"),
+        );
+    };
     let runs = runs(&example, tokenizer)?;
     Ok(Answer {
         path: file.display().to_string(),
@@ -74,47 +77,6 @@ fn answer(args: &Args, file: &Path, tokenizer: &Tokenizer, config: &Config) -> R
         trained: example.trained,
         token_ids: example.tokens,
     })
-}
-
-/// The row on `line`; its kind is that of the file's first row.
-fn read_row(file: &Path, line: usize) -> Result<Row> {
-    let bytes = std::fs::read(file).map_err(files::Error::at("read", file))?;
-    let text = bytes.strip_prefix("\u{FEFF}".as_bytes()).unwrap_or(&bytes);
-    let lines = (1..).zip(text.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii));
-    let mut rows = lines.filter(|(_, bytes)| !bytes.is_empty()).peekable();
-    let parse = |(number, bytes): (usize, &[u8]), kind| {
-        Row::parse(bytes, kind).map_err(|error| row_error(file, number, error))
-    };
-    let first = rows.peek().copied();
-    let Some(first) = first else {
-        return Err(data::Error::EmptyFile { path: file.into() }.into());
-    };
-    let kind = parse(first, None)?.kind();
-    match rows.find(|(number, _)| *number == line) {
-        Some(row) => parse(row, Some(kind)),
-        None => Err(
-            Error::input(format!("{}: no row on line {line}", file.display()))
-                .with_advice("--row counts lines from 1, as errors and warnings do"),
-        ),
-    }
-}
-
-fn check_ids(example: &Example, vocab_size: usize) -> std::result::Result<(), RowError> {
-    let mut ids = example.tokens.iter().enumerate();
-    match ids.find(|(_, id)| **id as usize >= vocab_size) {
-        None => Ok(()),
-        Some((position, &id)) => Err(RowError::TokenOutOfRange {
-            id,
-            position,
-            vocab_size,
-        }),
-    }
-}
-
-fn row_error(file: &Path, line: usize, error: RowError) -> Error {
-    let path = file.to_path_buf();
-    let error = Box::new(error);
-    data::Error::Row { path, line, error }.into()
 }
 
 fn tell(answer: &Answer, terminal: &Terminal) -> Result<()> {

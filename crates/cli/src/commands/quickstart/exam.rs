@@ -2,10 +2,9 @@ use super::corpus::Exchange;
 use crate::error::Result;
 use crate::loading::attach_adapter;
 use candle_core::Device;
-use metal_candle::data::Tokenizer;
+use metal_candle::data::{Message, Tokenizer};
 use metal_candle::generate::{Generator, Sampling, Step};
 use metal_candle::models::Model;
-use serde_json::json;
 use std::path::Path;
 
 /// Longest answer in tokens; an ISO date has ten.
@@ -58,8 +57,10 @@ impl Exam {
 }
 
 fn ask(model: &Model, tokenizer: &Tokenizer, prompt: &str) -> Result<String> {
-    let message = json!({ "role": "user", "content": prompt });
-    let messages = [message.as_object().cloned().unwrap_or_default()];
+    let fields = [("role", "user"), ("content", prompt)];
+    let messages = [Message::from_iter(
+        fields.map(|(name, value)| (name.to_string(), value.into())),
+    )];
     let text = tokenizer.apply_chat_template(&messages, None, true)?;
     let ids = tokenizer.encode_raw(&text)?;
     let eos = &model.eos_token_ids;

@@ -121,7 +121,7 @@ fn tools_reach_the_template() {
     let tokenizer = tokenizer(Some(
         "{{ tools | tojson }}{% for m in messages %}{{ m.content }}{% endfor %}",
     ));
-    let tools = Some(vec![json!({"name": "f"})]);
+    let tools = Some(vec![json!({"name": "f"}).into()]);
     let row = Row::Completion {
         prompt: "p".to_owned(),
         completion: "c".to_owned(),
@@ -170,4 +170,37 @@ fn truncation_says_how_much_it_dropped() {
         (example.tokens, example.trained),
         (vec![1, 2], vec![false, true])
     );
+}
+
+#[test]
+fn what_a_text_begins_with_already_is_kept_once_and_told() {
+    let tokenizer = byte_fallback_tokenizer();
+    let mut notes = Notes::default();
+    let rows = [text("<s>a"), completion("<s>a", "b"), text("a")];
+    let examples = (1..).zip(&rows).map(|(line, row)| {
+        let example = Example::noting(row, &tokenizer, false, (&mut notes, line)).unwrap();
+        example.tokens.iter().filter(|&&id| id == 1).count()
+    });
+    assert_eq!(examples.collect::<Vec<_>>(), [1, 1, 1]);
+    let warnings = notes.warnings();
+    assert!(
+        warnings[0].starts_with("2 rows begin with the beginning-of-sequence token"),
+        "{warnings:?}"
+    );
+}
+
+#[test]
+fn tools_without_a_place_are_told() {
+    let tools = Some(vec![json!({"name": "f"}).into()]);
+    let row = Row::Completion {
+        prompt: "p".to_owned(),
+        completion: "c".to_owned(),
+        tools,
+    };
+    for template in [None, Some(CHATML)] {
+        let mut notes = Notes::default();
+        Example::noting(&row, &tokenizer(template), false, (&mut notes, 1)).unwrap();
+        let warnings = notes.warnings();
+        assert!(warnings[0].contains("function schemas"), "{warnings:?}");
+    }
 }

@@ -2,11 +2,10 @@
 
 use std::ops::Range;
 
-use serde_json::Value;
-
 use super::marker::{Mark, mark};
 use super::prefix::{boundaries, common_prefix, shared_prefix};
 use crate::data::error::RowError;
+use crate::data::json::Json;
 use crate::data::template::Message;
 use crate::data::tokenizer::Tokenizer;
 
@@ -14,7 +13,7 @@ use crate::data::tokenizer::Tokenizer;
 pub(super) struct Finder<'a> {
     pub(super) tokenizer: &'a Tokenizer,
     pub(super) messages: &'a [Message],
-    pub(super) tools: Option<&'a [Value]>,
+    pub(super) tools: Option<&'a [Json]>,
     pub(super) marker: char,
     pub(super) other_marker: char,
     pub(super) full: &'a str,
@@ -148,7 +147,7 @@ impl Finder<'_> {
         ];
         fields
             .into_iter()
-            .map(|(key, value)| (key.to_owned(), Value::from(value)))
+            .map(|(key, value)| (key.to_owned(), Json::from(value)))
             .collect()
     }
 

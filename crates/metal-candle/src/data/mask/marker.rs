@@ -1,8 +1,7 @@
 //! A character that nobody writes, put into a message in order to find the message in what a
 //! template renders.
 
-use serde_json::Value;
-
+use crate::data::json::Json;
 use crate::data::template::Message;
 
 /// Where in a message the marker goes.
@@ -37,13 +36,13 @@ pub(super) fn mark(message: &mut Message, marker: char, place: Mark) -> Option<(
 /// Edits the content, or the last (or first) text part of a list. An absent content becomes the
 /// marker alone.
 fn mark_content(message: &mut Message, edit: &dyn Fn(&mut String), last_part: bool) -> Option<()> {
-    let content = message.entry("content").or_insert(Value::Null);
+    let content = message.entry("content".to_owned()).or_insert(Json::Null);
     if content.is_null() {
-        *content = Value::from("");
+        *content = Json::from("");
     }
     match content {
-        Value::String(text) => edit(text),
-        Value::Array(parts) => {
+        Json::String(text) => edit(text),
+        Json::Array(parts) => {
             let mut texts = parts.iter_mut().filter_map(|part| part.get_mut("text"));
             let text = if last_part {
                 texts.next_back()
@@ -58,7 +57,10 @@ fn mark_content(message: &mut Message, edit: &dyn Fn(&mut String), last_part: bo
 }
 
 fn mark_tool_name(message: &mut Message, marker: char) -> Option<()> {
-    let mut call = message.get_mut("tool_calls")?.as_array_mut()?.last_mut()?;
+    let Json::Array(calls) = message.get_mut("tool_calls")? else {
+        return None;
+    };
+    let mut call = calls.last_mut()?;
     // OpenAI wraps name and arguments into `function`; some data sets do not.
     if call.get("function").is_some() {
         call = call.get_mut("function")?;
@@ -66,8 +68,8 @@ fn mark_tool_name(message: &mut Message, marker: char) -> Option<()> {
     edit_string(call.get_mut("name")?, &|name| name.push(marker))
 }
 
-fn edit_string(value: &mut Value, edit: &dyn Fn(&mut String)) -> Option<()> {
-    let Value::String(text) = value else {
+fn edit_string(value: &mut Json, edit: &dyn Fn(&mut String)) -> Option<()> {
+    let Json::String(text) = value else {
         return None;
     };
     edit(text);

@@ -1,5 +1,5 @@
 use super::*;
-use crate::data::testing::{CHATML, messages, tokenizer};
+use crate::data::testing::{CHATML, messages, objects, tokenizer};
 use serde_json::json;
 
 /// The rendered conversation with the assistant's turns in brackets.
@@ -81,15 +81,14 @@ fn another_end_token_in_history() {
 #[test]
 fn a_system_prompt_that_moves_with_the_last_question() {
     let template = "{% set last = messages | selectattr('role', 'equalto', 'user') | list | last %}{{ '<s>' }}{% for m in messages[1:] %}{% if m.role == 'user' %}{{ '[INST] ' }}{% if m == last %}{{ messages[0].content + '\\n' }}{% endif %}{{ m.content + '[/INST]' }}{% elif m.tool_calls %}{{ '[TOOL_CALLS] ' + m.tool_calls | tojson + eos_token }}{% else %}{{ ' ' + m.content + eos_token }}{% endif %}{% endfor %}";
-    let turns: Vec<Message> = serde_json::from_value(json!([
+    let turns = objects(json!([
         {"role": "system", "content": "s"},
         {"role": "user", "content": "a"},
         {"role": "assistant", "content": null, "tool_calls": [{"name": "f"}]},
         {"role": "assistant", "content": "b"},
         {"role": "user", "content": "c"},
         {"role": "assistant", "content": "d"},
-    ]))
-    .unwrap();
+    ]));
     let expected = "<s>[INST] a[/INST]⟦[TOOL_CALLS] [{\"name\": \"f\"}]<|im_end|>⟧⟦ b<|im_end|>⟧[INST] s\nc[/INST]⟦ d<|im_end|>⟧";
     assert_eq!(
         bracketed_with(template, &turns, &tokenizer(Some(template))),
@@ -118,12 +117,11 @@ fn content_may_be_a_list_of_parts() {
     // content.
     let template = "{{ messages | length }}{% for m in messages %}{{ '<|' + m.role + '|>' }}{% for part in m.content %}{{ part.text }}{% endfor %}{{ '<|end|>\\n' }}{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}";
     let part = |text: &str| json!([{"type": "image"}, {"type": "text", "text": text}]);
-    let turns: Vec<Message> = serde_json::from_value(json!([
+    let turns = objects(json!([
         {"role": "user", "content": part("a")},
         {"role": "assistant", "content": part("b")},
         {"role": "user", "content": part("c")},
-    ]))
-    .unwrap();
+    ]));
     let expected = "3<|user|>a<|end|>\n<|assistant|>⟦b<|end|>⟧\n<|user|>c<|end|>\n";
     assert_eq!(
         bracketed_with(template, &turns, &tokenizer(Some(template))),

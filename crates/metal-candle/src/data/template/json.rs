@@ -8,6 +8,8 @@ use std::fmt::Write as _;
 use minijinja::value::{Kwargs, Value, ValueKind};
 use minijinja::{Error, ErrorKind};
 
+use crate::data::json::{PythonNumber, repr};
+
 /// `json.dumps(value, ensure_ascii=False, indent=None, separators=None, *, sort_keys=False)`.
 pub(super) fn tojson(
     value: &Value,
@@ -81,6 +83,9 @@ impl Writer {
             ValueKind::String => self.string(value.as_str().unwrap_or_default()),
             ValueKind::Seq | ValueKind::Iterable => self.list(value)?,
             ValueKind::Map => self.object(value)?,
+            ValueKind::Plain if value.downcast_object_ref::<PythonNumber>().is_some() => {
+                self.out.push_str(&number(value)?);
+            }
             kind => {
                 let reason = format!("a value of type {kind} is not JSON serializable");
                 return Err(Error::new(ErrorKind::BadSerialization, reason));
@@ -181,16 +186,13 @@ fn key_text(key: &Value) -> Result<String, Error> {
 }
 
 fn number(value: &Value) -> Result<String, Error> {
-    if value.is_integer() {
+    if value.is_integer() || value.downcast_object_ref::<PythonNumber>().is_some() {
         return Ok(value.to_string());
     }
     Ok(float(f64::try_from(value.clone())?))
 }
 
 /// Python's `repr` of a float, with JSON's names for the values that have no digits.
-///
-/// Rust and Python agree on the shortest digits; they differ in when the exponent is written and
-/// how.
 fn float(x: f64) -> String {
     if !x.is_finite() {
         return if x.is_nan() {
@@ -202,12 +204,5 @@ fn float(x: f64) -> String {
         }
         .to_owned();
     }
-    let scientific = format!("{x:e}");
-    let (digits, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
-    let exponent: i32 = exponent.parse().unwrap_or(0);
-    if !(-4..16).contains(&exponent) {
-        let sign = if exponent < 0 { '-' } else { '+' };
-        return format!("{digits}e{sign}{:02}", exponent.unsigned_abs());
-    }
-    format!("{x:?}")
+    repr(x)
 }

@@ -21,10 +21,11 @@ use minijinja::{AutoEscape, Environment, UndefinedBehavior};
 use serde_json::{Map, Value};
 
 use super::error::{Error, Result};
+use super::json::{self as data, Json, Object};
 pub(super) use functions::Raised;
 
 /// One chat message, kept as it was read: templates access arbitrary fields, in their order.
-pub type Message = Map<String, Value>;
+pub type Message = Object;
 
 /// The only template an environment of ours holds.
 const NAME: &str = "chat_template";
@@ -40,7 +41,7 @@ pub struct Conversation<'a> {
     /// The messages so far.
     pub messages: &'a [Message],
     /// Function schemas; `None` is Jinja's `none`.
-    pub tools: Option<&'a [Value]>,
+    pub tools: Option<&'a [Json]>,
     /// End with the header of the assistant's turn.
     pub add_generation_prompt: bool,
 }
@@ -104,9 +105,13 @@ fn environment() -> Result<Environment<'static>> {
 }
 
 fn context(conversation: Conversation<'_>, variables: &Map<String, Value>) -> JinjaValue {
+    let messages = conversation.messages.iter().map(data::message_value);
+    let tools = conversation
+        .tools
+        .map(|tools| tools.iter().map(data::value).collect::<JinjaValue>());
     let own = [
-        ("messages", JinjaValue::from(Serde(conversation.messages))),
-        ("tools", JinjaValue::from(Serde(conversation.tools))),
+        ("messages", messages.collect()),
+        ("tools", JinjaValue::from(tools)),
         ("documents", JinjaValue::from(())),
         (
             "add_generation_prompt",

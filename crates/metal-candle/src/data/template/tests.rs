@@ -5,7 +5,7 @@ use serde_json::json;
 
 fn messages() -> Vec<Message> {
     let messages = json!([{"role": "system", "content": " Sys\n"}, {"role": "user", "content": "a <b> 'c' \"d\" é 中 😀"}, {"role": "assistant", "content": null, "tool_calls": [{"function": {"name": "f", "arguments": {"z": [1, 1.0, 2.5, 1e+20, 1e-07, true, null], "a": {}, "items": []}}}]}, {"role": "assistant", "content": "<think>\nr\n</think>\n\nok"}]);
-    serde_json::from_value(messages).unwrap()
+    crate::data::testing::objects(messages)
 }
 
 fn render(source: &str) -> Result<String> {
@@ -377,7 +377,7 @@ fn the_conversation_hides_variables_of_its_names() {
     let Value::Object(variables) = json!({"messages": 7, "tools": 7, "x": 7}) else {
         unreachable!()
     };
-    let tools = [json!("t")];
+    let tools = [json!("t").into()];
     let conversation = Conversation {
         messages: &messages()[..1],
         tools: Some(&tools),

@@ -6,7 +6,7 @@ use serde_json::json;
 use std::fs;
 use tempfile::tempdir;
 
-fn render(tokenizer: &Tokenizer, tools: Option<&[Value]>) -> Result<String> {
+fn render(tokenizer: &Tokenizer, tools: Option<&[Json]>) -> Result<String> {
     tokenizer.apply_chat_template(&messages(&[("user", "hi")]), tools, false)
 }
 
@@ -94,7 +94,7 @@ fn named_templates_are_chosen_by_tools() {
     );
     let tokenizer = Tokenizer::from_folder(folder.path()).unwrap();
     assert_eq!(render(&tokenizer, None).unwrap(), "d");
-    assert_eq!(render(&tokenizer, Some(&[json!({})])).unwrap(), "t");
+    assert_eq!(render(&tokenizer, Some(&[json!({}).into()])).unwrap(), "t");
 }
 
 #[test]
@@ -226,19 +226,4 @@ fn nothing_decodes_to_nothing() {
     let tokenizer = byte_fallback_tokenizer();
     assert_eq!(tokenizer.decode(&[]).unwrap(), "");
     assert_eq!(tokenizer.decode_all(&[]).unwrap(), "");
-}
-
-#[test]
-fn a_bos_token_that_the_prompt_spells_is_given_once() {
-    let tokenizer = byte_fallback_tokenizer();
-    let once = tokenizer.encode("a b").unwrap();
-    assert_eq!(
-        tokenizer.encode_plain("a b").unwrap(),
-        (once.clone(), false)
-    );
-    assert_eq!(
-        tokenizer.encode_plain("<s>a b").unwrap().0[..2],
-        [once[0], once[1]]
-    );
-    assert!(tokenizer.encode_plain("<s>a b").unwrap().1);
 }

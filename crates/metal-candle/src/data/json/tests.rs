@@ -1,0 +1,166 @@
+//! Expected values are those of Python 3.11's `json.loads`, `repr` and `json.dumps`.
+
+use super::*;
+
+fn read(text: &str) -> Json {
+    parse(text.as_bytes())
+        .unwrap_or_else(|error| panic!("{text}: {error}"))
+        .0
+}
+
+fn printed(text: &str) -> String {
+    value(&read(text)).to_string()
+}
+
+#[test]
+fn numbers_print_as_in_python() {
+    let cases = [
+        ("100000000000000000000", "100000000000000000000"),
+        ("-9223372036854775809", "-9223372036854775809"),
+        (
+            "[1234567890123456789012345678901234567890123, -1]",
+            "[1234567890123456789012345678901234567890123, -1]",
+        ),
+        (
+            "-170141183460469231731687303715884105729",
+            "-170141183460469231731687303715884105729",
+        ),
+        ("-0", "0"),
+        ("[1e20, 1.0, 1E5, -0.0]", "[1e+20, 1.0, 100000.0, -0.0]"),
+        (
+            "[1e16, 9999999999999998.0, 0.0001, 0.00001, 1.5e-7, -2.5E+300]",
+            "[1e+16, 9999999999999998.0, 0.0001, 1e-05, 1.5e-07, -2.5e+300]",
+        ),
+        (
+            "{\"a\": 123456789012345678901234567890.0}",
+            "{'a': 1.2345678901234568e+29}",
+        ),
+    ];
+    for (text, expected) in cases {
+        assert_eq!(printed(text), expected, "{text}");
+    }
+}
+
+#[test]
+fn strings_and_escapes() {
+    assert_eq!(
+        read(r#""a\"\\\/\b\f\n\r\tA\u00e9 \ud83d\ude00 é""#),
+        Json::from("a\"\\/\u{8}\u{c}\n\r\tAé 😀 é")
+    );
+    for lone in [
+        r#""\ud800""#,
+        r#""a\udc00b""#,
+        r#""\ud800\u0041""#,
+        r#""\ud800\ud800\udc00""#,
+    ] {
+        assert_eq!(read(lone), Json::LoneSurrogate, "{lone}");
+    }
+}
+
+#[test]
+fn words_of_python_are_numbers() {
+    let Json::Array(items) = read("[NaN, Infinity, -Infinity, null, true]") else {
+        panic!("no list")
+    };
+    assert!(matches!(items[0], Json::Float(x) if x.is_nan()));
+    assert_eq!(
+        items[1..],
+        [
+            Json::Float(f64::INFINITY),
+            Json::Float(f64::NEG_INFINITY),
+            Json::Null,
+            Json::Bool(true)
+        ]
+    );
+}
+
+#[test]
+fn the_last_of_two_keys_counts_at_the_place_of_the_first() {
+    let (value, duplicates) = parse(br#"{"a": 1, "b": {"c": 1, "c": 2}, "a": 3}"#).unwrap();
+    assert_eq!(duplicates, ["c", "a"]);
+    let keys: Vec<&String> = value.as_object().unwrap().keys().collect();
+    assert_eq!(keys, ["a", "b"]);
+    assert_eq!(value.get("a"), Some(&Json::Int(3)));
+}
+
+#[test]
+fn what_is_no_json_is_told_by_column() {
+    let cases = [
+        ("", "the text ends where a value is expected at column 1"),
+        ("{\"é\": }", "expected a value at column 7"),
+        ("{\"a\": 1,}", "expected a key in double quotes at column 9"),
+        ("{'a': 1}", "expected a key in double quotes at column 2"),
+        (
+            "[1 2]",
+            "expected a comma or the end of the list at column 4",
+        ),
+        ("{\"a\" 1}", "expected a colon at column 6"),
+        ("\"a\tb\"", "a control character inside of a string"),
+        ("\"a", "the text ends inside of a string at column 3"),
+        ("\"\\x\"", "an unknown escape at column 3"),
+        ("\"\\u12é4\"", "four hexadecimal digits"),
+        ("01", "a number begins with 0 at column 2"),
+        ("-", "expected a digit at column 2"),
+        ("1.", "expected a digit at column 3"),
+        ("1e+", "expected a digit at column 4"),
+        ("{} {}", "more text behind the value at column 4"),
+        ("nul", "expected a value at column 1"),
+    ];
+    for (text, expected) in cases {
+        let error = parse(text.as_bytes()).unwrap_err().to_string();
+        assert!(error.contains(expected), "{text}: {error}");
+    }
+    let latin = parse(b"{\"text\": \"caf\xE9\"}").unwrap_err().to_string();
+    assert_eq!(latin, "the byte 0xE9 is no UTF-8 at column 14");
+}
+
+#[test]
+fn deep_nesting_is_an_error() {
+    let nested = |depth: usize| "[".repeat(depth) + &"]".repeat(depth);
+    assert!(parse(nested(200).as_bytes()).is_ok());
+    for depth in [201, 100_000] {
+        let error = parse(nested(depth).as_bytes()).unwrap_err().to_string();
+        assert!(error.contains("nested more than 200 deep"), "{error}");
+    }
+    let error = parse("{\"a\":".repeat(100_000).as_bytes()).unwrap_err();
+    assert!(error.reason.contains("nested"), "{error}");
+}
+
+#[test]
+fn what_no_text_can_be_made_of_is_found_with_its_path() {
+    let value = read(r#"{"a": [1, {"b\n": NaN}]}"#);
+    assert_eq!(value.unreadable("x").unwrap().0, "x.a[1].b\\n");
+    assert_eq!(read(r#"[1, "a", null]"#).unreadable("x"), None);
+    assert_eq!(shortened(&"é".repeat(41)), "é".repeat(40) + "…");
+}
+
+/// Expected messages are those of `_normalize_chat_messages` and `_alias_reasoning_fields` of
+/// transformers 5.24.
+#[test]
+fn messages_lose_nulls_and_gain_names_of_their_reasoning() {
+    let cases = [
+        (
+            r#"{"role": "assistant", "content": null, "tool_calls": null}"#,
+            "{'role': 'assistant'}",
+        ),
+        (
+            r#"{"role": "a", "reasoning": "r", "content": "c"}"#,
+            "{'thinking': 'r', 'role': 'a', 'reasoning': 'r', 'content': 'c', 'reasoning_content': 'r'}",
+        ),
+        (
+            r#"{"role": "a", "thinking": "r", "reasoning_content": null}"#,
+            "{'thinking': 'r', 'role': 'a', 'reasoning_content': 'r'}",
+        ),
+        (
+            r#"{"reasoning_content": "x", "thinking": "y", "tool_calls": [{"a": null}]}"#,
+            "{'thinking': 'y', 'reasoning_content': 'x', 'tool_calls': [{'a': None}]}",
+        ),
+    ];
+    for (text, expected) in cases {
+        let messages = [read(text).as_object().cloned().unwrap()];
+        assert_eq!(
+            message_value(&without_nulls(&messages)[0]).to_string(),
+            expected
+        );
+    }
+}
