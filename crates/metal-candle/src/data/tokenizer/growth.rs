@@ -1,6 +1,6 @@
 //! How much longer a tokenizer can make a text: a file of a few lines may ask for gigabytes.
 
-use regex::Regex;
+use fancy_regex::Regex;
 use serde_json::Value;
 
 /// Most that a normalizer or decoder may lengthen a text. A blank that becomes `▁` is a factor of
@@ -49,7 +49,7 @@ fn of_replacement(part: &Value) -> f64 {
 }
 
 fn never_empty(regex: &str) -> bool {
-    Regex::new(regex).is_ok_and(|regex| !regex.is_match(""))
+    Regex::new(regex).is_ok_and(|regex| matches!(regex.is_match(""), Ok(false)))
 }
 
 /// Checks the lengths in a `TemplateProcessing`, also inside of a sequence.
