@@ -4,11 +4,15 @@ use metal_candle::{data, files, lora, models, train};
 use std::error::Error as _;
 use std::io::{self, ErrorKind};
 
+const MEMORY: &str =
+    "if memory ran out: a smaller --batch-size, --max-seq-length, or --grad-checkpoint";
+
 pub(super) fn of_file(error: &files::Error) -> Option<String> {
     let folder = error.path.parent().unwrap_or(&error.path).display();
     match (kind(&error.source), error.action) {
         (ErrorKind::NotFound, "write" | "create") => None,
         (ErrorKind::NotFound, _) => Some("check the path".into()),
+        (ErrorKind::OutOfMemory, _) => Some(MEMORY.into()),
         (ErrorKind::PermissionDenied, "write" | "create") => Some(format!(
             "choose a folder that you may write to instead of {folder}"
         )),
@@ -111,7 +115,7 @@ pub(super) fn of_training(error: &train::Error) -> Option<String> {
             "this file does not belong to the adapter beside it: remove it to resume with a fresh optimizer".into(),
         ),
         E::Kernel(_) | E::Candle(_) => {
-            Some("if memory ran out: a smaller --batch-size, --max-seq-length, or --grad-checkpoint".into())
+            Some(MEMORY.into())
         }
         _ => None,
     }

@@ -1,6 +1,5 @@
 //! A JSONL file as examples. What is cut or left out is counted and told, never dropped in silence.
 
-use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
@@ -121,7 +120,7 @@ impl Dataset {
 /// The lines of a file that are not blank, with their numbers from 1. Bytes, because only the JSON
 /// parser can say where in a line the encoding breaks.
 fn lines(path: &Path) -> Result<Vec<(usize, Vec<u8>)>> {
-    let file = File::open(path).map_err(files::Error::at("read", path))?;
+    let file = files::open(path)?;
     let mut lines = Vec::new();
     for (i, line) in BufReader::new(file).split(b'\n').enumerate() {
         let line = line.map_err(files::Error::at("read", path))?;

@@ -9,7 +9,6 @@ use safetensors::SafeTensors;
 use safetensors::tensor::{Metadata, TensorInfo};
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 /// The tensor files of a checkpoint, single or sharded.
@@ -72,7 +71,7 @@ impl Checkpoint {
 
 impl Shard {
     fn open(path: &Path) -> Result<Self> {
-        let file = File::open(path).map_err(files::Error::at("open", path))?;
+        let file = files::open(path)?;
         // SAFETY: the map is only read. A file that another process shortens or rewrites meanwhile
         // would break this; checkpoints are replaced by renaming, which leaves the map intact.
         let map = unsafe { Mmap::map(&file) }.map_err(files::Error::at("map", path))?;

@@ -7,6 +7,9 @@ use std::path::Path;
 
 const STEP: &str = "step";
 
+/// Most steps that a state may have taken: to be added to those of a run, and exact as a float.
+const MAX_STEPS: i64 = 1_000_000_000_000;
+
 /// AdamW with its state.
 #[derive(Debug)]
 pub struct Optimizer {
@@ -124,7 +127,16 @@ impl Optimizer {
             .ok_or_else(|| state("missing step".into()))?;
         Ok(Self {
             moments: moments.collect::<Result<_>>()?,
-            steps: steps.to_scalar::<i64>()? as usize,
+            steps: n_steps(steps).ok_or_else(|| {
+                state(format!(
+                    "step: expected a whole number from 0 to {MAX_STEPS}"
+                ))
+            })?,
         })
     }
+}
+
+fn n_steps(steps: &Tensor) -> Option<usize> {
+    let steps = steps.to_scalar::<i64>().ok()?;
+    usize::try_from(steps).ok().filter(|_| steps <= MAX_STEPS)
 }

@@ -76,7 +76,7 @@ fn answer(args: &Args, file: &Path, tokenizer: &Tokenizer, config: &Config) -> R
 
 /// The row on `line`; its kind is that of the file's first row.
 fn read_row(file: &Path, line: usize) -> Result<Row> {
-    let bytes = std::fs::read(file).map_err(files::Error::at("read", file))?;
+    let bytes = files::read_bytes(file)?;
     let text = bytes.strip_prefix("\u{FEFF}".as_bytes()).unwrap_or(&bytes);
     let lines = (1..).zip(text.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii));
     let mut rows = lines.filter(|(_, bytes)| !bytes.is_empty()).peekable();
@@ -123,7 +123,7 @@ fn tell(answer: &Answer, terminal: &Terminal) -> Result<()> {
     };
     for run in &answer.runs {
         match run.trained {
-            true => terminal.print(&format!("{before}{}{after}", run.text))?,
+            true => terminal.print_marked(before, &run.text, after)?,
             false => terminal.print(&run.text)?,
         }
     }

@@ -12,7 +12,7 @@ pub(super) fn read(path: &Path) -> Result<Vec<(String, Tensor)>, Error> {
         path: path.to_path_buf(),
         reason,
     };
-    let bytes = std::fs::read(path).map_err(files::Error::at("read", path))?;
+    let bytes = files::read_bytes(path)?;
     let file = SafeTensors::deserialize(&bytes).map_err(|e| damaged(e.to_string()))?;
     let mut tensors = vec![];
     for (key, view) in file.iter() {
