@@ -87,7 +87,7 @@ fn message(error: &clap::Error) -> String {
 /// Checks the options that a configuration file stands for before the command line covers them: its mistakes are told
 /// with its name.
 fn check_alone(options: &[String], path: &Path) -> Result<()> {
-    let command = ["metal-candle", "train", "--config="].map(String::from);
+    let command = ["metal-candle", "train", "--config=FILE"].map(String::from);
     match Cli::try_parse_from(command.iter().chain(options)) {
         Ok(_) => Ok(()),
         Err(error) => Err(Error::input(format!(
@@ -222,13 +222,14 @@ mod tests {
                 "--weight-decay",
                 "--eps",
                 "--max-grad-norm",
-                "--dropout",
             ] {
                 says(&format!("{option} {wrong}"), option);
             }
         }
         says("--eps 0", "--eps");
-        says("--dropout 1.0", "--dropout");
+        for wrong in ["-0.5", "1", "1.0", "nan", "inf", "0.99999999999"] {
+            says(&format!("--dropout {wrong}"), "--dropout");
+        }
         for wrong in ["-1", "18446744073709551615", "18446744073709551616", "1.5"] {
             for option in [
                 "--warmup-steps",

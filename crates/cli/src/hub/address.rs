@@ -56,9 +56,7 @@ fn joined(url: &str, location: &str) -> String {
     let (scheme, rest) = path.split_once("://").unwrap_or(("", path));
     let host = rest.split('/').next().unwrap_or(rest);
     match location {
-        absolute if absolute.contains("://") && !absolute.starts_with(['/', '?']) => {
-            absolute.into()
-        }
+        absolute if has_scheme(absolute) => absolute.into(),
         host if host.starts_with("//") => format!("{scheme}:{host}"),
         path if path.starts_with('/') => format!("{scheme}://{host}{path}"),
         parameters if parameters.starts_with('?') => format!("{path}{parameters}"),
@@ -67,6 +65,11 @@ fn joined(url: &str, location: &str) -> String {
             None => format!("{scheme}://{rest}/{name}"),
         },
     }
+}
+
+fn has_scheme(location: &str) -> bool {
+    let scheme = location.split_once("://").map(|(scheme, _)| scheme);
+    scheme.is_some_and(|scheme| scheme.chars().all(|c| c.is_ascii_alphanumeric()))
 }
 
 #[cfg(test)]

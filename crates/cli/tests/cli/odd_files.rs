@@ -15,11 +15,11 @@ fn empty_names_are_told() {
     );
     run(
         &["train", "--model", "model", "--data", ""],
-        &["--data", "does not exist"],
+        &["--data", "value is required"],
     );
     run(
         &["perplexity", "--model", "model", "--data", ""],
-        &["cannot read"],
+        &["--data", "value is required"],
     );
     run(&["generate", "--model", "a\nb", "-p", "x"], &["a\\nb"]);
 }

