@@ -1,6 +1,7 @@
 //! The options that say what an adapter is, shared by `train` and `inspect`.
 
 use crate::error::{Error, Result};
+use crate::numbers::{at_least_one, finite, share_below_one};
 use metal_candle::lora::{LoraConfig, Targets};
 
 /// Rank where none is given, PEFT's and mlx-lm's.
@@ -17,13 +18,13 @@ pub struct AdapterOptions {
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub rank: Option<usize>,
     /// The update is multiplied by alpha / rank [default: 16]
-    #[arg(long, value_name = "X", overrides_with = "scale")]
+    #[arg(long, value_name = "X", overrides_with = "scale", value_parser = finite)]
     pub alpha: Option<f64>,
     /// The update is multiplied by this, whatever the rank; instead of --alpha, as in mlx-lm
-    #[arg(long, value_name = "X", overrides_with = "alpha")]
+    #[arg(long, value_name = "X", overrides_with = "alpha", value_parser = finite)]
     pub scale: Option<f64>,
     /// Share of an adapter's inputs that is dropped while training [default: 0]
-    #[arg(long, value_name = "P")]
+    #[arg(long, value_name = "P", value_parser = share_below_one)]
     pub dropout: Option<f64>,
     /// Multiply by alpha / sqrt(rank) instead of alpha / rank
     #[arg(long)]
@@ -33,7 +34,7 @@ pub struct AdapterOptions {
     #[arg(long, value_name = "TARGETS", value_parser = parse_targets)]
     pub targets: Option<Targets>,
     /// Number of blocks that carry adapters, counted from the last; -1 for all [default: 16]
-    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    #[arg(long, value_name = "N")]
     pub num_layers: Option<i64>,
 }
 
@@ -90,18 +91,6 @@ impl AdapterOptions {
         ];
         let given = options.into_iter().filter(|(_, given)| *given);
         given.map(|(name, _)| name).collect()
-    }
-}
-
-/// A whole number from 1.
-///
-/// # Errors
-/// For anything else.
-pub fn at_least_one(text: &str) -> std::result::Result<usize, String> {
-    match text.parse() {
-        Ok(0) => Err("must be at least 1".into()),
-        Ok(n) => Ok(n),
-        Err(_) => Err("expected a whole number, at least 1".into()),
     }
 }
 

@@ -1,9 +1,12 @@
 //! The command line as a whole; each command's options are in its own module.
 
+mod dashes;
+
 use crate::commands::{Command, train};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::exit;
-use clap::Parser;
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
 use std::ffi::OsString;
 use std::path::Path;
 
@@ -32,10 +35,12 @@ pub struct Cli {
 }
 
 impl Cli {
-    /// Reads the command line. Ends the process when it cannot be read, or when help was asked
-    /// for.
-    pub fn from_command_line() -> Self {
-        Self::parse()
+    /// Reads the command line. Ends the process when help was asked for.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn from_command_line() -> Result<Self> {
+        Self::parse_words(words())
     }
 
     /// Adds what the configuration file says that the command line names.
@@ -47,33 +52,213 @@ impl Cli {
             Command::Train(train::Args {
                 config: Some(path), ..
             }) => {
-                let words = std::env::args_os().collect();
-                Ok(Self::parse_from(with_config(words, path)?))
+                let options = train::config_file::read(path)?;
+                check_alone(&options, path)?;
+                Self::parse_words(with_options(words(), options))
             }
             _ => Ok(self),
         }
     }
+
+    fn parse_words(words: Vec<OsString>) -> Result<Self> {
+        Self::try_parse_from(words).map_err(|error| match error.kind() {
+            // Help, that is, in full and in colours.
+            ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => error.exit(),
+            _ if !error.use_stderr() => error.exit(),
+            _ => Error::input(message(&error)),
+        })
+    }
 }
 
-/// Puts the options of a configuration file before those of the command line, which so win.
-fn with_config(mut words: Vec<OsString>, path: &Path) -> Result<Vec<OsString>> {
-    let options = train::config_file::read(path)?;
+/// The process's own.
+fn words() -> Vec<OsString> {
+    dashes::joined(std::env::args_os(), Cli::command())
+}
+
+/// clap's words, without what a [`Error`] says itself.
+fn message(error: &clap::Error) -> String {
+    let text = error.render().to_string();
+    text.strip_prefix("error: ")
+        .unwrap_or(&text)
+        .trim_end()
+        .to_string()
+}
+
+/// Checks the options that a configuration file stands for before the command line covers them: its mistakes are told
+/// with its name.
+fn check_alone(options: &[String], path: &Path) -> Result<()> {
+    let command = ["metal-candle", "train", "--config=FILE"].map(String::from);
+    match Cli::try_parse_from(command.iter().chain(options)) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(Error::input(format!(
+            "{}: {}",
+            path.display(),
+            message(&error)
+        ))),
+    }
+}
+
+/// Puts `options` before those of the command line, which so win.
+fn with_options(mut words: Vec<OsString>, options: Vec<String>) -> Vec<OsString> {
     // No option before the command takes a value: the first such word is the command.
     let command = words.iter().position(|word| word == "train").unwrap_or(0);
     words.splice(
         command + 1..command + 1,
         options.into_iter().map(OsString::from),
     );
-    Ok(words)
+    words
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_options_are_consistent() {
         Cli::command().debug_assert();
+    }
+
+    fn joined(words: &str) -> Vec<String> {
+        let words = words.split(' ').map(OsString::from);
+        let joined = dashes::joined(words, Cli::command()).into_iter();
+        joined.map(|word| word.into_string().unwrap()).collect()
+    }
+
+    #[test]
+    fn values_may_begin_with_a_dash() {
+        let cases = [
+            (
+                "m train --learning-rate -1 --rank -inf",
+                "m train --learning-rate=-1 --rank=-inf",
+            ),
+            ("m train -c -5.yaml --seed 1", "m train -c=-5.yaml --seed 1"),
+            ("m generate -p - --stop ---", "m generate -p=- --stop=---"),
+            // A value that was forgotten is told.
+            ("m train --model --data x", "m train --model --data x"),
+            ("m train --model -c x", "m train --model -c x"),
+            ("m generate --model -vv -p x", "m generate --model -vv -p x"),
+            // The value is optional, and a name of a command is a value.
+            ("m bench --record -v", "m bench --record -v"),
+            (
+                "m train --model generate --rank -1",
+                "m train --model generate --rank=-1",
+            ),
+            ("m train --mask-prompt -1", "m train --mask-prompt -1"),
+        ];
+        for (words, expected) in cases {
+            assert_eq!(joined(words).join(" "), expected);
+        }
+    }
+
+    /// Every command with its path.
+    fn commands(command: &clap::Command, path: Vec<String>) -> Vec<(Vec<String>, clap::Command)> {
+        let deeper = command.get_subcommands().flat_map(|sub| {
+            let path = path.iter().cloned().chain([sub.get_name().to_string()]);
+            commands(sub, path.collect())
+        });
+        let deeper: Vec<_> = deeper.collect();
+        deeper
+            .into_iter()
+            .chain([(path, command.clone())])
+            .collect()
+    }
+
+    #[test]
+    fn every_option_says_what_is_wrong_with_a_value_that_begins_with_a_dash() {
+        let mut command = Cli::command();
+        command.build();
+        let mut n_options = 0;
+        for (path, command) in commands(&command, vec!["metal-candle".into()]) {
+            let valued = command.get_arguments().filter(|arg| {
+                arg.get_num_args()
+                    .is_some_and(|range| range.min_values() > 0)
+            });
+            for (long, value) in valued.filter_map(clap::Arg::get_long).flat_map(|long| {
+                ["-1", "-0.5", "-nan", "-1e39", "- text"].map(|value| (long, value))
+            }) {
+                let option = format!("--{long}");
+                let words = path.iter().cloned().chain([option.clone(), value.into()]);
+                let words = dashes::joined(words.map(OsString::from), Cli::command());
+                let Err(error) = Cli::try_parse_from(words) else {
+                    continue;
+                };
+                n_options += 1;
+                // The value was taken, and something else is missing.
+                let is_taken = matches!(
+                    error.kind(),
+                    ErrorKind::MissingRequiredArgument
+                        | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+                );
+                assert!(
+                    is_taken
+                        || (error.kind() != ErrorKind::UnknownArgument
+                            && message(&error).contains(&option)),
+                    "{path:?} {option} {value}: {error}"
+                );
+            }
+        }
+        assert!(n_options > 100, "{n_options}");
+    }
+
+    #[test]
+    fn numbers_are_checked_where_they_are_read() {
+        let says = |words: &str, expected: &str| {
+            let words = format!("m train --model m --data d {words}");
+            let words = dashes::joined(words.split(' ').map(OsString::from), Cli::command());
+            let error = Cli::try_parse_from(words).err();
+            let message = error.map(|error| message(&error)).unwrap_or_default();
+            let option = expected.split(' ').next().unwrap_or_default();
+            assert!(
+                message.contains(option) && message.contains("must be")
+                    || message.contains("expected"),
+                "{words:?}: {message}",
+                words = expected
+            );
+        };
+        for wrong in ["-1", "1e39", "nan", "inf", "1e308", "1e-320", "x"] {
+            for option in [
+                "--learning-rate",
+                "--min-lr",
+                "--weight-decay",
+                "--eps",
+                "--max-grad-norm",
+            ] {
+                says(&format!("{option} {wrong}"), option);
+            }
+        }
+        says("--eps 0", "--eps");
+        for wrong in ["-0.5", "1", "1.0", "nan", "inf", "0.99999999999"] {
+            says(&format!("--dropout {wrong}"), "--dropout");
+        }
+        for wrong in ["-1", "18446744073709551615", "18446744073709551616", "1.5"] {
+            for option in [
+                "--warmup-steps",
+                "--lr-decay-steps",
+                "--iters",
+                "--steps-per-report",
+                "--steps-per-eval",
+                "--save-every",
+                "--batch-size",
+                "--grad-accumulation-steps",
+                "--max-seq-length",
+                "--rank",
+            ] {
+                says(&format!("{option} {wrong}"), option);
+            }
+        }
+        for wrong in [
+            "1,1",
+            "nan,0",
+            "0.9",
+            "0.9,-1",
+            "0.9,0.999999999999",
+            "a,b",
+            "",
+        ] {
+            says(&format!("--betas {wrong}"), "--betas");
+        }
+        says("--val-batches -2", "--val-batches");
+        says("--val-batches 18446744073709551615", "--val-batches");
+        says("--seed -1", "--seed");
     }
 }

@@ -3,6 +3,7 @@
 //! freed memory stays with the process.
 #![allow(unsafe_code)]
 
+use crate::out_of_memory;
 use metal_candle::memory::CachingAllocator;
 use std::alloc::{GlobalAlloc, Layout};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering::Relaxed};
@@ -47,21 +48,32 @@ fn size(layout: Layout) -> i64 {
     layout.size() as i64
 }
 
+/// Where there is no memory the process ends, and says so: Rust would abort it.
+fn checked(start: *mut u8, bytes: usize) -> *mut u8 {
+    match start.is_null() {
+        true => out_of_memory::end(bytes),
+        false => start,
+    }
+}
+
 // SAFETY: every call is passed on to the caching allocator as it is.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count(size(layout));
-        unsafe { MEMORY.alloc(layout) }
+        checked(unsafe { MEMORY.alloc(layout) }, layout.size())
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         count(size(layout));
-        unsafe { MEMORY.alloc_zeroed(layout) }
+        checked(unsafe { MEMORY.alloc_zeroed(layout) }, layout.size())
     }
 
     unsafe fn realloc(&self, memory: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
         count(new_size as i64 - size(layout));
-        unsafe { MEMORY.realloc(memory, layout, new_size) }
+        checked(
+            unsafe { MEMORY.realloc(memory, layout, new_size) },
+            new_size,
+        )
     }
 
     unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {

@@ -150,10 +150,10 @@ impl From<candle_core::Error> for Error {
     }
 }
 
-/// A file that cannot be read is bad input; one that cannot be written is a failed run.
+/// A file that cannot be read is bad input; one that cannot be written, or has no room in memory, is a failed run.
 fn exit_of_file(error: &files::Error) -> Exit {
-    match error.action {
-        "write" | "create" => Exit::Failed,
+    match (error.action, error.source.kind()) {
+        ("write" | "create", _) | (_, std::io::ErrorKind::OutOfMemory) => Exit::Failed,
         _ => Exit::BadInput,
     }
 }

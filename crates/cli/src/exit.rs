@@ -6,7 +6,7 @@ use std::process::ExitCode;
 pub const TABLE: &str = "\
 Exit codes:
   0    done
-  1    the run failed: numbers, memory, disk, network, or a damaged checkpoint
+  1    the run failed: numbers, memory, disk, network, a damaged checkpoint, or a bug of the program
   2    the command line, a model, an adapter or data cannot be used; nothing was run
   130  interrupted (Ctrl-C, SIGTERM); what was trained is saved";
 

@@ -17,7 +17,10 @@ mod hub;
 mod interrupt;
 mod loading;
 mod log;
+mod numbers;
+mod out_of_memory;
 mod output_folder;
+mod panics;
 mod terminal;
 mod training;
 
@@ -35,7 +38,8 @@ pub fn main() -> ExitCode {
     let context = Context {
         terminal: Terminal::new(),
     };
-    let exit = match run(&context) {
+    panics::keep_quiet();
+    let exit = match panics::told(|| run(&context)) {
         Ok(exit) => exit,
         Err(error) => {
             context.terminal.error(&error);
@@ -46,20 +50,22 @@ pub fn main() -> ExitCode {
 }
 
 fn run(context: &Context) -> Result<Exit> {
-    let cli = Cli::from_command_line();
+    let cli = Cli::from_command_line()?;
     log::start(cli.verbose, &context.terminal);
     check_simd_level()?;
-    join_threads();
+    join_threads()?;
     commands::run(cli.with_config()?.command, context)
 }
 
 /// This thread works as one of the pool: handing a kernel to others alone and waiting for them takes
-/// longer than many a kernel. A pool that cannot be built is built when it is first used.
-fn join_threads() {
+/// longer than many a kernel. A pool that cannot be built now cannot be built later.
+fn join_threads() -> Result<()> {
     let pool = rayon::ThreadPoolBuilder::new().use_current_thread();
-    if let Err(error) = pool.build_global() {
-        tracing::debug!(%error, "this thread does not work in the pool");
-    }
+    pool.build_global().map_err(|error| {
+        Error::failed(format!("cannot start the threads: {error}")).with_advice(
+            "free memory or end other processes, or set RAYON_NUM_THREADS to fewer threads",
+        )
+    })
 }
 
 /// A wrong `METAL_CANDLE_SIMD` ends the run; kernels would only pass over it.

@@ -77,7 +77,7 @@ impl io::Write for LineWriter<'_> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let mut told = self.0.told.lock().unwrap_or_else(PoisonError::into_inner);
         if !line.starts_with(WARNING.as_bytes()) || told.insert(line.to_vec()) {
-            self.0.terminal.write_notice(line);
+            self.0.terminal.write_notice(&String::from_utf8_lossy(line));
         }
         Ok(line.len())
     }

@@ -1,5 +1,7 @@
 //! The only place that writes to the terminal: results to standard output, everything else to
-//! standard error.
+//! standard error. What comes from files, servers and models is made fit for it here.
+
+mod text;
 
 use crate::error::{Error, Result};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
@@ -21,11 +23,28 @@ impl Terminal {
         }
     }
 
-    /// Writes a part of the result as it is.
+    /// Writes a part of the result: as it is, but with control characters spelled out where a person reads it.
     ///
     /// # Errors
     /// When standard output does not take it.
     pub fn print(&self, text: &str) -> Result<()> {
+        match self.shows_results() {
+            true => self.write_result(&text::escaped(text)),
+            false => self.write_result(text),
+        }
+    }
+
+    /// Writes `text` as [`Self::print`] does, between marks that are the program's own.
+    ///
+    /// # Errors
+    /// When standard output does not take it.
+    pub fn print_marked(&self, before: &str, text: &str, after: &str) -> Result<()> {
+        self.write_result(before)?;
+        self.print(text)?;
+        self.write_result(after)
+    }
+
+    fn write_result(&self, text: &str) -> Result<()> {
         self.bars
             .suspend(|| {
                 let mut out = io::stdout().lock();
@@ -54,13 +73,16 @@ impl Terminal {
     /// # Errors
     /// When standard output does not take it.
     pub fn print_json(&self, value: &impl Serialize) -> Result<()> {
-        let text = serde_json::to_string(value).map_err(Error::failed)?;
-        self.print_line(text)
+        let text = serde_json::to_string(value).map_err(Error::failed)? + "\n";
+        match self.shows_results() {
+            true => self.write_result(&text::escaped_json(&text)),
+            false => self.write_result(&text),
+        }
     }
 
     /// Tells what goes on, on standard error. If nobody listens, that is all right.
     pub fn say(&self, line: impl Display) {
-        self.write_notice(format!("{line}\n").as_bytes());
+        self.write_notice(&format!("{line}\n"));
     }
 
     /// Tells why the command ends.
@@ -74,10 +96,14 @@ impl Terminal {
         }
     }
 
-    /// Writes to standard error between the progress bars.
-    pub fn write_notice(&self, bytes: &[u8]) {
+    /// Writes to standard error between the progress bars, cut to what somebody would read.
+    pub fn write_notice(&self, text: &str) {
+        let text = text::escaped(text);
+        let text = text::bounded(&text);
         // There is no other place to complain to.
-        let _ = self.bars.suspend(|| io::stderr().lock().write_all(bytes));
+        let _ = self
+            .bars
+            .suspend(|| io::stderr().lock().write_all(text.as_bytes()));
     }
 
     /// Whether progress bars are seen.

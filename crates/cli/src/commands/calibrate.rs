@@ -1,10 +1,10 @@
 //! `calibrate`: which products Metal Performance Shaders (MPS) are faster at on this machine.
 
 use super::Context;
-use crate::adapter_options::at_least_one;
 use crate::device::{DeviceArgs, DeviceChoice};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
+use crate::numbers::at_least_one;
 use std::str::FromStr;
 
 /// Measure on an Apple GPU which products MPS is faster at, and keep the answer for later runs

@@ -1,10 +1,10 @@
 use super::Context;
 use super::train::max_seq_length;
-use crate::adapter_options::at_least_one;
 use crate::device::DeviceArgs;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::loading::{self, Loaded};
+use crate::numbers::{at_least_one, not_zero};
 use crate::terminal::Terminal;
 use metal_candle::data::{self, Batches, Dataset};
 use metal_candle::lora;
@@ -12,7 +12,7 @@ use metal_candle::models::Decoder;
 use metal_candle::train::{Evaluation, evaluate};
 use serde::Serialize;
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -33,7 +33,7 @@ pub struct Args {
     #[arg(long, value_name = "PATH")]
     pub adapter_path: Option<PathBuf>,
     /// Rows that are computed at once
-    #[arg(long, value_name = "N", default_value = "4")]
+    #[arg(long, value_name = "N", default_value = "4", value_parser = not_zero)]
     pub batch_size: NonZeroUsize,
     /// Longest row in tokens, longer ones are cut [default: 2048, or the model's limit]
     #[arg(long, value_name = "N", value_parser = at_least_one)]
@@ -127,16 +127,28 @@ fn figures(
     );
     let evaluation = evaluate(decoder, batches.inspect(|_| bar.inc(1)), &|| false)?;
     bar.finish_and_clear();
-    Ok(evaluation.into())
+    Figures::of(evaluation, &args.data)
 }
 
-impl From<Evaluation> for Figures {
-    fn from(evaluation: Evaluation) -> Self {
-        Self {
-            loss: evaluation.loss(),
-            perplexity: evaluation.perplexity(),
-            tokens: evaluation.tokens,
+impl Figures {
+    /// # Errors
+    /// When the loss is no number. A perplexity too large for one is told, and is `inf`, or `null` in JSON.
+    fn of(evaluation: Evaluation, data: &Path) -> Result<Self> {
+        let (loss, perplexity) = (evaluation.loss(), evaluation.perplexity());
+        if !loss.is_finite() {
+            return Err(Error::failed(format!("the loss on {} is not finite: {loss}", data.display()))
+                .with_advice("look for damaged weights: the model, or the adapter, computes values over the range of float32"));
         }
+        if perplexity.is_infinite() {
+            tracing::warn!(
+                "the perplexity, e to the power of {loss}, is over the range of float64"
+            );
+        }
+        Ok(Self {
+            loss,
+            perplexity,
+            tokens: evaluation.tokens,
+        })
     }
 }
 
@@ -160,4 +172,38 @@ fn tell(answer: &Answer, terminal: &Terminal) -> Result<()> {
         "{} tokens in {} rows",
         with.tokens, answer.rows
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn figures(loss_sum: f64) -> Result<Figures> {
+        let evaluation = Evaluation {
+            loss_sum,
+            tokens: 2,
+        };
+        Figures::of(evaluation, Path::new("rows.jsonl"))
+    }
+
+    #[test]
+    fn a_loss_that_is_no_number_is_an_error() {
+        for wrong in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            let error = figures(wrong).err().unwrap();
+            assert_eq!(error.exit(), Exit::Failed);
+            assert!(
+                error.message().contains("rows.jsonl is not finite"),
+                "{}",
+                error.message()
+            );
+        }
+    }
+
+    #[test]
+    fn a_perplexity_over_the_range_is_infinite() {
+        let large = figures(2000.0).unwrap();
+        assert_eq!((large.loss, large.perplexity), (1000.0, f64::INFINITY));
+        let json = serde_json::to_value(large).unwrap();
+        assert!(json["perplexity"].is_null());
+    }
 }

@@ -5,12 +5,16 @@ use metal_candle::{data, files, models, train};
 use std::error::Error as _;
 use std::io::{self, ErrorKind};
 
+const MEMORY: &str =
+    "if memory ran out: a smaller --batch-size, --max-seq-length, or --grad-checkpoint";
+
 pub(super) fn of_file(error: &files::Error) -> Option<String> {
     let folder = error.path.parent().unwrap_or(&error.path).display();
     match (kind(&error.source), error.action) {
         (ErrorKind::NotFound, "write" | "create") => None,
         (ErrorKind::NotFound, _) => Some("check the path".into()),
         (ErrorKind::IsADirectory, "read") => Some("this is a folder: name a file in it".into()),
+        (ErrorKind::OutOfMemory, _) => Some(MEMORY.into()),
         (ErrorKind::PermissionDenied, "write" | "create") => Some(format!(
             "choose a folder that you may write to instead of {folder}"
         )),
@@ -178,9 +182,7 @@ pub(super) fn of_training(error: &train::Error) -> Option<String> {
              adapter_config.json and adapter_model.safetensors into a folder of their own",
             newest.display()
         )),
-        E::Kernel(_) | E::Candle(_) => Some(of_gpu(error).unwrap_or_else(|| {
-            "if memory ran out: a smaller --batch-size, --max-seq-length, or --grad-checkpoint".into()
-        })),
+        E::Kernel(_) | E::Candle(_) => Some(of_gpu(error).unwrap_or_else(|| MEMORY.into())),
         _ => None,
     }
 }

@@ -2,6 +2,7 @@
 
 use super::environment::Environment;
 use super::files::{INDEX, REQUIRED, SINGLE, shards};
+use super::whole::damage_in_cache;
 use hf_hub::{Cache, CacheRepo, Repo};
 use std::path::PathBuf;
 
@@ -23,24 +24,37 @@ pub fn look(environment: &Environment, name: &str) -> Cached {
     let repo = repo(environment, name);
     let mut found = None;
     for file in REQUIRED {
-        match repo.get(file) {
-            Some(path) => found = path.parent().map(PathBuf::from),
-            None => return Cached::Missing(format!("no {file}")),
+        match whole(&repo, file) {
+            Ok(path) => found = path.parent().map(PathBuf::from),
+            Err(missing) => return Cached::Missing(missing),
         }
     }
     match (missing_weights(&repo), found) {
-        (Some(missing), _) => Cached::Missing(format!("no {missing}")),
+        (Some(missing), _) => Cached::Missing(missing),
         (None, Some(folder)) => Cached::Complete(folder),
         (None, None) => Cached::Missing("no folder".into()),
     }
 }
 
-/// The first file of the weights that is not there.
+/// A file that is there and not damaged; else what is wrong.
+fn whole(repo: &CacheRepo, file: &str) -> Result<PathBuf, String> {
+    let path = repo.get(file).ok_or(format!("no {file}"))?;
+    match damage_in_cache(&path) {
+        None => Ok(path),
+        Some(damage) => Err(format!("{file}: {damage}")),
+    }
+}
+
+/// What the first file of the weights that cannot be used lacks.
 fn missing_weights(repo: &CacheRepo) -> Option<String> {
-    let Some(index) = repo.get(INDEX) else {
-        return repo.get(SINGLE).is_none().then(|| SINGLE.into());
+    let index = match repo.get(SINGLE) {
+        Some(_) => None,
+        None => repo.get(INDEX),
     };
-    // An index that cannot be read names nothing: loading the model will say what is wrong.
+    let Some(index) = index else {
+        return whole(repo, SINGLE).err();
+    };
+    // An index that cannot be used names nothing: loading the model will say what is wrong.
     let names = shards(&index).unwrap_or_default();
-    names.into_iter().find(|name| repo.get(name).is_none())
+    names.iter().find_map(|name| whole(repo, name).err())
 }

@@ -2,12 +2,20 @@
 
 use super::cache;
 use super::environment::Environment;
-use super::files::{INDEX, OPTIONAL, REQUIRED, SINGLE, shards};
-use super::transfer::Transfer;
+use super::files::{INDEX, REQUIRED, SINGLE, is_companion, is_file_name, other_kind, shards};
+use super::transfer::{Transfer, Wanted};
 use crate::error::{Error, Result};
 use crate::terminal::Terminal;
+use metal_candle::models::Config;
 use serde::Deserialize;
-use std::path::{Component, Path, PathBuf};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+/// Largest file that is not weights; the largest tokenizers have some tens of MB.
+const MAX_SMALL_BYTES: u64 = 512 << 20;
+
+/// Largest file of weights that the hub takes, and as much again.
+const MAX_WEIGHTS_BYTES: u64 = 1 << 40;
 
 /// A model as the hub describes it.
 #[derive(Deserialize)]
@@ -25,7 +33,13 @@ struct Sibling {
 
 impl Description {
     fn has(&self, file: &str) -> bool {
-        self.siblings.iter().any(|other| other.rfilename == file)
+        self.has_any(&|other| other == file)
+    }
+
+    fn has_any(&self, is_wanted: &dyn Fn(&str) -> bool) -> bool {
+        self.siblings
+            .iter()
+            .any(|other| is_wanted(&other.rfilename))
     }
 }
 
@@ -39,20 +53,24 @@ pub fn download(environment: &Environment, name: &str, terminal: &Terminal) -> R
     let url = format!("{endpoint}/api/models/{name}/revision/main");
     let description: Description = transfer.json(&url)?;
     check_commit(&url, &description.sha)?;
+    check_kind(name, &description)?;
     let repo = cache::repo(environment, name);
     let folder = repo.pointer_path(&description.sha);
-    let fetch = |file: &str| {
-        let url = format!("{endpoint}/{name}/resolve/{}/{file}", description.sha);
-        transfer.file(&url, file, &folder.join(file))
+    let fetch = |file: &str, max_bytes: u64| {
+        transfer.file(&Wanted {
+            url: &format!("{endpoint}/{name}/resolve/{}/{file}", description.sha),
+            name: file,
+            path: &folder.join(file),
+            max_bytes,
+        })
     };
-    for file in small_files(name, &description)? {
-        fetch(file)?;
+    for file in small_files(&description) {
+        fetch(file, MAX_SMALL_BYTES)?;
     }
-    if description.has(INDEX) {
-        fetch(INDEX)?;
-    }
-    for file in weight_files(name, &description, &folder)? {
-        fetch(&file)?;
+    // What is not built is known before gigabytes of it are fetched.
+    Config::read(&folder)?;
+    for file in weight_files(&description, &folder, |index| fetch(index, MAX_SMALL_BYTES))? {
+        fetch(&file, MAX_WEIGHTS_BYTES)?;
     }
     let made = repo.create_ref(&description.sha);
     made.map_err(|source| transfer.cannot_write(&folder, &source))?;
@@ -61,41 +79,52 @@ pub fn download(environment: &Environment, name: &str, terminal: &Terminal) -> R
 
 /// The commit becomes the name of a folder.
 fn check_commit(url: &str, sha: &str) -> Result<()> {
-    match !sha.is_empty() && sha.chars().all(|c| c.is_ascii_alphanumeric()) {
+    match is_file_name(sha) && sha.chars().all(|c| c.is_ascii_alphanumeric()) {
         true => Ok(()),
         false => Err(Error::failed(format!("{url}: not a commit: {sha:?}"))),
     }
 }
 
-fn small_files(name: &str, description: &Description) -> Result<Vec<&'static str>> {
-    if let Some(missing) = REQUIRED.iter().find(|file| !description.has(file)) {
-        return Err(Error::input(format!("{name} has no {missing} on the hub"))
-            .with_advice("choose a model with Hugging Face's config.json and tokenizer.json"));
+/// Refuses what is no model before any of it is fetched, and says what it is.
+fn check_kind(name: &str, description: &Description) -> Result<()> {
+    if !description.has(SINGLE) && !description.has(INDEX) {
+        let other = other_kind(|is_one| description.has_any(is_one));
+        let (what, advice) = other.unwrap_or((
+            "has no safetensors",
+            "choose a model whose weights are in model.safetensors",
+        ));
+        return Err(Error::input(format!("{name} on the hub {what}")).with_advice(advice));
     }
-    let optional = OPTIONAL.iter().filter(|file| description.has(file));
-    Ok(REQUIRED.iter().chain(optional).copied().collect())
+    let Some(missing) = REQUIRED.iter().find(|file| !description.has(file)) else {
+        return Ok(());
+    };
+    let advice = match description.has("tokenizer.model") {
+        true => {
+            "it has a tokenizer.model only: save it anew with the fast tokenizer of transformers"
+        }
+        false => "choose a model with Hugging Face's config.json and tokenizer.json",
+    };
+    Err(Error::input(format!("{name} has no {missing} on the hub")).with_advice(advice))
 }
 
-fn weight_files(name: &str, description: &Description, folder: &Path) -> Result<Vec<String>> {
-    if !description.has(INDEX) {
-        return match description.has(SINGLE) {
-            true => Ok(vec![SINGLE.into()]),
-            false => Err(
-                Error::input(format!("{name} has no safetensors on the hub"))
-                    .with_advice("choose a model whose weights are in model.safetensors"),
-            ),
-        };
-    }
-    let names = shards(&folder.join(INDEX))?;
-    match names.iter().find(|name| !is_file_name(name)) {
-        Some(name) => Err(Error::input(format!("{INDEX} names no file: {name:?}"))),
-        None => Ok(names.into_iter().collect()),
-    }
+fn small_files(description: &Description) -> Vec<&str> {
+    let names = description
+        .siblings
+        .iter()
+        .map(|other| other.rfilename.as_str());
+    let companions: BTreeSet<&str> = names.filter(|name| is_companion(name)).collect();
+    REQUIRED.into_iter().chain(companions).collect()
 }
 
-/// What comes from outside must not lead out of the folder.
-fn is_file_name(name: &str) -> bool {
-    let mut components = Path::new(name).components();
-    let first = components.next();
-    matches!(first, Some(Component::Normal(_))) && components.next().is_none()
+/// Names of the weights' files; an index is fetched for them.
+fn weight_files(
+    description: &Description,
+    folder: &Path,
+    fetch: impl Fn(&str) -> Result<()>,
+) -> Result<BTreeSet<String>> {
+    if description.has(SINGLE) {
+        return Ok([SINGLE.to_string()].into());
+    }
+    fetch(INDEX)?;
+    shards(&folder.join(INDEX))
 }

@@ -1,9 +1,14 @@
 //! What Hugging Face's environment variables say.
 
 use crate::error::{Error, Result};
+use metal_candle::files;
 use std::env::{self, var_os};
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
+
+/// Longer than servers and networks pause.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Where models are kept, and how to get at others.
 pub struct Environment {
@@ -13,6 +18,8 @@ pub struct Environment {
     pub endpoint: String,
     /// What private and gated models ask for: `HF_TOKEN`, or the file that `hf auth login` leaves.
     pub token: Option<String>,
+    /// How long a server may send nothing (`HF_HUB_DOWNLOAD_TIMEOUT`, in seconds).
+    pub patience: Duration,
     /// No network is to be used (`HF_HUB_OFFLINE`).
     pub is_offline: bool,
 }
@@ -30,9 +37,13 @@ impl Environment {
                 url.trim_end_matches('/').into()
             }),
             token: text("HF_TOKEN").or_else(|| {
-                let saved = std::fs::read_to_string(home.join("token")).ok()?;
+                let saved = files::read_text(&home.join("token")).ok()?;
                 Some(saved.trim().to_string()).filter(|token| !token.is_empty())
             }),
+            patience: text("HF_HUB_DOWNLOAD_TIMEOUT")
+                .and_then(|seconds| Duration::try_from_secs_f64(seconds.parse().ok()?).ok())
+                .filter(|patience| !patience.is_zero())
+                .unwrap_or(PATIENCE),
             is_offline: text("HF_HUB_OFFLINE").is_some_and(|value| is_yes(&value)),
         })
     }

@@ -1,11 +1,17 @@
 //! `--model`: a folder, or a model of the Hugging Face hub, which is downloaded once into the cache
 //! that Hugging Face's own tools use.
 
+mod address;
 mod cache;
+mod connection;
+mod digest;
 mod download;
 mod environment;
+mod failure;
 mod files;
+mod told;
 mod transfer;
+mod whole;
 
 use crate::error::{Error, Result};
 use crate::terminal::Terminal;
@@ -28,7 +34,7 @@ pub fn folder(name: &str, terminal: &Terminal) -> Result<PathBuf> {
     }
     if !is_plausible_id(name) {
         return Err(
-            Error::input(format!("--model {name}: this folder does not exist"))
+            Error::input(format!("--model {name:?}: this folder does not exist"))
                 .with_advice("check the path, or name a Hugging Face model as OWNER/NAME"),
         );
     }

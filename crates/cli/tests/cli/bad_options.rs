@@ -34,10 +34,36 @@ fn help_has_examples_and_exit_codes() {
 fn out_of_range_settings() {
     let fixture = Fixture::new();
     fixture.train_fails("--learning-rate nan", 2, &["--learning-rate"]);
-    fixture.train_fails("--learning-rate=-1", 2, &["--learning-rate"]);
-    fixture.train_fails("--dropout 1", 2, &["dropout must be in [0, 1)"]);
+    fixture.train_fails(
+        "--learning-rate -1",
+        2,
+        &["--learning-rate", "must be 0, or a number"],
+    );
+    fixture.train_fails("--eps 0", 2, &["--eps", "must be a number above 0"]);
+    fixture.train_fails(
+        "--warmup-steps 18446744073709551615",
+        2,
+        &["--warmup-steps", "whole number"],
+    );
+    fixture.train_fails("--rank -1", 2, &["--rank", "must be at least 1"]);
+    let generate = "generate --model model -p x";
+    for wrong in [
+        "--min-p 2",
+        "--top-p -1",
+        "--top-p nan",
+        "--repetition-penalty 1e39",
+    ] {
+        let option = wrong.split(' ').next().unwrap();
+        fixture.fails(
+            &format!("{generate} {wrong}"),
+            2,
+            &[option, "must be a number"],
+        );
+    }
+    fixture.ok(&format!("{generate} --max-tokens 1 --temp 1e-30"));
     fixture.train_fails("--rank 100000000", 2, &["rank must be from 1 to 65536"]);
-    fixture.train_fails("--alpha inf", 2, &["alpha must be a finite number"]);
+    fixture.train_fails("--dropout 1", 2, &["--dropout", "must be in [0, 1)"]);
+    fixture.train_fails("--alpha inf", 2, &["--alpha", "must be a finite number"]);
     fixture.train_fails("--num-layers 3", 2, &["--num-layers", "3 of 2"]);
     fixture.train_fails("--num-layers 0", 2, &["--num-layers", "0 of 2"]);
     fixture.train_fails("--max-grad-norm=-1", 2, &["--max-grad-norm"]);

@@ -1,96 +1,8 @@
 //! `--model OWNER/NAME` against a server of our own.
 
 use crate::fixture::{Fixture, ended};
-use serde_json::json;
-use std::io::{BufRead, BufReader, Write};
-use std::net::{TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
-
-const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
-
-/// A hub with the one model `tiny/model`, which notes what it is asked for.
-struct Server {
-    endpoint: String,
-    asked: Arc<Mutex<Vec<String>>>,
-}
-
-impl Server {
-    fn start(folder: PathBuf) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let endpoint = format!("http://{}", listener.local_addr().unwrap());
-        let asked = Arc::new(Mutex::new(vec![]));
-        let log = asked.clone();
-        std::thread::spawn(move || {
-            for stream in listener.incoming() {
-                let log = log.clone();
-                let folder = folder.clone();
-                std::thread::spawn(move || answer(stream.unwrap(), &folder, &log));
-            }
-        });
-        Self { endpoint, asked }
-    }
-
-    fn n_asked(&self) -> usize {
-        self.asked.lock().unwrap().len()
-    }
-}
-
-fn answer(mut stream: TcpStream, folder: &Path, log: &Mutex<Vec<String>>) {
-    let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
-    let head: Vec<String> = lines
-        .by_ref()
-        .map(|line| line.unwrap_or_default())
-        .take_while(|line| !line.is_empty())
-        .collect();
-    let Some(path) = head.first().and_then(|line| line.split(' ').nth(1)) else {
-        return;
-    };
-    let range = head.iter().find_map(|line| {
-        let value = line
-            .to_lowercase()
-            .strip_prefix("range: bytes=")?
-            .to_string();
-        value.strip_suffix('-')?.parse::<usize>().ok()
-    });
-    let authorised = head
-        .iter()
-        .any(|line| line.to_lowercase().starts_with("authorization: bearer"));
-    log.lock()
-        .unwrap()
-        .push(format!("{path} {range:?} {authorised}"));
-    let (status, body) = body(folder, path);
-    let (status, body) = match range {
-        Some(from) if status == 200 => (206, body[from..].to_vec()),
-        _ => (status, body),
-    };
-    let head = format!(
-        "HTTP/1.1 {status} X\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
-        body.len()
-    );
-    stream.write_all(head.as_bytes()).unwrap();
-    stream.write_all(&body).unwrap();
-}
-
-fn body(folder: &Path, path: &str) -> (u16, Vec<u8>) {
-    if path == "/api/models/tiny/model/revision/main" {
-        let names = folder
-            .read_dir()
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap());
-        let siblings: Vec<_> = names.map(|name| json!({"rfilename": name})).collect();
-        let description = json!({"sha": COMMIT, "siblings": siblings, "id": "tiny/model"});
-        return (200, description.to_string().into_bytes());
-    }
-    if path.contains("/gated/") {
-        return (401, vec![]);
-    }
-    let file = path.strip_prefix(&format!("/tiny/model/resolve/{COMMIT}/"));
-    match file.map(|file| std::fs::read(folder.join(file))) {
-        Some(Ok(bytes)) => (200, bytes),
-        _ => (404, vec![]),
-    }
-}
+use crate::hub_server::{COMMIT, Server};
+use std::path::PathBuf;
 
 const WORDS: &str = "generate --model tiny/model -p hello --max-tokens 2 --json";
 
@@ -113,19 +25,12 @@ fn a_model_is_downloaded_once_and_then_needs_no_network() {
     };
     let first = run("HF_TOKEN", "secret");
     first.check("download", 0, &[]);
-    let n_asked = server.n_asked();
+    let n_asked = server.asked().len();
     assert!(n_asked > 4);
-    assert!(
-        server
-            .asked
-            .lock()
-            .unwrap()
-            .iter()
-            .all(|asked| asked.ends_with("true"))
-    );
+    assert!(server.asked().iter().all(|asked| asked.has_token));
     let second = run("HF_HUB_OFFLINE", "1");
     second.check("from the cache", 0, &[]);
-    assert_eq!(server.n_asked(), n_asked);
+    assert_eq!(server.asked().len(), n_asked);
     let ids = |ended: &crate::fixture::Ended| {
         serde_json::from_str::<serde_json::Value>(&ended.stdout).unwrap()["token_ids"].clone()
     };
@@ -160,11 +65,10 @@ fn an_interrupted_download_goes_on() {
         std::fs::read(snapshot(&fixture).join("model.safetensors")).unwrap(),
         bytes
     );
-    let asked = server.asked.lock().unwrap();
+    let asked = server.asked();
+    let is_rest = |path: &str, range| path.ends_with("/model.safetensors") && range == Some(1000);
     assert!(
-        asked
-            .iter()
-            .any(|asked| asked.contains("model.safetensors Some(1000)")),
+        asked.iter().any(|asked| is_rest(&asked.path, asked.range)),
         "{asked:?}"
     );
 }

@@ -18,7 +18,7 @@ impl Lines {
     /// # Errors
     /// When it cannot be read, or is plainly of another format.
     pub(super) fn read(path: &Path) -> Result<Self> {
-        let bytes = std::fs::read(path).map_err(files::Error::at("read", path))?;
+        let bytes = files::read_bytes(path)?;
         let lines = Self { bytes };
         format::check(path, &lines)?;
         Ok(lines)

@@ -8,12 +8,14 @@ mod hash;
 mod lock;
 mod on_host;
 mod publish;
+mod read;
 mod whole;
 
 pub use folder::NewFolder;
 pub use hash::sha256;
 pub use lock::FolderLock;
 pub use publish::publish;
+pub use read::{open, read_bytes, read_text};
 pub use whole::{write_json, write_tensors, write_whole};
 
 use std::fs::File;
@@ -45,14 +47,6 @@ impl Error {
             source,
         }
     }
-}
-
-/// Reads a text file.
-///
-/// # Errors
-/// When it does not exist or is not UTF-8.
-pub fn read_text(path: &Path) -> Result<String, Error> {
-    std::fs::read_to_string(path).map_err(Error::at("read", path))
 }
 
 /// Makes a folder and those above it.

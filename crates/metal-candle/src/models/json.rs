@@ -5,7 +5,6 @@ use crate::files;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 use std::fmt;
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
@@ -65,7 +64,7 @@ fn read_bounded(path: &Path, limit_bytes: u64) -> Result<Vec<u8>> {
         return Err(files::Error::at("read", path)(source).into());
     }
     let mut bytes = vec![];
-    let file = File::open(path).map_err(files::Error::at("read", path))?;
+    let file = files::open(path)?;
     let read = file.take(limit_bytes + 1).read_to_end(&mut bytes);
     read.map_err(files::Error::at("read", path))?;
     match bytes.len() as u64 > limit_bytes {

@@ -19,7 +19,7 @@ impl MetricsFile {
     /// When it cannot be read or written.
     pub fn go_on(path: &Path, step: usize) -> Result<Self> {
         if path.is_file() {
-            let bytes = std::fs::read(path).map_err(files::Error::at("read", path))?;
+            let bytes = files::read_bytes(path)?;
             let kept = lines_until(&String::from_utf8_lossy(&bytes), step);
             files::write_whole(path, |file| file.write_all(kept.as_bytes()))?;
         }
@@ -38,7 +38,11 @@ impl MetricsFile {
     }
 
     fn open(path: &Path, options: &OpenOptions) -> Result<Self> {
-        let opened = options.open(path);
+        // Opening a pipe would wait for a reader.
+        let opened = match path.exists() && !path.is_file() {
+            true => Err(std::io::ErrorKind::InvalidInput.into()),
+            false => options.open(path),
+        };
         Ok(Self {
             path: path.to_path_buf(),
             file: opened.map_err(files::Error::at("create", path))?,

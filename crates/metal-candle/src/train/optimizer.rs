@@ -154,7 +154,7 @@ struct StateFile<'a> {
 
 impl<'a> StateFile<'a> {
     fn open(path: &'a Path) -> Result<Self> {
-        let bytes = std::fs::read(path).map_err(files::Error::at("read", path))?;
+        let bytes = files::read_bytes(path)?;
         let read = candle_core::safetensors::load_buffer(&bytes, &Device::Cpu);
         let tensors = read.map_err(|error| Error::OptimizerState {
             path: path.to_path_buf(),

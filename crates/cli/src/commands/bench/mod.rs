@@ -72,7 +72,7 @@ pub struct Options {
     #[arg(long, value_name = "PATH", default_value = "python")]
     pub python: PathBuf,
     /// How often this program and another process take turns
-    #[arg(long, value_name = "N", default_value = "3", value_parser = crate::adapter_options::at_least_one)]
+    #[arg(long, value_name = "N", default_value = "3", value_parser = crate::numbers::at_least_one)]
     pub rounds: usize,
     /// Add the figures to the machine's record of the day and commit [default folder: bench-records]
     #[arg(long, value_name = "FOLDER", num_args = 0..=1, default_missing_value = "bench-records")]

@@ -1,4 +1,5 @@
 use crate::device::DeviceArgs;
+use crate::numbers;
 use metal_candle::generate::Sampling;
 use serde_json::{Map, Value};
 use std::path::PathBuf;
@@ -60,10 +61,10 @@ pub struct SamplingOptions {
     #[arg(long, value_name = "X", default_value_t = 0.0, value_parser = not_negative, allow_negative_numbers = true)]
     pub temp: f32,
     /// Only the most likely tokens whose probabilities add up to this; 1 for all
-    #[arg(long, value_name = "P", default_value_t = 1.0, value_parser = not_negative, allow_negative_numbers = true)]
+    #[arg(long, value_name = "P", default_value_t = 1.0, value_parser = share, allow_negative_numbers = true)]
     pub top_p: f32,
     /// Only tokens at least this times as likely as the most likely one; 0 for all
-    #[arg(long, value_name = "P", default_value_t = 0.0, value_parser = not_negative, allow_negative_numbers = true)]
+    #[arg(long, value_name = "P", default_value_t = 0.0, value_parser = share, allow_negative_numbers = true)]
     pub min_p: f32,
     /// Only so many of the most likely tokens; 0 for all
     #[arg(long, value_name = "N", default_value_t = 0)]
@@ -75,7 +76,7 @@ pub struct SamplingOptions {
     #[arg(long, value_name = "N", default_value_t = 20)]
     pub repetition_context_size: usize,
     /// Seed of the draws
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = numbers::seed)]
     pub seed: u64,
 }
 
@@ -97,17 +98,19 @@ fn parse_object(text: &str) -> std::result::Result<Map<String, Value>, String> {
     serde_json::from_str(text).map_err(|error| format!("expected a JSON object: {error}"))
 }
 
+/// A temperature may be ever so small: what is 0 in float32 takes the most likely token.
 fn not_negative(text: &str) -> std::result::Result<f32, String> {
     let parsed = text
         .parse()
         .ok()
         .filter(|x: &f32| x.is_finite() && *x >= 0.0);
-    parsed.ok_or("expected a number, 0 or more".into())
+    parsed.ok_or("expected a number, 0 or more, of at most 3.4e38".into())
+}
+
+fn share(text: &str) -> std::result::Result<f32, String> {
+    numbers::share(text).map(|x| x as f32)
 }
 
 fn positive(text: &str) -> std::result::Result<f32, String> {
-    not_negative(text)
-        .ok()
-        .filter(|x| *x > 0.0)
-        .ok_or("expected a number above 0".into())
+    numbers::positive(text).map(|x| x as f32)
 }

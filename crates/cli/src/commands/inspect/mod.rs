@@ -4,10 +4,11 @@ mod layers;
 mod row;
 
 use super::Context;
-use crate::adapter_options::{AdapterOptions, at_least_one};
+use crate::adapter_options::AdapterOptions;
 use crate::device::DeviceArgs;
 use crate::error::Result;
 use crate::exit::Exit;
+use crate::numbers::at_least_one;
 use std::path::PathBuf;
 
 const EXAMPLES: &str = "\

@@ -87,7 +87,7 @@ fn tell(answer: &Answer, terminal: &Terminal) -> Result<()> {
     };
     for run in &answer.runs {
         match run.trained {
-            true => terminal.print(&format!("{before}{}{after}", run.text))?,
+            true => terminal.print_marked(before, &run.text, after)?,
             false => terminal.print(&run.text)?,
         }
     }

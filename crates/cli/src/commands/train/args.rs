@@ -1,5 +1,9 @@
-use crate::adapter_options::{AdapterOptions, at_least_one};
+use crate::adapter_options::AdapterOptions;
 use crate::device::DeviceArgs;
+use crate::numbers::{
+    MAX_COUNT, at_least_one, count, not_negative, not_zero, rate, rate_above_zero, seed,
+    share_below_one,
+};
 use clap::ValueEnum;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -51,7 +55,7 @@ pub struct Args {
     #[arg(long, value_name = "PATH")]
     pub resume_adapter_file: Option<PathBuf>,
     /// Seed of the adapter's start, the order of rows and dropout
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = seed)]
     pub seed: u64,
     #[command(flatten)]
     pub device: DeviceArgs,
@@ -74,10 +78,10 @@ pub struct RowOptions {
     #[arg(long)]
     pub mask_prompt: bool,
     /// Rows that are computed at once
-    #[arg(long, value_name = "N", default_value = "4")]
+    #[arg(long, value_name = "N", default_value = "4", value_parser = not_zero)]
     pub batch_size: NonZeroUsize,
     /// Batches whose gradients make one optimizer step
-    #[arg(long, value_name = "N", default_value = "1")]
+    #[arg(long, value_name = "N", default_value = "1", value_parser = not_zero)]
     pub grad_accumulation_steps: NonZeroUsize,
     /// Longest row in tokens, longer ones are cut [default: 2048, or the model's limit]
     #[arg(long, value_name = "N", value_parser = at_least_one)]
@@ -95,34 +99,34 @@ pub struct OptimizerOptions {
     #[arg(long, value_name = "N", default_value = "1000", value_parser = at_least_one)]
     pub iters: usize,
     /// Learning rate after the warm-up; ten times mlx-lm's 1e-5, which is low for adapters
-    #[arg(long, value_name = "X", default_value = "1e-4")]
+    #[arg(long, value_name = "X", default_value = "1e-4", value_parser = rate)]
     pub learning_rate: f64,
     /// How the learning rate goes on after the warm-up
     #[arg(long, value_name = "SCHEDULE", default_value = "constant")]
     pub lr_schedule: LrSchedule,
     /// Steps over which the learning rate rises
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = count)]
     pub warmup_steps: usize,
     /// Learning rate at the end of a linear or cosine schedule
-    #[arg(long, value_name = "X", default_value_t = 0.0)]
+    #[arg(long, value_name = "X", default_value_t = 0.0, value_parser = rate)]
     pub min_lr: f64,
     /// Steps from the warm-up to the end of a schedule [default: to the last step]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = count)]
     pub lr_decay_steps: Option<usize>,
     /// Only adamw is built
     #[arg(long, value_name = "NAME", default_value = "adamw")]
     pub optimizer: OptimizerName,
     /// Decoupled weight decay
-    #[arg(long, value_name = "X", default_value_t = 0.01)]
+    #[arg(long, value_name = "X", default_value_t = 0.01, value_parser = rate)]
     pub weight_decay: f64,
     /// Decay rates of AdamW's first and second moment
     #[arg(long, value_name = "B1,B2", default_value = "0.9,0.999", value_parser = parse_betas)]
     pub betas: (f64, f64),
     /// Added to the root of AdamW's second moment
-    #[arg(long, value_name = "X", default_value = "1e-8")]
+    #[arg(long, value_name = "X", default_value = "1e-8", value_parser = rate_above_zero)]
     pub eps: f64,
     /// Gradients are scaled down to this global norm; 0 for never
-    #[arg(long, value_name = "X", default_value_t = 1.0)]
+    #[arg(long, value_name = "X", default_value_t = 1.0, value_parser = not_negative)]
     pub max_grad_norm: f64,
 }
 
@@ -134,16 +138,16 @@ pub struct ReportOptions {
     #[arg(long, value_name = "N", default_value = "10", value_parser = at_least_one)]
     pub steps_per_report: usize,
     /// Steps between evaluations on valid.jsonl; 0 for one before and one after training
-    #[arg(long, value_name = "N", default_value_t = 200)]
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = count)]
     pub steps_per_eval: usize,
     /// Batches of an evaluation; -1 for all, 0 for no evaluation
-    #[arg(long, value_name = "N", default_value = "25", value_parser = parse_count, allow_negative_numbers = true)]
+    #[arg(long, value_name = "N", default_value = "25", value_parser = parse_count)]
     pub val_batches: Count,
     /// Batches of the --test evaluation; -1 for all
-    #[arg(long, value_name = "N", default_value = "500", value_parser = parse_some, allow_negative_numbers = true)]
+    #[arg(long, value_name = "N", default_value = "500", value_parser = parse_some)]
     pub test_batches: Count,
     /// Steps between saves; 0 to save at the end only
-    #[arg(long, value_name = "N", default_value_t = 100)]
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = count)]
     pub save_every: usize,
 }
 
@@ -189,12 +193,11 @@ pub enum Count {
 }
 
 fn parse_count(text: &str) -> Result<Count, String> {
-    match text.parse::<i64>() {
-        Ok(-1) => Ok(Count::All),
-        Ok(n) => usize::try_from(n)
+    match text {
+        "-1" => Ok(Count::All),
+        _ => count(text)
             .map(Count::UpTo)
-            .map_err(|_| "must be -1, 0 or more".into()),
-        Err(_) => Err("expected a whole number, or -1 for all".into()),
+            .map_err(|_| format!("must be -1 for all, or a whole number from 0 to {MAX_COUNT}")),
     }
 }
 
@@ -207,12 +210,7 @@ fn parse_some(text: &str) -> Result<Count, String> {
 
 fn parse_betas(text: &str) -> Result<(f64, f64), String> {
     let parsed = text.split_once(',').and_then(|(first, second)| {
-        let rate = |text: &str| {
-            text.trim()
-                .parse()
-                .ok()
-                .filter(|beta| (0.0..1.0).contains(beta))
-        };
+        let rate = |text: &str| share_below_one(text.trim()).ok();
         Some((rate(first)?, rate(second)?))
     });
     parsed.ok_or("expected two numbers in [0, 1) with a comma between".into())

@@ -9,6 +9,9 @@ use metal_candle::files;
 use serde_json::{Map, Value};
 use std::path::Path;
 
+/// Largest file: many times what all keys take.
+const MAX_BYTES: u64 = 1 << 20;
+
 /// Keys of mlx-lm for what is not built.
 const NOT_BUILT: &[&str] = &[
     "report_to",
@@ -32,21 +35,40 @@ const NESTED: &[&str] = &["lora_parameters", "lr_schedule", "optimizer_config"];
 /// # Errors
 /// When it cannot be read, or holds a key or value that is not understood.
 pub fn read(path: &Path) -> Result<Vec<String>> {
+    check_size(path)?;
     let text = files::read_text(path)?;
     parse(&text).map_err(|reason| Error::input(format!("{}: {reason}", path.display())))
 }
 
 type Parsed<T> = std::result::Result<T, String>;
 
+/// Checks the size before the file is read.
+fn check_size(path: &Path) -> Result<()> {
+    // A file that is not there is told by who reads it.
+    let bytes = path.metadata().map_or(0, |file| file.len());
+    match bytes > MAX_BYTES {
+        true => Err(Error::input(format!(
+            "{}: {bytes} bytes are no configuration file, which has at most {MAX_BYTES}",
+            path.display()
+        ))),
+        false => Ok(()),
+    }
+}
+
 fn parse(text: &str) -> Parsed<Vec<String>> {
-    let keys: Option<Map<String, Value>> =
-        serde_saphyr::from_str(text).map_err(|error| error.to_string())?;
+    let document: Option<Value> = serde_saphyr::from_str(text).map_err(|error| {
+        let text = error.to_string();
+        text.strip_prefix("error: ").unwrap_or(&text).to_string()
+    })?;
+    let keys = match document {
+        None | Some(Value::Null) => Map::new(),
+        Some(Value::Object(keys)) => keys,
+        Some(other) => return Err(format!("expected keys and values, got {other}")),
+    };
     let mut options = vec![];
     // mlx-lm's schedule has a learning rate of its own, which wins: it must come later.
-    let (schedule, others): (Vec<_>, Vec<_>) = keys
-        .unwrap_or_default()
-        .into_iter()
-        .partition(|(key, _)| key == "lr_schedule");
+    let (schedule, others): (Vec<_>, Vec<_>) =
+        keys.into_iter().partition(|(key, _)| key == "lr_schedule");
     for (key, value) in others.into_iter().chain(schedule) {
         options.extend(entry(&key, value)?);
     }
@@ -55,16 +77,20 @@ fn parse(text: &str) -> Parsed<Vec<String>> {
 
 fn entry(key: &str, value: Value) -> Parsed<Vec<String>> {
     match (key, value) {
-        (_, Value::Null) => Ok(vec![]),
+        (key, value) if NOT_BUILT.contains(&key) => match value {
+            Value::Null | Value::Bool(false) => Ok(vec![]),
+            _ => Err(format!("{key} is not built; remove it")),
+        },
+        (key, _) if WITHOUT_MEANING.contains(&key) => Ok(vec![]),
+        (key, Value::Null) if NESTED.contains(&key) => Ok(vec![]),
         // Left out, the option means yes.
         ("train", Value::Bool(train)) => Ok(vec![format!("--train={train}")]),
         ("lora_parameters", Value::Object(fields)) => nested::lora_parameters(fields),
         ("lr_schedule", Value::Object(fields)) => nested::lr_schedule(&fields),
         ("optimizer_config", Value::Object(fields)) => nested::optimizer_config(fields),
-        (key, value) if NOT_BUILT.contains(&key) && value != false => {
-            Err(format!("{key} is not built; remove it"))
+        (key, value) if NESTED.contains(&key) => {
+            Err(format!("{key}: expected keys and values, got {value}"))
         }
-        (key, _) if NOT_BUILT.contains(&key) || WITHOUT_MEANING.contains(&key) => Ok(vec![]),
         (key, value) => plain(key, &value),
     }
 }
@@ -83,9 +109,20 @@ fn plain(key: &str, value: &Value) -> Parsed<Vec<String>> {
 
 fn option(name: &str, key: &str, value: &Value) -> Parsed<Vec<String>> {
     match value {
-        Value::Null | Value::Bool(false) => Ok(vec![]),
-        Value::Bool(true) => Ok(vec![format!("--{name}")]),
+        Value::Null => Ok(vec![]),
+        Value::Bool(is_on) => switch(name, key, *is_on),
         value => Ok(vec![format!("--{name}={}", scalar(key, value)?)]),
+    }
+}
+
+/// An option without a value.
+fn switch(name: &str, key: &str, is_on: bool) -> Parsed<Vec<String>> {
+    let is_switch =
+        |arg: &clap::Arg| arg.get_long() == Some(name) && !arg.get_action().takes_values();
+    match (command().get_arguments().any(is_switch), is_on) {
+        (true, true) => Ok(vec![format!("--{name}")]),
+        (true, false) => Ok(vec![]),
+        (false, _) => Err(format!("{key}: expected a value, got {is_on}")),
     }
 }
 
@@ -95,18 +132,34 @@ fn scalar(key: &str, value: &Value) -> Parsed<String> {
         Value::String(text) => Ok(text.clone()),
         Value::Number(number) => Ok(number.to_string()),
         Value::Array(items) => {
-            let items: Parsed<Vec<String>> = items.iter().map(|item| scalar(key, item)).collect();
+            let items: Parsed<Vec<String>> = items.iter().map(|item| item_of(key, item)).collect();
             Ok(items?.join(","))
         }
-        _ => Err(format!(
-            "{key}: expected a number, a text or a list, got {value}"
+        other => Err(format!(
+            "{key}: expected a number, a text or a list, got {other}"
         )),
     }
 }
 
+fn item_of(key: &str, item: &Value) -> Parsed<String> {
+    match item {
+        Value::String(text) if text.contains(',') => Err(format!(
+            "{key}: an item of a list cannot hold a comma, got {item}"
+        )),
+        Value::String(_) | Value::Number(_) => scalar(key, item),
+        other => Err(format!(
+            "{key}: expected numbers or texts in the list, got {other}"
+        )),
+    }
+}
+
+fn command() -> clap::Command {
+    <Args as clap::Args>::augment_args(clap::Command::new("train"))
+}
+
 /// The long names of the command's options.
 fn option_names() -> Vec<String> {
-    let command = <Args as clap::Args>::augment_args(clap::Command::new("train"));
+    let command = command();
     let names = command.get_arguments().filter_map(clap::Arg::get_long);
     names
         .filter(|name| *name != "config")
@@ -190,5 +243,72 @@ mod tests {
                 .contains("bias_correction")
         );
         assert!(message("config: other.yaml").contains("config"));
+    }
+
+    #[test]
+    fn values_that_mean_nothing_are_refused_with_their_key() {
+        let refused = |text: &str, expected: &[&str]| {
+            let message = parse(text).unwrap_err();
+            for part in expected {
+                assert!(message.contains(part), "{text}: {message}");
+            }
+        };
+        refused(
+            "lora_parameters: [1, 2]",
+            &["lora_parameters: expected keys and values"],
+        );
+        refused("lora_parameters: 8", &["lora_parameters", "got 8"]);
+        refused(
+            "lr_schedule: cosine",
+            &["lr_schedule: expected keys and values"],
+        );
+        refused(
+            "lr_schedule: {name: cosine_decay, arguments: 1e-4}",
+            &["arguments: expected a list"],
+        );
+        refused(
+            "optimizer_config: {adamw: [1]}",
+            &["optimizer_config: adamw"],
+        );
+        refused("iters: {a: 1}", &["iters: expected a number"]);
+        refused("betas: [[0.9], 0.999]", &["betas: expected numbers"]);
+        refused(
+            "learning_rate: true",
+            &["learning_rate: expected a value, got true"],
+        );
+        refused("iters: false", &["iters: expected a value, got false"]);
+        refused("- iters\n- 5\n", &["expected keys and values, got ["]);
+        refused("just text", &["expected keys and values"]);
+        refused("iters: 1\niters: 2\n", &["duplicate", "iters"]);
+        refused("iters:\t1\n\tseed: 2\n", &["line 1"]);
+    }
+
+    #[test]
+    fn numbers_keep_what_they_are() {
+        let text = "iters: 340282366920938463463374607431768211455\neps: '1e-8'\nseed: 18446744073709551615\n";
+        let options = parse(text).unwrap();
+        assert_eq!(options[1..], ["--eps=1e-8", "--seed=18446744073709551615"]);
+        // JSON has no such numbers: they would be absent keys.
+        for wrong in [".nan", ".inf", "-.inf"] {
+            let said = parse(&format!("learning_rate: {wrong}")).unwrap_err();
+            assert!(
+                said.contains("learning_rate") && said.contains(wrong),
+                "{said}"
+            );
+        }
+    }
+
+    #[test]
+    fn aliases_that_multiply_are_refused_at_once() {
+        let mut text = "a: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_string();
+        for level in 1..12 {
+            let items = vec![format!("*a{}", level - 1); 10].join(", ");
+            text += &format!("b{level}: &a{level} [{items}]\n");
+        }
+        let started = std::time::Instant::now();
+        assert!(parse(&text).is_err());
+        assert!(parse(&"[".repeat(100_000)).is_err());
+        assert!(parse(&"{a: ".repeat(100_000)).is_err());
+        assert!(started.elapsed().as_secs() < 10, "{:?}", started.elapsed());
     }
 }

@@ -31,11 +31,6 @@ impl Args {
                 ),
             );
         }
-        check_range("--learning-rate", self.optimizer.learning_rate)?;
-        check_range("--min-lr", self.optimizer.min_lr)?;
-        check_range("--weight-decay", self.optimizer.weight_decay)?;
-        check_range("--eps", self.optimizer.eps)?;
-        check_range("--max-grad-norm", self.optimizer.max_grad_norm)?;
         match self.fine_tune_type {
             FineTuneType::Full => self.check_full(),
             _ => Ok(()),
@@ -156,15 +151,6 @@ pub fn max_seq_length(asked: Option<usize>, config: &Config) -> Result<usize> {
             "--max-seq-length {asked} is over the model's max_position_embeddings of {limit}"
         ))
         .with_advice(format!("use --max-seq-length {limit} or less"))),
-    }
-}
-
-fn check_range(option: &str, value: f64) -> Result<()> {
-    match value.is_finite() && value >= 0.0 {
-        true => Ok(()),
-        false => Err(Error::input(format!(
-            "{option} must be a number, 0 or more, got {value}"
-        ))),
     }
 }
 

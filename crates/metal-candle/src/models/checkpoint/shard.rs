@@ -53,7 +53,7 @@ impl Shard {
         if !found.is_file() {
             return Err(damaged("not a regular file".into()));
         }
-        let file = File::open(path).map_err(files::Error::at("open", path))?;
+        let file = files::open(path)?;
         let state = State::of(&file).map_err(files::Error::at("read", path))?;
         let header = read_header(&file, state.bytes).map_err(damaged)?;
         let metadata: Metadata =

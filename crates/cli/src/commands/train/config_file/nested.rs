@@ -47,14 +47,17 @@ pub(super) fn lr_schedule(fields: &Map<String, Value>) -> Parsed<Vec<String>> {
         }
     };
     let mut options = vec![format!("--lr-schedule={schedule}")];
-    let given = fields.get("arguments").and_then(Value::as_array);
-    if given.is_some_and(|given| given.len() > arguments.len()) {
-        return Err(format!(
-            "lr_schedule: arguments: expected {}",
-            arguments.join(", ")
-        ));
-    }
-    for (name, value) in arguments.iter().zip(given.into_iter().flatten()) {
+    let given: &[Value] = match fields.get("arguments") {
+        None | Some(Value::Null) => &[],
+        Some(Value::Array(given)) if given.len() <= arguments.len() => given,
+        Some(other) => {
+            let expected = arguments.join(", ");
+            return Err(format!(
+                "lr_schedule: arguments: expected a list of {expected}, got {other}"
+            ));
+        }
+    };
+    for (name, value) in arguments.iter().zip(given) {
         options.extend(option(name, "lr_schedule: arguments", value)?);
     }
     let warmup = fields.get("warmup").unwrap_or(&Value::Null);
@@ -63,15 +66,21 @@ pub(super) fn lr_schedule(fields: &Map<String, Value>) -> Parsed<Vec<String>> {
 }
 
 /// Settings by the optimizer's name; those of others are mlx-lm's way to switch between them.
-pub(super) fn optimizer_config(mut fields: Map<String, Value>) -> Parsed<Vec<String>> {
-    let Some(Value::Object(settings)) = fields.remove("adamw") else {
-        return Ok(vec![]);
+pub(super) fn optimizer_config(fields: Map<String, Value>) -> Parsed<Vec<String>> {
+    let settings = match fields.get("adamw") {
+        None | Some(Value::Null) => return Ok(vec![]),
+        Some(Value::Object(settings)) => settings,
+        Some(other) => {
+            return Err(format!(
+                "optimizer_config: adamw: expected keys and values, got {other}"
+            ));
+        }
     };
     let mut options = vec![];
     for (key, value) in settings {
-        match (key.as_str(), &value) {
+        match (key.as_str(), value) {
             ("betas" | "eps" | "weight_decay", value) => {
-                options.extend(option(&key.replace('_', "-"), &key, value)?);
+                options.extend(option(&key.replace('_', "-"), key, value)?);
             }
             ("bias_correction", Value::Bool(true)) => {}
             ("bias_correction", _) => {
@@ -79,7 +88,7 @@ pub(super) fn optimizer_config(mut fields: Map<String, Value>) -> Parsed<Vec<Str
             }
             _ => {
                 let known = ["betas", "eps", "weight_decay", "bias_correction"];
-                return Err(unknown_in("optimizer_config: adamw", &key, &known));
+                return Err(unknown_in("optimizer_config: adamw", key, &known));
             }
         }
     }

@@ -49,7 +49,7 @@ pub(super) type Values = BTreeMap<String, Tensor>;
 
 impl TensorFile {
     pub(super) fn open(path: &Path) -> Result<Self, Error> {
-        let bytes = std::fs::read(path).map_err(files::Error::at("read", path))?;
+        let bytes = files::read_bytes(path)?;
         let path = path.to_path_buf();
         let file = Self { path, bytes };
         file.tensors()?;
