@@ -15,6 +15,7 @@ pub mod generate;
 pub mod lora;
 pub mod memory;
 pub mod models;
+mod panics;
 pub mod process;
 mod random;
 pub mod train;

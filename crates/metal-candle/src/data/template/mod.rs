@@ -13,7 +13,6 @@ mod methods;
 mod tests;
 
 use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Serde, Value as JinjaValue};
@@ -21,6 +20,7 @@ use minijinja::{AutoEscape, Environment, UndefinedBehavior};
 use serde_json::{Map, Value};
 
 use super::error::{Error, Result};
+use crate::panics;
 pub(super) use functions::Raised;
 
 /// One chat message, kept as it was read: templates access arbitrary fields, in their order.
@@ -78,15 +78,9 @@ impl ChatTemplate {
             .map_err(Error::template_render)?;
         // minijinja 3.0 panics on `[][::-1]` and the like: what a template from outside says must
         // not end the process.
-        let rendered = catch_unwind(AssertUnwindSafe(|| {
-            template.render(context(conversation, variables))
-        }));
-        match rendered {
-            Ok(rendered) => rendered.map_err(Error::template_render),
-            Err(_) => Err(Error::TemplateRender {
-                message: "the template engine panicked".to_owned(),
-            }),
-        }
+        panics::quietly(|| template.render(context(conversation, variables)))
+            .map_err(|message| Error::TemplateRender { message })?
+            .map_err(Error::template_render)
     }
 }
 
