@@ -18,6 +18,7 @@ if os.environ.get("PYTHONHASHSEED") != "0":
 os.environ.update(HF_HUB_OFFLINE="1", TOKENIZERS_PARALLELISM="false", TRANSFORMERS_VERBOSITY="error")
 
 import chat
+import jinja_expressions
 import models
 import torch
 import training
@@ -36,6 +37,7 @@ def main():
         training.write(name)
     training.write_accumulation("qwen2")
     chat.write_all()
+    jinja_expressions.write_all()
 
 
 if __name__ == "__main__":
