@@ -20,6 +20,7 @@ os.environ.update(HF_HUB_OFFLINE="1", TOKENIZERS_PARALLELISM="false", TRANSFORME
 import adapter_files
 import added_tokens
 import chat
+import jinja_expressions
 import models
 import torch
 import training
@@ -40,6 +41,7 @@ def main():
     adapter_files.write_all()
     chat.write_all()
     added_tokens.write_all()
+    jinja_expressions.write_all()
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ fn out_of_range_settings() {
     fixture.train_fails(
         "--learning-rate -1",
         2,
-        &["--learning-rate", "must be 0, or a number"],
+        &["--learning-rate", "must be a number, 0 or more"],
     );
     fixture.train_fails("--eps 0", 2, &["--eps", "must be a number above 0"]);
     fixture.train_fails(

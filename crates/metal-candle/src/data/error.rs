@@ -1,12 +1,11 @@
 //! What can be wrong with a tokenizer, a chat template or a data set.
 
-use std::error::Error as StdError;
 use std::path::{Path, PathBuf};
 
 use super::format::FileFormat;
 use super::json::{JsonError, shortened};
 use super::splits::Split;
-use super::template::Raised;
+use super::template::{TemplateError, TemplateErrorKind};
 use crate::files;
 
 /// What the functions of this module give.
@@ -324,37 +323,18 @@ impl Error {
         Self::Tokenizer(error.to_string())
     }
 
-    pub(super) fn template_syntax(error: minijinja::Error) -> Self {
-        Self::TemplateSyntax {
-            message: chain(&error),
+    /// Tells a template that is no Jinja, its own refusal, and its failure apart.
+    pub(super) fn template(error: TemplateError) -> Self {
+        match error.kind() {
+            TemplateErrorKind::Syntax => Self::TemplateSyntax {
+                message: error.to_string(),
+            },
+            TemplateErrorKind::Raised => Self::TemplateRaised {
+                message: error.message().to_owned(),
+            },
+            TemplateErrorKind::Render => Self::TemplateRender {
+                message: error.to_string(),
+            },
         }
     }
-
-    /// Tells the template's own refusal from its failure.
-    pub(super) fn template_render(error: minijinja::Error) -> Self {
-        let mut cause: Option<&(dyn StdError + 'static)> = Some(&error);
-        while let Some(error) = cause {
-            if let Some(Raised(message)) = error.downcast_ref() {
-                return Self::TemplateRaised {
-                    message: message.clone(),
-                };
-            }
-            cause = error.source();
-        }
-        Self::TemplateRender {
-            message: chain(&error),
-        }
-    }
-}
-
-/// An error and its causes on one line.
-fn chain(error: &dyn StdError) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

@@ -1,9 +1,9 @@
 //! Content in parts: `[{"type": "text", "text": ...}]`.
 
 use crate::data::error::RowError;
-use crate::data::json::{Json, Object, shortened, value};
+use crate::data::json::{Json, Object, shortened};
 use crate::data::row::wrong_type;
-use crate::data::template::Message;
+use crate::data::template::{ChatTemplate, Conversation, Message};
 use crate::data::tokenizer::Tokenizer;
 
 /// Beginnings of a part's type, or its keys where it has no type, and what they mean.
@@ -85,7 +85,19 @@ fn shows(message: &Message, rendered: &str) -> bool {
         _ => Vec::new(),
     };
     let are_there = texts.iter().all(|text| rendered.contains(text.trim()));
-    are_there && !rendered.contains(&value(content).to_string())
+    are_there && printed(content).is_none_or(|list| !rendered.contains(&list))
+}
+
+/// A value as templates print it: a list as Python's.
+fn printed(content: &Json) -> Option<String> {
+    let message = Message::from_iter([("content".to_owned(), content.clone())]);
+    let template = ChatTemplate::compile("{{ messages[0].content }}").ok()?;
+    let conversation = Conversation {
+        messages: &[message],
+        tools: None,
+        add_generation_prompt: false,
+    };
+    template.render(conversation, &serde_json::Map::new()).ok()
 }
 
 fn join(i: usize, message: &mut Message) -> Result<(), RowError> {

@@ -3,19 +3,17 @@
 //! `serde_json` rounds integers beyond 64 bits, and refuses a line for a `NaN` or half a surrogate
 //! pair in a field that nobody reads. Configuration files stay with it.
 
-mod number;
+mod messages;
 mod parse;
-mod template_value;
 #[cfg(test)]
 mod tests;
 
 use indexmap::IndexMap;
 use serde::{Deserialize, Deserializer};
 
-pub(super) use number::repr;
+pub(super) use messages::{with_reasoning, without_nulls};
 pub use parse::JsonError;
 pub(super) use parse::parse;
-pub(super) use template_value::{PythonNumber, message_value, value, without_nulls};
 
 /// An object; keys keep the order in which they were read.
 pub type Object = IndexMap<String, Json>;

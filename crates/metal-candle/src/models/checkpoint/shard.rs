@@ -48,11 +48,6 @@ impl Shard {
     /// Opens a file and reads its header, whose sizes must be those of the file.
     pub(super) fn open(path: &Path) -> Result<Self> {
         let damaged = |reason: String| damaged(path, reason);
-        // Looked at by its name first: opening a pipe would wait for a writer.
-        let found = std::fs::metadata(path).map_err(files::Error::at("open", path))?;
-        if !found.is_file() {
-            return Err(damaged("not a regular file".into()));
-        }
         let file = files::open(path)?;
         let state = State::of(&file).map_err(files::Error::at("read", path))?;
         let header = read_header(&file, state.bytes).map_err(damaged)?;

@@ -86,7 +86,10 @@ impl TensorFile {
     ) -> Result<Values, Error> {
         let tensors = self.tensors()?;
         let mut check = Check::new(wanted, known, base);
-        for (key, view) in tensors.iter() {
+        // The file's order is not kept: of two names of one parameter, the shorter is the parameter's own.
+        let mut all: Vec<_> = tensors.iter().collect();
+        all.sort_by_key(|(key, _)| (key.len(), *key));
+        for (key, view) in all {
             check.tensor(key, &view)?;
         }
         check.finish(saved).map_err(|problems| Error::Mismatch {
