@@ -145,34 +145,49 @@ fn stop_strings_end_the_text_and_are_not_shown() {
     assert_eq!(answer["text"], whole.split(stop).next().unwrap());
 }
 
-/// The third token of a text becomes a special one; transformers looks for stop strings in the text
-/// with special tokens.
+/// A token of a text becomes a special one; transformers looks for stop strings in the text with
+/// special tokens.
 #[test]
 fn a_special_token_can_be_a_stop_string() {
     let fixture = Fixture::new();
-    let answer = fixture.ok_json(&format!("{JSON} -p hello"));
-    let third = ids(&answer, "token_ids")[2];
-    let mut token = String::new();
-    fixture.edit("model/tokenizer.json", |file| {
-        let vocab = file["model"]["vocab"].as_object().unwrap();
-        token = vocab
+    let words = "generate --model model --max-tokens 24 --json -p hello";
+    let right = ids(&fixture.ok_json(words), "token_ids");
+    let file = fixture.json("model/tokenizer.json");
+    let vocab = file["model"]["vocab"].as_object().unwrap();
+    let spelling = |id: u64| {
+        vocab
             .iter()
-            .find(|(_, id)| **id == third)
-            .unwrap()
-            .0
-            .clone();
-        let added = json!({"id": third, "content": token, "special": true, "single_word": false,
+            .find(|(_, of)| **of == id)
+            .map(|(token, _)| token.clone())
+    };
+    // A token of the prompt would be cut in another way, and bytes that are no letters are not what
+    // the text shows.
+    let prompt = "<|im_start|>user\nhello<|im_end|>\n<|im_start|>assistant\n";
+    let is_new = |at: usize, token: &str| {
+        let before = right[..at].iter().filter_map(|&id| spelling(id));
+        token.is_ascii() && !(prompt.to_owned() + &before.collect::<String>()).contains(token)
+    };
+    let mut candidates = (1..right.len()).filter_map(|at| Some((at, spelling(right[at])?)));
+    let (at, token) = candidates.find(|(at, token)| is_new(*at, token)).unwrap();
+    fixture.edit("model/tokenizer.json", |file| {
+        let added = json!({"id": right[at], "content": token, "special": true, "single_word": false,
             "lstrip": false, "rstrip": false, "normalized": false});
         file["added_tokens"]
             .as_array_mut()
             .unwrap()
             .insert(0, added);
     });
-    let mut command = fixture.command(&format!("{JSON} -p hello --stop"));
-    let output = ended(command.arg(&token).output().unwrap());
-    let stopped: Value = serde_json::from_str(&output.stdout).unwrap();
+    let stopped = ended(
+        fixture
+            .command(words)
+            .args(["--stop", &token])
+            .output()
+            .unwrap(),
+    );
+    assert_eq!(stopped.code, Some(0), "{}", stopped.stderr);
+    let stopped: Value = serde_json::from_str(&stopped.stdout).unwrap();
     assert_eq!(stopped["finish_reason"], "stop", "{token}");
-    assert_eq!(ids(&stopped, "token_ids"), ids(&answer, "token_ids")[..3]);
+    assert_eq!(ids(&stopped, "token_ids"), right[..=at]);
     assert!(!stopped["text"].as_str().unwrap().contains(&token));
 }
 
@@ -327,6 +342,30 @@ fn an_adapters_own_tokenizer_is_used_and_told() {
         told.contains("has ids up to 320, and the model has 320 tokens"),
         "{told}"
     );
+}
+
+#[test]
+fn a_beginning_that_the_prompt_spells_is_given_once() {
+    let fixture = Fixture::new();
+    fixture.edit("model/tokenizer.json", |file| {
+        let bos = file["added_tokens"][0].clone();
+        file["post_processor"] = json!({
+            "type": "TemplateProcessing",
+            "single": [{"SpecialToken": {"id": bos["content"], "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}],
+            "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}}],
+            "special_tokens": {bos["content"].as_str().unwrap(): {"id": bos["content"], "ids": [bos["id"]], "tokens": [bos["content"]]}},
+        });
+    });
+    let plain = fixture.ok_json(&format!("{JSON} -p hello --ignore-chat-template"));
+    let words = format!("{JSON} -p <|endoftext|>hello --ignore-chat-template");
+    let spelt = fixture.ok(&words);
+    assert!(
+        spelt.stderr.contains("it is given once"),
+        "{}",
+        spelt.stderr
+    );
+    let spelt: Value = serde_json::from_str(&spelt.stdout).unwrap();
+    assert_eq!(spelt["prompt_token_ids"], plain["prompt_token_ids"]);
 }
 
 #[test]

@@ -85,11 +85,7 @@ fn control_characters_are_spelled_out_and_messages_have_an_end() {
     fixture.edit("model/config.json", |config| {
         config["model_type"] = model_type.clone().into()
     });
-    let ended = fixture.fails(
-        "generate --model model -p x",
-        2,
-        &["model_type", "characters ..."],
-    );
+    let ended = fixture.fails("generate --model model -p x", 2, &["model_type", "..."]);
     assert!(
         !ended.stderr.contains(|c: char| c.is_control() && c != '\n'),
         "{:?}",

@@ -7,9 +7,9 @@ use candle_core::{DType, Device, Tensor};
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-const STATE: &str = "adapters/optimizer.safetensors";
-const POSITION: &str = "adapters/checkpoint.json";
-const SETTINGS: &str = "adapters/run.json";
+const STATE: &str = "adapters/checkpoint-1/optimizer.safetensors";
+const POSITION: &str = "adapters/checkpoint-1/checkpoint.json";
+const SETTINGS: &str = "adapters/checkpoint-1/run.json";
 const FIRST: &str = "model.layers.0.self_attn.q_proj.lora_B.weight.first";
 const SECOND: &str = "model.layers.0.self_attn.q_proj.lora_B.weight.second";
 

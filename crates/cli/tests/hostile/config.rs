@@ -148,7 +148,6 @@ fn refused() -> Vec<Input> {
     refuse("layer_types", &["5"], &["config.json"]);
     refuse("tie_word_embeddings", &["false", "\"true\"", "2"], &[]);
     refuse("attention_bias", &["true", "\"no\""], &[]);
-    refuse("use_sliding_window", &["true"], &["use_sliding_window"]);
     refuse(
         "layer_types",
         &["[\"sliding_attention\", \"full_attention\"]", "[\"x\"]"],
@@ -162,7 +161,7 @@ fn refused() -> Vec<Input> {
     refuse(
         "quantization_config",
         &["{\"quant_method\": \"gptq\", \"bits\": 4}", "{\"bits\": 4}"],
-        &["quantization_config"],
+        &["quantized"],
     );
     refuse(
         "quantization",
@@ -203,7 +202,7 @@ fn refused() -> Vec<Input> {
     inputs.extend(llama3("factor", &["0", "-8", "NaN", "\"8\"", "null", "[]"]));
     inputs.extend(llama3(
         "original_max_position_embeddings",
-        &["0", "-1", "null", "\"x\""],
+        &["0", "-1", "\"x\""],
     ));
     inputs.extend(llama3("low_freq_factor", &["0", "-1", "null"]));
     inputs.extend(llama3("high_freq_factor", &["0", "-1", "null"]));

@@ -225,9 +225,9 @@ fn large() -> Vec<Input> {
         &format!("[{}]", calls(10_000).trim_end_matches(',')),
     );
     vec![
-        Input::new("2,000 turns", READ)
+        Input::new("600 turns", READ)
             .and(MASKED)
-            .file(FILE, turns(2000)),
+            .file(FILE, turns(600)),
         Input::new("10,000 calls of tools", READ)
             .and(MASKED)
             .file(FILE, many + "\n"),

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::dataset::{Dataset, Options};
 use super::error::{Error, Result};
 use super::tokenizer::Tokenizer;
+use crate::files;
 
 /// One part of a data set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,7 +64,7 @@ impl Splits {
     ) -> Result<Self> {
         let load = |split: Split| {
             let path = split.path(folder);
-            let is_wanted = wanted.contains(&split) && path.exists();
+            let is_wanted = wanted.contains(&split) && files::is_there(&path);
             is_wanted
                 .then(|| Dataset::load(&path, tokenizer, options))
                 .transpose()

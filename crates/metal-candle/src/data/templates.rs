@@ -94,7 +94,7 @@ impl Templates {
     }
 
     fn add_file(&mut self, name: &str, path: &Path) -> Result<()> {
-        if path.is_file() {
+        if files::is_there(path) {
             self.add(name, path, &files::read_text(path)?);
         }
         Ok(())
@@ -118,7 +118,7 @@ impl Templates {
     }
 
     fn add_processor(&mut self, path: &Path) -> Result<()> {
-        if !path.is_file() {
+        if !files::is_there(path) {
             return Ok(());
         }
         let text = files::read_text(path)?;

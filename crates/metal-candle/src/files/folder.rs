@@ -1,4 +1,4 @@
-use super::{Error, FolderLock, make_folder, neighbour, parent, remove_folder, sync};
+use super::{Error, FolderLock, make_folder, neighbour, parent, remove_all, sync};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -20,7 +20,7 @@ impl NewFolder {
         make_folder(parent(path))?;
         if unfinished.exists() {
             claim(&unfinished, path)?;
-            remove_folder(&unfinished)?;
+            remove_all(&unfinished)?;
         }
         std::fs::create_dir(&unfinished).map_err(Error::at("create", &unfinished))?;
         Ok(Self {
@@ -42,10 +42,10 @@ impl NewFolder {
     /// When the system refuses.
     pub fn finish(self) -> Result<(), Error> {
         let older = neighbour(&self.path, "old-");
-        remove_folder(&older)?;
+        remove_all(&older)?;
         self.rename(&older)
             .map_err(Error::at("write", &self.path))?;
-        remove_folder(&older)
+        remove_all(&older)
     }
 
     fn rename(&self, older: &Path) -> std::io::Result<()> {

@@ -57,6 +57,13 @@ pub fn make_folder(path: &Path) -> Result<(), Error> {
     std::fs::create_dir_all(path).map_err(Error::at("create", path))
 }
 
+/// Whether anything has this name. What has it and cannot be read, a folder or a link to itself, is no
+/// absent file: reading it says so.
+#[must_use]
+pub fn is_there(path: &Path) -> bool {
+    !matches!(path.metadata(), Err(source) if source.kind() == ErrorKind::NotFound)
+}
+
 /// Removes a file, if it is there.
 ///
 /// # Errors
@@ -92,14 +99,22 @@ pub fn remove_unfinished(folder: &Path) -> Result<(), Error> {
     for entry in folder.read_dir().map_err(Error::at("read", folder))? {
         let entry = entry.map_err(Error::at("read", folder))?;
         if entry.file_name().to_string_lossy().starts_with(UNFINISHED) {
-            let path = entry.path();
-            match path.is_dir() {
-                true => remove_folder(&path)?,
-                false => remove(&path)?,
-            }
+            remove_all(&entry.path())?;
         }
     }
     Ok(())
+}
+
+/// Removes a file, a link, or a folder with all that is in it, if it is there.
+///
+/// # Errors
+/// When the system refuses.
+pub fn remove_all(path: &Path) -> Result<(), Error> {
+    let is_folder = path.symlink_metadata().is_ok_and(|found| found.is_dir());
+    match is_folder {
+        true => remove_folder(path),
+        false => remove(path),
+    }
 }
 
 /// Path beside `path` of what will become `path`, or was it.

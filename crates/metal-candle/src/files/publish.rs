@@ -19,7 +19,11 @@ pub fn publish(from: &Path, to: &Path) -> Result<(), Error> {
         remove(&unfinished)?;
         sync(parent(to))
     };
-    attempt().map_err(Error::at("write", to))
+    attempt().map_err(|source| {
+        // What cannot take its place is litter; the first error is the one to tell.
+        let _ = remove(&unfinished);
+        Error::at("write", to)(source)
+    })
 }
 
 fn share(from: &Path, to: &Path) -> std::io::Result<()> {

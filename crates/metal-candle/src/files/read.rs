@@ -47,8 +47,10 @@ pub fn open(path: &Path) -> Result<File, Error> {
 
 fn open_file(path: &Path) -> std::io::Result<File> {
     let kind = std::fs::metadata(path)?.file_type();
-    match kind.is_file() || kind.is_dir() || is_open_pipe(path, kind) {
-        // What is read of a folder is an error that names it.
+    if kind.is_dir() {
+        return Err(std::io::ErrorKind::IsADirectory.into());
+    }
+    match kind.is_file() || is_open_pipe(path, kind) {
         true => File::open(path),
         false => Err(wrong(
             "it is not a file but a device, a pipe or a socket".into(),

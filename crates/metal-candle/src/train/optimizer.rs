@@ -1,4 +1,4 @@
-use super::{Error, Gradients, Options, Parameters, Result};
+use super::{Error, Gradients, Options, Parameters, Result, Resume};
 use crate::files;
 use candle_core::{DType, Device, Tensor, Var};
 use metal_candle_kernels::AdamW;
@@ -118,6 +118,27 @@ impl Optimizer {
             moments: moments.collect::<Result<_>>()?,
             steps: file.steps()?,
         })
+    }
+
+    /// State that belongs to the adapter of `resume`; that before the first step where it has none.
+    ///
+    /// # Errors
+    /// As [`Self::load`], and when it has taken another number of steps than the checkpoint.
+    pub fn resumed(resume: &Resume, parameters: &Parameters, device: &Device) -> Result<Self> {
+        let Some(path) = &resume.optimizer else {
+            return Self::new(parameters);
+        };
+        let state = Self::load(path, parameters, device)?;
+        match state.steps == resume.step {
+            true => Ok(state),
+            false => Err(Error::Checkpoint {
+                folder: resume.adapter.clone(),
+                reason: format!(
+                    "step {}, but its optimizer is at {}",
+                    resume.step, state.steps
+                ),
+            }),
+        }
     }
 
     /// First moment that is not a finite number.

@@ -135,10 +135,8 @@ impl RunFolder {
     fn supersede(&self, new: &Path) -> Result<()> {
         let written = self.metrics();
         for old in self.superseded.take() {
-            match old.is_dir() {
-                true if old != new => files::remove_folder(&old)?,
-                false => files::remove(&old)?,
-                true => {}
+            if old != new {
+                files::remove_all(&old)?;
             }
         }
         let metrics = self.path.join(METRICS);

@@ -67,8 +67,12 @@ fn answer(args: &Args, loaded: &Loaded, terminal: &Terminal) -> Result<Answer> {
         &eos,
         args.sampling.into(),
     )?;
-    let room = generator.room();
-    tell_room(args, room, prompt.len());
+    tell_room(
+        &generator,
+        args.max_tokens,
+        prompt.len(),
+        decoder.max_tokens(),
+    );
     let mut text = String::new();
     let reason = stream(&mut generator, tokenizer, &args.stop, |piece| {
         text.push_str(piece);
@@ -100,9 +104,9 @@ fn answer(args: &Args, loaded: &Loaded, terminal: &Terminal) -> Result<Answer> {
 }
 
 /// Says before anything is generated that fewer tokens may come than were asked for.
-fn tell_room(args: &Args, room: usize, n_prompt: usize) {
-    if room < args.max_tokens {
-        let (limit, wanted) = (room + n_prompt - 1, args.max_tokens);
+fn tell_room(generator: &Generator<'_>, wanted: usize, n_prompt: usize, limit: usize) {
+    let room = generator.room();
+    if room < wanted {
         tracing::warn!(
             "the model's limit of {limit} tokens leaves room for {room} after a prompt of {n_prompt}, not for {wanted} (--max-tokens)"
         );

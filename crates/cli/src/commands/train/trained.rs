@@ -47,17 +47,18 @@ impl Trained {
         device: &Device,
         terminal: &Terminal,
     ) -> Result<Optimizer> {
-        let Some(path) = resume.and_then(|resume| resume.optimizer.as_ref()) else {
-            if resume.is_some() {
-                terminal.say("No optimizer state of this adapter: starting with a fresh one");
-            }
+        let Some(resume) = resume else {
             return Ok(Optimizer::new(&self.parameters)?);
         };
-        let optimizer = Optimizer::load(path, &self.parameters, device)?;
-        let (steps, shown) = (optimizer.steps(), path.display());
-        terminal.say(format_args!(
-            "Resuming the optimizer after {steps} steps: {shown}"
-        ));
+        let optimizer = Optimizer::resumed(resume, &self.parameters, device)?;
+        match &resume.optimizer {
+            Some(path) => terminal.say(format_args!(
+                "Resuming the optimizer after {} steps: {}",
+                resume.step,
+                path.display()
+            )),
+            None => terminal.say("No optimizer state of this adapter: starting with a fresh one"),
+        }
         Ok(optimizer)
     }
 }

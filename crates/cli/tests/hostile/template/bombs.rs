@@ -135,8 +135,7 @@ fn long() -> Vec<Input> {
         named(
             "1,000,000 comments",
             format!("{}x", "{# a #}".repeat(1_000_000)),
-        )
-        .accepted(),
+        ),
         named("4 MB of text", "x".repeat(4 << 20)).refused(&[]),
         named(
             "1 MB of a name",
@@ -149,8 +148,7 @@ fn long() -> Vec<Input> {
         named(
             "1 MB of a string",
             format!("{{{{ '{}' | length }}}}", "x".repeat(1 << 20)),
-        )
-        .accepted(),
+        ),
         named(
             "1 MB of a format of time",
             format!(

@@ -105,9 +105,7 @@ fn beside() -> Vec<Input> {
         input.set(CONFIG, pointer, mutate::extreme(raw))
     };
     let refused = [
-        ("/eos_token", "\"nothing\""),
         ("/chat_template", "5"),
-        ("/chat_template", "{}"),
         ("/chat_template", "[5]"),
         ("/chat_template", "[{\"name\": \"default\"}]"),
         ("/chat_template", "\"{% for\""),

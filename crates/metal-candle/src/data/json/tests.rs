@@ -171,6 +171,9 @@ fn messages_lose_nulls_and_gain_names_of_their_reasoning() {
     ];
     for (text, expected) in cases {
         let messages = [read(text).as_object().cloned().unwrap()];
-        assert_eq!(rendered("{{ messages[0] }}", &without_nulls(&messages)), expected);
+        assert_eq!(
+            rendered("{{ messages[0] }}", &without_nulls(&messages)),
+            expected
+        );
     }
 }

@@ -64,7 +64,7 @@ impl Sources {
     pub(super) fn tokenizer(&self) -> Result<PathBuf> {
         let folder = &self.vocabulary;
         let path = folder.join(TOKENIZER);
-        if path.is_file() {
+        if files::is_there(&path) {
             return Ok(path);
         }
         let there = OTHER_FORMATS
@@ -126,7 +126,7 @@ fn ranks(folder: &Path) -> Option<String> {
 
 /// The object in a JSON file; empty when there is no such file.
 fn read_object(path: &Path) -> Result<Map<String, Value>> {
-    if !path.is_file() {
+    if !files::is_there(path) {
         return Ok(Map::new());
     }
     serde_json::from_str(&files::read_text(path)?)

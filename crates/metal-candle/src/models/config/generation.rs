@@ -1,4 +1,5 @@
 use super::fields::Fields;
+use crate::files;
 use crate::models::Result;
 use crate::models::json::{CONFIG_LIMIT_BYTES, read_object};
 use std::path::Path;
@@ -17,7 +18,7 @@ impl GenerationConfig {
     /// When the file exists and is malformed.
     pub fn read(folder: &Path) -> Result<Self> {
         let path = folder.join("generation_config.json");
-        if !path.exists() {
+        if !files::is_there(&path) {
             return Ok(Self::default());
         }
         let object = read_object(&path, CONFIG_LIMIT_BYTES)?;

@@ -13,6 +13,7 @@ pub use generation::GenerationConfig;
 use super::json::{CONFIG_LIMIT_BYTES, read_object, shown_name};
 use super::rope::RopeConfig;
 use super::{Error, Result, recognise};
+use crate::files;
 use fields::Fields;
 use serde_json::{Map, Value};
 use std::path::Path;
@@ -64,7 +65,7 @@ impl Config {
     pub fn read(folder: &Path) -> Result<(Self, Value)> {
         recognise::by_files(folder)?;
         let path = folder.join("config.json");
-        if !path.exists() {
+        if !files::is_there(&path) {
             recognise::instead_of_config(folder)?;
         }
         let object = read_object(&path, CONFIG_LIMIT_BYTES)?;

@@ -12,7 +12,9 @@ pub(super) use super::lexer::is_space;
 fn in_category(category: &LazyLock<Option<Regex>>, c: char) -> bool {
     let mut bytes = [0; 4];
     let text = c.encode_utf8(&mut bytes);
-    category.as_ref().is_some_and(|regex| matches!(regex.is_match(text), Ok(true)))
+    category
+        .as_ref()
+        .is_some_and(|regex| matches!(regex.is_match(text), Ok(true)))
 }
 
 pub(super) fn is_letter(c: char) -> bool {

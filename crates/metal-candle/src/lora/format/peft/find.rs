@@ -1,6 +1,7 @@
 //! Files of an adapter, and what else may lie where they are looked for.
 
 use super::{CONFIG, TENSORS};
+use crate::files;
 use crate::lora::{Error, Found};
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -30,7 +31,8 @@ pub(super) fn find(path: &Path) -> Result<Files, Error> {
     if tensors.is_file() && config.is_file() {
         return Ok(Files { config, tensors });
     }
-    if let Some((path, found)) = instead(folder) {
+    let has_half = files::is_there(&tensors) || files::is_there(&config);
+    if let Some((path, found)) = instead(folder, has_half) {
         return Err(at(path, found));
     }
     let missing = if config.is_file() { tensors } else { config };
@@ -40,7 +42,7 @@ pub(super) fn find(path: &Path) -> Result<Files, Error> {
 /// What a tensor file is that is not safetensors.
 fn other_format(path: &Path) -> Option<Found> {
     let mut magic = [0; 4];
-    let mut file = std::fs::File::open(path).ok()?;
+    let mut file = files::open(path).ok()?;
     file.read_exact(&mut magic).ok()?;
     let is_named = |ending: &str| {
         path.extension()
@@ -55,8 +57,9 @@ fn other_format(path: &Path) -> Option<Found> {
     }
 }
 
-/// What a folder holds that is not a PEFT adapter.
-fn instead(folder: &Path) -> Option<(PathBuf, Found)> {
+/// What a folder holds that is not a PEFT adapter. One with half of an adapter of its own may also be that
+/// of a run, with checkpoints in folders.
+fn instead(folder: &Path, has_half: bool) -> Option<(PathBuf, Found)> {
     let here = || folder.to_path_buf();
     let pickle = folder.join("adapter_model.bin");
     if pickle.is_file() {
@@ -69,7 +72,7 @@ fn instead(folder: &Path) -> Option<(PathBuf, Found)> {
     if let Some(gguf) = files.into_iter().find(|file| ends_in_gguf(file)) {
         return Some((gguf, Found::Gguf));
     }
-    if !folders.is_empty() {
+    if !folders.is_empty() && !has_half {
         return Some((here(), Found::Folders(folders)));
     }
     let is_model = folder.join("config.json").is_file() && !folder.join(CONFIG).is_file();
