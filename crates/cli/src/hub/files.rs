@@ -84,11 +84,14 @@ pub fn shards(index: &Path) -> Result<BTreeSet<String>> {
     }
 }
 
+/// Whether a name is that of a file of some kind.
+type IsKind<'a> = &'a dyn Fn(&str) -> bool;
+
 /// What a repository without safetensors of a model holds instead, in one sentence, and what to do.
 pub fn other_kind(
-    has: impl Fn(&dyn Fn(&str) -> bool) -> bool,
+    has: impl Fn(IsKind<'_>) -> bool,
 ) -> Option<(&'static str, &'static str)> {
-    let kinds: [(&dyn Fn(&str) -> bool, &str, &str); 5] = [
+    let kinds: [(IsKind<'_>, &str, &str); 5] = [
         (
             &|name| name == "adapter_config.json",
             "is an adapter, not a model",

@@ -77,7 +77,7 @@ mod tests {
         let tokenizer = byte_fallback_tokenizer();
         let once = tokenizer.encode("a").unwrap();
         assert_eq!(plain(&tokenizer, "a"), (once.clone(), false, false));
-        assert_eq!(plain(&tokenizer, "<s>a").1, true);
+        assert!(plain(&tokenizer, "<s>a").1);
         let ids = plain(&tokenizer, "<s>a").0;
         assert_eq!(ids.iter().filter(|&&id| id == once[0]).count(), 1);
         // Alone, and where a person wrote it twice.

@@ -42,10 +42,11 @@ impl SpecialTokens {
     fn take(&mut self, role: &str, value: &Value) {
         if role.ends_with("_token") {
             self.take_named(role, value);
-        } else if role.ends_with("_special_tokens") && !self.by_role.contains_key(role) {
-            if let Some(tokens) = contents(value) {
-                self.by_role.insert(role.to_owned(), Value::from(tokens));
-            }
+        } else if role.ends_with("_special_tokens")
+            && !self.by_role.contains_key(role)
+            && let Some(tokens) = contents(value)
+        {
+            self.by_role.insert(role.to_owned(), Value::from(tokens));
         }
     }
 

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 /// Folder that is being written. It takes its final name by [`Self::finish`] and goes away without it.
 #[derive(Debug)]
 pub struct NewFolder {
-    unfinished: PathBuf,
     path: PathBuf,
+    final_path: PathBuf,
     _lock: FolderLock,
 }
 
@@ -25,15 +25,15 @@ impl NewFolder {
         std::fs::create_dir(&unfinished).map_err(Error::at("create", &unfinished))?;
         Ok(Self {
             _lock: claim(&unfinished, path)?,
-            unfinished,
-            path: path.to_path_buf(),
+            path: unfinished,
+            final_path: path.to_path_buf(),
         })
     }
 
     /// Where the folder is until it is finished.
     #[must_use]
     pub fn path(&self) -> &Path {
-        &self.unfinished
+        &self.path
     }
 
     /// Gives the folder its final name; a folder that has it is replaced.
@@ -41,27 +41,27 @@ impl NewFolder {
     /// # Errors
     /// When the system refuses.
     pub fn finish(self) -> Result<(), Error> {
-        let older = neighbour(&self.path, "old-");
+        let older = neighbour(&self.final_path, "old-");
         remove_all(&older)?;
         self.rename(&older)
-            .map_err(Error::at("write", &self.path))?;
+            .map_err(Error::at("write", &self.final_path))?;
         remove_all(&older)
     }
 
     fn rename(&self, older: &Path) -> std::io::Result<()> {
-        sync(&self.unfinished)?;
-        if self.path.exists() {
-            std::fs::rename(&self.path, older)?;
+        sync(&self.path)?;
+        if self.final_path.exists() {
+            std::fs::rename(&self.final_path, older)?;
         }
-        std::fs::rename(&self.unfinished, &self.path)?;
-        sync(parent(&self.path))
+        std::fs::rename(&self.path, &self.final_path)?;
+        sync(parent(&self.final_path))
     }
 }
 
 impl Drop for NewFolder {
     fn drop(&mut self) {
         // After `finish` there is nothing of this name; a folder that cannot be removed is left to the next.
-        let _ = std::fs::remove_dir_all(&self.unfinished);
+        let _ = std::fs::remove_dir_all(&self.path);
     }
 }
 

@@ -130,7 +130,7 @@ fn quantization(object: &Map<String, Value>) -> Option<Found> {
             .map_or(!value.is_null(), |o| !o.is_empty())
     };
     let set = |name: &&str| object.get(*name).as_ref().is_some_and(is_set);
-    let name = QUANTIZATION.into_iter().find(|name| set(&name))?;
+    let name = QUANTIZATION.into_iter().find(set)?;
     let settings = &object[name];
     let method = match (name, settings["quant_method"].as_str()) {
         (_, Some(method)) => shown_name(method),

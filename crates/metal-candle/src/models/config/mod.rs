@@ -157,7 +157,7 @@ impl Heads {
         }
         let width = match fields.size("head_dim")? {
             Some(width) => width,
-            None if hidden_size % queries == 0 => hidden_size / queries,
+            None if hidden_size.is_multiple_of(queries) => hidden_size / queries,
             None => {
                 let expected = format!("a divisor of hidden_size = {hidden_size}");
                 return Err(fields.wrong("num_attention_heads", expected, queries));

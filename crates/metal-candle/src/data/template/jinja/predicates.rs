@@ -102,7 +102,7 @@ fn plain(render: &mut Render<'_>, name: &str, value: &Value) -> Result<bool> {
         "float" => matches!(value, Value::Float(_)),
         "integer" => matches!(value, Value::Int(_) | Value::Digits(_)),
         "iterable" => is_iterable(value),
-        "lower" => is_lower(&*written(render, value)?),
+        "lower" => is_lower(&written(render, value)?),
         "mapping" => matches!(value, Value::Dict(_)),
         "none" => matches!(value, Value::None),
         "number" => matches!(
@@ -115,7 +115,7 @@ fn plain(render: &mut Render<'_>, name: &str, value: &Value) -> Result<bool> {
         "test" => has_name(NAMES, value)?,
         "true" => matches!(value, Value::Bool(true)),
         "undefined" => value.is_undefined(),
-        "upper" => is_upper(&*written(render, value)?),
+        "upper" => is_upper(&written(render, value)?),
         _ => return Err(Error::render(format!("No test named '{name}'"))),
     })
 }

@@ -61,7 +61,7 @@ pub(super) fn items(render: &mut Render<'_>, value: &Value, args: Args) -> Resul
         }
         _ => return Err(Error::render("Can only get item pairs from a mapping.")),
     };
-    Ok(Stream::new(items))
+    Ok(Stream::value(items))
 }
 
 /// `join(d="", attribute=none)`.
@@ -99,7 +99,7 @@ pub(super) fn reverse(render: &mut Render<'_>, value: &Value, args: Args) -> Res
     let items = Items::new(values, &render.budget)?;
     Ok(match value {
         Value::Stream(_) => Value::List(items),
-        _ => Stream::new(items),
+        _ => Stream::value(items),
     })
 }
 
@@ -190,5 +190,5 @@ pub(super) fn slice(render: &mut Render<'_>, value: &Value, args: Args) -> Resul
 
 pub(super) fn streamed(render: &Render<'_>, values: Vec<Value>) -> Result<Value> {
     let items: Rc<Items> = Items::new(values, &render.budget)?;
-    Ok(Stream::new(items))
+    Ok(Stream::value(items))
 }

@@ -33,12 +33,12 @@ pub(super) fn call(render: &mut Render<'_>, function: Function, args: Args) -> R
             if items.is_empty() {
                 return Err(Error::render("at least one item has to be provided"));
             }
-            Ok(Cycler::new(Items::new(items, &render.budget)?))
+            Ok(Cycler::value(Items::new(items, &render.budget)?))
         }
         Function::Joiner => {
             let [separator] = args.bind("joiner", ["sep"])?;
             match separator.unwrap_or_else(|| Value::str(", ")) {
-                separator @ Value::Str(_) => Ok(Joiner::new(separator)),
+                separator @ Value::Str(_) => Ok(Joiner::value(separator)),
                 _ => Err(Error::unsupported("a joiner of other than a text")),
             }
         }

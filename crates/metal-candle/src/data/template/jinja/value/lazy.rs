@@ -16,7 +16,7 @@ pub(crate) struct Stream {
 }
 
 impl Stream {
-    pub(in super::super) fn new(items: Rc<Items>) -> Value {
+    pub(in super::super) fn value(items: Rc<Items>) -> Value {
         let depth = Value::List(items.clone()).depth() + 1;
         let taken = Cell::new(0);
         Value::Stream(Rc::new(Self {
@@ -49,7 +49,7 @@ pub(crate) struct Cycler {
 
 impl Cycler {
     /// Of at least one item.
-    pub(in super::super) fn new(items: Rc<Items>) -> Value {
+    pub(in super::super) fn value(items: Rc<Items>) -> Value {
         let depth = Value::List(items.clone()).depth() + 1;
         let at = Cell::new(0);
         Value::Cycler(Rc::new(Self { items, at, depth }))
@@ -78,7 +78,7 @@ pub(crate) struct Joiner {
 }
 
 impl Joiner {
-    pub(in super::super) fn new(separator: Value) -> Value {
+    pub(in super::super) fn value(separator: Value) -> Value {
         let used = Cell::new(false);
         Value::Joiner(Rc::new(Self { separator, used }))
     }
