@@ -36,8 +36,10 @@ impl Interrupt {
             }
             terminal.say("Stopping and saving; press Ctrl-C again to quit without saving.");
         };
-        ctrlc::set_handler(on_signal)
-            .map_err(|source| Error::failed(format!("cannot listen for Ctrl-C: {source}")))?;
+        ctrlc::set_handler(on_signal).map_err(|source| {
+            Error::failed(format!("cannot listen for Ctrl-C: {source}"))
+                .with_advice("where a limit is set on the memory of this process, raise it")
+        })?;
         Ok(interrupt)
     }
 

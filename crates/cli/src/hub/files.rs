@@ -88,9 +88,7 @@ pub fn shards(index: &Path) -> Result<BTreeSet<String>> {
 type IsKind<'a> = &'a dyn Fn(&str) -> bool;
 
 /// What a repository without safetensors of a model holds instead, in one sentence, and what to do.
-pub fn other_kind(
-    has: impl Fn(IsKind<'_>) -> bool,
-) -> Option<(&'static str, &'static str)> {
+pub fn other_kind(has: impl Fn(IsKind<'_>) -> bool) -> Option<(&'static str, &'static str)> {
     let kinds: [(IsKind<'_>, &str, &str); 5] = [
         (
             &|name| name == "adapter_config.json",
