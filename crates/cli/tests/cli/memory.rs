@@ -75,7 +75,7 @@ fn a_run_without_memory_ends_with_the_advice() {
         assert!(n_told > 0, "{words}");
     };
     needs(
-        "train --model model --data data --iters 1 --batch-size 1 --max-seq-length 1500 --adapter-path out --val-batches 0",
+        "train --model model --data data --iters 1 --batch-size 1 --max-seq-length 1500 --adapter-path out --overwrite --val-batches 0",
     );
     needs("perplexity --model model --data data/train.jsonl --max-seq-length 1500");
     needs("generate --model model --ignore-chat-template -p please --max-tokens 3");
