@@ -134,7 +134,7 @@ impl Optimizer {
             false => Err(Error::Checkpoint {
                 folder: resume.adapter.clone(),
                 reason: format!(
-                    "step {}, but its optimizer is at {}",
+                    "checkpoint.json gives step {}, optimizer.safetensors {}",
                     resume.step, state.steps
                 ),
             }),
