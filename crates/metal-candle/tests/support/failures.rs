@@ -57,7 +57,7 @@ fn a_command_buffer_that_fails_ends_the_run_and_nothing_is_saved() {
     };
     let (total, result, _) = train(None);
     result.unwrap();
-    for n in some(24, total) {
+    for n in some(10, total) {
         let (_, result, folder) = train(Some(n));
         assert!(
             !soft_metal::forget_failure(),
