@@ -6,7 +6,6 @@ use candle_core::{DType, Device, Tensor, Var};
 use metal_candle::device::{GpuFailure, finish};
 use metal_candle::generate::{Generator, Sampling};
 use metal_candle::lora::LoraConfig;
-use metal_candle::models::Model;
 use metal_candle_kernels::{AttentionMask, attention, linear_cross_entropy};
 use metal_candle_mps::apple::charge;
 use metal_candle_mps::order::BUFFER_FLOPS;
