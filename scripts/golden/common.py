@@ -13,9 +13,9 @@ GOLDEN = Path(__file__).resolve().parents[2] / "crates/metal-candle/tests/golden
 
 
 def clear_golden():
-    """Removes every generated folder, so that no file of an earlier run survives."""
+    """Removes every folder that make.py writes, so that no file of an earlier run survives."""
     for folder in GOLDEN.iterdir():
-        if folder.is_dir():
+        if folder.is_dir() and not folder.name.startswith("mlx-"):
             shutil.rmtree(folder)
 
 

@@ -129,6 +129,7 @@ impl From<train::Error> for Error {
             train::Error::Model(error) => error.into(),
             train::Error::Setting { .. }
             | train::Error::Occupied { .. }
+            | train::Error::Packed { .. }
             | train::Error::Busy { .. }
             | train::Error::Stray { .. } => {
                 Self::input(&error).with_optional_advice(advice::of_training(&error))

@@ -23,6 +23,7 @@ pub mod case;
 pub mod ceiling;
 mod elementwise;
 mod error;
+mod floats;
 mod gemm;
 mod host;
 mod math;
@@ -41,19 +42,22 @@ pub mod tape;
 pub mod testkit;
 mod threads;
 mod vector;
+pub mod weight;
 
 pub use error::{Error, Result};
 pub use ops::adamw::{self, AdamW};
 pub use ops::attention::{AttentionMask, attention};
+pub use ops::linear::linear;
 pub use ops::linear_cross_entropy::{IGNORED_TARGET, linear_cross_entropy};
 pub use ops::lora_linear::{LoraWeights, lora_linear};
-pub use ops::matmul::{MatMulOptions, linear, matmul, matmul_with};
+pub use ops::matmul::{MatMulOptions, matmul, matmul_with};
 pub use ops::rms_norm::{rms_norm, rms_norm_residual};
 pub use ops::rope::rope;
 pub use ops::softmax::softmax;
 pub use ops::swiglu::swiglu;
 pub use random::{Dropout, mix_seed};
 pub use tape::Tape;
+pub use weight::Weight;
 
 /// Lets go of what is kept for as long as the process lives: compiled Metal kernels, and what
 /// belongs to GPU devices that are gone. It is made again where it is needed.

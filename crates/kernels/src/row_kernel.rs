@@ -2,7 +2,7 @@
 //! instruction set are settled here, a kernel is arithmetic.
 #![allow(unsafe_code)]
 
-use crate::rows::{Element, Input, Unwritten};
+use crate::rows::{Input, Unwritten, Writable};
 use crate::simd::dispatch;
 use crate::threads::{TASK_ELEMENTS, for_each_task};
 use crate::vector::{each, map, streaming};
@@ -106,7 +106,7 @@ pub(crate) fn rows_in_blocks<K: RowKernel<N, M>, const N: usize, const M: usize>
     })
 }
 
-fn rows_as<T: Element, K: RowKernel<N, M>, const N: usize, const M: usize>(
+fn rows_as<T: Writable, K: RowKernel<N, M>, const N: usize, const M: usize>(
     kernel: &K,
     x: &[Input<'_>; N],
     shape: &Shape,
@@ -158,7 +158,7 @@ struct Task<'a, T, K: RowKernel<N, M>, const N: usize, const M: usize> {
     block: &'a mut K::Block,
 }
 
-impl<T: Element, K: RowKernel<N, M>, const N: usize, const M: usize> WithSimd
+impl<T: Writable, K: RowKernel<N, M>, const N: usize, const M: usize> WithSimd
     for Task<'_, T, K, N, M>
 {
     type Output = ();
@@ -200,7 +200,7 @@ struct Output<'a, T> {
     buffer: Vec<MaybeUninit<f32>>,
 }
 
-impl<'a, T: Element> Output<'a, T> {
+impl<'a, T: Writable> Output<'a, T> {
     fn new(rest: &'a mut [MaybeUninit<T>], width: usize) -> Self {
         let buffer = vec![];
         Self {

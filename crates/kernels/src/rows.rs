@@ -2,9 +2,9 @@
 //! of one row, so that no tensor is ever converted whole.
 #![allow(unsafe_code)]
 
+use crate::floats::{Element, Floats};
 use crate::host::on_host;
 use crate::vector::written;
-use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, Layout, Result, Storage};
 use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
@@ -14,12 +14,9 @@ use std::mem::MaybeUninit;
 pub(crate) type Unwritten<'y> = &'y mut [MaybeUninit<f32>];
 
 /// A dtype that kernels read and write, computing in float32.
-pub(crate) trait Element: Copy + Send + Sync {
+pub(crate) trait Writable: Element {
     /// A vector of them as a storage.
     fn storage(values: Vec<Self>) -> CpuStorage;
-
-    /// This number as float32.
-    fn widen(self) -> f32;
 
     /// A row as float32, in `buffer` where it has to be converted.
     fn read<'a>(row: &'a [Self], buffer: &'a mut Vec<f32>) -> &'a [f32];
@@ -37,14 +34,9 @@ pub(crate) trait Element: Copy + Send + Sync {
     unsafe fn store(buffer: &mut [MaybeUninit<f32>], row: &mut [MaybeUninit<Self>]);
 }
 
-impl Element for f32 {
+impl Writable for f32 {
     fn storage(values: Vec<f32>) -> CpuStorage {
         CpuStorage::F32(values)
-    }
-
-    #[inline(always)]
-    fn widen(self) -> f32 {
-        self
     }
 
     #[inline(always)]
@@ -61,14 +53,9 @@ impl Element for f32 {
     unsafe fn store(_: &mut [MaybeUninit<f32>], _: &mut [MaybeUninit<f32>]) {}
 }
 
-impl Element for bf16 {
+impl Writable for bf16 {
     fn storage(values: Vec<bf16>) -> CpuStorage {
         CpuStorage::BF16(values)
-    }
-
-    #[inline(always)]
-    fn widen(self) -> f32 {
-        f32::from_bits(u32::from(self.to_bits()) << 16)
     }
 
     #[inline(always)]
@@ -99,14 +86,9 @@ impl Element for bf16 {
     }
 }
 
-impl Element for f16 {
+impl Writable for f16 {
     fn storage(values: Vec<f16>) -> CpuStorage {
         CpuStorage::F16(values)
-    }
-
-    #[inline(always)]
-    fn widen(self) -> f32 {
-        self.to_f32()
     }
 
     #[inline(always)]
@@ -148,25 +130,13 @@ fn rounded(x: f32) -> bf16 {
 
 /// A tensor as rows of its last dimension, in any layout and dtype that kernels know.
 pub(crate) struct Input<'a> {
-    data: Data<'a>,
+    data: Floats<'a>,
     layout: Layout,
-}
-
-#[derive(Clone, Copy)]
-enum Data<'a> {
-    F32(&'a [f32]),
-    F16(&'a [f16]),
-    BF16(&'a [bf16]),
 }
 
 impl<'a> Input<'a> {
     pub(crate) fn new(storage: &'a CpuStorage, layout: &Layout) -> Result<Self> {
-        let data = match storage {
-            CpuStorage::F32(data) => Data::F32(data),
-            CpuStorage::F16(data) => Data::F16(data),
-            CpuStorage::BF16(data) => Data::BF16(data),
-            other => candle_core::bail!("the CPU kernel was given {:?}", other.dtype()),
-        };
+        let data = Floats::new(storage)?;
         let layout = layout.clone();
         Ok(Self { data, layout })
     }
@@ -228,7 +198,7 @@ struct Dimension {
 
 /// A walk over the rows of an [`Input`].
 pub(crate) struct RowsFrom<'a> {
-    data: Data<'a>,
+    data: Floats<'a>,
     /// Of the row that comes next.
     offset: usize,
     width: usize,
@@ -255,9 +225,9 @@ impl RowsFrom<'_> {
         let (width, stride) = (self.width, self.stride);
         let buffer = &mut self.buffer;
         match self.data {
-            Data::F32(data) => read(&data[offset..], width, stride, buffer),
-            Data::F16(data) => read(&data[offset..], width, stride, buffer),
-            Data::BF16(data) => read(&data[offset..], width, stride, buffer),
+            Floats::F32(data) => read(&data[offset..], width, stride, buffer),
+            Floats::F16(data) => read(&data[offset..], width, stride, buffer),
+            Floats::Bf16(data) => read(&data[offset..], width, stride, buffer),
         }
     }
 
@@ -276,7 +246,7 @@ impl RowsFrom<'_> {
 }
 
 #[inline(always)]
-fn read<'a, T: Element>(
+fn read<'a, T: Writable>(
     data: &'a [T],
     width: usize,
     stride: usize,

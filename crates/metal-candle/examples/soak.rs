@@ -189,12 +189,13 @@ impl Work {
             scale: 2.0,
             dropout: None,
         };
-        let y = metal_candle_kernels::lora_linear(&normed, &self.weight, None, lora)?;
+        let y =
+            metal_candle_kernels::lora_linear(&normed, &self.weight.clone().into(), None, lora)?;
         let y = metal_candle_kernels::swiglu(&y, &self.attended(&y)?)?;
         let y = tape::add(&y, &metal_candle_kernels::softmax(&y)?)?;
         Ok(metal_candle_kernels::linear_cross_entropy(
             &y,
-            &self.head,
+            &self.head.clone().into(),
             &self.targets,
         )?)
     }

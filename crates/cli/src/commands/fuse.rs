@@ -56,11 +56,8 @@ pub fn run(args: Args, context: &Context) -> Result<Exit> {
 fn write(mut loaded: Loaded, args: &Args) -> Result<()> {
     let path = args.save_path.as_path();
     let new = NewFolder::begin(path)?;
-    let weights = loaded.model.decoder.weights_mut().into_iter();
-    let weights = weights
-        .map(|(name, weight)| (name, weight.clone()))
-        .collect();
-    save_checkpoint(new.path(), &loaded.model.raw_config, weights)?;
+    let tensors = loaded.model.decoder.tensors();
+    save_checkpoint(new.path(), &loaded.model.raw_config, tensors)?;
     copy_companions(&loaded.folder, new.path())?;
     // The adapter was trained with the tokenizer that lies beside it, if one does.
     loading::copy_tokenizer(&args.adapter_path, new.path())?;

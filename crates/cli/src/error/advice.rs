@@ -176,6 +176,7 @@ pub(super) fn of_training(error: &train::Error) -> Option<String> {
             "--overwrite replaces it, --resume-adapter-file {} goes on with it; or choose another --adapter-path",
             folder.display()
         )),
+        E::Packed { .. } => Some("train an adapter, with --fine-tune-type lora".into()),
         E::Busy { .. } => Some("wait until it ends, or choose another --adapter-path".into()),
         E::Stray { newest, .. } => Some(format!(
             "--resume-adapter-file {} goes on with the newest checkpoint; to go on with the other adapter, copy \

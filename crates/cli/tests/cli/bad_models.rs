@@ -194,12 +194,12 @@ fn what_is_no_checkpoint_is_named_before_any_tensor_is_read() {
         assert!(stderr.lines().count() < 6, "{stderr}");
     };
     fixture.edit("model/config.json", |config| {
-        config["quantization"] = json!({"group_size": 64, "bits": 4});
+        config["quantization"] = json!({"group_size": 32, "bits": 4, "mode": "mxfp4"});
     });
     said(
         &fixture,
         &[
-            "holds a quantized model (MLX, 4 bits)",
+            "holds a quantized model (MLX, \"mxfp4\")",
             "help: use the model that this was made from",
         ],
     );

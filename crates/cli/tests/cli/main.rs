@@ -21,6 +21,7 @@ mod interrupt;
 mod memory;
 mod odd_files;
 mod pipeline;
+mod quantized;
 mod quickstart;
 mod run_folder;
 mod train;

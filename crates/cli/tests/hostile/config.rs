@@ -165,7 +165,21 @@ fn refused() -> Vec<Input> {
     );
     refuse(
         "quantization",
-        &["{\"group_size\": 64, \"bits\": 4}"],
+        &[
+            "{\"group_size\": 64, \"bits\": 4}",
+            "{\"group_size\": 64, \"bits\": 4, \"mode\": \"mxfp4\"}",
+            "{\"group_size\": 0, \"bits\": 4}",
+            "{\"group_size\": 1e300, \"bits\": 4}",
+            "{\"group_size\": 64, \"bits\": -4}",
+            "{\"group_size\": 64}",
+            "{\"group_size\": 64, \"bits\": 4, \"mode\": 5}",
+            "{\"lm_head\": true, \"group_size\": 64, \"bits\": 4}",
+            "{\"lm_head\": {}, \"group_size\": 64, \"bits\": 4}",
+            "{\"group_size\": 64, \"bits\": 4, \"\\u001b]0;x\\u0007\": 1}",
+            "5",
+            "[]",
+            "\"4\"",
+        ],
         &["quanti"],
     );
     refuse(

@@ -1,10 +1,12 @@
 //! Few rows times a matrix that lies column after column, such as a token times `W^T`: dot
 //! products, which read the matrix once, as it is stored, with no packed copy.
 
-use super::matrix::{Data, Matrix};
+use super::matrix::{Data, Matrix, Packed};
 use super::output::Place;
+use super::pack::UNPACKED;
 use super::ranges::blocks;
 use super::{Product, Then, pack};
+use crate::floats::Floats;
 use crate::simd::{Cache, dispatch_at, prefetch};
 use half::bf16;
 use half::slice::HalfFloatSliceExt;
@@ -23,11 +25,14 @@ const TILE_ROWS: usize = 8;
 /// Inner steps at a time: so much of a tile's rows, 32 KiB, stays in the first cache.
 const STEPS: usize = 1024;
 
+/// Columns of a packed matrix at a time: with [`STEPS`], 32 KiB in float32.
+const UNPACKED_COLUMNS: usize = 8;
+
 pub(super) fn takes(a: Matrix<'_>, b: Matrix<'_>) -> bool {
     let b = b.transposed();
     let most_rows = match b.data {
-        Data::F32(_) => MOST_ROWS,
-        Data::Bf16(data) if are_pairs(data, b) => MOST_ROWS_BF16,
+        Data::Dense(Floats::F32(_)) | Data::Packed(_) => MOST_ROWS,
+        Data::Dense(Floats::Bf16(data)) if are_pairs(data, b) => MOST_ROWS_BF16,
         _ => return false,
     };
     a.columns > 0 && a.rows <= most_rows && b.column_stride == 1
@@ -37,6 +42,11 @@ pub(super) fn takes(a: Matrix<'_>, b: Matrix<'_>) -> bool {
 pub(super) fn run(product: &Product<'_>, columns: Range<usize>) {
     let (a, b) = product.terms[0];
     let b = b.transposed();
+    if let Data::Packed(packed) = b.data
+        && multiply_packed(product, a, packed, &columns)
+    {
+        return;
+    }
     dispatch_at(
         product.level,
         Dots {
@@ -46,6 +56,28 @@ pub(super) fn run(product: &Product<'_>, columns: Range<usize>) {
             columns,
         },
     );
+}
+
+/// Columns of a product with a packed matrix whose format has a kernel for it. Says whether it has.
+fn multiply_packed(
+    product: &Product<'_>,
+    a: Matrix<'_>,
+    packed: Packed<'_>,
+    columns: &Range<usize>,
+) -> bool {
+    let rows: Vec<Vec<f32>> = (0..a.rows).map(|row| a.row(row)).collect();
+    let mut sums = vec![0.0; a.rows * columns.len()];
+    if !packed.products(&rows, columns, &mut sums) {
+        return false;
+    }
+    let then = product.then;
+    for (row, sums) in sums.chunks(columns.len().max(1)).enumerate() {
+        for (column, sum) in columns.clone().zip(sums) {
+            let place = Place { row, column, then };
+            product.output.write_sums(&[[*sum]], place);
+        }
+    }
+    true
 }
 
 fn are_pairs(data: &[bf16], b: Matrix<'_>) -> bool {
@@ -74,13 +106,14 @@ impl WithSimd for Dots<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         match self.b.data {
-            Data::F32(data) => self.multiply(simd, data, 1),
-            Data::Bf16(data) => {
+            Data::Dense(Floats::F32(data)) => self.multiply(simd, data, 1),
+            Data::Dense(Floats::Bf16(data)) => {
                 if let Some(data) = pairs(data, self.b.row_stride) {
                     self.multiply(simd, data, 2);
                 }
             }
-            Data::F16(_) => {}
+            Data::Packed(packed) => self.multiply_unpacked(simd, packed),
+            Data::Dense(Floats::F16(_)) => {}
         }
     }
 }
@@ -91,39 +124,78 @@ impl Dots<'_> {
     fn multiply<S: Simd, W: Word>(&self, simd: S, words: &[W], per_word: usize) {
         for depth in blocks(&(0..self.a.columns), STEPS) {
             for rows in blocks(&(0..self.a.rows), TILE_ROWS) {
-                let mut prepared = [const { Vec::new() }; TILE_ROWS];
-                for (row, to) in rows.clone().zip(&mut prepared) {
-                    *to = W::prepare::<S>(&pack::row(self.a, row, &depth));
-                }
+                let stride = self.b.row_stride / per_word;
                 let tiles = Tiles {
-                    dots: self,
-                    rows: &prepared[..rows.len()],
-                    words: &words[depth.start / per_word..],
-                    stride: self.b.row_stride / per_word,
+                    product: self.product,
+                    rows: &self.prepared::<S, W>(&rows, &depth)[..rows.len()],
+                    words: &words[self.columns.start * stride + depth.start / per_word..],
+                    stride,
                     steps: depth.len() / per_word,
-                    place: Place {
-                        row: rows.start,
-                        column: self.columns.start,
-                        then: if depth.start == 0 {
-                            self.product.then
-                        } else {
-                            Then::Add
-                        },
-                    },
+                    columns: self.columns.clone(),
+                    place: self.place(rows.start, depth.start),
                 };
                 tiles.multiply(simd);
             }
+        }
+    }
+
+    /// A packed matrix, some columns at a time in float32.
+    #[inline(always)]
+    fn multiply_unpacked<S: Simd>(&self, simd: S, packed: Packed<'_>) {
+        let mut memory = UNPACKED.take();
+        for depth in blocks(&(0..self.a.columns), STEPS) {
+            let rows = self.prepared::<S, f32>(&(0..self.a.rows), &depth);
+            for columns in blocks(&self.columns, UNPACKED_COLUMNS) {
+                let (words, _) = self.b.unpacked(packed, (&columns, &depth), &mut memory);
+                let tiles = Tiles {
+                    product: self.product,
+                    rows: &rows[..self.a.rows],
+                    words,
+                    stride: depth.len(),
+                    steps: depth.len(),
+                    columns,
+                    place: self.place(0, depth.start),
+                };
+                tiles.multiply(simd);
+            }
+        }
+        UNPACKED.set(memory);
+    }
+
+    #[inline(always)]
+    fn prepared<S: Simd, W: Word>(
+        &self,
+        rows: &Range<usize>,
+        depth: &Range<usize>,
+    ) -> [Vec<f32>; TILE_ROWS] {
+        let mut prepared = [const { Vec::new() }; TILE_ROWS];
+        for (row, to) in rows.clone().zip(&mut prepared) {
+            *to = W::prepare::<S>(&pack::row(self.a, row, depth));
+        }
+        prepared
+    }
+
+    fn place(&self, row: usize, step: usize) -> Place {
+        Place {
+            row,
+            column: self.columns.start,
+            then: match step {
+                0 => self.product.then,
+                _ => Then::Add,
+            },
         }
     }
 }
 
 /// Some rows, as prepared, times all columns.
 struct Tiles<'a, W> {
-    dots: &'a Dots<'a>,
+    product: &'a Product<'a>,
     rows: &'a [Vec<f32>],
+    /// From the first of the columns on.
     words: &'a [W],
     stride: usize,
     steps: usize,
+    columns: Range<usize>,
     place: Place,
 }
 
@@ -132,8 +204,8 @@ impl<W: Word> Tiles<'_, W> {
     fn multiply<S: Simd>(&self, simd: S) {
         // The fewer rows, the more columns it takes to have sums enough to keep the units busy.
         let columns = match self.rows.len() {
-            1 | 2 => self.tiles::<S, 8>(simd, self.dots.columns.clone()),
-            _ => self.tiles::<S, 3>(simd, self.dots.columns.clone()),
+            1 | 2 => self.tiles::<S, 8>(simd, self.columns.clone()),
+            _ => self.tiles::<S, 3>(simd, self.columns.clone()),
         };
         self.tiles::<S, 1>(simd, columns);
     }
@@ -143,7 +215,8 @@ impl<W: Word> Tiles<'_, W> {
     fn tiles<S: Simd, const NR: usize>(&self, simd: S, mut columns: Range<usize>) -> Range<usize> {
         while columns.len() >= NR {
             let mut tile = [&self.words[..0]; NR];
-            for (j, tile) in (columns.start..).zip(&mut tile) {
+            let first = columns.start - self.columns.start;
+            for (j, tile) in (first..).zip(&mut tile) {
                 *tile = &self.words[j * self.stride..][..self.steps];
             }
             self.tile(
@@ -170,7 +243,7 @@ impl<W: Word> Tiles<'_, W> {
                             *to = row;
                         }
                         let sums = sums::<S, W, $count, NR>(simd, rows, columns, NR * self.stride);
-                        self.dots.product.output.write_sums(&sums, place);
+                        self.product.output.write_sums(&sums, place);
                     })*
                     _ => {}
                 }

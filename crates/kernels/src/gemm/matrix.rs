@@ -1,43 +1,39 @@
 //! Matrices in host memory, to read and to write.
 #![allow(unsafe_code)]
 
+use super::blocked::grown;
 use super::pack;
+use crate::floats::Floats;
+use crate::weight::Blocks;
 use candle_core::{CpuStorage, Layout, Result};
-use half::{bf16, f16};
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
 /// Elements of a matrix to read. They are float32 wherever they are computed with.
 #[derive(Clone, Copy)]
 pub(crate) enum Data<'a> {
-    F32(&'a [f32]),
-    F16(&'a [f16]),
-    Bf16(&'a [bf16]),
+    Dense(Floats<'a>),
+    Packed(Packed<'a>),
+}
+
+/// A packed matrix, from one of its numbers on.
+#[derive(Clone, Copy)]
+pub(crate) struct Packed<'a> {
+    blocks: &'a dyn Blocks,
+    columns: usize,
+    start: usize,
 }
 
 impl<'a> Data<'a> {
-    pub(crate) fn new(storage: &'a CpuStorage) -> Result<Self> {
-        match storage {
-            CpuStorage::F32(data) => Ok(Self::F32(data)),
-            CpuStorage::F16(data) => Ok(Self::F16(data)),
-            CpuStorage::BF16(data) => Ok(Self::Bf16(data)),
-            _ => candle_core::bail!("a product of {:?} has no kernel", storage_dtype(storage)),
-        }
-    }
-
     fn part(self, start: usize, len: usize) -> Self {
-        let range = start..start + len;
         match self {
-            Self::F32(data) => Self::F32(&data[range]),
-            Self::F16(data) => Self::F16(&data[range]),
-            Self::Bf16(data) => Self::Bf16(&data[range]),
+            Self::Dense(data) => Self::Dense(data.part(start..start + len)),
+            Self::Packed(packed) => Self::Packed(Packed {
+                start: packed.start + start,
+                ..packed
+            }),
         }
     }
-}
-
-fn storage_dtype(storage: &CpuStorage) -> candle_core::DType {
-    use candle_core::backend::BackendStorage;
-    storage.dtype()
 }
 
 /// A matrix to read, in any order.
@@ -58,14 +54,24 @@ impl<'a> Matrix<'a> {
 
     /// With any distances between rows and between columns.
     pub(crate) fn strided(data: &'a [f32], sizes: (usize, usize), strides: (usize, usize)) -> Self {
-        Self::at(Data::F32(data), 0, sizes, strides)
+        Self::at(Floats::F32(data), 0, sizes, strides)
+    }
+
+    /// A packed matrix, `(rows, columns)`.
+    pub(crate) fn packed(blocks: &'a dyn Blocks, (rows, columns): (usize, usize)) -> Self {
+        let packed = Packed {
+            blocks,
+            columns,
+            start: 0,
+        };
+        Self::within(Data::Packed(packed), 0, (rows, columns), (columns, 1))
     }
 
     /// A tensor of two dimensions, of any float dtype but f64.
     pub(crate) fn of(storage: &'a CpuStorage, layout: &Layout) -> Result<Self> {
         let sizes = layout.shape().dims2()?;
         let strides = (layout.stride()[0], layout.stride()[1]);
-        let data = Data::new(storage)?;
+        let data = Floats::new(storage)?;
         Ok(Self::at(data, layout.start_offset(), sizes, strides))
     }
 
@@ -73,6 +79,15 @@ impl<'a> Matrix<'a> {
     ///
     /// Panics when sizes and strides reach beyond the data: every product relies on that.
     pub(crate) fn at(
+        data: Floats<'a>,
+        start: usize,
+        sizes: (usize, usize),
+        strides: (usize, usize),
+    ) -> Self {
+        Self::within(Data::Dense(data), start, sizes, strides)
+    }
+
+    fn within(
         data: Data<'a>,
         start: usize,
         (rows, columns): (usize, usize),
@@ -104,7 +119,29 @@ impl<'a> Matrix<'a> {
     pub(crate) fn part(self, rows: Range<usize>) -> Self {
         let strides = (self.row_stride, self.column_stride);
         let start = rows.start * self.row_stride;
-        Self::at(self.data, start, (rows.len(), self.columns), strides)
+        Self::within(self.data, start, (rows.len(), self.columns), strides)
+    }
+
+    /// A block of a packed matrix in float32, in `memory`, with its rows and columns from zero on.
+    #[inline(always)]
+    pub(super) fn unpacked<'m>(
+        self,
+        packed: Packed<'_>,
+        (rows, columns): (&Range<usize>, &Range<usize>),
+        memory: &'m mut Vec<f32>,
+    ) -> (&'m [f32], Matrix<'m>) {
+        let memory = grown(memory, rows.len() * columns.len());
+        let block = match self.has_dense_rows() {
+            true => {
+                packed.read(rows, columns, memory);
+                Matrix::new(memory, rows.len(), columns.len())
+            }
+            false => {
+                packed.read(columns, rows, memory);
+                Matrix::new(memory, columns.len(), rows.len()).transposed()
+            }
+        };
+        (memory, block)
     }
 
     /// A row, in float32.
@@ -115,6 +152,26 @@ impl<'a> Matrix<'a> {
     /// Elements of a row lie side by side.
     pub(super) fn has_dense_rows(&self) -> bool {
         self.column_stride == 1 || self.columns == 1
+    }
+}
+
+impl Packed<'_> {
+    /// Dot products of each of `x` with some rows, where there is a kernel for them.
+    pub(super) fn products(&self, x: &[Vec<f32>], rows: &Range<usize>, to: &mut [f32]) -> bool {
+        let (row, column) = (self.start / self.columns, self.start % self.columns);
+        let is_whole = column == 0 && x.iter().all(|x| x.len() == self.columns);
+        is_whole
+            && self
+                .blocks
+                .products(x, row + rows.start..row + rows.end, to)
+    }
+
+    /// Rows and columns as they are stored, from the first number on.
+    fn read(&self, rows: &Range<usize>, columns: &Range<usize>, to: &mut [f32]) {
+        let (row, column) = (self.start / self.columns, self.start % self.columns);
+        let rows = row + rows.start..row + rows.end;
+        let columns = column + columns.start..column + columns.end;
+        self.blocks.read(rows, columns, to);
     }
 }
 

@@ -9,7 +9,6 @@
 
 mod blocked;
 mod dots;
-mod element;
 mod fresh;
 mod matrix;
 mod narrow;
@@ -22,7 +21,7 @@ mod tests;
 mod tile;
 mod transpose;
 
-pub(crate) use matrix::{Data, Matrix, MatrixMut};
+pub(crate) use matrix::{Matrix, MatrixMut};
 
 use crate::simd::{self, Level};
 use crate::threads::{current_threads, on_threads};

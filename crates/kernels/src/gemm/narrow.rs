@@ -8,6 +8,7 @@ use super::output::Place;
 use super::ranges::blocks;
 use super::tile::UNIT_COLUMNS;
 use super::transpose::{BLOCK, transposed};
+use crate::floats::Floats;
 use crate::simd::{Cache, dispatch_at, prefetch};
 use pulp::{Simd, WithSimd};
 use std::ops::Range;
@@ -45,7 +46,7 @@ pub(super) fn takes(a: Matrix<'_>, b: Matrix<'_>) -> bool {
         (_, 1) => FEWEST_COLUMNS,
         _ => return false,
     };
-    matches!(a.data, Data::F32(_))
+    matches!(a.data, Data::Dense(Floats::F32(_)))
         && a.rows >= FEWEST_ROWS
         && a.columns > 0
         && (fewest..=MOST_COLUMNS).contains(&b.columns)
@@ -53,7 +54,7 @@ pub(super) fn takes(a: Matrix<'_>, b: Matrix<'_>) -> bool {
 
 /// Computes some rows of a product.
 pub(super) fn run(product: &Product<'_>, rows: Range<usize>) {
-    let Data::F32(data) = product.terms[0].0.data else {
+    let Data::Dense(Floats::F32(data)) = product.terms[0].0.data else {
         unreachable!("a product that `takes` refuses")
     };
     with_own_blocks(|own| {

@@ -1,21 +1,30 @@
 //! Copies of a block of each operand in the order in which the tile reads them, in float32.
 
-use super::element::Element;
 use super::matrix::{Data, Matrix};
 use super::ranges::blocks;
 use super::tile;
 use super::transpose::{BLOCK, transposed};
+use crate::floats::{Element, Floats};
 use pulp::Simd;
+use std::cell::Cell;
 use std::ops::Range;
+
+thread_local! {
+    /// Of a packed matrix, what this thread is about to copy.
+    pub(super) static UNPACKED: Cell<Vec<f32>> = Cell::default();
+}
 
 /// A part of one row of `A`.
 #[inline(always)]
 pub(super) fn row(a: Matrix<'_>, row: usize, depth: &Range<usize>) -> Vec<f32> {
     let mut to = vec![0.0; depth.len()];
     match a.data {
-        Data::F32(data) => row_of(data, a, row, depth, &mut to),
-        Data::F16(data) => row_of(data, a, row, depth, &mut to),
-        Data::Bf16(data) => row_of(data, a, row, depth, &mut to),
+        Data::Dense(Floats::F32(data)) => row_of(data, a, row, depth, &mut to),
+        Data::Dense(Floats::F16(data)) => row_of(data, a, row, depth, &mut to),
+        Data::Dense(Floats::Bf16(data)) => row_of(data, a, row, depth, &mut to),
+        Data::Packed(packed) => {
+            a.unpacked(packed, (&(row..row + 1), depth), &mut to);
+        }
     }
     to
 }
@@ -46,12 +55,21 @@ pub(super) fn rows<S: Simd>(
     a: Matrix<'_>,
     rows: &Range<usize>,
     depth: &Range<usize>,
-    to: Target<'_>,
+    mut to: Target<'_>,
 ) {
     match a.data {
-        Data::F32(data) => rows_of(simd, data, a, rows, depth, to),
-        Data::F16(data) => rows_of(simd, data, a, rows, depth, to),
-        Data::Bf16(data) => rows_of(simd, data, a, rows, depth, to),
+        Data::Dense(Floats::F32(data)) => rows_of(simd, data, a, rows, depth, to),
+        Data::Dense(Floats::F16(data)) => rows_of(simd, data, a, rows, depth, to),
+        Data::Dense(Floats::Bf16(data)) => rows_of(simd, data, a, rows, depth, to),
+        Data::Packed(packed) => {
+            let mut memory = UNPACKED.take();
+            for part in blocks(rows, tile::UNIT_ROWS) {
+                let (data, block) = a.unpacked(packed, (&part, depth), &mut memory);
+                let to = to.after_lines(part.start - rows.start);
+                rows_of(simd, data, block, &(0..part.len()), &(0..depth.len()), to);
+            }
+            UNPACKED.set(memory);
+        }
     }
 }
 
@@ -131,6 +149,15 @@ fn store_overlapping(rows: &[[f32; BLOCK]; BLOCK], width: usize, count: usize, t
 }
 
 impl Target<'_> {
+    /// Where tiles or panels from a row or column on go, of whole ones before it.
+    #[inline(always)]
+    fn after_lines(&mut self, line: usize) -> Target<'_> {
+        Target {
+            data: &mut self.data[line * self.steps..],
+            ..*self
+        }
+    }
+
     /// The panels of some columns, each with their width.
     #[inline(always)]
     fn each<S: Simd>(
@@ -157,12 +184,21 @@ pub(super) fn columns<S: Simd>(
     b: Matrix<'_>,
     columns: &Range<usize>,
     depth: &Range<usize>,
-    to: Target<'_>,
+    mut to: Target<'_>,
 ) {
     match b.data {
-        Data::F32(data) => columns_of(simd, data, b, columns, depth, to),
-        Data::F16(data) => columns_of(simd, data, b, columns, depth, to),
-        Data::Bf16(data) => columns_of(simd, data, b, columns, depth, to),
+        Data::Dense(Floats::F32(data)) => columns_of(simd, data, b, columns, depth, to),
+        Data::Dense(Floats::F16(data)) => columns_of(simd, data, b, columns, depth, to),
+        Data::Dense(Floats::Bf16(data)) => columns_of(simd, data, b, columns, depth, to),
+        Data::Packed(packed) => {
+            let mut memory = UNPACKED.take();
+            for part in blocks(columns, tile::UNIT_COLUMNS) {
+                let (data, block) = b.unpacked(packed, (depth, &part), &mut memory);
+                let to = to.after_lines(part.start - columns.start);
+                columns_of(simd, data, block, &(0..part.len()), &(0..depth.len()), to);
+            }
+            UNPACKED.set(memory);
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use super::blocked::{Job, Operand, grown, with_own_blocks};
 use super::matrix::{Data, Matrix};
 use super::ranges::blocks;
 use super::tile::{self, Rows};
+use crate::floats::Floats;
 use crate::simd::dispatch_at;
 use pulp::{Simd, WithSimd};
 use std::ops::Range;
@@ -17,12 +18,12 @@ const MOST_ROWS: usize = 8;
 const STREAMS: usize = 16;
 
 pub(super) fn takes(a: Matrix<'_>, b: Matrix<'_>) -> bool {
-    a.rows <= MOST_ROWS && matches!(b.data, Data::F32(_)) && b.has_dense_rows()
+    a.rows <= MOST_ROWS && matches!(b.data, Data::Dense(Floats::F32(_))) && b.has_dense_rows()
 }
 
 /// Computes some columns of a product.
 pub(super) fn run(product: &Product<'_>, columns: Range<usize>) {
-    let Data::F32(data) = product.terms[0].1.data else {
+    let Data::Dense(Floats::F32(data)) = product.terms[0].1.data else {
         unreachable!("a product that `takes` refuses")
     };
     with_own_blocks(|own| {

@@ -2,6 +2,7 @@
 //! both sides of the tiles' and blocks' edges.
 
 use super::*;
+use crate::floats::Floats;
 use half::{bf16, f16};
 use proptest::prelude::*;
 
@@ -38,9 +39,9 @@ impl Stored {
 
     fn matrix(&self) -> Matrix<'_> {
         let data = match self.dtype {
-            0 => Data::F32(&self.values),
-            1 => Data::F16(&self.f16),
-            _ => Data::Bf16(&self.bf16),
+            0 => Floats::F32(&self.values),
+            1 => Floats::F16(&self.f16),
+            _ => Floats::Bf16(&self.bf16),
         };
         Matrix::at(data, 0, self.sizes, self.strides)
     }

@@ -2,6 +2,7 @@
 
 pub mod adamw;
 pub mod attention;
+pub mod linear;
 pub mod linear_cross_entropy;
 pub mod lora_linear;
 pub mod matmul;
@@ -18,6 +19,7 @@ pub mod swiglu;
 pub fn check(device: &candle_core::Device) -> Result<(), crate::testkit::Failure> {
     adamw::check::check(device)?;
     attention::check::check(device)?;
+    linear::check::check(device)?;
     linear_cross_entropy::check::check(device)?;
     lora_linear::check::check(device)?;
     matmul::check::check(device)?;
@@ -112,14 +114,14 @@ mod tests {
         );
         same_bits!(lora_linear:
             lead = vec![200], inputs = 300, outputs = 500, rank = 8, bias = true, dropout = 0.1,
-            weight_dtype = None,
+            weight_dtype = None, packing = None,
         );
         same_bits!(lora_linear:
             lead = vec![600], inputs = 700, outputs = 900, rank = 12, bias = false, dropout = 0.0,
-            weight_dtype = None,
+            weight_dtype = None, packing = None,
         );
         same_bits!(linear_cross_entropy:
-            rows = 200, width = 100, vocabulary = 3000, trained_every = 1,
+            rows = 200, width = 100, vocabulary = 3000, trained_every = 1, packing = None,
         );
     }
 }

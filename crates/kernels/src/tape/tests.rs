@@ -15,7 +15,7 @@ fn variable(seed: usize, dims: &[usize]) -> Var {
 /// Views, a sum of three ways to one tensor, a broadcast bias and one frozen weight.
 fn pass(x: &Tensor, weight: &Tensor, bias: &Tensor, norm: &Tensor) -> Result<Tensor> {
     let normed = rms_norm(x, norm, 1e-6)?;
-    let wide = linear(&normed, weight, Some(bias))?;
+    let wide = linear(&normed, &weight.clone().into(), Some(bias))?;
     let heads = transpose(&reshape(&wide, (2, 3, 2, 4))?, 1, 2)?;
     let turned = rope(&heads, &input(5, &[3, 2]), &input(6, &[3, 2]))?;
     let back = reshape(&transpose(&turned, 1, 2)?, (2, 3, 8))?;

@@ -1,4 +1,4 @@
-use super::{Adapter, Error, Linear, Placement, Plan};
+use super::{Adapter, Error, Linear, Merged, Placement, Plan};
 use crate::random::{name_stream, uniform};
 use candle_core::{DType, Device, Tensor, Var};
 
@@ -63,8 +63,8 @@ pub fn detach(layers: Layers<'_>) {
 /// Merges all adapters into their weights.
 ///
 /// # Errors
-/// When sums are not finite in the dtype of the weights: nothing is merged then. When memory runs
-/// out.
+/// When sums are not finite in the dtype of the weights, or weights are packed: nothing is merged
+/// then. When memory runs out.
 pub fn merge(mut layers: Layers<'_>) -> Result<(), Error> {
     let merged = each(&mut layers, Linear::merge);
     if merged.is_err() {
@@ -76,19 +76,23 @@ pub fn merge(mut layers: Layers<'_>) -> Result<(), Error> {
 /// Runs `change` on every layer, and names those that it leaves as they were.
 fn each(
     layers: &mut Layers<'_>,
-    change: impl Fn(&mut Linear) -> metal_candle_kernels::Result<bool>,
+    change: impl Fn(&mut Linear) -> metal_candle_kernels::Result<Merged>,
 ) -> Result<(), Error> {
-    let mut overflowing = vec![];
+    let (mut overflowing, mut packed) = (vec![], vec![]);
     for (path, layer) in layers {
-        if !change(layer)? {
-            overflowing.push(format!("{path}.weight"));
+        let name = format!("{path}.weight");
+        match change(layer)? {
+            Merged::Done => {}
+            Merged::Overflow => overflowing.push(name),
+            Merged::Packed => packed.push(name),
         }
     }
-    match overflowing.is_empty() {
-        true => Ok(()),
-        false => Err(Error::Overflow {
+    match (overflowing.is_empty(), packed.is_empty()) {
+        (true, true) => Ok(()),
+        (false, _) => Err(Error::Overflow {
             tensors: overflowing,
         }),
+        (true, false) => Err(Error::Packed { tensors: packed }),
     }
 }
 
@@ -102,8 +106,8 @@ pub fn unmerge(layers: Layers<'_>) {
 /// Merges all adapters and forgets them.
 ///
 /// # Errors
-/// When sums are not finite in the dtype of the weights: those layers keep their adapters. When
-/// memory runs out.
+/// When sums are not finite in the dtype of the weights, or weights are packed: those layers keep
+/// their adapters. When memory runs out.
 pub fn fuse(mut layers: Layers<'_>) -> Result<(), Error> {
     each(&mut layers, Linear::fuse)
 }

@@ -96,6 +96,15 @@ pub enum Error {
         /// The tensors.
         tensors: Vec<String>,
     },
+    /// Weights are packed in few bits, to which a sum with an adapter would be rounded.
+    #[error(
+        "an adapter is not merged into quantized weights, which would lose most of it: {}",
+        listed(tensors, ", ")
+    )]
+    Packed {
+        /// The tensors.
+        tensors: Vec<String>,
+    },
     /// A file cannot be read or written.
     #[error(transparent)]
     File(#[from] crate::files::Error),

@@ -1,6 +1,6 @@
-use candle_core::{DType, Result as CandleResult, Tensor, Var};
+use candle_core::{DType, Tensor, Var};
 use metal_candle_kernels::{
-    Dropout, LoraWeights, MatMulOptions, Result, linear, lora_linear, matmul_with, mix_seed,
+    Dropout, LoraWeights, MatMulOptions, Result, Weight, linear, lora_linear, matmul_with, mix_seed,
 };
 
 /// Whether a forward pass is part of training.
@@ -51,7 +51,7 @@ impl Adapter {
     fn forward(
         &self,
         x: &Tensor,
-        weight: &Tensor,
+        weight: &Weight,
         bias: Option<&Tensor>,
         mode: Mode,
     ) -> Result<Tensor> {
@@ -82,19 +82,30 @@ impl Adapter {
 /// `y = x W^T + bias`, with an optional adapter beside `W` or merged into it.
 #[derive(Clone, Debug)]
 pub struct Linear {
-    weight: Tensor,
+    weight: Weight,
     bias: Option<Tensor>,
     adapter: Option<Adapter>,
     /// The weight as it was before the adapter was merged.
     unmerged: Option<Tensor>,
 }
 
+/// Whether an adapter could be merged into its weight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Merged {
+    /// It is, or there is none.
+    Done,
+    /// The sum is not finite in the weight's dtype.
+    Overflow,
+    /// The weight is packed: rounded to its few bits, little of the sum would be left.
+    Packed,
+}
+
 impl Linear {
     /// `weight` is `(out_features, in_features)`, `bias` is `(out_features)`.
     #[must_use]
-    pub fn new(weight: Tensor, bias: Option<Tensor>) -> Self {
+    pub fn new(weight: impl Into<Weight>, bias: Option<Tensor>) -> Self {
         Self {
-            weight,
+            weight: weight.into(),
             bias,
             adapter: None,
             unmerged: None,
@@ -119,8 +130,20 @@ impl Linear {
     ///
     /// # Errors
     /// Never for a layer that was loaded.
-    pub fn dims(&self) -> CandleResult<(usize, usize)> {
-        self.weight.dims2()
+    pub fn dims(&self) -> Result<(usize, usize)> {
+        self.weight.dims()
+    }
+
+    /// The frozen matrix.
+    #[must_use]
+    pub fn weight(&self) -> &Weight {
+        &self.weight
+    }
+
+    /// The frozen matrix, to be replaced; an adapter is unmerged first.
+    pub fn weight_mut(&mut self) -> &mut Weight {
+        self.unmerge();
+        &mut self.weight
     }
 
     /// The adapter, if one is attached.
@@ -135,40 +158,46 @@ impl Linear {
         self.adapter = adapter;
     }
 
-    /// The weight and bias, with their names.
+    /// What the weight consists of, and the bias, with their names.
     pub fn tensors(&self) -> impl Iterator<Item = (&'static str, &Tensor)> {
-        std::iter::once(("weight", &self.weight)).chain(self.bias.iter().map(|b| ("bias", b)))
+        let weight = self.weight.tensors().into_iter();
+        weight.chain(self.bias.iter().map(|b| ("bias", b)))
     }
 
-    /// The weight and bias to be replaced, with their names.
+    /// A dense weight, and the bias, to be replaced, with their names.
     pub fn tensors_mut(&mut self) -> impl Iterator<Item = (&'static str, &mut Tensor)> {
-        std::iter::once(("weight", &mut self.weight))
+        let weight = self.weight.tensor_mut().map(|weight| ("weight", weight));
+        weight
+            .into_iter()
             .chain(self.bias.iter_mut().map(|b| ("bias", b)))
     }
 
     /// Adds the adapter's product to the weight: no cost per token any more. The sum is rounded
-    /// once, to the weight's dtype. Where that is not finite, as in float16 above 65,504, the layer
-    /// stays as it was; the result says whether it could be merged.
+    /// once, to the weight's dtype. Where that is not finite, as in float16 above 65,504, or the
+    /// weight is packed, the layer stays as it was.
     ///
     /// # Errors
     /// When memory runs out.
-    pub fn merge(&mut self) -> Result<bool> {
-        if let (Some(adapter), None) = (&self.adapter, &self.unmerged) {
-            let dtype = self.weight.dtype();
-            let sum = (self.weight.to_dtype(DType::F32)? + adapter.delta()?)?;
-            let merged = sum.to_dtype(dtype)?;
-            if !is_finite(&merged)? {
-                return Ok(false);
-            }
-            self.unmerged = Some(std::mem::replace(&mut self.weight, merged));
+    pub fn merge(&mut self) -> Result<Merged> {
+        let (Some(adapter), None) = (&self.adapter, &self.unmerged) else {
+            return Ok(Merged::Done);
+        };
+        let Some(weight) = self.weight.tensor_mut() else {
+            return Ok(Merged::Packed);
+        };
+        let sum = (weight.to_dtype(DType::F32)? + adapter.delta()?)?;
+        let merged = sum.to_dtype(weight.dtype())?;
+        if !is_finite(&merged)? {
+            return Ok(Merged::Overflow);
         }
-        Ok(true)
+        self.unmerged = Some(std::mem::replace(weight, merged));
+        Ok(Merged::Done)
     }
 
     /// Restores the weight, bit for bit.
     pub fn unmerge(&mut self) {
         if let Some(weight) = self.unmerged.take() {
-            self.weight = weight;
+            self.weight = weight.into();
         }
     }
 
@@ -177,13 +206,13 @@ impl Linear {
     ///
     /// # Errors
     /// When memory runs out.
-    pub fn fuse(&mut self) -> Result<bool> {
-        if !self.merge()? {
-            return Ok(false);
+    pub fn fuse(&mut self) -> Result<Merged> {
+        let merged = self.merge()?;
+        if merged == Merged::Done {
+            self.unmerged = None;
+            self.adapter = None;
         }
-        self.unmerged = None;
-        self.adapter = None;
-        Ok(true)
+        Ok(merged)
     }
 }
 

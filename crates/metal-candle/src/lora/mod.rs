@@ -17,6 +17,6 @@ pub use attach::{attach, detach, fuse, merge, parameters, unmerge};
 pub use config::LoraConfig;
 use error::shortened;
 pub use error::{Error, Found, Problem, Refusal, Unexpected};
-pub use linear::{Adapter, Linear, Mode};
+pub use linear::{Adapter, Linear, Merged, Mode};
 pub use plan::{LinearInfo, Placement, Plan};
 pub use targets::Targets;

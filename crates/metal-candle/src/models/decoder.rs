@@ -5,7 +5,7 @@ use super::rope::Rope;
 use super::{Error, Result};
 use crate::lora::{Linear, LinearInfo, Mode};
 use candle_core::{Device, Tensor};
-use metal_candle_kernels::{AttentionMask, linear};
+use metal_candle_kernels::{AttentionMask, Weight, linear};
 
 /// A decoder-only language model: embedding, blocks, norm and output head.
 #[derive(Debug)]
@@ -14,7 +14,7 @@ pub struct Decoder {
     pub(super) layers: Vec<Block>,
     pub(super) norm: RmsNorm,
     /// `None`: the head is the embedding.
-    pub(super) lm_head: Option<Tensor>,
+    pub(super) lm_head: Option<Weight>,
     pub(super) rope: Rope,
     pub(super) limits: Limits,
 }
@@ -118,7 +118,7 @@ impl Decoder {
 
     /// Weight of the output head, `(V, D)`; the embedding where they are tied.
     #[must_use]
-    pub fn head(&self) -> &Tensor {
+    pub fn head(&self) -> &Weight {
         self.lm_head.as_ref().unwrap_or(&self.embed_tokens.weight)
     }
 
@@ -190,25 +190,76 @@ impl Decoder {
         infos.collect()
     }
 
-    /// Every weight of the base model with its name in a checkpoint, to be replaced.
+    /// Every dense weight of the base model with its name in a checkpoint, to be replaced.
     pub fn weights_mut(&mut self) -> Vec<(String, &mut Tensor)> {
-        let mut weights = vec![(
-            "model.embed_tokens.weight".to_string(),
-            &mut self.embed_tokens.weight,
-        )];
+        let embedding = self.embed_tokens.weight.tensor_mut();
+        let embedding = embedding.map(|weight| ("model.embed_tokens.weight".to_string(), weight));
+        let mut weights = Vec::from_iter(embedding);
         for (i, block) in self.layers.iter_mut().enumerate() {
             let named = block.weights_mut().into_iter();
             weights.extend(named.map(|(name, w)| (format!("model.layers.{i}.{name}"), w)));
         }
         weights.push(("model.norm.weight".into(), &mut self.norm.weight));
-        weights.extend(self.lm_head.as_mut().map(|w| ("lm_head.weight".into(), w)));
+        let head = self.lm_head.as_mut().and_then(Weight::tensor_mut);
+        weights.extend(head.map(|weight| ("lm_head.weight".into(), weight)));
         weights
     }
 
-    /// Every weight of the base model with its name in a checkpoint, and the output head with its
-    /// own name also where it is the embedding.
+    /// Number of the base model's parameters.
+    pub fn n_parameters(&mut self) -> usize {
+        let numbers = |weight: &Weight| weight.dims().map_or(0, |(n, k)| n * k);
+        let packed: usize = self.packed().map(|(_, weight)| numbers(weight)).sum();
+        let dense = self.weights_mut();
+        packed
+            + dense
+                .iter()
+                .map(|(_, weight)| weight.elem_count())
+                .sum::<usize>()
+    }
+
+    /// Every tensor of the base model with its name in a checkpoint, those of packed matrices too.
+    pub fn tensors(&mut self) -> Vec<(String, Tensor)> {
+        let packed = self.packed().flat_map(|(path, weight)| {
+            let parts = weight.tensors().into_iter();
+            parts.map(move |(name, part)| (format!("{path}.{name}"), part.clone()))
+        });
+        let packed: Vec<_> = packed.collect();
+        let dense = self.weights_mut().into_iter();
+        let dense = dense.map(|(name, weight)| (name, weight.clone()));
+        dense.chain(packed).collect()
+    }
+
+    /// Every matrix of the base model with its path, to be replaced.
+    pub fn matrices_mut(&mut self) -> Vec<(String, &mut Weight)> {
+        let embedding = &mut self.embed_tokens.weight;
+        let mut matrices = vec![("model.embed_tokens".to_string(), embedding)];
+        for (i, block) in self.layers.iter_mut().enumerate() {
+            let named = block.linears_mut().into_iter();
+            matrices.extend(
+                named.map(|(name, layer)| (format!("model.layers.{i}.{name}"), layer.weight_mut())),
+            );
+        }
+        matrices.extend(self.lm_head.as_mut().map(|head| ("lm_head".into(), head)));
+        matrices
+    }
+
+    /// The packed matrices of the base model with their paths.
+    pub fn packed(&self) -> impl Iterator<Item = (String, &Weight)> {
+        let embedding = [("model.embed_tokens".to_string(), &self.embed_tokens.weight)];
+        let head = self.lm_head.iter().map(|head| ("lm_head".into(), head));
+        let linears = self.linears().map(|(path, layer)| (path, layer.weight()));
+        let all = embedding.into_iter().chain(linears).chain(head);
+        all.filter(|(_, weight)| matches!(weight, Weight::Packed(_)))
+    }
+
+    /// Every dense weight of the base model with its name in a checkpoint, and the output head with
+    /// its own name also where it is the embedding.
     pub fn named_weights(&mut self) -> Vec<(String, Tensor)> {
-        let tied = self.lm_head.is_none().then(|| self.head().clone());
+        let tied = self
+            .lm_head
+            .is_none()
+            .then(|| self.head().tensor().cloned());
+        let tied = tied.flatten();
         let weights = self.weights_mut().into_iter();
         let mut weights: Vec<_> = weights.map(|(name, w)| (name, w.clone())).collect();
         weights.extend(tied.map(|head| ("lm_head.weight".into(), head)));

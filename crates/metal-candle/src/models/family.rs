@@ -24,14 +24,17 @@ pub(super) struct Variant {
     pub(super) qk_norm: bool,
 }
 
-const EMBEDDING: &str = "model.embed_tokens.weight";
-const HEAD: &str = "lm_head.weight";
+const EMBEDDING: &str = "model.embed_tokens";
+const HEAD: &str = "lm_head";
 
 /// Compares names, shapes and dtypes of a checkpoint with what its configuration calls for, before
 /// anything of the configuration's sizes is allocated.
 pub(super) fn check(config: &Config, variant: Variant, checkpoint: &Checkpoint) -> Result<()> {
-    recognise::by_tensors(&checkpoint.folder, checkpoint.names())?;
-    let weights = Weights::headers(checkpoint);
+    if config.quantization.is_none() {
+        recognise::by_tensors(&checkpoint.folder, checkpoint.names())?;
+    }
+    let weights = Weights::headers(checkpoint, config.quantization.as_ref());
+    check_packed(config, checkpoint, &weights);
     let (asked, there) = (config.num_hidden_layers, checkpoint.n_blocks());
     if asked != there {
         weights.problem(format!(
@@ -53,17 +56,34 @@ pub(super) fn check(config: &Config, variant: Variant, checkpoint: &Checkpoint) 
     weights.fail()
 }
 
+/// Notes what the configuration says of packed matrices that are not there.
+fn check_packed(config: &Config, checkpoint: &Checkpoint, weights: &Weights<'_>) {
+    let Some(quantization) = &config.quantization else {
+        return;
+    };
+    for path in quantization.named() {
+        if !weights.has(&format!("{path}.scales")) {
+            let path = shown_name(path);
+            weights.problem(format!("missing {path}.scales, which quantization names"));
+        }
+    }
+    if !checkpoint.names().any(|name| name.ends_with(".scales")) {
+        weights.problem("quantization is given, but no tensor is quantized".into());
+    }
+}
+
 /// Takes every weight of a decoder from `weights`.
 pub(super) fn decoder(config: &Config, variant: Variant, weights: &Weights<'_>) -> Result<Decoder> {
     let (v, d) = (config.vocab_size, config.hidden_size);
     let tied = config.tie_word_embeddings;
     // Tied weights may be stored as the head alone.
-    let embedding = match tied && !weights.has(EMBEDDING) && weights.has(HEAD) {
+    let has = |path: &str| weights.has(&format!("{path}.weight"));
+    let embedding = match tied && !has(EMBEDDING) && has(HEAD) {
         true => HEAD,
         false => EMBEDDING,
     };
     let embed_tokens = Embedding {
-        weight: weights.get(embedding, (v, d), Init::Normal)?,
+        weight: weights.matrix(embedding, (v, d))?,
     };
     let builder = Builder {
         config,
@@ -77,11 +97,11 @@ pub(super) fn decoder(config: &Config, variant: Variant, weights: &Weights<'_>) 
     let lm_head = match tied {
         // It may be stored all the same; it must then be the embedding.
         true if embedding == EMBEDDING => {
-            weights.same(HEAD, EMBEDDING, (v, d))?;
+            weights.same("lm_head.weight", "model.embed_tokens.weight", (v, d))?;
             None
         }
         true => None,
-        false => Some(weights.get(HEAD, (v, d), Init::Normal)?),
+        false => Some(weights.matrix(HEAD, (v, d))?),
     };
     Ok(Decoder {
         embed_tokens,
@@ -148,9 +168,7 @@ impl Builder<'_> {
     }
 
     fn linear(&self, path: &str, shape: (usize, usize), bias: bool) -> Result<Linear> {
-        let weight = self
-            .weights
-            .get(&format!("{path}.weight"), shape, Init::Normal)?;
+        let weight = self.weights.matrix(path, shape)?;
         let bias = match bias {
             true => Some(
                 self.weights

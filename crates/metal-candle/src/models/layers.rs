@@ -4,9 +4,11 @@ use super::Result;
 use super::cache::BlockCache;
 use super::rope::Positions;
 use crate::lora::{Linear, Mode};
-use candle_core::{DType, Tensor};
+use candle_core::Tensor;
 use metal_candle_kernels::tape::{add, reshape, transpose};
-use metal_candle_kernels::{AttentionMask, attention, rms_norm, rms_norm_residual, rope, swiglu};
+use metal_candle_kernels::{
+    AttentionMask, Weight, attention, rms_norm, rms_norm_residual, rope, swiglu,
+};
 
 /// Everything that is the same for all blocks of one forward pass.
 #[derive(Debug)]
@@ -19,15 +21,13 @@ pub struct Pass {
 /// Token ids to vectors: `(V, D)`.
 #[derive(Debug)]
 pub(super) struct Embedding {
-    pub(super) weight: Tensor,
+    pub(super) weight: Weight,
 }
 
 impl Embedding {
     /// `(B, T)` u32 -> `(B, T, D)` float32: activations are float32 whatever the weights are.
     pub(super) fn forward(&self, tokens: &Tensor) -> Result<Tensor> {
-        let (b, t) = tokens.dims2()?;
-        let rows = self.weight.index_select(&tokens.flatten_all()?, 0)?;
-        Ok(rows.reshape((b, t, ()))?.to_dtype(DType::F32)?)
+        Ok(self.weight.gather(tokens)?)
     }
 }
 

@@ -27,7 +27,7 @@ mod weights;
 
 pub use cache::KvCache;
 pub use companions::{copy_companions, copy_tokenizer};
-pub use config::{Config, GenerationConfig};
+pub use config::{Config, GenerationConfig, Packing, Quantization};
 pub use decoder::Decoder;
 pub use error::{Error, Result};
 pub use layers::Pass;
@@ -70,7 +70,7 @@ impl Model {
         let generation = GenerationConfig::read(folder)?;
         let (checkpoint, variant) = (Checkpoint::open(folder)?, variant(&config)?);
         family::check(&config, variant, &checkpoint)?;
-        let weights = Weights::values(&checkpoint, device);
+        let weights = Weights::values(&checkpoint, config.quantization.as_ref(), device);
         let decoder = family::decoder(&config, variant, &weights)?;
         weights.finish()?;
         Ok(Self {

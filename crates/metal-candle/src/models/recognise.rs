@@ -74,7 +74,8 @@ impl fmt::Display for Found {
             Self::Quantized { method } => {
                 write!(
                     f,
-                    "holds a quantized model ({method}); metal-candle reads float16, bfloat16 and float32"
+                    "holds a quantized model ({method}); metal-candle reads float16, bfloat16, float32 and \
+                     MLX's affine quantization"
                 )
             }
             Self::OtherKind { kind, sign } => {
@@ -114,11 +115,14 @@ pub(super) fn by_config(object: &Map<String, Value>, path: &Path) -> Result<()> 
     }
 }
 
+/// mlx-lm's field of quantized weights, which it may repeat as `quantization_config`.
+const MLX: &str = "quantization";
+
 /// Fields of quantized weights: those of transformers, of mlx-lm, and older ones of
-/// compressed-tensors.
+/// compressed-tensors. mlx-lm's comes first, as it does there.
 const QUANTIZATION: [&str; 4] = [
+    MLX,
     "quantization_config",
-    "quantization",
     "compression_config",
     "sparsity_config",
 ];
@@ -132,9 +136,12 @@ fn quantization(object: &Map<String, Value>) -> Option<Found> {
     let set = |name: &&str| object.get(*name).as_ref().is_some_and(is_set);
     let name = QUANTIZATION.into_iter().find(set)?;
     let settings = &object[name];
+    if name == MLX && settings["mode"].as_str().unwrap_or("affine") == "affine" {
+        return None;
+    }
     let method = match (name, settings["quant_method"].as_str()) {
         (_, Some(method)) => shown_name(method),
-        ("quantization", None) => format!("MLX, {} bits", shown(&settings["bits"])),
+        (MLX, None) => format!("MLX, {}", shown(&settings["mode"])),
         _ => format!("{name} = {}", shown(settings)),
     };
     Some(Found::Quantized { method })

@@ -1,9 +1,12 @@
 use super::checkpoint::{Agreement, Checkpoint};
+use super::config::{Packing, Quantization};
 use super::json::shown_name;
 use super::problems::Problems;
 use super::{Error, Result};
 use crate::random::normal;
 use candle_core::{DType, Device, Shape, Tensor};
+use metal_candle_kernels::Weight;
+use metal_candle_kernels::weight::affine::Affine;
 use safetensors::Dtype;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -19,9 +22,13 @@ pub(super) enum Init {
     Zeros,
 }
 
+/// Dtypes of what is not packed.
+const FLOATS: [Dtype; 3] = [Dtype::F32, Dtype::F16, Dtype::BF16];
+
 /// Where a model's tensors come from; takes account of every one.
 pub(super) struct Weights<'a> {
     source: Source<'a>,
+    quantization: Option<&'a Quantization>,
     device: Device,
     taken: RefCell<BTreeSet<String>>,
     problems: RefCell<Problems>,
@@ -40,21 +47,30 @@ enum Source<'a> {
 }
 
 impl<'a> Weights<'a> {
-    pub(super) fn headers(checkpoint: &'a Checkpoint) -> Self {
-        Self::new(Source::Headers(checkpoint), &Device::Cpu)
+    pub(super) fn headers(
+        checkpoint: &'a Checkpoint,
+        quantization: Option<&'a Quantization>,
+    ) -> Self {
+        Self::new(Source::Headers(checkpoint), quantization, &Device::Cpu)
     }
 
-    pub(super) fn values(checkpoint: &'a Checkpoint, device: &Device) -> Self {
-        Self::new(Source::Values(checkpoint), device)
+    pub(super) fn values(
+        checkpoint: &'a Checkpoint,
+        quantization: Option<&'a Quantization>,
+        device: &Device,
+    ) -> Self {
+        Self::new(Source::Values(checkpoint), quantization, device)
     }
 
+    /// Dense ones, whatever the configuration says.
     pub(super) fn random(seed: u64, std: f64, device: &Device) -> Self {
-        Self::new(Source::Random { seed, std }, device)
+        Self::new(Source::Random { seed, std }, None, device)
     }
 
-    fn new(source: Source<'a>, device: &Device) -> Self {
+    fn new(source: Source<'a>, quantization: Option<&'a Quantization>, device: &Device) -> Self {
         Self {
             source,
+            quantization,
             device: device.clone(),
             taken: RefCell::default(),
             problems: RefCell::default(),
@@ -64,13 +80,41 @@ impl<'a> Weights<'a> {
     /// The tensor `name`. One that is missing or wrong is noted for [`Self::finish`], and an empty
     /// one stands in for it, so that all problems of a checkpoint are told at once.
     pub(super) fn get(&self, name: &str, shape: impl Into<Shape>, init: Init) -> Result<Tensor> {
-        let shape = shape.into();
+        self.tensor(name, shape.into(), init, &FLOATS)
+    }
+
+    /// The matrix `path`, `(N, K)`: packed where the configuration says so and there are scales.
+    pub(super) fn matrix(&self, path: &str, (n, k): (usize, usize)) -> Result<Weight> {
+        let name = |part: &str| format!("{path}.{part}");
+        let packing = self.quantization.and_then(|settings| settings.of(path));
+        let Some(Packing { bits, group }) = packing.filter(|_| self.has(&name("scales"))) else {
+            return Ok(self.get(&name("weight"), (n, k), Init::Normal)?.into());
+        };
+        if !k.is_multiple_of(group) {
+            self.problem(format!(
+                "{path}: rows of {k} do not divide into groups of {group}"
+            ));
+        }
+        let (words, groups) = ((n, k * bits / 32).into(), (n, k / group));
+        let parts = [
+            self.tensor(&name("weight"), words, Init::Zeros, &[Dtype::U32])?,
+            self.get(&name("scales"), groups, Init::Ones)?,
+            self.get(&name("biases"), groups, Init::Zeros)?,
+        ];
+        // Stand-ins have no sizes to compare; their problems are noted.
+        match parts.iter().any(|part| part.rank() != 2) {
+            true => Ok(stand_in()?.into()),
+            false => Ok(Affine::new(parts, bits, group)?.into()),
+        }
+    }
+
+    fn tensor(&self, name: &str, shape: Shape, init: Init, dtypes: &[Dtype]) -> Result<Tensor> {
         match self.source {
             Source::Headers(checkpoint) => {
                 self.taken.borrow_mut().insert(name.to_string());
                 self.problems
                     .borrow_mut()
-                    .extend(problem(checkpoint, name, &shape));
+                    .extend(problem(checkpoint, name, &shape, dtypes));
                 stand_in()
             }
             Source::Values(checkpoint) => match checkpoint.tensor(name, &self.device)? {
@@ -165,7 +209,7 @@ impl<'a> Weights<'a> {
 }
 
 /// What is wrong with the tensor `name`, as far as its header shows.
-fn problem(checkpoint: &Checkpoint, name: &str, shape: &Shape) -> Option<String> {
+fn problem(checkpoint: &Checkpoint, name: &str, shape: &Shape, dtypes: &[Dtype]) -> Option<String> {
     let Some(info) = checkpoint.info(name) else {
         return Some(format!("missing {name} {:?}", shape.dims()));
     };
@@ -174,12 +218,17 @@ fn problem(checkpoint: &Checkpoint, name: &str, shape: &Shape) -> Option<String>
         let got = shown_shape(&info.shape);
         return Some(format!("{name}: expected {expected:?}, got {got}"));
     }
-    match info.dtype {
-        Dtype::F32 | Dtype::F16 | Dtype::BF16 => None,
-        other => Some(format!(
-            "{name}: dtype {other:?}, expected F32, F16 or BF16"
-        )),
+    if dtypes.contains(&info.dtype) {
+        return None;
     }
+    let expected = match dtypes {
+        [one] => format!("{one:?}"),
+        _ => "F32, F16 or BF16".into(),
+    };
+    Some(format!(
+        "{name}: dtype {:?}, expected {expected}",
+        info.dtype
+    ))
 }
 
 /// A shape from a file, which may have any number of dimensions.

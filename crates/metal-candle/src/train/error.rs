@@ -36,6 +36,12 @@ pub enum Error {
         /// Names of the parameters.
         names: Vec<String>,
     },
+    /// All weights were to be trained, and one is packed in few bits.
+    #[error("{path} is quantized: its numbers cannot be trained")]
+    Packed {
+        /// Path of the matrix.
+        path: String,
+    },
     /// An updated parameter, or the optimizer's state of one, is NaN or infinite. The parameters are taken
     /// back to those before the update, and saved.
     #[error(

@@ -1,4 +1,4 @@
-use super::Result;
+use super::{Error, Result};
 use crate::lora;
 use crate::models::Model;
 use candle_core::{DType, Var};
@@ -52,8 +52,11 @@ impl Parameters {
     /// All weights of `model`, which become float32 variables.
     ///
     /// # Errors
-    /// When memory runs out.
+    /// When a weight is packed, or memory runs out.
     pub fn all_weights(model: &mut Model) -> Result<Self> {
+        if let Some((path, _)) = model.decoder.packed().next() {
+            return Err(Error::Packed { path });
+        }
         let mut parameters = vec![];
         for (name, weight) in model.decoder.weights_mut() {
             let var = Var::from_tensor(&weight.to_dtype(DType::F32)?)?;

@@ -95,7 +95,7 @@ fn argmax(logits: &Tensor) -> u32 {
         .unwrap()
 }
 
-fn greedy_with_cache(model: &Model, prompt: &[u32], n: usize) -> Vec<u32> {
+pub fn greedy_with_cache(model: &Model, prompt: &[u32], n: usize) -> Vec<u32> {
     let mut cache = KvCache::new(model.decoder.n_blocks());
     let mut next = prompt.to_vec();
     let mut output = vec![];

@@ -6,7 +6,7 @@ use super::peer::ask_process;
 use super::record::{Pass, Row};
 use super::rows::Measured;
 use super::sitting::Sitting;
-use super::train::{DTYPES, peak_bytes, store_as, this_program};
+use super::train::{DTYPES, GROUP, PACKED, peak_bytes, store_as, this_program};
 use super::{Options, Rival};
 use crate::error::{Error, Result};
 use crate::numbers::at_least_one;
@@ -79,7 +79,7 @@ fn measure(dtype: &str, args: &Args, device: &Device) -> Result<Measured> {
         own.args(["bench", "generate", "--one", dtype]).args(words);
         own.args(["--device", &args.options.device.device.to_string()]);
         ours.merge(ask_process(&mut own)?);
-        if args.options.has(Rival::Pytorch) {
+        if args.options.has(Rival::Pytorch) && dtype != PACKED {
             let mut python =
                 args.options
                     .python(Rival::Pytorch, "generate_transformers.py", device)?;
@@ -112,10 +112,16 @@ fn cost(dtype: &str, tokens: usize) -> Cost {
     let attention = 2 * model.hidden * (model.heads + model.kv_heads) * model.head_width;
     let block = attention + 3 * model.hidden * model.intermediate;
     let (blocks, head) = (LAYERS * block, model.hidden * model.vocabulary);
-    let width = if dtype == "bf16" { 2 } else { 4 };
+    let numbers = blocks + head;
+    let bytes = match dtype {
+        // A scale and a bias of two bytes each.
+        PACKED => numbers / 2 + numbers / GROUP * 4,
+        "bf16" => 2 * numbers,
+        _ => 4 * numbers,
+    };
     Cost {
         flops: 2 * (tokens * blocks + head) as u64,
-        bytes: (width * (blocks + head)) as u64,
+        bytes: bytes as u64,
     }
 }
 
@@ -174,14 +180,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_tiny_model_generates_in_both_dtypes() {
+    fn a_tiny_model_generates_in_every_dtype() {
         let mut config = qwen();
         for (field, value) in [
-            ("hidden_size", 16),
+            ("hidden_size", 64),
             ("num_hidden_layers", 1),
             ("num_attention_heads", 2),
             ("num_key_value_heads", 1),
-            ("intermediate_size", 24),
+            ("intermediate_size", 128),
             ("vocab_size", 32),
         ] {
             config[field] = value.into();

@@ -19,6 +19,7 @@ use metal_candle::models::Model;
 use metal_candle::process::peak_memory_bytes;
 use metal_candle::train::{self, Optimizer, Parameters, step::step};
 use metal_candle_kernels::case::{Cost, TABLE};
+use metal_candle_kernels::weight::affine::Affine;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::process::Command;
@@ -28,7 +29,13 @@ use std::str::FromStr;
 const CASES: [&str; 2] = ["256 4 4 2 704 4096 128 4", "896 4 14 2 4864 32000 256 2"];
 
 /// Storage of the frozen weights.
-pub const DTYPES: [&str; 2] = ["f32", "bf16"];
+pub const DTYPES: [&str; 3] = ["f32", "bf16", PACKED];
+
+/// MLX's affine packing of 4 bits in groups of [`GROUP`], with factors in bf16; no rival's script has it.
+pub const PACKED: &str = "4bit";
+
+/// Numbers that share their factors, as in most published checkpoints.
+pub const GROUP: usize = 64;
 
 /// LoRA training steps, each configuration in a process of its own
 #[derive(clap::Args, Debug)]
@@ -153,7 +160,7 @@ fn measure(case: &str, dtype: &str, args: &Args, device: &Device) -> Result<Meas
             (Rival::Pytorch, "train_peft.py"),
             (Rival::Mlx, "train_mlx.py"),
         ] {
-            if args.options.has(rival) {
+            if args.options.has(rival) && dtype != PACKED {
                 let mut python = args.options.python(rival, script, device)?;
                 let words = case.split_whitespace().chain([&steps[..], dtype]);
                 let answer = ask_process(python.args(words))?;
@@ -201,9 +208,15 @@ pub fn peak_bytes(device: &Device) -> Option<u64> {
 /// # Errors
 /// When memory runs out.
 pub fn store_as(model: &mut Model, dtype: &str) -> Result<()> {
-    if dtype == "bf16" {
-        for (_, weight) in model.decoder.weights_mut() {
-            *weight = weight.to_dtype(DType::BF16)?;
+    if dtype == "f32" {
+        return Ok(());
+    }
+    for (_, weight) in model.decoder.weights_mut() {
+        *weight = weight.to_dtype(DType::BF16)?;
+    }
+    if dtype == PACKED {
+        for (_, matrix) in model.decoder.matrices_mut() {
+            *matrix = Affine::quantize(&matrix.dense()?, 4, GROUP)?.into();
         }
     }
     Ok(())
@@ -266,8 +279,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_tiny_model_is_trained_in_both_dtypes() {
-        let case: Case = "16 1 2 1 24 32 8 2".parse().unwrap();
+    fn a_tiny_model_is_trained_in_every_dtype() {
+        let case: Case = "64 1 2 1 128 32 8 2".parse().unwrap();
         for dtype in DTYPES {
             let answer = measure_here(&case, dtype, 2, &Device::Cpu).unwrap();
             assert_eq!(answer.secs[&Pass::Step][""].len(), 2);

@@ -64,9 +64,8 @@ pub fn show(args: &Args, terminal: &Terminal) -> Result<()> {
 
 fn answer(model: &mut Model, infos: &[LinearInfo], plan: &Plan) -> Answer {
     let place = |info: &LinearInfo| plan.placements.iter().find(|place| place.path == info.path);
-    let weights = model.decoder.weights_mut();
     Answer {
-        parameters: weights.iter().map(|(_, weight)| weight.elem_count()).sum(),
+        parameters: model.decoder.n_parameters(),
         model_type: model.config.model_type.clone(),
         blocks: model.decoder.n_blocks(),
         vocab_size: model.config.vocab_size,

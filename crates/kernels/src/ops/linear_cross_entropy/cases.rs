@@ -2,6 +2,7 @@
 
 use crate::IGNORED_TARGET;
 use crate::case::{self, Case, Cost, Costed, TRAINED_TOKENS};
+use crate::weight::packing::Packing;
 use candle_core::DType;
 
 /// Sizes and which rows have a target.
@@ -15,6 +16,8 @@ pub struct Shape {
     pub vocabulary: usize,
     /// Every how many-th row is trained; 0 is none.
     pub trained_every: usize,
+    /// How the weight is packed, where it is.
+    pub packing: Option<Packing>,
 }
 
 impl Shape {
@@ -74,6 +77,10 @@ pub fn small() -> Vec<Case<Shape>> {
         shape(66, 2, 3, 1),
         shape(3, 70, 1100, 1),
         shape(5, 2, 4200, 2),
+        Shape {
+            packing: Some(Packing { bits: 4, group: 32 }),
+            ..shape(5, 64, 1100, 2)
+        },
     ])
 }
 
@@ -95,5 +102,6 @@ fn shape(rows: usize, width: usize, vocabulary: usize, trained_every: usize) -> 
         width,
         vocabulary,
         trained_every,
+        packing: None,
     }
 }

@@ -3,8 +3,9 @@
 use super::{cases, cases::Shape, in_chunks};
 use crate::IGNORED_TARGET;
 use crate::case::Case;
-use crate::path::{self, Path};
+use crate::path::Path;
 use crate::testkit::{Array, Failure, Input, Problem, check_cases};
+use crate::weight::packing::{dense_of, weight_of};
 use candle_core::{DType, Device, Tensor};
 
 /// Checks all cases on `device`.
@@ -30,20 +31,20 @@ fn of(case: &Case<Shape>, size: fn(f64) -> f64) -> Problem {
         rows,
         width,
         vocabulary,
+        packing,
         ..
     } = case.shape;
-    let inputs = vec![
-        Input::new("hidden", &[rows, width])
-            .map(size)
-            .viewed(case.view),
-        Input::new("weight", &[vocabulary, width])
-            .map(size)
-            .viewed(case.view),
-    ];
+    let weight = Input::new("weight", &[vocabulary, width]).map(size);
+    let weight = match packing {
+        None => weight,
+        Some(_) => weight.constant(),
+    };
+    let hidden = Input::new("hidden", &[rows, width]).map(size);
+    let inputs = vec![hidden.viewed(case.view), weight.viewed(case.view)];
     let targets = case.shape.targets();
     let own_targets = targets.clone();
-    let problem =
-        Problem::new(inputs, move |x| truth(&x[0], &x[1], &own_targets)).giving(DType::F32);
+    let truth = move |x: &[Array]| truth(&x[0], &dense_of(&x[1], packing), &own_targets);
+    let problem = Problem::new(inputs, truth).giving(DType::F32);
     let whole = usize::MAX;
     let implementations = [
         ("linear_cross_entropy", whole, None),
@@ -64,10 +65,11 @@ fn of(case: &Case<Shape>, size: fn(f64) -> f64) -> Problem {
         let targets = targets.clone();
         problem.run(name, move |x| {
             let targets = Tensor::new(&targets[..], x[0].device())?;
-            let choose = || path::choose("linear_cross_entropy", &[&x[0], &x[1]]);
+            let weight = weight_of(&x[1], packing)?;
+            let choose = || weight.path("linear_cross_entropy", &[&x[0]]);
             let path = path.unwrap_or_else(choose);
             let elements = chunk_rows.saturating_mul(vocabulary);
-            in_chunks(&x[0], &x[1], &targets, elements, path)
+            in_chunks(&x[0], &weight, &targets, elements, path)
         })
     };
     implementations.into_iter().fold(problem, add)
@@ -107,6 +109,7 @@ mod tests {
             width: 9,
             vocabulary: 2003,
             trained_every: 1,
+            packing: None,
         };
         let problem = problem(&crate::case::plain(shape));
         testkit::agree(&problem, DType::F32, &Device::Cpu).unwrap();
@@ -119,6 +122,7 @@ mod tests {
             width: 500,
             vocabulary: 600,
             trained_every: 1,
+            packing: None,
         };
         let problem = problem(&crate::case::plain(shape));
         testkit::agree(&problem, DType::BF16, &Device::Cpu).unwrap();
@@ -127,7 +131,11 @@ mod tests {
     fn loss_of(targets: &[i64]) -> crate::Result<Tensor> {
         let hidden = Tensor::ones((targets.len(), 2), DType::F32, &Device::Cpu)?;
         let weight = Tensor::ones((3, 2), DType::F32, &Device::Cpu)?;
-        linear_cross_entropy(&hidden, &weight, &Tensor::new(targets, &Device::Cpu)?)
+        linear_cross_entropy(
+            &hidden,
+            &weight.into(),
+            &Tensor::new(targets, &Device::Cpu)?,
+        )
     }
 
     #[test]

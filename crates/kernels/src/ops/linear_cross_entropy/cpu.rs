@@ -4,15 +4,15 @@
 use super::TrainedRows;
 use super::chunked::SavedLoss;
 use super::pass::{Pass, Seen, Share, parts};
-use crate::Result;
 use crate::gemm::{Matrix, MatrixMut, Then, product};
-use crate::host::{Rows, on_host};
+use crate::host::Rows;
 use crate::math;
 use crate::online::Statistics;
 use crate::simd::dispatch;
 use crate::threads::for_each_task;
 use crate::vector::update;
-use candle_core::{Device, Tensor};
+use crate::{Result, Weight};
+use candle_core::{Device, Shape, Tensor};
 use pulp::{Simd, WithSimd};
 
 /// Rows that share one pass over the weight: copies of theirs are held.
@@ -35,36 +35,39 @@ const MOST_COLUMNS: usize = 1024;
 /// one.
 pub(super) fn compute(
     hidden: &Tensor,
-    weight: &Tensor,
+    weight: &Weight,
     rows: &TrainedRows,
     chunk_elements: usize,
 ) -> Result<SavedLoss> {
     let (hidden_storage, hidden_layout) = hidden.storage_and_layout();
-    let (weight_storage, weight_layout) = weight.storage_and_layout();
+    let stored = weight.on_host()?;
+    let trained = weight.tensor().filter(|tensor| tensor.track_op());
     let head = Head {
         hidden: Rows::of(&hidden_storage, hidden_layout)?,
-        weight: Matrix::of(on_host(&weight_storage)?, weight_layout)?,
+        weight: stored.matrix()?,
         chunk_elements,
     };
     let mut sums = Sums {
         loss: 0.0,
         dhidden: hidden.track_op().then(|| vec![0.0; hidden.elem_count()]),
-        dweight: weight.track_op().then(|| vec![0.0; weight.elem_count()]),
+        dweight: trained.map(|weight| vec![0.0; weight.elem_count()]),
     };
     let most = chunk_elements.min(head.most_rows(hidden.track_op())).max(1);
     let targets = rows.targets.chunks(most);
     for (indices, targets) in rows.indices.chunks(most).zip(targets) {
         head.add_rows(indices, targets, &mut sums);
     }
-    let tensor = |values: Option<Vec<f32>>, like: &Tensor| {
-        let tensor = values.map(|values| Tensor::from_vec(values, like.shape(), &Device::Cpu));
-        tensor.transpose()
-    };
+    let shape = weight.dims()?;
     Ok(SavedLoss {
         loss: Tensor::new(sums.loss as f32, &Device::Cpu)?,
-        dhidden: tensor(sums.dhidden, hidden)?,
-        dweight: tensor(sums.dweight, weight)?,
+        dhidden: tensor(sums.dhidden, hidden.shape().clone())?,
+        dweight: tensor(sums.dweight, shape.into())?,
     })
+}
+
+fn tensor(values: Option<Vec<f32>>, shape: Shape) -> Result<Option<Tensor>> {
+    let tensor = values.map(|values| Tensor::from_vec(values, shape, &Device::Cpu));
+    Ok(tensor.transpose()?)
 }
 
 /// Results, over all rows so far.

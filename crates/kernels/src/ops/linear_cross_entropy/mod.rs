@@ -23,9 +23,9 @@ mod metal;
 mod pass;
 mod reference;
 
-use crate::path::{self, Path, by_device};
+use crate::path::{Path, by_device};
 use crate::tape::Record;
-use crate::{Error, Result};
+use crate::{Error, Result, Weight};
 use candle_core::{DType, Tensor};
 
 /// The target of a row that has no loss; PyTorch's `ignore_index`.
@@ -38,27 +38,27 @@ const CHUNK_ELEMENTS: usize = 15 << 20;
 ///
 /// # Errors
 /// When shapes do not fit or a target is neither [`IGNORED_TARGET`] nor in `0..V`.
-pub fn linear_cross_entropy(hidden: &Tensor, weight: &Tensor, targets: &Tensor) -> Result<Tensor> {
-    let path = path::choose("linear_cross_entropy", &[hidden, weight]);
+pub fn linear_cross_entropy(hidden: &Tensor, weight: &Weight, targets: &Tensor) -> Result<Tensor> {
+    let path = weight.path("linear_cross_entropy", &[hidden]);
     in_chunks(hidden, weight, targets, CHUNK_ELEMENTS, path)
 }
 
 fn in_chunks(
     hidden: &Tensor,
-    weight: &Tensor,
+    weight: &Weight,
     targets: &Tensor,
     chunk_elements: usize,
     path: Path,
 ) -> Result<Tensor> {
     let (n, d) = hidden.dims2()?;
-    let (v, d_weight) = weight.dims2()?;
+    let (v, d_weight) = weight.dims()?;
     if d_weight != d {
-        return Err(Error::shape(
-            "linear_cross_entropy",
-            "weight",
-            format!("(V, {d})"),
-            weight,
-        ));
+        return Err(Error::Shape {
+            op: "linear_cross_entropy",
+            what: "weight",
+            expected: format!("(V, {d})"),
+            got: (v, d_weight).into(),
+        });
     }
     if targets.dims() != [n] || targets.dtype() != DType::I64 {
         return Err(Error::shape(
@@ -77,11 +77,13 @@ fn in_chunks(
         Path::Kernel => by_device!(
             hidden,
             cpu: cpu::compute(hidden, weight, &rows, chunk_elements)?,
-            metal: metal::compute(hidden, weight, &rows, chunk_rows)?
+            metal: metal::compute(hidden, &weight.dense()?, &rows, chunk_rows)?
         ),
-        Path::Reference => chunked::compute(hidden, weight, &rows, chunk_rows)?,
+        Path::Reference => chunked::compute(hidden, &weight.dense()?, &rows, chunk_rows)?,
     };
-    Ok(hidden.record2(weight, saved)?)
+    // A packed weight is no tensor, and has no gradient: another one without stands in its place.
+    let weight = weight.tensor().unwrap_or(&saved.loss).clone();
+    Ok(hidden.record2(&weight, saved)?)
 }
 
 /// The rows that have a loss, and their targets.

@@ -1,6 +1,7 @@
 //! Shapes of the adapted layer.
 
 use crate::case::{self, Case, Cost, Costed, TRAINED_TOKENS};
+use crate::weight::packing::Packing;
 use candle_core::DType;
 
 /// Sizes and options.
@@ -20,6 +21,8 @@ pub struct Shape {
     pub dropout: f64,
     /// Dtype of the frozen weight, where it is not that of `x`.
     pub weight_dtype: Option<DType>,
+    /// How the frozen weight is packed, where it is.
+    pub packing: Option<Packing>,
 }
 
 impl Shape {
@@ -97,6 +100,16 @@ pub fn small() -> Vec<Case<Shape>> {
             weight_dtype: Some(DType::F16),
             ..large
         },
+        Shape {
+            bias: true,
+            packing: Some(Packing { bits: 4, group: 32 }),
+            ..shape(&[17], 64, 19, 4)
+        },
+        Shape {
+            dropout: 0.4,
+            packing: Some(Packing { bits: 8, group: 64 }),
+            ..shape(&[1], 64, 33, 2)
+        },
     ]);
     case::small(shapes)
 }
@@ -138,5 +151,6 @@ fn shape(lead: &[usize], inputs: usize, outputs: usize, rank: usize) -> Shape {
         bias: false,
         dropout: 0.0,
         weight_dtype: None,
+        packing: None,
     }
 }

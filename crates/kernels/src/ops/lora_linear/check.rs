@@ -3,7 +3,8 @@
 use super::{LoraWeights, cases, cases::Shape, lora_linear, reference};
 use crate::case::Case;
 use crate::testkit::{Array, Failure, Input, Problem, check_cases};
-use crate::{Dropout, Result};
+use crate::weight::packing::{Packing, dense_of, weight_of};
+use crate::{Dropout, Result, Weight};
 use candle_core::{DType, Device, Tensor};
 
 const SCALE: f64 = 1.75;
@@ -33,34 +34,36 @@ pub fn problem(case: &Case<Shape>) -> Problem {
         inputs.push(Input::new("bias", &[n]).constant());
     }
     let inputs = inputs.into_iter().map(|input| input.viewed(case.view));
-    let dropout = dropout(shape.dropout);
-    Problem::new(inputs.collect(), move |x| truth(x, dropout))
-        .run("lora_linear", move |x| run(lora_linear, x, dropout))
-        .run("reference", move |x| run(reference::forward, x, dropout))
+    let options = (dropout(shape.dropout), shape.packing);
+    Problem::new(inputs.collect(), move |x| truth(x, options))
+        .run("lora_linear", move |x| run(lora_linear, x, options))
+        .run("reference", move |x| run(reference::forward, x, options))
 }
 
 fn dropout(p: f64) -> Option<Dropout> {
     Dropout::new(p, 42).ok().filter(|_| p > 0.0)
 }
 
-type Forward = fn(&Tensor, &Tensor, Option<&Tensor>, LoraWeights<'_>) -> Result<Tensor>;
+type Options = (Option<Dropout>, Option<Packing>);
 
-fn run(forward: Forward, x: &[Tensor], dropout: Option<Dropout>) -> Result<Tensor> {
+type Forward = fn(&Tensor, &Weight, Option<&Tensor>, LoraWeights<'_>) -> Result<Tensor>;
+
+fn run(forward: Forward, x: &[Tensor], (dropout, packing): Options) -> Result<Tensor> {
     let lora = LoraWeights {
         a: &x[1],
         b: &x[2],
         scale: SCALE,
         dropout,
     };
-    forward(&x[0], &x[3], x.get(4), lora)
+    forward(&x[0], &weight_of(&x[3], packing)?, x.get(4), lora)
 }
 
-fn truth(inputs: &[Array], dropout: Option<Dropout>) -> Array {
+fn truth(inputs: &[Array], (dropout, packing): Options) -> Array {
     let [x, a, b, w, bias @ ..] = inputs else {
         return Array::from_fn(&[0], |_| f64::NAN);
     };
     let dropped = dropped(x, dropout);
-    let mut y = product(x, w);
+    let mut y = product(x, &dense_of(w, packing));
     let update = product(&product(&dropped, a), b);
     let n = b.dims[0];
     for (i, y) in y.data.iter_mut().enumerate() {
@@ -118,6 +121,7 @@ mod tests {
             bias: true,
             dropout: 0.0,
             weight_dtype: Some(DType::BF16),
+            packing: None,
         };
         let problem = problem(&crate::case::plain(shape));
         testkit::agree(&problem, DType::F32, &Device::Cpu).unwrap();
@@ -145,7 +149,8 @@ mod tests {
             full(1.0, &[1, 1]),
         );
         let dropout = Some(Dropout::new(0.25, seed).unwrap());
-        let y = lora_linear(&x, &full(0.0, &[1, 1]), None, weights(&a, &b, dropout)).unwrap();
+        let w = full(0.0, &[1, 1]).into();
+        let y = lora_linear(&x, &w, None, weights(&a, &b, dropout)).unwrap();
         y.flatten_all().unwrap().to_vec1().unwrap()
     }
 
@@ -168,7 +173,9 @@ mod tests {
         let w = Var::from_tensor(&full(1.0, &[3, 2])).unwrap();
         let a = Var::from_tensor(&full(1.0, &[1, 2])).unwrap();
         let b = Var::from_tensor(&full(1.0, &[3, 1])).unwrap();
-        let y = lora_linear(&full(1.0, &[4, 2]), &w, None, weights(&a, &b, None)).unwrap();
+        let weight = w.as_tensor().clone().into();
+        let y = lora_linear(&full(1.0, &[4, 2]), &weight, None, weights(&a, &b, None));
+        let y = y.unwrap();
         let grads = y.sum_all().unwrap().backward().unwrap();
         assert!(grads.get(&w).is_none());
         assert!(grads.get(&a).is_some() && grads.get(&b).is_some());
@@ -179,7 +186,7 @@ mod tests {
         let (a, b) = (full(1.0, &[1, 5]), full(1.0, &[3, 1]));
         let y = lora_linear(
             &full(1.0, &[4, 2]),
-            &full(1.0, &[3, 2]),
+            &full(1.0, &[3, 2]).into(),
             None,
             weights(&a, &b, None),
         );

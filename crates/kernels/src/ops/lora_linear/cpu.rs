@@ -2,8 +2,9 @@
 
 use super::node::{Frozen, Gradients};
 use crate::Dropout;
-use crate::gemm::{Matrix, MatrixMut, Then, computed, computed_sum, product, sum_of_products};
+use crate::gemm::{Matrix, MatrixMut, Then, computed, computed_sum, product};
 use crate::host::{on_host, slice, slice_of, stored, tensor_like};
+use crate::ops::linear::cpu::sum_with_bias;
 use crate::threads::for_each_row;
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, Layout, Result, Shape, Storage, Tensor};
@@ -29,19 +30,11 @@ pub(super) fn forward(
 
 /// `x W^T + bias + (scale * h) B^T`, `(M, N)`.
 fn sum_of_branches(frozen: &Frozen, x: Matrix<'_>, h: &[f32], b: Matrix<'_>) -> Result<Vec<f32>> {
-    let (storage, layout) = frozen.weight.storage_and_layout();
-    let weight = Matrix::of(on_host(&storage)?, layout)?;
+    let weight = frozen.weight.on_host()?;
     let scaled: Vec<f32> = h.iter().map(|h| frozen.scale as f32 * h).collect();
     let h = Matrix::new(&scaled, x.rows, b.columns);
-    let terms = [(x, weight.transposed()), (h, b.transposed())];
-    let Some(bias) = &frozen.bias else {
-        return Ok(computed_sum(1.0, &terms));
-    };
-    let (storage, layout) = bias.storage_and_layout();
-    let mut y = slice_of(&storage, layout)?.repeat(x.rows);
-    let y_matrix = MatrixMut::new(&mut y, x.rows, b.rows);
-    sum_of_products(y_matrix, Then::Add, 1.0, &terms);
-    Ok(y)
+    let terms = [(x, weight.matrix()?.transposed()), (h, b.transposed())];
+    sum_with_bias(&terms, frozen.bias.as_ref())
 }
 
 fn dropped(dropout: Option<Dropout>, x: &[f32], width: usize) -> Cow<'_, [f32]> {
@@ -116,8 +109,8 @@ fn input_gradient(
     dh: Matrix<'_>,
     a: Matrix<'_>,
 ) -> Result<Vec<f32>> {
-    let (storage, layout) = frozen.weight.storage_and_layout();
-    let weight = Matrix::of(on_host(&storage)?, layout)?;
+    let weight = frozen.weight.on_host()?;
+    let weight = weight.matrix()?;
     let Some(dropout) = frozen.dropout else {
         return Ok(computed_sum(1.0, &[(dy, weight), (dh, a)]));
     };

@@ -16,7 +16,7 @@ pub(super) fn forward(
     let [x, a, b] = [x, a, b].map(|(storage, layout)| Operand::new(storage, layout));
     let result_dtype = x.dtype();
     let x = x.as_rows()?.in_dtype(dtype)?;
-    let weight = Operand::of(&frozen.weight)?.in_dtype(dtype)?.transposed()?;
+    let weight = frozen.weight()?.in_dtype(dtype)?.transposed()?;
     let h = product(1.0, &frozen.dropped(&x)?, &a.in_dtype(dtype)?.transposed()?)?;
     let bias = frozen.bias.as_ref().map(Operand::of).transpose()?;
     let bias = bias.map(|bias| bias.in_dtype(dtype)).transpose()?;
@@ -59,7 +59,7 @@ fn through_h(
     });
     let dx = x.track_op().then(|| {
         let a = Operand::of(a)?.in_dtype(dtype)?;
-        let weight = Operand::of(&frozen.weight)?.in_dtype(dtype)?;
+        let weight = frozen.weight()?.in_dtype(dtype)?;
         let through_adapter = product_to_add_to(&dh, &a, None)?;
         let dx = frozen.dropped(&through_adapter)?;
         add_product(dx, 1.0, dy, &weight)?.into_gradient(x)
@@ -71,10 +71,19 @@ impl Frozen {
     /// That of everything where it is one, or else float32.
     fn dtype(&self, x: DType, adapter: [DType; 2]) -> DType {
         let bias = self.bias.iter().map(Tensor::dtype);
-        let mut others = adapter.into_iter().chain([self.weight.dtype()]).chain(bias);
+        let weight = self.weight.tensor().map(Tensor::dtype);
+        let mut others = adapter.into_iter().chain(weight).chain(bias);
         match others.all(|dtype| dtype == x) {
             true => x,
             false => DType::F32,
+        }
+    }
+
+    /// A packed weight has no kernel here, and does not come.
+    fn weight(&self) -> Result<Operand> {
+        match self.weight.tensor() {
+            Some(tensor) => Operand::of(tensor),
+            None => candle_core::bail!("lora_linear: a packed weight has no Metal kernel"),
         }
     }
 

@@ -7,7 +7,7 @@
 //! Backward: with `h = dropout(x) A^T` and `g = scale * dy`, `dB = g^T h`, `dA = (g B)^T dropout(x)`,
 //! `dx = dy W + dropout'(g B A)`. `W` and `bias` are frozen here: no gradient is computed for them.
 //! `h` is kept from forward, the dropout mask is drawn again from its seed. A weight in half
-//! precision is widened a panel of rows at a time.
+//! precision, or packed, is widened a panel of rows at a time.
 
 #[cfg(any(test, feature = "testkit"))]
 pub mod cases;
@@ -19,9 +19,10 @@ mod metal;
 mod node;
 mod reference;
 
-use crate::path::{self, Path};
+use crate::ops::linear;
+use crate::path::Path;
 use crate::tape::Record;
-use crate::{Dropout, Error, Result};
+use crate::{Dropout, Error, Result, Weight};
 use candle_core::Tensor;
 
 /// The adapter of one linear layer.
@@ -43,13 +44,12 @@ pub struct LoraWeights<'a> {
 /// When a shape does not fit the others.
 pub fn lora_linear(
     x: &Tensor,
-    weight: &Tensor,
+    weight: &Weight,
     bias: Option<&Tensor>,
     lora: LoraWeights<'_>,
 ) -> Result<Tensor> {
     check(x, weight, bias, lora)?;
-    let inputs = [x, weight, lora.a, lora.b];
-    match path::choose("lora_linear", &inputs) {
+    match weight.path("lora_linear", &[x, lora.a, lora.b]) {
         Path::Kernel => {
             let op = node::LoraLinear::new(weight, bias, lora);
             Ok(x.record3(lora.a, lora.b, op)?)
@@ -58,17 +58,9 @@ pub fn lora_linear(
     }
 }
 
-fn check(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, lora: LoraWeights<'_>) -> Result<()> {
-    let (n, k) = weight.dims2()?;
-    if x.dims().last() != Some(&k) {
-        return Err(Error::shape("lora_linear", "x", format!("(.., {k})"), x));
-    }
-    match bias {
-        Some(bias) if bias.dims() != [n] => {
-            return Err(Error::shape("lora_linear", "bias", format!("({n})"), bias));
-        }
-        _ => {}
-    }
+fn check(x: &Tensor, weight: &Weight, bias: Option<&Tensor>, lora: LoraWeights<'_>) -> Result<()> {
+    let (n, k) = weight.dims()?;
+    linear::check_shapes("lora_linear", x, weight, bias)?;
     let (r, k_a) = lora.a.dims2()?;
     if k_a != k {
         return Err(Error::shape(

@@ -4,8 +4,9 @@
 #[cfg(any(target_vendor = "apple", soft_metal))]
 use super::metal;
 use super::{LoraWeights, cpu};
-use crate::Dropout;
+use crate::ops::linear::result_shape;
 use crate::path::by_device;
+use crate::{Dropout, Weight};
 #[cfg(any(target_vendor = "apple", soft_metal))]
 use candle_core::MetalStorage;
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Storage, Tensor};
@@ -14,7 +15,7 @@ use std::sync::OnceLock;
 /// What is the same in forward and backward.
 pub(super) struct Frozen {
     /// `(N, K)`.
-    pub(super) weight: Tensor,
+    pub(super) weight: Weight,
     /// `(N)`.
     pub(super) bias: Option<Tensor>,
     pub(super) scale: f64,
@@ -31,7 +32,7 @@ pub(super) struct LoraLinear {
 pub(super) type Gradients = (Option<Tensor>, Option<Tensor>, Option<Tensor>);
 
 impl LoraLinear {
-    pub(super) fn new(weight: &Tensor, bias: Option<&Tensor>, lora: LoraWeights<'_>) -> Self {
+    pub(super) fn new(weight: &Weight, bias: Option<&Tensor>, lora: LoraWeights<'_>) -> Self {
         let frozen = Frozen {
             weight: weight.detach(),
             bias: bias.map(Tensor::detach),
@@ -48,12 +49,6 @@ impl LoraLinear {
     }
 }
 
-/// `(.., N)` for `x` of `(.., K)`.
-fn result_shape(x: &Layout, b: &Layout) -> Shape {
-    let (lead, n) = (&x.dims()[..x.dims().len() - 1], b.dims()[0]);
-    Shape::from([lead, &[n]].concat())
-}
-
 impl CustomOp3 for LoraLinear {
     fn name(&self) -> &'static str {
         "lora_linear"
@@ -68,7 +63,7 @@ impl CustomOp3 for LoraLinear {
         b: &CpuStorage,
         b_layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        let shape = result_shape(x_layout, b_layout);
+        let shape = result_shape(x_layout.dims(), b_layout.dims()[0]);
         let operands = [(x, x_layout), (a, a_layout), (b, b_layout)];
         let (y, h) = cpu::forward(&self.frozen, operands, &shape)?;
         self.keep(Storage::Cpu(h));
@@ -88,7 +83,7 @@ impl CustomOp3 for LoraLinear {
         let operands = [(x, x_layout), (a, a_layout), (b, b_layout)];
         let (y, h) = metal::forward(&self.frozen, operands)?;
         self.keep(Storage::Metal(h));
-        Ok((y, result_shape(x_layout, b_layout)))
+        Ok((y, result_shape(x_layout.dims(), b_layout.dims()[0])))
     }
 
     fn bwd(

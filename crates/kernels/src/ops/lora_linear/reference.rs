@@ -2,16 +2,20 @@
 
 use super::LoraWeights;
 use crate::ops::matmul::reference::linear;
-use crate::{Result, elementwise};
+use crate::{Result, Weight, elementwise};
 use candle_core::Tensor;
 
 pub(super) fn forward(
     x: &Tensor,
-    weight: &Tensor,
+    weight: &Weight,
     bias: Option<&Tensor>,
     lora: LoraWeights<'_>,
 ) -> Result<Tensor> {
-    let base = linear(x, &weight.detach(), bias.map(Tensor::detach).as_ref())?;
+    let base = linear(
+        x,
+        &weight.dense()?.detach(),
+        bias.map(Tensor::detach).as_ref(),
+    )?;
     let input = match lora.dropout {
         Some(dropout) => {
             let mask = dropout.mask(x.shape(), x.dtype(), x.device())?;

@@ -1,7 +1,8 @@
 //! Operands of a batched product as matrices in host memory.
 
 use super::MatMulOptions;
-use crate::gemm::{Data, Matrix, MatrixMut};
+use crate::floats::Floats;
+use crate::gemm::{Matrix, MatrixMut};
 use candle_core::{CpuStorage, Layout, Result, Shape};
 
 /// Sizes of `op(A) op(B)`.
@@ -46,7 +47,7 @@ pub(super) fn split(layout: &Layout, transposed: bool) -> (&[usize], usize, usiz
 
 /// A batch of matrices, borrowed in any layout and dtype, since products read any.
 pub(super) struct Operand<'a> {
-    data: Data<'a>,
+    data: Floats<'a>,
     layout: Layout,
     transposed: bool,
 }
@@ -61,7 +62,7 @@ impl<'a> Operand<'a> {
     ) -> Result<Self> {
         let matrix = &layout.dims()[layout.dims().len() - 2..];
         Ok(Self {
-            data: Data::new(storage)?,
+            data: Floats::new(storage)?,
             layout: layout.broadcast_as([batch, matrix].concat())?,
             transposed,
         })

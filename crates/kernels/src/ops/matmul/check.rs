@@ -92,7 +92,7 @@ fn broadcast(x: &Array, index: &[usize]) -> f64 {
 mod tests {
     use super::*;
     use crate::case::View;
-    use crate::{linear, matmul, testkit};
+    use crate::{matmul, testkit};
     use candle_core::{DType, Tensor};
     use proptest::prelude::*;
 
@@ -140,7 +140,7 @@ mod tests {
     #[test]
     fn linear_keeps_leading_dimensions() {
         let (x, weight, bias) = (full(1.0, &[2, 3, 5]), full(2.0, &[4, 5]), full(0.5, &[4]));
-        let y = linear(&x, &weight, Some(&bias)).unwrap();
+        let y = super::super::linear(&x, &weight, Some(&bias)).unwrap();
         assert_eq!(y.to_vec3::<f32>().unwrap(), [[[10.5; 4]; 3]; 2]);
     }
 

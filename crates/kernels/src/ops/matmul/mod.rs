@@ -57,11 +57,8 @@ pub fn matmul(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     matmul_with(a, b, None, MatMulOptions::default())
 }
 
-/// `x W^T + bias` for `x` of shape `(.., K)`, `W` of shape `(N, K)` and `bias` of shape `(N)`.
-///
-/// # Errors
-/// When the inner sizes differ.
-pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+/// `x W^T + bias` for `x` of shape `(.., K)`, a dense `W` of shape `(N, K)` and `bias` of shape `(N)`.
+pub(crate) fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
     linear_by(matmul_with, x, weight, bias)
 }
 

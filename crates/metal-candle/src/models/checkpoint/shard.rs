@@ -72,13 +72,14 @@ impl Shard {
     }
 
     /// Copies a tensor to `device`, in the dtype of the file; `None` where it holds NaN or an
-    /// infinity. The dtype must be a float of 16 or 32 bits.
+    /// infinity. The dtype must be a float of 16 or 32 bits, or u32.
     pub(super) fn tensor(&self, info: &TensorInfo, device: &Device) -> Result<Option<Tensor>> {
         let all = 0..info.shape.iter().product();
         match info.dtype {
             Dtype::F32 => self.finite(info, all, f32::from_le_bytes, f32::is_finite, device),
             Dtype::F16 => self.finite(info, all, f16::from_le_bytes, f16::is_finite, device),
             Dtype::BF16 => self.finite(info, all, bf16::from_le_bytes, bf16::is_finite, device),
+            Dtype::U32 => self.finite(info, all, u32::from_le_bytes, |_| true, device),
             other => Err(damaged(&self.path, format!("dtype {other:?}"))),
         }
     }

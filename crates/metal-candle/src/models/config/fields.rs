@@ -94,7 +94,7 @@ impl<'a> Fields<'a> {
     pub(in crate::models) fn object(&mut self, name: &str) -> Result<Option<Self>> {
         let object = self.read(name, "an object", Value::as_object)?;
         Ok(object.map(|object| Self {
-            prefix: format!("{name}."),
+            prefix: format!("{}.", self.full_name(name)),
             ..Self::new(object, self.path)
         }))
     }

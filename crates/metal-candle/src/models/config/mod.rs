@@ -3,12 +3,14 @@
 
 pub(super) mod fields;
 mod generation;
+mod quantization;
 #[cfg(test)]
 mod tests;
 mod unknown;
 mod window;
 
 pub use generation::GenerationConfig;
+pub use quantization::{Packing, Quantization};
 
 use super::json::{CONFIG_LIMIT_BYTES, read_object, shown_name};
 use super::rope::RopeConfig;
@@ -51,6 +53,8 @@ pub struct Config {
     pub eos_token_ids: Vec<u32>,
     /// Deviation of weights that are made from nothing.
     pub initializer_range: Option<f64>,
+    /// How matrices are packed, where they are.
+    pub quantization: Option<Quantization>,
     rope: RopeConfig,
 }
 
@@ -128,6 +132,7 @@ impl Config {
             mlp_bias: fields.flag("mlp_bias")?,
             eos_token_ids: fields.token_ids("eos_token_id")?,
             initializer_range: fields.number("initializer_range", 0.0..=1e3)?,
+            quantization: Quantization::take(fields)?,
             rope: RopeConfig::take(fields, max_position_embeddings, path)?,
         })
     }

@@ -318,8 +318,8 @@ fn numbers_that_nothing_can_be_computed_with_are_named() {
 fn models_of_another_kind_are_recognised() {
     for (change, expected) in [
         (
-            json!({"quantization": {"group_size": 64, "bits": 4}}),
-            "quantized model (MLX, 4 bits)",
+            json!({"quantization": {"group_size": 32, "bits": 4, "mode": "mxfp4"}}),
+            "quantized model (MLX, \"mxfp4\")",
         ),
         (
             json!({"quantization_config": {"quant_method": "bitsandbytes"}}),

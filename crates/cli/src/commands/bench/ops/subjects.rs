@@ -9,11 +9,12 @@ use candle_core::{Tensor, Var};
 use metal_candle_kernels::adamw::{self, Moments, Update};
 use metal_candle_kernels::case::{Case, Costed};
 use metal_candle_kernels::ops;
+use metal_candle_kernels::weight::packing::{Packing, weight_of};
 use metal_candle_kernels::{AdamW, AttentionMask, LoraWeights, matmul_with};
 use metal_candle_mps::plan::Engine;
 use metal_candle_mps::tensor::MpsMatMul;
 use serde_json::{Value, json};
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 
 const EPS: f64 = 1e-6;
 
@@ -31,6 +32,7 @@ pub fn all() -> Vec<Operation> {
     }
     add!(matmul, lora_linear, rms_norm, softmax, rope, swiglu);
     add!(attention, linear_cross_entropy, adamw);
+    all.extend(ops::linear::cases::models().iter().map(linear));
     let mut seen = std::collections::HashSet::new();
     all.retain(|o| seen.insert((o.op, o.case.clone(), o.dtype_name())));
     all
@@ -97,6 +99,38 @@ fn engines(transpose_right: bool) -> Vec<(&'static str, Run)> {
     ENGINES.into_iter().zip(engines.map(by)).collect()
 }
 
+/// The product with a packed weight, beside candle's with the dense one.
+fn linear(case: &Case<ops::linear::cases::Shape>) -> Operation {
+    let shape = &case.shape;
+    let (k, n, packing) = (shape.inputs, shape.outputs, shape.packing);
+    let rows: usize = shape.lead.iter().product();
+    let Packing { bits, group } = packing;
+    let name = format!("{} {bits} bits", sizes_text(&[rows, k, n]));
+    let sizes = json!({"rows": rows, "inputs": k, "outputs": n, "bits": bits, "group": group});
+    let packed = OnceCell::new();
+    Operation {
+        operands: vec![
+            Operand::new("x", &[rows, k]),
+            Operand::new("W", &[n, k]).frozen(),
+        ],
+        run: Box::new(move |x| {
+            if packed.get().is_none() {
+                let _ = packed.set(weight_of(&x[1], Some(packing))?);
+            }
+            match packed.get() {
+                Some(weight) => Ok(vec![metal_candle_kernels::linear(&x[0], weight, None)?]),
+                None => Ok(vec![]),
+            }
+        }),
+        truth: Some(Box::new(move |x| {
+            let dense = weight_of(&x[1], Some(packing))?.dense()?;
+            Ok(vec![x[0].matmul(&dense.to_dtype(x[0].dtype())?.t()?)?])
+        })),
+        candle: candle::matmul(true),
+        ..operation("linear", case, name, sizes)
+    }
+}
+
 fn lora_linear(case: &Case<ops::lora_linear::cases::Shape>) -> Operation {
     let shape = &case.shape;
     let (k, n, r) = (shape.inputs, shape.outputs, shape.rank);
@@ -117,7 +151,7 @@ fn lora_linear(case: &Case<ops::lora_linear::cases::Shape>) -> Operation {
                 scale: LORA_SCALE,
                 dropout: None,
             };
-            metal_candle_kernels::lora_linear(&x[0], &x[3], None, lora)
+            metal_candle_kernels::lora_linear(&x[0], &x[3].clone().into(), None, lora)
         }),
         candle: candle::lora_linear(LORA_SCALE),
         ..operation("lora_linear", case, name, sizes)
@@ -212,7 +246,7 @@ fn linear_cross_entropy(case: &Case<ops::linear_cross_entropy::cases::Shape>) ->
         ],
         run: run(move |x| {
             let targets = Tensor::new(&own_targets[..], x[0].device())?;
-            metal_candle_kernels::linear_cross_entropy(&x[0], &x[1], &targets)
+            metal_candle_kernels::linear_cross_entropy(&x[0], &x[1].clone().into(), &targets)
         }),
         candle: candle::linear_cross_entropy(targets),
         ..operation("linear_cross_entropy", case, name, sizes)

@@ -170,7 +170,7 @@ fn every_operation_is_measured_and_right() {
     operations.sort_by_key(|o| (o.op, size(o)));
     let mut ops = HashSet::new();
     operations.retain(|o| ops.insert(o.op));
-    assert_eq!(ops.len(), 9);
+    assert_eq!(ops.len(), 10);
     for operation in operations.iter().filter(|o| o.op != "linear_cross_entropy") {
         let inputs = operation.inputs(&Device::Cpu).unwrap();
         check(operation, &inputs);

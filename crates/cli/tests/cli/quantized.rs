@@ -1,0 +1,143 @@
+//! A base model as mlx-lm quantizes it: 4 bits, in groups of 32.
+
+use crate::fixture::{Fixture, config, write_weights};
+use candle_core::Tensor;
+use metal_candle_kernels::weight::Packed;
+use metal_candle_kernels::weight::affine::Affine;
+use serde_json::{Value, json};
+use std::collections::HashMap;
+
+const WEIGHTS: &str = "model/model.safetensors";
+const GENERATE: &str = "generate --model model -p hello --max-tokens 8 --temp 0 --json";
+
+/// A fixture whose matrices would divide into groups.
+fn dense() -> Fixture {
+    let fixture = Fixture::new();
+    let mut config = config();
+    config["intermediate_size"] = 64.into();
+    write_weights(&fixture.path("model"), &config, 5);
+    fixture
+}
+
+fn quantize(fixture: &Fixture) {
+    fixture.edit_tensors(WEIGHTS, |tensors| {
+        *tensors = std::mem::take(tensors)
+            .into_iter()
+            .flat_map(packed)
+            .collect();
+    });
+    fixture.edit("model/config.json", |config| {
+        config["quantization"] = json!({"group_size": 32, "bits": 4});
+    });
+}
+
+fn packed((name, tensor): (String, Tensor)) -> HashMap<String, Tensor> {
+    if tensor.rank() != 2 {
+        return HashMap::from([(name, tensor)]);
+    }
+    let path = name.strip_suffix(".weight").unwrap();
+    let packed = Affine::quantize(&tensor, 4, 32).unwrap();
+    let parts = packed.tensors().into_iter();
+    parts
+        .map(|(part, tensor)| (format!("{path}.{part}"), tensor.clone()))
+        .collect()
+}
+
+fn perplexity(fixture: &Fixture) -> f64 {
+    let words = "perplexity --model model --data data/valid.jsonl --json";
+    fixture.ok_json(words)["perplexity"].as_f64().unwrap()
+}
+
+#[test]
+fn an_adapter_is_trained_on_it_and_used_beside_it() {
+    let fixture = dense();
+    let of_dense = perplexity(&fixture);
+    quantize(&fixture);
+    let base = perplexity(&fixture);
+    assert!((base / of_dense - 1.0).abs() < 0.3, "{base} {of_dense}");
+    fixture.train("--iters 12 --val-batches -1 --mask-prompt");
+    let trained = fixture
+        .ok_json("perplexity --model model --adapter-path adapters --data data/valid.jsonl --json");
+    let trained = trained["perplexity"].as_f64().unwrap();
+    assert!(trained < 0.9 * base, "{trained} {base}");
+    let before = fixture.ok_json(GENERATE);
+    let after = fixture.ok_json(&format!("{GENERATE} --adapter-path adapters"));
+    assert_ne!(before["token_ids"], after["token_ids"]);
+    fixture.train("--resume-adapter-file adapters --iters 14");
+}
+
+#[test]
+fn what_would_lose_the_adapter_is_refused() {
+    let fixture = dense();
+    quantize(&fixture);
+    fixture.train("");
+    for words in [
+        "fuse --model model",
+        &format!("{GENERATE} --adapter-path adapters --merge"),
+    ] {
+        fixture.fails(
+            words,
+            2,
+            &[
+                "not merged into quantized weights",
+                "model.layers.0.",
+                "help: leave the adapter",
+            ],
+        );
+    }
+    fixture.assert_nothing_half_written("fused_model");
+    fixture.fails(
+        "train --model model --data data --fine-tune-type full --adapter-path full",
+        2,
+        &["model.embed_tokens is quantized", "help: train an adapter"],
+    );
+}
+
+#[test]
+fn parts_that_contradict_the_configuration_are_all_told() {
+    let fixture = dense();
+    quantize(&fixture);
+    let refused = |change: &dyn Fn(&mut Value), expected: &[&str]| {
+        let config = fixture.read("model/config.json");
+        fixture.edit("model/config.json", |config| {
+            change(&mut config["quantization"])
+        });
+        fixture.fails(GENERATE, 2, expected);
+        fixture.write("model/config.json", &config);
+    };
+    refused(
+        &|settings| settings["bits"] = 8.into(),
+        &[
+            "model.embed_tokens.weight: expected [320, 8], got [320, 4]",
+            "mlp.down_proj.weight",
+        ],
+    );
+    refused(
+        &|settings| settings["group_size"] = 64.into(),
+        &["model.embed_tokens: rows of 32 do not divide into groups of 64"],
+    );
+    refused(
+        &|settings| settings["model.norm"] = json!({"group_size": 32, "bits": 4}),
+        &["missing model.norm.scales"],
+    );
+    refused(
+        &|settings| settings["model.layers.0.mlp.up_proj"] = false.into(),
+        &["unexpected model.layers.0.mlp.up_proj.scales"],
+    );
+    refused(
+        &|settings| settings["bits"] = 7.into(),
+        &["quantization.bits must be one of [2, 3, 4, 5, 6, 8], got 7"],
+    );
+    refused(
+        &|settings| settings["lm_head"] = json!({"group_size": 32, "bits": 4, "mode": "nvfp4"}),
+        &["mode must be affine, got nvfp4"],
+    );
+    fixture.edit_tensors(WEIGHTS, |tensors| {
+        tensors.retain(|name, _| !name.ends_with("q_proj.biases"));
+    });
+    fixture.fails(
+        GENERATE,
+        2,
+        &["missing model.layers.0.self_attn.q_proj.biases"],
+    );
+}

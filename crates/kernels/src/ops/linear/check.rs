@@ -1,0 +1,98 @@
+//! The formula over f64, and what the product with a packed weight is checked on.
+
+use super::{cases, cases::Shape, linear, reference};
+use crate::case::Case;
+use crate::testkit::{Array, Failure, Input, Problem, check_cases};
+use crate::weight::packing::{Packing, dense_of, weight_of};
+use crate::{Result, Weight};
+use candle_core::{Device, Tensor};
+
+/// Checks all cases on `device`.
+///
+/// # Errors
+/// The first failure.
+pub fn check(device: &Device) -> std::result::Result<(), Failure> {
+    check_cases(&cases::small(), problem, device)
+}
+
+/// The problem of a case: a packed weight has no gradient.
+#[must_use]
+pub fn problem(case: &Case<Shape>) -> Problem {
+    let shape = &case.shape;
+    let (k, n, packing) = (shape.inputs, shape.outputs, shape.packing);
+    let mut inputs = vec![
+        Input::new("x", &shape.x_dims()),
+        Input::new("W", &[n, k]).constant(),
+    ];
+    if shape.bias {
+        inputs.push(Input::new("bias", &[n]).constant());
+    }
+    let inputs = inputs.into_iter().map(|input| input.viewed(case.view));
+    Problem::new(inputs.collect(), move |x| truth(x, packing))
+        .run("linear", move |x| run(linear, x, packing))
+        .run("reference", move |x| run(reference, x, packing))
+}
+
+type Forward = fn(&Tensor, &Weight, Option<&Tensor>) -> Result<Tensor>;
+
+fn run(forward: Forward, x: &[Tensor], packing: Packing) -> Result<Tensor> {
+    forward(&x[0], &weight_of(&x[1], Some(packing))?, x.get(2))
+}
+
+fn truth(inputs: &[Array], packing: Packing) -> Array {
+    let [x, w, bias @ ..] = inputs else {
+        return Array::from_fn(&[0], |_| f64::NAN);
+    };
+    let w = dense_of(w, Some(packing));
+    let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+    let bias = |i: usize| bias.first().map_or(0.0, |bias| bias.data[i]);
+    let row = |x| w.rows().enumerate().map(move |(i, w)| dot(x, w) + bias(i));
+    let mut dims = x.dims.clone();
+    if let Some(last) = dims.last_mut() {
+        *last = w.dims[0];
+    }
+    Array {
+        dims,
+        data: x.rows().flat_map(row).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::case::plain;
+    use crate::testkit;
+    use candle_core::DType;
+
+    #[test]
+    fn on_the_cpu() {
+        check(&Device::Cpu).unwrap();
+    }
+
+    /// Of several blocks in every direction, and of fewer rows than a tile.
+    #[test]
+    fn a_weight_of_several_blocks() {
+        for (rows, bits, group) in [(1, 4, 64), (7, 8, 64), (30, 4, 128), (1100, 3, 32)] {
+            let shape = Shape {
+                lead: vec![rows],
+                inputs: 1280,
+                outputs: 1100,
+                bias: true,
+                packing: Packing { bits, group },
+            };
+            testkit::agree(&problem(&plain(shape)), DType::F32, &Device::Cpu).unwrap();
+        }
+    }
+
+    #[test]
+    fn another_width_is_refused() {
+        let dense = Tensor::ones((2, 64), DType::F32, &Device::Cpu).unwrap();
+        let packing = Packing { bits: 4, group: 32 };
+        let weight = weight_of(&dense, Some(packing)).unwrap();
+        let x = dense.narrow(1, 0, 63).unwrap();
+        assert_eq!(
+            linear(&x, &weight, None).unwrap_err().to_string(),
+            "linear: x must have shape (.., 64), got [2, 63]"
+        );
+    }
+}

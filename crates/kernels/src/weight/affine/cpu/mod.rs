@@ -1,0 +1,121 @@
+//! Rows in host memory.
+
+mod dots;
+mod unpack;
+
+use super::Affine;
+use crate::floats::Floats;
+use crate::simd::dispatch;
+use crate::weight::{Blocks, host::Guard};
+use candle_core::{CpuStorage, Result, Storage, Tensor};
+use std::ops::Range;
+
+/// A matrix for as long as it is read.
+pub(super) struct OnHost<'a> {
+    words: Guard<'a>,
+    scales: Guard<'a>,
+    biases: Guard<'a>,
+    bits: usize,
+    group: usize,
+    /// Groups of a row.
+    n_groups: usize,
+}
+
+impl<'a> OnHost<'a> {
+    /// The tensors are contiguous from their first element on.
+    pub(super) fn new(packed: &'a Affine) -> Result<Self> {
+        let storage = |tensor: &'a Tensor| -> Result<Guard<'a>> {
+            match tensor.device().is_cpu() {
+                true => Ok(Box::new(tensor.storage_and_layout().0)),
+                false => candle_core::bail!(
+                    "a packed weight on {:?} has no rows in host memory",
+                    tensor.device()
+                ),
+            }
+        };
+        Ok(Self {
+            words: storage(&packed.words)?,
+            scales: storage(&packed.scales)?,
+            biases: storage(&packed.biases)?,
+            bits: packed.bits,
+            group: packed.group,
+            n_groups: packed.scales.dims()[1],
+        })
+    }
+
+    fn rows(&self) -> Rows<'_> {
+        let words = match &**self.words {
+            Storage::Cpu(CpuStorage::U32(words)) => &words[..],
+            _ => &[],
+        };
+        Rows {
+            words,
+            scales: floats(&self.scales),
+            biases: floats(&self.biases),
+            bits: self.bits,
+            group: self.group,
+            n_groups: self.n_groups,
+        }
+    }
+}
+
+fn floats(storage: &Storage) -> Floats<'_> {
+    let floats = match storage {
+        Storage::Cpu(storage) => Floats::new(storage).ok(),
+        _ => None,
+    };
+    floats.unwrap_or(Floats::F32(&[]))
+}
+
+impl Blocks for OnHost<'_> {
+    fn read(&self, rows: Range<usize>, columns: Range<usize>, to: &mut [f32]) {
+        dispatch(unpack::Unpack {
+            matrix: self.rows(),
+            rows,
+            columns,
+            to,
+        });
+    }
+
+    fn products(&self, x: &[Vec<f32>], rows: Range<usize>, to: &mut [f32]) -> bool {
+        let is_built = x.len() <= dots::MOST_ROWS && [2, 4, 8].contains(&self.bits);
+        if is_built {
+            dispatch(dots::Dots {
+                matrix: self.rows(),
+                x,
+                rows,
+                to,
+            });
+        }
+        is_built
+    }
+}
+
+/// The memory of a matrix.
+#[derive(Clone, Copy)]
+struct Rows<'a> {
+    words: &'a [u32],
+    scales: Floats<'a>,
+    biases: Floats<'a>,
+    bits: usize,
+    group: usize,
+    n_groups: usize,
+}
+
+impl<'a> Rows<'a> {
+    /// The words of a row.
+    #[inline(always)]
+    fn words(&self, row: usize) -> &'a [u32] {
+        let width = self.n_groups * self.group * self.bits / 32;
+        &self.words[row * width..][..width]
+    }
+
+    /// Scales and biases of some groups of a row.
+    #[inline(always)]
+    fn factors(&self, row: usize, groups: &Range<usize>, [scales, biases]: [&mut [f32]; 2]) {
+        let first = row * self.n_groups;
+        let part = first + groups.start..first + groups.end;
+        self.scales.part(part.clone()).widen_all(scales);
+        self.biases.part(part).widen_all(biases);
+    }
+}

@@ -1,0 +1,123 @@
+//! Against `tests/golden/affine.safetensors`, which MLX wrote (`scripts/golden/make_mlx.py`).
+
+use super::{Affine, BITS, GROUPS, Packed};
+use candle_core::{DType, Device, Tensor};
+use std::collections::HashMap;
+use std::path::Path;
+
+fn golden() -> HashMap<String, Tensor> {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut above = here.ancestors();
+    let root = above.find(|folder| folder.join("crates/kernels").exists());
+    let file = root
+        .unwrap()
+        .join("crates/kernels/tests/golden/affine.safetensors");
+    candle_core::safetensors::load(file, &Device::Cpu).unwrap()
+}
+
+/// Calls `f` with every packing and the tensors of the file by their last name.
+fn each(f: impl Fn(usize, usize, &dyn Fn(&str) -> Tensor)) {
+    let tensors = golden();
+    for bits in BITS {
+        for group in GROUPS {
+            f(bits, group, &|name| {
+                tensors[&format!("{bits}.{group}.{name}")].clone()
+            });
+        }
+    }
+}
+
+fn read(
+    packed: &Affine,
+    rows: std::ops::Range<usize>,
+    columns: std::ops::Range<usize>,
+) -> Vec<f32> {
+    let mut to = vec![f32::NAN; rows.len() * columns.len()];
+    packed.on_host().unwrap().read(rows, columns, &mut to);
+    to
+}
+
+fn largest_difference(a: &Tensor, b: &Tensor) -> f32 {
+    let difference = (a - b).unwrap().abs().unwrap();
+    difference.max_all().unwrap().to_scalar().unwrap()
+}
+
+#[test]
+fn what_mlx_packed_is_dense_as_mlx_says() {
+    each(|bits, group, tensor| {
+        let parts = ["words", "scales", "biases"].map(tensor);
+        let packed = Affine::new(parts, bits, group).unwrap();
+        assert_eq!(packed.dims(), (4, 256));
+        let difference = largest_difference(&packed.dense().unwrap(), &tensor("dense"));
+        // MLX rounds the product and the sum as one.
+        assert!(difference < 3e-7, "{bits} {group}: {difference}");
+    });
+}
+
+#[test]
+fn quantizes_as_mlx_does() {
+    let matrix = golden()["matrix"].clone();
+    each(|bits, group, tensor| {
+        let packed = Affine::quantize(&matrix, bits, group).unwrap();
+        let words = |t: &Tensor| t.to_vec2::<u32>().unwrap();
+        let (ours, theirs) = (words(&packed.words), words(&tensor("words")));
+        assert_eq!(ours, theirs, "{bits} {group}");
+        assert_eq!(largest_difference(&packed.scales, &tensor("scales")), 0.0);
+        assert_eq!(largest_difference(&packed.biases, &tensor("biases")), 0.0);
+    });
+}
+
+#[test]
+fn blocks_are_the_dense_matrix_to_the_bit() {
+    for dtype in [DType::F32, DType::F16, DType::BF16] {
+        let matrix = golden()["matrix"].to_dtype(dtype).unwrap();
+        for bits in BITS {
+            let packed = Affine::quantize(&matrix, bits, 64).unwrap();
+            let dense = packed.dense().unwrap().to_vec2::<f32>().unwrap();
+            for columns in [0..256, 0..1, 7..9, 63..65, 13..240, 128..192] {
+                let want: Vec<f32> = dense[1..3]
+                    .iter()
+                    .flat_map(|row| row[columns.clone()].to_vec())
+                    .collect();
+                assert_eq!(
+                    read(&packed, 1..3, columns.clone()),
+                    want,
+                    "{bits} {columns:?}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn parts_that_do_not_fit_are_refused() {
+    let tensors = golden();
+    let parts =
+        || ["words", "scales", "biases"].map(|name| tensors[&format!("4.32.{name}")].clone());
+    let refused = |parts, bits, group| Affine::new(parts, bits, group).unwrap_err().to_string();
+    assert_eq!(
+        refused(parts(), 7, 32),
+        "affine: bits must be one of [2, 3, 4, 5, 6, 8], got 7"
+    );
+    assert_eq!(
+        refused(parts(), 4, 16),
+        "affine: group must be one of [32, 64, 128], got 16"
+    );
+    assert_eq!(
+        refused(parts(), 8, 32),
+        "affine: words must have shape (4, 64), got [4, 32]"
+    );
+    let [words, scales, biases] = parts();
+    let narrow = biases.narrow(1, 0, 7).unwrap();
+    assert_eq!(
+        refused([words.clone(), scales.clone(), narrow], 4, 32),
+        "affine: biases must have shape (4, 8), got [4, 7]"
+    );
+    let ints = biases.to_dtype(DType::U32).unwrap();
+    assert!(refused([words, scales, ints], 4, 32).contains("U32"));
+    let infinite = Tensor::full(f32::INFINITY, (1, 32), &Device::Cpu).unwrap();
+    assert_eq!(
+        Affine::quantize(&infinite, 4, 32).unwrap_err().to_string(),
+        "quantize: number must be finite, got inf"
+    );
+}

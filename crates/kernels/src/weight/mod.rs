@@ -1,0 +1,171 @@
+//! Frozen matrices of any storage: dense, or packed in fewer bits than their numbers have.
+//!
+//! A [`Weight`] is `(N, K)`. A packed format is one folder: its layout, the reference that makes it
+//! dense, and how its rows are read on each device. Products read a packed weight in blocks; it is
+//! never made dense as a whole where there is a kernel.
+
+pub mod affine;
+mod host;
+#[cfg(any(test, feature = "testkit"))]
+pub mod packing;
+
+pub use host::Blocks;
+pub(crate) use host::Host;
+
+use crate::Result;
+use crate::path::{self, Path};
+use affine::Affine;
+use candle_core::{DType, Device, Tensor};
+use std::sync::Arc;
+
+/// A matrix `(N, K)`, of which only the dense one can be trained.
+#[derive(Clone, Debug)]
+pub enum Weight {
+    /// A tensor of floats.
+    Dense(Tensor),
+    /// Numbers of a few bits.
+    Packed(Arc<dyn Packed>),
+}
+
+/// A packed format.
+pub trait Packed: std::fmt::Debug + Send + Sync {
+    /// `(N, K)`.
+    fn dims(&self) -> (usize, usize);
+
+    /// Where it lies.
+    fn device(&self) -> &Device;
+
+    /// Memory that it takes.
+    fn bytes(&self) -> usize;
+
+    /// What it consists of, by the names that its files have.
+    fn tensors(&self) -> Vec<(&'static str, &Tensor)>;
+
+    /// The whole matrix in float32, on its device.
+    ///
+    /// # Errors
+    /// When memory runs out.
+    fn dense(&self) -> Result<Tensor>;
+
+    /// Its blocks in host memory.
+    ///
+    /// # Errors
+    /// When it lies on another device.
+    fn on_host(&self) -> candle_core::Result<Box<dyn Blocks + '_>>;
+}
+
+impl From<Tensor> for Weight {
+    fn from(tensor: Tensor) -> Self {
+        Self::Dense(tensor)
+    }
+}
+
+impl From<Affine> for Weight {
+    fn from(packed: Affine) -> Self {
+        Self::Packed(Arc::new(packed))
+    }
+}
+
+impl Weight {
+    /// `(N, K)`.
+    ///
+    /// # Errors
+    /// When a dense one has not two dimensions.
+    pub fn dims(&self) -> Result<(usize, usize)> {
+        match self {
+            Self::Dense(tensor) => Ok(tensor.dims2()?),
+            Self::Packed(packed) => Ok(packed.dims()),
+        }
+    }
+
+    /// Where it lies.
+    #[must_use]
+    pub fn device(&self) -> &Device {
+        match self {
+            Self::Dense(tensor) => tensor.device(),
+            Self::Packed(packed) => packed.device(),
+        }
+    }
+
+    /// Memory that it takes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Dense(tensor) => tensor.elem_count() * tensor.dtype().size_in_bytes(),
+            Self::Packed(packed) => packed.bytes(),
+        }
+    }
+
+    /// The tensor of a dense one.
+    #[must_use]
+    pub fn tensor(&self) -> Option<&Tensor> {
+        match self {
+            Self::Dense(tensor) => Some(tensor),
+            Self::Packed(_) => None,
+        }
+    }
+
+    /// The tensor of a dense one, to be replaced.
+    pub fn tensor_mut(&mut self) -> Option<&mut Tensor> {
+        match self {
+            Self::Dense(tensor) => Some(tensor),
+            Self::Packed(_) => None,
+        }
+    }
+
+    /// What it consists of, by the names that files have for it.
+    #[must_use]
+    pub fn tensors(&self) -> Vec<(&'static str, &Tensor)> {
+        match self {
+            Self::Dense(tensor) => vec![("weight", tensor)],
+            Self::Packed(packed) => packed.tensors(),
+        }
+    }
+
+    /// The whole matrix as a tensor: as it is, or a packed one in float32.
+    ///
+    /// # Errors
+    /// When memory runs out.
+    pub fn dense(&self) -> Result<Tensor> {
+        match self {
+            Self::Dense(tensor) => Ok(tensor.clone()),
+            Self::Packed(packed) => packed.dense(),
+        }
+    }
+
+    /// Without a gradient.
+    #[must_use]
+    pub fn detach(&self) -> Self {
+        match self {
+            Self::Dense(tensor) => Self::Dense(tensor.detach()),
+            Self::Packed(packed) => Self::Packed(packed.clone()),
+        }
+    }
+
+    /// The rows `ids` (any shape) of u32, in float32: `(.., K)`.
+    ///
+    /// # Errors
+    /// When an id is not below `N`, or memory runs out.
+    pub fn gather(&self, ids: &Tensor) -> Result<Tensor> {
+        let (n, k) = self.dims()?;
+        let flat = ids.flatten_all()?;
+        let rows = match self {
+            Self::Dense(tensor) => tensor.index_select(&flat, 0)?.to_dtype(DType::F32)?,
+            Self::Packed(packed) => host::gather(packed.as_ref(), &flat.to_vec1::<u32>()?, (n, k))?,
+        };
+        Ok(rows.reshape([ids.dims(), &[k]].concat())?)
+    }
+
+    /// How `op` is computed with this weight and `inputs`.
+    pub(crate) fn path(&self, op: &'static str, inputs: &[&Tensor]) -> Path {
+        match self {
+            Self::Dense(tensor) => path::choose(op, &[inputs, &[tensor]].concat()),
+            Self::Packed(packed) => path::choose_packed(op, packed.device(), inputs),
+        }
+    }
+
+    /// The matrix in host memory.
+    pub(crate) fn on_host(&self) -> candle_core::Result<Host<'_>> {
+        Host::new(self)
+    }
+}

@@ -1,0 +1,161 @@
+"""Regenerates what MLX and mlx-lm compute, under tests/golden/ of the crates:
+
+    pip install -r scripts/golden/requirements-mlx.txt
+    python scripts/golden/make_mlx.py
+
+kernels: affine.safetensors, a matrix (4, 256) f32 and, for each of BITS and GROUPS,
+
+    <bits>.<group>.{words,scales,biases}    mx.quantize
+    <bits>.<group>.dense                    mx.dequantize, f32
+
+metal-candle: mlx-4bit/, a qwen3 with 4 bits in groups of 32, whose head has 8 bits in groups of 64 and one layer
+of which is not quantized:
+
+    model/               config.json, model.safetensors as mlx-lm saves them
+    golden.safetensors   B = 2, T = 24, V = 96
+        input_ids (B, T) i64;  logits (B, T, V) f32
+        prompt (12) i64;  greedy (24) i64   argmax continuation
+        targets (B, T) i64      -100 where not trained
+        loss () f32             mean over the trained tokens, with the adapter below
+        <path>.lora_{A,B}.weight            an adapter in PEFT's shapes, scale 2
+        grad.<path>.lora_{A,B}.weight       its gradients of the loss
+
+Everything is computed on the CPU in float32.
+"""
+
+import json
+import shutil
+from pathlib import Path
+
+import mlx.core as mx
+import mlx.nn as nn
+from mlx.utils import tree_flatten
+from mlx_lm.models.qwen3 import Model, ModelArgs
+from mlx_lm.tuner.lora import LoRALinear
+from mlx_lm.utils import quantize_model, save_config, save_model
+
+CRATES = Path(__file__).resolve().parents[2] / "crates"
+BITS, GROUPS = (2, 3, 4, 5, 6, 8), (32, 64, 128)
+N_VOCAB, N_TOKENS, IGNORED = 96, 24, -100
+CONFIG = dict(
+    model_type="qwen3",
+    hidden_size=64,
+    num_hidden_layers=2,
+    intermediate_size=128,
+    num_attention_heads=4,
+    num_key_value_heads=2,
+    head_dim=32,
+    rms_norm_eps=1e-6,
+    vocab_size=N_VOCAB,
+    max_position_embeddings=128,
+    rope_theta=1_000_000.0,
+    tie_word_embeddings=False,
+    eos_token_id=95,
+    torch_dtype="float32",
+)
+PLAIN = "model.layers.1.mlp.up_proj"
+ADAPTED = ("q_proj", "up_proj", "down_proj")
+R, SCALE = 4, 2.0
+
+
+def write_affine(path):
+    matrix = mx.random.normal((4, 256), key=mx.random.key(1))
+    # Groups whose largest number is negative, all equal, and zero.
+    matrix[1] = -mx.abs(matrix[1])
+    matrix[2, :128] = 0.75
+    matrix[3, 128:] = 0.0
+    tensors = {"matrix": matrix}
+    for bits in BITS:
+        for group in GROUPS:
+            packed = mx.quantize(matrix, group_size=group, bits=bits)
+            named = zip(("words", "scales", "biases"), packed)
+            tensors |= {f"{bits}.{group}.{name}": tensor for name, tensor in named}
+            tensors[f"{bits}.{group}.dense"] = mx.dequantize(*packed, group_size=group, bits=bits)
+    save(path, tensors)
+
+
+def save(path, tensors):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    mx.save_safetensors(str(path), tensors)
+
+
+def quantized_model():
+    mx.random.seed(2)
+    model = Model(ModelArgs.from_dict(CONFIG))
+    for path, parameter in tree_flatten(model.parameters()):
+        noise = mx.random.normal(parameter.shape)
+        value = 1 + 0.1 * noise if "norm" in path else 0.2 * noise
+        model.load_weights([(path, value)], strict=False)
+    return quantize_model(model, CONFIG, 32, 4, quant_predicate=choose)
+
+
+def choose(path, _):
+    if path == "lm_head":
+        return dict(group_size=64, bits=8)
+    return path != PLAIN
+
+
+def add_adapter(model):
+    """LoRA with random factors on some layers; by path, the layers."""
+    adapted = {}
+    for i, block in enumerate(model.model.layers):
+        for part in ("self_attn", "mlp"):
+            for name, layer in getattr(block, part).children().items():
+                if name in ADAPTED:
+                    lora = LoRALinear.from_base(layer, r=R, scale=SCALE)
+                    lora.lora_a = 0.2 * mx.random.normal(lora.lora_a.shape)
+                    lora.lora_b = 0.2 * mx.random.normal(lora.lora_b.shape)
+                    setattr(getattr(block, part), name, lora)
+                    adapted[f"model.layers.{i}.{part}.{name}"] = lora
+    model.freeze()
+    for lora in adapted.values():
+        lora.unfreeze(keys=["lora_a", "lora_b"], recurse=False)
+    return adapted
+
+
+def mean_loss(model, input_ids, targets):
+    logits = model(input_ids)[:, :-1]
+    trained = targets[:, 1:] != IGNORED
+    losses = nn.losses.cross_entropy(logits, mx.where(trained, targets[:, 1:], 0))
+    return (losses * trained).sum() / trained.sum()
+
+
+def write_model(folder):
+    shutil.rmtree(folder, ignore_errors=True)
+    model, config = quantized_model()
+    save_model(folder / "model", model)
+    save_config(config, folder / "model/config.json")
+    (folder / "model/model.safetensors.index.json").unlink()
+    input_ids = mx.random.randint(0, N_VOCAB, (2, N_TOKENS))
+    targets = mx.where(mx.arange(N_TOKENS) < mx.array([[5], [9]]), IGNORED, input_ids)
+    prompt = mx.random.randint(0, N_VOCAB, (12,))
+    tensors = dict(input_ids=input_ids, targets=targets, prompt=prompt)
+    tensors["logits"] = model(input_ids)
+    tensors["greedy"] = continue_greedily(model, prompt, 24)
+    adapted = add_adapter(model)
+    tensors["loss"], gradients = nn.value_and_grad(model, mean_loss)(model, input_ids, targets)
+    gradients = dict(tree_flatten(gradients))
+    for path, lora in adapted.items():
+        for ours, theirs in (("A", "lora_a"), ("B", "lora_b")):
+            tensors[f"{path}.lora_{ours}.weight"] = getattr(lora, theirs).T
+            tensors[f"grad.{path}.lora_{ours}.weight"] = gradients[f"{path}.{theirs}"].T
+    whole = ("input_ids", "targets", "prompt", "greedy")
+    tensors |= {name: tensors[name].astype(mx.int64) for name in whole}
+    save(folder / "golden.safetensors", {name: mx.contiguous(tensor) for name, tensor in tensors.items()})
+
+
+def continue_greedily(model, prompt, n_new):
+    ids, smallest = prompt, float("inf")
+    for _ in range(n_new):
+        logits = model(ids[None])[0, -1]
+        second, first = mx.sort(logits)[-2:].tolist()
+        smallest = min(smallest, first - second)
+        ids = mx.concatenate([ids, logits.argmax(keepdims=True)])
+    assert smallest > 1e-3, smallest
+    return ids[len(prompt) :]
+
+
+if __name__ == "__main__":
+    mx.set_default_device(mx.cpu)
+    write_affine(CRATES / "kernels/tests/golden/affine.safetensors")
+    write_model(CRATES / "metal-candle/tests/golden/mlx-4bit")
