@@ -23,11 +23,11 @@ const TEST: &[Step] = &[step("cargo test --workspace")];
 /// that the processor does not have counts as absent.
 const LEVELS: &[Step] = &[
     Step {
-        line: "cargo test --package metal-candle-kernels --lib",
+        line: "cargo test --package metal-candle-cpu --package metal-candle-kernels --lib",
         env: &[("METAL_CANDLE_SIMD", "avx2")],
     },
     Step {
-        line: "cargo test --package metal-candle-kernels --lib",
+        line: "cargo test --package metal-candle-cpu --package metal-candle-kernels --lib",
         env: &[("METAL_CANDLE_SIMD", "scalar")],
     },
 ];

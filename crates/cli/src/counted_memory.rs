@@ -4,7 +4,7 @@
 #![allow(unsafe_code)]
 
 use crate::out_of_memory;
-use metal_candle::memory::CachingAllocator;
+use metal_candle_memory::CachingAllocator;
 use std::alloc::{GlobalAlloc, Layout};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};

@@ -8,13 +8,13 @@ use crate::Result;
 use crate::host::{Rows, stored};
 use crate::storage::sum_to_shape;
 use crate::tape::Record;
-use crate::threads::for_each_row;
 use candle_core::backend::BackendStorage;
 use candle_core::op::{self, BinaryOpT};
 use candle_core::{
     CpuStorage, CudaStorage, CustomOp2, DType, Layout, MetalStorage, Result as CandleResult, Shape,
     Tensor,
 };
+use metal_candle_cpu::threads::for_each_row;
 use std::marker::PhantomData;
 
 /// `a + b`, with broadcasting.

@@ -4,6 +4,8 @@ use crate::row_kernel::converted;
 use candle_core::backend::BackendStorage;
 use candle_core::op::BackpropOp;
 use candle_core::{CpuStorage, DType, Layout, Result, Shape, Storage, Tensor};
+use metal_candle_cpu::floats::Floats;
+use metal_candle_cpu::gemm::Matrix;
 use std::borrow::Cow;
 
 /// A tensor as rows of its last dimension, each of them contiguous.
@@ -82,6 +84,28 @@ pub(crate) fn slice<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<Cow<
 /// All elements of a tensor, from what [`Tensor::storage_and_layout`] gives.
 pub(crate) fn slice_of<'a>(storage: &'a Storage, layout: &Layout) -> Result<Cow<'a, [f32]>> {
     slice(on_host(storage)?, layout)
+}
+
+/// The numbers of a storage, of any float dtype but f64.
+pub(crate) fn floats(storage: &CpuStorage) -> Result<Floats<'_>> {
+    match storage {
+        CpuStorage::F32(data) => Ok(Floats::F32(data)),
+        CpuStorage::F16(data) => Ok(Floats::F16(data)),
+        CpuStorage::BF16(data) => Ok(Floats::Bf16(data)),
+        other => candle_core::bail!("no CPU kernel reads {:?}", other.dtype()),
+    }
+}
+
+/// A tensor of two dimensions, of any float dtype but f64.
+pub(crate) fn matrix<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<Matrix<'a>> {
+    let sizes = layout.shape().dims2()?;
+    let strides = (layout.stride()[0], layout.stride()[1]);
+    Ok(Matrix::at(
+        floats(storage)?,
+        layout.start_offset(),
+        sizes,
+        strides,
+    ))
 }
 
 pub(crate) fn on_host(storage: &Storage) -> Result<&CpuStorage> {

@@ -19,14 +19,9 @@
 
 #[cfg(any(test, feature = "testkit"))]
 pub mod case;
-#[cfg(any(test, feature = "testkit"))]
-pub mod ceiling;
 mod elementwise;
 mod error;
-mod floats;
-mod gemm;
 mod host;
-mod math;
 #[cfg(any(target_vendor = "apple", soft_metal))]
 mod metal;
 mod online;
@@ -35,16 +30,16 @@ mod path;
 mod random;
 mod row_kernel;
 mod rows;
-pub mod simd;
 mod storage;
 pub mod tape;
 #[cfg(any(test, feature = "testkit"))]
 pub mod testkit;
-mod threads;
-mod vector;
 pub mod weight;
 
 pub use error::{Error, Result};
+#[cfg(any(test, feature = "testkit"))]
+pub use metal_candle_cpu::ceiling;
+pub use metal_candle_cpu::simd;
 pub use ops::adamw::{self, AdamW};
 pub use ops::attention::{AttentionMask, attention};
 pub use ops::linear::linear;

@@ -1,7 +1,7 @@
 //! The softmax of rows that are seen a piece at a time (Milakov and Gimelshein 2018,
 //! <https://arxiv.org/abs/1805.02867>).
 
-use crate::math::{self, exp_f32s};
+use metal_candle_cpu::math::{self, exp_f32s};
 use pulp::Simd;
 
 /// Of the scores of a row: `probability = exp(score - max) / sum`.

@@ -3,12 +3,12 @@
 #![allow(unsafe_code)]
 
 use crate::rows::{Input, Unwritten, Writable};
-use crate::simd::dispatch;
-use crate::threads::{TASK_ELEMENTS, for_each_task};
-use crate::vector::{each, map, streaming};
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, DType, Layout, Result, Shape};
 use half::{bf16, f16};
+use metal_candle_cpu::simd::dispatch;
+use metal_candle_cpu::threads::{TASK_ELEMENTS, for_each_task};
+use metal_candle_cpu::vector::{each, map, streaming};
 use pulp::{Simd, WithSimd};
 use std::mem::MaybeUninit;
 

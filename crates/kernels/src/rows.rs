@@ -2,12 +2,12 @@
 //! of one row, so that no tensor is ever converted whole.
 #![allow(unsafe_code)]
 
-use crate::floats::{Element, Floats};
-use crate::host::on_host;
-use crate::vector::written;
+use crate::host::{floats, on_host};
 use candle_core::{CpuStorage, Layout, Result, Storage};
 use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
+use metal_candle_cpu::floats::{Element, Floats};
+use metal_candle_cpu::vector::written;
 use std::mem::MaybeUninit;
 
 /// Memory of a row that a kernel has to write.
@@ -136,7 +136,7 @@ pub(crate) struct Input<'a> {
 
 impl<'a> Input<'a> {
     pub(crate) fn new(storage: &'a CpuStorage, layout: &Layout) -> Result<Self> {
-        let data = Floats::new(storage)?;
+        let data = floats(storage)?;
         let layout = layout.clone();
         Ok(Self { data, layout })
     }

@@ -13,7 +13,6 @@ pub mod device;
 pub mod files;
 pub mod generate;
 pub mod lora;
-pub mod memory;
 pub mod models;
 mod panics;
 pub mod process;

@@ -9,7 +9,7 @@
 //! - that a gradient reaches every tracked input, is the same when it is the only tracked one, and
 //!   that no gradient at all is computed for anything else.
 //!
-//! Inputs may be views; the memory around a view is NaN. With [`Poison`] as its allocator a test
+//! Inputs may be views; the memory around a view is NaN. With `metal_candle_memory::Poison` as its allocator a test
 //! program also sees fresh memory as NaN, so that an element that was never written is an error.
 
 mod agree;
@@ -19,7 +19,6 @@ mod differences;
 mod failure;
 mod graph;
 mod input;
-mod poison;
 #[cfg(test)]
 mod tests;
 mod tolerance;
@@ -29,5 +28,4 @@ pub use array::Array;
 pub use check::{Problem, Run, Truth, check, check_cases};
 pub use failure::Failure;
 pub use input::Input;
-pub use poison::Poison;
 pub use tolerance::{Tolerance, tolerance};

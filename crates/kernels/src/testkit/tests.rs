@@ -1,11 +1,12 @@
 //! The checks themselves: a wrong operation has to fail each of them.
 #![allow(unsafe_code)]
 
-use super::{Array, Failure, Input, Poison, Problem, check};
+use super::{Array, Failure, Input, Problem, check};
 use crate::case::{DTYPES, View};
 use crate::elementwise;
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp1, DType, Device, Layout, Result, Shape, Tensor};
+use metal_candle_memory::Poison;
 
 #[global_allocator]
 static POISON: Poison = Poison;

@@ -2,24 +2,11 @@
 
 use super::{Packed, Weight};
 use crate::Result;
-use crate::gemm::Matrix;
-use crate::host::on_host;
-use crate::threads::for_each_row;
+use crate::host::{matrix, on_host};
 use candle_core::{Device, Layout, Result as CandleResult, Storage, Tensor};
-use std::ops::{Deref, Range};
-
-/// A packed matrix in host memory.
-pub trait Blocks: Sync {
-    /// Writes the numbers of some rows and columns in float32, row after row.
-    fn read(&self, rows: Range<usize>, columns: Range<usize>, to: &mut [f32]);
-
-    /// Writes the dot products of each of `x`, a few rows of `K`, with some rows of the matrix, where
-    /// there is a kernel that needs not unpack them. Says whether there is.
-    fn products(&self, x: &[Vec<f32>], rows: Range<usize>, to: &mut [f32]) -> bool {
-        let _ = (x, rows, to);
-        false
-    }
-}
+use metal_candle_cpu::gemm::{Blocks, Matrix};
+use metal_candle_cpu::threads::for_each_row;
+use std::ops::Deref;
 
 /// The storage of a tensor for as long as it is read.
 pub(super) type Guard<'a> = Box<dyn Deref<Target = Storage> + Sync + 'a>;
@@ -44,7 +31,7 @@ impl<'a> Host<'a> {
     /// `(N, K)`.
     pub(crate) fn matrix(&self) -> CandleResult<Matrix<'_>> {
         match self {
-            Self::Dense(storage, layout) => Matrix::of(on_host(storage)?, layout),
+            Self::Dense(storage, layout) => matrix(on_host(storage)?, layout),
             Self::Packed(blocks, sizes) => Ok(Matrix::packed(blocks.as_ref(), *sizes)),
         }
     }

@@ -9,8 +9,8 @@ mod host;
 #[cfg(any(test, feature = "testkit"))]
 pub mod packing;
 
-pub use host::Blocks;
 pub(crate) use host::Host;
+pub use metal_candle_cpu::gemm::Blocks;
 
 use crate::Result;
 use crate::path::{self, Path};

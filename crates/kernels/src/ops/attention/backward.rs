@@ -13,10 +13,10 @@ use super::sizes::{KEYS, QUERIES, Rows, Sizes};
 use super::tile::{Left, Right, Tile, panel};
 use super::turn::Turns;
 use super::visible::Visible;
-use crate::math::exp_f32s;
 use crate::online::Statistics;
-use crate::simd::dispatch;
-use crate::threads::for_each_task;
+use metal_candle_cpu::math::exp_f32s;
+use metal_candle_cpu::simd::dispatch;
+use metal_candle_cpu::threads::for_each_task;
 use pulp::{Simd, WithSimd};
 use std::ops::Range;
 

@@ -9,10 +9,10 @@ use super::heads::{Heads, Wide, padded};
 use super::sizes::Sizes;
 use super::tile::{Left, Right, Tile, panel};
 use super::visible::Visible;
-use crate::math::dot_f32s;
 use crate::online::Statistics;
-use crate::simd::dispatch;
-use crate::threads::for_each_task;
+use metal_candle_cpu::math::dot_f32s;
+use metal_candle_cpu::simd::dispatch;
+use metal_candle_cpu::threads::for_each_task;
 use pulp::{Simd, WithSimd};
 use std::ops::Range;
 

@@ -6,8 +6,8 @@
 
 use super::heads::Wide;
 use super::sizes::{QUERIES, Sizes};
-use crate::simd::dispatch;
-use crate::threads::for_each_task;
+use metal_candle_cpu::simd::dispatch;
+use metal_candle_cpu::threads::for_each_task;
 use pulp::{Simd, WithSimd};
 
 /// `(B, H, Tq)`.

@@ -12,8 +12,8 @@ use super::sizes::{KEYS, QUERIES, Rows, Sizes};
 use super::tile::{Left, Right, Tile, panel};
 use super::visible::Visible;
 use crate::online::Statistics;
-use crate::simd::dispatch;
-use crate::threads::for_each_task;
+use metal_candle_cpu::simd::dispatch;
+use metal_candle_cpu::threads::for_each_task;
 use pulp::{Simd, WithSimd};
 
 /// What all blocks read.

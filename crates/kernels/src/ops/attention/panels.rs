@@ -3,7 +3,7 @@
 use super::heads::Wide;
 use super::sizes::Sizes;
 use super::tile::{Right, WIDEST_PANEL};
-use crate::threads::for_each_task;
+use metal_candle_cpu::threads::for_each_task;
 
 /// `(B, G, ceil(Tk / 32), D, 32)`: panels of 32 tokens, the last filled up with zeros.
 pub(super) struct Panels {

@@ -1,7 +1,7 @@
 //! Products of tiles: some rows by one panel of columns, whose sums stay in registers.
 #![allow(unsafe_code)]
 
-use crate::vector::{load, store};
+use metal_candle_cpu::vector::{load, store};
 use pulp::Simd;
 
 /// Registers in a row of a panel.

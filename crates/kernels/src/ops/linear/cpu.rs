@@ -1,8 +1,8 @@
 //! Products whose results begin with the bias.
 
-use crate::gemm::{MatrixMut, Term, Then, computed_sum, sum_of_products};
 use crate::host::slice_of;
 use candle_core::{Result, Tensor};
+use metal_candle_cpu::gemm::{MatrixMut, Term, Then, computed_sum, sum_of_products};
 
 /// `sum A B + bias` over one or two terms, in every row.
 pub(crate) fn sum_with_bias(terms: &[Term<'_>], bias: Option<&Tensor>) -> Result<Vec<f32>> {

@@ -3,10 +3,10 @@
 use super::cpu::sum_with_bias;
 use super::result_shape;
 use crate::Weight;
-use crate::gemm::{Matrix, computed};
 use crate::host::{slice, slice_of, stored, tensor_like};
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
+use metal_candle_cpu::gemm::{Matrix, computed};
 
 /// What is the same in forward and backward.
 pub(super) struct Linear {

@@ -4,15 +4,15 @@
 use super::TrainedRows;
 use super::chunked::SavedLoss;
 use super::pass::{Pass, Seen, Share, parts};
-use crate::gemm::{Matrix, MatrixMut, Then, product};
 use crate::host::Rows;
-use crate::math;
 use crate::online::Statistics;
-use crate::simd::dispatch;
-use crate::threads::for_each_task;
-use crate::vector::update;
 use crate::{Result, Weight};
 use candle_core::{Device, Shape, Tensor};
+use metal_candle_cpu::gemm::{Matrix, MatrixMut, Then, product};
+use metal_candle_cpu::math;
+use metal_candle_cpu::simd::dispatch;
+use metal_candle_cpu::threads::for_each_task;
+use metal_candle_cpu::vector::update;
 use pulp::{Simd, WithSimd};
 
 /// Rows that share one pass over the weight: copies of theirs are held.

@@ -3,11 +3,11 @@
 //! <https://arxiv.org/abs/1805.02867>). However many rows share a pass, each product reads the weight
 //! once.
 
-use crate::gemm::{Matrix, MatrixMut, Then, product};
-use crate::math;
 use crate::online::Statistics;
-use crate::simd::dispatch;
-use crate::threads::for_each_task;
+use metal_candle_cpu::gemm::{Matrix, MatrixMut, Then, product};
+use metal_candle_cpu::math;
+use metal_candle_cpu::simd::dispatch;
+use metal_candle_cpu::threads::for_each_task;
 use pulp::{Simd, WithSimd};
 use std::ops::Range;
 

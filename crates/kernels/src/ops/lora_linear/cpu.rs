@@ -2,12 +2,12 @@
 
 use super::node::{Frozen, Gradients};
 use crate::Dropout;
-use crate::gemm::{Matrix, MatrixMut, Then, computed, computed_sum, product};
 use crate::host::{on_host, slice, slice_of, stored, tensor_like};
 use crate::ops::linear::cpu::sum_with_bias;
-use crate::threads::for_each_row;
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, Layout, Result, Shape, Storage, Tensor};
+use metal_candle_cpu::gemm::{Matrix, MatrixMut, Then, computed, computed_sum, product};
+use metal_candle_cpu::threads::for_each_row;
 use std::borrow::Cow;
 
 /// The result, and `h`, for `x`, `A` and `B`.

@@ -1,9 +1,10 @@
 //! Operands of a batched product as matrices in host memory.
 
 use super::MatMulOptions;
-use crate::floats::Floats;
-use crate::gemm::{Matrix, MatrixMut};
+use crate::host::floats;
 use candle_core::{CpuStorage, Layout, Result, Shape};
+use metal_candle_cpu::floats::Floats;
+use metal_candle_cpu::gemm::{Matrix, MatrixMut};
 
 /// Sizes of `op(A) op(B)`.
 pub(super) struct Sizes {
@@ -62,7 +63,7 @@ impl<'a> Operand<'a> {
     ) -> Result<Self> {
         let matrix = &layout.dims()[layout.dims().len() - 2..];
         Ok(Self {
-            data: Floats::new(storage)?,
+            data: floats(storage)?,
             layout: layout.broadcast_as([batch, matrix].concat())?,
             transposed,
         })

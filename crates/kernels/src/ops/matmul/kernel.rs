@@ -3,18 +3,18 @@
 use super::MatMulOptions;
 use super::batch::{Operand, Sizes, Target, split};
 use crate::Result;
-use crate::gemm::{MatrixMut, Term, Then, computed_batch, product, turned};
 use crate::host::{Rows, on_host, stored, tensor_like};
 use crate::path::by_device;
 use crate::storage::sum_to_shape;
 use crate::tape::Record;
-use crate::threads::for_each_row;
 #[cfg(any(target_vendor = "apple", soft_metal))]
 use candle_core::MetalStorage;
 use candle_core::backend::BackendStorage;
 use candle_core::{
     CpuStorage, CustomOp2, CustomOp3, Layout, Result as CandleResult, Shape, Tensor,
 };
+use metal_candle_cpu::gemm::{MatrixMut, Term, Then, computed_batch, product, turned};
+use metal_candle_cpu::threads::for_each_row;
 
 /// `alpha * op(A) op(B) + beta * C`.
 pub(super) fn forward(

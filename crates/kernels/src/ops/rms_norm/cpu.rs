@@ -1,14 +1,14 @@
 //! Each row is read from memory once, forward and backward; nothing is kept between the two.
 
 use crate::host::{slice, slice_of, tensor, tensor_like};
-use crate::math::{add_scaled_f32s, dot_f32s};
 use crate::row_kernel::{RowKernel, first, rows, rows_in_blocks};
 use crate::rows::{Input, Unwritten};
-use crate::simd::dispatch;
-use crate::threads::{TASK_ELEMENTS, for_each_task};
-use crate::vector::{each, fold, map, update};
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, Layout, Result, Storage, Tensor};
+use metal_candle_cpu::math::{add_scaled_f32s, dot_f32s};
+use metal_candle_cpu::simd::dispatch;
+use metal_candle_cpu::threads::{TASK_ELEMENTS, for_each_task};
+use metal_candle_cpu::vector::{each, fold, map, update};
 use pulp::{Simd, WithSimd};
 
 /// The most parts that the weight's gradient is summed in, and the fewest rows of a part. Nothing

@@ -4,9 +4,9 @@
 use super::per_head;
 use crate::row_kernel::{RowKernel, rows};
 use crate::rows::{Input, Unwritten};
-use crate::vector::{map, written};
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, Layout, Result, Tensor};
+use metal_candle_cpu::vector::{map, written};
 use pulp::Simd;
 
 /// `x` turned by the angles of the tables, or back where `sign` is -1.

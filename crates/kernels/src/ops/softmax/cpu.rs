@@ -1,13 +1,13 @@
 //! A row at a time: what is read or written twice is in the cache the second time.
 
 use crate::host::tensor;
-use crate::math::{dot_f32s, exp_f32s, max_f32s, scale_f32s, sum_f32s};
 use crate::row_kernel::{RowKernel, rows};
 use crate::rows::{Input, Unwritten};
-use crate::simd::{Cache, prefetch};
-use crate::vector::map;
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, Layout, Result, Shape, Tensor};
+use metal_candle_cpu::math::{dot_f32s, exp_f32s, max_f32s, scale_f32s, sum_f32s};
+use metal_candle_cpu::simd::{Cache, prefetch};
+use metal_candle_cpu::vector::map;
 use pulp::Simd;
 
 pub(super) fn forward(storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {

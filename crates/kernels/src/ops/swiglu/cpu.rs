@@ -1,12 +1,12 @@
 //! One pass over the elements, forward and backward.
 
 use crate::host::tensor;
-use crate::math::sigmoid_f32s;
 use crate::row_kernel::{RowKernel, rows};
 use crate::rows::{Input, Unwritten};
-use crate::vector::map_into;
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, DType, Layout, Result, Shape, Tensor};
+use metal_candle_cpu::math::sigmoid_f32s;
+use metal_candle_cpu::vector::map_into;
 use pulp::Simd;
 
 /// More than the second cache of today's processors.

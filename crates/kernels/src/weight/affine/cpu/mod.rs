@@ -4,10 +4,11 @@ mod dots;
 mod unpack;
 
 use super::Affine;
-use crate::floats::Floats;
-use crate::simd::dispatch;
+use crate::host::floats;
 use crate::weight::{Blocks, host::Guard};
 use candle_core::{CpuStorage, Result, Storage, Tensor};
+use metal_candle_cpu::floats::Floats;
+use metal_candle_cpu::simd::dispatch;
 use std::ops::Range;
 
 /// A matrix for as long as it is read.
@@ -50,8 +51,8 @@ impl<'a> OnHost<'a> {
         };
         Rows {
             words,
-            scales: floats(&self.scales),
-            biases: floats(&self.biases),
+            scales: factors(&self.scales),
+            biases: factors(&self.biases),
             bits: self.bits,
             group: self.group,
             n_groups: self.n_groups,
@@ -59,9 +60,9 @@ impl<'a> OnHost<'a> {
     }
 }
 
-fn floats(storage: &Storage) -> Floats<'_> {
+fn factors(storage: &Storage) -> Floats<'_> {
     let floats = match storage {
-        Storage::Cpu(storage) => Floats::new(storage).ok(),
+        Storage::Cpu(storage) => floats(storage).ok(),
         _ => None,
     };
     floats.unwrap_or(Floats::F32(&[]))

@@ -6,14 +6,15 @@
 //!
 //! ```
 //! #[global_allocator]
-//! static MEMORY: metal_candle::memory::CachingAllocator =
-//!     metal_candle::memory::CachingAllocator::new();
+//! static MEMORY: metal_candle_memory::CachingAllocator =
+//!     metal_candle_memory::CachingAllocator::new();
 //! ```
 #![allow(unsafe_code)]
 
 mod cache;
 mod class;
 mod pages;
+mod poison;
 #[cfg(test)]
 mod tests;
 
@@ -25,6 +26,7 @@ use std::ptr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub use class::LARGE_BYTES;
+pub use poison::Poison;
 
 /// Keeps freed blocks of [`LARGE_BYTES`] and more; smaller ones are the system allocator's.
 ///

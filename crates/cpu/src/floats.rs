@@ -1,32 +1,24 @@
 //! Numbers of tensors in host memory, of any float dtype but f64, which kernels read as float32.
 
-use candle_core::backend::BackendStorage;
-use candle_core::{CpuStorage, Result};
 use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
 use std::ops::Range;
 
 /// Numbers side by side.
 #[derive(Clone, Copy)]
-pub(crate) enum Floats<'a> {
+pub enum Floats<'a> {
+    /// float32.
     F32(&'a [f32]),
+    /// float16.
     F16(&'a [f16]),
+    /// bfloat16.
     Bf16(&'a [bf16]),
 }
 
 impl<'a> Floats<'a> {
-    pub(crate) fn new(storage: &'a CpuStorage) -> Result<Self> {
-        match storage {
-            CpuStorage::F32(data) => Ok(Self::F32(data)),
-            CpuStorage::F16(data) => Ok(Self::F16(data)),
-            CpuStorage::BF16(data) => Ok(Self::Bf16(data)),
-            other => candle_core::bail!("no CPU kernel reads {:?}", other.dtype()),
-        }
-    }
-
     /// Some of them.
     #[inline(always)]
-    pub(crate) fn part(self, range: Range<usize>) -> Self {
+    pub fn part(self, range: Range<usize>) -> Self {
         match self {
             Self::F32(data) => Self::F32(&data[range]),
             Self::F16(data) => Self::F16(&data[range]),
@@ -36,7 +28,7 @@ impl<'a> Floats<'a> {
 
     /// All of them as float32.
     #[inline(always)]
-    pub(crate) fn widen_all(self, to: &mut [f32]) {
+    pub fn widen_all(self, to: &mut [f32]) {
         match self {
             Self::F32(data) => Element::widen_all(data, to),
             Self::F16(data) => Element::widen_all(data, to),
@@ -49,7 +41,7 @@ impl<'a> Floats<'a> {
 const BLOCK: usize = 16;
 
 /// One of the dtypes that kernels read.
-pub(crate) trait Element: Copy + Send + Sync {
+pub trait Element: Copy + Send + Sync {
     /// This number as float32.
     fn widen(self) -> f32;
 

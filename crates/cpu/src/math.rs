@@ -29,7 +29,7 @@ mod exponential {
 /// `e^x = 2^n e^r` with `n` whole and `|r| <= ln(2) / 2`; the split of ln(2) is that of
 /// Cephes' `expf` (Moshier 1992).
 #[inline(always)]
-pub(crate) fn exp(x: f32) -> f32 {
+pub fn exp(x: f32) -> f32 {
     use exponential::{HIGHEST, LN_2_HIGH, LN_2_LOW, LOWEST, POLYNOMIAL, ROUND};
     let rounded = x * std::f32::consts::LOG2_E + ROUND;
     let n = rounded - ROUND;
@@ -45,7 +45,7 @@ pub(crate) fn exp(x: f32) -> f32 {
 
 /// `sum_i a_i b_i`.
 #[inline(always)]
-pub(crate) fn dot_f32s<S: Simd>(simd: S, a: &[f32], b: &[f32]) -> f32 {
+pub fn dot_f32s<S: Simd>(simd: S, a: &[f32], b: &[f32]) -> f32 {
     let [sums] = fold(
         simd,
         [a, b],
@@ -60,7 +60,7 @@ pub(crate) fn dot_f32s<S: Simd>(simd: S, a: &[f32], b: &[f32]) -> f32 {
 
 /// `sum_i x_i`.
 #[inline(always)]
-pub(crate) fn sum_f32s<S: Simd>(simd: S, x: &[f32]) -> f32 {
+pub fn sum_f32s<S: Simd>(simd: S, x: &[f32]) -> f32 {
     let [sums] = fold(
         simd,
         [x],
@@ -75,7 +75,7 @@ pub(crate) fn sum_f32s<S: Simd>(simd: S, x: &[f32]) -> f32 {
 
 /// The largest element; -inf of none. A NaN is passed over or is the result, by instruction set.
 #[inline(always)]
-pub(crate) fn max_f32s<S: Simd>(simd: S, x: &[f32]) -> f32 {
+pub fn max_f32s<S: Simd>(simd: S, x: &[f32]) -> f32 {
     // x86 takes the second operand where one is NaN.
     let [maxima] = fold(
         simd,
@@ -91,7 +91,7 @@ pub(crate) fn max_f32s<S: Simd>(simd: S, x: &[f32]) -> f32 {
 
 /// `y_i += factor * x_i`.
 #[inline(always)]
-pub(crate) fn add_scaled_f32s<S: Simd>(simd: S, y: &mut [f32], factor: f32, x: &[f32]) {
+pub fn add_scaled_f32s<S: Simd>(simd: S, y: &mut [f32], factor: f32, x: &[f32]) {
     let factor = simd.splat_f32s(factor);
     update(
         simd,
@@ -104,7 +104,7 @@ pub(crate) fn add_scaled_f32s<S: Simd>(simd: S, y: &mut [f32], factor: f32, x: &
 
 /// `x_i *= factor`.
 #[inline(always)]
-pub(crate) fn scale_f32s<S: Simd>(simd: S, x: &mut [f32], factor: f32) {
+pub fn scale_f32s<S: Simd>(simd: S, x: &mut [f32], factor: f32) {
     let factor = simd.splat_f32s(factor);
     update(
         simd,
@@ -117,7 +117,7 @@ pub(crate) fn scale_f32s<S: Simd>(simd: S, x: &mut [f32], factor: f32) {
 
 /// [`exp`] of every lane.
 #[inline(always)]
-pub(crate) fn exp_f32s<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
+pub fn exp_f32s<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     use exponential::{HIGHEST, LN_2_HIGH, LN_2_LOW, LOWEST, POLYNOMIAL, ROUND};
     let round = simd.splat_f32s(ROUND);
     let log2_e = simd.splat_f32s(std::f32::consts::LOG2_E);
@@ -143,7 +143,7 @@ pub(crate) fn exp_f32s<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
 
 /// `1 / (1 + e^-x)` of every lane.
 #[inline(always)]
-pub(crate) fn sigmoid_f32s<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
+pub fn sigmoid_f32s<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     let one = simd.splat_f32s(1.0);
     let exp = exp_f32s(simd, simd.neg_f32s(x));
     simd.div_f32s(one, simd.add_f32s(one, exp))

@@ -8,7 +8,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 ///
 /// ```
 /// #[global_allocator]
-/// static POISON: metal_candle_kernels::testkit::Poison = metal_candle_kernels::testkit::Poison;
+/// static POISON: metal_candle_memory::Poison = metal_candle_memory::Poison;
 /// # fn main() {}
 /// ```
 pub struct Poison;

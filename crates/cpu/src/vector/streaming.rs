@@ -36,7 +36,7 @@ pub(super) unsafe fn store<S: Simd>(y: *mut f32, value: S::f32s) {
 /// Other threads see what was streamed before, as they see other stores: these alone are not in
 /// order with the release that a thread ends its work with.
 #[inline(always)]
-pub(crate) fn end() {
+pub fn end() {
     #[cfg(all(target_arch = "x86_64", not(miri)))]
     // SAFETY: every x86-64 processor has it.
     unsafe {

@@ -1,7 +1,6 @@
 //! Which vector instructions the kernels use: the widest that the processor has, seen when the
 //! program runs. `METAL_CANDLE_SIMD` forces a lower level, by its name in lower case.
 
-use crate::{Error, Result};
 use pulp::WithSimd;
 use std::fmt;
 use std::str::FromStr;
@@ -20,6 +19,21 @@ pub enum Level {
     Avx512,
 }
 
+/// A name that is no level of this processor.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("simd: {VARIABLE} must be {}, got {got}", names(available))]
+pub struct UnknownLevel {
+    /// The levels that there are.
+    available: Vec<Level>,
+    /// The name.
+    got: String,
+}
+
+fn names(levels: &[Level]) -> String {
+    let names: Vec<&str> = levels.iter().map(|level| level.name()).collect();
+    names.join(" or ")
+}
+
 /// The variable that forces a level.
 const VARIABLE: &str = "METAL_CANDLE_SIMD";
 
@@ -35,7 +49,7 @@ impl Level {
     ///
     /// # Errors
     /// When `METAL_CANDLE_SIMD` names no level, or one that this processor does not have.
-    pub fn chosen() -> Result<Self> {
+    pub fn chosen() -> Result<Self, UnknownLevel> {
         match std::env::var(VARIABLE) {
             Ok(name) => name.parse(),
             Err(_) => Ok(Self::widest()),
@@ -76,18 +90,13 @@ impl fmt::Display for Level {
 }
 
 impl FromStr for Level {
-    type Err = Error;
+    type Err = UnknownLevel;
 
-    fn from_str(name: &str) -> Result<Self> {
+    fn from_str(name: &str) -> Result<Self, UnknownLevel> {
         match Self::available().find(|level| level.name() == name) {
             Some(level) => Ok(level),
-            None => Err(Error::Value {
-                op: "simd",
-                what: VARIABLE,
-                expected: Self::available()
-                    .map(Self::name)
-                    .collect::<Vec<_>>()
-                    .join(" or "),
+            None => Err(UnknownLevel {
+                available: Self::available().collect(),
                 got: name.to_owned(),
             }),
         }
@@ -96,19 +105,19 @@ impl FromStr for Level {
 
 /// The level of this process. A wrong `METAL_CANDLE_SIMD` is an error of [`Level::chosen`], which
 /// programs ask first; here it counts as absent.
-pub(crate) fn level() -> Level {
+pub fn level() -> Level {
     static LEVEL: OnceLock<Level> = OnceLock::new();
     *LEVEL.get_or_init(|| Level::chosen().unwrap_or_else(|_| Level::widest()))
 }
 
 /// Runs `op`, compiled for the level of this process. Everything that it calls must be
 /// `#[inline(always)]`, else it is compiled for the narrowest level.
-pub(crate) fn dispatch<Op: WithSimd>(op: Op) -> Op::Output {
+pub fn dispatch<Op: WithSimd>(op: Op) -> Op::Output {
     dispatch_at(level(), op)
 }
 
 /// Runs `op`, compiled for `level`, which tests choose.
-pub(crate) fn dispatch_at<Op: WithSimd>(level: Level, op: Op) -> Op::Output {
+pub fn dispatch_at<Op: WithSimd>(level: Level, op: Op) -> Op::Output {
     use pulp::Simd;
     match level {
         #[cfg(target_arch = "x86_64")]
@@ -132,14 +141,16 @@ pub(crate) fn dispatch_at<Op: WithSimd>(level: Level, op: Op) -> Op::Output {
 
 /// How near a line is brought.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Cache {
+pub enum Cache {
+    /// To the first cache, for what is read at once.
     First,
+    /// To the second cache.
     Second,
 }
 
 /// Asks for a line of memory that is about to be read; any address will do.
 #[inline(always)]
-pub(crate) fn prefetch<T>(address: *const T, into: Cache) {
+pub fn prefetch<T>(address: *const T, into: Cache) {
     #[cfg(all(target_arch = "x86_64", not(miri)))]
     // SAFETY: a prefetch has no effect but on the caches.
     #[allow(unsafe_code)]

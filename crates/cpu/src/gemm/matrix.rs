@@ -1,24 +1,23 @@
 //! Matrices in host memory, to read and to write.
 #![allow(unsafe_code)]
 
+use super::Blocks;
 use super::blocked::grown;
 use super::pack;
 use crate::floats::Floats;
-use crate::weight::Blocks;
-use candle_core::{CpuStorage, Layout, Result};
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
 /// Elements of a matrix to read. They are float32 wherever they are computed with.
 #[derive(Clone, Copy)]
-pub(crate) enum Data<'a> {
+pub enum Data<'a> {
     Dense(Floats<'a>),
     Packed(Packed<'a>),
 }
 
 /// A packed matrix, from one of its numbers on.
 #[derive(Clone, Copy)]
-pub(crate) struct Packed<'a> {
+pub struct Packed<'a> {
     blocks: &'a dyn Blocks,
     columns: usize,
     start: usize,
@@ -38,27 +37,29 @@ impl<'a> Data<'a> {
 
 /// A matrix to read, in any order.
 #[derive(Clone, Copy)]
-pub(crate) struct Matrix<'a> {
+pub struct Matrix<'a> {
     pub(super) data: Data<'a>,
-    pub(crate) rows: usize,
-    pub(crate) columns: usize,
+    /// Number of rows.
+    pub rows: usize,
+    /// Number of columns.
+    pub columns: usize,
     pub(super) row_stride: usize,
     pub(super) column_stride: usize,
 }
 
 impl<'a> Matrix<'a> {
     /// Row after row.
-    pub(crate) fn new(data: &'a [f32], rows: usize, columns: usize) -> Self {
+    pub fn new(data: &'a [f32], rows: usize, columns: usize) -> Self {
         Self::strided(data, (rows, columns), (columns, 1))
     }
 
     /// With any distances between rows and between columns.
-    pub(crate) fn strided(data: &'a [f32], sizes: (usize, usize), strides: (usize, usize)) -> Self {
+    pub fn strided(data: &'a [f32], sizes: (usize, usize), strides: (usize, usize)) -> Self {
         Self::at(Floats::F32(data), 0, sizes, strides)
     }
 
     /// A packed matrix, `(rows, columns)`.
-    pub(crate) fn packed(blocks: &'a dyn Blocks, (rows, columns): (usize, usize)) -> Self {
+    pub fn packed(blocks: &'a dyn Blocks, (rows, columns): (usize, usize)) -> Self {
         let packed = Packed {
             blocks,
             columns,
@@ -67,18 +68,10 @@ impl<'a> Matrix<'a> {
         Self::within(Data::Packed(packed), 0, (rows, columns), (columns, 1))
     }
 
-    /// A tensor of two dimensions, of any float dtype but f64.
-    pub(crate) fn of(storage: &'a CpuStorage, layout: &Layout) -> Result<Self> {
-        let sizes = layout.shape().dims2()?;
-        let strides = (layout.stride()[0], layout.stride()[1]);
-        let data = Floats::new(storage)?;
-        Ok(Self::at(data, layout.start_offset(), sizes, strides))
-    }
-
     /// The matrix whose first element is that of index `start`.
     ///
     /// Panics when sizes and strides reach beyond the data: every product relies on that.
-    pub(crate) fn at(
+    pub fn at(
         data: Floats<'a>,
         start: usize,
         sizes: (usize, usize),
@@ -105,7 +98,7 @@ impl<'a> Matrix<'a> {
 
     /// The same memory, read the other way.
     #[must_use]
-    pub(crate) fn transposed(self) -> Self {
+    pub fn transposed(self) -> Self {
         Self {
             rows: self.columns,
             columns: self.rows,
@@ -116,7 +109,7 @@ impl<'a> Matrix<'a> {
     }
 
     /// Some of the rows.
-    pub(crate) fn part(self, rows: Range<usize>) -> Self {
+    pub fn part(self, rows: Range<usize>) -> Self {
         let strides = (self.row_stride, self.column_stride);
         let start = rows.start * self.row_stride;
         Self::within(self.data, start, (rows.len(), self.columns), strides)
@@ -145,7 +138,7 @@ impl<'a> Matrix<'a> {
     }
 
     /// A row, in float32.
-    pub(crate) fn row(self, index: usize) -> Vec<f32> {
+    pub fn row(self, index: usize) -> Vec<f32> {
         pack::row(self, index, &(0..self.columns))
     }
 
@@ -176,7 +169,7 @@ impl Packed<'_> {
 }
 
 /// A matrix to write.
-pub(crate) struct MatrixMut<'a> {
+pub struct MatrixMut<'a> {
     /// Not necessarily written before.
     pub(super) data: &'a mut [MaybeUninit<f32>],
     pub(super) rows: usize,
@@ -187,7 +180,7 @@ pub(crate) struct MatrixMut<'a> {
 
 impl<'a> MatrixMut<'a> {
     /// Row after row.
-    pub(crate) fn new(data: &'a mut [f32], rows: usize, columns: usize) -> Self {
+    pub fn new(data: &'a mut [f32], rows: usize, columns: usize) -> Self {
         let data: *mut [f32] = data;
         // SAFETY: the same memory, borrowed for as long; products write numbers to it only.
         Self::fresh(
@@ -211,7 +204,7 @@ impl<'a> MatrixMut<'a> {
 
     /// The same memory, written the other way.
     #[must_use]
-    pub(crate) fn transposed(self) -> Self {
+    pub fn transposed(self) -> Self {
         Self {
             rows: self.columns,
             columns: self.rows,

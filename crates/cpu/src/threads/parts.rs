@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 ///
 /// A thread takes the next number when it is done with one, so that no number waits for a thread that
 /// is late. Operations that `f` calls share the threads.
-pub(crate) fn on_threads(threads: usize, count: usize, f: impl Fn(usize) + Sync) {
+pub fn on_threads(threads: usize, count: usize, f: impl Fn(usize) + Sync) {
     let others = threads.min(count).saturating_sub(1);
     if others == 0 {
         return (0..count).for_each(f);

@@ -8,6 +8,7 @@
 //! a result depends on the number of threads.
 
 mod blocked;
+mod blocks;
 mod dots;
 mod fresh;
 mod matrix;
@@ -21,7 +22,8 @@ mod tests;
 mod tile;
 mod transpose;
 
-pub(crate) use matrix::{Matrix, MatrixMut};
+pub use blocks::Blocks;
+pub use matrix::{Matrix, MatrixMut};
 
 use crate::simd::{self, Level};
 use crate::threads::{current_threads, on_threads};
@@ -44,7 +46,7 @@ const PARALLEL_READS: usize = 1 << 15;
 
 /// What a product does with the numbers that are there.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Then {
+pub enum Then {
     /// Overwrites them, without a look.
     Write,
     /// Adds to them.
@@ -52,24 +54,20 @@ pub(crate) enum Then {
 }
 
 /// One of the products whose sum is computed: `A`, `(M, K)`, and `B`, `(K, N)`.
-pub(crate) type Term<'a> = (Matrix<'a>, Matrix<'a>);
+pub type Term<'a> = (Matrix<'a>, Matrix<'a>);
 
 /// `C = alpha * A B`, or `C += alpha * A B`.
-pub(crate) fn product(c: MatrixMut<'_>, then: Then, alpha: f32, a: Matrix<'_>, b: Matrix<'_>) {
+pub fn product(c: MatrixMut<'_>, then: Then, alpha: f32, a: Matrix<'_>, b: Matrix<'_>) {
     sum_of_products(c, then, alpha, &[(a, b)]);
 }
 
 /// `alpha * A B` in fresh memory, row after row.
-pub(crate) fn computed(alpha: f32, a: Matrix<'_>, b: Matrix<'_>) -> Vec<f32> {
+pub fn computed(alpha: f32, a: Matrix<'_>, b: Matrix<'_>) -> Vec<f32> {
     computed_batch(alpha, 1, |_| (a, b))
 }
 
 /// `alpha * A B` of `count` terms of the same sizes, one after the other in fresh memory.
-pub(crate) fn computed_batch<'a>(
-    alpha: f32,
-    count: usize,
-    term: impl Fn(usize) -> Term<'a>,
-) -> Vec<f32> {
+pub fn computed_batch<'a>(alpha: f32, count: usize, term: impl Fn(usize) -> Term<'a>) -> Vec<f32> {
     if count == 0 {
         return vec![];
     }
@@ -85,7 +83,7 @@ pub(crate) fn computed_batch<'a>(
 }
 
 /// `alpha * sum A B` over `terms`, one or two of them, in fresh memory.
-pub(crate) fn computed_sum(alpha: f32, terms: &[Term<'_>]) -> Vec<f32> {
+pub fn computed_sum(alpha: f32, terms: &[Term<'_>]) -> Vec<f32> {
     let (rows, columns) = (terms[0].0.rows, terms[0].1.columns);
     fresh::filled(rows * columns, |memory| {
         let c = MatrixMut::fresh(memory, rows, columns);
@@ -95,7 +93,7 @@ pub(crate) fn computed_sum(alpha: f32, terms: &[Term<'_>]) -> Vec<f32> {
 
 /// `C = alpha * sum A B`, or `C += alpha * sum A B`, over `terms`, one or two of them. A second term
 /// with few inner steps, such as a low-rank update, costs no second pass over `C`.
-pub(crate) fn sum_of_products(c: MatrixMut<'_>, then: Then, alpha: f32, terms: &[Term<'_>]) {
+pub fn sum_of_products(c: MatrixMut<'_>, then: Then, alpha: f32, terms: &[Term<'_>]) {
     product_at(simd::level(), c, then, alpha, terms);
 }
 
@@ -140,7 +138,7 @@ fn product_at(level: Level, c: MatrixMut<'_>, then: Then, alpha: f32, terms: &[T
 }
 
 /// `A B` read as `(B^T A^T)^T`.
-pub(crate) fn turned((a, b): Term<'_>) -> Term<'_> {
+pub fn turned((a, b): Term<'_>) -> Term<'_> {
     (b.transposed(), a.transposed())
 }
 

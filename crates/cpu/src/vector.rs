@@ -3,7 +3,7 @@
 //! and reach neither memory nor a result.
 #![allow(unsafe_code)]
 
-pub(crate) mod streaming;
+pub mod streaming;
 
 use pulp::Simd;
 use std::mem::{ManuallyDrop, MaybeUninit};
@@ -13,7 +13,7 @@ const PARTS: usize = 4;
 
 /// Writes `y = f(x)` for all lanes and gives `y` back as floats. All slices have one length.
 #[inline(always)]
-pub(crate) fn map<'y, S: Simd, const N: usize, const M: usize>(
+pub fn map<'y, S: Simd, const N: usize, const M: usize>(
     simd: S,
     x: [&[f32]; N],
     y: [&'y mut [MaybeUninit<f32>]; M],
@@ -26,7 +26,7 @@ pub(crate) fn map<'y, S: Simd, const N: usize, const M: usize>(
 /// them, whose lines would be read from memory only to be overwritten. [`streaming::end`] has to
 /// follow before another thread may read them.
 #[inline(always)]
-pub(crate) fn map_into<'y, S: Simd, const N: usize, const M: usize>(
+pub fn map_into<'y, S: Simd, const N: usize, const M: usize>(
     simd: S,
     streaming: bool,
     x: [&[f32]; N],
@@ -85,7 +85,7 @@ unsafe fn registers_of_map<S: Simd, const STREAMING: bool, const N: usize, const
 
 /// `y = f(y, x)` for all lanes. All slices have one length.
 #[inline(always)]
-pub(crate) fn update<S: Simd, const N: usize, const M: usize>(
+pub fn update<S: Simd, const N: usize, const M: usize>(
     simd: S,
     mut y: [&mut [f32]; M],
     x: [&[f32]; N],
@@ -112,10 +112,10 @@ pub(crate) fn update<S: Simd, const N: usize, const M: usize>(
     }
 }
 
-/// `f` over all lanes from `start`, in [`PARTS`] interleaved parts that `join` makes one; the lanes
+/// `f` over all lanes from `start`, in `PARTS` interleaved parts that `join` makes one; the lanes
 /// of the result are left to be reduced. All slices have one length.
 #[inline(always)]
-pub(crate) fn fold<S: Simd, const N: usize, const K: usize>(
+pub fn fold<S: Simd, const N: usize, const K: usize>(
     simd: S,
     x: [&[f32]; N],
     start: f32,
@@ -175,7 +175,7 @@ fn partial<S: Simd, const N: usize>(simd: S, x: [&[f32]; N], start: usize) -> [S
 /// `[f(0), f(1), ..]`. The compiler may leave `array::from_fn` and `array::map` functions of their
 /// own, which have no vector instructions: every operation of `f` is then a call.
 #[inline(always)]
-pub(crate) fn array<T, const N: usize>(mut f: impl FnMut(usize) -> T) -> [T; N] {
+pub fn array<T, const N: usize>(mut f: impl FnMut(usize) -> T) -> [T; N] {
     let mut values = [const { MaybeUninit::uninit() }; N];
     for (i, value) in values.iter_mut().enumerate() {
         value.write(f(i));
@@ -186,7 +186,7 @@ pub(crate) fn array<T, const N: usize>(mut f: impl FnMut(usize) -> T) -> [T; N] 
 
 /// `[f(x[0]), f(x[1]), ..]`, for the same reason.
 #[inline(always)]
-pub(crate) fn each<T, U, const N: usize>(x: [T; N], mut f: impl FnMut(T) -> U) -> [U; N] {
+pub fn each<T, U, const N: usize>(x: [T; N], mut f: impl FnMut(T) -> U) -> [U; N] {
     let x = ManuallyDrop::new(x);
     array(
         #[inline(always)]
@@ -198,7 +198,7 @@ pub(crate) fn each<T, U, const N: usize>(x: [T; N], mut f: impl FnMut(T) -> U) -
 /// # Safety
 /// `F32_LANES` floats from `x` on must be readable.
 #[inline(always)]
-pub(crate) unsafe fn load<S: Simd>(x: *const f32) -> S::f32s {
+pub unsafe fn load<S: Simd>(x: *const f32) -> S::f32s {
     // SAFETY: the caller's; any bits are a register of floats.
     unsafe { x.cast::<S::f32s>().read_unaligned() }
 }
@@ -206,7 +206,7 @@ pub(crate) unsafe fn load<S: Simd>(x: *const f32) -> S::f32s {
 /// # Safety
 /// `F32_LANES` floats from `y` on must be writable.
 #[inline(always)]
-pub(crate) unsafe fn store<S: Simd>(y: *mut f32, value: S::f32s) {
+pub unsafe fn store<S: Simd>(y: *mut f32, value: S::f32s) {
     // SAFETY: the caller's.
     unsafe { y.cast::<S::f32s>().write_unaligned(value) }
 }
@@ -224,7 +224,7 @@ fn zeroed(memory: &mut [MaybeUninit<f32>]) -> &mut [f32] {
 /// # Safety
 /// Every element must have been written.
 #[inline(always)]
-pub(crate) unsafe fn written<T>(memory: &mut [MaybeUninit<T>]) -> &mut [T] {
+pub unsafe fn written<T>(memory: &mut [MaybeUninit<T>]) -> &mut [T] {
     // SAFETY: `MaybeUninit<T>` has the layout of `T`, and the caller wrote all elements.
     unsafe { &mut *(std::ptr::from_mut(memory) as *mut [T]) }
 }

@@ -4,20 +4,20 @@ mod awake;
 mod nested;
 mod parts;
 
-pub(crate) use nested::current_threads;
-pub(crate) use parts::on_threads;
+pub use nested::current_threads;
+pub use parts::on_threads;
 
 use std::sync::{Mutex, PoisonError};
 
 /// Elements below which one thread does all: some microseconds of work of a loop over memory, where
 /// handing over half of it takes one ([`on_threads`]).
-pub(crate) const PARALLEL_ELEMENTS: usize = if cfg!(miri) { 64 } else { 8 << 10 };
+pub const PARALLEL_ELEMENTS: usize = if cfg!(miri) { 64 } else { 8 << 10 };
 
 /// Elements that one thread takes at a time.
-pub(crate) const TASK_ELEMENTS: usize = if cfg!(miri) { 16 } else { 4 << 10 };
+pub const TASK_ELEMENTS: usize = if cfg!(miri) { 16 } else { 4 << 10 };
 
 /// Calls `f` with the index of every row of `out` and the row.
-pub(crate) fn for_each_row(out: &mut [f32], width: usize, f: impl Fn(usize, &mut [f32]) + Sync) {
+pub fn for_each_row(out: &mut [f32], width: usize, f: impl Fn(usize, &mut [f32]) + Sync) {
     let (width, elements) = (width.max(1), out.len());
     let rows = TASK_ELEMENTS.div_ceil(width);
     let tasks = out.chunks_mut(rows * width).enumerate().collect();
@@ -29,7 +29,7 @@ pub(crate) fn for_each_row(out: &mut [f32], width: usize, f: impl Fn(usize, &mut
 }
 
 /// Calls `f` with parts of `data`, each of whole `unit`s, and the index of their first element.
-pub(crate) fn for_each_part<T: Send>(
+pub fn for_each_part<T: Send>(
     threads: usize,
     data: &mut [T],
     unit: usize,
@@ -44,7 +44,7 @@ pub(crate) fn for_each_part<T: Send>(
 /// Calls `f` with every task and with memory that the tasks of one thread share. The tasks begin in
 /// their order, so that a task may wait for one before it. `elements` says how much work all tasks
 /// are, in elements of a loop over memory.
-pub(crate) fn for_each_task<T: Send, M: Default>(
+pub fn for_each_task<T: Send, M: Default>(
     tasks: Vec<T>,
     elements: usize,
     f: impl Fn(&mut M, T) + Sync,

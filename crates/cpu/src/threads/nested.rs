@@ -8,7 +8,7 @@ thread_local! {
 }
 
 /// Threads for an operation of this thread: all, or the share of the task that calls it.
-pub(crate) fn current_threads() -> usize {
+pub fn current_threads() -> usize {
     match SHARE.get() {
         0 => rayon::current_num_threads(),
         share => share,
