@@ -132,6 +132,16 @@ fn parts_that_contradict_the_configuration_are_all_told() {
         &|settings| settings["lm_head"] = json!({"group_size": 32, "bits": 4, "mode": "nvfp4"}),
         &["mode must be affine, got nvfp4"],
     );
+    let weights = fixture.tensors(WEIGHTS);
+    fixture.edit_tensors(WEIGHTS, |tensors| {
+        let scales = tensors
+            .get_mut("model.layers.1.mlp.up_proj.scales")
+            .unwrap();
+        *scales = scales.zeros_like().unwrap();
+    });
+    let told = "all scales of the quantized model.layers.1.mlp.up_proj are zero";
+    fixture.fails(GENERATE, 2, &["damaged", told]);
+    fixture.edit_tensors(WEIGHTS, |tensors| *tensors = weights.clone());
     fixture.edit_tensors(WEIGHTS, |tensors| {
         tensors.retain(|name, _| !name.ends_with("q_proj.biases"));
     });

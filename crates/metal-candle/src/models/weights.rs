@@ -102,9 +102,24 @@ impl<'a> Weights<'a> {
             self.get(&name("biases"), groups, Init::Zeros)?,
         ];
         // Stand-ins have no sizes to compare; their problems are noted.
-        match parts.iter().any(|part| part.rank() != 2) {
-            true => Ok(stand_in()?.into()),
-            false => Ok(Affine::new(parts, bits, group)?.into()),
+        if parts.iter().any(|part| part.rank() != 2) {
+            return Ok(stand_in()?.into());
+        }
+        self.check_scales(path, &parts[1])?;
+        Ok(Affine::new(parts, bits, group)?.into())
+    }
+
+    /// No quantizer writes a scale of zero: where all of them are, a copy has left a hole in the file.
+    fn check_scales(&self, path: &str, scales: &Tensor) -> Result<()> {
+        let largest = scales.to_dtype(DType::F32)?.abs()?.max_all()?;
+        match self.source {
+            Source::Values(checkpoint) if largest.to_scalar::<f32>()? == 0.0 => {
+                Err(Error::Safetensors {
+                    path: checkpoint.folder.clone(),
+                    reason: format!("all scales of the quantized {path} are zero"),
+                })
+            }
+            _ => Ok(()),
         }
     }
 
