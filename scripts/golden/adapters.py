@@ -13,6 +13,7 @@ ADAPTERS = {
         rank_pattern={"layers.1.self_attn.q_proj": 2},
         alpha_pattern={r"layers\.\d\.mlp\.down_proj": 3},
     ),
+    "mistral": dict(r=3, lora_alpha=6, target_modules=["k_proj", "o_proj", "gate_proj"]),
     # Only the last layer.
     "qwen2-bf16": dict(r=4, lora_alpha=8, target_modules=["q_proj", "o_proj", "up_proj"], layers_to_transform=[1]),
 }

@@ -20,7 +20,7 @@ import torch
 from adapters import ADAPTERS
 from common import GOLDEN, generator, load_base, save_adapter, save_json, save_tensors
 from peft import LoraConfig, get_peft_model
-from transformers import AutoModelForCausalLM, LlamaConfig, Qwen2Config, Qwen3Config
+from transformers import AutoModelForCausalLM, LlamaConfig, MistralConfig, Qwen2Config, Qwen3Config
 
 N_VOCAB = 96
 SHAPE = dict(
@@ -63,11 +63,22 @@ LLAMA3 = LlamaConfig(
     bos_token_id=93,
     eos_token_id=[94, 95],
 )
+MISTRAL = MistralConfig(
+    **SHAPE,
+    head_dim=12,
+    sliding_window=None,
+    tie_word_embeddings=False,
+    rope_parameters={"rope_type": "default", "rope_theta": 1_000_000.0},
+    rms_norm_eps=1e-5,
+    bos_token_id=93,
+    eos_token_id=95,
+)
 # name: (config, seed of the weights, dtype on disk, largest shard)
 CHECKPOINTS = {
     "qwen2": (QWEN2, 1, torch.float32, "5GB"),
     "qwen3": (QWEN3, 2, torch.float32, "64KB"),
     "llama3": (LLAMA3, 3, torch.float32, "5GB"),
+    "mistral": (MISTRAL, 5, torch.float32, "5GB"),
     "qwen2-bf16": (QWEN2, 4, torch.bfloat16, "5GB"),
 }
 NAMES = list(CHECKPOINTS)

@@ -15,6 +15,7 @@ mod family;
 mod json;
 mod layers;
 mod llama;
+mod mistral;
 mod problems;
 mod qwen2;
 mod qwen3;
@@ -44,7 +45,7 @@ use std::path::Path;
 use weights::Weights;
 
 /// The model types that are built, as `config.json` names them.
-pub const MODEL_TYPES: [&str; 3] = ["llama", "qwen2", "qwen3"];
+pub const MODEL_TYPES: [&str; 4] = ["llama", "mistral", "qwen2", "qwen3"];
 
 /// A decoder with the configuration it was made from.
 #[derive(Debug)]
@@ -121,6 +122,7 @@ fn eos_token_ids(config: &Config, generation: GenerationConfig) -> Vec<u32> {
 fn variant(config: &Config) -> Result<Variant> {
     match config.model_type.as_str() {
         "llama" => Ok(llama::variant(config)),
+        "mistral" => Ok(mistral::variant()),
         "qwen2" => Ok(qwen2::variant(config)),
         "qwen3" => Ok(qwen3::variant(config)),
         other => Err(unknown_type(other)),

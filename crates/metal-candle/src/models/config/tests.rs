@@ -103,6 +103,13 @@ fn a_window_is_refused_where_it_acts() {
     let narrow = json!({"sliding_window": 16});
     refuses(with(llama(), narrow.clone()), &["sliding_window = 16"]);
     accepts(with(llama(), json!({"sliding_window": 64})));
+    // Mistral 7B 0.1 has one; later versions have none.
+    let mistral = with(llama(), json!({"model_type": "mistral"}));
+    refuses(
+        with(mistral.clone(), narrow.clone()),
+        &["sliding_window = 16"],
+    );
+    accepts(with(mistral, json!({"sliding_window": null})));
     accepts(with(
         llama(),
         json!({"sliding_window": 16, "use_sliding_window": false}),

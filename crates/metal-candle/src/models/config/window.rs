@@ -11,18 +11,19 @@ const DEFAULT_MAX_WINDOW_LAYERS: usize = 28;
 /// window as wide as the longest sequence changes nothing.
 ///
 /// In Qwen2 and Qwen3 `sliding_window` acts with `use_sliding_window` only, and in the blocks that
-/// `layer_types` says, or else from `max_window_layers` on (`Qwen2Config` of transformers). Llama
-/// has none of them: a window there is meant for all blocks.
+/// `layer_types` says, or else from `max_window_layers` on (`Qwen2Config` of transformers). Llama and
+/// Mistral have none of them: a window there is meant for all blocks.
 pub(super) fn check_full_attention(
     fields: &mut Fields<'_>,
     model_type: &str,
     n_blocks: usize,
     max_tokens: usize,
 ) -> Result<()> {
+    let is_for_all = !model_type.starts_with("qwen");
     let window = fields.size("sliding_window")?;
     let is_switched_on = match fields.peek("use_sliding_window") {
         Some(_) => fields.flag("use_sliding_window")?,
-        None => model_type == "llama",
+        None => is_for_all,
     };
     let first = max_window_layers(fields)?;
     let kinds = fields.texts("layer_types")?.unwrap_or_default();
@@ -30,10 +31,8 @@ pub(super) fn check_full_attention(
     check_kinds(&kinds, is_wide)?;
     match window {
         _ if is_wide || !is_switched_on => Ok(()),
-        Some(window) if model_type == "llama" => {
-            Err(Error::unsupported("sliding_window", window, REASON))
-        }
-        _ if model_type == "llama" || !kinds.is_empty() || first >= n_blocks => Ok(()),
+        Some(window) if is_for_all => Err(Error::unsupported("sliding_window", window, REASON)),
+        _ if is_for_all || !kinds.is_empty() || first >= n_blocks => Ok(()),
         _ => Err(Error::unsupported("use_sliding_window", true, REASON)),
     }
 }
