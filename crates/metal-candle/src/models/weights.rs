@@ -90,6 +90,11 @@ impl<'a> Weights<'a> {
         let Some(Packing { bits, group }) = packing.filter(|_| self.has(&name("scales"))) else {
             return Ok(self.get(&name("weight"), (n, k), Init::Normal)?.into());
         };
+        if !self.device.is_cpu() {
+            let reason = "quantized weights are computed with on a CPU only: --device cpu";
+            let device = format!("{:?}", self.device.location());
+            return Err(Error::unsupported("quantization", device, reason));
+        }
         if !k.is_multiple_of(group) {
             self.problem(format!(
                 "{path}: rows of {k} do not divide into groups of {group}"

@@ -38,10 +38,19 @@ impl Affine {
     /// Takes the tensors of a file.
     ///
     /// # Errors
-    /// When `bits` or `group` is none of those that there are, or a shape or dtype does not fit.
+    /// When `bits` or `group` is none of those that there are, a shape or dtype does not fit, or the
+    /// tensors are not in host memory.
     pub fn new([words, scales, biases]: [Tensor; 3], bits: usize, group: usize) -> Result<Self> {
         one_of("bits", &BITS, bits)?;
         one_of("group", &GROUPS, group)?;
+        if !words.device().is_cpu() {
+            return Err(Error::Value {
+                op: "affine",
+                what: "device",
+                expected: "the CPU: there are no kernels for others yet".into(),
+                got: format!("{:?}", words.device().location()),
+            });
+        }
         let (n, n_groups) = scales.dims2()?;
         let of_words = (n, n_groups * group * bits / 32);
         expect("words", of_words, &words, &[DType::U32])?;
