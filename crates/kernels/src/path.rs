@@ -29,14 +29,6 @@ pub(crate) fn choose(op: &'static str, inputs: &[&Tensor]) -> Path {
     }
 }
 
-/// [`choose`] for an operation with a packed weight, which has kernels on the CPU.
-pub(crate) fn choose_packed(op: &'static str, weight: &Device, inputs: &[&Tensor]) -> Path {
-    match (weight, choose(op, inputs)) {
-        (Device::Cpu, path) => path,
-        _ => Path::Reference,
-    }
-}
-
 /// The expression for the device of a tensor that was chosen a kernel for.
 macro_rules! by_device {
     ($tensor:expr, cpu: $cpu:expr, metal: $metal:expr) => {

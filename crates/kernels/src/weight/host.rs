@@ -37,7 +37,7 @@ impl<'a> Host<'a> {
     }
 }
 
-/// Rows of a packed matrix in float32, `(ids, K)`, on its device.
+/// Rows of a packed matrix in float32, `(ids, K)`.
 pub(super) fn gather(packed: &dyn Packed, ids: &[u32], (n, k): (usize, usize)) -> Result<Tensor> {
     if let Some(&id) = ids.iter().find(|&&id| id as usize >= n) {
         return Err(crate::Error::Value {
@@ -46,10 +46,6 @@ pub(super) fn gather(packed: &dyn Packed, ids: &[u32], (n, k): (usize, usize)) -
             expected: format!("below {n}"),
             got: id.to_string(),
         });
-    }
-    if !matches!(packed.device(), Device::Cpu) {
-        let ids = Tensor::new(ids, packed.device())?;
-        return Ok(packed.dense()?.index_select(&ids, 0)?);
     }
     let blocks = packed.on_host()?;
     let mut rows = vec![0.0; ids.len() * k];

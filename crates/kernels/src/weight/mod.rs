@@ -160,7 +160,7 @@ impl Weight {
     pub(crate) fn path(&self, op: &'static str, inputs: &[&Tensor]) -> Path {
         match self {
             Self::Dense(tensor) => path::choose(op, &[inputs, &[tensor]].concat()),
-            Self::Packed(packed) => path::choose_packed(op, packed.device(), inputs),
+            Self::Packed(_) => path::choose(op, inputs),
         }
     }
 
