@@ -77,12 +77,12 @@ pub fn committed(state: &mut State) {
 fn count_updates(pass: &mut Pass) {
     for command in &mut pass.commands {
         if let Command::WaitFence(fence, updates) = command {
-            *updates = fence.ivars().committed();
+            *updates = fence.ivars().commit_wait();
         }
     }
     for command in &pass.commands {
         if let Command::UpdateFence(fence) = command {
-            fence.ivars().commit();
+            fence.ivars().commit_update();
         }
     }
 }
