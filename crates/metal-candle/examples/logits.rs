@@ -8,6 +8,7 @@
 use candle_core::{DType, Device, Tensor};
 use metal_candle::data::Tokenizer;
 use metal_candle::files::write_tensors;
+use metal_candle::layout::{Layout, Rows};
 use metal_candle::lora::format::peft;
 use metal_candle::models::Model;
 use std::path::Path;
@@ -23,9 +24,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let plan = adapter.plan(&model.decoder.linear_infos()?)?;
     let base = model.decoder.named_weights();
     adapter.attach(&plan, model.decoder.linears_mut(), &base, &Device::Cpu)?;
-    let tokens = model.decoder.tokens(&ids, 1)?;
-    let logits = model.decoder.forward(&tokens)?;
-    let input_ids: Tensor = tokens.to_dtype(DType::I64)?;
+    let layout = Layout::new(Rows::Padded, &[ids.len()]);
+    let logits = model.decoder.forward(&ids, &layout)?;
+    let input_ids = Tensor::new(&ids[..], &Device::Cpu)?.unsqueeze(0)?;
+    let input_ids: Tensor = input_ids.to_dtype(DType::I64)?;
     let tensors = vec![("input_ids".into(), input_ids), ("logits".into(), logits)];
     Ok(write_tensors(Path::new(out), tensors)?)
 }

@@ -12,6 +12,7 @@ pub mod data;
 pub mod device;
 pub mod files;
 pub mod generate;
+pub mod layout;
 pub mod lora;
 pub mod models;
 mod panics;

@@ -32,6 +32,11 @@ fn accumulated_gradients_equal_pytorch_for_every_split() {
 }
 
 #[test]
+fn packed_rows_train_as_padded_ones() {
+    training::packed_rows_train_as_padded_ones(&Device::Cpu);
+}
+
+#[test]
 fn recomputed_blocks_give_the_same_gradients_to_the_bit() {
     let folder = golden("qwen3").join("train");
     let batches = tensors(&folder.join("batches.safetensors"));

@@ -97,6 +97,11 @@ fn accumulated_gradients_equal_pytorch_for_every_split() {
 }
 
 #[test]
+fn packed_rows_train_as_padded_ones() {
+    training::packed_rows_train_as_padded_ones(&device());
+}
+
+#[test]
 fn a_snapshot_has_memory_of_its_own() {
     let device = device();
     let var = Var::new(&[[1f32, -0.0], [f32::INFINITY, 3.0]], &device).unwrap();
@@ -116,7 +121,7 @@ fn a_snapshot_has_memory_of_its_own() {
 #[cfg(soft_metal)]
 #[test]
 fn no_step_and_no_token_leaves_command_buffers_behind() {
-    use metal_candle::generate::{Generator, Sampling};
+    use metal_candle::generate::{Engine, Request};
 
     let buffers = || {
         let live = soft_metal::live().into_iter();
@@ -127,10 +132,17 @@ fn no_step_and_no_token_leaves_command_buffers_behind() {
     let gpu = device();
     training::steps(4, &gpu, || kept.push(buffers()));
     let model = support::model_on("qwen2", &gpu);
-    let mut generator =
-        Generator::new(&model.decoder, &[1, 2, 3], 4, &[], Sampling::default()).unwrap();
+    let mut engine = Engine::new(&model.decoder);
+    for prompt in [vec![1, 2, 3], vec![4]] {
+        let request = Request {
+            prompt,
+            max_tokens: 4,
+            ..Request::default()
+        };
+        engine.insert(request).unwrap();
+    }
     for _ in 0..4 {
-        generator.step().unwrap();
+        assert_eq!(engine.step().unwrap().len(), 2);
         kept.push(buffers());
     }
     // The open one of each.

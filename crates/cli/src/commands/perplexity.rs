@@ -7,6 +7,7 @@ use crate::loading::{self, Loaded};
 use crate::numbers::{at_least_one, not_zero};
 use crate::terminal::Terminal;
 use metal_candle::data::{self, Batches, Dataset};
+use metal_candle::layout::Rows;
 use metal_candle::lora;
 use metal_candle::models::Decoder;
 use metal_candle::train::{Evaluation, evaluate};
@@ -125,7 +126,11 @@ fn figures(
         batches.n_batches(),
         "{wide_bar} {pos}/{len} batches [{elapsed}<{eta}]",
     );
-    let evaluation = evaluate(decoder, batches.inspect(|_| bar.inc(1)), &|| false)?;
+    let evaluation = evaluate(
+        decoder,
+        batches.laid_out(Rows::Padded).inspect(|_| bar.inc(1)),
+        &|| false,
+    )?;
     bar.finish_and_clear();
     Figures::of(evaluation, &args.data)
 }

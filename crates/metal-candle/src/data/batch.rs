@@ -1,21 +1,20 @@
-//! Rows side by side, padded to one length.
+//! Rows laid out for one pass through the model.
 
 use super::example::Example;
+use crate::layout::{Layout, Rows};
 
 /// The target of a position that the loss skips, as in PyTorch's `cross_entropy`.
 pub const IGNORED: i64 = -100;
 
-/// What one step trains on. Matrices are row-major, `(n_rows, n_tokens)`.
+/// What one step trains on.
 ///
-/// The input at position `t` of a row is its token `t`, the target its token `t + 1`. Rows are
-/// padded on the right: under causal attention no real position sees the padding.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The input at position `t` of a row is its token `t`, the target its token `t + 1`. What follows
+/// the last target of a row is left out: under causal attention it changes no loss.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Batch {
-    /// Rows.
-    pub n_rows: usize,
-    /// Length of the longest row, less one.
-    pub n_tokens: usize,
-    /// Token ids; padding is token 0.
+    /// Where the tokens of each row stand.
+    pub layout: Layout,
+    /// Token ids of every place of the layout; padding is token 0.
     pub inputs: Vec<u32>,
     /// Token ids, or [`IGNORED`] where nothing is trained.
     pub targets: Vec<i64>,
@@ -26,53 +25,46 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// Pads `examples` to the longest of them.
-    pub fn new(examples: &[&Example]) -> Self {
-        let n_tokens = examples
-            .iter()
-            .map(|example| n_inputs(example))
-            .max()
-            .unwrap_or(0);
-        let mut batch = Self {
-            n_rows: examples.len(),
-            n_tokens,
-            inputs: Vec::with_capacity(examples.len() * n_tokens),
-            targets: Vec::with_capacity(examples.len() * n_tokens),
+    /// Lays `examples` out, each a sequence of its own.
+    pub fn new(rows: Rows, examples: &[&Example]) -> Self {
+        let lengths: Vec<usize> = examples.iter().map(|e| n_inputs(e)).collect();
+        let layout = Layout::new(rows, &lengths);
+        let inputs = examples.iter().flat_map(|e| inputs(e));
+        let targets = examples.iter().flat_map(|e| targets(e));
+        Self {
+            inputs: layout.lay(inputs, 0),
+            targets: layout.lay(targets, IGNORED),
+            layout,
             lines: examples.iter().map(|example| example.line).collect(),
-            trained_tokens: examples
-                .iter()
-                .map(|example| example.trained_tokens())
-                .sum(),
-        };
-        for (i, example) in examples.iter().enumerate() {
-            batch.push_row(example, (i + 1) * n_tokens);
+            trained_tokens: examples.iter().map(|e| e.trained_tokens()).sum(),
         }
-        batch
-    }
-
-    fn push_row(&mut self, example: &Example, padded_len: usize) {
-        self.inputs.extend(&example.tokens[..n_inputs(example)]);
-        self.inputs.resize(padded_len, 0);
-        let next = example.tokens.iter().zip(&example.trained).skip(1);
-        self.targets
-            .extend(next.map(|(&id, &trained)| if trained { i64::from(id) } else { IGNORED }));
-        self.targets.resize(padded_len, IGNORED);
     }
 }
 
+/// Tokens before the last one that is trained.
 fn n_inputs(example: &Example) -> usize {
-    example.tokens.len().saturating_sub(1)
+    let last = example.trained.iter().rposition(|&trained| trained);
+    last.unwrap_or(0)
+}
+
+fn inputs(example: &Example) -> impl Iterator<Item = u32> {
+    example.tokens[..n_inputs(example)].iter().copied()
+}
+
+fn targets(example: &Example) -> impl Iterator<Item = i64> {
+    let next = example.tokens.iter().zip(&example.trained).skip(1);
+    let next = next.map(|(&id, &trained)| if trained { i64::from(id) } else { IGNORED });
+    next.take(n_inputs(example))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn targets_are_the_next_tokens_where_trained() {
+    fn examples() -> [Example; 2] {
         let long = Example {
-            tokens: vec![5, 6, 7, 8],
-            trained: vec![false, false, true, true],
+            tokens: vec![5, 6, 7, 8, 9],
+            trained: vec![false, false, true, true, false],
             line: 3,
         };
         let short = Example {
@@ -80,8 +72,13 @@ mod tests {
             trained: vec![false, true],
             line: 1,
         };
-        let batch = Batch::new(&[&long, &short]);
-        assert_eq!((batch.n_rows, batch.n_tokens), (2, 3));
+        [long, short]
+    }
+
+    #[test]
+    fn targets_are_the_next_tokens_where_trained() {
+        let batch = Batch::new(Rows::Padded, &examples().each_ref());
+        assert_eq!(batch.layout.dims(), (2, 3));
         assert_eq!(batch.inputs, [5, 6, 7, 9, 0, 0]);
         assert_eq!(batch.targets, [IGNORED, 7, 8, 10, IGNORED, IGNORED]);
         assert_eq!(batch.lines, [3, 1]);
@@ -89,11 +86,16 @@ mod tests {
     }
 
     #[test]
+    fn packed_rows_have_no_padding() {
+        let batch = Batch::new(Rows::Packed, &examples().each_ref());
+        assert_eq!(batch.layout.dims(), (1, 4));
+        assert_eq!(batch.inputs, [5, 6, 7, 9]);
+        assert_eq!(batch.targets, [IGNORED, 7, 8, 10]);
+    }
+
+    #[test]
     fn no_rows_make_an_empty_batch() {
-        let batch = Batch::new(&[]);
-        assert_eq!(
-            (batch.n_rows, batch.n_tokens, batch.inputs.len()),
-            (0, 0, 0)
-        );
+        let batch = Batch::new(Rows::Padded, &[]);
+        assert_eq!((batch.layout.dims(), batch.inputs.len()), ((0, 0), 0));
     }
 }

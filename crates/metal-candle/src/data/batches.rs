@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::batch::Batch;
 use super::error::{Error, Result};
 use super::example::Example;
+use crate::layout::Rows;
 
 /// Rows are sorted by length within this many batches: enough to pair like lengths, few enough that
 /// what meets in a batch still changes from epoch to epoch.
@@ -24,7 +25,8 @@ pub struct Cursor {
     pub position: usize,
 }
 
-/// Batches of a data set: endless and shuffled for training, or one sorted pass for evaluation.
+/// Rows of a data set in batches: endless and shuffled for training, or one sorted pass for
+/// evaluation.
 ///
 /// Every row is in exactly one batch of an epoch; the last batch may be smaller. The order depends
 /// on the rows, the batch size and the seed alone.
@@ -65,6 +67,11 @@ impl<'a> Batches<'a> {
     /// Batches in one epoch.
     pub fn n_batches(&self) -> usize {
         self.examples.len().div_ceil(self.batch_size.get())
+    }
+
+    /// The batches laid out.
+    pub fn laid_out(self, rows: Rows) -> impl Iterator<Item = Batch> + use<'a> {
+        self.map(move |examples| Batch::new(rows, &examples))
     }
 
     /// Where the next batch stands.
@@ -111,11 +118,12 @@ impl<'a> Batches<'a> {
     }
 }
 
-impl Iterator for Batches<'_> {
-    type Item = Batch;
+impl<'a> Iterator for Batches<'a> {
+    type Item = Vec<&'a Example>;
 
-    /// The next batch. Ends behind a sequential pass, and at once when there are no rows.
-    fn next(&mut self) -> Option<Batch> {
+    /// The rows of the next batch. Ends behind a sequential pass, and at once when there are no
+    /// rows.
+    fn next(&mut self) -> Option<Self::Item> {
         if self.cursor.position >= self.order.len() {
             if self.seed.is_none() || self.order.is_empty() {
                 return None;
@@ -127,9 +135,8 @@ impl Iterator for Batches<'_> {
             self.order = self.order_of(self.cursor.epoch);
         }
         let rows = &self.order[self.cursor.position];
-        let examples: Vec<&Example> = rows.iter().map(|&row| &self.examples[row]).collect();
         self.cursor.position += 1;
-        Some(Batch::new(&examples))
+        Some(rows.iter().map(|&row| &self.examples[row]).collect())
     }
 }
 

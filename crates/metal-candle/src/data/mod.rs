@@ -30,6 +30,7 @@ mod templates;
 #[cfg(test)]
 mod testing;
 mod tokenizer;
+mod windows;
 
 pub use batch::{Batch, IGNORED};
 pub use batches::{Batches, Cursor};
@@ -48,3 +49,4 @@ pub use stop::{Checked, StopStrings};
 pub use stream::TextStream;
 pub use template::{ChatTemplate, Conversation, Message};
 pub use tokenizer::{Encoded, Tokenizer, has_tokenizer_files};
+pub use windows::{Windows, sample};

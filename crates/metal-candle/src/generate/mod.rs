@@ -1,7 +1,17 @@
-//! Text generation on token ids: prefill, decode with a key-value cache, sampling.
+//! Generation: an engine on token ids (prefill, decode with caches, sampling), and text above it.
 
-mod generator;
+mod engine;
+mod finish;
 mod sampler;
+mod sequence;
+mod text;
 
-pub use generator::{FinishReason, Generator, Limit, Speed, Step};
+pub use engine::Engine;
+pub use finish::{FinishReason, Limit};
 pub use sampler::{Sampler, Sampling};
+pub use sequence::{Request, Step};
+pub use text::{Piece, Text};
+
+/// Number of a text in an engine, never used again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SequenceId(u64);

@@ -1,11 +1,13 @@
-use super::cache::KvCache;
+use super::cache::{CacheForm, KvCache};
 use super::config::Config;
-use super::layers::{Block, Embedding, Pass, RmsNorm};
+use super::layers::{Block, BlockCaches, Embedding, RmsNorm};
+use super::pass::Pass;
 use super::rope::Rope;
 use super::{Error, Result};
+use crate::layout::Layout;
 use crate::lora::{Linear, LinearInfo, Mode};
 use candle_core::{Device, Tensor};
-use metal_candle_kernels::{AttentionMask, Weight, linear};
+use metal_candle_kernels::{Weight, linear};
 
 /// A decoder-only language model: embedding, blocks, norm and output head.
 #[derive(Debug)]
@@ -60,44 +62,58 @@ impl Decoder {
         self.embed_tokens.weight.device()
     }
 
-    /// Token ids as a tensor `(rows, T)`.
-    ///
-    /// # Errors
-    /// When an id is not in the vocabulary, or `ids` does not divide into `rows`.
-    pub fn tokens(&self, ids: &[u32], rows: usize) -> Result<Tensor> {
+    /// Token ids as a tensor of the layout's dimensions, `(B, T)`.
+    fn tokens(&self, ids: &[u32], layout: &Layout) -> Result<Tensor> {
         let vocab_size = self.limits.vocab_size;
         if let Some(&id) = ids.iter().find(|&&id| id as usize >= vocab_size) {
             return Err(Error::TokenOutOfRange { id, vocab_size });
         }
-        Ok(Tensor::new(ids, self.device())?.reshape((rows, ()))?)
+        Ok(Tensor::new(ids, self.device())?.reshape(layout.dims())?)
     }
 
-    /// What the blocks share when `tokens` new tokens follow `start` earlier ones.
+    /// What the blocks share in a pass over whole sequences.
     ///
     /// # Errors
-    /// When the sequence is over the model's limit.
-    pub fn pass(&self, start: usize, tokens: usize, mode: Mode) -> Result<Pass> {
-        let limit = self.limits.max_tokens;
-        if start + tokens > limit {
-            let tokens = start + tokens;
-            return Err(Error::TooLong { tokens, limit });
+    /// When a sequence is over the model's limit.
+    pub fn pass(&self, layout: &Layout, mode: Mode) -> Result<Pass> {
+        self.check_length(layout)?;
+        Pass::whole(layout, &self.rope, mode, self.device())
+    }
+
+    fn check_length(&self, layout: &Layout) -> Result<()> {
+        let (tokens, limit) = (layout.longest(), self.limits.max_tokens);
+        match tokens > limit {
+            true => Err(Error::TooLong { tokens, limit }),
+            false => Ok(()),
         }
-        Ok(Pass {
-            positions: self.rope.positions(start, tokens, self.device())?,
-            mask: AttentionMask {
-                causal: true,
-                segments: None,
-            },
-            mode,
-        })
     }
 
-    /// `(B, T)` token ids -> `(B, T, D)` float32.
+    /// Number of tokens that the model's limit leaves room for after a prompt. The last one needs no
+    /// position: nothing comes after it.
     ///
     /// # Errors
-    /// When memory runs out.
-    pub fn embed(&self, tokens: &Tensor) -> Result<Tensor> {
-        self.embed_tokens.forward(tokens)
+    /// When the prompt is over the limit itself.
+    pub fn room(&self, n_prompt_tokens: usize) -> Result<usize> {
+        let (tokens, limit) = (n_prompt_tokens, self.limits.max_tokens);
+        match limit.checked_sub(tokens) {
+            Some(left) => Ok(left.saturating_add(1)),
+            None => Err(Error::TooLong { tokens, limit }),
+        }
+    }
+
+    /// An empty cache of one sequence.
+    #[must_use]
+    pub fn cache(&self, form: CacheForm) -> KvCache {
+        KvCache::new(self.layers.iter().map(|_| None), form)
+    }
+
+    /// Token ids, one for every place of `layout` -> `(B, T, D)` float32.
+    ///
+    /// # Errors
+    /// When an id is not in the vocabulary, there are more or fewer ids than places, or memory runs
+    /// out.
+    pub fn embed(&self, ids: &[u32], layout: &Layout) -> Result<Tensor> {
+        self.embed_tokens.forward(&self.tokens(ids, layout)?)
     }
 
     /// Block `i`: `(B, T, D)` -> `(B, T, D)`.
@@ -122,33 +138,60 @@ impl Decoder {
         self.lm_head.as_ref().unwrap_or(&self.embed_tokens.weight)
     }
 
-    /// Logits of every token, `(B, T)` -> `(B, T, V)` float32, without a cache.
+    /// Logits of every place of `layout`, `(B, T, V)` float32, in a pass over whole sequences.
     ///
     /// # Errors
-    /// When the sequence is over the model's limit.
-    pub fn forward(&self, tokens: &Tensor) -> Result<Tensor> {
-        let pass = self.pass(0, tokens.dim(1)?, Mode::INFERENCE)?;
-        let mut x = self.embed(tokens)?;
+    /// Those of [`Self::pass`] and [`Self::embed`].
+    pub fn forward(&self, ids: &[u32], layout: &Layout) -> Result<Tensor> {
+        let pass = self.pass(layout, Mode::INFERENCE)?;
+        let mut x = self.embed(ids, layout)?;
         for block in &self.layers {
             x = block.forward(&x, &pass, None)?;
         }
-        Ok(linear(&self.final_norm(&x)?, self.head(), None)?)
+        self.logits(&x)
     }
 
-    /// Logits of the last token, `(B, T)` -> `(B, V)` float32, after the tokens in `cache`, to
-    /// which the new ones are added.
+    /// Logits, `(n, V)` float32, of the tokens in the places `wanted`, of which there is one at
+    /// least. The tokens of `layout`, which has one row, follow those in the caches of their
+    /// sequences, and are added to them.
     ///
     /// # Errors
-    /// When the sequence is over the model's limit.
-    pub fn decode(&self, tokens: &Tensor, cache: &mut KvCache) -> Result<Tensor> {
-        let t = tokens.dim(1)?;
-        let pass = self.pass(cache.len(), t, Mode::INFERENCE)?;
-        let mut x = self.embed(tokens)?;
+    /// When a token is not in the vocabulary, a sequence is over the model's limit, or memory runs
+    /// out: the caches are of no use then.
+    pub fn decode(
+        &self,
+        ids: &[u32],
+        layout: &Layout,
+        caches: &mut [&mut KvCache],
+        wanted: &[u32],
+    ) -> Result<Tensor> {
+        let x = self.advance(ids, layout, caches)?;
+        let wanted = Tensor::new(wanted, self.device())?;
+        self.logits(&x.index_select(&wanted, 1)?.squeeze(0)?)
+    }
+
+    /// Hidden state behind the last block, `(1, T, D)`, as [`Self::decode`] does without logits.
+    ///
+    /// # Errors
+    /// Those of [`Self::decode`].
+    pub fn advance(
+        &self,
+        ids: &[u32],
+        layout: &Layout,
+        caches: &mut [&mut KvCache],
+    ) -> Result<Tensor> {
+        self.check_length(layout)?;
+        let pass = Pass::cached(layout, &self.rope, self.device())?;
+        let mut x = self.embed(ids, layout)?;
         for (i, block) in self.layers.iter().enumerate() {
-            x = block.forward(&x, &pass, cache.block(i))?;
+            let of_block: BlockCaches<'_> = caches.iter_mut().map(|c| c.block(i)).collect();
+            x = block.forward(&x, &pass, Some(of_block))?;
         }
-        let last = self.final_norm(&x.narrow(1, t - 1, 1)?)?.squeeze(1)?;
-        Ok(linear(&last, self.head(), None)?)
+        Ok(x)
+    }
+
+    fn logits(&self, hidden: &Tensor) -> Result<Tensor> {
+        Ok(linear(&self.final_norm(hidden)?, self.head(), None)?)
     }
 
     /// The linear layers of the blocks with their paths.

@@ -141,6 +141,18 @@ pub enum Error {
         /// `max_position_embeddings`.
         limit: usize,
     },
+    /// A cache over a window cannot go back to a token whose window is gone.
+    #[error(
+        "a cache over {window} tokens holds those from {first_held} on: it cannot go back to {len} tokens"
+    )]
+    Trimmed {
+        /// Tokens to go back to.
+        len: usize,
+        /// Position of the first token that is held.
+        first_held: usize,
+        /// Tokens that a query sees.
+        window: usize,
+    },
     /// There is nothing to continue.
     #[error("the prompt is empty: the model needs at least one token to continue")]
     EmptyPrompt,

@@ -1,22 +1,15 @@
 //! The parts that decoders are made of.
 
 use super::Result;
-use super::cache::BlockCache;
-use super::rope::Positions;
+use super::cache::Cache;
+use super::pass::Pass;
 use crate::lora::{Linear, Mode};
 use candle_core::Tensor;
 use metal_candle_kernels::tape::{add, reshape, transpose};
-use metal_candle_kernels::{
-    AttentionMask, Weight, attention, rms_norm, rms_norm_residual, rope, swiglu,
-};
+use metal_candle_kernels::{Weight, attention, rms_norm, rms_norm_residual, rope, swiglu};
 
-/// Everything that is the same for all blocks of one forward pass.
-#[derive(Debug)]
-pub struct Pass {
-    pub(super) positions: Positions,
-    pub(super) mask: AttentionMask,
-    pub(super) mode: Mode,
-}
+/// Caches of one block, by the number of the sequence.
+pub(super) type BlockCaches<'a> = Vec<&'a mut dyn Cache>;
 
 /// Token ids to vectors: `(V, D)`.
 #[derive(Debug)]
@@ -57,20 +50,19 @@ pub(super) struct Attention {
 }
 
 impl Attention {
-    /// `(B, T, D)` -> `(B, T, D)`; with a cache, over the tokens before as well.
-    fn forward(&self, x: &Tensor, pass: &Pass, cache: Option<&mut BlockCache>) -> Result<Tensor> {
+    /// `(B, T, D)` -> `(B, T, D)`; with caches, over the tokens before as well.
+    fn forward(&self, x: &Tensor, pass: &Pass, caches: Option<BlockCaches<'_>>) -> Result<Tensor> {
         let (b, t, _) = x.dims3()?;
         let q = self.heads(&self.q_proj, self.q_norm.as_ref(), x, pass.mode)?;
         let k = self.heads(&self.k_proj, self.k_norm.as_ref(), x, pass.mode)?;
         let v = self.heads(&self.v_proj, None, x, pass.mode)?;
         let q = rope(&q, &pass.positions.cos, &pass.positions.sin)?;
         let k = rope(&k, &pass.positions.cos, &pass.positions.sin)?;
-        let (k, v) = match cache {
-            Some(cache) => cache.append(&k, &v)?,
-            None => (k, v),
-        };
         let scale = 1.0 / (self.head_dim as f64).sqrt();
-        let y = attention(&q, &k, &v, &pass.mask, scale)?;
+        let y = match caches {
+            Some(caches) => cached([&q, &k, &v], pass, caches, scale)?,
+            None => attention(&q, &k, &v, &pass.mask, scale)?,
+        };
         // (B, H, T, head_dim) -> (B, T, H * head_dim)
         let y = reshape(&transpose(&y, 1, 2)?, (b, t, ()))?;
         Ok(self.o_proj.forward(&y, pass.mode)?)
@@ -92,6 +84,22 @@ impl Attention {
         };
         Ok(transpose(&heads, 1, 2)?)
     }
+}
+
+/// Attention of every span, `(1, H, T, head_dim)`, over what its sequence's cache holds.
+fn cached(
+    qkv: [&Tensor; 3],
+    pass: &Pass,
+    mut caches: BlockCaches<'_>,
+    scale: f64,
+) -> Result<Tensor> {
+    let mut parts = vec![];
+    for (place, span) in pass.layout.spans() {
+        let [q, k, v] = qkv.map(|x| x.narrow(2, place, span.len));
+        let (k, v) = caches[span.sequence].append(&k?, &v?)?;
+        parts.push(attention(&q?, &k, &v, &pass.mask, scale)?);
+    }
+    Ok(Tensor::cat(&parts, 2)?)
 }
 
 /// The feed-forward layer: `down(silu(gate(x)) * up(x))`.
@@ -125,10 +133,10 @@ impl Block {
         &self,
         x: &Tensor,
         pass: &Pass,
-        cache: Option<&mut BlockCache>,
+        caches: Option<BlockCaches<'_>>,
     ) -> Result<Tensor> {
         let normed = self.input_layernorm.forward(x)?;
-        let attended = self.self_attn.forward(&normed, pass, cache)?;
+        let attended = self.self_attn.forward(&normed, pass, caches)?;
         let RmsNorm { weight, eps } = &self.post_attention_layernorm;
         let (x, normed) = rms_norm_residual(x, &attended, weight, *eps)?;
         Ok(add(&x, &self.mlp.forward(&normed, pass.mode)?)?)

@@ -1,6 +1,7 @@
 use super::config::fields::Fields;
 use super::json::{shown, shown_name};
 use super::{Error, Result};
+use crate::layout::Layout;
 use candle_core::{Device, Tensor};
 use std::f32::consts::TAU;
 use std::ops::RangeInclusive;
@@ -225,7 +226,8 @@ impl Llama3 {
     }
 }
 
-/// Cosines and sines of a run of positions: `(T, D/2)` each, float32.
+/// Cosines and sines of the positions of a layout, float32: `(T, D/2)` each where all rows have the
+/// same, else `(B, T, D/2)`.
 #[derive(Clone, Debug)]
 pub struct Positions {
     pub(super) cos: Tensor,
@@ -244,17 +246,19 @@ impl Rope {
         Ok(Self { frequencies })
     }
 
-    pub(super) fn positions(&self, start: usize, len: usize, device: &Device) -> Result<Positions> {
-        let angles: Vec<f32> = (start..start + len)
-            .flat_map(|position| self.frequencies.iter().map(move |f| position as f32 * f))
+    pub(super) fn positions(&self, layout: &Layout, device: &Device) -> Result<Positions> {
+        let (rows, width) = layout.dims();
+        let (positions, half) = (layout.positions(), self.frequencies.len());
+        let angles: Vec<f32> = positions
+            .iter()
+            .flat_map(|&position| self.frequencies.iter().map(move |f| position as f32 * f))
             .collect();
-        let shape = (len, self.frequencies.len());
         let table = |f: fn(f32) -> f32| {
-            Tensor::from_vec(
-                angles.iter().copied().map(f).collect::<Vec<_>>(),
-                shape,
-                device,
-            )
+            let values: Vec<f32> = angles.iter().copied().map(f).collect();
+            match positions.len() == width {
+                true => Tensor::from_vec(values, (width, half), device),
+                false => Tensor::from_vec(values, (rows, width, half), device),
+            }
         };
         Ok(Positions {
             cos: table(f32::cos)?,

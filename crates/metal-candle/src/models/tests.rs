@@ -1,6 +1,7 @@
 //! Checkpoint folders as they are in the world, and as they must not be.
 
 use super::{Config, Error, Model, check_folder, copy_companions, save_checkpoint};
+use crate::layout::{Layout, Rows};
 use candle_core::{DType, Device, Tensor};
 use serde_json::{Value, json};
 use std::collections::HashMap;
@@ -80,8 +81,8 @@ impl Checkpoint {
     #[track_caller]
     fn logits(&self) -> Vec<f32> {
         let model = Model::load(self.path(), &Device::Cpu).unwrap();
-        let tokens = model.decoder.tokens(&[3, 1, 4, 1, 5], 1).unwrap();
-        let logits = model.decoder.forward(&tokens).unwrap();
+        let layout = Layout::new(Rows::Padded, &[5]);
+        let logits = model.decoder.forward(&[3, 1, 4, 1, 5], &layout).unwrap();
         logits.flatten_all().unwrap().to_vec1().unwrap()
     }
 

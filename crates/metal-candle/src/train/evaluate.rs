@@ -49,8 +49,8 @@ pub fn evaluate(
 }
 
 fn loss_sum(decoder: &Decoder, batch: &Batch, should_stop: &dyn Fn() -> bool) -> Result<f64> {
-    let pass = decoder.pass(0, batch.n_tokens, Mode::INFERENCE)?;
-    let mut x = decoder.embed(&decoder.tokens(&batch.inputs, batch.n_rows)?)?;
+    let pass = decoder.pass(&batch.layout, Mode::INFERENCE)?;
+    let mut x = decoder.embed(&batch.inputs, &batch.layout)?;
     for index in 0..decoder.n_blocks() {
         if should_stop() {
             return Err(Error::Interrupted);

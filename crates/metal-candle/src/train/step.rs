@@ -62,9 +62,8 @@ pub(super) fn interruptible(
         true => Err(Error::Interrupted),
         false => Ok(()),
     };
-    let pass = decoder.pass(0, batch.n_tokens, mode)?;
-    let tokens = decoder.tokens(&batch.inputs, batch.n_rows)?;
-    let embedded = decoder.embed(&tokens)?;
+    let pass = decoder.pass(&batch.layout, mode)?;
+    let embedded = decoder.embed(&batch.inputs, &batch.layout)?;
     let (held, top) = forward(decoder, parameters, &embedded, &pass, recompute, &go_on)?;
     let mut gradients = Gradients::none(parameters);
     let (loss, dtop) = head(decoder, parameters, &top, batch, &mut gradients)?;

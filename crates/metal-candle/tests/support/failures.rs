@@ -4,7 +4,7 @@ use crate::run::{endless, model_with, options, run};
 use crate::{device, support};
 use candle_core::{DType, Device, Tensor, Var};
 use metal_candle::device::{GpuFailure, finish};
-use metal_candle::generate::{Generator, Sampling};
+use metal_candle::generate::{Engine, Request};
 use metal_candle::lora::LoraConfig;
 use metal_candle_kernels::{AttentionMask, attention, linear_cross_entropy};
 use metal_candle_mps::apple::charge;
@@ -79,8 +79,13 @@ fn a_command_buffer_that_fails_gives_no_token() {
     let model = support::model_on("qwen3", &device);
     let prompt: Vec<u32> = (1..30).collect();
     let token = || {
-        let sampling = Sampling::default();
-        Generator::new(&model.decoder, &prompt, 4, &[], sampling).and_then(|mut g| g.step())
+        let mut engine = Engine::new(&model.decoder);
+        let request = Request {
+            prompt: prompt.clone(),
+            max_tokens: 4,
+            ..Request::default()
+        };
+        engine.insert(request).and_then(|_| engine.step())
     };
     finish(&device).unwrap();
     let (total, first) = buffers(token);

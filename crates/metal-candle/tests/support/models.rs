@@ -2,14 +2,20 @@
 
 use super::{MODELS, attach, golden, ids, max_difference, model_on, tensors};
 use candle_core::{Device, Tensor};
+use metal_candle::layout::{Layout, Rows, Span};
 use metal_candle::lora;
-use metal_candle::models::{KvCache, Model};
+use metal_candle::models::{CacheForm, Model};
 
 const TOLERANCE: f32 = 1e-4;
 
 fn logits(model: &Model, input_ids: &Tensor) -> Tensor {
-    let tokens = model.decoder.tokens(&ids(input_ids), 2).unwrap();
-    model.decoder.forward(&tokens).unwrap()
+    forward(model, &ids(input_ids), 2)
+}
+
+/// Logits of token ids in rows of the same length.
+pub fn forward(model: &Model, ids: &[u32], n_rows: usize) -> Tensor {
+    let layout = Layout::new(Rows::Padded, &vec![ids.len() / n_rows; n_rows]);
+    model.decoder.forward(ids, &layout).unwrap()
 }
 
 pub fn logits_equal_transformers(device: &Device) {
@@ -96,12 +102,20 @@ fn argmax(logits: &Tensor) -> u32 {
 }
 
 pub fn greedy_with_cache(model: &Model, prompt: &[u32], n: usize) -> Vec<u32> {
-    let mut cache = KvCache::new(model.decoder.n_blocks());
+    let mut cache = model.decoder.cache(CacheForm::Contiguous);
     let mut next = prompt.to_vec();
     let mut output = vec![];
     for _ in 0..n {
-        let tokens = model.decoder.tokens(&next, 1).unwrap();
-        let token = argmax(&model.decoder.decode(&tokens, &mut cache).unwrap());
+        let span = Span {
+            sequence: 0,
+            start: cache.len(),
+            len: next.len(),
+        };
+        let (layout, last) = (Layout::ragged(vec![span]), next.len() as u32 - 1);
+        let logits = model
+            .decoder
+            .decode(&next, &layout, &mut [&mut cache], &[last]);
+        let token = argmax(&logits.unwrap());
         output.push(token);
         next = vec![token];
     }
@@ -111,8 +125,7 @@ pub fn greedy_with_cache(model: &Model, prompt: &[u32], n: usize) -> Vec<u32> {
 fn greedy_without_cache(model: &Model, prompt: &[u32], n: usize) -> Vec<u32> {
     let mut all = prompt.to_vec();
     for _ in 0..n {
-        let tokens = model.decoder.tokens(&all, 1).unwrap();
-        let logits = model.decoder.forward(&tokens).unwrap();
+        let logits = forward(model, &all, 1);
         all.push(argmax(&logits.narrow(1, all.len() - 1, 1).unwrap()));
     }
     all.split_off(prompt.len())

@@ -2,7 +2,8 @@
 
 use super::{attach, golden, max_difference, model_on, tensors};
 use candle_core::{Device, Tensor};
-use metal_candle::data::Batch;
+use metal_candle::data::{Batch, Example};
+use metal_candle::layout::{Layout, Rows};
 use metal_candle::lora::Mode;
 use metal_candle::models::Model;
 use metal_candle::train::step::{StepResult, step};
@@ -15,8 +16,7 @@ pub fn batch(ids: &Tensor, labels: &Tensor) -> Batch {
     let inputs = ids.narrow(1, 0, t - 1).unwrap();
     let targets: Vec<i64> = flat(&labels.narrow(1, 1, t - 1).unwrap());
     Batch {
-        n_rows: rows,
-        n_tokens: t - 1,
+        layout: Layout::new(Rows::Padded, &vec![t - 1; rows]),
         inputs: super::ids(&inputs),
         trained_tokens: targets.iter().filter(|&&target| target >= 0).count(),
         targets,
@@ -187,6 +187,53 @@ pub fn accumulated_gradients_equal_pytorch_for_every_split(device: &Device) {
             let want = &want[&format!("base_model.model.{}", parameter.name)];
             let difference = max_difference(&mean, want);
             assert!(difference < 1e-5, "{rows} {}: {difference}", parameter.name);
+        }
+    }
+}
+
+/// Rows of several lengths, of which some begin with tokens that are not trained.
+fn ragged() -> Vec<Example> {
+    let example = |(line, len): (usize, u32)| Example {
+        tokens: (0..len).map(|t| (t * t + 3 * line as u32) % 40).collect(),
+        trained: (0..len).map(|t| t as usize > line % 3).collect(),
+        line,
+    };
+    [9, 31, 5, 2, 17]
+        .into_iter()
+        .enumerate()
+        .map(example)
+        .collect()
+}
+
+/// Losses and gradients of rows side by side, behind each other, and one by one.
+pub fn packed_rows_train_as_padded_ones(device: &Device) {
+    let examples = ragged();
+    let all: Vec<&Example> = examples.iter().collect();
+    let [padded, packed] = [Rows::Padded, Rows::Packed].map(|rows| Batch::new(rows, &all));
+    assert_eq!(
+        (padded.layout.dims(), packed.layout.dims()),
+        ((5, 30), (1, 59))
+    );
+    for name in ["qwen2", "qwen3"] {
+        let folder = golden(name).join("adapter");
+        let (model, parameters) = ready(name, &folder, device);
+        let result = |batch: &Batch| run_step(&model, &parameters, batch, false);
+        let (want, got) = (result(&padded), result(&packed));
+        let (mut loss, mut sum) = (0.0, Gradients::none(&parameters));
+        for example in &all {
+            let alone = result(&Batch::new(Rows::Padded, &[*example]));
+            loss += alone.loss_sum;
+            sum.add(alone.gradients).unwrap();
+        }
+        for (other, gradients) in [(want.loss_sum, &want.gradients), (loss, &sum)] {
+            let error = (got.loss_sum - other).abs() / other;
+            assert!(error < 1e-5, "{name}: {} and {other}", got.loss_sum);
+            let pairs = got.gradients.as_slice().iter().zip(gradients.as_slice());
+            for (got, want) in pairs {
+                let (got, want) = (got.as_ref().unwrap(), want.as_ref().unwrap());
+                let error = frobenius(&(got - want).unwrap()) / frobenius(want);
+                assert!(error < 1e-5, "{name}: {error}");
+            }
         }
     }
 }

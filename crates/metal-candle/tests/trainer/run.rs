@@ -3,6 +3,7 @@
 use crate::device;
 use candle_core::{Device, Tensor, TensorId, Var};
 use metal_candle::data::Batch;
+use metal_candle::layout::{Layout, Rows};
 use metal_candle::lora::{self, LoraConfig, Mode, Plan, Targets, format::peft};
 use metal_candle::models::Model;
 use metal_candle::train::{
@@ -41,8 +42,7 @@ fn batch(rows: usize, start: u32) -> Batch {
         }
     };
     Batch {
-        n_rows: rows,
-        n_tokens: 9,
+        layout: Layout::new(Rows::Padded, &vec![9; rows]),
         targets: (0..ids.len()).map(target).collect(),
         inputs: ids,
         lines: (1..=rows).collect(),
@@ -277,8 +277,7 @@ fn rows_of(batch: &Batch, rows: usize) -> Vec<Batch> {
         .zip(batch.targets.chunks(rows * 9));
     parts
         .map(|(inputs, targets)| Batch {
-            n_rows: rows,
-            n_tokens: 9,
+            layout: Layout::new(Rows::Padded, &vec![9; rows]),
             inputs: inputs.to_vec(),
             targets: targets.to_vec(),
             lines: vec![],
@@ -301,7 +300,8 @@ fn no_gradient_is_computed_for_a_frozen_weight() {
     assert_eq!(adapters.len(), 14);
     let x = Var::from_tensor(&Tensor::ones((2, 5, 16), candle_core::DType::F32, &device).unwrap());
     let x = x.unwrap();
-    let pass = model.decoder.pass(0, 5, Mode::training(0)).unwrap();
+    let layout = Layout::new(Rows::Padded, &[5, 5]);
+    let pass = model.decoder.pass(&layout, Mode::training(0)).unwrap();
     let y = model.decoder.block(1, &x, &pass).unwrap();
     let store = y.sqr().unwrap().sum_all().unwrap().backward().unwrap();
     let reached: HashSet<TensorId> = store.get_ids().copied().collect();

@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::numbers::at_least_one;
 use crate::terminal::Terminal;
 use candle_core::Device;
-use metal_candle::generate::{Generator, Sampling, Step};
+use metal_candle::generate::{Engine, Request};
 use metal_candle::models::Model;
 use metal_candle_kernels::case::{Cost, MODELS, TABLE};
 use serde_json::{Value, json};
@@ -164,15 +164,21 @@ fn measure_here(
 
 /// The logits of every token are read back inside of its time, for which a GPU has to be done.
 fn token_secs(model: &Model, prompt: &[u32], n: usize) -> Result<Vec<f64>> {
-    let mut generator = Generator::new(&model.decoder, prompt, n, &[], Sampling::default())?;
-    let mut secs = vec![];
-    loop {
-        let began = Instant::now();
-        match generator.step()? {
-            Step::Token(_) => secs.push(began.elapsed().as_secs_f64()),
-            Step::Finished(_) => return Ok(secs),
+    let mut engine = Engine::new(&model.decoder);
+    engine.insert(Request {
+        prompt: prompt.to_vec(),
+        max_tokens: n,
+        ..Request::default()
+    })?;
+    let (mut secs, mut began) = (vec![], Instant::now());
+    while secs.len() < n {
+        for (_, step) in engine.step()? {
+            step?;
+            secs.push(began.elapsed().as_secs_f64());
+            began = Instant::now();
         }
     }
+    Ok(secs)
 }
 
 #[cfg(test)]

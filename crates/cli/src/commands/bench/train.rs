@@ -14,6 +14,7 @@ use crate::numbers::at_least_one;
 use crate::terminal::Terminal;
 use candle_core::{DType, Device};
 use metal_candle::data::Batch;
+use metal_candle::layout::{Layout, Rows};
 use metal_candle::lora::{self, LoraConfig, Mode, Plan};
 use metal_candle::models::Model;
 use metal_candle::process::peak_memory_bytes;
@@ -264,8 +265,7 @@ impl Case {
             _ => id(i + 1) as i64,
         };
         Batch {
-            n_rows: self.rows,
-            n_tokens: self.tokens,
+            layout: Layout::new(Rows::Padded, &vec![self.tokens; self.rows]),
             inputs: (0..n).map(|i| id(i) as u32).collect(),
             targets: (0..n).map(target).collect(),
             lines: vec![],

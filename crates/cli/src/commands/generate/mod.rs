@@ -2,6 +2,7 @@
 
 mod args;
 mod prompt;
+mod speed;
 
 pub use args::Args;
 
@@ -10,11 +11,11 @@ use crate::error::Result;
 use crate::exit::Exit;
 use crate::loading::{self, Loaded};
 use crate::terminal::Terminal;
-use metal_candle::data::{StopStrings, TextStream, Tokenizer};
-use metal_candle::generate::{FinishReason, Generator, Limit, Step};
+use metal_candle::generate::{Engine, FinishReason, Limit, Request, Step, Text};
 use metal_candle::lora;
 use metal_candle::process::peak_memory_bytes;
 use serde::Serialize;
+use speed::Clock;
 
 /// What `--json` prints.
 #[derive(Serialize)]
@@ -56,25 +57,10 @@ pub fn run(args: Args, context: &Context) -> Result<Exit> {
 }
 
 fn answer(args: &Args, loaded: &Loaded, terminal: &Terminal) -> Result<Answer> {
-    let tokenizer = &loaded.tokenizer;
-    let prompt = prompt::tokens(args, tokenizer)?;
-    let eos = prompt::eos_token_ids(args, loaded)?;
-    let decoder = &loaded.model.decoder;
-    let mut generator = Generator::new(
-        decoder,
-        &prompt,
-        args.max_tokens,
-        &eos,
-        args.sampling.into(),
-    )?;
-    tell_room(
-        &generator,
-        args.max_tokens,
-        prompt.len(),
-        decoder.max_tokens(),
-    );
+    let prompt = prompt::tokens(args, &loaded.tokenizer)?;
+    tell_room(args.max_tokens, prompt.len(), loaded)?;
     let mut text = String::new();
-    let reason = stream(&mut generator, tokenizer, &args.stop, |piece| {
+    let generated = generate(args, &prompt, loaded, |piece| {
         text.push_str(piece);
         match args.json {
             true => Ok(()),
@@ -84,60 +70,76 @@ fn answer(args: &Args, loaded: &Loaded, terminal: &Terminal) -> Result<Answer> {
     if !args.json {
         terminal.print("\n")?;
     }
+    let Generated { reason, clock, .. } = &generated;
     if reason.limit() == Some(Limit::Model) {
-        let limit = decoder.max_tokens();
+        let limit = loaded.model.decoder.max_tokens();
         tracing::warn!(
             "the text ends at the model's limit of {limit} tokens, not where it is complete"
         );
     }
-    let speed = generator.speed();
     Ok(Answer {
-        token_ids: generator.generated().to_vec(),
-        prompt_token_ids: prompt,
         text,
         finish_reason: reason.as_str(),
         limit: reason.limit().map(Limit::as_str),
-        prompt_tps: speed.prompt_tps,
-        generation_tps: speed.generation_tps,
+        prompt_tps: clock.prompt_tps(prompt.len()),
+        generation_tps: clock.generation_tps(),
         peak_memory_bytes: peak_memory_bytes(),
+        prompt_token_ids: prompt,
+        token_ids: generated.token_ids,
     })
 }
 
 /// Says before anything is generated that fewer tokens may come than were asked for.
-fn tell_room(generator: &Generator<'_>, wanted: usize, n_prompt: usize, limit: usize) {
-    let room = generator.room();
+fn tell_room(wanted: usize, n_prompt: usize, loaded: &Loaded) -> Result<()> {
+    let decoder = &loaded.model.decoder;
+    let (room, limit) = (decoder.room(n_prompt)?, decoder.max_tokens());
     if room < wanted {
         tracing::warn!(
             "the model's limit of {limit} tokens leaves room for {room} after a prompt of {n_prompt}, not for {wanted} (--max-tokens)"
         );
     }
+    Ok(())
 }
 
-/// Gives the text to `show` piece by piece, whole characters only, up to a stop string. Special
-/// tokens are not shown, but may be or hold a stop string.
-fn stream(
-    generator: &mut Generator<'_>,
-    tokenizer: &Tokenizer,
-    stop: &[String],
+/// What came of a prompt.
+struct Generated {
+    token_ids: Vec<u32>,
+    reason: FinishReason,
+    clock: Clock,
+}
+
+/// Gives the text to `show` piece by piece.
+fn generate(
+    args: &Args,
+    prompt: &[u32],
+    loaded: &Loaded,
     mut show: impl FnMut(&str) -> Result<()>,
-) -> Result<FinishReason> {
-    let mut text = TextStream::new(tokenizer);
-    let mut stops = StopStrings::new(stop.to_vec());
+) -> Result<Generated> {
+    let mut engine = Engine::new(&loaded.model.decoder);
+    engine.insert(Request {
+        prompt: prompt.to_vec(),
+        max_tokens: args.max_tokens,
+        eos_token_ids: prompt::eos_token_ids(args, loaded)?,
+        sampling: args.sampling.into(),
+    })?;
+    let mut text = Text::new(&loaded.tokenizer, &args.stop);
+    let (mut token_ids, mut clock) = (vec![], Clock::start());
     loop {
-        let (checked, reason) = match generator.step()? {
-            Step::Token(id) if tokenizer.is_special(id) => {
-                (stops.push_hidden(&tokenizer.decode_all(&[id])?), None)
+        for (_, step) in engine.step()? {
+            let step = step?;
+            if let Step::Token(id) = step {
+                clock.token();
+                token_ids.push(id);
             }
-            Step::Token(id) => (stops.push(&text.push(id)?), None),
-            Step::Finished(reason) => (stops.push(&text.finish()?), Some(reason)),
-        };
-        show(&checked.text)?;
-        if checked.stop.is_some() {
-            return Ok(FinishReason::Stop);
-        }
-        if let Some(reason) = reason {
-            show(&stops.finish())?;
-            return Ok(reason);
+            let piece = text.push(step)?;
+            show(&piece.text)?;
+            if let Some(reason) = piece.finished {
+                return Ok(Generated {
+                    token_ids,
+                    reason,
+                    clock,
+                });
+            }
         }
     }
 }

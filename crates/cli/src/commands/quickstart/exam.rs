@@ -3,8 +3,9 @@ use crate::error::Result;
 use crate::loading::attach_adapter;
 use candle_core::Device;
 use metal_candle::data::{Message, Tokenizer};
-use metal_candle::generate::{Generator, Sampling, Step};
+use metal_candle::generate::{Engine, Request, SequenceId, Step};
 use metal_candle::models::Model;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Longest answer in tokens; an ISO date has ten.
@@ -42,29 +43,52 @@ impl Exam {
         if let Some(adapter) = adapter {
             attach_adapter(&mut model, base, adapter)?;
         }
-        let answers = self.questions.iter().map(|question| {
-            let answer = ask(&model, &tokenizer, &question.prompt)?;
-            Ok(Answer {
-                prompt: question.prompt.clone(),
-                is_right: answer == question.completion,
-                answer,
-            })
+        let answers = answers(&model, &tokenizer, &self.questions)?.into_iter();
+        let answers = self.questions.iter().zip(answers);
+        let answers = answers.map(|(question, answer)| Answer {
+            prompt: question.prompt.clone(),
+            is_right: answer == question.completion,
+            answer,
         });
         Ok(Score {
-            answers: answers.collect::<Result<_>>()?,
+            answers: answers.collect(),
         })
     }
 }
 
-fn ask(model: &Model, tokenizer: &Tokenizer, prompt: &str) -> Result<String> {
-    let fields = [("role", "user"), ("content", prompt)];
+/// All questions at once.
+fn answers(model: &Model, tokenizer: &Tokenizer, questions: &[Exchange]) -> Result<Vec<String>> {
+    let mut engine = Engine::new(&model.decoder);
+    let mut answers = BTreeMap::new();
+    for question in questions {
+        let request = Request {
+            prompt: prompt(tokenizer, &question.prompt)?,
+            max_tokens: MAX_TOKENS,
+            eos_token_ids: model.eos_token_ids.clone(),
+            ..Request::default()
+        };
+        answers.insert(engine.insert(request)?, vec![]);
+    }
+    while !engine.is_empty() {
+        for (id, step) in engine.step()? {
+            add(&mut answers, id, step?);
+        }
+    }
+    let texts = answers.values().map(|ids| Ok(tokenizer.decode(ids)?));
+    texts.collect()
+}
+
+fn add(answers: &mut BTreeMap<SequenceId, Vec<u32>>, id: SequenceId, step: Step) {
+    if let (Step::Token(token), Some(answer)) = (step, answers.get_mut(&id)) {
+        answer.push(token);
+    }
+}
+
+fn prompt(tokenizer: &Tokenizer, question: &str) -> Result<Vec<u32>> {
+    let fields = [("role", "user"), ("content", question)];
     let messages = [Message::from_iter(
         fields.map(|(name, value)| (name.to_string(), value.into())),
     )];
     let text = tokenizer.apply_chat_template(&messages, None, true)?;
-    let ids = tokenizer.encode_raw(&text)?;
-    let eos = &model.eos_token_ids;
-    let mut generator = Generator::new(&model.decoder, &ids, MAX_TOKENS, eos, Sampling::default())?;
-    while let Step::Token(_) = generator.step()? {}
-    Ok(tokenizer.decode(generator.generated())?)
+    Ok(tokenizer.encode_raw(&text)?)
 }

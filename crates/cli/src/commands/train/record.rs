@@ -31,6 +31,7 @@ pub fn settings(args: &Args, splits: &Splits, trained: &Trained) -> Value {
         "max_seq_length": rows.max_seq_length,
         "batch_size": rows.batch_size,
         "grad_accumulation_steps": rows.grad_accumulation_steps,
+        "packing": rows.packing,
         "grad_checkpoint": rows.grad_checkpoint,
         "iters": optimizer.iters,
         "optimizer": "adamw",

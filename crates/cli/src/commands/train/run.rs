@@ -7,8 +7,8 @@ use crate::error::Result;
 use crate::exit::Exit;
 use crate::interrupt::Interrupt;
 use crate::terminal::Terminal;
-use crate::training::{Reporter, Windows, sample};
-use metal_candle::data::{Batch, Split, Splits};
+use crate::training::Reporter;
+use metal_candle::data::{Batch, Split, Splits, Windows, sample};
 use metal_candle::models::Model;
 use metal_candle::train::{
     Ending, Event, MetricsFile, Optimizer, Output, RunFolder, Summary, Trainer,
@@ -66,11 +66,12 @@ impl Run<'_> {
             data: train.path.clone(),
         };
         let accumulation = rows.grad_accumulation_steps;
-        let mut steps = Windows::new(train, rows.batch_size, accumulation, args.seed);
+        let (size, form) = (rows.batch_size, rows.form());
+        let mut steps = Windows::new(&train.examples, size, accumulation, form, args.seed);
         steps.skip_steps(done)?;
         let limit = options.val_batches;
         let valid = self.splits.valid.as_ref();
-        let batches = valid.map(|valid| move || sample(valid, rows.batch_size, limit));
+        let batches = valid.map(|valid| move || sample(&valid.examples, size, form, limit));
         let validation = batches.as_ref().map(|f| f as &dyn Fn() -> Vec<Batch>);
         let mut metrics = match args.resume_adapter_file {
             Some(_) => MetricsFile::go_on(&folder.metrics(), done)?,

@@ -4,9 +4,8 @@ use super::args::{Args, FineTuneType};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::terminal::Terminal;
-use crate::training::sample;
 use crate::{hub, loading};
-use metal_candle::data::{Split, Splits};
+use metal_candle::data::{Split, Splits, sample};
 use metal_candle::models::{Decoder, Model};
 use metal_candle::train::evaluate;
 use std::path::Path;
@@ -39,7 +38,8 @@ pub fn run(args: &Args, name: &str, data: &Path, terminal: &Terminal) -> Result<
 /// When it is not finite, or the device fails.
 pub fn tell(decoder: &Decoder, splits: &Splits, args: &Args, terminal: &Terminal) -> Result<()> {
     let limit = args.reports.test_batches.limit();
-    let batches = sample(splits.require(Split::Test)?, args.rows.batch_size, limit);
+    let (examples, rows) = (&splits.require(Split::Test)?.examples, &args.rows);
+    let batches = sample(examples, rows.batch_size, rows.form(), limit);
     let evaluation = evaluate(decoder, batches, &|| false)?;
     let (loss, ppl) = (evaluation.loss(), evaluation.perplexity());
     if !loss.is_finite() {

@@ -18,7 +18,8 @@ fn size(n: usize) -> NonZeroUsize {
 
 fn epoch(batches: &mut Batches<'_>) -> Vec<Batch> {
     let n_batches = batches.n_batches();
-    batches.take(n_batches).collect()
+    let rows = batches.take(n_batches);
+    rows.map(|rows| Batch::new(Rows::Padded, &rows)).collect()
 }
 
 #[test]
@@ -59,7 +60,7 @@ fn like_lengths_meet() {
     let padded = |batches: Vec<Batch>| {
         batches
             .iter()
-            .map(|batch| batch.n_rows * batch.n_tokens)
+            .map(|batch| batch.inputs.len())
             .sum::<usize>()
     };
     let real: usize = lengths.iter().map(|len| len - 1).sum();
@@ -73,7 +74,9 @@ fn like_lengths_meet() {
 #[test]
 fn a_sequential_pass_is_sorted_and_ends() {
     let rows = examples(&[5, 2, 4, 3]);
-    let batches: Vec<Batch> = Batches::sequential(&rows, size(3)).collect();
+    let batches: Vec<Batch> = Batches::sequential(&rows, size(3))
+        .laid_out(Rows::Padded)
+        .collect();
     assert_eq!(
         batches
             .iter()
@@ -88,7 +91,7 @@ fn fewer_rows_than_a_batch_make_a_smaller_batch() {
     let rows = examples(&[3, 4]);
     let mut batches = Batches::shuffled(&rows, size(8), 0);
     assert_eq!(batches.n_batches(), 1);
-    assert_eq!(batches.next().unwrap().n_rows, 2);
+    assert_eq!(batches.next().unwrap().len(), 2);
     assert_eq!(
         batches.cursor(),
         Cursor {
@@ -96,7 +99,7 @@ fn fewer_rows_than_a_batch_make_a_smaller_batch() {
             position: 1
         }
     );
-    assert_eq!(batches.next().unwrap().n_rows, 2);
+    assert_eq!(batches.next().unwrap().len(), 2);
     assert_eq!(
         batches.cursor(),
         Cursor {
@@ -159,8 +162,8 @@ proptest! {
         let mut again = Batches::shuffled(&rows, size(batch_size), seed);
         for _ in 0..3 {
             let epoch = epoch(&mut batches);
-            prop_assert!(epoch.iter().all(|batch| batch.n_rows <= batch_size));
-            prop_assert!(epoch.iter().filter(|batch| batch.n_rows < batch_size).count() <= 1);
+            prop_assert!(epoch.iter().all(|batch| batch.lines.len() <= batch_size));
+            prop_assert!(epoch.iter().filter(|batch| batch.lines.len() < batch_size).count() <= 1);
             let mut lines: Vec<usize> = epoch.iter().flat_map(|batch| batch.lines.clone()).collect();
             lines.sort_unstable();
             prop_assert_eq!(lines, (0..rows.len()).collect::<Vec<_>>());
@@ -174,13 +177,14 @@ proptest! {
         batch_size in 1_usize..9,
     ) {
         let rows = examples(&lengths);
-        for batch in Batches::sequential(&rows, size(batch_size)) {
-            prop_assert_eq!(batch.inputs.len(), batch.n_rows * batch.n_tokens);
+        for batch in Batches::sequential(&rows, size(batch_size)).laid_out(Rows::Padded) {
+            let (n_rows, width) = batch.layout.dims();
+            prop_assert_eq!(batch.inputs.len(), n_rows * width);
             prop_assert_eq!(batch.targets.len(), batch.inputs.len());
             let mut trained = 0;
             for (i, &line) in batch.lines.iter().enumerate() {
-                for t in 0..batch.n_tokens {
-                    let at = i * batch.n_tokens + t;
+                for t in 0..width {
+                    let at = i * width + t;
                     let is_real = t + 1 < rows[line].tokens.len();
                     let expected = if is_real { line as i64 + 1 } else { IGNORED };
                     prop_assert_eq!(batch.targets[at], expected);

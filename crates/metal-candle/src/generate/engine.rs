@@ -1,0 +1,185 @@
+//! Many texts at once: one forward pass a step over the new tokens of all of them.
+
+use super::sequence::{Request, Sequence, Step};
+use super::{FinishReason, SequenceId};
+use crate::device::{read_back, round};
+use crate::layout::{Layout, Span};
+use crate::models::{CacheForm, Decoder, KvCache, Result};
+use std::collections::BTreeMap;
+
+/// Prompt tokens of a step at most: enough for products at full speed, few enough that texts which
+/// are being generated do not wait long for a new one's prompt.
+const PREFILL_TOKENS: usize = 2048;
+
+/// Generates the texts of any number of prompts of different lengths, each with its own sampler,
+/// limits and ends, on token ids.
+#[derive(Debug)]
+pub struct Engine<'a> {
+    decoder: &'a Decoder,
+    form: CacheForm,
+    prefill_tokens: usize,
+    sequences: BTreeMap<SequenceId, Sequence>,
+    next_id: u64,
+}
+
+/// What a sequence does in a step.
+struct Part {
+    id: SequenceId,
+    n_tokens: usize,
+    /// Whether its next token is chosen: the model has then seen all of its tokens.
+    chooses: bool,
+}
+
+impl<'a> Engine<'a> {
+    /// An engine without texts.
+    #[must_use]
+    pub fn new(decoder: &'a Decoder) -> Self {
+        Self {
+            decoder,
+            form: CacheForm::default(),
+            prefill_tokens: PREFILL_TOKENS,
+            sequences: BTreeMap::new(),
+            next_id: 0,
+        }
+    }
+
+    /// How keys and values of texts that are inserted from now on are held.
+    #[must_use]
+    pub fn with_cache(self, form: CacheForm) -> Self {
+        Self { form, ..self }
+    }
+
+    /// At most so many prompt tokens a step, at least one; 2048 where nothing is said.
+    #[must_use]
+    pub fn with_prefill_tokens(self, n: usize) -> Self {
+        let prefill_tokens = n.max(1);
+        Self {
+            prefill_tokens,
+            ..self
+        }
+    }
+
+    /// Takes up a text.
+    ///
+    /// # Errors
+    /// When the prompt is empty, longer than the model's limit, or has a token that the model lacks.
+    pub fn insert(&mut self, request: Request) -> Result<SequenceId> {
+        let sequence = Sequence::new(self.decoder, request, self.form)?;
+        let id = SequenceId(self.next_id);
+        self.next_id += 1;
+        self.sequences.insert(id, sequence);
+        Ok(id)
+    }
+
+    /// Gives a text up; whether it was there.
+    pub fn remove(&mut self, id: SequenceId) -> bool {
+        self.sequences.remove(&id).is_some()
+    }
+
+    /// Number of texts that are not finished.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.sequences.len()
+    }
+
+    /// Whether all texts are finished.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.sequences.is_empty()
+    }
+
+    /// One forward pass, and what it led to: a token or the end for each text whose prompt the model
+    /// has seen. A finished text is removed, and so is one whose logits are not numbers, which is its
+    /// own error and not that of the others.
+    ///
+    /// # Errors
+    /// When memory runs out or the device failed: the texts of this step are removed.
+    pub fn step(&mut self) -> Result<Vec<(SequenceId, Result<Step>)>> {
+        let mut steps = self.reach_limits();
+        let parts = self.parts();
+        let logits = round(|| self.forward(&parts));
+        if logits.is_err() {
+            self.sequences
+                .retain(|id, _| parts.iter().all(|part| part.id != *id));
+        }
+        let choosing = parts.iter().filter(|part| part.chooses);
+        for (part, logits) in choosing.zip(logits?) {
+            let Some(sequence) = self.sequences.get_mut(&part.id) else {
+                continue;
+            };
+            let step = sequence.choose(logits);
+            if !matches!(step, Ok(Step::Token(_))) {
+                self.remove(part.id);
+            }
+            steps.push((part.id, step));
+        }
+        Ok(steps)
+    }
+
+    /// Ends the texts that have come to a limit.
+    fn reach_limits(&mut self) -> Vec<(SequenceId, Result<Step>)> {
+        let reached = self.sequences.iter().filter_map(|(id, sequence)| {
+            let reason = FinishReason::Length(sequence.limit()?);
+            Some((*id, Ok(Step::Finished(reason))))
+        });
+        let reached: Vec<_> = reached.collect();
+        for (id, _) in &reached {
+            self.remove(*id);
+        }
+        reached
+    }
+
+    /// One token of each text that is being generated, and a share of prompts.
+    fn parts(&self) -> Vec<Part> {
+        let mut left = self.prefill_tokens;
+        let parts = self.sequences.iter().filter_map(|(id, sequence)| {
+            let n_pending = sequence.pending().len();
+            let n_tokens = match n_pending {
+                1 => 1,
+                n => n.min(left),
+            };
+            left -= n_tokens.min(left);
+            (n_tokens > 0).then_some(Part {
+                id: *id,
+                n_tokens,
+                chooses: n_tokens == n_pending,
+            })
+        });
+        parts.collect()
+    }
+
+    /// Logits of every part that chooses.
+    fn forward(&mut self, parts: &[Part]) -> Result<Vec<Vec<f32>>> {
+        let (mut ids, mut spans, mut wanted) = (vec![], vec![], vec![]);
+        let mut caches: Vec<&mut KvCache> = vec![];
+        // Parts are in the order of the sequences.
+        let mut all = parts.iter().peekable();
+        for (id, sequence) in &mut self.sequences {
+            let Some(part) = all.next_if(|part| part.id == *id) else {
+                continue;
+            };
+            ids.extend(&sequence.pending()[..part.n_tokens]);
+            spans.push(Span {
+                sequence: caches.len(),
+                start: sequence.cache.len(),
+                len: part.n_tokens,
+            });
+            wanted.extend(part.chooses.then(|| ids.len() as u32 - 1));
+            caches.push(&mut sequence.cache);
+        }
+        if spans.is_empty() {
+            return Ok(vec![]);
+        }
+        let layout = Layout::ragged(spans);
+        if wanted.is_empty() {
+            self.decoder.advance(&ids, &layout, &mut caches)?;
+            return Ok(vec![]);
+        }
+        let logits = self.decoder.decode(&ids, &layout, &mut caches, &wanted)?;
+        // Read back, so that nothing piles up on a GPU.
+        Ok(read_back(logits.device(), || logits.to_vec2())?)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,200 @@
+use super::*;
+use crate::generate::{Limit, Sampling};
+use crate::models::{Error, Model};
+use candle_core::Device;
+use serde_json::json;
+use std::collections::HashMap;
+
+const VOCABULARY: u32 = 40;
+const MAX_TOKENS: usize = 80;
+
+fn model() -> Model {
+    model_with(true)
+}
+
+fn model_with(tie_word_embeddings: bool) -> Model {
+    let config = json!({
+        "model_type": "qwen3", "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2,
+        "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 6, "rms_norm_eps": 1e-6,
+        "vocab_size": VOCABULARY, "max_position_embeddings": MAX_TOKENS,
+        "tie_word_embeddings": tie_word_embeddings, "initializer_range": 0.5,
+    });
+    Model::random(config, 3, &Device::Cpu).unwrap()
+}
+
+/// A request of every kind: lengths from 1 to 76, greedy and drawn, with penalties, limits and ends.
+fn request(i: u32) -> Request {
+    let prompt = (0..1 + 5 * i).map(|t| (t * t + 7 * i) % VOCABULARY);
+    let sampling = match i % 3 {
+        0 => Sampling::default(),
+        1 => Sampling {
+            temperature: 0.8,
+            top_p: 0.9,
+            seed: u64::from(i),
+            ..Sampling::default()
+        },
+        _ => Sampling {
+            temperature: 1.5,
+            repetition_penalty: 1.3,
+            seed: 1,
+            ..Sampling::default()
+        },
+    };
+    Request {
+        prompt: prompt.collect(),
+        max_tokens: 3 + 2 * i as usize,
+        eos_token_ids: vec![i, 39],
+        sampling,
+    }
+}
+
+type Steps = HashMap<SequenceId, Vec<Step>>;
+
+fn run(engine: &mut Engine<'_>, steps: &mut Steps) {
+    for (id, step) in engine.step().unwrap() {
+        steps.entry(id).or_default().push(step.unwrap());
+    }
+}
+
+fn alone(model: &Model, request: Request) -> Vec<Step> {
+    let mut engine = Engine::new(&model.decoder);
+    let id = engine.insert(request).unwrap();
+    let mut steps = Steps::new();
+    while !engine.is_empty() {
+        run(&mut engine, &mut steps);
+    }
+    steps.remove(&id).unwrap()
+}
+
+#[test]
+fn sixteen_texts_at_once_are_what_each_is_alone() {
+    let model = model();
+    for (form, prefill) in [
+        (CacheForm::Contiguous, 2048),
+        (CacheForm::Contiguous, 7),
+        (CacheForm::Paged, 100),
+    ] {
+        let mut engine = Engine::new(&model.decoder)
+            .with_cache(form)
+            .with_prefill_tokens(prefill);
+        let (mut ids, mut steps) = (vec![], Steps::new());
+        // Some come while others are on their way.
+        for i in 0..16 {
+            ids.push(engine.insert(request(i)).unwrap());
+            if i % 4 == 3 {
+                run(&mut engine, &mut steps);
+            }
+        }
+        while !engine.is_empty() {
+            run(&mut engine, &mut steps);
+        }
+        let mut ends = vec![];
+        for (i, id) in (0..).zip(ids) {
+            let alone = alone(&model, request(i));
+            assert_eq!(steps[&id], alone, "{form:?} {prefill}: text {i}");
+            ends.extend(alone.last().copied());
+        }
+        let ends_with = |reason| ends.contains(&Step::Finished(reason));
+        assert!(ends_with(FinishReason::Stop));
+        assert!(ends_with(FinishReason::Length(Limit::MaxTokens)));
+        assert!(ends_with(FinishReason::Length(Limit::Model)));
+    }
+}
+
+#[test]
+fn a_text_that_is_given_up_leaves_the_others_as_they_were() {
+    let model = model();
+    let mut engine = Engine::new(&model.decoder);
+    let (first, second) = (request(4), request(6));
+    let [given_up, kept] = [first, second.clone()].map(|r| engine.insert(r).unwrap());
+    let mut steps = Steps::new();
+    run(&mut engine, &mut steps);
+    assert!(engine.remove(given_up));
+    assert!(!engine.remove(given_up));
+    while !engine.is_empty() {
+        run(&mut engine, &mut steps);
+    }
+    assert_eq!(steps[&kept], alone(&model, second));
+}
+
+#[test]
+fn a_step_takes_no_more_of_prompts_than_it_may() {
+    let model = model();
+    let mut engine = Engine::new(&model.decoder).with_prefill_tokens(10);
+    engine.insert(request(9)).unwrap();
+    engine.insert(request(3)).unwrap();
+    for seen in [10, 20, 30, 40] {
+        assert!(engine.step().unwrap().is_empty());
+        let caches = engine.sequences.values().map(|s| s.cache.len());
+        assert_eq!(caches.collect::<Vec<_>>(), [seen, 0]);
+    }
+    let chosen = engine.step().unwrap().len();
+    assert_eq!(chosen, 1, "the last six of one prompt, four of the other");
+}
+
+#[test]
+fn nothing_to_do_is_no_step() {
+    let model = model();
+    let mut engine = Engine::new(&model.decoder);
+    assert!(engine.step().unwrap().is_empty());
+    let none = Request {
+        max_tokens: 0,
+        ..request(1)
+    };
+    let id = engine.insert(none).unwrap();
+    let steps = engine.step().unwrap();
+    let end = Step::Finished(FinishReason::Length(Limit::MaxTokens));
+    assert!(matches!(&steps[..], [(of, Ok(step))] if *of == id && *step == end));
+    assert!(engine.is_empty());
+}
+
+#[test]
+fn prompts_that_cannot_be_continued_are_refused() {
+    let model = model();
+    let mut engine = Engine::new(&model.decoder);
+    let mut insert = |prompt: Vec<u32>| {
+        let request = Request {
+            prompt,
+            ..request(0)
+        };
+        engine.insert(request)
+    };
+    assert!(matches!(insert(vec![]), Err(Error::EmptyPrompt)));
+    assert!(matches!(
+        insert(vec![1; MAX_TOKENS + 1]),
+        Err(Error::TooLong {
+            tokens: 81,
+            limit: 80
+        })
+    ));
+    assert!(matches!(
+        insert(vec![VOCABULARY]),
+        Err(Error::TokenOutOfRange { id: 40, .. })
+    ));
+    assert!(insert(vec![1; MAX_TOKENS]).is_ok());
+}
+
+/// One broken text does not end the others: a model whose weights are broken for one token only.
+#[test]
+fn logits_that_are_no_numbers_end_their_own_text_alone() {
+    let mut model = model_with(false);
+    for (name, weight) in model.decoder.weights_mut() {
+        if name == "model.embed_tokens.weight" {
+            let mut rows: Vec<Vec<f32>> = weight.to_vec2().unwrap();
+            rows[5][0] = f32::INFINITY;
+            *weight = candle_core::Tensor::new(rows, &Device::Cpu).unwrap();
+        }
+    }
+    let mut engine = Engine::new(&model.decoder);
+    let request = |prompt| Request {
+        prompt,
+        max_tokens: 1,
+        ..Request::default()
+    };
+    let broken = engine.insert(request(vec![5])).unwrap();
+    engine.insert(request(vec![6])).unwrap();
+    let steps = engine.step().unwrap();
+    let error = steps.iter().find(|(id, _)| *id == broken).unwrap();
+    assert!(matches!(error.1, Err(Error::NotFinite { what: "logits" })));
+    assert!(!engine.remove(broken));
+}

@@ -1,0 +1,85 @@
+use super::{FinishReason, Limit, Sampler, Sampling};
+use crate::models::{CacheForm, Decoder, Error, KvCache, Result};
+
+/// A prompt, and how it is to be continued.
+#[derive(Clone, Debug, Default)]
+pub struct Request {
+    /// Token ids of the prompt, of which there is one at least.
+    pub prompt: Vec<u32>,
+    /// Most tokens that are generated.
+    pub max_tokens: usize,
+    /// Tokens that end the text, and are no part of it.
+    pub eos_token_ids: Vec<u32>,
+    /// How tokens are chosen.
+    pub sampling: Sampling,
+}
+
+/// One more token, or the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// A token of the text.
+    Token(u32),
+    /// The text is complete; the token that ended it is not part of it.
+    Finished(FinishReason),
+}
+
+/// A text that is being generated.
+#[derive(Debug)]
+pub(super) struct Sequence {
+    /// Those of the prompt, and the generated ones.
+    tokens: Vec<u32>,
+    n_prompt: usize,
+    max_tokens: usize,
+    /// Most tokens that the model's limit leaves room for.
+    room: usize,
+    eos_token_ids: Vec<u32>,
+    sampler: Sampler,
+    pub(super) cache: KvCache,
+}
+
+impl Sequence {
+    pub(super) fn new(decoder: &Decoder, request: Request, form: CacheForm) -> Result<Self> {
+        let vocab_size = decoder.vocab_size();
+        if request.prompt.is_empty() {
+            return Err(Error::EmptyPrompt);
+        }
+        if let Some(&id) = request.prompt.iter().find(|&&id| id as usize >= vocab_size) {
+            return Err(Error::TokenOutOfRange { id, vocab_size });
+        }
+        Ok(Self {
+            n_prompt: request.prompt.len(),
+            max_tokens: request.max_tokens,
+            room: decoder.room(request.prompt.len())?,
+            eos_token_ids: request.eos_token_ids,
+            sampler: Sampler::new(request.sampling),
+            cache: decoder.cache(form),
+            tokens: request.prompt,
+        })
+    }
+
+    /// Tokens that the model has not seen yet.
+    pub(super) fn pending(&self) -> &[u32] {
+        &self.tokens[self.cache.len()..]
+    }
+
+    /// The limit that is reached.
+    pub(super) fn limit(&self) -> Option<Limit> {
+        let n = self.tokens.len() - self.n_prompt;
+        match (n >= self.max_tokens, n >= self.room) {
+            (true, _) => Some(Limit::MaxTokens),
+            (_, true) => Some(Limit::Model),
+            _ => None,
+        }
+    }
+
+    /// Chooses the next token from its logits.
+    pub(super) fn choose(&mut self, logits: Vec<f32>) -> Result<Step> {
+        let token = self.sampler.next(logits, &self.tokens);
+        let token = token.ok_or(Error::NotFinite { what: "logits" })?;
+        if self.eos_token_ids.contains(&token) {
+            return Ok(Step::Finished(FinishReason::Stop));
+        }
+        self.tokens.push(token);
+        Ok(Step::Token(token))
+    }
+}

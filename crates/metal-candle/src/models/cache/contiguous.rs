@@ -1,0 +1,77 @@
+use super::super::Result;
+use super::Cache;
+use crate::device::snapshot;
+use candle_core::Tensor;
+
+/// Keys and values in one stretch, `(1, G, capacity, D)`, of which the first `len` tokens are in use.
+#[derive(Debug, Default)]
+pub struct Contiguous {
+    stored: Option<[Tensor; 2]>,
+    len: usize,
+}
+
+/// Room is made for this many tokens at least, and doubled when it runs out.
+const FIRST_CAPACITY_TOKENS: usize = 256;
+
+impl Cache for Contiguous {
+    fn append(&mut self, k: &Tensor, v: &Tensor) -> Result<(Tensor, Tensor)> {
+        let new = k.dim(2)?;
+        let stored = self.with_room(k, self.len + new)?;
+        for (stored, new) in stored.iter().zip([k, v]) {
+            stored.slice_set(&new.contiguous()?, 2, self.len)?;
+        }
+        self.len += new;
+        let [keys, values] = &stored;
+        let all = (keys.narrow(2, 0, self.len)?, values.narrow(2, 0, self.len)?);
+        self.stored = Some(stored);
+        Ok(all)
+    }
+
+    fn len(&self) -> usize {
+        self.len
+    }
+
+    fn trim(&mut self, len: usize) -> Result<()> {
+        self.len = self.len.min(len);
+        Ok(())
+    }
+
+    fn fork(&self) -> Result<Box<dyn Cache>> {
+        let stored = match &self.stored {
+            Some([keys, values]) => Some([snapshot(keys)?, snapshot(values)?]),
+            None => None,
+        };
+        Ok(Box::new(Self {
+            stored,
+            len: self.len,
+        }))
+    }
+}
+
+impl Contiguous {
+    fn with_room(&mut self, like: &Tensor, len: usize) -> Result<[Tensor; 2]> {
+        let held = match &self.stored {
+            Some([keys, _]) => keys.dim(2)?,
+            None => 0,
+        };
+        match self.stored.take() {
+            Some(stored) if len <= held => Ok(stored),
+            stored => self.grown(stored, like, len.max(2 * held).max(FIRST_CAPACITY_TOKENS)),
+        }
+    }
+
+    fn grown(
+        &self,
+        stored: Option<[Tensor; 2]>,
+        like: &Tensor,
+        capacity: usize,
+    ) -> Result<[Tensor; 2]> {
+        let (b, g, _, d) = like.dims4()?;
+        let fresh = || Tensor::zeros((b, g, capacity, d), like.dtype(), like.device());
+        let grown = [fresh()?, fresh()?];
+        for (grown, old) in grown.iter().zip(stored.iter().flatten()) {
+            grown.slice_set(&old.narrow(2, 0, self.len)?.contiguous()?, 2, 0)?;
+        }
+        Ok(grown)
+    }
+}

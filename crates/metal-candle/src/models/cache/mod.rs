@@ -1,0 +1,114 @@
+//! Keys and values of the tokens so far.
+
+mod contiguous;
+mod paged;
+mod rotating;
+#[cfg(test)]
+mod tests;
+
+pub use contiguous::Contiguous;
+pub use paged::Paged;
+pub use rotating::Rotating;
+
+use super::Result;
+use candle_core::Tensor;
+use std::fmt::Debug;
+
+/// Keys and values that one block keeps of one sequence.
+pub trait Cache: Debug + Send {
+    /// Adds keys and values of new tokens, `(1, G, T, D)`, and gives those that the new tokens may
+    /// see, `(1, G, S, D)`: in the order of their positions, the new ones last. For a single token
+    /// their order is free.
+    ///
+    /// # Errors
+    /// When shapes differ from those before, or memory runs out.
+    fn append(&mut self, k: &Tensor, v: &Tensor) -> Result<(Tensor, Tensor)>;
+
+    /// Number of tokens so far, those that are no longer held included.
+    fn len(&self) -> usize;
+
+    /// Whether there was no token yet.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Forgets the tokens from position `len` on.
+    ///
+    /// # Errors
+    /// [`super::Error::Trimmed`] when tokens that would be needed then are no longer held.
+    fn trim(&mut self, len: usize) -> Result<()>;
+
+    /// Another cache of the same tokens, which goes on for itself.
+    ///
+    /// # Errors
+    /// When memory runs out.
+    fn fork(&self) -> Result<Box<dyn Cache>>;
+}
+
+/// How a sequence's keys and values are held.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CacheForm {
+    /// One stretch of memory that grows: the fastest to read.
+    #[default]
+    Contiguous,
+    /// Pages that forks share: the smallest where many sequences begin alike.
+    Paged,
+}
+
+/// Caches of all blocks for one sequence.
+#[derive(Debug)]
+pub struct KvCache {
+    blocks: Vec<Box<dyn Cache>>,
+}
+
+impl KvCache {
+    /// An empty cache for blocks with these windows; `None` is a block that sees every token.
+    #[must_use]
+    pub fn new(windows: impl IntoIterator<Item = Option<usize>>, form: CacheForm) -> Self {
+        let block = |window| -> Box<dyn Cache> {
+            match (window, form) {
+                (Some(window), _) => Box::new(Rotating::new(window)),
+                (None, CacheForm::Contiguous) => Box::<Contiguous>::default(),
+                (None, CacheForm::Paged) => Box::<Paged>::default(),
+            }
+        };
+        Self {
+            blocks: windows.into_iter().map(block).collect(),
+        }
+    }
+
+    /// Number of tokens so far.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.blocks.first().map_or(0, |block| block.len())
+    }
+
+    /// Whether there was no token yet.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Forgets the tokens from position `len` on.
+    ///
+    /// # Errors
+    /// [`super::Error::Trimmed`] when a window has moved on too far.
+    pub fn trim(&mut self, len: usize) -> Result<()> {
+        self.blocks.iter_mut().try_for_each(|block| block.trim(len))
+    }
+
+    /// Another cache of the same tokens.
+    ///
+    /// # Errors
+    /// When memory runs out.
+    pub fn fork(&self) -> Result<Self> {
+        let blocks = self.blocks.iter().map(|block| block.fork());
+        Ok(Self {
+            blocks: blocks.collect::<Result<_>>()?,
+        })
+    }
+
+    pub(super) fn block(&mut self, i: usize) -> &mut dyn Cache {
+        &mut *self.blocks[i]
+    }
+}
