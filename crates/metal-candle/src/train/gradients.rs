@@ -8,6 +8,10 @@ use metal_candle_kernels::tape;
 pub struct Gradients(Vec<Option<Tensor>>);
 
 impl Gradients {
+    pub(super) fn new(gradients: Vec<Option<Tensor>>) -> Self {
+        Self(gradients)
+    }
+
     /// No gradient yet.
     #[must_use]
     pub fn none(parameters: &Parameters) -> Self {
@@ -56,13 +60,23 @@ impl Gradients {
         }
     }
 
-    /// The norm of each gradient, in the parameters' order.
+    /// Norm of each gradient, in the parameters' order; read back at once.
     pub(super) fn norms(&self) -> Result<Vec<f64>> {
-        let norms = self.0.iter().map(|gradient| match gradient {
-            Some(gradient) => Ok(f64::from(gradient.sqr()?.sum_all()?.to_scalar::<f32>()?).sqrt()),
-            None => Ok(0.0),
-        });
-        norms.collect()
+        let there = self.0.iter().flatten();
+        let squares = there.map(|gradient| gradient.sqr()?.sum_all());
+        let squares = squares.collect::<candle_core::Result<Vec<_>>>()?;
+        let squares = match squares.is_empty() {
+            true => vec![],
+            false => Tensor::stack(&squares, 0)?.to_vec1::<f32>()?,
+        };
+        let mut norms = squares.into_iter().map(|square| f64::from(square).sqrt());
+        let of = |gradient: &Option<Tensor>| gradient.as_ref().and_then(|_| norms.next());
+        Ok(self
+            .0
+            .iter()
+            .map(of)
+            .map(Option::unwrap_or_default)
+            .collect())
     }
 }
 

@@ -13,11 +13,13 @@ use crate::models::{Decoder, Pass};
 use candle_core::{Tensor, Var};
 use metal_candle_kernels::{Tape, linear_cross_entropy, tape};
 
-/// What a micro-batch gives; divide by the number of trained tokens for means.
+/// Sums over the tokens of a micro-batch, or of all those of a step.
 #[derive(Debug)]
 pub struct StepResult {
     /// Sum of the negative log-likelihoods of the targets, in nats.
     pub loss_sum: f64,
+    /// Number of tokens that have a target.
+    pub tokens: usize,
     /// Gradient of that sum.
     pub gradients: Gradients,
 }
@@ -83,6 +85,7 @@ pub(super) fn interruptible(
     let loss = read_back(decoder.device(), || loss.to_scalar::<f32>())?;
     Ok(StepResult {
         loss_sum: f64::from(loss),
+        tokens: batch.trained_tokens,
         gradients,
     })
 }

@@ -7,8 +7,8 @@ use metal_candle::layout::{Layout, Rows};
 use metal_candle::lora::{self, LoraConfig, Mode, Plan, Targets, format::peft};
 use metal_candle::models::Model;
 use metal_candle::train::{
-    Decay, Ending, Error, Event, MetricsFile, Optimizer, Options, Output, Parameters, RunFolder,
-    Schedule, Start, Summary, Trainer,
+    Decay, Ending, Error, Event, MetricsFile, Optimizer, Options, Output, Parameters, Reduce,
+    RunFolder, Schedule, Start, Summary, Trainer,
 };
 use serde_json::{Value, json};
 use std::collections::HashSet;
@@ -32,7 +32,7 @@ pub fn model_with(lora: &LoraConfig, device: &Device) -> (Model, Parameters) {
 }
 
 /// `rows` rows of 9 tokens, of which the last six have a loss.
-fn batch(rows: usize, start: u32) -> Batch {
+pub fn batch(rows: usize, start: u32) -> Batch {
     let ids: Vec<u32> = (0..rows as u32 * 9).map(|i| (start + i * i) % 40).collect();
     let target = |i: usize| {
         if i % 9 < 3 {
@@ -80,14 +80,15 @@ pub fn run(
 ) -> Run {
     let mut optimizer = Optimizer::new(parameters).unwrap();
     let run = (model, parameters, options, folder);
-    run_with(&mut optimizer, run, batches, stop_after)
+    run_with(&mut optimizer, run, batches, stop_after, None)
 }
 
-fn run_with(
+pub fn run_with(
     optimizer: &mut Optimizer,
     (model, parameters, options, folder): (&Model, &Parameters, &Options, &Path),
     mut batches: impl Iterator<Item = Vec<Batch>>,
     stop_after: usize,
+    reduce: Option<&dyn Reduce>,
 ) -> Run {
     let output = Output::Adapter {
         config: LoraConfig::default(),
@@ -104,6 +105,7 @@ fn run_with(
         folder: &folder,
         settings: &json!({}),
         data: "train.jsonl".into(),
+        reduce,
     };
     let mut events = vec![];
     let steps = std::cell::Cell::new(0);
@@ -122,7 +124,7 @@ pub fn endless(rows: usize) -> impl Iterator<Item = Vec<Batch>> {
     (0..).map(move |i| vec![batch(rows, i)])
 }
 
-fn values(parameters: &Parameters) -> Vec<Vec<f32>> {
+pub fn values(parameters: &Parameters) -> Vec<Vec<f32>> {
     let values = parameters
         .as_slice()
         .iter()
@@ -227,13 +229,13 @@ fn a_run_in_two_parts_trains_the_same_adapter_to_the_bit() {
     let mut optimizer = Optimizer::new(&parts).unwrap();
     let first = options(7);
     let first = (&model, &parts, &first, folder.path());
-    let first = run_with(&mut optimizer, first, endless(4), 3);
+    let first = run_with(&mut optimizer, first, endless(4), 3, None);
     assert_eq!(first.result.unwrap().ending, Ending::Stopped);
     let path = folder.path().join("checkpoint-3/optimizer.safetensors");
     let mut optimizer = Optimizer::load(&path, &parts, &device).unwrap();
     let rest = options(4);
     let rest = (&model, &parts, &rest, folder.path());
-    let rest = run_with(&mut optimizer, rest, endless(4).skip(3), 99);
+    let rest = run_with(&mut optimizer, rest, endless(4).skip(3), 99, None);
     let rest = rest.result.unwrap();
     assert_eq!((rest.ending, rest.steps), (Ending::Finished, 7));
     assert_eq!(values(&whole), values(&parts));

@@ -45,6 +45,7 @@ pub(super) fn run_training(
         folder: &folder,
         settings: &settings,
         data: dataset.path.clone(),
+        reduce: None,
     };
     let mut metrics = MetricsFile::create(&folder.metrics())?;
     let bar = terminal.bar(

@@ -64,6 +64,7 @@ impl Run<'_> {
             folder,
             settings: self.settings,
             data: train.path.clone(),
+            reduce: None,
         };
         let accumulation = rows.grad_accumulation_steps;
         let (size, form) = (rows.batch_size, rows.form());

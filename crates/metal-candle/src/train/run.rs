@@ -1,0 +1,276 @@
+//! A run that goes on: steps, reports, evaluations and saves.
+
+use super::checkpoint::OPTIMIZER;
+use super::last_good::LastGood;
+use super::optimizer::is_finite;
+use super::step::StepResult;
+use super::{
+    Ending, Error, Event, Optimizer, Report, Result, Summary, Trainer, Validation, evaluate,
+};
+use crate::data::Batch;
+use crate::device::round;
+use crate::process::peak_memory_bytes;
+use std::time::{Duration, Instant};
+
+/// What one optimizer step came to.
+struct Taken {
+    loss_sum: f64,
+    tokens: usize,
+    grad_norm: f64,
+    learning_rate: f64,
+}
+
+/// Sums since the last report.
+#[derive(Default)]
+struct Since {
+    loss_sum: f64,
+    tokens: usize,
+    steps: usize,
+    time: Duration,
+}
+
+/// A run that goes on.
+pub(super) struct Run<'a> {
+    trainer: &'a Trainer<'a>,
+    optimizer: &'a mut Optimizer,
+    last_good: LastGood,
+    since: Since,
+    /// Steps taken when it was saved last, or when it began.
+    saved: usize,
+    pub(super) summary: Summary,
+    validation: Option<&'a dyn Fn() -> Vec<Batch>>,
+    observe: &'a mut dyn FnMut(&Event) -> Result<()>,
+    should_stop: &'a dyn Fn() -> bool,
+}
+
+impl<'a> Run<'a> {
+    pub(super) fn new(
+        trainer: &'a Trainer<'a>,
+        optimizer: &'a mut Optimizer,
+        validation: Option<&'a dyn Fn() -> Vec<Batch>>,
+        observe: &'a mut dyn FnMut(&Event) -> Result<()>,
+        should_stop: &'a dyn Fn() -> bool,
+    ) -> Self {
+        let first = optimizer.steps();
+        Self {
+            trainer,
+            optimizer,
+            last_good: LastGood::default(),
+            since: Since::default(),
+            saved: first,
+            summary: Summary {
+                ending: Ending::Finished,
+                steps: first,
+                planned_steps: first.saturating_add(trainer.options.iters),
+                trained_tokens: 0,
+                last_loss: f64::NAN,
+            },
+            validation,
+            observe,
+            should_stop,
+        }
+    }
+
+    pub(super) fn go(&mut self, batches: &mut dyn Iterator<Item = Vec<Batch>>) -> Result<()> {
+        self.validate()?;
+        for micro_batches in batches.take(self.trainer.options.iters) {
+            let began = Instant::now();
+            let taken = round(|| self.take_step(&micro_batches));
+            let taken = taken.inspect_err(|error| self.keep(error))?;
+            self.since.add(&taken, began.elapsed());
+            self.summary.steps += 1;
+            self.summary.trained_tokens += taken.tokens;
+            self.summary.last_loss = taken.loss_sum / taken.tokens as f64;
+            (self.observe)(&Event::Step {
+                step: self.summary.steps,
+                loss: self.summary.last_loss,
+            })?;
+            self.after_step(&taken)?;
+        }
+        Ok(())
+    }
+
+    fn take_step(&mut self, micro_batches: &[Batch]) -> Result<Taken> {
+        let trainer = self.trainer;
+        let (options, parameters) = (trainer.options, trainer.parameters);
+        let number = self.summary.steps + 1;
+        let own = trainer.sums(number, micro_batches, self.should_stop)?;
+        if self.last_good.is_empty() && own.tokens > 0 {
+            own.gradients.audit(parameters)?;
+        }
+        let StepResult {
+            loss_sum,
+            tokens,
+            gradients,
+        } = match trainer.reduce {
+            Some(reduce) => own.reduced(reduce, parameters)?,
+            None => own,
+        };
+        let mean = 1.0 / tokens as f64;
+        let norms = gradients.norms()?;
+        trainer.check_finite(number, loss_sum, &norms, micro_batches)?;
+        self.last_good.remember(number - 1, parameters)?;
+        let grad_norm = norms.iter().map(|norm| norm * norm).sum::<f64>().sqrt() * mean;
+        let learning_rate = options.schedule.learning_rate(number);
+        let scale = mean * trainer.clip_factor(grad_norm);
+        self.optimizer
+            .step(parameters, &gradients, options, learning_rate, scale)?;
+        Ok(Taken {
+            loss_sum,
+            tokens,
+            grad_norm,
+            learning_rate,
+        })
+    }
+
+    fn after_step(&mut self, taken: &Taken) -> Result<()> {
+        let options = self.trainer.options;
+        let (number, last) = (
+            self.summary.steps,
+            self.summary.steps == self.summary.planned_steps,
+        );
+        if number.is_multiple_of(options.steps_per_report) || last {
+            let report = std::mem::take(&mut self.since).report(taken, &self.summary);
+            (self.observe)(&Event::Report(report))?;
+        }
+        if due(number, options.steps_per_eval) || last {
+            let validated = self.check_update().and_then(|()| self.validate());
+            validated.inspect_err(|error| self.keep(error))?;
+        }
+        if due(number, options.save_every) || last {
+            self.save()?;
+        }
+        match (self.should_stop)() && !last {
+            true => Err(Error::Interrupted),
+            false => Ok(()),
+        }
+    }
+
+    fn validate(&mut self) -> Result<()> {
+        let Some(batches) = self.validation else {
+            return Ok(());
+        };
+        let (trainer, summary) = (self.trainer, &self.summary);
+        let began = Instant::now();
+        let limit = trainer.options.val_batches.unwrap_or(usize::MAX);
+        let batches = batches().into_iter().take(limit);
+        let evaluation = evaluate(trainer.decoder, batches, self.should_stop)?;
+        let seconds = began.elapsed().as_secs_f64();
+        if !evaluation.loss().is_finite() {
+            return Err(Error::Validation {
+                step: summary.steps,
+            });
+        }
+        (self.observe)(&Event::Validation(Validation {
+            step: summary.steps,
+            val_loss: evaluation.loss(),
+            learning_rate: trainer.options.schedule.learning_rate(summary.steps.max(1)),
+            tokens_per_sec: evaluation.tokens as f64 / seconds,
+            trained_tokens: summary.trained_tokens,
+            peak_memory_bytes: peak_memory_bytes(),
+            seconds,
+            evaluation,
+        }))
+    }
+
+    /// Saves the steps that are not saved yet.
+    pub(super) fn save_rest(&mut self) -> Result<()> {
+        match self.summary.steps > self.saved {
+            true => self.save(),
+            false => Ok(()),
+        }
+    }
+
+    /// Saves what the steps came to, if it is of use: no step behind it would show that it is not.
+    fn save(&mut self) -> Result<()> {
+        let step = self.summary.steps;
+        self.check_update().inspect_err(|error| self.keep(error))?;
+        let trainer = self.trainer;
+        trainer.folder.save(step, trainer.settings, |folder| {
+            trainer.output.save(folder, trainer.parameters)?;
+            self.optimizer
+                .save(&folder.join(OPTIMIZER), trainer.parameters)
+        })?;
+        self.saved = step;
+        (self.observe)(&Event::Saved {
+            step,
+            folder: trainer.folder.path().to_path_buf(),
+        })
+    }
+
+    fn check_update(&self) -> Result<()> {
+        let (step, parameters) = (self.summary.steps, self.trainer.parameters);
+        for parameter in parameters.as_slice() {
+            if !is_finite(&parameter.var)? {
+                let what = format!("parameter {}", parameter.name);
+                return Err(Error::Ruined { step, what });
+            }
+        }
+        match self.optimizer.not_finite(parameters)? {
+            Some(what) => Err(Error::Ruined { step, what }),
+            None => Ok(()),
+        }
+    }
+
+    /// Takes the parameters back to those that still gave a finite loss, and makes them the folder's: from
+    /// the checkpoint that was saved of them, or without an optimizer's state, which led on to here.
+    fn keep(&self, error: &Error) {
+        let is_ruined = matches!(
+            error,
+            Error::NotFinite { .. } | Error::Ruined { .. } | Error::Validation { .. }
+        );
+        if !is_ruined {
+            return;
+        }
+        let folder = self.trainer.folder.path().display();
+        match self.keep_last_good() {
+            Ok(Some(step)) => {
+                tracing::warn!(
+                    "the last good parameters, those after step {step}, are in {folder}"
+                );
+            }
+            Ok(None) => {}
+            Err(second) => tracing::error!("cannot keep the last good parameters: {second}"),
+        }
+    }
+
+    fn keep_last_good(&self) -> Result<Option<usize>> {
+        let trainer = self.trainer;
+        let Some(step) = self.last_good.restore(trainer.parameters)? else {
+            return Ok(None);
+        };
+        if !trainer.folder.go_back_to(step)? {
+            trainer.folder.save(step, trainer.settings, |folder| {
+                trainer.output.save(folder, trainer.parameters)
+            })?;
+        }
+        Ok(Some(step))
+    }
+}
+
+impl Since {
+    fn add(&mut self, taken: &Taken, time: Duration) {
+        self.loss_sum += taken.loss_sum;
+        self.tokens += taken.tokens;
+        self.steps += 1;
+        self.time += time;
+    }
+
+    fn report(self, taken: &Taken, summary: &Summary) -> Report {
+        let seconds = self.time.as_secs_f64();
+        Report {
+            step: summary.steps,
+            train_loss: self.loss_sum / self.tokens as f64,
+            learning_rate: taken.learning_rate,
+            grad_norm: taken.grad_norm,
+            steps_per_sec: self.steps as f64 / seconds,
+            tokens_per_sec: self.tokens as f64 / seconds,
+            trained_tokens: summary.trained_tokens,
+            peak_memory_bytes: peak_memory_bytes(),
+        }
+    }
+}
+
+fn due(number: usize, every: usize) -> bool {
+    every > 0 && number.is_multiple_of(every)
+}
