@@ -79,7 +79,9 @@ def make_batches():
 
 
 def base_of(run):
-    return load_base(run.split("/")[0])
+    model = load_base(run.split("/")[0])
+    model.get_input_embeddings().padding_idx = None  # else that token's row would have no gradient
+    return model
 
 
 def load_trainable(run):

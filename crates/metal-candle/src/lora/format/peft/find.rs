@@ -41,17 +41,19 @@ pub(super) fn find(path: &Path) -> Result<Files, Error> {
 
 /// What a tensor file is that is not safetensors.
 fn other_format(path: &Path) -> Option<Found> {
-    let mut magic = [0; 4];
-    let mut file = files::open(path).ok()?;
-    file.read_exact(&mut magic).ok()?;
+    let mut start = vec![];
+    let file = files::open(path).ok()?;
+    file.take(9).read_to_end(&mut start).ok()?;
     let is_named = |ending: &str| {
         path.extension()
             .is_some_and(|e| e.eq_ignore_ascii_case(ending))
     };
-    match &magic {
-        b"GGUF" => Some(Found::Gguf),
+    match &start[..] {
+        // Safetensors: the length of a JSON object, which may be any number, and that object.
+        [_, _, _, _, _, _, _, _, b'{'] => None,
+        [b'G', b'G', b'U', b'F', ..] => Some(Found::Gguf),
         // A zip archive, or the pickle protocol 2 of older files.
-        b"PK\x03\x04" | [0x80, 2, ..] => Some(Found::Pickle),
+        [b'P', b'K', 3, 4, ..] | [0x80, 2, ..] => Some(Found::Pickle),
         _ if ["bin", "pt", "pth"].into_iter().any(is_named) => Some(Found::Pickle),
         _ => None,
     }
