@@ -5,7 +5,7 @@
 mod support;
 
 use candle_core::{Device, Tensor};
-use metal_candle::lora::{AdapterSet, Context, Error, LoraConfig, Mode, Plan, Targets};
+use metal_candle::lora::{AdapterSet, Error, LoraConfig, Mode, Plan, Targets};
 use metal_candle::models::Model;
 use metal_candle::train::{Parameters, step::step};
 use std::collections::HashMap;

@@ -62,7 +62,11 @@ fn layers_and_what_an_adapter_reaches() {
     let words = "inspect --model model --targets q_proj,v_proj --rank 2 --num-layers 1";
     let answer = fixture.ok_json(&format!("{words} --json"));
     let layers = answer["layers"].as_array().unwrap();
-    assert_eq!(layers.len(), 16, "the embedding, 14 of the blocks, the head");
+    assert_eq!(
+        layers.len(),
+        16,
+        "the embedding, 14 of the blocks, the head"
+    );
     let targeted: Vec<&str> = layers
         .iter()
         .filter(|layer| layer["targeted"] == true)

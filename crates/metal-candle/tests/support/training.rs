@@ -27,10 +27,10 @@ fn flat(t: &Tensor) -> Vec<i64> {
     t.flatten_all().unwrap().to_vec1().unwrap()
 }
 
-/// The model of the golden run `run`, with the adapter in its folder `adapter`.
+/// The model of the golden folder `run`, with the adapter in its folder `adapter`.
 pub fn ready(run: &str, adapter: &str, device: &Device) -> (Model, Parameters) {
-    let (name, _) = run.split_once('/').unwrap();
-    let mut model = model_on(name, device);
+    let name = run.split('/').next();
+    let mut model = model_on(name.unwrap(), device);
     let folder = golden(run).join(adapter);
     let parameters = Parameters::of_adapters(super::adapter(&mut model, &folder));
     (model, parameters)
@@ -215,9 +215,13 @@ pub fn packed_rows_train_as_padded_ones(device: &Device) {
         (padded.layout.dims(), packed.layout.dims()),
         ((5, 30), (1, 59))
     );
-    for name in ["qwen2", "qwen3"] {
-        let folder = golden(name).join("adapter");
-        let (model, parameters) = ready(name, &folder, device);
+    for (name, adapter) in [
+        ("qwen2", "adapter"),
+        ("qwen3", "adapter"),
+        ("qwen2/train-dora", "accumulation_adapter"),
+        ("qwen2/train-ends", "accumulation_adapter"),
+    ] {
+        let (model, parameters) = ready(name, adapter, device);
         let result = |batch: &Batch| run_step(&model, &parameters, batch, false);
         let (want, got) = (result(&padded), result(&packed));
         let (mut loss, mut sum) = (0.0, Gradients::none(&parameters));

@@ -119,7 +119,8 @@ fn adapter(model: &Model, method: Method, seed: u64) -> Arc<AdapterSet> {
     for (name, var) in set.parameters() {
         let values = normal(seed, &name, var.elem_count(), 0.3);
         let change = Tensor::from_vec(values, var.shape(), &Device::Cpu).unwrap();
-        var.set(&(var.as_detached_tensor() + change).unwrap()).unwrap();
+        var.set(&(var.as_detached_tensor() + change).unwrap())
+            .unwrap();
     }
     Arc::new(set)
 }

@@ -99,3 +99,22 @@ fn entries(folder: &Path) -> (Vec<PathBuf>, Vec<String>) {
     files.sort();
     (files, names)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_header_of_640_bytes_is_no_pickle() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("adapter_model.safetensors");
+        let of = |bytes: &[u8]| {
+            std::fs::write(&path, bytes).unwrap();
+            other_format(&path)
+        };
+        assert_eq!(of(&[&640u64.to_le_bytes()[..], b"{}"].concat()), None);
+        assert_eq!(of(b"\x80\x02}q\x00(X\x04\x00\x00"), Some(Found::Pickle));
+        assert_eq!(of(b"GGUF"), Some(Found::Gguf));
+        assert_eq!(of(b""), None);
+    }
+}
