@@ -462,7 +462,7 @@ fn the_optimizer_goes_on_from_its_saved_state() {
     let error = Optimizer::load(&path, &fewer, &device)
         .unwrap_err()
         .to_string();
-    assert!(error.contains("expected [4, 16], got [8, 16]"), "{error}");
+    assert!(error.contains("expected [4, 24], got [8, 24]"), "{error}");
 }
 
 #[test]
