@@ -19,7 +19,7 @@ mod tests;
 mod upstream;
 
 pub(crate) use record::Record;
-pub use record::{add, reshape, transpose};
+pub use record::{add, mul, reshape, transpose};
 
 /// The operations of this crate that ran on tracked tensors, in their order.
 #[derive(Debug, Default)]

@@ -79,6 +79,14 @@ pub fn add(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     elementwise::add(a, b)
 }
 
+/// `a * b`, with broadcasting; no gradient is computed for an operand that is not tracked.
+///
+/// # Errors
+/// When the shapes do not broadcast.
+pub fn mul(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    elementwise::mul(a, b)
+}
+
 /// candle's `reshape`.
 ///
 /// # Errors

@@ -1,13 +1,15 @@
 use super::cache::{CacheForm, KvCache};
 use super::config::Config;
-use super::layers::{Block, BlockCaches, Embedding, RmsNorm};
+use super::layers::{Block, BlockCaches, RmsNorm};
 use super::pass::Pass;
 use super::rope::Rope;
 use super::{Error, Result};
 use crate::layout::Layout;
-use crate::lora::{Linear, LinearInfo, Mode};
+use crate::lora::{Context, Embedding, Kind, LayerInfo, Linear};
 use candle_core::{Device, Tensor};
-use metal_candle_kernels::{Weight, linear};
+use metal_candle_kernels::Weight;
+
+const HEAD: &str = "lm_head";
 
 /// A decoder-only language model: embedding, blocks, norm and output head.
 #[derive(Debug)]
@@ -59,7 +61,7 @@ impl Decoder {
     /// Where the weights are.
     #[must_use]
     pub fn device(&self) -> &Device {
-        self.embed_tokens.weight.device()
+        self.embed_tokens.weight().device()
     }
 
     /// Token ids as a tensor of the layout's dimensions, `(B, T)`.
@@ -71,13 +73,13 @@ impl Decoder {
         Ok(Tensor::new(ids, self.device())?.reshape(layout.dims())?)
     }
 
-    /// What the blocks share in a pass over whole sequences.
+    /// What the blocks share in a pass over whole sequences; `context` says whose adapters they have.
     ///
     /// # Errors
     /// When a sequence is over the model's limit.
-    pub fn pass(&self, layout: &Layout, mode: Mode) -> Result<Pass> {
+    pub fn pass(&self, layout: &Layout, context: &Context) -> Result<Pass> {
         self.check_length(layout)?;
-        Pass::whole(layout, &self.rope, mode, self.device())
+        Pass::whole(layout, &self.rope, context, self.device())
     }
 
     fn check_length(&self, layout: &Layout) -> Result<()> {
@@ -112,8 +114,9 @@ impl Decoder {
     /// # Errors
     /// When an id is not in the vocabulary, there are more or fewer ids than places, or memory runs
     /// out.
-    pub fn embed(&self, ids: &[u32], layout: &Layout) -> Result<Tensor> {
-        self.embed_tokens.forward(&self.tokens(ids, layout)?)
+    pub fn embed(&self, ids: &[u32], layout: &Layout, context: &Context) -> Result<Tensor> {
+        let tokens = self.tokens(ids, layout)?;
+        Ok(self.embed_tokens.forward(&tokens, context)?)
     }
 
     /// Block `i`: `(B, T, D)` -> `(B, T, D)`.
@@ -135,20 +138,34 @@ impl Decoder {
     /// Weight of the output head, `(V, D)`; the embedding where they are tied.
     #[must_use]
     pub fn head(&self) -> &Weight {
-        self.lm_head.as_ref().unwrap_or(&self.embed_tokens.weight)
+        self.lm_head.as_ref().unwrap_or(self.embed_tokens.weight())
+    }
+
+    /// The output head as a layer: that it may be the embedding makes no difference to adapters.
+    #[must_use]
+    pub fn head_layer(&self) -> Linear {
+        Linear::new(HEAD, self.head().clone(), None)
+    }
+
+    /// Logits of hidden states behind the last norm: `(.., D)` -> `(.., V)` float32.
+    ///
+    /// # Errors
+    /// When memory runs out.
+    pub fn logits(&self, hidden: &Tensor, context: &Context) -> Result<Tensor> {
+        Ok(self.head_layer().forward(hidden, context)?)
     }
 
     /// Logits of every place of `layout`, `(B, T, V)` float32, in a pass over whole sequences.
     ///
     /// # Errors
     /// Those of [`Self::pass`] and [`Self::embed`].
-    pub fn forward(&self, ids: &[u32], layout: &Layout) -> Result<Tensor> {
-        let pass = self.pass(layout, Mode::INFERENCE)?;
-        let mut x = self.embed(ids, layout)?;
+    pub fn forward(&self, ids: &[u32], layout: &Layout, context: &Context) -> Result<Tensor> {
+        let pass = self.pass(layout, context)?;
+        let mut x = self.embed(ids, layout, context)?;
         for block in &self.layers {
             x = block.forward(&x, &pass, None)?;
         }
-        self.logits(&x)
+        self.logits(&self.final_norm(&x)?, context)
     }
 
     /// Logits, `(n, V)` float32, of the tokens in the places `wanted`, of which there is one at
@@ -162,12 +179,14 @@ impl Decoder {
         &self,
         ids: &[u32],
         layout: &Layout,
+        context: &Context,
         caches: &mut [&mut KvCache],
         wanted: &[u32],
     ) -> Result<Tensor> {
-        let x = self.advance(ids, layout, caches)?;
-        let wanted = Tensor::new(wanted, self.device())?;
-        self.logits(&x.index_select(&wanted, 1)?.squeeze(0)?)
+        let x = self.advance(ids, layout, context, caches)?;
+        let places = Tensor::new(wanted, self.device())?;
+        let hidden = x.index_select(&places, 1)?.squeeze(0)?;
+        self.logits(&self.final_norm(&hidden)?, &context.at(wanted))
     }
 
     /// Hidden state behind the last block, `(1, T, D)`, as [`Self::decode`] does without logits.
@@ -178,11 +197,12 @@ impl Decoder {
         &self,
         ids: &[u32],
         layout: &Layout,
+        context: &Context,
         caches: &mut [&mut KvCache],
     ) -> Result<Tensor> {
         self.check_length(layout)?;
-        let pass = Pass::cached(layout, &self.rope, self.device())?;
-        let mut x = self.embed(ids, layout)?;
+        let pass = Pass::cached(layout, &self.rope, context, self.device())?;
+        let mut x = self.embed(ids, layout, context)?;
         for (i, block) in self.layers.iter().enumerate() {
             let of_block: BlockCaches<'_> = caches.iter_mut().map(|c| c.block(i)).collect();
             x = block.forward(&x, &pass, Some(of_block))?;
@@ -190,52 +210,68 @@ impl Decoder {
         Ok(x)
     }
 
-    fn logits(&self, hidden: &Tensor) -> Result<Tensor> {
-        Ok(linear(&self.final_norm(hidden)?, self.head(), None)?)
-    }
-
-    /// The linear layers of the blocks with their paths.
-    pub fn linears(&self) -> impl Iterator<Item = (String, &Linear)> {
-        self.layers.iter().enumerate().flat_map(|(i, block)| {
-            let named = block.linears().into_iter();
-            named.map(move |(name, layer)| (format!("model.layers.{i}.{name}"), layer))
-        })
+    /// The linear layers of the blocks.
+    pub fn linears(&self) -> impl Iterator<Item = &Linear> {
+        let blocks = self.layers.iter();
+        blocks.flat_map(|block| block.linears().into_iter().map(|(_, layer)| layer))
     }
 
     /// [`Self::linears`], to be changed.
-    pub fn linears_mut(&mut self) -> Vec<(String, &mut Linear)> {
-        let blocks = self.layers.iter_mut().enumerate();
-        let layers = blocks.flat_map(|(i, block)| {
-            let named = block.linears_mut().into_iter();
-            named.map(move |(name, layer)| (format!("model.layers.{i}.{name}"), layer))
-        });
-        layers.collect()
+    pub fn linears_mut(&mut self) -> impl Iterator<Item = &mut Linear> {
+        let blocks = self.layers.iter_mut();
+        blocks.flat_map(|block| block.linears_mut().into_iter().map(|(_, layer)| layer))
     }
 
-    /// The linear layers as a plan of adapters needs to know them.
+    /// The layers that can carry adapters, in the order of the data: the token embedding, the linear
+    /// layers of the blocks and the output head.
+    #[must_use]
+    pub fn adaptable(&self) -> Vec<Linear> {
+        let blocks = self.linears().cloned();
+        let embedding = self.embed_tokens.layer().clone();
+        let head = self.head_layer();
+        std::iter::once(embedding)
+            .chain(blocks)
+            .chain([head])
+            .collect()
+    }
+
+    /// [`Self::adaptable`] as a plan of adapters needs to know it.
     ///
     /// # Errors
     /// Never for a model that was loaded.
-    pub fn linear_infos(&self) -> Result<Vec<LinearInfo>> {
-        let blocks = self.layers.iter().enumerate();
-        let infos = blocks.flat_map(|(i, block)| {
-            let named = block.linears().into_iter();
-            named.map(move |(name, layer)| {
-                let (out_features, in_features) = layer.dims()?;
-                Ok(LinearInfo {
-                    path: format!("model.layers.{i}.{name}"),
-                    block: i,
-                    in_features,
-                    out_features,
-                })
+    pub fn layer_infos(&self) -> Result<Vec<LayerInfo>> {
+        let info = |layer: &Linear, block| -> Result<LayerInfo> {
+            let (out_features, in_features) = layer.dims()?;
+            Ok(LayerInfo {
+                path: layer.path().into(),
+                kind: Kind::Linear,
+                block,
+                in_features,
+                out_features,
             })
+        };
+        let (v, d) = self.embed_tokens.weight().dims()?;
+        let embedding = LayerInfo {
+            path: self.embed_tokens.layer().path().into(),
+            kind: Kind::Embedding,
+            block: None,
+            in_features: v,
+            out_features: d,
+        };
+        let blocks = self.layers.iter().enumerate().flat_map(|(i, block)| {
+            let linears = block.linears().into_iter();
+            linears.map(move |(_, layer)| info(layer, Some(i)))
         });
-        infos.collect()
+        let mut infos = vec![embedding];
+        for layer in blocks.chain([info(&self.head_layer(), None)]) {
+            infos.push(layer?);
+        }
+        Ok(infos)
     }
 
     /// Every dense weight of the base model with its name in a checkpoint, to be replaced.
     pub fn weights_mut(&mut self) -> Vec<(String, &mut Tensor)> {
-        let embedding = self.embed_tokens.weight.tensor_mut();
+        let embedding = self.embed_tokens.weight_mut().tensor_mut();
         let embedding = embedding.map(|weight| ("model.embed_tokens.weight".to_string(), weight));
         let mut weights = Vec::from_iter(embedding);
         for (i, block) in self.layers.iter_mut().enumerate() {
@@ -274,7 +310,7 @@ impl Decoder {
 
     /// Every matrix of the base model with its path, to be replaced.
     pub fn matrices_mut(&mut self) -> Vec<(String, &mut Weight)> {
-        let embedding = &mut self.embed_tokens.weight;
+        let embedding = self.embed_tokens.weight_mut();
         let mut matrices = vec![("model.embed_tokens".to_string(), embedding)];
         for (i, block) in self.layers.iter_mut().enumerate() {
             let named = block.linears_mut().into_iter();
@@ -286,11 +322,18 @@ impl Decoder {
         matrices
     }
 
+    /// Gives the output head a weight of its own where it is the embedding.
+    pub(super) fn untie(&mut self) {
+        let embedding = self.embed_tokens.weight();
+        self.lm_head.get_or_insert_with(|| embedding.clone());
+    }
+
     /// The packed matrices of the base model with their paths.
     pub fn packed(&self) -> impl Iterator<Item = (String, &Weight)> {
-        let embedding = [("model.embed_tokens".to_string(), &self.embed_tokens.weight)];
+        let embedding = [("model.embed_tokens".to_string(), self.embed_tokens.weight())];
         let head = self.lm_head.iter().map(|head| ("lm_head".into(), head));
-        let linears = self.linears().map(|(path, layer)| (path, layer.weight()));
+        let linears = self.linears();
+        let linears = linears.map(|layer| (layer.path().to_string(), layer.weight()));
         let all = embedding.into_iter().chain(linears).chain(head);
         all.filter(|(_, weight)| matches!(weight, Weight::Packed(_)))
     }

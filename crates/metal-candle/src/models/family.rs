@@ -5,11 +5,11 @@ use super::checkpoint::Checkpoint;
 use super::config::Config;
 use super::decoder::Decoder;
 use super::json::shown_name;
-use super::layers::{Attention, Block, Embedding, Mlp, RmsNorm};
+use super::layers::{Attention, Block, Mlp, RmsNorm};
 use super::recognise;
 use super::rope::Rope;
 use super::weights::{Init, Weights};
-use crate::lora::Linear;
+use crate::lora::{Embedding, Linear};
 
 /// How the blocks of a family differ from each other.
 #[derive(Clone, Copy, Debug)]
@@ -82,9 +82,7 @@ pub(super) fn decoder(config: &Config, variant: Variant, weights: &Weights<'_>) 
         true => HEAD,
         false => EMBEDDING,
     };
-    let embed_tokens = Embedding {
-        weight: weights.matrix(embedding, (v, d))?,
-    };
+    let embed_tokens = Embedding::new(EMBEDDING, weights.matrix(embedding, (v, d))?);
     let builder = Builder {
         config,
         variant,
@@ -176,7 +174,7 @@ impl Builder<'_> {
             ),
             false => None,
         };
-        Ok(Linear::new(weight, bias))
+        Ok(Linear::new(path, weight, bias))
     }
 
     fn norm(&self, path: &str, width: usize) -> Result<RmsNorm> {

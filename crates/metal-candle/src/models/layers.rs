@@ -3,26 +3,13 @@
 use super::Result;
 use super::cache::Cache;
 use super::pass::Pass;
-use crate::lora::{Linear, Mode};
+use crate::lora::{Context, Linear};
 use candle_core::Tensor;
 use metal_candle_kernels::tape::{add, reshape, transpose};
-use metal_candle_kernels::{Weight, attention, rms_norm, rms_norm_residual, rope, swiglu};
+use metal_candle_kernels::{attention, rms_norm, rms_norm_residual, rope, swiglu};
 
 /// Caches of one block, by the number of the sequence.
 pub(super) type BlockCaches<'a> = Vec<&'a mut dyn Cache>;
-
-/// Token ids to vectors: `(V, D)`.
-#[derive(Debug)]
-pub(super) struct Embedding {
-    pub(super) weight: Weight,
-}
-
-impl Embedding {
-    /// `(B, T)` u32 -> `(B, T, D)` float32: activations are float32 whatever the weights are.
-    pub(super) fn forward(&self, tokens: &Tensor) -> Result<Tensor> {
-        Ok(self.weight.gather(tokens)?)
-    }
-}
 
 /// Root-mean-square norm.
 #[derive(Debug)]
@@ -53,9 +40,9 @@ impl Attention {
     /// `(B, T, D)` -> `(B, T, D)`; with caches, over the tokens before as well.
     fn forward(&self, x: &Tensor, pass: &Pass, caches: Option<BlockCaches<'_>>) -> Result<Tensor> {
         let (b, t, _) = x.dims3()?;
-        let q = self.heads(&self.q_proj, self.q_norm.as_ref(), x, pass.mode)?;
-        let k = self.heads(&self.k_proj, self.k_norm.as_ref(), x, pass.mode)?;
-        let v = self.heads(&self.v_proj, None, x, pass.mode)?;
+        let q = self.heads(&self.q_proj, self.q_norm.as_ref(), x, &pass.context)?;
+        let k = self.heads(&self.k_proj, self.k_norm.as_ref(), x, &pass.context)?;
+        let v = self.heads(&self.v_proj, None, x, &pass.context)?;
         let q = rope(&q, &pass.positions.cos, &pass.positions.sin)?;
         let k = rope(&k, &pass.positions.cos, &pass.positions.sin)?;
         let scale = 1.0 / (self.head_dim as f64).sqrt();
@@ -65,7 +52,7 @@ impl Attention {
         };
         // (B, H, T, head_dim) -> (B, T, H * head_dim)
         let y = reshape(&transpose(&y, 1, 2)?, (b, t, ()))?;
-        Ok(self.o_proj.forward(&y, pass.mode)?)
+        Ok(self.o_proj.forward(&y, &pass.context)?)
     }
 
     /// `(B, T, D)` -> `(B, H, T, head_dim)`.
@@ -74,10 +61,10 @@ impl Attention {
         projection: &Linear,
         norm: Option<&RmsNorm>,
         x: &Tensor,
-        mode: Mode,
+        context: &Context,
     ) -> Result<Tensor> {
         let (b, t, _) = x.dims3()?;
-        let heads = reshape(&projection.forward(x, mode)?, (b, t, (), self.head_dim))?;
+        let heads = reshape(&projection.forward(x, context)?, (b, t, (), self.head_dim))?;
         let heads = match norm {
             Some(norm) => norm.forward(&heads)?,
             None => heads,
@@ -111,10 +98,10 @@ pub(super) struct Mlp {
 }
 
 impl Mlp {
-    fn forward(&self, x: &Tensor, mode: Mode) -> Result<Tensor> {
-        let gate = self.gate_proj.forward(x, mode)?;
-        let up = self.up_proj.forward(x, mode)?;
-        Ok(self.down_proj.forward(&swiglu(&gate, &up)?, mode)?)
+    fn forward(&self, x: &Tensor, context: &Context) -> Result<Tensor> {
+        let gate = self.gate_proj.forward(x, context)?;
+        let up = self.up_proj.forward(x, context)?;
+        Ok(self.down_proj.forward(&swiglu(&gate, &up)?, context)?)
     }
 }
 
@@ -139,7 +126,7 @@ impl Block {
         let attended = self.self_attn.forward(&normed, pass, caches)?;
         let RmsNorm { weight, eps } = &self.post_attention_layernorm;
         let (x, normed) = rms_norm_residual(x, &attended, weight, *eps)?;
-        Ok(add(&x, &self.mlp.forward(&normed, pass.mode)?)?)
+        Ok(add(&x, &self.mlp.forward(&normed, &pass.context)?)?)
     }
 
     /// The linear layers with their names inside the block, in the order of the data.

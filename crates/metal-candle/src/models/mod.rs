@@ -38,6 +38,7 @@ pub use recognise::{Found, check_folder};
 pub use rope::RopeConfig;
 pub use save::save_checkpoint;
 
+use crate::lora::{self, AdapterSet};
 use candle_core::Device;
 use checkpoint::Checkpoint;
 use family::Variant;
@@ -99,6 +100,24 @@ impl Model {
             config,
             raw_config,
         })
+    }
+}
+
+impl Model {
+    /// Merges the adapters of `set` into the weights. A head that is the embedding becomes a weight of
+    /// its own where either has an adapter: the other has none, or another.
+    ///
+    /// # Errors
+    /// As [`AdapterSet::fuse_into`].
+    pub fn fuse(&mut self, set: &AdapterSet) -> std::result::Result<(), lora::Error> {
+        let of_ends = ["model.embed_tokens", "lm_head"];
+        let is_adapted = of_ends.iter().any(|path| set.get(path).is_some());
+        if self.config.tie_word_embeddings && is_adapted {
+            self.decoder.untie();
+            self.config.tie_word_embeddings = false;
+            self.raw_config["tie_word_embeddings"] = false.into();
+        }
+        set.fuse_into(self.decoder.matrices_mut())
     }
 }
 

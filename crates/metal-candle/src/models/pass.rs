@@ -1,33 +1,42 @@
 use super::Result;
 use super::rope::{Positions, Rope};
 use crate::layout::Layout;
-use crate::lora::Mode;
+use crate::lora::Context;
 use candle_core::{Device, Tensor};
 use metal_candle_kernels::AttentionMask;
 
 /// Everything that is the same for all blocks of one forward pass: where its tokens stand, and
-/// whether it is training.
+/// what is computed with beside the weights.
 #[derive(Debug)]
 pub struct Pass {
     pub(super) layout: Layout,
     pub(super) positions: Positions,
     pub(super) mask: AttentionMask,
-    pub(super) mode: Mode,
+    pub(super) context: Context,
 }
 
 impl Pass {
     /// A pass over whole sequences, which see each other's tokens in no row.
-    pub(super) fn whole(layout: &Layout, rope: &Rope, mode: Mode, device: &Device) -> Result<Self> {
+    pub(super) fn whole(
+        layout: &Layout,
+        rope: &Rope,
+        context: &Context,
+        device: &Device,
+    ) -> Result<Self> {
         let ids = layout.segments();
         let ids = ids.map(|ids| Tensor::from_vec(ids, layout.dims(), device));
-        let mut pass = Self::cached(layout, rope, device)?;
+        let mut pass = Self::cached(layout, rope, context, device)?;
         pass.mask.segments = ids.transpose()?;
-        pass.mode = mode;
         Ok(pass)
     }
 
     /// A pass over tokens whose sequences have caches: each is looked at for itself.
-    pub(super) fn cached(layout: &Layout, rope: &Rope, device: &Device) -> Result<Self> {
+    pub(super) fn cached(
+        layout: &Layout,
+        rope: &Rope,
+        context: &Context,
+        device: &Device,
+    ) -> Result<Self> {
         Ok(Self {
             layout: layout.clone(),
             positions: rope.positions(layout, device)?,
@@ -35,7 +44,7 @@ impl Pass {
                 causal: true,
                 segments: None,
             },
-            mode: Mode::INFERENCE,
+            context: context.clone(),
         })
     }
 }

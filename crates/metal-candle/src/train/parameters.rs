@@ -1,7 +1,8 @@
 use super::{Error, Result};
-use crate::lora;
+use crate::lora::{AdapterSet, Context, Mode};
 use crate::models::Model;
 use candle_core::{DType, Var};
+use std::sync::Arc;
 
 /// The part of a model that a parameter belongs to, in the order of the data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -38,15 +39,18 @@ pub struct Parameter {
     pub segment: Segment,
 }
 
-/// Everything that is trained, in the model's order.
+/// Everything that is trained.
 #[derive(Clone, Debug)]
-pub struct Parameters(Vec<Parameter>);
+pub struct Parameters {
+    all: Vec<Parameter>,
+    adapters: Option<Arc<AdapterSet>>,
+}
 
 impl Parameters {
-    /// The adapters that are attached to `model`.
+    /// Tensors of `set`, which every pass of the training computes with.
     #[must_use]
-    pub fn adapters(model: &Model) -> Self {
-        Self::named(lora::parameters(model.decoder.linears()))
+    pub fn of_adapters(set: Arc<AdapterSet>) -> Self {
+        Self::named(set.parameters(), Some(set))
     }
 
     /// All weights of `model`, which become float32 variables.
@@ -63,28 +67,43 @@ impl Parameters {
             *weight = var.as_tensor().clone();
             parameters.push((name, var));
         }
-        Ok(Self::named(parameters))
+        Ok(Self::named(parameters, None))
     }
 
-    fn named(parameters: Vec<(String, Var)>) -> Self {
+    fn named(parameters: Vec<(String, Var)>, adapters: Option<Arc<AdapterSet>>) -> Self {
         let parameters = parameters.into_iter().map(|(name, var)| Parameter {
             segment: Segment::of(&name),
             name,
             var,
         });
-        Self(parameters.collect())
+        Self {
+            all: parameters.collect(),
+            adapters,
+        }
     }
 
     /// The parameters in order.
     #[must_use]
     pub fn as_slice(&self) -> &[Parameter] {
-        &self.0
+        &self.all
+    }
+
+    /// Adapters that are trained; `None` where weights of the model are.
+    #[must_use]
+    pub fn adapters(&self) -> Option<Arc<AdapterSet>> {
+        self.adapters.clone()
+    }
+
+    /// Context of a pass with what is trained.
+    #[must_use]
+    pub fn context(&self, mode: Mode) -> Context {
+        Context::new(mode, self.adapters())
     }
 
     /// Names and values, as files hold them.
     #[must_use]
     pub fn to_vec(&self) -> Vec<(String, Var)> {
-        self.0
+        self.all
             .iter()
             .map(|p| (p.name.clone(), p.var.clone()))
             .collect()
@@ -93,13 +112,13 @@ impl Parameters {
     /// Number of values that are trained.
     #[must_use]
     pub fn n_values(&self) -> usize {
-        self.0.iter().map(|p| p.var.elem_count()).sum()
+        self.all.iter().map(|p| p.var.elem_count()).sum()
     }
 
     /// The first segment with a parameter: below it nothing needs a gradient.
     #[must_use]
     pub fn first_segment(&self) -> Segment {
-        self.0
+        self.all
             .iter()
             .map(|p| p.segment)
             .min()
