@@ -2,7 +2,7 @@
 //!
 //! Modules depend on each other in this order: [`layout`] (where tokens stand), [`lora`] (adapters of
 //! linear layers and their files), [`models`] (decoders, checkpoints and caches), [`data`]
-//! (tokenizers, chat templates, data sets), [`train`] and [`generate`].
+//! (tokenizers, chat templates, data sets), [`train`] and [`generate`]; [`LanguageModel`] is all of them in a few lines.
 
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]
@@ -12,6 +12,7 @@ pub mod data;
 pub mod device;
 pub mod files;
 pub mod generate;
+pub mod language_model;
 pub mod layout;
 pub mod lora;
 pub mod models;
@@ -19,3 +20,5 @@ mod panics;
 pub mod process;
 mod random;
 pub mod train;
+
+pub use language_model::LanguageModel;

@@ -34,6 +34,17 @@ pub enum Row {
     Text(String),
 }
 
+impl Row {
+    /// What is given, and what is to be learnt.
+    pub fn completion(prompt: impl Into<String>, completion: impl Into<String>) -> Self {
+        Self::Completion {
+            prompt: prompt.into(),
+            completion: completion.into(),
+            tools: None,
+        }
+    }
+}
+
 /// The kind of a row; all rows of a file are of one kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RowKind {

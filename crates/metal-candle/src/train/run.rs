@@ -1,6 +1,5 @@
 //! A run that goes on: steps, reports, evaluations and saves.
 
-use super::checkpoint::OPTIMIZER;
 use super::last_good::LastGood;
 use super::optimizer::is_finite;
 use super::step::StepResult;
@@ -10,6 +9,7 @@ use super::{
 use crate::data::Batch;
 use crate::device::round;
 use crate::process::peak_memory_bytes;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// What one optimizer step came to.
@@ -186,17 +186,14 @@ impl<'a> Run<'a> {
     fn save(&mut self) -> Result<()> {
         let step = self.summary.steps;
         self.check_update().inspect_err(|error| self.keep(error))?;
-        let trainer = self.trainer;
-        trainer.folder.save(step, trainer.settings, |folder| {
-            trainer.output.save(folder, trainer.parameters)?;
-            self.optimizer
-                .save(&folder.join(OPTIMIZER), trainer.parameters)
-        })?;
         self.saved = step;
-        (self.observe)(&Event::Saved {
-            step,
-            folder: trainer.folder.path().to_path_buf(),
-        })
+        let trainer = self.trainer;
+        let Some(saves) = trainer.saves else {
+            return Ok(());
+        };
+        saves.save(step, trainer.parameters, self.optimizer)?;
+        let folder = saves.path().to_path_buf();
+        (self.observe)(&Event::Saved { step, folder })
     }
 
     fn check_update(&self) -> Result<()> {
@@ -213,8 +210,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Takes the parameters back to those that still gave a finite loss, and makes them the folder's: from
-    /// the checkpoint that was saved of them, or without an optimizer's state, which led on to here.
+    /// Takes the parameters back to those that still gave a finite loss, and makes them the folder's.
     fn keep(&self, error: &Error) {
         let is_ruined = matches!(
             error,
@@ -223,11 +219,11 @@ impl<'a> Run<'a> {
         if !is_ruined {
             return;
         }
-        let folder = self.trainer.folder.path().display();
         match self.keep_last_good() {
-            Ok(Some(step)) => {
+            Ok(Some((step, folder))) => {
                 tracing::warn!(
-                    "the last good parameters, those after step {step}, are in {folder}"
+                    "the last good parameters, those after step {step}, are in {}",
+                    folder.display()
                 );
             }
             Ok(None) => {}
@@ -235,17 +231,15 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn keep_last_good(&self) -> Result<Option<usize>> {
+    /// The step that led to the last good parameters, and the folder that holds them.
+    fn keep_last_good(&self) -> Result<Option<(usize, &Path)>> {
         let trainer = self.trainer;
-        let Some(step) = self.last_good.restore(trainer.parameters)? else {
+        let step = self.last_good.restore(trainer.parameters)?;
+        let (Some(step), Some(saves)) = (step, &trainer.saves) else {
             return Ok(None);
         };
-        if !trainer.folder.go_back_to(step)? {
-            trainer.folder.save(step, trainer.settings, |folder| {
-                trainer.output.save(folder, trainer.parameters)
-            })?;
-        }
-        Ok(Some(step))
+        saves.go_back_to(step, trainer.parameters)?;
+        Ok(Some((step, saves.path())))
     }
 }
 

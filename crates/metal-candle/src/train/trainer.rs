@@ -1,13 +1,10 @@
 use super::run::Run;
 use super::step::{StepResult, interruptible};
-use super::{
-    Error, Event, Gradients, Optimizer, Options, Output, Parameters, Reduce, Result, RunFolder,
-};
+use super::{Error, Event, Gradients, Optimizer, Options, Parameters, Reduce, Result, Saves};
 use crate::data::Batch;
 use crate::lora::Mode;
 use crate::models::Decoder;
 use metal_candle_kernels::mix_seed;
-use serde_json::Value;
 use std::path::PathBuf;
 
 /// A run: what is trained, how, and where it is written.
@@ -19,12 +16,8 @@ pub struct Trainer<'a> {
     pub parameters: &'a Parameters,
     /// Settings.
     pub options: &'a Options,
-    /// What is written.
-    pub output: &'a Output,
-    /// Where it is written.
-    pub folder: &'a RunFolder,
-    /// What else the run was told, for `run.json`.
-    pub settings: &'a Value,
+    /// Where it is saved; `None`: the parameters are all that a run leaves.
+    pub saves: Option<Saves<'a>>,
     /// The data file, named in errors.
     pub data: PathBuf,
     /// Other workers that train the same; `None` where there are none.

@@ -8,7 +8,7 @@ use metal_candle::lora::{AdapterSet, LoraConfig, Mode, Plan, Targets, format::pe
 use metal_candle::models::Model;
 use metal_candle::train::{
     Decay, Ending, Error, Event, MetricsFile, Optimizer, Options, Output, Parameters, Reduce,
-    RunFolder, Schedule, Start, Summary, Trainer,
+    RunFolder, Saves, Schedule, Start, Summary, Trainer,
 };
 use serde_json::{Value, json};
 use std::collections::HashSet;
@@ -106,9 +106,11 @@ pub fn run_with(
         decoder: &model.decoder,
         parameters,
         options,
-        output: &output,
-        folder: &folder,
-        settings: &json!({}),
+        saves: Some(Saves {
+            output: &output,
+            folder: &folder,
+            settings: &json!({}),
+        }),
         data: "train.jsonl".into(),
         reduce,
     };

@@ -5,8 +5,8 @@ use metal_candle::data::{Batches, Dataset};
 use metal_candle::layout::Rows;
 use metal_candle::models::Model;
 use metal_candle::train::{
-    Decay, Event, MetricsFile, Optimizer, Options, Output, Parameters, RunFolder, Schedule, Start,
-    Trainer,
+    Decay, Event, MetricsFile, Optimizer, Options, Output, Parameters, RunFolder, Saves, Schedule,
+    Start, Trainer,
 };
 use serde_json::json;
 use std::num::NonZeroUsize;
@@ -41,9 +41,11 @@ pub(super) fn run_training(
         decoder: &model.decoder,
         parameters,
         options: &options,
-        output: &training.output,
-        folder: &folder,
-        settings: &settings,
+        saves: Some(Saves {
+            output: &training.output,
+            folder: &folder,
+            settings: &settings,
+        }),
         data: dataset.path.clone(),
         reduce: None,
     };

@@ -11,7 +11,7 @@ use crate::training::Reporter;
 use metal_candle::data::{Batch, Split, Splits, Windows, sample};
 use metal_candle::models::Model;
 use metal_candle::train::{
-    Ending, Event, MetricsFile, Optimizer, Output, RunFolder, Summary, Trainer,
+    Ending, Event, MetricsFile, Optimizer, Output, RunFolder, Saves, Summary, Trainer,
 };
 use serde_json::Value;
 
@@ -60,9 +60,11 @@ impl Run<'_> {
             decoder: &self.model.decoder,
             parameters: &self.trained.parameters,
             options: &options,
-            output: &self.trained.output,
-            folder,
-            settings: self.settings,
+            saves: Some(Saves {
+                output: &self.trained.output,
+                folder,
+                settings: self.settings,
+            }),
             data: train.path.clone(),
             reduce: None,
         };

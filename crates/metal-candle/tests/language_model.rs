@@ -1,0 +1,128 @@
+//! The library as a stranger uses it: a model in a folder, rows in memory, a few lines.
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+#[path = "../examples/dates.rs"]
+mod dates;
+
+use candle_core::Device;
+use metal_candle::data::{Row, train_bpe, write_tokenizer};
+use metal_candle::language_model::{Error, Generation, LanguageModel};
+use metal_candle::lora::LoraConfig;
+use metal_candle::models::{Model, save_checkpoint};
+use metal_candle::train::{Event, Options, Schedule};
+use serde_json::json;
+use std::path::Path;
+
+const EOS: &str = "<|end|>";
+const TEMPLATE: &str = "{% for m in messages %}{{ m.role + ': ' + m.content + '<|end|>' }}{% endfor %}\
+{% if add_generation_prompt %}{{ 'assistant: ' }}{% endif %}";
+
+/// A tiny model with random weights.
+fn write_model(folder: &Path) {
+    let texts = ["user: assistant: 3 March 2021-03-03 12 May 1987-05-12 9 June 2004".to_string()];
+    let tokenizer = train_bpe(&texts, 320, &[EOS]).unwrap();
+    std::fs::create_dir_all(folder).unwrap();
+    write_tokenizer(folder, &tokenizer, EOS, Some(TEMPLATE)).unwrap();
+    let config = json!({
+        "model_type": "qwen3", "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2,
+        "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 16, "rms_norm_eps": 1e-6,
+        "vocab_size": 320, "max_position_embeddings": 128, "tie_word_embeddings": true,
+        "initializer_range": 0.2,
+    });
+    let mut model = Model::random(config.clone(), 5, &Device::Cpu).unwrap();
+    save_checkpoint(folder, &config, model.decoder.tensors()).unwrap();
+}
+
+fn options(iters: usize) -> Options {
+    let schedule = Schedule {
+        peak: 1e-2,
+        ..Options::default().schedule
+    };
+    Options {
+        iters,
+        schedule,
+        ..Options::default()
+    }
+}
+
+#[test]
+fn an_adapter_learns_rows_and_is_read_back() {
+    let folder = tempfile::tempdir().unwrap();
+    write_model(&folder.path().join("model"));
+    let mut model = LanguageModel::load(folder.path().join("model"), &Device::Cpu).unwrap();
+    let adapter = model.adapt(LoraConfig::default(), 0).unwrap();
+    let rows = [("3 March", "2021"), ("12 May", "1987")];
+    let rows = rows.map(|(date, year)| Row::completion(date, year));
+    let mut losses = vec![];
+    let summary = model.train(&adapter, &rows, &options(60), |event| {
+        if let Event::Step { loss, .. } = event {
+            losses.push(*loss);
+        }
+    });
+    assert_eq!((summary.unwrap().steps, losses.len()), (60, 60));
+    assert!(losses[59] < 0.05 * losses[0], "{losses:?}");
+    let how = Generation {
+        max_tokens: 12,
+        ..Generation::default()
+    };
+    let answer = |adapter, model: &LanguageModel| {
+        let mut shown = String::new();
+        let answer = model.generate(adapter, "12 May", &how, |piece| shown.push_str(piece));
+        assert_eq!(*answer.as_ref().unwrap(), shown);
+        shown
+    };
+    assert_eq!(answer(Some(&adapter), &model), "1987");
+    assert_ne!(answer(None, &model), "1987");
+    let saved = folder.path().join("adapter");
+    model.save_adapter(&adapter, &saved).unwrap();
+    let read = model.load_adapter(&saved).unwrap();
+    assert_eq!(answer(Some(&read), &model), "1987");
+}
+
+#[test]
+fn rows_that_train_nothing_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    write_model(folder.path());
+    let model = LanguageModel::load(folder.path(), &Device::Cpu).unwrap();
+    let adapter = model.adapt(LoraConfig::default(), 0).unwrap();
+    let rows = [
+        Row::completion("a", "b"),
+        Row::completion("x".repeat(500), "b"),
+    ];
+    let error = model.train(&adapter, &rows, &options(1), |_| {});
+    let error = error.unwrap_err();
+    assert!(matches!(
+        error,
+        Error::NothingToTrain {
+            row: 1,
+            n_tokens: 128
+        }
+    ));
+}
+
+/// The lines of the README are those of an example that runs here.
+#[test]
+fn the_example_of_the_readme_runs() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let code = std::fs::read_to_string(root.join("examples/dates.rs")).unwrap();
+    let readme = std::fs::read_to_string(root.join("../../README.md")).unwrap();
+    let (_, code) = code.split_once("\nuse ").unwrap();
+    let shown = format!(
+        "use {}",
+        code.replace("#[rustfmt::skip]\npub fn main", "fn main")
+    );
+    assert!(
+        readme.contains(&shown),
+        "the README does not show examples/dates.rs"
+    );
+    let folder = tempfile::tempdir().unwrap();
+    write_model(&folder.path().join("Qwen3-0.6B"));
+    std::env::set_current_dir(folder.path()).unwrap();
+    dates::main().unwrap();
+    for file in ["adapter_config.json", "adapter_model.safetensors"] {
+        assert!(
+            folder.path().join("adapters").join(file).is_file(),
+            "{file}"
+        );
+    }
+}
