@@ -1,7 +1,7 @@
 //! Fine-tune and use LoRA adapters on candle.
 //!
-//! Modules depend on each other in this order: [`lora`] (adapters inside linear layers and their
-//! files), [`models`] (decoders and checkpoints), [`data`] (tokenizers, chat templates, data
+//! Modules depend on each other in this order: [`lora`] (adapters beside the layers of a model and
+//! their files), [`models`] (decoders and checkpoints), [`data`] (tokenizers, chat templates, data
 //! sets), [`train`] and [`generate`].
 
 #[cfg(doctest)]
