@@ -30,8 +30,8 @@ pub struct AdapterOptions {
     /// Multiply by alpha / sqrt(rank) instead of alpha / rank
     #[arg(long)]
     pub rslora: bool,
-    /// Layers that carry adapters: all-linear, ends of names (q_proj,v_proj), or regex:PATTERN
-    /// for whole names [default: all-linear]
+    /// Layers that carry adapters: all-linear (of the blocks), ends of names (q_proj,v_proj, also
+    /// embed_tokens and lm_head), or regex:PATTERN for whole names [default: all-linear]
     #[arg(long, value_name = "TARGETS", value_parser = parse_targets)]
     pub targets: Option<Targets>,
     /// Layers of which the whole weight is trained: lm_head, embed_tokens, or both with a comma

@@ -1,8 +1,9 @@
 //! Fine-tune and use LoRA adapters on candle.
 //!
-//! Modules depend on each other in this order: [`layout`] (where tokens stand), [`lora`] (adapters of
-//! linear layers and their files), [`models`] (decoders, checkpoints and caches), [`data`]
-//! (tokenizers, chat templates, data sets), [`train`] and [`generate`]; [`LanguageModel`] is all of them in a few lines.
+//! Modules depend on each other in this order: [`layout`] (where tokens stand), [`lora`] (adapters
+//! beside the layers of a model and their files), [`models`] (decoders, checkpoints and caches),
+//! [`data`] (tokenizers, chat templates, data sets), [`train`] and [`generate`]; [`LanguageModel`] is
+//! all of them in a few lines.
 
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]

@@ -17,7 +17,7 @@ pub struct LoraConfig {
     pub dropout: f64,
     /// Factor `alpha / sqrt(r)` instead of `alpha / r` (Kalajdzievski 2023, arXiv 2312.03732).
     pub use_rslora: bool,
-    /// Which linear layers carry an adapter.
+    /// Which layers carry an adapter.
     pub targets: Targets,
     /// Layers that carry none although they are targets.
     pub exclude: Option<Targets>,

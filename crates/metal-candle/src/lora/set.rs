@@ -44,8 +44,8 @@ impl AdapterSet {
         Ok(Self { adapters })
     }
 
-    /// Adapters as they are now, for passes that train nothing: what does not depend on the tokens
-    /// is computed once.
+    /// Adapters for passes that train nothing: what does not depend on the tokens is computed once,
+    /// and the parameters may not change any more.
     ///
     /// # Errors
     /// When the model lacks a layer of the set, or memory runs out.

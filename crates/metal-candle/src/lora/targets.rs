@@ -1,14 +1,14 @@
 use super::Error;
 use super::pattern::Pattern;
 
-/// Which linear layers an adapter goes to, with PEFT's meaning of each form.
+/// Which layers an adapter goes to, with PEFT's meaning of each form.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Targets {
     /// Layers whose path is a name or ends in `.` and a name.
     Names(Vec<String>),
     /// Layers whose whole path matches a regular expression, in Python's dialect.
     Regex(String),
-    /// Every linear layer but the output head.
+    /// Every linear layer of the blocks.
     AllLinear,
 }
 

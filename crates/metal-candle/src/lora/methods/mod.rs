@@ -59,7 +59,7 @@ pub trait Adapter: std::fmt::Debug + Send + Sync {
     fn parameters(&self) -> Vec<(&'static str, &Var)>;
 
     /// Adapter for passes that train nothing, with everything computed that does not depend on the
-    /// tokens; it does not follow its parameters when they change.
+    /// tokens: its parameters may not change any more.
     ///
     /// # Errors
     /// When memory runs out.

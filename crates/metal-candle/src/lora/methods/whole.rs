@@ -1,4 +1,5 @@
 use super::{Adapter, Shapes, Take};
+use crate::device::snapshot;
 use crate::lora::{Error, Kind, Linear, Mode, Placement};
 use candle_core::{DType, Tensor, Var};
 use metal_candle_kernels::{Result, Weight, linear};
@@ -26,7 +27,7 @@ impl Whole {
     /// The layer's own weight, to begin with.
     pub(super) fn fresh(place: &Placement, layer: &Linear) -> std::result::Result<Self, Error> {
         let weight = layer.weight().dense()?.to_dtype(DType::F32)?;
-        let (weight, kind) = (Var::from_tensor(&weight.copy()?)?, place.kind);
+        let (weight, kind) = (Var::from_tensor(&snapshot(&weight)?)?, place.kind);
         Ok(Self { weight, kind })
     }
 
