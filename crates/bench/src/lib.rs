@@ -8,14 +8,18 @@ mod ceilings;
 mod clock;
 mod generate;
 mod machine;
+mod marks;
 mod ops;
 mod options;
+mod page;
 mod peer;
 mod plot;
+mod published;
 mod record;
 mod report;
 mod rows;
 mod sitting;
+mod summary;
 mod table;
 mod train;
 
@@ -33,7 +37,7 @@ Examples:
   metal-candle-bench train --vs pytorch --python .venv/bin/python --record
   metal-candle-bench ops --table --device metal --vs candle,engines,mlx --python .venv/bin/python --record
   metal-candle-bench generate --json
-  metal-candle-bench report bench-records/MACHINE/DATE-COMMIT.json --readme README.md
+  metal-candle-bench report bench-records/MACHINE/DATE-COMMIT.json --page docs/benchmarks.md
 
 RAYON_NUM_THREADS sets the number of threads; docs/benchmarks.md says what the figures mean.";
 

@@ -37,7 +37,7 @@ fn with_record() -> Fixture {
 }
 
 #[test]
-fn a_record_becomes_a_table_and_a_plot() {
+fn a_record_becomes_a_table_a_plot_and_a_summary() {
     let fixture = with_record();
     let row = "| softmax 2048x2048 | f32 | forward+backward | 5.00 ms | 16.8 GB/s | 84 % | **2.00** | 1.50 |";
     let printed = fixture.ok(&format!("report {RECORD}")).stdout;
@@ -48,9 +48,7 @@ fn a_record_becomes_a_table_and_a_plot() {
 
     let marks = "above\n<!-- begin: made by `metal-candle-bench report` -->\n<!-- end: metal-candle-bench report -->\nbelow\n";
     fixture.write("TEXT.md", marks);
-    fixture.ok(&format!(
-        "report {RECORD} --readme TEXT.md --plot plot.svg"
-    ));
+    fixture.ok(&format!("report {RECORD} --page TEXT.md --plot plot.svg"));
     let text = fixture.read("TEXT.md");
     assert!(
         text.contains(row) && text.starts_with("above\n") && text.ends_with("below\n"),
@@ -61,6 +59,17 @@ fn a_record_becomes_a_table_and_a_plot() {
         "{text}"
     );
     assert!(fixture.read("plot.svg").starts_with("<svg"));
+
+    let marks = "<!-- begin, in short: made by `metal-candle-bench report` -->\n\
+                 <!-- end: metal-candle-bench report in short -->\n";
+    fixture.write("README.md", marks);
+    fixture.ok(&format!("report {RECORD} --readme README.md"));
+    let readme = fixture.read("README.md");
+    let row = "| softmax | 1 | 2.00 | 84 % | 1 of 1 |";
+    assert!(
+        readme.contains(row) && readme.contains("torch 9.9"),
+        "{readme}"
+    );
 }
 
 /// Tables of a GPU and of the processor are beside each other.
@@ -81,7 +90,7 @@ fn a_record_of_a_gpu_has_a_place_of_its_own() {
                  <!-- begin, of an Apple GPU: made by `metal-candle-bench report` -->\nnothing yet\n\
                  <!-- end: metal-candle-bench report of an Apple GPU -->\n";
     fixture.write("TEXT.md", marks);
-    fixture.ok(&format!("report {RECORD} --readme TEXT.md"));
+    fixture.ok(&format!("report {RECORD} --page TEXT.md"));
     let text = fixture.read("TEXT.md");
     let (of_cpu, of_gpu) = text.split_once("of an Apple GPU").unwrap();
     assert_eq!(of_cpu.lines().count(), 3, "{text}");
@@ -96,6 +105,8 @@ fn a_record_of_a_gpu_has_a_place_of_its_own() {
 fn a_table_needs_its_place_and_a_plot_its_rows() {
     let fixture = with_record();
     fixture.write("TEXT.md", "no marks\n");
+    let words = format!("report {RECORD} --page TEXT.md");
+    fixture.fails(&words, 2, &["TEXT.md", "no place"]);
     let words = format!("report {RECORD} --readme TEXT.md");
     fixture.fails(&words, 2, &["TEXT.md", "no place"]);
     assert_eq!(fixture.read("TEXT.md"), "no marks\n");
@@ -103,7 +114,7 @@ fn a_table_needs_its_place_and_a_plot_its_rows() {
     let words = format!("report {RECORD} --plot plot.svg");
     fixture.fails(&words, 2, &["no row"]);
     assert!(!fixture.path("plot.svg").exists());
-    let words = format!("report {RECORD} --readme nowhere");
+    let words = format!("report {RECORD} --page nowhere");
     fixture.fails(&words, 2, &["nowhere"]);
     fixture.fails("report absent.json", 2, &["absent.json"]);
 }
