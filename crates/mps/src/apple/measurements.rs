@@ -4,7 +4,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use candle_core::MetalDevice;
 
-use crate::apple::{self, Error, Order};
+use super::{Error, Order};
 use crate::order::Litmus;
 use crate::policy::{Calibration, Policy};
 
@@ -18,7 +18,7 @@ static MEASURED: RwLock<Vec<(u64, Arc<Calibration>)>> = RwLock::new(Vec::new());
 ///
 /// What candle reports when it makes the objects that are kept for the device.
 pub fn use_calibration(device: &MetalDevice, calibration: Calibration) -> Result<bool, Error> {
-    let here = apple::key(device, calibration.key.strategy)? == calibration.key;
+    let here = super::key(device, calibration.key.strategy)? == calibration.key;
     if here {
         let gpu = device.device().registry_id();
         let mut measured = MEASURED.write().unwrap_or_else(PoisonError::into_inner);
@@ -39,7 +39,7 @@ pub fn policy(device: &MetalDevice) -> Result<Policy, Error> {
         .as_ref()
         .map(|calibration| calibration.key.strategy);
     Ok(Policy {
-        caps: apple::caps(device)?,
+        caps: super::caps(device)?,
         strategy,
         calibration,
     })

@@ -1,6 +1,6 @@
 //! Elements to and from f64, with a single rounding.
 
-use crate::plan::DataType;
+use super::DataType;
 
 /// Fraction bits of f16, bf16 and the exponent bits that go with them.
 const F16: Half = Half {
