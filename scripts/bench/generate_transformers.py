@@ -2,7 +2,7 @@
 
     python scripts/bench/generate_transformers.py [--threads 2] [--prompt 128] [--tokens 32] [f32|bf16]
 
-Prints one JSON line: seconds of the prompt's pass and of each token after it, as `metal-candle bench generate`
+Prints one JSON line: seconds of the prompt's pass and of each token after it, as `metal-candle-bench generate`
 reads it. A first text, which allocates, is not counted.
 """
 

@@ -1,4 +1,4 @@
-"""Times MLX on the cases that `metal-candle bench ops --vs mlx` sends.
+"""Times MLX on the cases that `metal-candle-bench ops --vs mlx` sends.
 
     python scripts/bench/ops_mlx.py [--device gpu|cpu]
 

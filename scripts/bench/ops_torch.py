@@ -1,4 +1,4 @@
-"""Times PyTorch on the cases that `metal-candle bench ops --vs pytorch` sends, on the CPU.
+"""Times PyTorch on the cases that `metal-candle-bench ops --vs pytorch` sends, on the CPU.
 
     python scripts/bench/ops_torch.py [--threads 2]
 

@@ -5,7 +5,7 @@
 Rank 8, alpha 16, every linear but the head, AdamW with lr 1e-4. A step is forward, backward and optimizer, compiled
 as a whole, and is over when the device has done it; the first two, which compile, are run but not timed. `bf16`
 stores the base in bf16; the adapter stays in float32, and so do the activations. Prints one JSON line, as
-`metal-candle bench train` reads it. Needs mlx alone.
+`metal-candle-bench train` reads it. Needs mlx alone.
 """
 
 import argparse

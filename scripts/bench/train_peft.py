@@ -4,7 +4,7 @@
 
 Rank 8, alpha 16, every linear but the head, AdamW with lr 1e-4. A step is forward, backward, optimizer and
 zero_grad; the first two, which allocate, are run but not timed. `bf16` stores the base in bf16; the adapter stays
-in float32. Prints one JSON line, as `metal-candle bench train` reads it. `--compile` compiles the model, which
+in float32. Prints one JSON line, as `metal-candle-bench train` reads it. `--compile` compiles the model, which
 takes minutes.
 """
 

@@ -1,12 +1,10 @@
 //! The command line as a whole; each command's options are in its own module.
 
-mod dashes;
-
+use crate::command_line::{message, parse, words};
 use crate::commands::{Command, train};
 use crate::error::{Error, Result};
 use crate::exit;
-use clap::error::ErrorKind;
-use clap::{CommandFactory, Parser};
+use clap::Parser;
 use std::ffi::OsString;
 use std::path::Path;
 
@@ -35,14 +33,6 @@ pub struct Cli {
 }
 
 impl Cli {
-    /// Reads the command line. Ends the process when help was asked for.
-    ///
-    /// # Errors
-    /// When it cannot be read.
-    pub fn from_command_line() -> Result<Self> {
-        Self::parse_words(words())
-    }
-
     /// Adds what the configuration file says that the command line names.
     ///
     /// # Errors
@@ -54,34 +44,11 @@ impl Cli {
             }) => {
                 let options = train::config_file::read(path)?;
                 check_alone(&options, path)?;
-                Self::parse_words(with_options(words(), options))
+                parse(with_options(words::<Self>(), options))
             }
             _ => Ok(self),
         }
     }
-
-    fn parse_words(words: Vec<OsString>) -> Result<Self> {
-        Self::try_parse_from(words).map_err(|error| match error.kind() {
-            // Help, that is, in full and in colours.
-            ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => error.exit(),
-            _ if !error.use_stderr() => error.exit(),
-            _ => Error::input(message(&error)),
-        })
-    }
-}
-
-/// The process's own.
-fn words() -> Vec<OsString> {
-    dashes::joined(std::env::args_os(), Cli::command())
-}
-
-/// clap's words, without what a [`Error`] says itself.
-fn message(error: &clap::Error) -> String {
-    let text = error.render().to_string();
-    text.strip_prefix("error: ")
-        .unwrap_or(&text)
-        .trim_end()
-        .to_string()
 }
 
 /// Checks the options that a configuration file stands for before the command line covers them: its mistakes are told
@@ -112,6 +79,9 @@ fn with_options(mut words: Vec<OsString>, options: Vec<String>) -> Vec<OsString>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::command_line::dashes;
+    use clap::CommandFactory;
+    use clap::error::ErrorKind;
 
     #[test]
     fn the_options_are_consistent() {
@@ -137,8 +107,7 @@ mod tests {
             ("m train --model --data x", "m train --model --data x"),
             ("m train --model -c x", "m train --model -c x"),
             ("m generate --model -vv -p x", "m generate --model -vv -p x"),
-            // The value is optional, and a name of a command is a value.
-            ("m bench --record -v", "m bench --record -v"),
+            // A name of a command is a value.
             (
                 "m train --model generate --rank -1",
                 "m train --model generate --rank=-1",

@@ -1,3 +1,5 @@
+//! Errors as a person reads them: what went wrong, what to do about it, and the exit code.
+
 use crate::exit::Exit;
 use metal_candle::{data, files, lora, models, train};
 use std::fmt::Display;

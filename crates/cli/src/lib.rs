@@ -1,78 +1,45 @@
 //! `metal-candle`: fine-tune and use LoRA adapters from the command line.
 //!
 //! Everything that concerns a terminal or an environment variable is in this crate, everything
-//! else in the library. It is a library itself so that crates/soft-metal can build the same program
-//! over Metal in software.
+//! else in the library. It is a library itself for programs beside it: metal-candle-bench takes from it what is public,
+//! and crates/soft-metal builds the same program over Metal in software.
 
 mod adapter_options;
 mod args;
 #[cfg(any(target_vendor = "apple", soft_metal))]
 mod calibration;
+pub mod command_line;
 mod commands;
 mod counted_memory;
-mod device;
-mod error;
-mod exit;
+pub mod device;
+pub mod error;
+pub mod exit;
 mod hub;
 mod interrupt;
 mod loading;
 mod log;
-mod numbers;
+pub mod machine;
+pub mod numbers;
 mod out_of_memory;
 mod output_folder;
 mod panics;
-mod terminal;
+pub mod program;
+pub mod terminal;
 mod training;
 
 use args::Cli;
 use commands::Context;
-use error::{Error, Result};
-use exit::Exit;
-use metal_candle_kernels::simd::Level;
 use std::process::ExitCode;
-use terminal::Terminal;
 
 /// The whole program: reads the command line, does what it says, tells what went wrong.
 #[must_use]
 pub fn main() -> ExitCode {
-    let context = Context {
-        terminal: Terminal::new(),
-    };
-    panics::keep_quiet();
-    let exit = match panics::told(|| run(&context)) {
-        Ok(exit) => exit,
-        Err(error) => {
-            context.terminal.error(&error);
-            error.exit()
-        }
-    };
-    exit.into()
-}
-
-fn run(context: &Context) -> Result<Exit> {
-    let cli = Cli::from_command_line()?;
-    log::start(cli.verbose, &context.terminal);
-    check_simd_level()?;
-    join_threads()?;
-    commands::run(cli.with_config()?.command, context)
-}
-
-/// This thread works as one of the pool: handing a kernel to others alone and waiting for them takes
-/// longer than many a kernel. A pool that cannot be built now cannot be built later.
-fn join_threads() -> Result<()> {
-    let pool = rayon::ThreadPoolBuilder::new().use_current_thread();
-    pool.build_global().map_err(|error| {
-        Error::failed(format!("cannot start the threads: {error}")).with_advice(
-            "free memory or end other processes, or set RAYON_NUM_THREADS to fewer threads",
-        )
+    program::exit_code(|terminal| {
+        let cli: Cli = command_line::read()?;
+        program::start(cli.verbose, terminal)?;
+        let context = Context {
+            terminal: terminal.clone(),
+        };
+        commands::run(cli.with_config()?.command, &context)
     })
-}
-
-/// A wrong `METAL_CANDLE_SIMD` ends the run; kernels would only pass over it.
-fn check_simd_level() -> Result<()> {
-    let level = Level::chosen().map_err(|error| {
-        Error::input(error).with_advice("unset the variable to take the widest instructions")
-    })?;
-    tracing::debug!(%level, "vector instructions of the kernels");
-    Ok(())
 }

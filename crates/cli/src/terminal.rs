@@ -10,19 +10,12 @@ use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 
 /// Standard output and standard error, and the progress bars on the latter.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Terminal {
     bars: MultiProgress,
 }
 
 impl Terminal {
-    /// The process's own.
-    pub fn new() -> Self {
-        Self {
-            bars: MultiProgress::new(),
-        }
-    }
-
     /// Writes a part of the result: as it is, but with control characters spelled out where a person reads it.
     ///
     /// # Errors

@@ -58,7 +58,7 @@ fn test_all(filter: &str) -> bool {
 /// `metal-candle` itself, with these words.
 fn product(words: &[String]) -> bool {
     with_wrapper(|folders| {
-        let line = "run --quiet --locked --package soft-metal-product --";
+        let line = "run --quiet --locked --package soft-metal-product --bin metal-candle --";
         let status = folders.soft_cargo(line).args(words).status();
         status.is_ok_and(|status| status.success())
     })

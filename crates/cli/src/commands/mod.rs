@@ -1,6 +1,5 @@
 //! One module for each command: its options and what it does.
 
-pub mod bench;
 pub mod calibrate;
 pub mod doctor;
 pub mod fuse;
@@ -29,7 +28,6 @@ pub enum Command {
     Perplexity(perplexity::Args),
     Inspect(inspect::Args),
     Fuse(fuse::Args),
-    Bench(bench::Args),
     Calibrate(calibrate::Args),
     Doctor(doctor::Args),
 }
@@ -46,7 +44,6 @@ pub fn run(command: Command, context: &Context) -> Result<Exit> {
         Command::Perplexity(args) => perplexity::run(args, context),
         Command::Inspect(args) => inspect::run(args, context),
         Command::Fuse(args) => fuse::run(args, context),
-        Command::Bench(args) => bench::run(args, context),
         Command::Calibrate(args) => calibrate::run(args, context),
         Command::Doctor(args) => doctor::run(args, context),
     }

@@ -77,7 +77,7 @@ impl Fixture {
 
     /// The binary in this folder, words separated by blanks.
     pub fn command(&self, words: &str) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_metal-candle"));
+        let mut command = Command::new(crate::PROGRAM);
         command
             .args(words.split_whitespace())
             .current_dir(self.folder.path())

@@ -6,7 +6,6 @@ mod bad_data;
 mod bad_models;
 mod bad_options;
 mod bad_outputs;
-mod bench;
 mod config_file;
 mod doctor;
 mod fixture;
@@ -25,3 +24,6 @@ mod quantized;
 mod quickstart;
 mod run_folder;
 mod train;
+
+/// What the fixture runs.
+const PROGRAM: &str = env!("CARGO_BIN_EXE_metal-candle");

@@ -32,6 +32,9 @@ mod yaml;
 use input::Input;
 use judge::judge;
 
+/// What the fixture runs.
+const PROGRAM: &str = env!("CARGO_BIN_EXE_metal-candle");
+
 /// A kind of input, and what makes those of it.
 type Kind = (&'static str, fn() -> Vec<Input>);
 

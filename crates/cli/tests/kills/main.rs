@@ -14,6 +14,9 @@ mod lock;
 
 use killed::Uninterrupted;
 
+/// What the fixture runs.
+const PROGRAM: &str = env!("CARGO_BIN_EXE_metal-candle");
+
 /// A run is killed, the one that goes on with it is killed too, the third one ends.
 const KILLS_OF_A_ROUND: usize = 2;
 

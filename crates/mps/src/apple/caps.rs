@@ -6,8 +6,8 @@ use objc2_foundation::NSProcessInfo;
 use objc2_metal::MTLDevice;
 use objc2_metal_performance_shaders::{MPSNDArrayMatrixMultiplication, MPSSupportsMTLDevice};
 
-use crate::order::Strategy;
-use crate::policy::{Caps, Key};
+use crate::order::{Key, Strategy};
+use crate::policy::Caps;
 
 const NDARRAY_MACOS: u32 = 15;
 const BF16_MACOS: u32 = 14;

@@ -11,8 +11,8 @@ use objc2_metal_performance_shaders::{
 };
 
 use super::{Error, caps};
-use crate::order::{Ledger, PASSES_VARIABLE, PassesPerBuffer, Pool, Refusal, Strategy};
-use crate::policy::{Caps, Key};
+use crate::order::{Key, Ledger, PASSES_VARIABLE, PassesPerBuffer, Pool, Refusal, Strategy};
+use crate::policy::Caps;
 
 /// A kernel object that goes from thread to thread.
 #[derive(Debug)]

@@ -9,9 +9,8 @@ use candle_core::{DType, Device, MetalDevice, MetalStorage, Storage, Tensor};
 
 use super::work::Mps;
 use super::{Buffers, Error, context, run};
-use crate::order::{Litmus, Strategy};
+use crate::order::{Litmus, LitmusRounds, Strategy};
 use crate::plan::{DataType, MatrixMultiplication, NdArrayMatrixMultiplication, Product, View};
-use crate::policy::LitmusRounds;
 
 /// How long and how hard a litmus test tries.
 #[derive(Debug, Clone, Copy)]

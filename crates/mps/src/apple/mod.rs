@@ -27,6 +27,7 @@ mod error;
 mod gpus;
 mod litmus;
 mod matrix;
+pub(crate) mod measurements;
 mod ndarray;
 mod objects;
 mod softmax;
@@ -35,9 +36,9 @@ mod work;
 use candle_core::MetalDevice;
 use objc2::rc::autoreleasepool;
 
-use crate::order::{Litmus, Refusal, Rounds, Strategy, script};
+use crate::order::{Key, Litmus, Refusal, Rounds, Strategy, script};
 use crate::plan::{MatrixSoftMax, Plan, Slot};
-use crate::policy::{Caps, Key};
+use crate::policy::Caps;
 
 pub use budget::charge;
 pub use buffers::Buffers;

@@ -1,8 +1,8 @@
 //! Candle's matrix-vector products, thread by thread.
 
-use super::scalar::round;
 use super::{Array, Fault, Host, batch_offset, size};
 use crate::plan::gemv::index;
+use crate::plan::scalar::round;
 use crate::plan::{DataType, GemvPlan};
 
 impl Host {

@@ -9,14 +9,13 @@ mod fault;
 mod gemv;
 mod matmul;
 mod ndarray;
-pub mod scalar;
 mod softmax;
 mod steel;
 mod window;
 
 use std::collections::BTreeMap;
 
-use crate::plan::{Binding, DataType, Plan, Slot};
+use crate::plan::{Binding, DataType, Plan, Slot, scalar};
 
 pub use fault::Fault;
 

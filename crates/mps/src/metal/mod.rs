@@ -11,14 +11,13 @@
 //! ```
 
 mod calibrate;
-pub(crate) mod measurements;
 
 use candle_core::{Layout, MetalStorage, Result, Shape};
 
 use crate::tensor::{Product, Room};
 
+pub use crate::apple::measurements::{policy, use_calibration};
 pub use calibrate::{Effort, Progress, calibrate};
-pub use measurements::{policy, use_calibration};
 
 /// A storage and where the operand lies in it. A transposed operand is one with a transposed
 /// layout.

@@ -13,6 +13,7 @@
 //! | [`Strategy::SameBuffer`] | candle's own fences, in candle's own command buffer | none |
 
 mod budget;
+mod key;
 mod ledger;
 mod passes;
 mod pool;
@@ -21,6 +22,7 @@ mod rounds;
 mod script;
 
 pub use budget::{BUFFER_FLOPS, Budget};
+pub use key::{CANDLE_VERSION, Key, LitmusRounds, SCHEMA};
 pub use ledger::Ledger;
 pub use passes::{MAX_PASSES_PER_BUFFER, PASSES_VARIABLE, PassesPerBuffer};
 pub use pool::{Checkout, MAX_IDLE, Pool};

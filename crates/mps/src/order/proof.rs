@@ -4,7 +4,7 @@ use std::fmt;
 
 use thiserror::Error;
 
-use crate::policy::{Key, LitmusRounds};
+use super::{Key, LitmusRounds};
 
 /// How MPS work is put in order with candle's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

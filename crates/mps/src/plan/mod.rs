@@ -20,6 +20,7 @@ mod plane;
 mod problem;
 mod product;
 mod reject;
+pub mod scalar;
 mod shape;
 mod softmax;
 pub mod steel;

@@ -8,68 +8,11 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::cell::{Bucket, Cell};
-use crate::order::Strategy;
+use crate::order::{Key, LitmusRounds};
 use crate::plan::Engine;
 
-/// Version of the file's contents.
-pub const SCHEMA: u32 = 1;
-/// The candle whose kernels were measured; the workspace pins it.
-pub const CANDLE_VERSION: &str = "0.11.1";
 /// Most bytes of a file: it is read whenever a device is first used.
 pub const MAX_FILE_BYTES: usize = 4096;
-
-/// What measurements hold for. Another GPU, system, candle or way of ordering may be otherwise.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Key {
-    /// [`SCHEMA`].
-    pub schema: u32,
-    /// Version of this crate.
-    pub crate_version: String,
-    /// [`CANDLE_VERSION`].
-    pub candle_version: String,
-    /// Name of the GPU's architecture.
-    pub architecture: String,
-    /// Name of the GPU.
-    pub gpu: String,
-    /// Build of macOS (`kern.osversion`).
-    pub macos_build: String,
-    /// How MPS work was ordered with candle's.
-    #[serde(with = "strategy_name")]
-    pub strategy: Strategy,
-}
-
-impl Key {
-    /// Of this build on a machine.
-    pub fn new(architecture: &str, gpu: &str, macos_build: &str, strategy: Strategy) -> Self {
-        Self {
-            schema: SCHEMA,
-            crate_version: env!("CARGO_PKG_VERSION").into(),
-            candle_version: CANDLE_VERSION.into(),
-            architecture: architecture.into(),
-            gpu: gpu.into(),
-            macos_build: macos_build.into(),
-            strategy,
-        }
-    }
-}
-
-/// Rounds of the test that a strategy orders work at all.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct LitmusRounds {
-    /// How many were run.
-    pub rounds: usize,
-    /// How many saw what they must not see, or did not end.
-    pub failures: usize,
-}
-
-impl LitmusRounds {
-    /// Whether every round was right, and there was one.
-    pub fn passed(self) -> bool {
-        self.rounds > 0 && self.failures == 0
-    }
-}
 
 /// What one machine measured.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -159,29 +102,5 @@ impl Calibration {
         self.cells
             .iter()
             .find(|cell| cell.engine == engine && cell.bucket == *bucket)
-    }
-}
-
-mod strategy_name {
-    use crate::order::Strategy;
-    use serde::de::Error;
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    const ALL: [Strategy; 3] = [
-        Strategy::Blocking,
-        Strategy::FenceBridge,
-        Strategy::SameBuffer,
-    ];
-
-    pub fn serialize<S: Serializer>(strategy: &Strategy, to: S) -> Result<S::Ok, S::Error> {
-        to.collect_str(strategy)
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Strategy, D::Error> {
-        let name = String::deserialize(from)?;
-        let strategy = ALL
-            .into_iter()
-            .find(|strategy| strategy.to_string() == name);
-        strategy.ok_or_else(|| D::Error::custom(name))
     }
 }

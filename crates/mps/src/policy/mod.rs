@@ -9,9 +9,7 @@ mod caps;
 mod cell;
 mod reason;
 
-pub use calibration::{
-    CANDLE_VERSION, Calibration, CalibrationError, Key, LitmusRounds, MAX_FILE_BYTES, SCHEMA,
-};
+pub use calibration::{Calibration, CalibrationError, MAX_FILE_BYTES};
 pub use caps::Caps;
 pub use cell::{Bucket, Cell, Storage};
 pub use reason::Reason;

@@ -7,8 +7,7 @@ use super::Result;
 use super::backend::{Backend, Rows};
 use super::held::Prepared;
 use super::view::view;
-use crate::apple::{self, Buffers};
-use crate::metal::measurements;
+use crate::apple::{self, Buffers, measurements};
 use crate::plan::{MatrixSoftMax, Plan, Slot, View};
 use crate::policy::Policy;
 

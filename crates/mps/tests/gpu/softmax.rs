@@ -1,8 +1,8 @@
 //! Soft-max and its logarithm.
 
 use metal_candle_mps::apple;
-use metal_candle_mps::interp::{Host, scalar};
-use metal_candle_mps::plan::{DataType, MatrixSoftMax, Slot, SoftMaxKind};
+use metal_candle_mps::interp::Host;
+use metal_candle_mps::plan::{DataType, MatrixSoftMax, Slot, SoftMaxKind, scalar};
 
 use crate::layouts::{Layout, buffer};
 use crate::support::{Guard, Uploaded, download, metal, orders, proof};

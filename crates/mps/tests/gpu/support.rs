@@ -7,10 +7,9 @@ use candle_core::op::BackpropOp;
 use candle_core::{DType, Device, MetalDevice, MetalStorage, Storage, Tensor};
 use candle_metal_kernels::metal::Buffer;
 use metal_candle_mps::apple::{self, Buffers, Order};
-use metal_candle_mps::interp::{Host, scalar};
-use metal_candle_mps::order::{Litmus, Strategy};
-use metal_candle_mps::plan::{DataType, Plan, Slot, View};
-use metal_candle_mps::policy::LitmusRounds;
+use metal_candle_mps::interp::Host;
+use metal_candle_mps::order::{Litmus, LitmusRounds, Strategy};
+use metal_candle_mps::plan::{DataType, Plan, Slot, View, scalar};
 
 /// At the end of a test no rule is broken, and nothing is left of what the test made.
 pub struct Guard {

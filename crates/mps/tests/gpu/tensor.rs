@@ -265,8 +265,8 @@ fn lora_adds_to_a_result_in_place() {
 
 #[test]
 fn measurements_of_another_machine_are_not_used() {
-    use metal_candle_mps::order::Strategy;
-    use metal_candle_mps::policy::{Calibration, Key, LitmusRounds};
+    use metal_candle_mps::order::{Key, LitmusRounds, Strategy};
+    use metal_candle_mps::policy::Calibration;
     let _guard = Guard::new();
     let Device::Metal(device) = gpu() else {
         unreachable!("it was asked for")

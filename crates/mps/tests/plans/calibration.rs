@@ -2,9 +2,9 @@
 
 use std::fs;
 
-use metal_candle_mps::order::Strategy;
+use metal_candle_mps::order::{Key, Strategy};
 use metal_candle_mps::plan::{DataType, Engine};
-use metal_candle_mps::policy::{Calibration, CalibrationError, Cell, Key, MAX_FILE_BYTES};
+use metal_candle_mps::policy::{Calibration, CalibrationError, Cell, MAX_FILE_BYTES};
 
 use crate::policy::{calibration, cell, key};
 

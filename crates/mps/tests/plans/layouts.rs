@@ -1,7 +1,6 @@
 //! Views as candle makes them, and stranger ones, with buffers to go with them.
 
-use metal_candle_mps::interp::scalar;
-use metal_candle_mps::plan::{DataType, Matrix, View};
+use metal_candle_mps::plan::{DataType, Matrix, View, scalar};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};

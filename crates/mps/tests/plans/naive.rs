@@ -1,7 +1,6 @@
 //! The definitions, straight from dims and strides.
 
-use metal_candle_mps::interp::scalar;
-use metal_candle_mps::plan::{SoftMaxKind, View};
+use metal_candle_mps::plan::{SoftMaxKind, View, scalar};
 
 /// First byte of the element at `index`.
 fn start_bytes(view: &View, index: &[usize]) -> usize {

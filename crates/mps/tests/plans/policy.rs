@@ -2,11 +2,9 @@
 
 use std::sync::Arc;
 
-use metal_candle_mps::order::Strategy;
+use metal_candle_mps::order::{Key, LitmusRounds, Strategy};
 use metal_candle_mps::plan::{DataType, Engine, Gemm, Plan, Reject, View};
-use metal_candle_mps::policy::{
-    Bucket, Calibration, Caps, Cell, Choice, Key, LitmusRounds, Policy, Reason, Storage,
-};
+use metal_candle_mps::policy::{Bucket, Calibration, Caps, Cell, Choice, Policy, Reason, Storage};
 
 use crate::layouts::Layout;
 

@@ -1,7 +1,7 @@
 //! `MatrixSoftMax`.
 
-use metal_candle_mps::interp::{Host, scalar};
-use metal_candle_mps::plan::{DataType, MatrixSoftMax, Reject, Slot, SoftMaxKind, View};
+use metal_candle_mps::interp::Host;
+use metal_candle_mps::plan::{DataType, MatrixSoftMax, Reject, Slot, SoftMaxKind, View, scalar};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;

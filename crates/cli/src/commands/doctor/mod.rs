@@ -5,10 +5,10 @@ mod gpu;
 mod processor;
 
 use super::Context;
-use crate::commands::bench::machine::system;
 use crate::device::{HAS_METAL, n_gpus};
 use crate::error::Result;
 use crate::exit::Exit;
+use crate::machine::system;
 use crate::terminal::Terminal;
 use processor::Processor;
 use serde::Serialize;

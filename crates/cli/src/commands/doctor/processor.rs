@@ -1,6 +1,6 @@
 //! The processor: what kernels use of it.
 
-use crate::commands::bench::machine::{output, processor};
+use crate::machine::{output, processor};
 use metal_candle_kernels::simd::Level;
 use serde::Serialize;
 use std::fs::read_to_string;

@@ -112,10 +112,6 @@ pub fn inputs() -> Vec<Input> {
             &["model", "data", "adapters", "model/config.json"],
         ),
         (FUSE, "--adapter-path", &["nowhere", "data"]),
-        ("bench ops", "--rounds", &["0", "-1"]),
-        ("bench ops", "--vs", &["nobody"]),
-        ("bench ops", "--device", &["cuda"]),
-        ("bench report", "--readme", &["nowhere"]),
         (
             "calibrate",
             "--sizes",

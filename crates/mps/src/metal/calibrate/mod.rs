@@ -11,9 +11,9 @@ use candle_core::MetalDevice;
 
 use super::use_calibration;
 use crate::apple::{self, Error, litmus};
-use crate::order::Strategy;
+use crate::order::{LitmusRounds, Strategy};
 use crate::plan::{DataType, Engine};
-use crate::policy::{Bucket, Calibration, Caps, Cell, LitmusRounds, Storage};
+use crate::policy::{Bucket, Calibration, Caps, Cell, Storage};
 use measured::Measured;
 
 /// How long and how hard is measured.
@@ -260,7 +260,8 @@ fn rounded(micros: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::{Key, MAX_FILE_BYTES};
+    use crate::order::Key;
+    use crate::policy::MAX_FILE_BYTES;
 
     #[test]
     fn all_measurements_fit_into_the_file() {

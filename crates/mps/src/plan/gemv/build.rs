@@ -2,10 +2,9 @@
 
 use super::shape::Block;
 use super::{GemvPlan, index};
-use crate::interp::scalar;
 use crate::plan::batch::Axis;
 use crate::plan::problem::{ADDEND, LEFT, Problem, RESULT, RIGHT, Stored};
-use crate::plan::{Access, Binding, DataType, Gemm, Reject, Slot, limits};
+use crate::plan::{Access, Binding, DataType, Gemm, Reject, Slot, limits, scalar};
 
 impl GemvPlan {
     /// Plans `gemm`, whose result is one row or one column, without copying an operand.

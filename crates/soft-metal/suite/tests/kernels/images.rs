@@ -20,7 +20,7 @@ fn convolutions() -> Result<()> {
     compare(1e-3, FLOATS, |x| image(x)?.conv_transpose2d(&across(x)?, 0, 0, 2, 1))?;
     for dilation in [1, 2] {
         let kernel = |x: &Tensor| wave(&[6, 2, 3], 0.7, x);
-        // One at a time: candle's CPU multiplies a batch of these wrongly (docs/log.md, "a wrong product").
+        // One at a time: candle's CPU multiplies a batch of these wrongly (docs/log/upstream.md).
         compare(1e-3, FLOATS, |x| x.i(1..2)?.conv_transpose1d(&kernel(x)?, 0, 0, 2, dilation, 1))?;
     }
     compare_on(coarse, 0., &[DType::U8, DType::U32], |x| {

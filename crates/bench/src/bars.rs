@@ -1,0 +1,69 @@
+//! How much faster than PyTorch this program means to be, in the cases of the published table.
+
+use crate::record::{Pass, Row};
+use metal_candle_kernels::case::TABLE;
+
+/// The rival that bars refer to.
+pub const RIVAL: &str = "pytorch";
+
+/// PyTorch's time over ours that `row` must reach; `None` where nothing is promised.
+pub fn bar(row: &Row) -> Option<f64> {
+    if row.source != TABLE {
+        return None;
+    }
+    let subject = &row.subject;
+    let has_one_token = subject.case.starts_with("1x");
+    match (subject.op.as_str(), subject.pass) {
+        ("matmul", Pass::Forward) => Some(if is_square(&subject.case) { 1.05 } else { 1.2 }),
+        ("softmax" | "rms_norm", Pass::Forward) => Some(1.1),
+        ("softmax" | "rms_norm" | "rope" | "swiglu", Pass::Both) => Some(1.5),
+        ("attention", Pass::Forward) => Some(1.0),
+        ("attention" | "linear_cross_entropy", Pass::Both) => Some(1.2),
+        ("lora_linear", Pass::Forward) if has_one_token => Some(1.5),
+        ("lora_linear", Pass::Both) if !has_one_token => Some(1.15),
+        ("adamw", Pass::Forward) => Some(1.2),
+        ("train", Pass::Step) => Some(if subject.dtype == "f32" { 1.6 } else { 1.3 }),
+        ("generate", Pass::Decode) => Some(1.5),
+        _ => None,
+    }
+}
+
+/// Whether a row reaches its bar; `None` without a bar or a rival.
+pub fn is_met(row: &Row) -> Option<bool> {
+    Some(row.ratio(RIVAL)? >= bar(row)?)
+}
+
+fn is_square(case: &str) -> bool {
+    let mut sizes = case.split('x');
+    let first = sizes.next();
+    sizes.all(|size| Some(size) == first)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::testing::row;
+
+    #[test]
+    fn bars_follow_case_and_pass() {
+        let bar = |op, case, pass| super::bar(&row(op, case, pass, None));
+        assert_eq!(bar("matmul", "512x512x512", Pass::Forward), Some(1.05));
+        assert_eq!(bar("matmul", "256x2048x16", Pass::Forward), Some(1.2));
+        assert_eq!(bar("matmul", "512x512x512", Pass::Both), None);
+        assert_eq!(bar("lora_linear", "1x896x896 r8", Pass::Forward), Some(1.5));
+        assert_eq!(bar("lora_linear", "1x896x896 r8", Pass::Both), None);
+        assert_eq!(bar("lora_linear", "512x896x896 r8", Pass::Both), Some(1.15));
+        let mut elsewhere = row("softmax", "2048x2048", Pass::Both, None);
+        elsewhere.source = "Qwen3-4B".into();
+        assert_eq!(super::bar(&elsewhere), None);
+    }
+
+    #[test]
+    fn a_bar_is_met_or_not_where_there_is_a_rival() {
+        let met = |ratio| is_met(&row("softmax", "2048x2048", Pass::Both, ratio));
+        assert_eq!(
+            (met(Some(1.5)), met(Some(1.49)), met(None)),
+            (Some(true), Some(false), None)
+        );
+    }
+}

@@ -1,0 +1,140 @@
+//! `ops`: every operation, forward, backward and both.
+
+mod candle;
+mod contenders;
+mod operation;
+mod rivals;
+mod subjects;
+
+use crate::clock::Clock;
+use crate::options::{Options, Rival};
+use crate::record::Pass;
+use crate::rows::Measured;
+use crate::sitting::Sitting;
+use candle_core::Device;
+use contenders::Contenders;
+use metal_candle_cli::error::{Error, Result};
+use metal_candle_cli::numbers::at_least_one;
+use metal_candle_cli::terminal::Terminal;
+use metal_candle_kernels::case::TABLE;
+use operation::Operation;
+use rivals::Rivals;
+use std::time::Duration;
+
+/// Runs between two waits for a GPU, where the command line does not say.
+const RUNS_PER_WAIT_OF_GPU: usize = 8;
+
+/// Operations, each checked against its definition before it is timed
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// Only the cases of the published table
+    #[arg(long)]
+    pub table: bool,
+    /// Time for each pass of a case and each contender
+    #[arg(long, value_name = "SECONDS", default_value = "0.3", value_parser = crate::options::seconds)]
+    pub seconds: Duration,
+    /// Runs between two waits for the device, which the clock includes [default: 8 on a GPU, 1 on the CPU]
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    pub runs_per_wait: Option<usize>,
+    #[command(flatten)]
+    pub options: Options,
+}
+
+/// Measures operations.
+///
+/// # Errors
+/// When no case matches, or a kernel is wrong.
+pub fn run(args: &Args, terminal: &Terminal) -> Result<()> {
+    let device = args.options.device.open()?;
+    let options = options(args, &device)?;
+    let clock = Clock::new(&device, runs_per_wait(args, &device));
+    let operations = chosen(args)?;
+    let mut rivals = Rivals::start(&options, &device)?;
+    let mut sitting = Sitting::begin(&options, &device, terminal)?;
+    for operation in operations {
+        let measured = measure(&operation, args, &mut rivals, &clock)?;
+        let passes = operation.passes().iter();
+        let rows = passes.filter_map(|&pass| measured.row(pass, operation.cost(pass), None));
+        let rows = rows.map(|row| row.of_runs(clock.runs_per_wait()));
+        sitting.add(rows.collect(), measured.versions())?;
+        for (name, answer) in &measured.rivals {
+            if let Some(error) = &answer.error {
+                terminal.say(format_args!("{name}: {}: {error}", operation.line()));
+            }
+        }
+    }
+    sitting.finish()
+}
+
+/// On an Apple GPU candle and the engines are measured unless others are named.
+fn options(args: &Args, device: &Device) -> Result<Options> {
+    let mut options = args.options.clone();
+    let engines = (Rival::Engines, "they are those of an Apple GPU");
+    let impossible = if device.is_metal() {
+        &[][..]
+    } else {
+        &[engines]
+    };
+    options.check_rivals(device, impossible)?;
+    if device.is_metal() && options.vs.is_empty() {
+        options.vs = vec![Rival::Candle, Rival::Engines];
+    }
+    Ok(options)
+}
+
+fn runs_per_wait(args: &Args, device: &Device) -> usize {
+    args.runs_per_wait.unwrap_or(match device.is_cpu() {
+        true => 1,
+        false => RUNS_PER_WAIT_OF_GPU,
+    })
+}
+
+fn chosen(args: &Args) -> Result<Vec<Operation>> {
+    let mut operations = subjects::all();
+    operations.retain(|o| args.options.takes(&o.line()) && (o.source == TABLE || !args.table));
+    match operations.is_empty() {
+        true => Err(Error::input("no case has all words of --filter")
+            .with_advice("`metal-candle-bench ops --filter softmax` shows what lines look like")),
+        false => Ok(operations),
+    }
+}
+
+/// Rounds of turns: first those who run in this process, then each process beside it.
+fn measure(
+    operation: &Operation,
+    args: &Args,
+    rivals: &mut Rivals,
+    clock: &Clock,
+) -> Result<Measured> {
+    let inputs = operation.inputs(clock.device())?;
+    let want = operation.true_outcome(&inputs)?;
+    let peak = operation.check(&operation.run, &inputs, &want)?;
+    let mut contenders = Contenders::new(operation, &inputs, clock);
+    if rivals.candle {
+        contenders.add_candle();
+    }
+    if rivals.engines {
+        contenders.add_engines(&want);
+    }
+    let budget = args.seconds / args.options.rounds as u32;
+    for _ in 0..args.options.rounds {
+        contenders.take_turns(budget)?;
+        let theirs = rivals.ask(operation, budget, clock.runs_per_wait())?;
+        contenders.merge(theirs);
+    }
+    let (mut ours, theirs) = contenders.answers();
+    // The check is a forward and a backward pass.
+    let checked = operation.passes().last().copied().unwrap_or(Pass::Forward);
+    ours.peak_bytes.extend(peak.map(|peak| (checked, peak)));
+    Ok(Measured {
+        op: operation.op.to_owned(),
+        case: operation.case.clone(),
+        dtype: operation.dtype_name().to_owned(),
+        source: operation.source.clone(),
+        ours,
+        rivals: theirs,
+    })
+}
+
+#[cfg(test)]
+mod tests;

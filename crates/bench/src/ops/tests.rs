@@ -1,0 +1,201 @@
+use super::operation::{Inputs, Operand};
+use super::*;
+use candle_core::{DType, Tensor};
+use contenders::Contenders;
+use metal_candle_cli::device::{DeviceArgs, DeviceChoice};
+use metal_candle_kernels::case::Cost;
+use metal_candle_kernels::softmax;
+use serde_json::json;
+use std::collections::HashSet;
+
+/// Softmax of a few rows, by `run`.
+fn small(run: impl Fn(&[Tensor]) -> Result<Vec<Tensor>> + 'static) -> Operation {
+    let cost = Cost {
+        flops: 100,
+        bytes: 100,
+    };
+    Operation {
+        op: "softmax",
+        case: "3x5".into(),
+        source: "test".into(),
+        dtype: DType::F32,
+        sizes: json!({"dims": [3, 5]}),
+        forward: cost,
+        backward: cost,
+        operands: vec![Operand::new("x", &[3, 5])],
+        run: Box::new(run),
+        truth: Some(Box::new(|x| Ok(vec![softmax(&x[0])?]))),
+        candle: candle::softmax(),
+        engines: vec![],
+    }
+}
+
+fn clock() -> Clock {
+    Clock::new(&Device::Cpu, 1)
+}
+
+fn measure(operation: &Operation, rivals: &mut Rivals) -> Result<Measured> {
+    super::measure(operation, &args(), rivals, &clock())
+}
+
+fn args() -> Args {
+    Args {
+        table: false,
+        seconds: Duration::ZERO,
+        runs_per_wait: None,
+        options: Options {
+            device: DeviceArgs {
+                device: DeviceChoice::Cpu,
+            },
+            filter: None,
+            json: false,
+            vs: vec![],
+            python: "python".into(),
+            rounds: 2,
+            record: None,
+        },
+    }
+}
+
+fn refusal(run: impl Fn(&[Tensor]) -> Result<Vec<Tensor>> + 'static) -> String {
+    let error = measure(&small(run), &mut Rivals::default()).unwrap_err();
+    error.message().to_owned()
+}
+
+#[test]
+fn a_wrong_kernel_is_not_timed() {
+    let result = refusal(|x| Ok(vec![(softmax(&x[0])? * 1.02)?]));
+    assert!(result.contains("softmax 3x5 f32 test is wrong"), "{result}");
+    assert!(result.contains("result"), "{result}");
+    // The result is right, its gradient half of what it should be.
+    let gradient = refusal(|x| {
+        let y = softmax(&x[0])?;
+        Ok(vec![((&y * 0.5)? + (y.detach() * 0.5)?)?])
+    });
+    assert!(gradient.contains("gradient of x"), "{gradient}");
+    let detached = refusal(|x| Ok(vec![softmax(&x[0].detach())?]));
+    assert!(detached.contains("no gradient of x"), "{detached}");
+}
+
+#[test]
+fn a_right_kernel_is_timed_in_every_pass() {
+    let right = small(|x| Ok(vec![softmax(&x[0])?]));
+    let mut rivals = Rivals {
+        candle: true,
+        ..Rivals::default()
+    };
+    let measured = measure(&right, &mut rivals).unwrap();
+    for &pass in right.passes() {
+        let row = measured.row(pass, right.cost(pass), None).unwrap();
+        // Two rounds of five runs.
+        assert_eq!(row.ours.spread.runs, 10);
+        assert!(row.ratio("candle").unwrap() > 0.0);
+    }
+    let both = measured.row(Pass::Both, Cost::default(), None).unwrap();
+    // At least the result and the gradient.
+    assert!(both.ours.peak_bytes.unwrap() >= 2 * 15 * 4);
+}
+
+#[test]
+fn a_rival_that_cannot_is_left_out() {
+    let mut operation = small(|x| Ok(vec![softmax(&x[0])?]));
+    operation.candle = Box::new(|_| Err(Error::failed("not built")));
+    let mut rivals = Rivals {
+        candle: true,
+        ..Rivals::default()
+    };
+    let measured = measure(&operation, &mut rivals).unwrap();
+    assert_eq!(
+        measured.rivals["candle"].error.as_deref(),
+        Some("not built")
+    );
+    let row = measured
+        .row(Pass::Forward, operation.forward, None)
+        .unwrap();
+    assert!(row.rivals.is_empty());
+}
+
+#[test]
+fn an_engine_with_wrong_numbers_is_left_out() {
+    let mut operation = small(|x| Ok(vec![softmax(&x[0])?]));
+    operation.engines = vec![
+        ("steel", Box::new(|x| Ok(vec![softmax(&x[0])?]))),
+        (
+            "mps-matrix",
+            Box::new(|x| Ok(vec![(softmax(&x[0])? * 1.02)?])),
+        ),
+    ];
+    let mut rivals = Rivals {
+        engines: true,
+        ..Rivals::default()
+    };
+    let measured = measure(&operation, &mut rivals).unwrap();
+    let row = measured.row(Pass::Both, operation.forward, None).unwrap();
+    assert!(row.ratio("steel").is_some());
+    assert_eq!(row.ratio("mps-matrix"), None);
+    let error = measured.rivals["mps-matrix"].error.as_deref().unwrap();
+    assert!(error.contains("is wrong and is not timed"), "{error}");
+}
+
+#[test]
+fn filters_take_all_words_in_any_order() {
+    let count = |filter: Option<&str>, table| {
+        let mut args = args();
+        (args.options.filter, args.table) = (filter.map(str::to_owned), table);
+        chosen(&args).map(|operations| operations.len())
+    };
+    assert_eq!(count(Some("f32 softmax 2048x2048"), false).unwrap(), 1);
+    assert_eq!(count(Some("matmul 1x"), true).unwrap(), 4);
+    assert!(count(Some("adamw Qwen3-4B"), false).unwrap() > 1);
+    assert!(count(Some("adamw Qwen3-4B"), true).is_err());
+    assert!(count(Some("no such thing"), false).is_err());
+}
+
+fn check(operation: &Operation, inputs: &Inputs) {
+    let want = operation.true_outcome(inputs).unwrap();
+    operation.check(&operation.run, inputs, &want).unwrap();
+}
+
+/// The passes of every operation on small operands, kernel and candle, without a clock that
+/// matters.
+#[test]
+fn every_operation_is_measured_and_right() {
+    let mut operations = subjects::all();
+    let size = |o: &Operation| {
+        o.operands
+            .iter()
+            .map(|x| x.dims.iter().product::<usize>())
+            .sum::<usize>()
+    };
+    operations.sort_by_key(|o| (o.op, size(o)));
+    let mut ops = HashSet::new();
+    operations.retain(|o| ops.insert(o.op));
+    assert_eq!(ops.len(), 10);
+    for operation in operations.iter().filter(|o| o.op != "linear_cross_entropy") {
+        let inputs = operation.inputs(&Device::Cpu).unwrap();
+        check(operation, &inputs);
+        let clock = clock();
+        let mut contenders = Contenders::new(operation, &inputs, &clock);
+        contenders.add_candle();
+        let (_, theirs) = contenders.answers();
+        assert_eq!(theirs["candle"].error, None, "{}", operation.line());
+    }
+}
+
+#[test]
+fn candle_computes_the_same() {
+    for mut operation in subjects::all() {
+        let small = operation
+            .operands
+            .iter()
+            .map(|x| x.dims.iter().product::<usize>())
+            .sum::<usize>()
+            < 1 << 17;
+        if small && operation.op != "adamw" && operation.dtype == DType::F32 {
+            let truth = std::mem::replace(&mut operation.run, candle::softmax());
+            operation.run = std::mem::replace(&mut operation.candle, candle::softmax());
+            operation.truth = Some(truth);
+            check(&operation, &operation.inputs(&Device::Cpu).unwrap());
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! Arrows between crates and between the modules of a crate: they point down, and none closes a circle.
+#![allow(clippy::unwrap_used)]
+
+mod crates;
+mod graph;
+mod imports;
+
+use graph::Graph;
+use imports::Imports;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Arrows between modules that close circles, as (crate, from, to): to be mended, not to be added to.
+const KNOWN: [(&str, &str, &str); 2] = [
+    ("kernels", "host", "row_kernel"),
+    ("kernels", "tape", "elementwise"),
+];
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+}
+
+#[test]
+fn crates_depend_on_lower_ones() {
+    let upwards = crates::upwards(&root().join("crates"));
+    assert!(upwards.is_empty(), "{}", upwards.join("\n"));
+}
+
+#[test]
+fn modules_import_each_other_in_one_direction() {
+    let mut faults = vec![];
+    for (name, _) in crates::LAYERS {
+        let graph = graph_of(&root().join("crates").join(name).join("src"));
+        let known = KNOWN.iter().filter(|(of, ..)| *of == name);
+        let known: Vec<_> = known.map(|(_, from, to)| (*from, *to)).collect();
+        let found = graph.faults(&known).into_iter();
+        faults.extend(found.map(|fault| format!("crates/{name}: {fault}")));
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+/// Modules right below `src`, an arrow for each that another imports from. What is compiled for tests only counts not.
+fn graph_of(src: &Path) -> Graph {
+    let imports = Imports::of_root(&fs::read_to_string(src.join("lib.rs")).unwrap());
+    let mut graph = Graph::default();
+    for file in sources(src) {
+        let path = file.strip_prefix(src).unwrap();
+        let text = fs::read_to_string(&file).unwrap();
+        for (from, to) in imports.of_file(path, &text) {
+            graph.add(from, to, path);
+        }
+    }
+    graph
+}
+
+/// All Rust files below `folder`, in order.
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).unwrap();
+    let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    let files = paths.into_iter().flat_map(|path| match path.is_dir() {
+        true => sources(&path),
+        false => vec![path],
+    });
+    files
+        .filter(|path| path.extension().is_some_and(|end| end == "rs"))
+        .collect()
+}
