@@ -2,6 +2,7 @@ use candle_core::{DType, Tensor, Var};
 use metal_candle_kernels::{
     Dropout, LoraWeights, MatMulOptions, Result, Weight, linear, lora_linear, matmul_with, mix_seed,
 };
+use std::sync::Arc;
 
 /// Whether a forward pass is part of training.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -82,6 +83,7 @@ impl Adapter {
 /// `y = x W^T + bias`, with an optional adapter beside `W` or merged into it.
 #[derive(Clone, Debug)]
 pub struct Linear {
+    path: Arc<str>,
     weight: Weight,
     bias: Option<Tensor>,
     adapter: Option<Adapter>,
@@ -101,10 +103,12 @@ pub enum Merged {
 }
 
 impl Linear {
-    /// `weight` is `(out_features, in_features)`, `bias` is `(out_features)`.
+    /// `weight` is `(out_features, in_features)`, `bias` is `(out_features)`; `path` is that in a
+    /// checkpoint, without `.weight`.
     #[must_use]
-    pub fn new(weight: impl Into<Weight>, bias: Option<Tensor>) -> Self {
+    pub fn new(path: &str, weight: impl Into<Weight>, bias: Option<Tensor>) -> Self {
         Self {
+            path: path.into(),
             weight: weight.into(),
             bias,
             adapter: None,
@@ -124,6 +128,12 @@ impl Linear {
             }
             _ => linear(x, &self.weight, bias),
         }
+    }
+
+    /// Path in a checkpoint, without `.weight`.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        &self.path
     }
 
     /// `(out_features, in_features)`.

@@ -1,23 +1,26 @@
 use super::cache::{CacheForm, KvCache};
 use super::config::Config;
-use super::layers::{Block, BlockCaches, Embedding, RmsNorm};
+use super::layers::block::{Block, BlockCaches};
+use super::layers::rope::Rope;
+use super::layers::{RmsNorm, Table, embedding, scale};
 use super::pass::Pass;
-use super::rope::Rope;
 use super::{Error, Result};
 use crate::layout::Layout;
-use crate::lora::{Linear, LinearInfo, Mode};
+use crate::lora::Mode;
 use candle_core::{Device, Tensor};
 use metal_candle_kernels::{Weight, linear};
 
 /// A decoder-only language model: embedding, blocks, norm and output head.
 #[derive(Debug)]
 pub struct Decoder {
-    pub(super) embed_tokens: Embedding,
-    pub(super) layers: Vec<Block>,
+    pub(super) embed_tokens: Table,
+    pub(super) embedding_scale: f64,
+    pub(super) layers: Vec<Box<dyn Block>>,
     pub(super) norm: RmsNorm,
     /// `None`: the head is the embedding.
-    pub(super) lm_head: Option<Weight>,
-    pub(super) rope: Rope,
+    pub(super) lm_head: Option<Table>,
+    pub(super) logit_scale: f64,
+    pub(super) ropes: Vec<Rope>,
     pub(super) limits: Limits,
 }
 
@@ -77,7 +80,7 @@ impl Decoder {
     /// When a sequence is over the model's limit.
     pub fn pass(&self, layout: &Layout, mode: Mode) -> Result<Pass> {
         self.check_length(layout)?;
-        Pass::whole(layout, &self.rope, mode, self.device())
+        Pass::whole(layout, &self.ropes, mode, self.device())
     }
 
     fn check_length(&self, layout: &Layout) -> Result<()> {
@@ -104,7 +107,7 @@ impl Decoder {
     /// An empty cache of one sequence.
     #[must_use]
     pub fn cache(&self, form: CacheForm) -> KvCache {
-        KvCache::new(self.layers.iter().map(|_| None), form)
+        KvCache::new(self.layers.iter().map(|block| block.window()), form)
     }
 
     /// Token ids, one for every place of `layout` -> `(B, T, D)` float32.
@@ -113,7 +116,8 @@ impl Decoder {
     /// When an id is not in the vocabulary, there are more or fewer ids than places, or memory runs
     /// out.
     pub fn embed(&self, ids: &[u32], layout: &Layout) -> Result<Tensor> {
-        self.embed_tokens.forward(&self.tokens(ids, layout)?)
+        let tokens = self.tokens(ids, layout)?;
+        embedding::embed(&self.embed_tokens, &tokens, self.embedding_scale)
     }
 
     /// Block `i`: `(B, T, D)` -> `(B, T, D)`.
@@ -124,18 +128,22 @@ impl Decoder {
         self.layers[i].forward(x, pass, None)
     }
 
-    /// The norm before the output head.
+    /// What the output head is multiplied by: the norm, and the factor of the logits.
     ///
     /// # Errors
     /// When memory runs out.
     pub fn final_norm(&self, x: &Tensor) -> Result<Tensor> {
-        self.norm.forward(x)
+        let normed = self.norm.forward(x)?;
+        match self.logit_scale == 1.0 {
+            true => Ok(normed),
+            false => scale(&normed, self.logit_scale),
+        }
     }
 
     /// Weight of the output head, `(V, D)`; the embedding where they are tied.
     #[must_use]
     pub fn head(&self) -> &Weight {
-        self.lm_head.as_ref().unwrap_or(&self.embed_tokens.weight)
+        &self.lm_head.as_ref().unwrap_or(&self.embed_tokens).weight
     }
 
     /// Logits of every place of `layout`, `(B, T, V)` float32, in a pass over whole sequences.
@@ -181,7 +189,7 @@ impl Decoder {
         caches: &mut [&mut KvCache],
     ) -> Result<Tensor> {
         self.check_length(layout)?;
-        let pass = Pass::cached(layout, &self.rope, self.device())?;
+        let pass = Pass::cached(layout, &self.ropes, self.device())?;
         let mut x = self.embed(ids, layout)?;
         for (i, block) in self.layers.iter().enumerate() {
             let of_block: BlockCaches<'_> = caches.iter_mut().map(|c| c.block(i)).collect();
@@ -192,120 +200,5 @@ impl Decoder {
 
     fn logits(&self, hidden: &Tensor) -> Result<Tensor> {
         Ok(linear(&self.final_norm(hidden)?, self.head(), None)?)
-    }
-
-    /// The linear layers of the blocks with their paths.
-    pub fn linears(&self) -> impl Iterator<Item = (String, &Linear)> {
-        self.layers.iter().enumerate().flat_map(|(i, block)| {
-            let named = block.linears().into_iter();
-            named.map(move |(name, layer)| (format!("model.layers.{i}.{name}"), layer))
-        })
-    }
-
-    /// [`Self::linears`], to be changed.
-    pub fn linears_mut(&mut self) -> Vec<(String, &mut Linear)> {
-        let blocks = self.layers.iter_mut().enumerate();
-        let layers = blocks.flat_map(|(i, block)| {
-            let named = block.linears_mut().into_iter();
-            named.map(move |(name, layer)| (format!("model.layers.{i}.{name}"), layer))
-        });
-        layers.collect()
-    }
-
-    /// The linear layers as a plan of adapters needs to know them.
-    ///
-    /// # Errors
-    /// Never for a model that was loaded.
-    pub fn linear_infos(&self) -> Result<Vec<LinearInfo>> {
-        let blocks = self.layers.iter().enumerate();
-        let infos = blocks.flat_map(|(i, block)| {
-            let named = block.linears().into_iter();
-            named.map(move |(name, layer)| {
-                let (out_features, in_features) = layer.dims()?;
-                Ok(LinearInfo {
-                    path: format!("model.layers.{i}.{name}"),
-                    block: i,
-                    in_features,
-                    out_features,
-                })
-            })
-        });
-        infos.collect()
-    }
-
-    /// Every dense weight of the base model with its name in a checkpoint, to be replaced.
-    pub fn weights_mut(&mut self) -> Vec<(String, &mut Tensor)> {
-        let embedding = self.embed_tokens.weight.tensor_mut();
-        let embedding = embedding.map(|weight| ("model.embed_tokens.weight".to_string(), weight));
-        let mut weights = Vec::from_iter(embedding);
-        for (i, block) in self.layers.iter_mut().enumerate() {
-            let named = block.weights_mut().into_iter();
-            weights.extend(named.map(|(name, w)| (format!("model.layers.{i}.{name}"), w)));
-        }
-        weights.push(("model.norm.weight".into(), &mut self.norm.weight));
-        let head = self.lm_head.as_mut().and_then(Weight::tensor_mut);
-        weights.extend(head.map(|weight| ("lm_head.weight".into(), weight)));
-        weights
-    }
-
-    /// Number of the base model's parameters.
-    pub fn n_parameters(&mut self) -> usize {
-        let numbers = |weight: &Weight| weight.dims().map_or(0, |(n, k)| n * k);
-        let packed: usize = self.packed().map(|(_, weight)| numbers(weight)).sum();
-        let dense = self.weights_mut();
-        packed
-            + dense
-                .iter()
-                .map(|(_, weight)| weight.elem_count())
-                .sum::<usize>()
-    }
-
-    /// Every tensor of the base model with its name in a checkpoint, those of packed matrices too.
-    pub fn tensors(&mut self) -> Vec<(String, Tensor)> {
-        let packed = self.packed().flat_map(|(path, weight)| {
-            let parts = weight.tensors().into_iter();
-            parts.map(move |(name, part)| (format!("{path}.{name}"), part.clone()))
-        });
-        let packed: Vec<_> = packed.collect();
-        let dense = self.weights_mut().into_iter();
-        let dense = dense.map(|(name, weight)| (name, weight.clone()));
-        dense.chain(packed).collect()
-    }
-
-    /// Every matrix of the base model with its path, to be replaced.
-    pub fn matrices_mut(&mut self) -> Vec<(String, &mut Weight)> {
-        let embedding = &mut self.embed_tokens.weight;
-        let mut matrices = vec![("model.embed_tokens".to_string(), embedding)];
-        for (i, block) in self.layers.iter_mut().enumerate() {
-            let named = block.linears_mut().into_iter();
-            matrices.extend(
-                named.map(|(name, layer)| (format!("model.layers.{i}.{name}"), layer.weight_mut())),
-            );
-        }
-        matrices.extend(self.lm_head.as_mut().map(|head| ("lm_head".into(), head)));
-        matrices
-    }
-
-    /// The packed matrices of the base model with their paths.
-    pub fn packed(&self) -> impl Iterator<Item = (String, &Weight)> {
-        let embedding = [("model.embed_tokens".to_string(), &self.embed_tokens.weight)];
-        let head = self.lm_head.iter().map(|head| ("lm_head".into(), head));
-        let linears = self.linears().map(|(path, layer)| (path, layer.weight()));
-        let all = embedding.into_iter().chain(linears).chain(head);
-        all.filter(|(_, weight)| matches!(weight, Weight::Packed(_)))
-    }
-
-    /// Every dense weight of the base model with its name in a checkpoint, and the output head with
-    /// its own name also where it is the embedding.
-    pub fn named_weights(&mut self) -> Vec<(String, Tensor)> {
-        let tied = self
-            .lm_head
-            .is_none()
-            .then(|| self.head().tensor().cloned());
-        let tied = tied.flatten();
-        let weights = self.weights_mut().into_iter();
-        let mut weights: Vec<_> = weights.map(|(name, w)| (name, w.clone())).collect();
-        weights.extend(tied.map(|head| ("lm_head.weight".into(), head)));
-        weights
     }
 }

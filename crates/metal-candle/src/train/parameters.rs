@@ -1,31 +1,7 @@
 use super::{Error, Result};
 use crate::lora;
-use crate::models::Model;
+use crate::models::{Model, Segment};
 use candle_core::{DType, Var};
-
-/// The part of a model that a parameter belongs to, in the order of the data.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Segment {
-    /// The token embedding.
-    Embedding,
-    /// A transformer block.
-    Block(usize),
-    /// The last norm and the output head.
-    Head,
-}
-
-impl Segment {
-    fn of(name: &str) -> Self {
-        if name.starts_with("model.embed_tokens.") {
-            return Self::Embedding;
-        }
-        let block = name
-            .strip_prefix("model.layers.")
-            .and_then(|rest| rest.split('.').next())
-            .and_then(|index| index.parse().ok());
-        block.map_or(Self::Head, Self::Block)
-    }
-}
 
 /// A tensor that is trained, float32.
 #[derive(Clone, Debug)]
@@ -46,7 +22,13 @@ impl Parameters {
     /// The adapters that are attached to `model`.
     #[must_use]
     pub fn adapters(model: &Model) -> Self {
-        Self::named(lora::parameters(model.decoder.linears()))
+        let parts = model.decoder.parts().into_iter();
+        let linears = parts.filter_map(|(segment, part)| Some((segment, part.linear()?)));
+        let parameters = linears.flat_map(|(segment, layer)| {
+            let named = lora::parameters([(layer.path().to_string(), layer)]).into_iter();
+            named.map(move |(name, var)| Parameter { name, var, segment })
+        });
+        Self(parameters.collect())
     }
 
     /// All weights of `model`, which become float32 variables.
@@ -55,24 +37,23 @@ impl Parameters {
     /// When a weight is packed, or memory runs out.
     pub fn all_weights(model: &mut Model) -> Result<Self> {
         if let Some((path, _)) = model.decoder.packed().next() {
+            let path = path.to_string();
             return Err(Error::Packed { path });
         }
         let mut parameters = vec![];
-        for (name, weight) in model.decoder.weights_mut() {
-            let var = Var::from_tensor(&weight.to_dtype(DType::F32)?)?;
-            *weight = var.as_tensor().clone();
-            parameters.push((name, var));
+        for (segment, part) in model.decoder.parts_mut() {
+            part.replace(&mut |name, weight| {
+                let var = Var::from_tensor(&weight.to_dtype(DType::F32)?)?;
+                let name = name.to_string();
+                parameters.push(Parameter {
+                    name,
+                    var: var.clone(),
+                    segment,
+                });
+                Ok::<_, Error>(var.into_inner())
+            })?;
         }
-        Ok(Self::named(parameters))
-    }
-
-    fn named(parameters: Vec<(String, Var)>) -> Self {
-        let parameters = parameters.into_iter().map(|(name, var)| Parameter {
-            segment: Segment::of(&name),
-            name,
-            var,
-        });
-        Self(parameters.collect())
+        Ok(Self(parameters))
     }
 
     /// The parameters in order.

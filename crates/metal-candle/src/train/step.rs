@@ -5,11 +5,11 @@
 //! forward pass and bounds memory by one block. Nothing is computed below the first block that
 //! has a parameter.
 
-use super::{Error, Gradients, Parameters, Result, Segment};
+use super::{Error, Gradients, Parameters, Result};
 use crate::data::Batch;
 use crate::device::read_back;
 use crate::lora::Mode;
-use crate::models::{Decoder, Pass};
+use crate::models::{Decoder, Pass, Segment};
 use candle_core::{Tensor, Var};
 use metal_candle_kernels::{Tape, linear_cross_entropy, tape};
 

@@ -10,7 +10,16 @@ use metal_candle::models::Model;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-pub const MODELS: [&str; 5] = ["qwen2", "qwen3", "llama3", "mistral", "qwen2-bf16"];
+pub const MODELS: [&str; 8] = [
+    "qwen2",
+    "qwen3",
+    "llama3",
+    "mistral",
+    "smollm3",
+    "granite",
+    "olmo2",
+    "qwen2-bf16",
+];
 
 /// A file of `tests/golden`, also where crates/soft-metal compiles these tests.
 pub fn golden(name: &str) -> PathBuf {

@@ -212,8 +212,8 @@ pub fn store_as(model: &mut Model, dtype: &str) -> Result<()> {
     if dtype == "f32" {
         return Ok(());
     }
-    for (_, weight) in model.decoder.weights_mut() {
-        *weight = weight.to_dtype(DType::BF16)?;
+    for (_, part) in model.decoder.parts_mut() {
+        part.replace(&mut |_, weight| weight.to_dtype(DType::BF16))?;
     }
     if dtype == PACKED {
         for (_, matrix) in model.decoder.matrices_mut() {

@@ -1,0 +1,24 @@
+//! The parts that decoders are made of.
+
+pub(super) mod attention;
+pub(super) mod block;
+pub(super) mod embedding;
+pub(super) mod mlp;
+pub(super) mod norm;
+mod part;
+mod projections;
+pub(super) mod rope;
+pub(super) mod window;
+
+pub use embedding::Table;
+pub use norm::RmsNorm;
+pub use part::{Part, PartMut};
+pub(super) use part::{Visit, visit};
+
+use super::Result;
+use candle_core::Tensor;
+
+/// `factor * x`.
+pub(super) fn scale(x: &Tensor, factor: f64) -> Result<Tensor> {
+    Ok(x.affine(factor, 0.0)?)
+}
