@@ -210,10 +210,10 @@ impl KeyTile<'_, '_> {
             sums.resize((KEYS + M) * width, 0.0);
         }
         for first in (0..sizes.queries).step_by(QUERIES) {
-            let strips = self.strips::<S, M>(first);
-            if !strips.iter().any(|(_, columns)| !columns.is_empty()) {
+            if !self.is_awaited(first) {
                 continue;
             }
+            let strips = self.strips::<S, M>(first);
             for head in 0..sizes.group() {
                 let head = self.kv_head * sizes.group() + head;
                 self.add_block::<S, M>(simd, head, &strips, memory);
@@ -227,16 +227,28 @@ impl KeyTile<'_, '_> {
         self.number * KEYS
     }
 
-    /// Of the block of queries from `first` on, the same in every head.
-    #[inline(always)]
-    fn strips<S: Simd, const M: usize>(&self, first: usize) -> Vec<Seen> {
-        let sizes = self.inputs.sizes;
-        let end = (first + QUERIES).min(sizes.queries);
-        let rows = Rows {
+    /// Whether the tile lies in the range that the block of queries from `first` on sees, of which every
+    /// tile has its turn: also one between segments, of which no strip of the block sees a key.
+    fn is_awaited(&self, first: usize) -> bool {
+        let queries = self.block(first).queries;
+        let keys = self.inputs.visible.range(self.batch, queries);
+        keys.start < self.first() + KEYS && keys.end > self.first()
+    }
+
+    /// The queries from `first` on, the same in every head.
+    fn block(&self, first: usize) -> Rows {
+        let end = (first + QUERIES).min(self.inputs.sizes.queries);
+        Rows {
             batch: self.batch,
             head: 0,
             queries: first..end,
-        };
+        }
+    }
+
+    /// Of the block of queries from `first` on.
+    #[inline(always)]
+    fn strips<S: Simd, const M: usize>(&self, first: usize) -> Vec<Seen> {
+        let rows = self.block(first);
         let strip = |first| {
             let rows = rows.part(first, M);
             let keys = self.inputs.visible.range(self.batch, rows.queries.clone());

@@ -124,6 +124,18 @@ mod tests {
         }
     }
 
+    #[test]
+    fn segments_in_any_order_do_not_wait_for_each_other() {
+        let numbers = [(3, 200), (0, 100), (5, 100)];
+        let ids = numbers.map(|(id, count)| std::iter::repeat_n(id, count));
+        let shape = Shape {
+            segments: ids.into_iter().flatten().collect(),
+            ..long(400, 400, true, 0)
+        };
+        let case = crate::case::plain(shape);
+        testkit::agree(&problem(&case), DType::F32, &Device::Cpu).unwrap();
+    }
+
     /// The result and the gradients of a long sequence, computed by `threads`.
     fn bits(threads: usize) -> Vec<u32> {
         let shape = long(300, 300, true, 0);
