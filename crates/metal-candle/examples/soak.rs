@@ -206,7 +206,7 @@ impl Work {
         let heads = tape::transpose(&heads, 1, 2)?;
         let mask = AttentionMask {
             causal: true,
-            segments: None,
+            ..AttentionMask::default()
         };
         let y = metal_candle_kernels::attention(&heads, &heads, &heads, &mask, 0.25)?;
         let y = tape::transpose(&y, 1, 2)?;

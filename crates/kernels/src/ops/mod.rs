@@ -8,6 +8,7 @@ pub mod lora_linear;
 pub mod matmul;
 pub mod rms_norm;
 pub mod rope;
+pub mod softcap;
 pub mod softmax;
 pub mod swiglu;
 
@@ -27,6 +28,7 @@ pub fn check(device: &candle_core::Device) -> Result<(), crate::testkit::Failure
     matmul::check::check(device)?;
     rms_norm::check::check(device)?;
     rope::check::check(device)?;
+    softcap::check::check(device)?;
     softmax::check::check(device)?;
     swiglu::check::check(device)
 }
@@ -49,7 +51,7 @@ mod tests {
             )*};
         }
         check_f64!(attention, linear_cross_entropy, lora_linear, matmul);
-        check_f64!(rms_norm, rope, softmax, swiglu);
+        check_f64!(rms_norm, rope, softcap, softmax, swiglu);
     }
 
     /// Tests small enough for an interpreter that checks every access to memory: all dtypes and
@@ -112,7 +114,7 @@ mod tests {
         same_bits!(rope: batch = 1, heads = 3, tokens = 400, width = 64, table_per_row = false);
         same_bits!(attention:
             batch = 1, heads = 4, kv_heads = 2, queries = 200, keys = 200, width = 32,
-            causal = true, segments = vec![],
+            causal = true, window = Some(150), segments = vec![], softcap = Some(2.0),
         );
         same_bits!(lora_linear:
             lead = vec![200], inputs = 300, outputs = 500, rank = 8, bias = true, dropout = 0.1,

@@ -86,7 +86,7 @@ impl Decoder {
             positions: self.rope.positions(start, tokens, self.device())?,
             mask: AttentionMask {
                 causal: true,
-                segments: None,
+                ..AttentionMask::default()
             },
             mode,
         })

@@ -110,7 +110,7 @@ fn operations_of_much_work_begin_a_command_buffer() {
     let q = ones(&[1, 2, 8, 16]);
     let causal = AttentionMask {
         causal: true,
-        segments: None,
+        ..AttentionMask::default()
     };
     let operations: [(&str, &dyn Fn() -> Tensor); 3] = [
         ("product", &|| {

@@ -216,7 +216,7 @@ fn attention(case: &Case<ops::attention::cases::Shape>) -> Operation {
         run: run(move |x| {
             let mask = AttentionMask {
                 causal,
-                segments: None,
+                ..AttentionMask::default()
             };
             metal_candle_kernels::attention(&x[0], &x[1], &x[2], &mask, scale)
         }),
