@@ -2,6 +2,7 @@
 
 pub mod adamw;
 pub mod attention;
+pub mod glu;
 pub mod linear;
 pub mod linear_cross_entropy;
 pub mod lora_linear;
@@ -10,7 +11,6 @@ pub mod rms_norm;
 pub mod rope;
 pub mod softcap;
 pub mod softmax;
-pub mod swiglu;
 
 /// Checks all operations on `device`.
 ///
@@ -20,6 +20,7 @@ pub mod swiglu;
 pub fn check(device: &candle_core::Device) -> Result<(), crate::testkit::Failure> {
     adamw::check::check(device)?;
     attention::check::check(device)?;
+    glu::check::check(device)?;
     if device.is_cpu() {
         linear::check::check(device)?;
     }
@@ -29,12 +30,12 @@ pub fn check(device: &candle_core::Device) -> Result<(), crate::testkit::Failure
     rms_norm::check::check(device)?;
     rope::check::check(device)?;
     softcap::check::check(device)?;
-    softmax::check::check(device)?;
-    swiglu::check::check(device)
+    softmax::check::check(device)
 }
 
 #[cfg(test)]
 mod tests {
+    use super::glu::Activation;
     use crate::case::plain;
     use crate::testkit::{Array, Problem, check};
     use candle_core::{DType, Device, Var};
@@ -50,8 +51,8 @@ mod tests {
                 }
             )*};
         }
-        check_f64!(attention, linear_cross_entropy, lora_linear, matmul);
-        check_f64!(rms_norm, rope, softcap, softmax, swiglu);
+        check_f64!(attention, glu, linear_cross_entropy, lora_linear, matmul);
+        check_f64!(rms_norm, rope, softcap, softmax);
     }
 
     /// Tests small enough for an interpreter that checks every access to memory: all dtypes and
@@ -73,7 +74,8 @@ mod tests {
     tiny! {
         tiny_softmax: softmax { dims: vec![4, 19] };
         tiny_rms_norm: rms_norm { dims: vec![4, 19] };
-        tiny_swiglu: swiglu { dims: vec![4, 19] };
+        tiny_swiglu: glu { dims: vec![4, 19], activation: Activation::Silu };
+        tiny_geglu: glu { dims: vec![4, 19], activation: Activation::GeluTanh };
         tiny_rope: rope { batch: 2, heads: 2, tokens: 2, width: 22, table_per_row: true };
     }
 
@@ -110,7 +112,7 @@ mod tests {
         }
         same_bits!(softmax: dims = vec![300, 700]);
         same_bits!(rms_norm: dims = vec![300, 700]);
-        same_bits!(swiglu: dims = vec![300, 700]);
+        same_bits!(glu: dims = vec![300, 700], activation = Activation::Silu);
         same_bits!(rope: batch = 1, heads = 3, tokens = 400, width = 64, table_per_row = false);
         same_bits!(attention:
             batch = 1, heads = 4, kv_heads = 2, queries = 200, keys = 200, width = 32,

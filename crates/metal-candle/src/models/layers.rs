@@ -7,7 +7,7 @@ use crate::lora::{Linear, Mode};
 use candle_core::Tensor;
 use metal_candle_kernels::tape::{add, reshape, transpose};
 use metal_candle_kernels::{
-    AttentionMask, Weight, attention, rms_norm, rms_norm_residual, rope, swiglu,
+    Activation, AttentionMask, Weight, attention, glu, rms_norm, rms_norm_residual, rope,
 };
 
 /// Everything that is the same for all blocks of one forward pass.
@@ -106,7 +106,9 @@ impl Mlp {
     fn forward(&self, x: &Tensor, mode: Mode) -> Result<Tensor> {
         let gate = self.gate_proj.forward(x, mode)?;
         let up = self.up_proj.forward(x, mode)?;
-        Ok(self.down_proj.forward(&swiglu(&gate, &up)?, mode)?)
+        Ok(self
+            .down_proj
+            .forward(&glu(&gate, &up, Activation::Silu)?, mode)?)
     }
 }
 

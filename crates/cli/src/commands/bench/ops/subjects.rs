@@ -10,7 +10,7 @@ use metal_candle_kernels::adamw::{self, Moments, Update};
 use metal_candle_kernels::case::{Case, Costed};
 use metal_candle_kernels::ops;
 use metal_candle_kernels::weight::packing::{Packing, weight_of};
-use metal_candle_kernels::{AdamW, AttentionMask, LoraWeights, matmul_with};
+use metal_candle_kernels::{Activation, AdamW, AttentionMask, LoraWeights, matmul_with};
 use metal_candle_mps::plan::Engine;
 use metal_candle_mps::tensor::MpsMatMul;
 use serde_json::{Value, json};
@@ -30,7 +30,7 @@ pub fn all() -> Vec<Operation> {
             all.extend(cases.map(|case| self::$op(&case)));
         )*};
     }
-    add!(matmul, lora_linear, rms_norm, softmax, rope, swiglu);
+    add!(matmul, lora_linear, rms_norm, softmax, rope, glu);
     add!(attention, linear_cross_entropy, adamw);
     all.extend(ops::linear::cases::models().iter().map(linear));
     let mut seen = std::collections::HashSet::new();
@@ -190,12 +190,12 @@ fn rope(case: &Case<ops::rope::cases::Shape>) -> Operation {
     }
 }
 
-fn swiglu(case: &Case<ops::swiglu::cases::Shape>) -> Operation {
+fn glu(case: &Case<ops::glu::cases::Shape>) -> Operation {
     let dims = &case.shape.dims;
     let gate = Operand::new("gate", dims).of_size(4.0);
     Operation {
         operands: vec![gate, Operand::new("up", dims)],
-        run: run(|x| metal_candle_kernels::swiglu(&x[0], &x[1])),
+        run: run(|x| metal_candle_kernels::glu(&x[0], &x[1], Activation::Silu)),
         candle: candle::swiglu(),
         ..operation("swiglu", case, sizes_text(dims), json!({"dims": dims}))
     }
