@@ -48,7 +48,7 @@ pub use ops::linear_cross_entropy::{IGNORED_TARGET, linear_cross_entropy};
 pub use ops::lora_linear::{LoraWeights, lora_linear};
 pub use ops::matmul::{MatMulOptions, matmul, matmul_with};
 pub use ops::rms_norm::{rms_norm, rms_norm_residual};
-pub use ops::rope::rope;
+pub use ops::rope::{RopePairs, rope};
 pub use ops::softcap::softcap;
 pub use ops::softmax::softmax;
 pub use random::{Dropout, mix_seed};

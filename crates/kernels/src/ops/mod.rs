@@ -36,6 +36,7 @@ pub fn check(device: &candle_core::Device) -> Result<(), crate::testkit::Failure
 #[cfg(test)]
 mod tests {
     use super::glu::Activation;
+    use super::rope::RopePairs;
     use crate::case::plain;
     use crate::testkit::{Array, Problem, check};
     use candle_core::{DType, Device, Var};
@@ -76,7 +77,14 @@ mod tests {
         tiny_rms_norm: rms_norm { dims: vec![4, 19] };
         tiny_swiglu: glu { dims: vec![4, 19], activation: Activation::Silu };
         tiny_geglu: glu { dims: vec![4, 19], activation: Activation::GeluTanh };
-        tiny_rope: rope { batch: 2, heads: 2, tokens: 2, width: 22, table_per_row: true };
+        tiny_rope: rope {
+            batch: 2, heads: 2, tokens: 2, width: 22, rotated: 22, table_per_row: true,
+            pairs: RopePairs::Halves
+        };
+        tiny_interleaved_rope: rope {
+            batch: 2, heads: 2, tokens: 2, width: 23, rotated: 22, table_per_row: true,
+            pairs: RopePairs::Interleaved
+        };
     }
 
     /// Result and gradients of the operation on `threads` threads.
@@ -113,7 +121,10 @@ mod tests {
         same_bits!(softmax: dims = vec![300, 700]);
         same_bits!(rms_norm: dims = vec![300, 700]);
         same_bits!(glu: dims = vec![300, 700], activation = Activation::Silu);
-        same_bits!(rope: batch = 1, heads = 3, tokens = 400, width = 64, table_per_row = false);
+        same_bits!(rope:
+            batch = 1, heads = 3, tokens = 400, width = 64, rotated = 64, table_per_row = false,
+            pairs = RopePairs::Halves,
+        );
         same_bits!(attention:
             batch = 1, heads = 4, kv_heads = 2, queries = 200, keys = 200, width = 32,
             causal = true, window = Some(150), segments = vec![], softcap = Some(2.0),

@@ -7,7 +7,7 @@ use crate::lora::{Linear, Mode};
 use candle_core::Tensor;
 use metal_candle_kernels::tape::{add, reshape, transpose};
 use metal_candle_kernels::{
-    Activation, AttentionMask, Weight, attention, glu, rms_norm, rms_norm_residual, rope,
+    Activation, AttentionMask, RopePairs, Weight, attention, glu, rms_norm, rms_norm_residual, rope,
 };
 
 /// Everything that is the same for all blocks of one forward pass.
@@ -63,8 +63,9 @@ impl Attention {
         let q = self.heads(&self.q_proj, self.q_norm.as_ref(), x, pass.mode)?;
         let k = self.heads(&self.k_proj, self.k_norm.as_ref(), x, pass.mode)?;
         let v = self.heads(&self.v_proj, None, x, pass.mode)?;
-        let q = rope(&q, &pass.positions.cos, &pass.positions.sin)?;
-        let k = rope(&k, &pass.positions.cos, &pass.positions.sin)?;
+        let (cos, sin) = (&pass.positions.cos, &pass.positions.sin);
+        let q = rope(&q, cos, sin, RopePairs::Halves)?;
+        let k = rope(&k, cos, sin, RopePairs::Halves)?;
         let (k, v) = match cache {
             Some(cache) => cache.append(&k, &v)?,
             None => (k, v),

@@ -10,7 +10,7 @@ use metal_candle_kernels::adamw::{self, Moments, Update};
 use metal_candle_kernels::case::{Case, Costed};
 use metal_candle_kernels::ops;
 use metal_candle_kernels::weight::packing::{Packing, weight_of};
-use metal_candle_kernels::{Activation, AdamW, AttentionMask, LoraWeights, matmul_with};
+use metal_candle_kernels::{Activation, AdamW, AttentionMask, LoraWeights, RopePairs, matmul_with};
 use metal_candle_mps::plan::Engine;
 use metal_candle_mps::tensor::MpsMatMul;
 use serde_json::{Value, json};
@@ -184,7 +184,7 @@ fn rope(case: &Case<ops::rope::cases::Shape>) -> Operation {
     let operands = std::iter::once(Operand::new("x", &dims)).chain(tables);
     Operation {
         operands: operands.collect(),
-        run: run(|x| metal_candle_kernels::rope(&x[0], &x[1], &x[2])),
+        run: run(|x| metal_candle_kernels::rope(&x[0], &x[1], &x[2], RopePairs::Halves)),
         candle: candle::rope(),
         ..operation("rope", case, sizes_text(&dims), json!({"dims": dims}))
     }
