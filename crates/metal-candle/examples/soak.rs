@@ -197,6 +197,7 @@ impl Work {
             &y,
             &self.head.clone().into(),
             &self.targets,
+            None,
         )?)
     }
 

@@ -139,6 +139,7 @@ mod tests {
         );
         same_bits!(linear_cross_entropy:
             rows = 200, width = 100, vocabulary = 3000, trained_every = 1, packing = None,
+            softcap = Some(1.0),
         );
     }
 }

@@ -120,7 +120,7 @@ fn operations_of_much_work_begin_a_command_buffer() {
             attention(&q, &q, &q, &causal, 0.25).unwrap()
         }),
         ("loss", &|| {
-            linear_cross_entropy(&x, &head.as_tensor().clone().into(), &targets).unwrap()
+            linear_cross_entropy(&x, &head.as_tensor().clone().into(), &targets, None).unwrap()
         }),
     ];
     for (name, operation) in operations {

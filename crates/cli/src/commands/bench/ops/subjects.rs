@@ -246,7 +246,7 @@ fn linear_cross_entropy(case: &Case<ops::linear_cross_entropy::cases::Shape>) ->
         ],
         run: run(move |x| {
             let targets = Tensor::new(&own_targets[..], x[0].device())?;
-            metal_candle_kernels::linear_cross_entropy(&x[0], &x[1].clone().into(), &targets)
+            metal_candle_kernels::linear_cross_entropy(&x[0], &x[1].clone().into(), &targets, None)
         }),
         candle: candle::linear_cross_entropy(targets),
         ..operation("linear_cross_entropy", case, name, sizes)
