@@ -1,5 +1,5 @@
 use super::{Tape, add, reshape, transpose};
-use crate::{Result, linear, rms_norm, rope, softmax, swiglu};
+use crate::{Activation, Result, RopePairs, glu, linear, rms_norm, rope, softmax};
 use candle_core::{Device, Tensor, Var};
 
 fn input(seed: usize, dims: &[usize]) -> Tensor {
@@ -17,9 +17,10 @@ fn pass(x: &Tensor, weight: &Tensor, bias: &Tensor, norm: &Tensor) -> Result<Ten
     let normed = rms_norm(x, norm, 1e-6)?;
     let wide = linear(&normed, &weight.clone().into(), Some(bias))?;
     let heads = transpose(&reshape(&wide, (2, 3, 2, 4))?, 1, 2)?;
-    let turned = rope(&heads, &input(5, &[3, 2]), &input(6, &[3, 2]))?;
+    let (cos, sin) = (input(5, &[3, 2]), input(6, &[3, 2]));
+    let turned = rope(&heads, &cos, &sin, RopePairs::Halves)?;
     let back = reshape(&transpose(&turned, 1, 2)?, (2, 3, 8))?;
-    let sum = add(&swiglu(&back, &wide)?, &softmax(&wide)?)?;
+    let sum = add(&glu(&back, &wide, Activation::Silu)?, &softmax(&wide)?)?;
     add(&sum, x)
 }
 

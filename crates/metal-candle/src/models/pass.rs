@@ -40,7 +40,7 @@ impl Pass {
             positions: positions.collect::<Result<_>>()?,
             mask: AttentionMask {
                 causal: true,
-                segments: None,
+                ..AttentionMask::default()
             },
             mode: Mode::INFERENCE,
         })

@@ -137,7 +137,12 @@ fn head(
     let (loss, tape) = Tape::record(|| -> Result<_> {
         let hidden = decoder.final_norm(&top)?;
         let hidden = tape::reshape(&hidden, ((), hidden.dim(2)?))?;
-        Ok(linear_cross_entropy(&hidden, decoder.head(), &targets)?)
+        Ok(linear_cross_entropy(
+            &hidden,
+            decoder.head(),
+            &targets,
+            None,
+        )?)
     })?;
     let mut store = tape.backward(&loss, &loss.ones_like()?)?;
     gradients.collect(parameters, &mut store)?;

@@ -9,7 +9,7 @@ use crate::models::scope::Scope;
 use crate::models::{Error, Result};
 use candle_core::Tensor;
 use metal_candle_kernels::tape::{reshape, transpose};
-use metal_candle_kernels::{attention, rope};
+use metal_candle_kernels::{RopePairs, attention, rope};
 
 /// Numbers of heads, and their width.
 #[derive(Clone, Copy, Debug)]
@@ -195,7 +195,7 @@ impl Attention {
         match self.kind.rope {
             Some(kind) => {
                 let positions = &pass.positions[kind];
-                Ok(rope(x, &positions.cos, &positions.sin)?)
+                Ok(rope(x, &positions.cos, &positions.sin, RopePairs::Halves)?)
             }
             None => Ok(x.clone()),
         }

@@ -6,7 +6,7 @@ use crate::models::json::shown_name;
 use crate::models::scope::Scope;
 use crate::models::{Error, Result};
 use candle_core::Tensor;
-use metal_candle_kernels::swiglu;
+use metal_candle_kernels::{Activation, glu};
 
 /// What a feed-forward layer has.
 #[derive(Clone, Copy, Debug)]
@@ -69,6 +69,8 @@ impl Mlp {
     /// `(B, T, D)` -> `(B, T, D)`.
     pub(super) fn forward(&self, x: &Tensor, mode: Mode) -> Result<Tensor> {
         let [gate, up] = self.gate_up.forward(x, mode)?;
-        Ok(self.down_proj.forward(&swiglu(&gate, &up)?, mode)?)
+        Ok(self
+            .down_proj
+            .forward(&glu(&gate, &up, Activation::Silu)?, mode)?)
     }
 }

@@ -1,31 +1,44 @@
 //! Shapes of the gate.
 
+use super::Activation;
 use crate::case::{self, Case, Cost, Costed, TRAINED_TOKENS};
 use candle_core::DType;
 
-/// Sizes of both inputs.
+/// Sizes of both inputs, and the activation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shape {
     /// Any shape.
     pub dims: Vec<usize>,
+    /// Of the gate.
+    pub activation: Activation,
+}
+
+impl Shape {
+    /// Operations beyond those of SiLU: the polynomial in the exponent, and its derivative.
+    fn extra(&self) -> (usize, usize) {
+        match self.activation {
+            Activation::Silu => (0, 0),
+            Activation::GeluTanh => (4, 8),
+        }
+    }
 }
 
 impl Costed for Shape {
     /// An exponential, a sum, a division and two products.
     fn forward(&self, dtype: DType) -> Cost {
         let n: usize = self.dims.iter().product();
-        Cost::new(5 * n, 3 * n, dtype)
+        Cost::new((5 + self.extra().0) * n, 3 * n, dtype)
     }
 
     /// Both gradients from one sigmoid; reads both inputs and `dy`.
     fn backward(&self, dtype: DType) -> Cost {
         let n: usize = self.dims.iter().product();
-        Cost::new(10 * n, 5 * n, dtype)
+        Cost::new((10 + self.extra().1) * n, 5 * n, dtype)
     }
 }
 
 /// One element, one row, one column, primes, both sides of a vector register's width, and enough
-/// elements for several threads.
+/// elements for several threads, of every activation.
 #[must_use]
 pub fn small() -> Vec<Case<Shape>> {
     let dims: [&[usize]; 8] = [
@@ -38,10 +51,9 @@ pub fn small() -> Vec<Case<Shape>> {
         &[2, 3, 33],
         &[31, 37],
     ];
-    let mut cases = case::small(dims.map(|dims| Shape { dims: dims.into() }));
-    cases.push(case::plain(Shape {
-        dims: vec![71, 1031],
-    }));
+    let shapes = |activation| dims.map(|dims| shape(dims, activation));
+    let mut cases = case::small(Activation::ALL.into_iter().flat_map(shapes));
+    cases.extend(Activation::ALL.map(|activation| case::plain(shape(&[71, 1031], activation))));
     cases
 }
 
@@ -50,16 +62,21 @@ pub fn small() -> Vec<Case<Shape>> {
 pub fn models() -> Vec<Case<Shape>> {
     case::of_models(|model| {
         let rows = [1, TRAINED_TOKENS].into_iter();
-        rows.map(|n| Shape {
-            dims: vec![n, model.intermediate],
-        })
-        .collect()
+        rows.map(|n| shape(&[n, model.intermediate], Activation::Silu))
+            .collect()
     })
 }
 
 /// The feed-forward layer of a training row of a small model.
 #[must_use]
 pub fn table() -> Vec<Case<Shape>> {
-    let dims = vec![TRAINED_TOKENS, 4864];
-    case::of_table([Shape { dims }], &[DType::F32])
+    let shape = shape(&[TRAINED_TOKENS, 4864], Activation::Silu);
+    case::of_table([shape], &[DType::F32])
+}
+
+fn shape(dims: &[usize], activation: Activation) -> Shape {
+    Shape {
+        dims: dims.into(),
+        activation,
+    }
 }
