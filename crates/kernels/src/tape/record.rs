@@ -79,6 +79,14 @@ pub fn add(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     elementwise::add(a, b)
 }
 
+/// `a * b`, with broadcasting; no gradient is computed for an operand that is not tracked.
+///
+/// # Errors
+/// When the shapes do not broadcast.
+pub fn mul(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    elementwise::mul(a, b)
+}
+
 /// candle's `reshape`.
 ///
 /// # Errors
@@ -94,4 +102,22 @@ pub fn reshape(x: &Tensor, shape: impl ShapeWithOneHole) -> Result<Tensor> {
 pub fn transpose(x: &Tensor, first: usize, second: usize) -> Result<Tensor> {
     let view = x.transpose(first, second)?;
     Ok(noted(&[x], view, || Operation::Transpose(first, second)))
+}
+
+/// candle's `narrow`: a view of `len` elements of a dimension.
+///
+/// # Errors
+/// When `x` does not have them.
+pub fn narrow(x: &Tensor, dim: usize, start: usize, len: usize) -> Result<Tensor> {
+    let view = x.narrow(dim, start, len)?;
+    Ok(noted(&[x], view, || Operation::Narrow(dim, start)))
+}
+
+/// `factor * x`.
+///
+/// # Errors
+/// When memory runs out.
+pub fn scale(x: &Tensor, factor: f64) -> Result<Tensor> {
+    let scaled = x.affine(factor, 0.0)?;
+    Ok(noted(&[x], scaled, || Operation::Scale(factor)))
 }

@@ -1,4 +1,4 @@
-use super::{Tape, add, reshape, transpose};
+use super::{Tape, add, narrow, reshape, scale, transpose};
 use crate::{Activation, Result, RopePairs, glu, linear, rms_norm, rope, softmax};
 use candle_core::{Device, Tensor, Var};
 
@@ -21,7 +21,13 @@ fn pass(x: &Tensor, weight: &Tensor, bias: &Tensor, norm: &Tensor) -> Result<Ten
     let turned = rope(&heads, &cos, &sin, RopePairs::Halves)?;
     let back = reshape(&transpose(&turned, 1, 2)?, (2, 3, 8))?;
     let sum = add(&glu(&back, &wide, Activation::Silu)?, &softmax(&wide)?)?;
-    add(&sum, x)
+    let halves = [0, 4].map(|start| narrow(&sum, 2, start, 4));
+    let [first, second] = halves;
+    let product = scale(&glu(&first?, &second?, Activation::GeluTanh)?, 0.7)?;
+    // (2, 3, 4) broadcast over a dimension of its own.
+    let product = reshape(&product, (2, 3, 1, 4))?;
+    let sum = add(&reshape(&add(&sum, x)?, (2, 3, 2, 4))?, &product)?;
+    reshape(&sum, (2, 3, 8))
 }
 
 fn close(a: &Tensor, b: &Tensor) -> bool {

@@ -2,13 +2,14 @@ use super::cache::{CacheForm, KvCache};
 use super::config::Config;
 use super::layers::block::{Block, BlockCaches};
 use super::layers::rope::Rope;
-use super::layers::{RmsNorm, Table, embedding, scale};
+use super::layers::{RmsNorm, Table, embedding};
 use super::pass::Pass;
 use super::{Error, Result};
 use crate::layout::Layout;
 use crate::lora::Mode;
 use candle_core::{Device, Tensor};
-use metal_candle_kernels::{Weight, linear};
+use metal_candle_kernels::tape::scale;
+use metal_candle_kernels::{Weight, linear, softcap};
 
 /// A decoder-only language model: embedding, blocks, norm and output head.
 #[derive(Debug)]
@@ -20,6 +21,7 @@ pub struct Decoder {
     /// `None`: the head is the embedding.
     pub(super) lm_head: Option<Table>,
     pub(super) logit_scale: f64,
+    pub(super) logit_cap: Option<f64>,
     pub(super) ropes: Vec<Rope>,
     pub(super) limits: Limits,
 }
@@ -136,7 +138,7 @@ impl Decoder {
         let normed = self.norm.forward(x)?;
         match self.logit_scale == 1.0 {
             true => Ok(normed),
-            false => scale(&normed, self.logit_scale),
+            false => Ok(scale(&normed, self.logit_scale)?),
         }
     }
 
@@ -144,6 +146,12 @@ impl Decoder {
     #[must_use]
     pub fn head(&self) -> &Weight {
         &self.lm_head.as_ref().unwrap_or(&self.embed_tokens).weight
+    }
+
+    /// Bound of the logits, `cap * tanh(logit / cap)`.
+    #[must_use]
+    pub fn logit_cap(&self) -> Option<f64> {
+        self.logit_cap
     }
 
     /// Logits of every place of `layout`, `(B, T, V)` float32, in a pass over whole sequences.
@@ -199,6 +207,10 @@ impl Decoder {
     }
 
     fn logits(&self, hidden: &Tensor) -> Result<Tensor> {
-        Ok(linear(&self.final_norm(hidden)?, self.head(), None)?)
+        let logits = linear(&self.final_norm(hidden)?, self.head(), None)?;
+        match self.logit_cap {
+            Some(cap) => Ok(softcap(&logits, cap)?),
+            None => Ok(logits),
+        }
     }
 }

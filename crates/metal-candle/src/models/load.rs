@@ -85,6 +85,7 @@ pub(super) fn decoder(config: &Config, weights: &Weights<'_>) -> Result<Decoder>
         norm,
         lm_head,
         logit_scale: frame.logit_scale,
+        logit_cap: frame.logit_cap,
         ropes: frame.ropes.iter().map(Rope::new).collect(),
         limits: config.into(),
     })

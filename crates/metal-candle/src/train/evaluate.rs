@@ -60,7 +60,12 @@ fn loss_sum(decoder: &Decoder, batch: &Batch, should_stop: &dyn Fn() -> bool) ->
     }
     let hidden = decoder.final_norm(&x.detach())?.flatten_to(1)?.detach();
     let targets = Tensor::new(batch.targets.as_slice(), hidden.device())?;
-    let loss = linear_cross_entropy(&hidden, &decoder.head().detach(), &targets, None)?;
+    let loss = linear_cross_entropy(
+        &hidden,
+        &decoder.head().detach(),
+        &targets,
+        decoder.logit_cap(),
+    )?;
     let loss = read_back(decoder.device(), || loss.to_scalar::<f32>())?;
     Ok(f64::from(loss))
 }

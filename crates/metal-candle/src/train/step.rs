@@ -141,7 +141,7 @@ fn head(
             &hidden,
             decoder.head(),
             &targets,
-            None,
+            decoder.logit_cap(),
         )?)
     })?;
     let mut store = tape.backward(&loss, &loss.ones_like()?)?;

@@ -10,14 +10,20 @@ use metal_candle::models::Model;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-pub const MODELS: [&str; 8] = [
+pub const MODELS: [&str; 14] = [
     "qwen2",
     "qwen3",
     "llama3",
     "mistral",
     "smollm3",
     "granite",
+    "phi3",
+    "phi4-mini",
     "olmo2",
+    "olmo3",
+    "glm4",
+    "gemma2",
+    "gemma3",
     "qwen2-bf16",
 ];
 

@@ -5,7 +5,7 @@ use super::common::Common;
 use super::{Block, Family, Fields, Frame, Result, Scope, Sizes};
 use crate::models::layers::attention::AttentionKind;
 use crate::models::layers::embedding::EmbeddingScale;
-use crate::models::layers::mlp::{self, MlpKind};
+use crate::models::layers::mlp::MlpKind;
 use crate::models::layers::rope::{Defaults, RopeConfig};
 use crate::models::layers::window::Windows;
 use std::sync::Arc;
@@ -21,7 +21,6 @@ struct Granite {
 }
 
 pub(super) fn read(fields: &mut Fields<'_>, sizes: Sizes) -> Result<Arc<dyn Family>> {
-    mlp::take_silu(fields)?;
     Windows::take_none(fields, sizes)?;
     let common = Common::take(fields, sizes, false)?;
     let bias = fields.flag("attention_bias")?;
@@ -36,7 +35,7 @@ pub(super) fn read(fields: &mut Fields<'_>, sizes: Sizes) -> Result<Arc<dyn Fami
         attention: AttentionKind {
             qkv_bias: bias,
             o_bias: bias,
-            scale: factor("attention_multiplier")?,
+            scores: factor("attention_multiplier")?.into(),
             ..AttentionKind::plain(common.heads)
         },
         rope: RopeConfig::take(fields, sizes, common.heads, Defaults::default())?,

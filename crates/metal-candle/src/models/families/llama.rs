@@ -3,7 +3,7 @@
 use super::common::Common;
 use super::{Block, Family, Fields, Frame, Result, Scope, Sizes};
 use crate::models::layers::attention::AttentionKind;
-use crate::models::layers::mlp::{self, MlpKind};
+use crate::models::layers::mlp::MlpKind;
 use crate::models::layers::rope::{Defaults, RopeConfig};
 use crate::models::layers::window::Windows;
 use std::sync::Arc;
@@ -16,7 +16,6 @@ struct Llama {
 }
 
 pub(super) fn read(fields: &mut Fields<'_>, sizes: Sizes) -> Result<Arc<dyn Family>> {
-    mlp::take_silu(fields)?;
     Windows::take_none(fields, sizes)?;
     let common = Common::take(fields, sizes, false)?;
     let bias = fields.flag("attention_bias")?;

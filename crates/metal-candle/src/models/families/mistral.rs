@@ -4,7 +4,6 @@
 use super::common::Common;
 use super::{Block, Family, Fields, Frame, Result, Scope, Sizes};
 use crate::models::layers::attention::AttentionKind;
-use crate::models::layers::mlp;
 use crate::models::layers::rope::{Defaults, RopeConfig};
 use crate::models::layers::window::{Blocks, Windows};
 use std::sync::Arc;
@@ -17,7 +16,6 @@ struct Mistral {
 }
 
 pub(super) fn read(fields: &mut Fields<'_>, sizes: Sizes) -> Result<Arc<dyn Family>> {
-    mlp::take_silu(fields)?;
     let common = Common::take(fields, sizes, false)?;
     Ok(Arc::new(Mistral {
         windows: Windows::take(fields, sizes, Some(4096), Blocks::All)?,

@@ -5,6 +5,9 @@
 //! `layers`.
 
 mod common;
+mod gemma2;
+mod gemma3;
+mod glm4;
 mod granite;
 mod llama;
 mod mistral;
@@ -47,6 +50,8 @@ pub(super) struct Frame {
     pub(super) tied_head: bool,
     /// Factor of the logits.
     pub(super) logit_scale: f64,
+    /// Bound of the logits, `cap * tanh(logit / cap)`.
+    pub(super) logit_cap: Option<f64>,
 }
 
 impl Frame {
@@ -58,6 +63,7 @@ impl Frame {
             norm,
             tied_head,
             logit_scale: 1.0,
+            logit_cap: None,
         }
     }
 }
@@ -66,7 +72,10 @@ impl Frame {
 pub(super) type Read = fn(&mut Fields<'_>, Sizes) -> Result<Arc<dyn Family>>;
 
 /// Families by `model_type`.
-const FAMILIES: [(&str, Read); 9] = [
+const FAMILIES: [(&str, Read); 12] = [
+    ("gemma2", gemma2::read),
+    ("gemma3_text", gemma3::read),
+    ("glm4", glm4::read),
     ("granite", granite::read),
     ("llama", llama::read),
     ("mistral", mistral::read),

@@ -5,7 +5,6 @@ use super::common::Common;
 use super::{Block, Family, Fields, Frame, Result, Scope, Sizes};
 use crate::models::layers::attention::{AttentionKind, QkNorm};
 use crate::models::layers::block::TransformerBlock;
-use crate::models::layers::mlp;
 use crate::models::layers::rope::{Defaults, RopeConfig};
 use crate::models::layers::window::Windows;
 use std::sync::Arc;
@@ -18,7 +17,6 @@ struct Olmo2 {
 }
 
 pub(super) fn read(fields: &mut Fields<'_>, sizes: Sizes) -> Result<Arc<dyn Family>> {
-    mlp::take_silu(fields)?;
     Windows::take_none(fields, sizes)?;
     let common = Common::take(fields, sizes, false)?;
     Ok(Arc::new(Olmo2 {

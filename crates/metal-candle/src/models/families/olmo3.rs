@@ -4,7 +4,6 @@
 use super::common::Common;
 use super::{Block, Family, Fields, Frame, Result, Scope, Sizes, olmo2};
 use crate::models::layers::attention::AttentionKind;
-use crate::models::layers::mlp;
 use crate::models::layers::rope::{Defaults, RopeConfig};
 use crate::models::layers::window::{Blocks, Windows};
 use std::sync::Arc;
@@ -24,7 +23,6 @@ const DEFAULTS: Defaults = Defaults {
 };
 
 pub(super) fn read(fields: &mut Fields<'_>, sizes: Sizes) -> Result<Arc<dyn Family>> {
-    mlp::take_silu(fields)?;
     let common = Common::take(fields, sizes, false)?;
     let defaults = ([DEFAULTS; 2], None);
     Ok(Arc::new(Olmo3 {

@@ -4,7 +4,7 @@
 use super::common::Common;
 use super::{Block, Family, Fields, Frame, Result, Scope, Sizes};
 use crate::models::layers::attention::AttentionKind;
-use crate::models::layers::mlp::{self, MlpKind};
+use crate::models::layers::mlp::MlpKind;
 use crate::models::layers::rope::{Defaults, RopeConfig};
 use crate::models::layers::window::{Blocks, Windows};
 use std::sync::Arc;
@@ -22,7 +22,6 @@ const DEFAULTS: Defaults = Defaults {
 };
 
 pub(super) fn read(fields: &mut Fields<'_>, sizes: Sizes) -> Result<Arc<dyn Family>> {
-    mlp::take_silu(fields)?;
     let common = Common::take(fields, sizes, false)?;
     Ok(Arc::new(Phi3 {
         windows: Windows::take(fields, sizes, None, Blocks::All)?,

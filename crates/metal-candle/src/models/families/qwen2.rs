@@ -3,7 +3,6 @@
 use super::common::Common;
 use super::{Block, Family, Fields, Frame, Result, Scope, Sizes};
 use crate::models::layers::attention::AttentionKind;
-use crate::models::layers::mlp;
 use crate::models::layers::rope::{Defaults, RopeConfig};
 use crate::models::layers::window::Windows;
 use std::sync::Arc;
@@ -16,7 +15,6 @@ struct Qwen2 {
 }
 
 pub(super) fn read(fields: &mut Fields<'_>, sizes: Sizes) -> Result<Arc<dyn Family>> {
-    mlp::take_silu(fields)?;
     let common = Common::take(fields, sizes, false)?;
     Ok(Arc::new(Qwen2 {
         windows: Windows::take_of_qwen(fields, sizes)?,

@@ -3,7 +3,7 @@
 use super::common::Common;
 use super::{Block, Family, Fields, Frame, Result, Scope, Sizes};
 use crate::models::layers::attention::AttentionKind;
-use crate::models::layers::mlp::{self, MlpKind};
+use crate::models::layers::mlp::MlpKind;
 use crate::models::layers::rope::{Defaults, RopeConfig};
 use crate::models::layers::window::{Blocks, Windows};
 use std::sync::Arc;
@@ -24,7 +24,6 @@ const DEFAULTS: Defaults = Defaults {
 };
 
 pub(super) fn read(fields: &mut Fields<'_>, sizes: Sizes) -> Result<Arc<dyn Family>> {
-    mlp::take_silu(fields)?;
     let common = Common::take(fields, sizes, true)?;
     let unrotated = take_unrotated(fields, sizes)?;
     // A setting of Qwen, which is in published files and acts nowhere.

@@ -1,15 +1,16 @@
 use super::block::BlockCaches;
 use super::norm::{NormKind, RmsNorm};
 use super::projections::{Names, Projections};
+use super::rope::Positions;
 use super::visit;
 use crate::lora::Linear;
+use crate::models::Result;
 use crate::models::config::fields::Fields;
 use crate::models::pass::Pass;
 use crate::models::scope::Scope;
-use crate::models::{Error, Result};
 use candle_core::Tensor;
 use metal_candle_kernels::tape::{reshape, transpose};
-use metal_candle_kernels::{RopePairs, attention, rope};
+use metal_candle_kernels::{AttentionMask, AttentionScores, RopePairs, attention, rope};
 
 /// Numbers of heads, and their width.
 #[derive(Clone, Copy, Debug)]
@@ -73,12 +74,12 @@ pub(in crate::models) struct AttentionKind {
     /// One layer `qkv_proj` instead of three.
     pub(in crate::models) fused: bool,
     pub(in crate::models) qk_norm: QkNorm,
-    /// Factor of the products of queries and keys.
-    pub(in crate::models) scale: f64,
+    pub(in crate::models) scores: AttentionScores,
     /// Number of tokens that a query sees, its own included; all before it where absent.
     pub(in crate::models) window: Option<usize>,
     /// Which of the model's rotary embeddings; `None` is no rotation.
     pub(in crate::models) rope: Option<usize>,
+    pub(in crate::models) rope_pairs: RopePairs,
 }
 
 impl AttentionKind {
@@ -90,9 +91,10 @@ impl AttentionKind {
             o_bias: false,
             fused: false,
             qk_norm: QkNorm::None,
-            scale: 1.0 / (heads.width as f64).sqrt(),
+            scores: AttentionScores::from(1.0 / (heads.width as f64).sqrt()),
             window: None,
             rope: Some(0),
+            rope_pairs: RopePairs::Halves,
         }
     }
 }
@@ -118,10 +120,6 @@ impl Attention {
     /// Takes the layers from below `at`, of a model whose hidden state has width `d`.
     pub(in crate::models) fn load(at: &Scope<'_>, d: usize, kind: AttentionKind) -> Result<Self> {
         let heads = kind.heads;
-        if let Some(window) = kind.window {
-            let reason = "attention over a window is not built";
-            return Err(Error::unsupported("sliding_window", window, reason));
-        }
         let (q, kv) = (heads.queries * heads.width, heads.key_values * heads.width);
         let norm = |name, whole| match kind.qk_norm {
             QkNorm::None => Ok(None),
@@ -156,11 +154,18 @@ impl Attention {
         let v = self.normed(&v, None)?;
         let y = match caches {
             Some(caches) => self.cached([&q, &k, &v], pass, caches)?,
-            None => attention(&q, &k, &v, &pass.mask, self.kind.scale)?,
+            None => attention(&q, &k, &v, &self.mask(pass), self.kind.scores)?,
         };
         // (B, H, T, head_dim) -> (B, T, H * head_dim)
         let y = reshape(&transpose(&y, 1, 2)?, (b, t, ()))?;
         Ok(self.o_proj.forward(&y, pass.mode)?)
+    }
+
+    fn mask(&self, pass: &Pass) -> AttentionMask {
+        AttentionMask {
+            window: self.kind.window,
+            ..pass.mask.clone()
+        }
     }
 
     /// Attention of every span, `(1, H, T, head_dim)`, over what its sequence's cache holds.
@@ -170,11 +175,11 @@ impl Attention {
         pass: &Pass,
         mut caches: BlockCaches<'_>,
     ) -> Result<Tensor> {
-        let mut parts = vec![];
+        let (mask, mut parts) = (self.mask(pass), vec![]);
         for (place, span) in pass.layout.spans() {
             let [q, k, v] = qkv.map(|x| x.narrow(2, place, span.len));
             let (k, v) = caches[span.sequence].append(&k?, &v?)?;
-            parts.push(attention(&q?, &k, &v, &pass.mask, self.kind.scale)?);
+            parts.push(attention(&q?, &k, &v, &mask, self.kind.scores)?);
         }
         Ok(Tensor::cat(&parts, 2)?)
     }
@@ -194,8 +199,8 @@ impl Attention {
     fn rotated(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
         match self.kind.rope {
             Some(kind) => {
-                let positions = &pass.positions[kind];
-                Ok(rope(x, &positions.cos, &positions.sin, RopePairs::Halves)?)
+                let Positions { cos, sin } = &pass.positions[kind];
+                Ok(rope(x, cos, sin, self.kind.rope_pairs)?)
             }
             None => Ok(x.clone()),
         }

@@ -1,12 +1,12 @@
 use super::attention::Attention;
 use super::mlp::Mlp;
 use super::norm::RmsNorm;
-use super::{Visit, scale, visit};
+use super::{Visit, visit};
 use crate::models::Result;
 use crate::models::cache::Cache;
 use crate::models::pass::Pass;
 use candle_core::Tensor;
-use metal_candle_kernels::tape::add;
+use metal_candle_kernels::tape::{add, scale};
 use std::fmt::Debug;
 
 /// Caches of one block, by the number of the sequence.
@@ -62,7 +62,7 @@ impl TransformerBlock {
         let x = norm(after, x)?;
         match self.branch_scale == 1.0 {
             true => Ok(x),
-            false => scale(&x, self.branch_scale),
+            false => Ok(scale(&x, self.branch_scale)?),
         }
     }
 }

@@ -1,6 +1,6 @@
 use crate::models::Result;
 use candle_core::{DType, Tensor};
-use metal_candle_kernels::Weight;
+use metal_candle_kernels::{Weight, tape};
 
 /// Vectors of the tokens, `(V, D)`: the embedding, and the output head.
 #[derive(Debug)]
@@ -50,6 +50,6 @@ pub(in crate::models) fn embed(table: &Table, tokens: &Tensor, scale: f64) -> Re
     let embedded = table.weight.gather(tokens)?;
     match scale == 1.0 {
         true => Ok(embedded),
-        false => super::scale(&embedded, scale),
+        false => Ok(tape::scale(&embedded, scale)?),
     }
 }

@@ -16,37 +16,47 @@ pub(in crate::models) struct MlpKind {
     pub(in crate::models) bias: bool,
     /// One layer `gate_up_proj` instead of two.
     pub(in crate::models) fused: bool,
+    pub(in crate::models) activation: Activation,
 }
 
 impl MlpKind {
-    /// Takes `intermediate_size`; without biases, each projection on its own.
+    /// Takes `intermediate_size` and `hidden_act`; without biases, each projection on its own.
     pub(in crate::models) fn take(fields: &mut Fields<'_>) -> Result<Self> {
         let inner = fields.size("intermediate_size")?;
         Ok(Self {
             inner: fields.required("intermediate_size", inner)?,
             bias: false,
             fused: false,
+            activation: take_activation(fields, "hidden_act", Activation::Silu)?,
         })
     }
 }
 
-/// Takes `hidden_act`; `swish` is another name of `silu` in transformers.
-pub(in crate::models) fn take_silu(fields: &mut Fields<'_>) -> Result<()> {
-    match fields.text("hidden_act")?.unwrap_or("silu") {
-        "silu" | "swish" => Ok(()),
-        other => Err(Error::unsupported(
-            "hidden_act",
+/// Takes the activation from the field `name`; `default` where it is absent.
+pub(in crate::models) fn take_activation(
+    fields: &mut Fields<'_>,
+    name: &'static str,
+    default: Activation,
+) -> Result<Activation> {
+    match fields.text(name)? {
+        None => Ok(default),
+        // The second is another name of the first in transformers.
+        Some("silu" | "swish") => Ok(Activation::Silu),
+        Some("gelu_pytorch_tanh") => Ok(Activation::GeluTanh),
+        Some(other) => Err(Error::unsupported(
+            name,
             shown_name(other),
-            "only silu is built",
+            "activations that are built: silu, gelu_pytorch_tanh",
         )),
     }
 }
 
-/// The feed-forward layer: `down(silu(gate(x)) * up(x))`.
+/// The feed-forward layer: `down(activation(gate(x)) * up(x))`.
 #[derive(Debug)]
 pub(in crate::models) struct Mlp {
     gate_up: Projections<2>,
     down_proj: Linear,
+    activation: Activation,
 }
 
 visit!(Mlp: gate_up, down_proj);
@@ -59,10 +69,16 @@ const NAMES: Names<2> = Names {
 impl Mlp {
     /// Takes the layers from below `at`, of a model whose hidden state has width `d`.
     pub(in crate::models) fn load(at: &Scope<'_>, d: usize, kind: MlpKind) -> Result<Self> {
-        let MlpKind { inner, bias, fused } = kind;
+        let MlpKind {
+            inner,
+            bias,
+            fused,
+            activation,
+        } = kind;
         Ok(Self {
             gate_up: Projections::load(at, NAMES, (d, [inner, inner]), (fused, bias))?,
             down_proj: at.linear("down_proj", (d, inner), bias)?,
+            activation,
         })
     }
 
@@ -71,6 +87,6 @@ impl Mlp {
         let [gate, up] = self.gate_up.forward(x, mode)?;
         Ok(self
             .down_proj
-            .forward(&glu(&gate, &up, Activation::Silu)?, mode)?)
+            .forward(&glu(&gate, &up, self.activation)?, mode)?)
     }
 }

@@ -14,11 +14,3 @@ pub use embedding::Table;
 pub use norm::RmsNorm;
 pub use part::{Part, PartMut};
 pub(super) use part::{Visit, visit};
-
-use super::Result;
-use candle_core::Tensor;
-
-/// `factor * x`.
-pub(super) fn scale(x: &Tensor, factor: f64) -> Result<Tensor> {
-    Ok(x.affine(factor, 0.0)?)
-}

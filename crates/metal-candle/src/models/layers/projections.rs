@@ -4,6 +4,7 @@ use crate::lora::{Linear, Mode};
 use crate::models::Result;
 use crate::models::scope::Scope;
 use candle_core::Tensor;
+use metal_candle_kernels::tape::narrow;
 
 /// Names and widths of projections, and the name of one layer that holds all of them.
 #[derive(Clone, Copy, Debug)]
@@ -50,7 +51,7 @@ impl<const N: usize> Projections<N> {
         let mut end = 0;
         array(|i| {
             end += self.widths[i];
-            Ok(all.narrow(2, end - self.widths[i], self.widths[i])?)
+            Ok(narrow(all, 2, end - self.widths[i], self.widths[i])?)
         })
     }
 }
