@@ -2,7 +2,8 @@
 
 Writes, for each <case> of CASES:
 
-    adapter-files/<case>/           written by PEFT, adapter_config.json edited by the case; A and B random, not zero
+    adapter-files/<case>/           written by PEFT, adapter_config.json edited by the case; A and B random, not zero,
+                                    magnitudes of DoRA not those of the rows
     adapter-files/golden.safetensors
         input_ids    (B, T) i64     B = 2, T = 40
         <case>       (B, V) f32     logits of the last token, V = 96, of the folder as PEFT loads it
@@ -51,7 +52,15 @@ CASES = {
     "mica": (dict(target_modules=["q_proj"], init_lora_weights="mica"), {}),
     "velora": (dict(target_modules=["q_proj"], velora_config=VeloraConfig(num_groups=4)), {}),
     "monteclora": (dict(target_modules=["q_proj"], monteclora_config=MontecloraConfig(num_samples=2, buffer_size=2)), {}),
+    "dora": (dict(target_modules="all-linear", use_dora=True), {}),
+    "dora-scaled": (
+        dict(target_modules=["q_proj", "down_proj"], use_dora=True, use_rslora=True, rank_pattern={"down_proj": 3}),
+        {},
+    ),
     "embeddings": (dict(target_modules=["q_proj"]), {}),
+    "embedding": (dict(target_modules=["k_proj", "embed_tokens"]), {}),
+    "head": (dict(target_modules=["up_proj", "lm_head"], use_dora=True), {}),
+    "saved-embedding": (dict(target_modules=["q_proj"], modules_to_save=["embed_tokens"]), {}),
     "saved-head": (dict(target_modules=["q_proj", "lm_head"], modules_to_save=["lm_head"]), {}),
 }
 
@@ -76,8 +85,10 @@ def write(folder, config, edits, with_embeddings):
     model = get_peft_model(load_base(BASE), config)
     rng = generator(30)
     for key, parameter in model.named_parameters():
-        if ".lora_A." in key or ".lora_B." in key:
+        if any(name in key for name in (".lora_A.", ".lora_B.", ".lora_embedding_", ".modules_to_save.")):
             parameter.copy_(0.4 * torch.randn(parameter.shape, generator=rng))
+        if ".lora_magnitude_vector." in key:
+            parameter.mul_(1 + 0.2 * torch.randn(parameter.shape, generator=rng))
     model.save_pretrained(folder, save_embedding_layers=with_embeddings)
     (folder / "README.md").unlink()
     path = folder / "adapter_config.json"

@@ -35,9 +35,10 @@ def main():
     clear_golden()
     for name in models.NAMES:
         models.write(name)
-    for name in training.ADAPTERS:
-        training.write(name)
-    training.write_accumulation("qwen2")
+    for run in training.ADAPTERS:
+        training.write(run)
+    for run in training.ACCUMULATED:
+        training.write_accumulation(run)
     adapter_files.write_all()
     chat.write_all()
     added_tokens.write_all()

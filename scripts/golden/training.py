@@ -1,21 +1,21 @@
 """Ten steps of LoRA training, and one accumulated gradient, as PyTorch, transformers and PEFT compute them.
 
-Writes, for each <name> of ADAPTERS (S = 10 steps, B = 4, T = 24):
+Writes, for each <run> of ADAPTERS, a folder below that of its checkpoint (S = 10 steps, B = 4, T = 24):
 
-    <name>/train/initial_adapter/        step 0 as PEFT initialises it: A uniform, B zero
-    <name>/train/batches.safetensors
+    <run>/initial_adapter/        step 0 as PEFT initialises it: A uniform, B zero, magnitudes the lengths of rows
+    <run>/batches.safetensors
         input_ids      (S, B, T) i64
         labels_full    (S, B, T) i64     input_ids
         labels_masked  (S, B, T) i64     -100 on a prompt prefix of each row and on the right padding of some
-    <name>/train/final_adapter_{full,masked}/   after the last step
-    <name>/train/losses.json             {"full": [S], "masked": [S]}: mean over trained tokens, before each step
+    <run>/final_adapter_{full,masked}/   after the last step
+    <run>/losses.json             {"full": [S], "masked": [S]}: mean over trained tokens, before each step
                                          {"full_grad_norm", "masked_grad_norm": [S]}: before clipping
 
-and for qwen2 alone, from two micro-batches of two rows of step 0 (labels_masked), each loss the sum over its
-tokens divided by the trained tokens of both:
+and for those of ACCUMULATED, from two micro-batches of two rows of step 0 (labels_masked), each loss the sum over
+its tokens divided by the trained tokens of both:
 
-    <name>/train/accumulation_adapter/   initial_adapter with B small and random
-    <name>/train/gradients.safetensors   gradient of every adapter tensor, keyed as in the adapter's file
+    <run>/accumulation_adapter/   initial_adapter with B small and random, and magnitudes changed
+    <run>/gradients.safetensors   gradient of every adapter tensor, keyed as in the adapter's file
     losses.json: "accumulated": the loss
 
 The input is never masked (no attention_mask): right padding cannot be seen from the left.
@@ -31,25 +31,31 @@ from torch.nn.utils import clip_grad_norm_
 from torch.optim import AdamW
 
 ADAPTERS = {
-    "qwen2": dict(r=8, lora_alpha=16, target_modules="all-linear"),
-    "qwen3": dict(r=4, lora_alpha=8, target_modules=["q_proj", "k_proj", "v_proj", "o_proj"]),
+    "qwen2/train": dict(r=8, lora_alpha=16, target_modules="all-linear"),
+    "qwen3/train": dict(r=4, lora_alpha=8, target_modules=["q_proj", "k_proj", "v_proj", "o_proj"]),
+    "qwen2/train-dora": dict(r=4, lora_alpha=8, target_modules="all-linear", use_dora=True),
+    # The head is the embedding; each has an adapter of its own.
+    "qwen2/train-ends": dict(r=3, lora_alpha=6, target_modules=["q_proj", "embed_tokens", "lm_head"]),
+    "qwen3/train-saved": dict(r=2, lora_alpha=4, target_modules=["v_proj"], modules_to_save=["embed_tokens", "lm_head"]),
+    "qwen3/train-dora-head": dict(r=2, lora_alpha=4, target_modules=["o_proj", "lm_head"], use_dora=True),
 }
+ACCUMULATED = ["qwen2/train", "qwen2/train-dora", "qwen2/train-ends", "qwen3/train-dora-head"]
 ADAMW = dict(lr=1e-2, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.01)
 MAX_GRAD_NORM = 1.0
 N_STEPS, N_ROWS, N_TOKENS = 10, 4, 24
 IGNORED = -100
 
 
-def write(name):
-    folder = GOLDEN / name / "train"
+def write(run):
+    folder = GOLDEN / run
     torch.manual_seed(30)  # PEFT draws A from the global generator
-    config = LoraConfig(**ADAPTERS[name], lora_dropout=0.0, task_type="CAUSAL_LM")
-    save_adapter(get_peft_model(load_base(name), config), folder / "initial_adapter")
+    config = LoraConfig(**ADAPTERS[run], lora_dropout=0.0, task_type="CAUSAL_LM")
+    save_adapter(get_peft_model(base_of(run), config), folder / "initial_adapter")
     batches = make_batches()
     save_tensors(folder / "batches.safetensors", batches)
     losses = {}
     for variant in ("full", "masked"):
-        model = load_trainable(name)
+        model = load_trainable(run)
         steps = zip(batches["input_ids"], batches[f"labels_{variant}"])
         losses[variant], losses[f"{variant}_grad_norm"] = train(model, steps)
         save_adapter(model, folder / f"final_adapter_{variant}")
@@ -72,9 +78,14 @@ def make_batches():
     return dict(input_ids=input_ids, labels_full=input_ids.clone(), labels_masked=labels_masked)
 
 
-def load_trainable(name):
-    folder = GOLDEN / name / "train/initial_adapter"
-    return PeftModel.from_pretrained(load_base(name), folder, is_trainable=True)
+def base_of(run):
+    model = load_base(run.split("/")[0])
+    model.get_input_embeddings().padding_idx = None  # else that token's row would have no gradient
+    return model
+
+
+def load_trainable(run):
+    return PeftModel.from_pretrained(base_of(run), GOLDEN / run / "initial_adapter", is_trainable=True)
 
 
 def train(model, steps):
@@ -93,10 +104,10 @@ def train(model, steps):
     return losses, norms
 
 
-def write_accumulation(name):
-    folder = GOLDEN / name / "train"
-    model = load_trainable(name)
-    randomise_b(model, generator(32))
+def write_accumulation(run):
+    folder = GOLDEN / run
+    model = load_trainable(run)
+    randomise(model, generator(32))
     save_adapter(model, folder / "accumulation_adapter")
     batches = make_batches()
     loss, gradients = accumulate(model, batches["input_ids"][0], batches["labels_masked"][0])
@@ -106,11 +117,13 @@ def write_accumulation(name):
 
 
 @torch.no_grad()
-def randomise_b(model, rng):
-    """With B zero the gradient of A would be zero."""
+def randomise(model, rng):
+    """With B zero the gradient of A would be zero, with A zero on an embedding that of B, and with magnitudes as they begin the factor of DoRA one."""
     for key, parameter in model.named_parameters():
-        if "lora_B" in key:
+        if "lora_B" in key or "lora_embedding_A" in key:
             parameter.copy_(0.05 * torch.randn(parameter.shape, generator=rng))
+        if "lora_magnitude_vector" in key:
+            parameter.mul_(1 + 0.2 * torch.randn(parameter.shape, generator=rng))
 
 
 def accumulate(model, input_ids, labels):
@@ -123,4 +136,8 @@ def accumulate(model, input_ids, labels):
         loss.backward()
         total_loss += loss.item()
     trained = ((key, parameter) for key, parameter in model.named_parameters() if parameter.requires_grad)
-    return total_loss, {key.replace(".default", ""): parameter.grad for key, parameter in trained}
+    return total_loss, {key_in_file(key): parameter.grad for key, parameter in trained}
+
+
+def key_in_file(key):
+    return key.replace(".default", "").replace("magnitude_vector.weight", "magnitude_vector")

@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::numbers::{at_least_one, finite, share_below_one};
+use clap::ValueEnum;
 use metal_candle::lora::{LoraConfig, Targets};
 
 /// Rank where none is given, PEFT's and mlx-lm's.
@@ -33,9 +34,31 @@ pub struct AdapterOptions {
     /// for whole names [default: all-linear]
     #[arg(long, value_name = "TARGETS", value_parser = parse_targets)]
     pub targets: Option<Targets>,
+    /// Layers of which the whole weight is trained: lm_head, embed_tokens, or both with a comma
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub modules_to_save: Vec<Module>,
     /// Number of blocks that carry adapters, counted from the last; -1 for all [default: 16]
     #[arg(long, value_name = "N")]
     pub num_layers: Option<i64>,
+}
+
+/// A layer outside the blocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub enum Module {
+    /// The output head.
+    LmHead,
+    /// The token embedding.
+    EmbedTokens,
+}
+
+impl Module {
+    fn name(self) -> &'static str {
+        match self {
+            Self::LmHead => "lm_head",
+            Self::EmbedTokens => "embed_tokens",
+        }
+    }
 }
 
 impl AdapterOptions {
@@ -52,6 +75,11 @@ impl AdapterOptions {
             dropout: self.dropout.unwrap_or(defaults.dropout),
             use_rslora: self.rslora,
             targets: self.targets.clone().unwrap_or(defaults.targets.clone()),
+            modules_to_save: self
+                .modules_to_save
+                .iter()
+                .map(|m| m.name().into())
+                .collect(),
             layers_to_transform: self.blocks(n_blocks)?,
             ..defaults
         };
@@ -87,6 +115,7 @@ impl AdapterOptions {
             ("--dropout", self.dropout.is_some()),
             ("--rslora", self.rslora),
             ("--targets", self.targets.is_some()),
+            ("--modules-to-save", !self.modules_to_save.is_empty()),
             ("--num-layers", self.num_layers.is_some()),
         ];
         let given = options.into_iter().filter(|(_, given)| *given);

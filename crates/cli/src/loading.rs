@@ -8,9 +8,10 @@ use crate::terminal::Terminal;
 use candle_core::Device;
 use metal_candle::data::{Tokenizer, has_tokenizer_files};
 use metal_candle::files;
-use metal_candle::lora::{LoraConfig, Plan, format::peft};
+use metal_candle::lora::{AdapterSet, LoraConfig, Plan, format::peft};
 use metal_candle::models::{self, Config, Model, check_folder};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// A model with what belongs to it.
 pub struct Loaded {
@@ -30,7 +31,7 @@ pub fn load(name: &str, device: &Device, terminal: &Terminal) -> Result<Loaded> 
     load_for(name, None, device, terminal)
 }
 
-/// [`load`] with the tokenizer of the adapter that is to be attached, if it has its own.
+/// [`load`] with the tokenizer of the adapter that is used, if it has its own.
 ///
 /// # Errors
 /// As [`load`].
@@ -124,33 +125,37 @@ pub fn copy_tokenizer(adapter: &Path, to: &Path) -> Result<()> {
     Ok(models::copy_tokenizer(from, to)?)
 }
 
-/// An adapter that was attached.
-pub struct Attached {
+/// An adapter that was read.
+pub struct Adapter {
     /// Its settings.
     pub config: LoraConfig,
-    /// The layers that carry it.
+    /// The layers that it is for.
     pub plan: Plan,
+    /// What it computes.
+    pub set: AdapterSet,
 }
 
-/// Attaches the adapter that lies at `path`, a PEFT folder or the tensor file in one, to the model
-/// in `folder`.
+/// Reads the adapter that lies at `path`, a PEFT folder or the tensor file in one, for the model in
+/// `folder`, to compute with.
 ///
 /// # Errors
 /// When it cannot be read, or belongs to another model.
-pub fn attach_adapter(model: &mut Model, folder: &Path, path: &Path) -> Result<Attached> {
-    attach_adapter_with(model, folder, path, |_| {})
+pub fn adapter(model: &mut Model, folder: &Path, path: &Path) -> Result<Arc<AdapterSet>> {
+    let adapter = read_adapter(model, folder, path, |_| {})?;
+    Ok(Arc::new(adapter.set.frozen(&model.decoder.adaptable())?))
 }
 
-/// [`attach_adapter`], its settings changed by `adjust` before.
+/// Reads an adapter as [`adapter`] does, its settings changed by `adjust` before, to be trained or
+/// looked at.
 ///
 /// # Errors
-/// As [`attach_adapter`].
-pub fn attach_adapter_with(
+/// As [`adapter`].
+pub fn read_adapter(
     model: &mut Model,
     folder: &Path,
     path: &Path,
     adjust: impl FnOnce(&mut LoraConfig),
-) -> Result<Attached> {
+) -> Result<Adapter> {
     if !path.exists() {
         return Err(Error::input(format!("no adapter at {}", path.display()))
             .with_advice("name a folder with adapter_config.json and adapter_model.safetensors"));
@@ -160,12 +165,9 @@ pub fn attach_adapter_with(
         base_model::tell_other(trained_on, folder, &model.raw_config);
     }
     adjust(&mut adapter.config);
-    let plan = adapter.plan(&model.decoder.linear_infos()?)?;
-    let (base, device) = (
-        model.decoder.named_weights(),
-        model.decoder.device().clone(),
-    );
-    adapter.attach(&plan, model.decoder.linears_mut(), &base, &device)?;
+    let plan = adapter.plan(&model.decoder.layer_infos()?)?;
+    let base = model.decoder.named_weights();
+    let set = adapter.load(&plan, &model.decoder.adaptable(), &base)?;
     let config = adapter.config;
-    Ok(Attached { config, plan })
+    Ok(Adapter { config, plan, set })
 }

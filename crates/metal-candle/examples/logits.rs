@@ -9,9 +9,10 @@ use candle_core::{DType, Device, Tensor};
 use metal_candle::data::Tokenizer;
 use metal_candle::files::write_tensors;
 use metal_candle::layout::{Layout, Rows};
-use metal_candle::lora::format::peft;
+use metal_candle::lora::{Context, format::peft};
 use metal_candle::models::Model;
 use std::path::Path;
+use std::sync::Arc;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -19,13 +20,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         return Err("arguments: MODEL ADAPTER TEXT OUT.safetensors".into());
     };
     let ids = Tokenizer::from_folder(Path::new(model))?.encode(text)?;
-    let mut model = Model::load(Path::new(model), &Device::Cpu)?;
+    let model = Model::load(Path::new(model), &Device::Cpu)?;
     let adapter = peft::read(Path::new(adapter))?;
-    let plan = adapter.plan(&model.decoder.linear_infos()?)?;
+    let plan = adapter.plan(&model.decoder.layer_infos()?)?;
     let base = model.decoder.named_weights();
-    adapter.attach(&plan, model.decoder.linears_mut(), &base, &Device::Cpu)?;
+    let set = adapter.load(&plan, &model.decoder.adaptable(), &base)?;
+    let context = Context::inference(Some(Arc::new(set)));
     let layout = Layout::new(Rows::Padded, &[ids.len()]);
-    let logits = model.decoder.forward(&ids, &layout)?;
+    let logits = model.decoder.forward(&ids, &layout, &context)?;
     let input_ids = Tensor::new(&ids[..], &Device::Cpu)?.unsqueeze(0)?;
     let input_ids: Tensor = input_ids.to_dtype(DType::I64)?;
     let tensors = vec![("input_ids".into(), input_ids), ("logits".into(), logits)];

@@ -1,8 +1,8 @@
 //! Fine-tune and use LoRA adapters on candle.
 //!
-//! Modules depend on each other in this order: [`lora`] (adapters inside linear layers and their
-//! files), [`models`] (decoders and checkpoints), [`data`] (tokenizers, chat templates, data
-//! sets), [`train`] and [`generate`].
+//! Modules depend on each other in this order: [`layout`] (where tokens stand), [`lora`] (adapters of
+//! linear layers and their files), [`models`] (decoders, checkpoints and caches), [`data`]
+//! (tokenizers, chat templates, data sets), [`train`] and [`generate`].
 
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]

@@ -4,11 +4,12 @@
 
 mod support;
 
-use candle_core::{Device, Tensor, Var};
-use metal_candle::lora::{self, LoraConfig, Merged, Plan, Targets};
+use candle_core::{Device, Tensor};
+use metal_candle::lora::{AdapterSet, Error, LoraConfig, Mode, Plan, Targets};
 use metal_candle::models::Model;
 use metal_candle::train::{Parameters, step::step};
 use std::collections::HashMap;
+use std::sync::Arc;
 use support::training::batch;
 use support::{golden, ids, max_difference, tensors};
 
@@ -18,9 +19,9 @@ fn loaded() -> (Model, HashMap<String, Tensor>) {
     (model, tensors(&folder.join("golden.safetensors")))
 }
 
-/// The model with the adapter of the file.
-fn adapted() -> (Model, HashMap<String, Tensor>) {
-    let (mut model, want) = loaded();
+/// The model, and the adapter of the file.
+fn adapted() -> (Model, Arc<AdapterSet>, HashMap<String, Tensor>) {
+    let (model, want) = loaded();
     let targets = ["q_proj", "up_proj", "down_proj"].map(String::from);
     let config = LoraConfig {
         r: 4,
@@ -28,17 +29,12 @@ fn adapted() -> (Model, HashMap<String, Tensor>) {
         targets: Targets::Names(targets.to_vec()),
         ..LoraConfig::default()
     };
-    let plan = Plan::new(&config, &model.decoder.linear_infos().unwrap()).unwrap();
-    lora::attach(model.decoder.linears_mut(), &plan, 0, &Device::Cpu).unwrap();
-    for (path, layer) in model.decoder.linears_mut() {
-        if let Some(mut adapter) = layer.adapter().cloned() {
-            let factor = |name: &str| Var::from_tensor(&want[&format!("{path}.{name}.weight")]);
-            adapter.a = factor("lora_A").unwrap();
-            adapter.b = factor("lora_B").unwrap();
-            layer.set_adapter(Some(adapter));
-        }
+    let plan = Plan::new(&config, &model.decoder.layer_infos().unwrap()).unwrap();
+    let set = AdapterSet::fresh(&plan, &model.decoder.adaptable(), 0).unwrap();
+    for (name, var) in set.parameters() {
+        var.set(&want[&name]).unwrap();
     }
-    (model, want)
+    (model, Arc::new(set), want)
 }
 
 #[test]
@@ -54,10 +50,10 @@ fn logits_and_greedy_tokens_equal_mlx() {
 
 #[test]
 fn loss_and_gradients_of_an_adapter_equal_mlx() {
-    let (model, want) = adapted();
-    let parameters = Parameters::adapters(&model);
+    let (model, set, want) = adapted();
+    let parameters = Parameters::of_adapters(set, &model.decoder);
     let batch = batch(&want["input_ids"], &want["targets"]);
-    let mode = lora::Mode::training(0);
+    let mode = Mode::training(0);
     let result = step(&model.decoder, &parameters, &batch, mode, false).unwrap();
     let trained = batch.trained_tokens as f64;
     let loss = f64::from(want["loss"].to_scalar::<f32>().unwrap());
@@ -72,21 +68,21 @@ fn loss_and_gradients_of_an_adapter_equal_mlx() {
 
 #[test]
 fn only_some_matrices_are_packed_and_none_is_merged() {
-    let (mut model, _) = adapted();
-    let packed: Vec<String> = model.decoder.packed().map(|(path, _)| path).collect();
+    let (mut model, set, _) = adapted();
+    let packed: Vec<String> = model
+        .decoder
+        .packed()
+        .map(|(path, _)| path.into())
+        .collect();
     assert_eq!(packed.len(), 15, "{packed:?}");
     assert!(packed.contains(&"lm_head".into()) && packed.contains(&"model.embed_tokens".into()));
     let plain = "model.layers.1.mlp.up_proj";
     assert!(!packed.contains(&plain.into()));
-    for (path, layer) in model.decoder.linears_mut() {
-        if layer.adapter().is_some() {
-            let expected = if path == plain {
-                Merged::Done
-            } else {
-                Merged::Packed
-            };
-            assert_eq!(layer.merge().unwrap(), expected, "{path}");
-        }
-    }
+    let error = model.fuse(&set).unwrap_err();
+    let Error::Packed { tensors } = &error else {
+        panic!("{error}");
+    };
+    assert_eq!(tensors.len(), set.parameters().len() / 2 - 1);
+    assert!(!tensors.contains(&format!("{plain}.weight")));
     assert!(Parameters::all_weights(&mut model).is_err());
 }

@@ -5,30 +5,47 @@ mod support;
 
 use candle_core::Device;
 use metal_candle::data::Batch;
-use metal_candle::lora::{self, LoraConfig, Mode, Plan, Targets, format::peft};
-use metal_candle::models::Model;
+use metal_candle::lora::{AdapterSet, LoraConfig, Mode, Plan, Targets, format::peft};
+use metal_candle::models::{Model, save_checkpoint};
 use metal_candle::train::step::step;
 use metal_candle::train::{Gradients, Parameters};
-use support::training::{self, batch, frobenius, ready, run_step};
-use support::{attach, golden, max_difference, model, tensors};
+use support::models::forward_with;
+use support::training::{self, batch, frobenius, run_step};
+use support::{adapter, golden, load, max_difference, model, tensors};
+
+/// See `scripts/golden/training.py`.
+const RUNS: [&str; 6] = [
+    "qwen2/train",
+    "qwen3/train",
+    "qwen2/train-dora",
+    "qwen2/train-ends",
+    "qwen3/train-saved",
+    "qwen3/train-dora-head",
+];
 
 #[test]
 fn ten_losses_and_the_final_adapter_equal_peft() {
-    for name in ["qwen2", "qwen3"] {
-        training::ten_losses_and_the_final_adapter_equal_peft(name, "full", &Device::Cpu);
+    for run in RUNS {
+        training::ten_losses_and_the_final_adapter_equal_peft(run, "full", &Device::Cpu);
     }
 }
 
 #[test]
 fn ten_masked_losses_and_the_final_adapter_equal_peft() {
-    for name in ["qwen2", "qwen3"] {
-        training::ten_losses_and_the_final_adapter_equal_peft(name, "masked", &Device::Cpu);
+    for run in RUNS {
+        training::ten_losses_and_the_final_adapter_equal_peft(run, "masked", &Device::Cpu);
     }
 }
 
 #[test]
 fn accumulated_gradients_equal_pytorch_for_every_split() {
-    training::accumulated_gradients_equal_pytorch_for_every_split(&Device::Cpu);
+    let runs = RUNS.iter().filter(|run| {
+        let adapter = golden(run).join("accumulation_adapter");
+        adapter.exists()
+    });
+    for run in runs {
+        training::accumulated_gradients_equal_pytorch_for_every_split(run, &Device::Cpu);
+    }
 }
 
 #[test]
@@ -40,16 +57,17 @@ fn packed_rows_train_as_padded_ones() {
 fn recomputed_blocks_give_the_same_gradients_to_the_bit() {
     let folder = golden("qwen3").join("train");
     let batches = tensors(&folder.join("batches.safetensors"));
-    let (mut model, _) = ready("qwen3", &folder.join("initial_adapter"), &Device::Cpu);
-    for (_, layer) in model.decoder.linears_mut() {
-        if let Some(mut adapter) = layer.adapter().cloned() {
-            adapter.dropout = 0.3;
-            adapter.b =
-                candle_core::Var::from_tensor(&adapter.b.affine(1.0, 0.1).unwrap()).unwrap();
-            layer.set_adapter(Some(adapter));
+    let mut model = model("qwen3");
+    let mut adapter = peft::read(&folder.join("initial_adapter")).unwrap();
+    adapter.config.dropout = 0.3;
+    let set = load(&adapter, &mut model);
+    let parameters = Parameters::of_adapters(set, &model.decoder);
+    for parameter in parameters.as_slice() {
+        if parameter.name.ends_with("lora_B.weight") {
+            let b = parameter.var.affine(1.0, 0.1).unwrap().detach();
+            parameter.var.set(&b).unwrap();
         }
     }
-    let parameters = Parameters::adapters(&model);
     let batch = batch(
         &batches["input_ids"].get(0).unwrap(),
         &batches["labels_full"].get(0).unwrap(),
@@ -86,8 +104,7 @@ fn recomputed_blocks_give_the_same_gradients_to_the_bit() {
 fn an_adapter_that_is_written_is_read_back_and_has_pefts_keys() {
     let folder = golden("llama3").join("adapter");
     let mut model = model("llama3");
-    attach(&mut model, &folder);
-    let parameters = lora::parameters(model.decoder.linears());
+    let parameters = adapter(&mut model, &folder).parameters();
     let out = tempfile::tempdir().unwrap();
     let adapter = peft::read(&folder).unwrap();
     peft::write(out.path(), &adapter.config, "base", &parameters).unwrap();
@@ -103,6 +120,30 @@ fn an_adapter_that_is_written_is_read_back_and_has_pefts_keys() {
     }
 }
 
+/// A head that is the embedding is its own weight once either was changed.
+#[test]
+fn adapters_of_tied_ends_are_fused_apart() {
+    let run = "qwen2/train-ends";
+    let mut model = model("qwen2");
+    let set = adapter(&mut model, &golden(run).join("accumulation_adapter"));
+    let ids = [1, 2, 3, 40, 95];
+    let beside = forward_with(&model, Some(&set), &ids, 1);
+    model.fuse(&set).unwrap();
+    let fused = tempfile::tempdir().unwrap();
+    let weights = model.decoder.tensors();
+    save_checkpoint(fused.path(), &model.raw_config, weights).unwrap();
+    let model = Model::load(fused.path(), &Device::Cpu).unwrap();
+    assert!(
+        model
+            .decoder
+            .tensors()
+            .iter()
+            .any(|(name, _)| name == "lm_head.weight")
+    );
+    let logits = forward_with(&model, None, &ids, 1);
+    assert!(max_difference(&logits, &beside) < 1e-4);
+}
+
 /// PEFT refuses a text as targets beside a list of blocks.
 #[test]
 fn adapters_on_some_blocks_are_written_with_names() {
@@ -115,10 +156,10 @@ fn adapters_on_some_blocks_are_written_with_names() {
         ..blocks.clone()
     };
     for (config, n_targets) in [(blocks, 7), (regex, 2)] {
-        let mut model = model("qwen2");
-        let plan = Plan::new(&config, &model.decoder.linear_infos().unwrap()).unwrap();
-        lora::attach(model.decoder.linears_mut(), &plan, 0, &Device::Cpu).unwrap();
-        let parameters = lora::parameters(model.decoder.linears());
+        let model = model("qwen2");
+        let plan = Plan::new(&config, &model.decoder.layer_infos().unwrap()).unwrap();
+        let set = AdapterSet::fresh(&plan, &model.decoder.adaptable(), 0).unwrap();
+        let parameters = set.parameters();
         let folder = tempfile::tempdir().unwrap();
         peft::write(folder.path(), &config, "base", &parameters).unwrap();
         let read = peft::read(folder.path()).unwrap();
@@ -126,7 +167,7 @@ fn adapters_on_some_blocks_are_written_with_names() {
             panic!("{}", read.config.targets);
         };
         assert_eq!(names.len(), n_targets);
-        let again = Plan::new(&read.config, &model.decoder.linear_infos().unwrap()).unwrap();
+        let again = Plan::new(&read.config, &model.decoder.layer_infos().unwrap()).unwrap();
         assert_eq!(again, plan);
         peft::load_into(&read, &parameters).unwrap();
     }

@@ -84,16 +84,18 @@ fn greedy_tokens_equal_transformers_with_and_without_cache() {
 #[test]
 fn ten_losses_and_the_final_adapter_equal_peft() {
     let gpu = device();
-    for name in ["qwen2", "qwen3"] {
+    for run in ["qwen2/train", "qwen3/train", "qwen2/train-dora"] {
         for variant in ["full", "masked"] {
-            training::ten_losses_and_the_final_adapter_equal_peft(name, variant, &gpu);
+            training::ten_losses_and_the_final_adapter_equal_peft(run, variant, &gpu);
         }
     }
 }
 
 #[test]
 fn accumulated_gradients_equal_pytorch_for_every_split() {
-    training::accumulated_gradients_equal_pytorch_for_every_split(&device());
+    for run in ["qwen2/train", "qwen2/train-dora"] {
+        training::accumulated_gradients_equal_pytorch_for_every_split(run, &device());
+    }
 }
 
 #[test]

@@ -5,7 +5,6 @@ use crate::exit::Exit;
 use crate::loading::{self, Loaded};
 use crate::output_folder;
 use metal_candle::files::{self, NewFolder};
-use metal_candle::lora;
 use metal_candle::models::{copy_companions, save_checkpoint};
 use std::path::PathBuf;
 
@@ -42,8 +41,8 @@ pub fn run(args: Args, context: &Context) -> Result<Exit> {
     output_folder::check_writable("--save-path", &args.save_path)?;
     let adapter = Some(args.adapter_path.as_path());
     let mut loaded = loading::load_for(&args.model, adapter, &args.device.open()?, terminal)?;
-    loading::attach_adapter(&mut loaded.model, &loaded.folder, &args.adapter_path)?;
-    lora::fuse(loaded.model.decoder.linears_mut())?;
+    let adapter = loading::adapter(&mut loaded.model, &loaded.folder, &args.adapter_path)?;
+    loaded.model.fuse(&adapter)?;
     write(loaded, &args)?;
     terminal.print_line(format_args!(
         "Saved the fused model in {}",

@@ -8,12 +8,13 @@ use crate::numbers::{at_least_one, not_zero};
 use crate::terminal::Terminal;
 use metal_candle::data::{self, Batches, Dataset};
 use metal_candle::layout::Rows;
-use metal_candle::lora;
+use metal_candle::lora::AdapterSet;
 use metal_candle::models::Decoder;
 use metal_candle::train::{Evaluation, evaluate};
 use serde::Serialize;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -78,21 +79,13 @@ pub fn run(args: Args, context: &Context) -> Result<Exit> {
     let adapter = args.adapter_path.as_deref();
     let mut loaded = loading::load_for(&args.model, adapter, &args.device.open()?, terminal)?;
     let dataset = dataset(&args, &loaded)?;
-    let mut base = None;
-    if let Some(path) = &args.adapter_path {
-        // Attached first: if it does not fit, nothing was computed in vain.
-        loading::attach_adapter(&mut loaded.model, &loaded.folder, path)?;
-    }
-    let figures = figures(&loaded.model.decoder, &dataset, &args, terminal)?;
-    if args.adapter_path.is_some() {
-        lora::detach(loaded.model.decoder.linears_mut());
-        base = Some(self::figures(
-            &loaded.model.decoder,
-            &dataset,
-            &args,
-            terminal,
-        )?);
-    }
+    // Read first: if it does not fit, nothing was computed in vain.
+    let adapter = adapter.map(|path| loading::adapter(&mut loaded.model, &loaded.folder, path));
+    let adapter = adapter.transpose()?;
+    let decoder = &loaded.model.decoder;
+    let figures = |adapter| figures(decoder, adapter, &dataset, &args, terminal);
+    let base = adapter.is_some().then(|| figures(None)).transpose()?;
+    let figures = figures(adapter)?;
     let answer = Answer {
         figures,
         rows: dataset.examples.len(),
@@ -117,6 +110,7 @@ fn dataset(args: &Args, loaded: &Loaded) -> Result<Dataset> {
 
 fn figures(
     decoder: &Decoder,
+    adapter: Option<Arc<AdapterSet>>,
     dataset: &Dataset,
     args: &Args,
     terminal: &Terminal,
@@ -126,11 +120,8 @@ fn figures(
         batches.n_batches(),
         "{wide_bar} {pos}/{len} batches [{elapsed}<{eta}]",
     );
-    let evaluation = evaluate(
-        decoder,
-        batches.laid_out(Rows::Padded).inspect(|_| bar.inc(1)),
-        &|| false,
-    )?;
+    let batches = batches.laid_out(Rows::Padded).inspect(|_| bar.inc(1));
+    let evaluation = evaluate(decoder, adapter, batches, &|| false)?;
     bar.finish_and_clear();
     Figures::of(evaluation, &args.data)
 }

@@ -28,7 +28,7 @@ fn of_setting(error: &Error) -> Option<&'static str> {
              `metal-candle inspect --model MODEL` lists the layers",
         ),
         Error::NotBuilt { .. } => {
-            Some("name layers of the blocks, or all of them with --targets all-linear")
+            Some("use --fine-tune-type lora, or name layers of the blocks with --targets")
         }
         Error::Regex { .. } => {
             Some("regex: takes an expression of Python's re for whole names, as PEFT does")
@@ -97,12 +97,12 @@ fn of_field(refusal: &Refusal) -> Option<&'static str> {
         "task_type" => "use an adapter that was trained for CAUSAL_LM",
         "bias" => "train the adapter with bias='none'",
         "modules_to_save" => {
-            "train the adapter without modules_to_save, or merge it with PEFT (merge_and_unload)"
+            "train the adapter with modules_to_save of lm_head and embed_tokens alone, or merge it with PEFT (merge_and_unload)"
         }
         "trainable_token_indices" => {
             "merge the adapter with PEFT (merge_and_unload) and use the merged model"
         }
-        "use_dora" | "lora_bias" | "use_bdlora" | "kasa_config" => {
+        "lora_bias" | "use_bdlora" | "kasa_config" => {
             "merge the adapter with PEFT (merge_and_unload) and use the merged model, or train it without this"
         }
         "init_lora_weights" => {
@@ -135,7 +135,7 @@ fn of_problems(problems: &[Problem]) -> Option<&'static str> {
         Problem::Unexpected { .. } | Problem::Trained { .. } => 0,
         Problem::Shape { .. } | Problem::Rank { .. } => 2,
         Problem::Dtype { .. } | Problem::NotFinite { .. } => 3,
-        Problem::Missing { .. } | Problem::MissingModule { .. } => 4,
+        Problem::Missing { .. } => 4,
     })?;
     Some(of_problem(worst))
 }
@@ -144,8 +144,8 @@ fn of_problem(problem: &Problem) -> &'static str {
     match problem {
         Problem::Unexpected { why, .. } => of_unexpected(*why),
         Problem::Trained { .. } => {
-            "trained embeddings are not built: merge the adapter with PEFT (merge_and_unload) and use the merged \
-             model; a vocabulary that was resized belongs to the merged model too"
+            "merge the adapter with PEFT (merge_and_unload) and use the merged model: a vocabulary that was resized \
+             belongs to it"
         }
         Problem::Rank { got: 0, .. } => SHARD,
         Problem::Shape { got, .. } if got.contains(&0) => SHARD,
@@ -162,7 +162,6 @@ fn of_problem(problem: &Problem) -> &'static str {
         Problem::Missing { .. } => {
             "the file is not complete, or adapter_config.json targets more layers than were trained: fetch both again"
         }
-        Problem::MissingModule { .. } => "the file is not complete: fetch it again",
     }
 }
 
@@ -173,9 +172,7 @@ const SHARD: &str = "tensors without values come from DeepSpeed or FSDP that sav
 fn of_unexpected(why: Unexpected) -> &'static str {
     use Unexpected as U;
     match why {
-        U::Dora | U::Embedding | U::Head | U::Bias => {
-            "merge the adapter with PEFT (merge_and_unload) and use the merged model"
-        }
+        U::Bias => "merge the adapter with PEFT (merge_and_unload) and use the merged model",
         U::Mlx => {
             "an adapter of mlx-lm: fuse it there and use the fused model, or train it again with metal-candle"
         }
@@ -189,6 +186,9 @@ fn of_unexpected(why: Unexpected) -> &'static str {
             "the adapter was trained on the model without its output head: its names lack a 'model.' after the prefix"
         }
         U::MultiModal => "the adapter is for a multi-modal model; text models are built",
+        U::Dora => {
+            "adapter_config.json is not the one that was saved with these tensors: its use_dora differs"
+        }
         U::NotTargeted => {
             "adapter_config.json is not the one that was saved with these tensors: its target_modules differ"
         }

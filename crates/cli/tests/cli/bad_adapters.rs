@@ -65,16 +65,20 @@ fn adapter_with_more_blocks() {
 }
 
 #[test]
-fn dora_is_refused() {
+fn a_method_that_the_tensors_are_not_of() {
     let fixture = trained();
+    let resume = "--fine-tune-type dora --resume-adapter-file adapters --adapter-path out";
+    fixture.fails(
+        &format!("train --model model --data data {resume}"),
+        2,
+        &["is a lora adapter", "leave --fine-tune-type out"],
+    );
     fixture.edit("adapters/adapter_config.json", |config| {
         config["use_dora"] = true.into()
     });
-    all_fail(&fixture, &["use_dora = true", "DoRA is not built"]);
-    fixture.fails(
-        "train --model model --data data --fine-tune-type dora",
-        2,
-        &["DoRA is not built"],
+    all_fail(
+        &fixture,
+        &["missing base_model.model.model.layers.0.mlp.down_proj.lora_magnitude_vector [32]"],
     );
 }
 
@@ -118,8 +122,8 @@ fn every_mismatch_has_its_own_advice() {
     let cases = [
         (
             "lora_magnitude_vector",
-            "DoRA is not built",
-            "merge_and_unload",
+            "does not say use_dora",
+            "use_dora differs",
         ),
         (
             "lora_B.bias",
@@ -144,13 +148,13 @@ fn every_mismatch_has_its_own_advice() {
     let cases = [
         (
             format!("{model}.embed_tokens.lora_embedding_A"),
-            "token embedding",
-            "merge_and_unload",
+            "does not target this layer",
+            "target_modules differ",
         ),
         (
             "base_model.model.lm_head.lora_A.weight".into(),
-            "output head",
-            "merge_and_unload",
+            "does not target this layer",
+            "target_modules differ",
         ),
         (
             format!("{model}.language_model.layers.0.x.lora_A.weight"),
@@ -302,12 +306,12 @@ fn hostile_numbers_in_the_configuration() {
         (
             "target_modules",
             json!([]),
-            "target_modules [] matches no linear layer",
+            "target_modules [] matches no layer",
         ),
         (
             "target_modules",
             json!(["nothing"]),
-            "target_modules [\"nothing\"] matches no linear layer",
+            "target_modules [\"nothing\"] matches no layer",
         ),
         (
             "target_modules",
@@ -319,7 +323,7 @@ fn hostile_numbers_in_the_configuration() {
             json!("(?!z)(\\w+.?\\w+.?)+x(?<!z)y"),
             "target_modules:",
         ),
-        ("exclude_modules", json!(".*"), "matches no linear layer"),
+        ("exclude_modules", json!(".*"), "matches no layer"),
         (
             "exclude_modules",
             json!("["),
@@ -330,7 +334,7 @@ fn hostile_numbers_in_the_configuration() {
             json!([-1]),
             "layers_to_transform: a whole number or a list",
         ),
-        ("layers_to_transform", json!(9), "matches no linear layer"),
+        ("layers_to_transform", json!(9), "matches no layer"),
         (
             "base_model_name_or_path",
             json!({"a": 1}),
@@ -371,12 +375,11 @@ fn refused_fields_have_their_own_advice() {
             "changes the base weight",
             "LoftQ saved",
         ),
-        ("use_dora", json!(true), "DoRA", "merge_and_unload"),
         (
             "modules_to_save",
             json!(["norm"]),
-            "fully trained modules",
-            "without modules_to_save",
+            "the output head are trained whole",
+            "lm_head and embed_tokens alone",
         ),
         (
             "trainable_token_indices",
@@ -442,39 +445,35 @@ fn refused_fields_have_their_own_advice() {
     assert!(ended.stderr.len() < 5000);
 }
 
-/// PEFT adapts these; here they are refused by name.
 #[test]
-fn targets_outside_the_blocks_are_named() {
+fn what_is_not_built_on_the_embedding_is_named() {
     let fixture = trained();
-    for (targets, part) in [
-        (
-            json!(["q_proj", "lm_head"]),
-            "target_modules name lm_head: an adapter on the output head",
-        ),
-        (
-            json!(["embed_tokens"]),
-            "model.embed_tokens: an adapter on the token embedding",
-        ),
-        (json!(".*(q_proj|lm_head)"), "target_modules name lm_head"),
-    ] {
-        fixture.edit(CONFIG, |config| config["target_modules"] = targets.clone());
-        let ended = fixture.fails(GENERATE, 2, &[part, "merge_and_unload"]);
-        assert!(!ended.stderr.contains("matches no"), "{}", ended.stderr);
-    }
-    let expected = [
-        "targets name lm_head: an adapter on the output head",
-        "all-linear",
-    ];
+    let refused = |field: &str, expected: &[&str]| {
+        fixture.edit(CONFIG, |config| {
+            config["target_modules"] = json!(["q_proj", "embed_tokens"]);
+            config[field] = json!(true);
+        });
+        fixture.fails(GENERATE, 2, expected);
+        fixture.edit(CONFIG, |config| config[field] = json!(false));
+    };
+    refused(
+        "use_dora",
+        &["model.embed_tokens: DoRA on a token embedding is not built"],
+    );
+    refused(
+        "ensure_weight_tying",
+        &["model.embed_tokens: ensure_weight_tying is not built"],
+    );
     fixture.fails(
-        &format!("{TRAIN} --adapter-path out --targets q_proj,lm_head"),
+        &format!("{TRAIN} --adapter-path out --targets embed_tokens --fine-tune-type dora"),
         2,
-        &expected,
+        &["DoRA on a token embedding", "--fine-tune-type lora"],
     );
 }
 
-/// PEFT's `save_embedding_layers` and `modules_to_save`.
+/// PEFT's `save_embedding_layers`, and `modules_to_save`.
 #[test]
-fn embeddings_in_the_file_must_be_the_models() {
+fn embeddings_in_the_file_must_be_the_models_or_named() {
     let fixture = trained();
     let plain = fixture.ok_json(&format!("{GENERATE} --json -m 4"))["token_ids"].clone();
     let embedding = fixture.tensors("model/model.safetensors")["model.embed_tokens.weight"].clone();
@@ -486,9 +485,6 @@ fn embeddings_in_the_file_must_be_the_models() {
     put("model.embed_tokens", &embedding);
     // The head is the embedding; a copy may be rounded.
     put("lm_head", &embedding.to_dtype(DType::BF16).unwrap());
-    fixture.edit(CONFIG, |config| {
-        config["modules_to_save"] = json!(["lm_head"])
-    });
     let ended = fixture.ok(&format!("{GENERATE} --json -m 4"));
     let got: serde_json::Value = serde_json::from_str(&ended.stdout).unwrap();
     assert_eq!(got["token_ids"], plain);
@@ -497,20 +493,26 @@ fn embeddings_in_the_file_must_be_the_models() {
         "{}",
         ended.stderr
     );
-    put("lm_head", &(&embedding + 0.1).unwrap());
+    let other = (&embedding * -1.0).unwrap();
+    put("lm_head", &other);
     all_fail(
         &fixture,
         &[
-            "lm_head.weight: not the weight of this model",
-            "trained embeddings are not built",
+            "lm_head.weight: not the weight of this model, and modules_to_save does not name it",
+            "merge_and_unload",
         ],
     );
+    fixture.edit(CONFIG, |config| {
+        config["modules_to_save"] = json!(["lm_head"])
+    });
+    let got = fixture.ok_json(&format!("{GENERATE} --json -m 4"));
+    assert_ne!(got["token_ids"], plain);
     put("lm_head", &embedding.narrow(0, 0, 300).unwrap());
-    fixture.fails(GENERATE, 2, &["not the weight of this model", "vocabulary"]);
+    fixture.fails(GENERATE, 2, &["lm_head.weight: expected [320, 32], got"]);
     fixture.edit_tensors(TENSORS, |tensors| {
         tensors.remove("base_model.model.lm_head.weight");
     });
-    fixture.fails(GENERATE, 2, &["missing lm_head: modules_to_save names it"]);
+    fixture.fails(GENERATE, 2, &["missing base_model.model.lm_head.weight"]);
 }
 
 /// Of a file that PEFT saved, names that match nothing are told; of options they are refused.

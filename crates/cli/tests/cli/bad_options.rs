@@ -73,14 +73,14 @@ fn out_of_range_settings() {
 fn unknown_targets_list_what_there_is() {
     let fixture = Fixture::new();
     let expected = [
-        "target q_prjo matches no linear layer",
+        "target q_prjo matches no layer",
         "q_proj",
         "down_proj",
         "inspect",
     ];
     fixture.train_fails("--targets q_prjo", 2, &expected);
     fixture.train_fails("--targets q_proj,nothing", 2, &["target nothing"]);
-    fixture.train_fails("--targets regex:.*zzz", 2, &["matches no linear layer"]);
+    fixture.train_fails("--targets regex:.*zzz", 2, &["matches no layer"]);
     fixture.train_fails(
         "--targets regex:(",
         2,

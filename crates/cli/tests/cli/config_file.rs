@@ -44,6 +44,16 @@ fn a_file_of_mlx_lm_is_understood() {
 }
 
 #[test]
+fn a_file_asks_for_dora() {
+    let fixture = with(&format!("{YAML}fine_tune_type: dora\n"));
+    fixture.ok("train -c lora.yaml");
+    assert_eq!(
+        fixture.json("adapters/adapter_config.json")["use_dora"],
+        true
+    );
+}
+
+#[test]
 fn the_command_line_wins_over_the_file() {
     let fixture = with(YAML);
     let ended = fixture.ok("train -c lora.yaml --iters 1 --rank 2 --learning-rate 5e-4");

@@ -62,7 +62,11 @@ fn layers_and_what_an_adapter_reaches() {
     let words = "inspect --model model --targets q_proj,v_proj --rank 2 --num-layers 1";
     let answer = fixture.ok_json(&format!("{words} --json"));
     let layers = answer["layers"].as_array().unwrap();
-    assert_eq!(layers.len(), 14);
+    assert_eq!(
+        layers.len(),
+        16,
+        "the embedding, 14 of the blocks, the head"
+    );
     let targeted: Vec<&str> = layers
         .iter()
         .filter(|layer| layer["targeted"] == true)
@@ -77,11 +81,11 @@ fn layers_and_what_an_adapter_reaches() {
     );
     // q: 32 -> 32, v: 32 -> 16, of rank 2.
     assert_eq!(answer["trainable_parameters"], 2 * 64 + 2 * 48);
-    assert_eq!(layers[7]["rank"], 2);
+    assert_eq!(layers[8]["rank"], 2);
     assert_eq!(layers[0]["rank"], serde_json::Value::Null);
     let stdout = fixture.ok(words).stdout;
     assert!(
-        stdout.contains("adapters on 2 of 14 linear layers train 224 parameters"),
+        stdout.contains("adapters on 2 of 16 layers train 224 parameters"),
         "{stdout}"
     );
 }
@@ -92,7 +96,7 @@ fn an_adapters_own_reach() {
     fixture.train("--iters 1 --rank 3 --alpha 6 --targets down_proj");
     let answer = fixture.ok_json("inspect --model model --adapter-path adapters --json");
     assert_eq!(answer["trainable_parameters"], 2 * 3 * (48 + 32));
-    assert_eq!(answer["layers"][6]["scale"], 2.0);
+    assert_eq!(answer["layers"][7]["scale"], 2.0);
     let words = "inspect --model model --adapter-path adapters --rank 2";
     fixture.fails(words, 2, &["--rank", "--adapter-path"]);
 }

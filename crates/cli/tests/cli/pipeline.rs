@@ -7,8 +7,38 @@ fn loss(answer: &Value) -> f64 {
 
 #[test]
 fn train_generate_evaluate_fuse_evaluate() {
+    check("--fine-tune-type lora");
+}
+
+#[test]
+fn train_generate_evaluate_fuse_evaluate_embedding_and_head() {
+    let adapted = check("--targets q_proj,embed_tokens,lm_head");
+    let saved = check("--modules-to-save embed_tokens,lm_head");
+    for fixture in [adapted, saved] {
+        // The model's head is its embedding, until they are trained apart.
+        assert_eq!(
+            fixture.json("fused/config.json")["tie_word_embeddings"],
+            false
+        );
+    }
+}
+
+#[test]
+fn train_generate_evaluate_fuse_evaluate_dora() {
+    let fixture = check("--fine-tune-type dora");
+    fixture.train("--resume-adapter-file adapters --iters 2 --dropout 0.2 --adapter-path more");
+    assert_eq!(fixture.json("more/adapter_config.json")["use_dora"], true);
+    let magnitude = "base_model.model.model.layers.0.mlp.up_proj.lora_magnitude_vector";
+    let of = |folder: &str| {
+        let path = format!("{folder}/adapter_model.safetensors");
+        fixture.tensors(&path)[magnitude].to_vec1::<f32>().unwrap()
+    };
+    assert_ne!(of("more"), of("adapters"));
+}
+
+fn check(options: &str) -> Fixture {
     let fixture = Fixture::new();
-    fixture.train("--iters 20 --mask-prompt");
+    fixture.train(&format!("--iters 20 --mask-prompt {options}"));
     let with = "--model model --adapter-path adapters";
     let evaluate = "--data data/valid.jsonl --mask-prompt --json";
     let adapter = fixture.ok_json(&format!("perplexity {with} {evaluate}"));
@@ -33,6 +63,7 @@ fn train_generate_evaluate_fuse_evaluate() {
     assert_eq!(unfused["token_ids"], merged["token_ids"]);
     assert_eq!(unfused["token_ids"], fused["token_ids"]);
     assert_ne!(unfused["token_ids"], base["token_ids"]);
+    fixture
 }
 
 #[test]

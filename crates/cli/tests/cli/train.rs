@@ -76,6 +76,30 @@ fn the_same_seed_gives_the_same_bytes() {
 }
 
 #[test]
+fn packed_rows_train_as_padded_ones() {
+    let fixture = Fixture::new();
+    let losses = |folder: &str, packing: &str| -> Vec<f64> {
+        fixture.train(&format!(
+            "--adapter-path {folder} --steps-per-report 1 {packing}"
+        ));
+        let lines = fixture.read(&format!("{folder}/metrics.jsonl"));
+        let lines = lines.lines();
+        let lines = lines.map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let losses =
+            lines.flat_map(|line| [&line["train_loss"], &line["val_loss"]].map(Value::as_f64));
+        losses.flatten().collect()
+    };
+    let (padded, packed) = (losses("a", ""), losses("b", "--packing"));
+    assert_eq!(padded.len(), packed.len());
+    assert!(padded.len() >= 4, "{padded:?}");
+    for (padded, packed) in padded.iter().zip(&packed) {
+        assert!((padded - packed).abs() < 1e-5 * padded, "{padded} {packed}");
+    }
+    assert_ne!(padded, packed, "sums in another order");
+    assert_eq!(fixture.json("b/run.json")["packing"], true);
+}
+
+#[test]
 fn accumulation_does_not_change_the_steps() {
     let fixture = Fixture::new();
     let splits = [(8, 1), (4, 2), (1, 8)];

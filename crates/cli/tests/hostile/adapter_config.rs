@@ -128,9 +128,9 @@ fn not_built() -> Vec<Input> {
         "peft_type",
         &["\"IA3\"", "\"LOHA\"", "5", "\"\\u001b[31m\""],
     );
-    refuse("use_dora", &["true", "1", "\"yes\""]);
+    refuse("use_dora", &["1", "\"yes\""]);
     refuse("bias", &["\"all\"", "\"lora_only\"", "5"]);
-    refuse("modules_to_save", &["[\"lm_head\"]", "\"lm_head\""]);
+    refuse("modules_to_save", &["[\"norm\"]", "\"norm\"", "5"]);
     refuse(
         "init_lora_weights",
         &["\"pissa\"", "\"loftq\"", "\"corda\"", "5"],
@@ -140,6 +140,8 @@ fn not_built() -> Vec<Input> {
     refuse("trainable_token_indices", &["[1]"]);
     refuse("a_new_method", &["true", "{\"a\": 1}"]);
     refuse("task_type", &["\"SEQ_CLS\""]);
+    inputs.push(field("use_dora", "true").refused(&["lora_magnitude_vector"]));
+    inputs.push(field("modules_to_save", "[\"lm_head\"]").refused(&["lm_head.weight"]));
     inputs
 }
 

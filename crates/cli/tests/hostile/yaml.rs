@@ -75,7 +75,7 @@ fn refused() -> Vec<Input> {
         "lr_schedule: 5\n",
         "optimizer: sgd\n",
         "optimizer_config: {adamw: {betas: x}}\n",
-        "fine_tune_type: dora\n",
+        "fine_tune_type: adalora\n",
         "x: [1\n",
         "\"\\e[31mred\": 1\n",
         "? [a, b]\n: 1\n",

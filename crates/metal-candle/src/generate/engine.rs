@@ -4,6 +4,7 @@ use super::sequence::{Request, Sequence, Step};
 use super::{FinishReason, SequenceId};
 use crate::device::{read_back, round};
 use crate::layout::{Layout, Span};
+use crate::lora::{Context, Share};
 use crate::models::{CacheForm, Decoder, KvCache, Result};
 use std::collections::BTreeMap;
 
@@ -152,6 +153,7 @@ impl<'a> Engine<'a> {
     fn forward(&mut self, parts: &[Part]) -> Result<Vec<Vec<f32>>> {
         let (mut ids, mut spans, mut wanted) = (vec![], vec![], vec![]);
         let mut caches: Vec<&mut KvCache> = vec![];
+        let mut adapters = vec![];
         // Parts are in the order of the sequences.
         let mut all = parts.iter().peekable();
         for (id, sequence) in &mut self.sequences {
@@ -164,18 +166,23 @@ impl<'a> Engine<'a> {
                 start: sequence.cache.len(),
                 len: part.n_tokens,
             });
+            adapters.push(Share {
+                n_tokens: part.n_tokens,
+                set: sequence.adapter.clone(),
+            });
             wanted.extend(part.chooses.then(|| ids.len() as u32 - 1));
             caches.push(&mut sequence.cache);
         }
         if spans.is_empty() {
             return Ok(vec![]);
         }
-        let layout = Layout::ragged(spans);
+        let (layout, context) = (Layout::ragged(spans), Context::shared(adapters));
         if wanted.is_empty() {
-            self.decoder.advance(&ids, &layout, &mut caches)?;
+            self.decoder.advance(&ids, &layout, &context, &mut caches)?;
             return Ok(vec![]);
         }
-        let logits = self.decoder.decode(&ids, &layout, &mut caches, &wanted)?;
+        let decoder = self.decoder;
+        let logits = decoder.decode(&ids, &layout, &context, &mut caches, &wanted)?;
         // Read back, so that nothing piles up on a GPU.
         Ok(read_back(logits.device(), || logits.to_vec2())?)
     }

@@ -1,5 +1,7 @@
 use super::{FinishReason, Limit, Sampler, Sampling};
+use crate::lora::AdapterSet;
 use crate::models::{CacheForm, Decoder, Error, KvCache, Result};
+use std::sync::Arc;
 
 /// A prompt, and how it is to be continued.
 #[derive(Clone, Debug, Default)]
@@ -12,6 +14,8 @@ pub struct Request {
     pub eos_token_ids: Vec<u32>,
     /// How tokens are chosen.
     pub sampling: Sampling,
+    /// Adapters that the text is generated with.
+    pub adapter: Option<Arc<AdapterSet>>,
 }
 
 /// One more token, or the end.
@@ -34,6 +38,7 @@ pub(super) struct Sequence {
     room: usize,
     eos_token_ids: Vec<u32>,
     sampler: Sampler,
+    pub(super) adapter: Option<Arc<AdapterSet>>,
     pub(super) cache: KvCache,
 }
 
@@ -52,6 +57,7 @@ impl Sequence {
             room: decoder.room(request.prompt.len())?,
             eos_token_ids: request.eos_token_ids,
             sampler: Sampler::new(request.sampling),
+            adapter: request.adapter,
             cache: decoder.cache(form),
             tokens: request.prompt,
         })

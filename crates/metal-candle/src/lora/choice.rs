@@ -3,15 +3,9 @@
 use super::pattern::Pattern;
 use super::plan::last_name;
 use super::targets::{Matcher, Targets, ends_in};
-use super::{Error, LinearInfo, LoraConfig};
+use super::{Error, Kind, LayerInfo, LoraConfig, Method};
 use std::collections::BTreeSet;
 use std::time::Instant;
-
-/// Parts of a model that PEFT adapts and this library does not, by their paths there.
-const NOT_BUILT: [(&str, &str); 2] = [
-    ("lm_head", "the output head"),
-    ("model.embed_tokens", "the token embedding"),
-];
 
 /// Who named the settings, for the words of errors.
 #[derive(Clone, Copy)]
@@ -46,7 +40,7 @@ pub(super) struct Unmatched {
 }
 
 impl Unmatched {
-    pub(super) fn into_error(self, layers: &[LinearInfo]) -> Error {
+    pub(super) fn into_error(self, layers: &[LayerInfo]) -> Error {
         let names: BTreeSet<&str> = layers.iter().map(|layer| last_name(&layer.path)).collect();
         Error::NoMatch {
             what: self.what,
@@ -56,10 +50,10 @@ impl Unmatched {
     }
 }
 
-/// The chosen layers, in the model's order.
+/// The chosen layers and what is done to them, in the model's order.
 pub(super) struct Choice<'a> {
     config: &'a LoraConfig,
-    pub(super) layers: Vec<&'a LinearInfo>,
+    pub(super) layers: Vec<(&'a LayerInfo, Method)>,
     pub(super) unmatched: Vec<Unmatched>,
     /// When the matching of patterns began.
     start: Instant,
@@ -68,21 +62,24 @@ pub(super) struct Choice<'a> {
 impl<'a> Choice<'a> {
     pub(super) fn new(
         config: &'a LoraConfig,
-        layers: &'a [LinearInfo],
+        layers: &'a [LayerInfo],
         origin: Origin,
     ) -> Result<Self, Error> {
         let start = Instant::now();
         let rule = Rule::new(config, origin)?;
-        rule.check_built(origin)?;
         let mut unmatched = absent_names(config, layers, origin);
         unmatched.extend(absent_blocks(config, layers));
+        unmatched.extend(absent_modules(config, layers));
         let mut chosen = vec![];
         for layer in layers {
-            if rule.takes(&layer.path, Some(layer.block))? {
-                chosen.push(layer);
+            if config.is_saved(&layer.path) {
+                chosen.push((layer, Method::Whole));
+            } else if rule.takes(layer)? {
+                chosen.push((layer, config.method));
             }
         }
-        if chosen.is_empty() {
+        check_built(&chosen)?;
+        if chosen.iter().all(|(_, method)| *method == Method::Whole) {
             let (what, pattern) = (origin.targets(), config.targets.to_string());
             let none = Unmatched { what, pattern };
             // Of options the mistyped name is told rather than all of them.
@@ -120,7 +117,7 @@ impl<'a> Choice<'a> {
         for (key, value) in patterns {
             let pattern = Pattern::end(what, key)?;
             let mut is_used = false;
-            for (layer, slot) in self.layers.iter().zip(&mut values) {
+            for ((layer, _), slot) in self.layers.iter().zip(&mut values) {
                 if pattern.is_match(&layer.path)? {
                     is_used = true;
                     slot.get_or_insert(*value);
@@ -153,33 +150,41 @@ impl<'a> Rule<'a> {
         })
     }
 
-    /// A list of blocks does not apply to a module that is named by its whole path, and leaves no
-    /// other module outside blocks.
-    fn takes(&self, path: &str, block: Option<usize>) -> Result<bool, Error> {
+    /// A list of blocks does not apply to a layer that is named by its whole path, and leaves no
+    /// other layer outside blocks. All linear layers are those of the blocks.
+    fn takes(&self, layer: &LayerInfo) -> Result<bool, Error> {
+        let path = &layer.path;
         if let Some(excluded) = &self.excluded
             && excluded.matches(path)?
         {
             return Ok(false);
         }
-        let of_block = |blocks: &[usize]| block.is_some_and(|block| blocks.contains(&block));
+        if matches!(self.wanted, Matcher::All) && layer.block.is_none() {
+            return Ok(false);
+        }
+        let of_block = |blocks: &[usize]| layer.block.is_some_and(|block| blocks.contains(&block));
         let is_reached = self.blocks.is_none_or(of_block) || self.wanted.names_exactly(path);
         Ok(is_reached && self.wanted.matches(path)?)
     }
+}
 
-    /// Refuses targets that PEFT would find outside the blocks.
-    fn check_built(&self, origin: Origin) -> Result<(), Error> {
-        for (path, part) in NOT_BUILT {
-            if !matches!(self.wanted, Matcher::All) && self.takes(path, None)? {
-                let what = origin.targets();
-                return Err(Error::NotBuilt { what, path, part });
-            }
-        }
-        Ok(())
+/// Refuses what PEFT computes and this library does not.
+fn check_built(chosen: &[(&LayerInfo, Method)]) -> Result<(), Error> {
+    let mut chosen = chosen.iter();
+    let is_built = |(layer, method): &&(&LayerInfo, Method)| {
+        *method != Method::Dora || layer.kind != Kind::Embedding
+    };
+    match chosen.find(|choice| !is_built(choice)) {
+        Some((layer, _)) => Err(Error::NotBuilt {
+            path: layer.path.clone(),
+            what: "DoRA on a token embedding",
+        }),
+        None => Ok(()),
     }
 }
 
 /// Names that no layer has: one that is mistyped among good ones would train less than was asked.
-fn absent_names(config: &LoraConfig, layers: &[LinearInfo], origin: Origin) -> Vec<Unmatched> {
+fn absent_names(config: &LoraConfig, layers: &[LayerInfo], origin: Origin) -> Vec<Unmatched> {
     let Targets::Names(names) = &config.targets else {
         return vec![];
     };
@@ -191,13 +196,24 @@ fn absent_names(config: &LoraConfig, layers: &[LinearInfo], origin: Origin) -> V
     absent.collect()
 }
 
-fn absent_blocks(config: &LoraConfig, layers: &[LinearInfo]) -> Vec<Unmatched> {
-    let n_blocks = layers.iter().map(|layer| layer.block + 1).max();
+fn absent_blocks(config: &LoraConfig, layers: &[LayerInfo]) -> Vec<Unmatched> {
+    let n_blocks = layers.iter().filter_map(|layer| layer.block).max();
+    let n_blocks = n_blocks.map_or(0, |last| last + 1);
     let blocks = config.layers_to_transform.iter().flatten();
-    let absent = blocks.filter(|block| **block >= n_blocks.unwrap_or(0));
+    let absent = blocks.filter(|block| **block >= n_blocks);
     let unmatched = absent.map(|block| Unmatched {
         what: "layers_to_transform",
         pattern: block.to_string(),
+    });
+    unmatched.collect()
+}
+
+fn absent_modules(config: &LoraConfig, layers: &[LayerInfo]) -> Vec<Unmatched> {
+    let is_absent = |name: &&String| !layers.iter().any(|layer| ends_in(&layer.path, name));
+    let absent = config.modules_to_save.iter().filter(is_absent);
+    let unmatched = absent.map(|module| Unmatched {
+        what: "modules_to_save",
+        pattern: module.clone(),
     });
     unmatched.collect()
 }

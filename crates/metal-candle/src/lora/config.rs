@@ -1,4 +1,5 @@
-use super::{Error, Targets};
+use super::targets::ends_in;
+use super::{Error, Method, Targets};
 
 /// Highest rank: no layer is so wide that a higher one could be of use.
 const MAX_RANK: usize = 1 << 16;
@@ -6,6 +7,8 @@ const MAX_RANK: usize = 1 << 16;
 /// What an adapter is, in PEFT's terms.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LoraConfig {
+    /// What the adapters do.
+    pub method: Method,
     /// Rank of the update.
     pub r: usize,
     /// Numerator of the update's factor.
@@ -18,6 +21,8 @@ pub struct LoraConfig {
     pub targets: Targets,
     /// Layers that carry none although they are targets.
     pub exclude: Option<Targets>,
+    /// Ends of the paths of layers whose whole weight is trained.
+    pub modules_to_save: Vec<String>,
     /// Rank of the layers whose path ends in a pattern; the first match counts.
     pub rank_pattern: Vec<(String, usize)>,
     /// Alpha of the layers whose path ends in a pattern; the first match counts.
@@ -29,12 +34,14 @@ pub struct LoraConfig {
 impl Default for LoraConfig {
     fn default() -> Self {
         Self {
+            method: Method::Lora,
             r: 8,
             alpha: 16.0,
             dropout: 0.0,
             use_rslora: false,
             targets: Targets::AllLinear,
             exclude: None,
+            modules_to_save: vec![],
             rank_pattern: vec![],
             alpha_pattern: vec![],
             layers_to_transform: None,
@@ -50,6 +57,12 @@ impl LoraConfig {
             true => alpha / (r as f64).sqrt(),
             false => alpha / r as f64,
         }
+    }
+
+    /// Whether the whole weight of the layer at `path` is trained.
+    pub(super) fn is_saved(&self, path: &str) -> bool {
+        let mut saved = self.modules_to_save.iter();
+        saved.any(|name| ends_in(path, name))
     }
 
     /// [`Self::scale`], if float32 can hold it.

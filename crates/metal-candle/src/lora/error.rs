@@ -20,7 +20,7 @@ pub enum Error {
         got: String,
     },
     /// Targets, or a pattern, name no layer of this model.
-    #[error("{what} {pattern} matches no linear layer; this model has: {}", available.join(", "))]
+    #[error("{what} {pattern} matches no layer; this model has: {}", available.join(", "))]
     NoMatch {
         /// Name of the setting.
         what: &'static str,
@@ -29,15 +29,13 @@ pub enum Error {
         /// Names that would match, without their block.
         available: Vec<String>,
     },
-    /// Targets name a part of the model that takes no adapter here.
-    #[error("{what} name {path}: an adapter on {part} is not built")]
+    /// A method that a layer cannot carry here.
+    #[error("{path}: {what} is not built")]
     NotBuilt {
-        /// Name of the setting.
+        /// Path of the layer.
+        path: String,
+        /// Method and kind of the layer.
         what: &'static str,
-        /// Path of the part.
-        path: &'static str,
-        /// What it is.
-        part: &'static str,
     },
     /// A regular expression does not parse, or tries too many ways to match.
     #[error("{what}: {pattern} cannot be used as a regular expression: {reason}")]
@@ -48,6 +46,12 @@ pub enum Error {
         pattern: String,
         /// Why.
         reason: String,
+    },
+    /// A plan or a set of adapters is for a model with other layers.
+    #[error("an adapter is for {path}, and this model has no such layer")]
+    NoLayer {
+        /// Path of the layer.
+        path: String,
     },
     /// The adapters do not fit into memory.
     #[error("the adapters take {bytes} bytes, which the system does not give")]
@@ -190,12 +194,6 @@ pub enum Problem {
         /// Its shape.
         shape: Vec<usize>,
     },
-    /// A module that was saved whole is not in the file.
-    #[error("missing {module}: modules_to_save names it")]
-    MissingModule {
-        /// Name of the module.
-        module: String,
-    },
     /// Nothing calls for it.
     #[error("unexpected {key} {shape:?}: {why}")]
     Unexpected {
@@ -241,9 +239,7 @@ pub enum Problem {
         key: String,
     },
     /// A weight of the base model with other values than the base model's.
-    #[error(
-        "{key}: not the weight of this model; whole weights that an adapter trained are not built"
-    )]
+    #[error("{key}: not the weight of this model, and modules_to_save does not name it")]
     Trained {
         /// Its name in the file.
         key: String,
@@ -253,15 +249,9 @@ pub enum Problem {
 /// What the name of an unexpected tensor says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Unexpected {
-    /// Magnitudes of DoRA.
-    #[error("DoRA is not built")]
+    /// Magnitudes of DoRA beside an adapter without.
+    #[error("adapter_config.json does not say use_dora")]
     Dora,
-    /// An adapter on an embedding.
-    #[error("an adapter on the token embedding is not built")]
-    Embedding,
-    /// An adapter on the output head.
-    #[error("an adapter on the output head is not built")]
-    Head,
     /// A bias beside `B`.
     #[error("a bias on B is not built")]
     Bias,

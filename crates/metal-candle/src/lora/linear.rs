@@ -1,105 +1,30 @@
-use candle_core::{DType, Tensor, Var};
-use metal_candle_kernels::{
-    Dropout, LoraWeights, MatMulOptions, Result, Weight, linear, lora_linear, matmul_with, mix_seed,
-};
+use super::{Adapter, AdapterSet, Adapters, Context, Share};
+use candle_core::{Device, Tensor};
+use metal_candle_kernels::{Result, Weight, linear, tape};
 use std::sync::Arc;
 
-/// Whether a forward pass is part of training.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Mode {
-    dropout_seed: Option<u64>,
+/// How a layer reads its weight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// `x W^T + bias`, the weight `(out_features, in_features)`.
+    Linear,
+    /// Rows of the weight, `(in_features, out_features)`: one for each token.
+    Embedding,
 }
 
-impl Mode {
-    /// No dropout.
-    pub const INFERENCE: Self = Self { dropout_seed: None };
-
-    /// Dropout whose masks are fixed by `seed`: a recomputed pass draws the same.
-    #[must_use]
-    pub fn training(seed: u64) -> Self {
-        Self {
-            dropout_seed: Some(seed),
-        }
-    }
+/// Adapters of a layer in a pass.
+enum Adapted<'a> {
+    No,
+    By(&'a dyn Adapter),
+    ByShare(&'a [Share]),
 }
 
-/// The trained part of one linear layer; float32 whatever the dtype of the base weight.
-#[derive(Clone, Debug)]
-pub struct Adapter {
-    /// Down projection, `(r, in_features)`.
-    pub a: Var,
-    /// Up projection, `(out_features, r)`.
-    pub b: Var,
-    /// Factor of the update.
-    pub scale: f64,
-    /// Dropout on the input while training.
-    pub dropout: f64,
-    /// Sets the dropout masks of this layer apart from those of others.
-    pub stream: u64,
-}
-
-impl Adapter {
-    /// `scale * B A` in float32, `(out_features, in_features)`.
-    fn delta(&self) -> Result<Tensor> {
-        let options = MatMulOptions {
-            alpha: self.scale,
-            ..MatMulOptions::default()
-        };
-        matmul_with(&self.b.detach(), &self.a.detach(), None, options)
-    }
-
-    /// `x W^T + bias` and the update. Outside training no graph is recorded.
-    fn forward(
-        &self,
-        x: &Tensor,
-        weight: &Weight,
-        bias: Option<&Tensor>,
-        mode: Mode,
-    ) -> Result<Tensor> {
-        let (a, b) = match mode.dropout_seed {
-            Some(_) => (self.a.as_tensor().clone(), self.b.as_tensor().clone()),
-            None => (self.a.as_detached_tensor(), self.b.as_detached_tensor()),
-        };
-        let (scale, dropout) = (self.scale, self.dropout(mode)?);
-        let weights = LoraWeights {
-            a: &a,
-            b: &b,
-            scale,
-            dropout,
-        };
-        lora_linear(x, weight, bias, weights)
-    }
-
-    fn dropout(&self, mode: Mode) -> Result<Option<Dropout>> {
-        match mode.dropout_seed {
-            Some(seed) if self.dropout > 0.0 => {
-                Dropout::new(self.dropout, mix_seed(seed, self.stream)).map(Some)
-            }
-            _ => Ok(None),
-        }
-    }
-}
-
-/// `y = x W^T + bias`, with an optional adapter beside `W` or merged into it.
+/// `y = x W^T + bias`. It knows its path, by which a pass chooses its adapter.
 #[derive(Clone, Debug)]
 pub struct Linear {
     path: Arc<str>,
     weight: Weight,
     bias: Option<Tensor>,
-    adapter: Option<Adapter>,
-    /// The weight as it was before the adapter was merged.
-    unmerged: Option<Tensor>,
-}
-
-/// Whether an adapter could be merged into its weight.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Merged {
-    /// It is, or there is none.
-    Done,
-    /// The sum is not finite in the weight's dtype.
-    Overflow,
-    /// The weight is packed: rounded to its few bits, little of the sum would be left.
-    Packed,
 }
 
 impl Linear {
@@ -111,22 +36,73 @@ impl Linear {
             path: path.into(),
             weight: weight.into(),
             bias,
-            adapter: None,
-            unmerged: None,
         }
     }
 
     /// `x` is `(.., in_features)`, the result `(.., out_features)` in the dtype of `x`.
     ///
     /// # Errors
-    /// When the width of `x` differs.
-    pub fn forward(&self, x: &Tensor, mode: Mode) -> Result<Tensor> {
-        let bias = self.bias.as_ref();
-        match &self.adapter {
-            Some(adapter) if self.unmerged.is_none() => {
-                adapter.forward(x, &self.weight, bias, mode)
+    /// When the width of `x` differs, or the shares of the context are not its tokens.
+    pub fn forward(&self, x: &Tensor, context: &Context) -> Result<Tensor> {
+        match self.adapted(context) {
+            Adapted::No => linear(x, &self.weight, self.bias()),
+            Adapted::By(adapter) => adapter.forward(x, self, context.mode),
+            Adapted::ByShare(shares) => {
+                let product = linear(x, &self.weight, None)?;
+                let rows = x.flatten_to(x.rank() - 2)?;
+                self.with_bias(self.by_share(&rows, &product, shares)?)
             }
-            _ => linear(x, &self.weight, bias),
+        }
+    }
+
+    /// The matrix that is all of the layer in a pass; `None` where an adapter lies beside it.
+    #[must_use]
+    pub fn weight_in(&self, context: &Context) -> Option<Weight> {
+        match self.adapted(context) {
+            Adapted::No => Some(self.weight.clone()),
+            Adapted::By(adapter) => adapter.weight(context.mode).map(Weight::Dense),
+            Adapted::ByShare(_) => None,
+        }
+    }
+
+    fn adapted<'a>(&self, context: &'a Context) -> Adapted<'a> {
+        let of = |set: &'a AdapterSet| set.get(&self.path);
+        match &context.adapters {
+            Adapters::None => Adapted::No,
+            Adapters::One(set) => of(set).map_or(Adapted::No, Adapted::By),
+            Adapters::Shares(shares) => {
+                let mut sets = shares.iter().filter_map(|share| share.set.as_deref());
+                match sets.any(|set| of(set).is_some()) {
+                    true => Adapted::ByShare(shares),
+                    false => Adapted::No,
+                }
+            }
+        }
+    }
+
+    /// What the adapter of each share makes of its part of one product with the weight, `(.., N)`;
+    /// `x` has a row for each token.
+    fn by_share(&self, x: &Tensor, product: &Tensor, shares: &[Share]) -> Result<Tensor> {
+        let shape = product.shape().clone();
+        let product = product.flatten_to(product.rank() - 2)?;
+        let mut first = 0;
+        let mut parts = vec![];
+        for Share { n_tokens, set } in shares {
+            let rows = |t: &Tensor| t.narrow(0, first, *n_tokens);
+            parts.push(match set.as_ref().and_then(|set| set.get(&self.path)) {
+                Some(adapter) => adapter.adapt(&rows(x)?, &rows(&product)?, self)?,
+                None => rows(&product)?,
+            });
+            first += n_tokens;
+        }
+        Ok(Tensor::cat(&parts, 0)?.reshape(shape)?)
+    }
+
+    /// `y + bias`, `(.., out_features)`.
+    pub(super) fn with_bias(&self, y: Tensor) -> Result<Tensor> {
+        match &self.bias {
+            Some(bias) => tape::add(&y, bias),
+            None => Ok(y),
         }
     }
 
@@ -144,28 +120,27 @@ impl Linear {
         self.weight.dims()
     }
 
+    /// Where the layer lies.
+    #[must_use]
+    pub fn device(&self) -> &Device {
+        self.weight.device()
+    }
+
     /// The frozen matrix.
     #[must_use]
     pub fn weight(&self) -> &Weight {
         &self.weight
     }
 
-    /// The frozen matrix, to be replaced; an adapter is unmerged first.
+    /// The frozen matrix, to be replaced.
     pub fn weight_mut(&mut self) -> &mut Weight {
-        self.unmerge();
         &mut self.weight
     }
 
-    /// The adapter, if one is attached.
+    /// `(out_features)`.
     #[must_use]
-    pub fn adapter(&self) -> Option<&Adapter> {
-        self.adapter.as_ref()
-    }
-
-    /// Attaches an adapter, or takes it away; a merged one is unmerged first.
-    pub fn set_adapter(&mut self, adapter: Option<Adapter>) {
-        self.unmerge();
-        self.adapter = adapter;
+    pub fn bias(&self) -> Option<&Tensor> {
+        self.bias.as_ref()
     }
 
     /// What the weight consists of, and the bias, with their names.
@@ -181,53 +156,49 @@ impl Linear {
             .into_iter()
             .chain(self.bias.iter_mut().map(|b| ("bias", b)))
     }
-
-    /// Adds the adapter's product to the weight: no cost per token any more. The sum is rounded
-    /// once, to the weight's dtype. Where that is not finite, as in float16 above 65,504, or the
-    /// weight is packed, the layer stays as it was.
-    ///
-    /// # Errors
-    /// When memory runs out.
-    pub fn merge(&mut self) -> Result<Merged> {
-        let (Some(adapter), None) = (&self.adapter, &self.unmerged) else {
-            return Ok(Merged::Done);
-        };
-        let Some(weight) = self.weight.tensor_mut() else {
-            return Ok(Merged::Packed);
-        };
-        let sum = (weight.to_dtype(DType::F32)? + adapter.delta()?)?;
-        let merged = sum.to_dtype(weight.dtype())?;
-        if !is_finite(&merged)? {
-            return Ok(Merged::Overflow);
-        }
-        self.unmerged = Some(std::mem::replace(weight, merged));
-        Ok(Merged::Done)
-    }
-
-    /// Restores the weight, bit for bit.
-    pub fn unmerge(&mut self) {
-        if let Some(weight) = self.unmerged.take() {
-            self.weight = weight.into();
-        }
-    }
-
-    /// Merges and forgets the adapter, and frees the weight as it was. A layer that cannot be
-    /// merged keeps its adapter, as [`Self::merge`] says.
-    ///
-    /// # Errors
-    /// When memory runs out.
-    pub fn fuse(&mut self) -> Result<Merged> {
-        let merged = self.merge()?;
-        if merged == Merged::Done {
-            self.unmerged = None;
-            self.adapter = None;
-        }
-        Ok(merged)
-    }
 }
 
-fn is_finite(tensor: &Tensor) -> Result<bool> {
-    // Zero times a finite number is zero, times any other NaN.
-    let zeros = tensor.flatten_all()?.affine(0.0, 0.0)?;
-    Ok(zeros.to_dtype(DType::F32)?.sum_all()?.to_scalar::<f32>()? == 0.0)
+/// Vectors of tokens: the rows of a weight `(V, D)`.
+#[derive(Clone, Debug)]
+pub struct Embedding(Linear);
+
+impl Embedding {
+    /// `weight` is `(V, D)`; `path` is that in a checkpoint, without `.weight`.
+    #[must_use]
+    pub fn new(path: &str, weight: impl Into<Weight>) -> Self {
+        Self(Linear::new(path, weight, None))
+    }
+
+    /// Token ids `(..)` of u32 to `(.., D)` in float32: activations are float32 whatever the weight
+    /// is.
+    ///
+    /// # Errors
+    /// When an id is not below `V`, or the shares of the context are not the tokens.
+    pub fn forward(&self, ids: &Tensor, context: &Context) -> Result<Tensor> {
+        match self.0.adapted(context) {
+            Adapted::No => self.0.weight.gather(ids),
+            Adapted::By(adapter) => adapter.forward(ids, &self.0, context.mode),
+            Adapted::ByShare(shares) => {
+                let rows = self.0.weight.gather(ids)?;
+                self.0.by_share(&ids.flatten_all()?, &rows, shares)
+            }
+        }
+    }
+
+    /// The layer that adapters know: its weight, and its path.
+    #[must_use]
+    pub fn layer(&self) -> &Linear {
+        &self.0
+    }
+
+    /// The matrix, `(V, D)`.
+    #[must_use]
+    pub fn weight(&self) -> &Weight {
+        &self.0.weight
+    }
+
+    /// The matrix, to be replaced.
+    pub fn weight_mut(&mut self) -> &mut Weight {
+        &mut self.0.weight
+    }
 }

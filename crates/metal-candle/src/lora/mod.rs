@@ -1,22 +1,32 @@
-//! Low-rank adapters (Hu et al. 2021, <https://arxiv.org/abs/2106.09685>) inside [`Linear`].
+//! Adapters (low-rank ones, Hu et al. 2021, <https://arxiv.org/abs/2106.09685>) beside a model.
 //!
-//! An adapter is planned from a [`LoraConfig`] against the linear layers a model has, attached by
-//! path, and read and written by [`format`](mod@format). Models only ever call [`Linear::forward`].
+//! Adapters are planned from a [`LoraConfig`] against the linear layers that a model has; an
+//! [`AdapterSet`] holds them by the paths of the layers, and [`format`](mod@format) reads and writes
+//! it. Models only ever call [`Linear::forward`] with the [`Context`] of a pass, which says whose
+//! adapters its tokens have.
 
-mod attach;
 mod choice;
 mod config;
+mod context;
 mod error;
 pub mod format;
 mod linear;
+mod methods;
+mod mode;
 mod pattern;
 mod plan;
+mod set;
 mod targets;
+#[cfg(test)]
+mod tests;
 
-pub use attach::{attach, detach, fuse, merge, parameters, unmerge};
 pub use config::LoraConfig;
+pub use context::{Adapters, Context, Share};
 use error::shortened;
 pub use error::{Error, Found, Problem, Refusal, Unexpected};
-pub use linear::{Adapter, Linear, Merged, Mode};
-pub use plan::{LinearInfo, Placement, Plan};
+pub use linear::{Embedding, Kind, Linear};
+pub use methods::{Adapter, Method};
+pub use mode::Mode;
+pub use plan::{LayerInfo, Placement, Plan};
+pub use set::AdapterSet;
 pub use targets::Targets;

@@ -1,29 +1,38 @@
 use super::choice::{Choice, Origin, Unmatched};
-use super::{Error, LoraConfig};
+use super::{Error, Kind, LoraConfig, Method};
 use std::collections::BTreeSet;
 
-/// A linear layer of a model, as a plan needs to know it.
+/// A layer of a model that can carry an adapter, as a plan needs to know it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LinearInfo {
+pub struct LayerInfo {
     /// Path in the checkpoint, without `.weight`.
     pub path: String,
-    /// Index of the transformer block that the layer is part of.
-    pub block: usize,
-    /// Width of its input.
+    /// How it reads its weight.
+    pub kind: Kind,
+    /// Index of the transformer block that the layer is part of; `None`: the token embedding or the
+    /// output head.
+    pub block: Option<usize>,
+    /// Width of its input; number of tokens of an embedding.
     pub in_features: usize,
     /// Width of its output.
     pub out_features: usize,
 }
 
-/// One adapter to be attached.
+/// One adapter to be made.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Placement {
-    /// Path of the linear layer.
+    /// Path of the layer.
     pub path: String,
+    /// How the layer reads its weight.
+    pub kind: Kind,
+    /// What the adapter does.
+    pub method: Method,
     /// Rank.
     pub r: usize,
     /// Factor of the update.
     pub scale: f64,
+    /// Dropout on the adapter's input while training.
+    pub dropout: f64,
     /// Width of the layer's input.
     pub in_features: usize,
     /// Width of the layer's output.
@@ -35,8 +44,17 @@ pub struct Placement {
 pub struct Plan {
     /// One entry for each layer that carries an adapter, in the model's order.
     pub placements: Vec<Placement>,
-    /// Dropout on the adapters' input while training.
-    pub dropout: f64,
+}
+
+impl Placement {
+    /// Number of parameters that are trained.
+    #[must_use]
+    pub fn n_parameters(&self) -> usize {
+        let shapes = self.method.shapes(self).into_iter();
+        shapes
+            .map(|(_, shape)| shape.iter().product::<usize>())
+            .sum()
+    }
 }
 
 impl Plan {
@@ -45,7 +63,7 @@ impl Plan {
     /// # Errors
     /// When a setting is out of range, a target or pattern matches nothing, or a block index does
     /// not exist: each error lists what does.
-    pub fn new(config: &LoraConfig, layers: &[LinearInfo]) -> Result<Self, Error> {
+    pub fn new(config: &LoraConfig, layers: &[LayerInfo]) -> Result<Self, Error> {
         let (plan, unmatched) = matched(config, layers, Origin::Options)?;
         if let Some(unmatched) = unmatched.into_iter().next() {
             return Err(unmatched.into_error(layers));
@@ -61,7 +79,7 @@ impl Plan {
     /// When a setting is out of range, or no layer matches.
     pub(super) fn of_file(
         config: &LoraConfig,
-        layers: &[LinearInfo],
+        layers: &[LayerInfo],
     ) -> Result<(Self, Vec<Unmatched>), Error> {
         matched(config, layers, Origin::File)
     }
@@ -69,10 +87,15 @@ impl Plan {
     /// Number of parameters that are trained.
     #[must_use]
     pub fn n_parameters(&self) -> usize {
-        self.placements
-            .iter()
-            .map(|p| p.r * (p.in_features + p.out_features))
-            .sum()
+        self.placements.iter().map(Placement::n_parameters).sum()
+    }
+
+    /// Path of an adapter on the token embedding or the output head.
+    pub(super) fn outside_blocks(&self, layers: &[LayerInfo]) -> Option<String> {
+        let mut outside = layers.iter().filter(|layer| layer.block.is_none());
+        let is_placed = |path: &str| self.placements.iter().any(|place| place.path == path);
+        let layer = outside.find(|layer| is_placed(&layer.path))?;
+        Some(layer.path.clone())
     }
 
     /// Warns of ranks above a layer's narrower side: the update cannot be of a higher one.
@@ -80,7 +103,7 @@ impl Plan {
         let useless = self
             .placements
             .iter()
-            .filter(|p| p.r > p.in_features.min(p.out_features));
+            .filter(|p| p.method != Method::Whole && p.r > p.in_features.min(p.out_features));
         let names: BTreeSet<&str> = useless.map(|p| last_name(&p.path)).collect();
         if !names.is_empty() {
             let names = Vec::from_iter(names).join(", ");
@@ -91,32 +114,27 @@ impl Plan {
 
 fn matched(
     config: &LoraConfig,
-    layers: &[LinearInfo],
+    layers: &[LayerInfo],
     origin: Origin,
 ) -> Result<(Plan, Vec<Unmatched>), Error> {
     config.check()?;
     let mut choice = Choice::new(config, layers, origin)?;
     let (ranks, alphas) = (choice.ranks()?, choice.alphas()?);
     let mut placements = vec![];
-    for (layer, (r, alpha)) in choice.layers.iter().zip(ranks.into_iter().zip(alphas)) {
+    for ((layer, method), (r, alpha)) in choice.layers.iter().zip(ranks.into_iter().zip(alphas)) {
         let r = r.unwrap_or(config.r);
-        let scale = config.checked_scale(alpha.unwrap_or(config.alpha), r)?;
         placements.push(Placement {
             path: layer.path.clone(),
+            kind: layer.kind,
+            method: *method,
             r,
-            scale,
+            scale: config.checked_scale(alpha.unwrap_or(config.alpha), r)?,
+            dropout: config.dropout,
             in_features: layer.in_features,
             out_features: layer.out_features,
         });
     }
-    let dropout = config.dropout;
-    Ok((
-        Plan {
-            placements,
-            dropout,
-        },
-        choice.unmatched,
-    ))
+    Ok((Plan { placements }, choice.unmatched))
 }
 
 /// Name of a layer without its block.

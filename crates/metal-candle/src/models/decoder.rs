@@ -1,25 +1,27 @@
 use super::cache::{CacheForm, KvCache};
 use super::config::Config;
+use super::layers::RmsNorm;
 use super::layers::block::{Block, BlockCaches};
 use super::layers::rope::Rope;
-use super::layers::{RmsNorm, Table, embedding};
 use super::pass::Pass;
 use super::{Error, Result};
 use crate::layout::Layout;
-use crate::lora::Mode;
+use crate::lora::{Context, Embedding, Linear};
 use candle_core::{Device, Tensor};
 use metal_candle_kernels::tape::scale;
-use metal_candle_kernels::{Weight, linear, softcap};
+use metal_candle_kernels::{Weight, softcap};
+
+const HEAD: &str = "lm_head";
 
 /// A decoder-only language model: embedding, blocks, norm and output head.
 #[derive(Debug)]
 pub struct Decoder {
-    pub(super) embed_tokens: Table,
+    pub(super) embed_tokens: Embedding,
     pub(super) embedding_scale: f64,
     pub(super) layers: Vec<Box<dyn Block>>,
     pub(super) norm: RmsNorm,
     /// `None`: the head is the embedding.
-    pub(super) lm_head: Option<Table>,
+    pub(super) lm_head: Option<Linear>,
     pub(super) logit_scale: f64,
     pub(super) logit_cap: Option<f64>,
     pub(super) ropes: Vec<Rope>,
@@ -64,7 +66,7 @@ impl Decoder {
     /// Where the weights are.
     #[must_use]
     pub fn device(&self) -> &Device {
-        self.embed_tokens.weight.device()
+        self.embed_tokens.weight().device()
     }
 
     /// Token ids as a tensor of the layout's dimensions, `(B, T)`.
@@ -76,13 +78,13 @@ impl Decoder {
         Ok(Tensor::new(ids, self.device())?.reshape(layout.dims())?)
     }
 
-    /// What the blocks share in a pass over whole sequences.
+    /// What the blocks share in a pass over whole sequences; `context` says whose adapters they have.
     ///
     /// # Errors
     /// When a sequence is over the model's limit.
-    pub fn pass(&self, layout: &Layout, mode: Mode) -> Result<Pass> {
+    pub fn pass(&self, layout: &Layout, context: &Context) -> Result<Pass> {
         self.check_length(layout)?;
-        Pass::whole(layout, &self.ropes, mode, self.device())
+        Pass::whole(layout, &self.ropes, context, self.device())
     }
 
     fn check_length(&self, layout: &Layout) -> Result<()> {
@@ -117,9 +119,10 @@ impl Decoder {
     /// # Errors
     /// When an id is not in the vocabulary, there are more or fewer ids than places, or memory runs
     /// out.
-    pub fn embed(&self, ids: &[u32], layout: &Layout) -> Result<Tensor> {
+    pub fn embed(&self, ids: &[u32], layout: &Layout, context: &Context) -> Result<Tensor> {
         let tokens = self.tokens(ids, layout)?;
-        embedding::embed(&self.embed_tokens, &tokens, self.embedding_scale)
+        let embedded = self.embed_tokens.forward(&tokens, context)?;
+        scaled(embedded, self.embedding_scale)
     }
 
     /// Block `i`: `(B, T, D)` -> `(B, T, D)`.
@@ -135,17 +138,22 @@ impl Decoder {
     /// # Errors
     /// When memory runs out.
     pub fn final_norm(&self, x: &Tensor) -> Result<Tensor> {
-        let normed = self.norm.forward(x)?;
-        match self.logit_scale == 1.0 {
-            true => Ok(normed),
-            false => Ok(scale(&normed, self.logit_scale)?),
-        }
+        scaled(self.norm.forward(x)?, self.logit_scale)
     }
 
     /// Weight of the output head, `(V, D)`; the embedding where they are tied.
     #[must_use]
     pub fn head(&self) -> &Weight {
-        &self.lm_head.as_ref().unwrap_or(&self.embed_tokens).weight
+        match &self.lm_head {
+            Some(head) => head.weight(),
+            None => self.embed_tokens.weight(),
+        }
+    }
+
+    /// The output head as a layer: that it may be the embedding makes no difference to adapters.
+    #[must_use]
+    pub fn head_layer(&self) -> Linear {
+        Linear::new(HEAD, self.head().clone(), None)
     }
 
     /// Bound of the logits, `cap * tanh(logit / cap)`.
@@ -154,17 +162,29 @@ impl Decoder {
         self.logit_cap
     }
 
+    /// Logits of what [`Self::final_norm`] gives: `(.., D)` -> `(.., V)` float32.
+    ///
+    /// # Errors
+    /// When memory runs out.
+    pub fn logits(&self, hidden: &Tensor, context: &Context) -> Result<Tensor> {
+        let logits = self.head_layer().forward(hidden, context)?;
+        match self.logit_cap {
+            Some(cap) => Ok(softcap(&logits, cap)?),
+            None => Ok(logits),
+        }
+    }
+
     /// Logits of every place of `layout`, `(B, T, V)` float32, in a pass over whole sequences.
     ///
     /// # Errors
     /// Those of [`Self::pass`] and [`Self::embed`].
-    pub fn forward(&self, ids: &[u32], layout: &Layout) -> Result<Tensor> {
-        let pass = self.pass(layout, Mode::INFERENCE)?;
-        let mut x = self.embed(ids, layout)?;
+    pub fn forward(&self, ids: &[u32], layout: &Layout, context: &Context) -> Result<Tensor> {
+        let pass = self.pass(layout, context)?;
+        let mut x = self.embed(ids, layout, context)?;
         for block in &self.layers {
             x = block.forward(&x, &pass, None)?;
         }
-        self.logits(&x)
+        self.logits(&self.final_norm(&x)?, context)
     }
 
     /// Logits, `(n, V)` float32, of the tokens in the places `wanted`, of which there is one at
@@ -178,12 +198,14 @@ impl Decoder {
         &self,
         ids: &[u32],
         layout: &Layout,
+        context: &Context,
         caches: &mut [&mut KvCache],
         wanted: &[u32],
     ) -> Result<Tensor> {
-        let x = self.advance(ids, layout, caches)?;
-        let wanted = Tensor::new(wanted, self.device())?;
-        self.logits(&x.index_select(&wanted, 1)?.squeeze(0)?)
+        let x = self.advance(ids, layout, context, caches)?;
+        let places = Tensor::new(wanted, self.device())?;
+        let hidden = x.index_select(&places, 1)?.squeeze(0)?;
+        self.logits(&self.final_norm(&hidden)?, &context.at(wanted))
     }
 
     /// Hidden state behind the last block, `(1, T, D)`, as [`Self::decode`] does without logits.
@@ -194,11 +216,12 @@ impl Decoder {
         &self,
         ids: &[u32],
         layout: &Layout,
+        context: &Context,
         caches: &mut [&mut KvCache],
     ) -> Result<Tensor> {
         self.check_length(layout)?;
-        let pass = Pass::cached(layout, &self.ropes, self.device())?;
-        let mut x = self.embed(ids, layout)?;
+        let pass = Pass::cached(layout, &self.ropes, context, self.device())?;
+        let mut x = self.embed(ids, layout, context)?;
         for (i, block) in self.layers.iter().enumerate() {
             let of_block: BlockCaches<'_> = caches.iter_mut().map(|c| c.block(i)).collect();
             x = block.forward(&x, &pass, Some(of_block))?;
@@ -206,11 +229,16 @@ impl Decoder {
         Ok(x)
     }
 
-    fn logits(&self, hidden: &Tensor) -> Result<Tensor> {
-        let logits = linear(&self.final_norm(hidden)?, self.head(), None)?;
-        match self.logit_cap {
-            Some(cap) => Ok(softcap(&logits, cap)?),
-            None => Ok(logits),
-        }
+    /// Gives the output head a weight of its own where it is the embedding.
+    pub(super) fn untie(&mut self) {
+        let head = self.head_layer();
+        self.lm_head.get_or_insert(head);
+    }
+}
+
+fn scaled(x: Tensor, factor: f64) -> Result<Tensor> {
+    match factor == 1.0 {
+        true => Ok(x),
+        false => Ok(scale(&x, factor)?),
     }
 }

@@ -9,6 +9,7 @@ use super::layers::rope::Rope;
 use super::recognise;
 use super::scope::Scope;
 use super::weights::Weights;
+use crate::lora::Embedding;
 
 const EMBEDDING: &str = "model.embed_tokens";
 const BLOCKS: &str = "model.layers";
@@ -62,8 +63,9 @@ fn check_packed(config: &Config, checkpoint: &Checkpoint, weights: &Weights<'_>)
 /// Takes every weight of a decoder from `weights`.
 pub(super) fn decoder(config: &Config, weights: &Weights<'_>) -> Result<Decoder> {
     let (frame, all) = (config.family.frame(), Scope::new(weights));
-    let table = |path: &str| all.table(path, (config.vocab_size, config.hidden_size));
-    let embed_tokens = table(embedding(weights, frame.tied_head))?;
+    let dims = (config.vocab_size, config.hidden_size);
+    let stored = stored_embedding(weights, frame.tied_head);
+    let embed_tokens = Embedding::new(EMBEDDING, weights.matrix(stored, dims)?);
     let blocks = all.below(BLOCKS);
     let layers = (0..config.num_hidden_layers)
         .map(|i| config.family.block(i, &blocks.below(&i.to_string())));
@@ -71,15 +73,14 @@ pub(super) fn decoder(config: &Config, weights: &Weights<'_>) -> Result<Decoder>
     let norm = all.norm("model.norm", config.hidden_size, frame.norm)?;
     let lm_head = match frame.tied_head {
         true => None,
-        false => Some(table(HEAD)?),
+        false => Some(all.linear(HEAD, dims, false)?),
     };
-    if frame.tied_head && embed_tokens.path == EMBEDDING {
-        // It may be stored all the same; it must then be the embedding.
-        let dims = (config.vocab_size, config.hidden_size);
+    if frame.tied_head && stored == EMBEDDING {
+        // The head may be stored all the same; it must then be the embedding.
         weights.same("lm_head.weight", "model.embed_tokens.weight", dims)?;
     }
     Ok(Decoder {
-        embedding_scale: frame.embedding_scale.of(&embed_tokens.weight)?,
+        embedding_scale: frame.embedding_scale.of(embed_tokens.weight())?,
         embed_tokens,
         layers,
         norm,
@@ -91,8 +92,8 @@ pub(super) fn decoder(config: &Config, weights: &Weights<'_>) -> Result<Decoder>
     })
 }
 
-/// Path of the embedding: tied weights may be stored as the head alone.
-fn embedding(weights: &Weights<'_>, tied_head: bool) -> &'static str {
+/// Path at which the embedding is stored: tied weights may be stored as the head alone.
+fn stored_embedding(weights: &Weights<'_>, tied_head: bool) -> &'static str {
     let has = |path: &str| weights.has(&format!("{path}.weight"));
     match tied_head && !has(EMBEDDING) && has(HEAD) {
         true => HEAD,

@@ -32,13 +32,14 @@ pub use decoder::Decoder;
 pub use error::{Error, Result};
 pub use families::MODEL_TYPES;
 pub use layers::rope::{Llama3, LongRope, RopeConfig, Scaling, Yarn};
-pub use layers::{Part, PartMut, RmsNorm, Table};
+pub use layers::{Part, PartMut, RmsNorm};
 pub use parts::Segment;
 pub use pass::Pass;
 pub use problems::Problems;
 pub use recognise::{Found, check_folder};
 pub use save::save_checkpoint;
 
+use crate::lora::{self, AdapterSet};
 use candle_core::Device;
 use checkpoint::Checkpoint;
 use serde_json::Value;
@@ -96,6 +97,23 @@ impl Model {
             config,
             raw_config,
         })
+    }
+}
+
+impl Model {
+    /// Merges the adapters of `set` into the weights. A head that is the embedding becomes a weight of
+    /// its own where either has an adapter: the other has none, or another.
+    ///
+    /// # Errors
+    /// As [`AdapterSet::fuse_into`].
+    pub fn fuse(&mut self, set: &AdapterSet) -> std::result::Result<(), lora::Error> {
+        let of_ends = ["model.embed_tokens", "lm_head"];
+        let is_adapted = of_ends.iter().any(|path| set.get(path).is_some());
+        if self.decoder.lm_head.is_none() && is_adapted {
+            self.decoder.untie();
+            self.raw_config["tie_word_embeddings"] = false.into();
+        }
+        set.fuse_into(self.decoder.matrices_mut())
     }
 }
 

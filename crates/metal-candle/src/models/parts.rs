@@ -2,7 +2,7 @@
 
 use super::layers::{Part, PartMut, Visit};
 use super::{Decoder, Result};
-use crate::lora::{Linear, LinearInfo};
+use crate::lora::{Kind, LayerInfo, Linear};
 use candle_core::Tensor;
 use metal_candle_kernels::Weight;
 
@@ -49,41 +49,44 @@ impl Decoder {
         parts
     }
 
-    /// Linear layers with their paths.
-    pub fn linears(&self) -> impl Iterator<Item = (String, &Linear)> {
-        let linears = self.parts().into_iter();
-        let linears = linears.filter_map(|(_, part)| part.linear());
-        linears.map(|layer| (layer.path().to_string(), layer))
+    /// Linear layers of the blocks.
+    pub fn linears(&self) -> impl Iterator<Item = (usize, &Linear)> {
+        let parts = self.parts().into_iter();
+        parts.filter_map(|(segment, part)| match (segment, part) {
+            (Segment::Block(i), Part::Linear(layer)) => Some((i, layer)),
+            _ => None,
+        })
     }
 
-    /// [`Self::linears`], to be changed.
-    pub fn linears_mut(&mut self) -> Vec<(String, &mut Linear)> {
-        let linears = self.parts_mut().into_iter();
-        let linears = linears.filter_map(|(_, part)| part.linear());
-        let named = linears.map(|layer| (layer.path().to_string(), layer));
-        named.collect()
+    /// Layers that can carry adapters, in the order of the data: the token embedding, the linear
+    /// layers of the blocks and the output head.
+    #[must_use]
+    pub fn adaptable(&self) -> Vec<Linear> {
+        let mut layers = vec![self.embed_tokens.layer().clone()];
+        layers.extend(self.linears().map(|(_, layer)| layer.clone()));
+        layers.push(self.head_layer());
+        layers
     }
 
-    /// Linear layers as a plan of adapters needs to know them.
+    /// [`Self::adaptable`] as a plan of adapters needs to know it.
     ///
     /// # Errors
     /// Never for a model that was loaded.
-    pub fn linear_infos(&self) -> Result<Vec<LinearInfo>> {
-        let linears = self.parts().into_iter();
-        let linears = linears.filter_map(|(segment, part)| match segment {
-            Segment::Block(block) => Some((block, part.linear()?)),
-            _ => None,
-        });
-        let infos = linears.map(|(block, layer)| {
-            let (out_features, in_features) = layer.dims()?;
-            Ok(LinearInfo {
-                path: layer.path().to_string(),
-                block,
-                in_features,
-                out_features,
-            })
-        });
-        infos.collect()
+    pub fn layer_infos(&self) -> Result<Vec<LayerInfo>> {
+        let embedding = self.embed_tokens.layer();
+        let (in_features, out_features) = embedding.dims()?;
+        let mut infos = vec![LayerInfo {
+            path: embedding.path().into(),
+            kind: Kind::Embedding,
+            block: None,
+            in_features,
+            out_features,
+        }];
+        for (block, layer) in self.linears() {
+            infos.push(info(layer, Some(block))?);
+        }
+        infos.push(info(&self.head_layer(), None)?);
+        Ok(infos)
     }
 
     /// Every tensor with its name in a checkpoint, those of packed matrices too.
@@ -126,4 +129,15 @@ impl Decoder {
         let matrices = parts.filter_map(|(_, part)| Some((part.path(), part.matrix()?)));
         matrices.filter(|(_, weight)| matches!(weight, Weight::Packed(_)))
     }
+}
+
+fn info(layer: &Linear, block: Option<usize>) -> Result<LayerInfo> {
+    let (out_features, in_features) = layer.dims()?;
+    Ok(LayerInfo {
+        path: layer.path().into(),
+        kind: Kind::Linear,
+        block,
+        in_features,
+        out_features,
+    })
 }

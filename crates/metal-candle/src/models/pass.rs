@@ -1,19 +1,19 @@
 use super::Result;
 use super::layers::rope::{Positions, Rope};
 use crate::layout::Layout;
-use crate::lora::Mode;
+use crate::lora::Context;
 use candle_core::{Device, Tensor};
 use metal_candle_kernels::AttentionMask;
 
 /// Everything that is the same for all blocks of one forward pass: where its tokens stand, and
-/// whether it is training.
+/// what is computed with beside the weights.
 #[derive(Debug)]
 pub struct Pass {
     pub(super) layout: Layout,
     /// Of each of the model's rotary embeddings.
     pub(super) positions: Vec<Positions>,
     pub(super) mask: AttentionMask,
-    pub(super) mode: Mode,
+    pub(super) context: Context,
 }
 
 impl Pass {
@@ -21,19 +21,23 @@ impl Pass {
     pub(super) fn whole(
         layout: &Layout,
         ropes: &[Rope],
-        mode: Mode,
+        context: &Context,
         device: &Device,
     ) -> Result<Self> {
         let ids = layout.segments();
         let ids = ids.map(|ids| Tensor::from_vec(ids, layout.dims(), device));
-        let mut pass = Self::cached(layout, ropes, device)?;
+        let mut pass = Self::cached(layout, ropes, context, device)?;
         pass.mask.segments = ids.transpose()?;
-        pass.mode = mode;
         Ok(pass)
     }
 
     /// A pass over tokens whose sequences have caches: each is looked at for itself.
-    pub(super) fn cached(layout: &Layout, ropes: &[Rope], device: &Device) -> Result<Self> {
+    pub(super) fn cached(
+        layout: &Layout,
+        ropes: &[Rope],
+        context: &Context,
+        device: &Device,
+    ) -> Result<Self> {
         let positions = ropes.iter().map(|rope| rope.positions(layout, device));
         Ok(Self {
             layout: layout.clone(),
@@ -42,7 +46,7 @@ impl Pass {
                 causal: true,
                 ..AttentionMask::default()
             },
-            mode: Mode::INFERENCE,
+            context: context.clone(),
         })
     }
 }

@@ -1,6 +1,6 @@
 use super::Result;
+use super::layers::RmsNorm;
 use super::layers::norm::NormKind;
-use super::layers::{RmsNorm, Table};
 use super::weights::{Init, Weights};
 use crate::lora::Linear;
 
@@ -47,15 +47,6 @@ impl<'a> Scope<'a> {
         };
         let weight = self.weights.get(&format!("{path}.weight"), width, init)?;
         RmsNorm::new(path, weight, kind)
-    }
-
-    /// Table `name`, `(V, D)`.
-    pub(super) fn table(&self, name: &str, dims: (usize, usize)) -> Result<Table> {
-        let path = self.full(name);
-        Ok(Table {
-            weight: self.weights.matrix(&path, dims)?,
-            path,
-        })
     }
 
     fn full(&self, name: &str) -> String {

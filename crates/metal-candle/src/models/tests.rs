@@ -2,6 +2,7 @@
 
 use super::{Config, Error, Model, check_folder, copy_companions, save_checkpoint};
 use crate::layout::{Layout, Rows};
+use crate::lora::Context;
 use candle_core::{DType, Device, Tensor};
 use serde_json::{Value, json};
 use std::collections::HashMap;
@@ -78,8 +79,9 @@ impl Checkpoint {
     #[track_caller]
     fn logits(&self) -> Vec<f32> {
         let model = Model::load(self.path(), &Device::Cpu).unwrap();
-        let layout = Layout::new(Rows::Padded, &[5]);
-        let logits = model.decoder.forward(&[3, 1, 4, 1, 5], &layout).unwrap();
+        let (layout, context) = (Layout::new(Rows::Padded, &[5]), Context::default());
+        let logits = model.decoder.forward(&[3, 1, 4, 1, 5], &layout, &context);
+        let logits = logits.unwrap();
         logits.flatten_all().unwrap().to_vec1().unwrap()
     }
 

@@ -1,10 +1,10 @@
+use super::head::Head;
 use super::{Error, Result};
 use crate::data::Batch;
 use crate::device::{read_back, round};
-use crate::lora::Mode;
+use crate::lora::{AdapterSet, Context};
 use crate::models::Decoder;
-use candle_core::Tensor;
-use metal_candle_kernels::linear_cross_entropy;
+use std::sync::Arc;
 
 /// The loss of a data set.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -29,7 +29,7 @@ impl Evaluation {
     }
 }
 
-/// The loss of all `batches`, weighted by tokens, without dropout. That of each batch is read back,
+/// The loss of all `batches` with `adapters`, weighted by tokens, without dropout. That of each batch is read back,
 /// so that nothing piles up on a GPU ([`crate::device`]).
 ///
 /// # Errors
@@ -37,20 +37,27 @@ impl Evaluation {
 /// `should_stop` says so between two blocks ([`Error::Interrupted`]).
 pub fn evaluate(
     decoder: &Decoder,
+    adapters: Option<Arc<AdapterSet>>,
     batches: impl IntoIterator<Item = Batch>,
     should_stop: &dyn Fn() -> bool,
 ) -> Result<Evaluation> {
+    let context = Context::inference(adapters);
     let mut sum = Evaluation::default();
     for batch in batches {
-        sum.loss_sum += round(|| loss_sum(decoder, &batch, should_stop))?;
+        sum.loss_sum += round(|| loss_sum(decoder, &context, &batch, should_stop))?;
         sum.tokens += batch.trained_tokens;
     }
     Ok(sum)
 }
 
-fn loss_sum(decoder: &Decoder, batch: &Batch, should_stop: &dyn Fn() -> bool) -> Result<f64> {
-    let pass = decoder.pass(&batch.layout, Mode::INFERENCE)?;
-    let mut x = decoder.embed(&batch.inputs, &batch.layout)?;
+fn loss_sum(
+    decoder: &Decoder,
+    context: &Context,
+    batch: &Batch,
+    should_stop: &dyn Fn() -> bool,
+) -> Result<f64> {
+    let pass = decoder.pass(&batch.layout, context)?;
+    let mut x = decoder.embed(&batch.inputs, &batch.layout, context)?;
     for index in 0..decoder.n_blocks() {
         if should_stop() {
             return Err(Error::Interrupted);
@@ -59,13 +66,12 @@ fn loss_sum(decoder: &Decoder, batch: &Batch, should_stop: &dyn Fn() -> bool) ->
         x = decoder.block(index, &x.detach(), &pass)?;
     }
     let hidden = decoder.final_norm(&x.detach())?.flatten_to(1)?.detach();
-    let targets = Tensor::new(batch.targets.as_slice(), hidden.device())?;
-    let loss = linear_cross_entropy(
-        &hidden,
-        &decoder.head().detach(),
-        &targets,
-        decoder.logit_cap(),
-    )?;
+    let head = Head {
+        decoder,
+        context,
+        targets: &batch.targets,
+    };
+    let loss = head.loss(&hidden)?;
     let loss = read_back(decoder.device(), || loss.to_scalar::<f32>())?;
     Ok(f64::from(loss))
 }

@@ -10,6 +10,7 @@ mod error;
 mod evaluate;
 mod event;
 mod gradients;
+mod head;
 mod last_good;
 mod metrics;
 mod optimizer;

@@ -1,7 +1,9 @@
 use super::{Error, Result};
-use crate::lora;
-use crate::models::{Model, Segment};
+use crate::lora::{AdapterSet, Context, Mode};
+use crate::models::{Decoder, Model, Segment};
 use candle_core::{DType, Var};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// A tensor that is trained, float32.
 #[derive(Clone, Debug)]
@@ -14,21 +16,35 @@ pub struct Parameter {
     pub segment: Segment,
 }
 
-/// Everything that is trained, in the model's order.
+/// Everything that is trained.
 #[derive(Clone, Debug)]
-pub struct Parameters(Vec<Parameter>);
+pub struct Parameters {
+    all: Vec<Parameter>,
+    adapters: Option<Arc<AdapterSet>>,
+}
 
 impl Parameters {
-    /// The adapters that are attached to `model`.
+    /// Tensors of `set`, adapters of `decoder`, which every pass of the training computes with.
     #[must_use]
-    pub fn adapters(model: &Model) -> Self {
-        let parts = model.decoder.parts().into_iter();
-        let linears = parts.filter_map(|(segment, part)| Some((segment, part.linear()?)));
-        let parameters = linears.flat_map(|(segment, layer)| {
-            let named = lora::parameters([(layer.path().to_string(), layer)]).into_iter();
-            named.map(move |(name, var)| Parameter { name, var, segment })
+    pub fn of_adapters(set: Arc<AdapterSet>, decoder: &Decoder) -> Self {
+        let parts = decoder.parts().into_iter();
+        let segments: BTreeMap<&str, Segment> = parts
+            .map(|(segment, part)| (part.path(), segment))
+            .collect();
+        let all = set.adapters().flat_map(|(path, adapter)| {
+            // The head that is the embedding is no part of its own.
+            let segment = segments.get(path).copied().unwrap_or(Segment::Head);
+            let named = adapter.parameters().into_iter();
+            named.map(move |(name, var)| Parameter {
+                name: format!("{path}.{name}"),
+                var: var.clone(),
+                segment,
+            })
         });
-        Self(parameters.collect())
+        Self {
+            all: all.collect(),
+            adapters: Some(set.clone()),
+        }
     }
 
     /// All weights of `model`, which become float32 variables.
@@ -53,19 +69,34 @@ impl Parameters {
                 Ok::<_, Error>(var.into_inner())
             })?;
         }
-        Ok(Self(parameters))
+        Ok(Self {
+            all: parameters,
+            adapters: None,
+        })
     }
 
     /// The parameters in order.
     #[must_use]
     pub fn as_slice(&self) -> &[Parameter] {
-        &self.0
+        &self.all
+    }
+
+    /// Adapters that are trained; `None` where weights of the model are.
+    #[must_use]
+    pub fn adapters(&self) -> Option<Arc<AdapterSet>> {
+        self.adapters.clone()
+    }
+
+    /// Context of a pass with what is trained.
+    #[must_use]
+    pub fn context(&self, mode: Mode) -> Context {
+        Context::new(mode, self.adapters())
     }
 
     /// Names and values, as files hold them.
     #[must_use]
     pub fn to_vec(&self) -> Vec<(String, Var)> {
-        self.0
+        self.all
             .iter()
             .map(|p| (p.name.clone(), p.var.clone()))
             .collect()
@@ -74,13 +105,13 @@ impl Parameters {
     /// Number of values that are trained.
     #[must_use]
     pub fn n_values(&self) -> usize {
-        self.0.iter().map(|p| p.var.elem_count()).sum()
+        self.all.iter().map(|p| p.var.elem_count()).sum()
     }
 
     /// The first segment with a parameter: below it nothing needs a gradient.
     #[must_use]
     pub fn first_segment(&self) -> Segment {
-        self.0
+        self.all
             .iter()
             .map(|p| p.segment)
             .min()

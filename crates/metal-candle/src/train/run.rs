@@ -154,7 +154,8 @@ impl<'a> Run<'a> {
         let began = Instant::now();
         let limit = trainer.options.val_batches.unwrap_or(usize::MAX);
         let batches = batches().into_iter().take(limit);
-        let evaluation = evaluate(trainer.decoder, batches, self.should_stop)?;
+        let adapters = trainer.parameters.adapters();
+        let evaluation = evaluate(trainer.decoder, adapters, batches, self.should_stop)?;
         let seconds = began.elapsed().as_secs_f64();
         if !evaluation.loss().is_finite() {
             return Err(Error::Validation {

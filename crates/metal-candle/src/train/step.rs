@@ -5,13 +5,15 @@
 //! forward pass and bounds memory by one block. Nothing is computed below the first block that
 //! has a parameter.
 
+use super::head::Head;
 use super::{Error, Gradients, Parameters, Result};
 use crate::data::Batch;
 use crate::device::read_back;
 use crate::lora::Mode;
 use crate::models::{Decoder, Pass, Segment};
+use candle_core::backprop::GradStore;
 use candle_core::{Tensor, Var};
-use metal_candle_kernels::{Tape, linear_cross_entropy, tape};
+use metal_candle_kernels::{Tape, tape};
 
 /// Sums over the tokens of a micro-batch, or of all those of a step.
 #[derive(Debug)]
@@ -64,11 +66,17 @@ pub(super) fn interruptible(
         true => Err(Error::Interrupted),
         false => Ok(()),
     };
-    let pass = decoder.pass(&batch.layout, mode)?;
-    let embedded = decoder.embed(&batch.inputs, &batch.layout)?;
+    let context = parameters.context(mode);
+    let pass = decoder.pass(&batch.layout, &context)?;
+    let embedded = decoder.embed(&batch.inputs, &batch.layout, &context)?;
     let (held, top) = forward(decoder, parameters, &embedded, &pass, recompute, &go_on)?;
     let mut gradients = Gradients::none(parameters);
-    let (loss, dtop) = head(decoder, parameters, &top, batch, &mut gradients)?;
+    let head = Head {
+        decoder,
+        context: &context,
+        targets: &batch.targets,
+    };
+    let (loss, dtop) = self::head(&head, parameters, &top, &mut gradients)?;
     let dembedded = backward(
         decoder,
         parameters,
@@ -123,28 +131,32 @@ fn forward(
 
 /// Loss, and the gradient of the last block's output where a block needs it.
 fn head(
-    decoder: &Decoder,
+    head: &Head<'_>,
     parameters: &Parameters,
     top: &Tensor,
-    batch: &Batch,
     gradients: &mut Gradients,
 ) -> Result<(Tensor, Option<Tensor>)> {
     let top = match parameters.first_segment() {
         Segment::Head => top.clone(),
         _ => Var::from_tensor(top)?.into_inner(),
     };
-    let targets = Tensor::new(batch.targets.as_slice(), top.device())?;
-    let (loss, tape) = Tape::record(|| -> Result<_> {
-        let hidden = decoder.final_norm(&top)?;
-        let hidden = tape::reshape(&hidden, ((), hidden.dim(2)?))?;
-        Ok(linear_cross_entropy(
-            &hidden,
-            decoder.head(),
-            &targets,
-            decoder.logit_cap(),
-        )?)
-    })?;
-    let mut store = tape.backward(&loss, &loss.ones_like()?)?;
+    let normed = || -> Result<_> {
+        let hidden = head.decoder.final_norm(&top)?;
+        Ok(tape::reshape(&hidden, ((), hidden.dim(2)?))?)
+    };
+    let (loss, mut store) = match head.weight() {
+        Some(weight) => {
+            let (loss, tape) = Tape::record(|| head.loss_with(&normed()?, &weight))?;
+            let store = tape.backward(&loss, &loss.ones_like()?)?;
+            (loss, store)
+        }
+        None => {
+            let (hidden, tape) = Tape::record(normed)?;
+            let collect = |store: &mut GradStore| gradients.collect(parameters, store);
+            let (loss, dhidden) = head.loss_and_gradient(&hidden.detach(), collect)?;
+            (loss, tape.backward(&hidden, &dhidden)?)
+        }
+    };
     gradients.collect(parameters, &mut store)?;
     Ok((loss, store.remove(&top)))
 }

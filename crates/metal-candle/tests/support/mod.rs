@@ -5,10 +5,14 @@ pub mod models;
 pub mod training;
 
 use candle_core::{DType, Device, Tensor};
-use metal_candle::lora::format::peft;
+use metal_candle::lora::{
+    AdapterSet,
+    format::peft::{self, PeftFolder},
+};
 use metal_candle::models::Model;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 pub const MODELS: [&str; 14] = [
     "qwen2",
@@ -54,18 +58,16 @@ pub fn ids(t: &Tensor) -> Vec<u32> {
     ids.into_iter().map(|id| id as u32).collect()
 }
 
-/// Attaches the adapter in `folder` to `model`.
-pub fn attach(model: &mut Model, folder: &Path) {
-    let adapter = peft::read(folder).unwrap();
-    let plan = adapter
-        .plan(&model.decoder.linear_infos().unwrap())
-        .unwrap();
-    let (base, device) = (
-        model.decoder.named_weights(),
-        model.decoder.device().clone(),
-    );
-    let layers = model.decoder.linears_mut();
-    adapter.attach(&plan, layers, &base, &device).unwrap();
+/// The adapter in `folder`, for `model`.
+pub fn adapter(model: &mut Model, folder: &Path) -> Arc<AdapterSet> {
+    load(&peft::read(folder).unwrap(), model)
+}
+
+pub fn load(adapter: &PeftFolder, model: &mut Model) -> Arc<AdapterSet> {
+    let plan = adapter.plan(&model.decoder.layer_infos().unwrap()).unwrap();
+    let base = model.decoder.named_weights();
+    let layers = &model.decoder.adaptable();
+    Arc::new(adapter.load(&plan, layers, &base).unwrap())
 }
 
 /// Of two tensors on any devices.

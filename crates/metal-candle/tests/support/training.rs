@@ -1,6 +1,6 @@
 //! Steps of training, on any device.
 
-use super::{attach, golden, max_difference, model_on, tensors};
+use super::{golden, max_difference, model_on, tensors};
 use candle_core::{Device, Tensor};
 use metal_candle::data::{Batch, Example};
 use metal_candle::layout::{Layout, Rows};
@@ -8,7 +8,6 @@ use metal_candle::lora::Mode;
 use metal_candle::models::Model;
 use metal_candle::train::step::{StepResult, step};
 use metal_candle::train::{Decay, Gradients, Optimizer, Options, Parameters, Schedule};
-use std::path::Path;
 
 /// The rows of a step as a batch: `ids` and `labels` are `(rows, T)`, labels not shifted.
 pub fn batch(ids: &Tensor, labels: &Tensor) -> Batch {
@@ -28,10 +27,13 @@ fn flat(t: &Tensor) -> Vec<i64> {
     t.flatten_all().unwrap().to_vec1().unwrap()
 }
 
-pub fn ready(name: &str, adapter: &Path, device: &Device) -> (Model, Parameters) {
-    let mut model = model_on(name, device);
-    attach(&mut model, adapter);
-    let parameters = Parameters::adapters(&model);
+/// The model of the golden folder `run`, with the adapter in its folder `adapter`.
+pub fn ready(run: &str, adapter: &str, device: &Device) -> (Model, Parameters) {
+    let name = run.split('/').next();
+    let mut model = model_on(name.unwrap(), device);
+    let folder = golden(run).join(adapter);
+    let set = super::adapter(&mut model, &folder);
+    let parameters = Parameters::of_adapters(set, &model.decoder);
     (model, parameters)
 }
 
@@ -97,8 +99,8 @@ fn on_host(t: &Tensor) -> Tensor {
 }
 
 /// Ten steps, and where they end, equal those of PEFT; `variant` is `full` or `masked`.
-pub fn ten_losses_and_the_final_adapter_equal_peft(name: &str, variant: &str, device: &Device) {
-    let folder = golden(name).join("train");
+pub fn ten_losses_and_the_final_adapter_equal_peft(run: &str, variant: &str, device: &Device) {
+    let folder = golden(run);
     let batches = tensors(&folder.join("batches.safetensors"));
     let text = std::fs::read_to_string(folder.join("losses.json")).unwrap();
     let golden: serde_json::Value = serde_json::from_str(&text).unwrap();
@@ -106,7 +108,7 @@ pub fn ten_losses_and_the_final_adapter_equal_peft(name: &str, variant: &str, de
     let losses = numbers(variant.to_string());
     let norms = numbers(format!("{variant}_grad_norm"));
     assert_eq!((losses.len(), norms.len()), (10, 10));
-    let (model, parameters) = ready(name, &folder.join("initial_adapter"), device);
+    let (model, parameters) = ready(run, "initial_adapter", device);
     let mut optimizer = Optimizer::new(&parameters).unwrap();
     let labels = &batches[&format!("labels_{variant}")];
     for (i, (want_loss, want_norm)) in losses.into_iter().zip(norms).enumerate() {
@@ -119,13 +121,13 @@ pub fn ten_losses_and_the_final_adapter_equal_peft(name: &str, variant: &str, de
         assert_near(
             result.loss_sum * mean,
             want_loss,
-            &format!("{name} {variant} loss {i}"),
+            &format!("{run} {variant} loss {i}"),
         );
         let grad_norm = norm(&result.gradients) * mean;
         assert_near(
             grad_norm,
             want_norm,
-            &format!("{name} {variant} gradient norm {i}"),
+            &format!("{run} {variant} gradient norm {i}"),
         );
         let scale = mean * (1.0 / (grad_norm + 1e-6)).min(1.0);
         optimizer
@@ -148,9 +150,9 @@ pub fn ten_losses_and_the_final_adapter_equal_peft(name: &str, variant: &str, de
 
 /// Trains `n` steps.
 pub fn steps(n: usize, device: &Device, mut after_each: impl FnMut()) {
-    let folder = golden("qwen2").join("train");
-    let batches = tensors(&folder.join("batches.safetensors"));
-    let (model, parameters) = ready("qwen2", &folder.join("initial_adapter"), device);
+    let run = "qwen2/train";
+    let batches = tensors(&golden(run).join("batches.safetensors"));
+    let (model, parameters) = ready(run, "initial_adapter", device);
     let part = |name: &str| batches[name].get(0).unwrap();
     let batch = batch(&part("input_ids"), &part("labels_masked"));
     let mut optimizer = Optimizer::new(&parameters).unwrap();
@@ -163,11 +165,11 @@ pub fn steps(n: usize, device: &Device, mut after_each: impl FnMut()) {
     }
 }
 
-pub fn accumulated_gradients_equal_pytorch_for_every_split(device: &Device) {
-    let folder = golden("qwen2").join("train");
+pub fn accumulated_gradients_equal_pytorch_for_every_split(run: &str, device: &Device) {
+    let folder = golden(run);
     let batches = tensors(&folder.join("batches.safetensors"));
     let want = tensors(&folder.join("gradients.safetensors"));
-    let (model, parameters) = ready("qwen2", &folder.join("accumulation_adapter"), device);
+    let (model, parameters) = ready(run, "accumulation_adapter", device);
     let (ids, labels) = (
         batches["input_ids"].get(0).unwrap(),
         batches["labels_masked"].get(0).unwrap(),
@@ -214,9 +216,13 @@ pub fn packed_rows_train_as_padded_ones(device: &Device) {
         (padded.layout.dims(), packed.layout.dims()),
         ((5, 30), (1, 59))
     );
-    for name in ["qwen2", "qwen3"] {
-        let folder = golden(name).join("adapter");
-        let (model, parameters) = ready(name, &folder, device);
+    for (name, adapter) in [
+        ("qwen2", "adapter"),
+        ("qwen3", "adapter"),
+        ("qwen2/train-dora", "accumulation_adapter"),
+        ("qwen2/train-ends", "accumulation_adapter"),
+    ] {
+        let (model, parameters) = ready(name, adapter, device);
         let result = |batch: &Batch| run_step(&model, &parameters, batch, false);
         let (want, got) = (result(&padded), result(&packed));
         let (mut loss, mut sum) = (0.0, Gradients::none(&parameters));

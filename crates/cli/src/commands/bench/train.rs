@@ -15,7 +15,7 @@ use crate::terminal::Terminal;
 use candle_core::{DType, Device};
 use metal_candle::data::Batch;
 use metal_candle::layout::{Layout, Rows};
-use metal_candle::lora::{self, LoraConfig, Mode, Plan};
+use metal_candle::lora::{AdapterSet, LoraConfig, Mode, Plan};
 use metal_candle::models::Model;
 use metal_candle::process::peak_memory_bytes;
 use metal_candle::train::{self, Optimizer, Parameters, step::step};
@@ -25,6 +25,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::process::Command;
 use std::str::FromStr;
+use std::sync::Arc;
 
 /// Width, blocks, heads, key-value heads, inner width, vocabulary, tokens of a row and rows.
 const CASES: [&str; 2] = ["256 4 4 2 704 4096 128 4", "896 4 14 2 4864 32000 256 2"];
@@ -225,9 +226,9 @@ pub fn store_as(model: &mut Model, dtype: &str) -> Result<()> {
 
 /// Seconds of each step: forward, backward and optimizer; the first, which allocates, is not told.
 fn step_secs(case: &Case, model: &mut Model, steps: usize, device: &Device) -> Result<Vec<f64>> {
-    let plan = Plan::new(&LoraConfig::default(), &model.decoder.linear_infos()?)?;
-    lora::attach(model.decoder.linears_mut(), &plan, 0, device)?;
-    let parameters = Parameters::adapters(model);
+    let plan = Plan::new(&LoraConfig::default(), &model.decoder.layer_infos()?)?;
+    let set = AdapterSet::fresh(&plan, &model.decoder.adaptable(), 0)?;
+    let parameters = Parameters::of_adapters(Arc::new(set), &model.decoder);
     let mut optimizer = Optimizer::new(&parameters)?;
     let options = train::Options::default();
     let batch = case.batch();

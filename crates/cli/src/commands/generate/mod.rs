@@ -12,10 +12,11 @@ use crate::exit::Exit;
 use crate::loading::{self, Loaded};
 use crate::terminal::Terminal;
 use metal_candle::generate::{Engine, FinishReason, Limit, Request, Step, Text};
-use metal_candle::lora;
+use metal_candle::lora::AdapterSet;
 use metal_candle::process::peak_memory_bytes;
 use serde::Serialize;
 use speed::Clock;
+use std::sync::Arc;
 
 /// What `--json` prints.
 #[derive(Serialize)]
@@ -39,16 +40,15 @@ pub fn run(args: Args, context: &Context) -> Result<Exit> {
     let terminal = &context.terminal;
     let adapter = args.adapter_path.as_deref();
     let mut loaded = loading::load_for(&args.model, adapter, &args.device.open()?, terminal)?;
-    if let Some(path) = &args.adapter_path {
-        loading::attach_adapter(&mut loaded.model, &loaded.folder, path)?;
-    }
-    if args.merge {
-        lora::fuse(loaded.model.decoder.linears_mut())?;
+    let adapter = adapter.map(|path| loading::adapter(&mut loaded.model, &loaded.folder, path));
+    let mut adapter = adapter.transpose()?;
+    if let Some(adapter) = adapter.take_if(|_| args.merge) {
+        loaded.model.fuse(&adapter)?;
     }
     if let Some(variables) = args.chat_template_config.clone() {
         loaded.tokenizer = loaded.tokenizer.with_template_config(variables);
     }
-    let answer = answer(&args, &loaded, terminal)?;
+    let answer = answer(&args, &loaded, adapter, terminal)?;
     match args.json {
         true => terminal.print_json(&answer)?,
         false => tell_speed(&answer, terminal),
@@ -56,11 +56,16 @@ pub fn run(args: Args, context: &Context) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-fn answer(args: &Args, loaded: &Loaded, terminal: &Terminal) -> Result<Answer> {
+fn answer(
+    args: &Args,
+    loaded: &Loaded,
+    adapter: Option<Arc<AdapterSet>>,
+    terminal: &Terminal,
+) -> Result<Answer> {
     let prompt = prompt::tokens(args, &loaded.tokenizer)?;
     tell_room(args.max_tokens, prompt.len(), loaded)?;
     let mut text = String::new();
-    let generated = generate(args, &prompt, loaded, |piece| {
+    let generated = generate(args, &prompt, loaded, adapter, |piece| {
         text.push_str(piece);
         match args.json {
             true => Ok(()),
@@ -113,6 +118,7 @@ fn generate(
     args: &Args,
     prompt: &[u32],
     loaded: &Loaded,
+    adapter: Option<Arc<AdapterSet>>,
     mut show: impl FnMut(&str) -> Result<()>,
 ) -> Result<Generated> {
     let mut engine = Engine::new(&loaded.model.decoder);
@@ -121,6 +127,7 @@ fn generate(
         max_tokens: args.max_tokens,
         eos_token_ids: prompt::eos_token_ids(args, loaded)?,
         sampling: args.sampling.into(),
+        adapter,
     })?;
     let mut text = Text::new(&loaded.tokenizer, &args.stop);
     let (mut token_ids, mut clock) = (vec![], Clock::start());

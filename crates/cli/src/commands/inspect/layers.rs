@@ -2,7 +2,7 @@ use super::Args;
 use crate::error::Result;
 use crate::loading;
 use crate::terminal::Terminal;
-use metal_candle::lora::{LinearInfo, Placement, Plan};
+use metal_candle::lora::{LayerInfo, Placement, Plan};
 use metal_candle::models::Model;
 use serde::Serialize;
 
@@ -17,31 +17,33 @@ struct Answer {
     layers: Vec<Layer>,
 }
 
-/// A linear layer, and the adapter that it would carry.
+/// A layer, and the adapter that it would carry.
 #[derive(Serialize)]
 struct Layer {
     path: String,
-    block: usize,
+    /// `null`: the token embedding or the output head.
+    block: Option<usize>,
     in_features: usize,
     out_features: usize,
     targeted: bool,
+    method: Option<&'static str>,
     rank: Option<usize>,
     scale: Option<f64>,
     trainable_parameters: usize,
 }
 
 impl Layer {
-    fn new(info: &LinearInfo, place: Option<&Placement>) -> Self {
-        let width = info.in_features + info.out_features;
+    fn new(info: &LayerInfo, place: Option<&Placement>) -> Self {
         Self {
             path: info.path.clone(),
             block: info.block,
             in_features: info.in_features,
             out_features: info.out_features,
             targeted: place.is_some(),
+            method: place.map(|place| place.method.name()),
             rank: place.map(|place| place.r),
             scale: place.map(|place| place.scale),
-            trainable_parameters: place.map_or(0, |place| place.r * width),
+            trainable_parameters: place.map_or(0, Placement::n_parameters),
         }
     }
 }
@@ -50,9 +52,9 @@ impl Layer {
 pub fn show(args: &Args, terminal: &Terminal) -> Result<()> {
     let loaded = loading::load(&args.model, &args.device.open()?, terminal)?;
     let mut model = loaded.model;
-    let infos = model.decoder.linear_infos()?;
+    let infos = model.decoder.layer_infos()?;
     let plan = match &args.adapter_path {
-        Some(path) => loading::attach_adapter(&mut model, &loaded.folder, path)?.plan,
+        Some(path) => loading::read_adapter(&mut model, &loaded.folder, path, |_| {})?.plan,
         None => Plan::new(&args.adapter.config(model.decoder.n_blocks())?, &infos)?,
     };
     let answer = answer(&mut model, &infos, &plan);
@@ -62,8 +64,8 @@ pub fn show(args: &Args, terminal: &Terminal) -> Result<()> {
     }
 }
 
-fn answer(model: &mut Model, infos: &[LinearInfo], plan: &Plan) -> Answer {
-    let place = |info: &LinearInfo| plan.placements.iter().find(|place| place.path == info.path);
+fn answer(model: &mut Model, infos: &[LayerInfo], plan: &Plan) -> Answer {
+    let place = |info: &LayerInfo| plan.placements.iter().find(|place| place.path == info.path);
     Answer {
         parameters: model.decoder.n_parameters(),
         model_type: model.config.model_type.clone(),
@@ -86,12 +88,11 @@ fn tell(answer: &Answer, terminal: &Terminal) -> Result<()> {
         .unwrap_or(0);
     for layer in &answer.layers {
         let shape = format!("{} -> {}", layer.in_features, layer.out_features);
-        let adapter = match (layer.rank, layer.scale) {
-            (Some(rank), Some(scale)) => {
-                format!(
-                    "rank {rank}, scale {scale}, {} parameters",
-                    layer.trainable_parameters
-                )
+        let n = layer.trainable_parameters;
+        let adapter = match (layer.method, layer.rank, layer.scale) {
+            (Some("whole"), ..) => format!("whole, {n} parameters"),
+            (Some(method), Some(rank), Some(scale)) => {
+                format!("{method}, rank {rank}, scale {scale}, {n} parameters")
             }
             _ => "-".into(),
         };
@@ -110,7 +111,7 @@ fn tell(answer: &Answer, terminal: &Terminal) -> Result<()> {
     let reached = answer.layers.iter().filter(|layer| layer.targeted).count();
     let share = 100.0 * *trainable_parameters as f64 / *parameters as f64;
     terminal.print_line(format_args!(
-        "{model_type}, {blocks} blocks, {parameters} parameters; adapters on {reached} of {} linear layers \
+        "{model_type}, {blocks} blocks, {parameters} parameters; adapters on {reached} of {} layers \
          train {trainable_parameters} parameters ({share:.3} %)",
         answer.layers.len()
     ))

@@ -2,17 +2,18 @@ use super::corpus::{Corpus, task};
 use super::exam::Exam;
 use super::run_training::{Training, run_training};
 use super::{Args, Folders, TASK_ROWS};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::interrupt::Interrupt;
 use crate::terminal::Terminal;
 use candle_core::Device;
 use metal_candle::data::{Dataset, Options, Tokenizer};
 use metal_candle::files;
-use metal_candle::lora::{self, LoraConfig, Plan};
+use metal_candle::lora::{AdapterSet, LoraConfig, Plan};
 use metal_candle::models::Model;
 use metal_candle::train::{Output, Parameters};
 use serde_json::{Value, json};
 use std::path::Path;
+use std::sync::Arc;
 
 /// Writes train.jsonl, valid.jsonl and test.jsonl; gives the dates of the last as an exam.
 pub(super) fn write_data(folders: &Folders, corpus: &mut Corpus) -> Result<Exam> {
@@ -45,7 +46,7 @@ pub(super) fn train(
     terminal: &Terminal,
     interrupt: &Interrupt,
 ) -> Result<()> {
-    let mut model = Model::load(&folders.base, &Device::Cpu)?;
+    let model = Model::load(&folders.base, &Device::Cpu)?;
     let tokenizer = Tokenizer::from_folder(&folders.base)?;
     let options = Options {
         max_seq_length: model.config.max_position_embeddings,
@@ -58,10 +59,9 @@ pub(super) fn train(
         alpha: 32.0,
         ..LoraConfig::default()
     };
-    let plan = Plan::new(&config, &model.decoder.linear_infos()?)?;
-    lora::attach(model.decoder.linears_mut(), &plan, args.seed, &Device::Cpu)
-        .map_err(Error::from)?;
-    let parameters = Parameters::adapters(&model);
+    let plan = Plan::new(&config, &model.decoder.layer_infos()?)?;
+    let set = AdapterSet::fresh(&plan, &model.decoder.adaptable(), args.seed)?;
+    let parameters = Parameters::of_adapters(Arc::new(set), &model.decoder);
     let training = Training {
         title: "adapter",
         iters: args.iters.get(),

@@ -1,12 +1,14 @@
 use super::corpus::Exchange;
 use crate::error::Result;
-use crate::loading::attach_adapter;
+use crate::loading;
 use candle_core::Device;
 use metal_candle::data::{Message, Tokenizer};
 use metal_candle::generate::{Engine, Request, SequenceId, Step};
+use metal_candle::lora::AdapterSet;
 use metal_candle::models::Model;
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 /// Longest answer in tokens; an ISO date has ten.
 const MAX_TOKENS: usize = 24;
@@ -40,10 +42,9 @@ impl Exam {
     pub(super) fn take(&self, base: &Path, adapter: Option<&Path>) -> Result<Score> {
         let mut model = Model::load(base, &Device::Cpu)?;
         let tokenizer = Tokenizer::from_folder(base)?;
-        if let Some(adapter) = adapter {
-            attach_adapter(&mut model, base, adapter)?;
-        }
-        let answers = answers(&model, &tokenizer, &self.questions)?.into_iter();
+        let adapter = adapter.map(|path| loading::adapter(&mut model, base, path));
+        let adapter = adapter.transpose()?;
+        let answers = answers(&model, adapter.as_ref(), &tokenizer, &self.questions)?;
         let answers = self.questions.iter().zip(answers);
         let answers = answers.map(|(question, answer)| Answer {
             prompt: question.prompt.clone(),
@@ -57,7 +58,12 @@ impl Exam {
 }
 
 /// All questions at once.
-fn answers(model: &Model, tokenizer: &Tokenizer, questions: &[Exchange]) -> Result<Vec<String>> {
+fn answers(
+    model: &Model,
+    adapter: Option<&Arc<AdapterSet>>,
+    tokenizer: &Tokenizer,
+    questions: &[Exchange],
+) -> Result<Vec<String>> {
     let mut engine = Engine::new(&model.decoder);
     let mut answers = BTreeMap::new();
     for question in questions {
@@ -65,6 +71,7 @@ fn answers(model: &Model, tokenizer: &Tokenizer, questions: &[Exchange]) -> Resu
             prompt: prompt(tokenizer, &question.prompt)?,
             max_tokens: MAX_TOKENS,
             eos_token_ids: model.eos_token_ids.clone(),
+            adapter: adapter.cloned(),
             ..Request::default()
         };
         answers.insert(engine.insert(request)?, vec![]);

@@ -49,7 +49,8 @@ pub struct Args {
     /// Tell the loss on test.jsonl: of the adapter in --adapter-path, or with --train of what was trained
     #[arg(long)]
     pub test: bool,
-    /// What is trained: an adapter, or all weights, which gives a whole checkpoint
+    /// What is trained: an adapter (lora, or dora, which also trains the length of each weight's
+    /// rows), or all weights (full), which gives a whole checkpoint
     #[arg(long, value_name = "TYPE", default_value = "lora")]
     pub fine_tune_type: FineTuneType,
     /// Go on with a PEFT adapter (folder or file): its rank, alpha and targets are kept
@@ -170,10 +171,8 @@ pub struct ReportOptions {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum FineTuneType {
     Lora,
-    Full,
-    // mlx-lm has it; it is not built.
-    #[value(hide = true)]
     Dora,
+    Full,
 }
 
 /// The optimizers that mlx-lm knows; those that are hidden are not built.

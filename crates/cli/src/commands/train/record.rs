@@ -1,7 +1,7 @@
 //! Settings of a run, as `run.json` keeps them beside every checkpoint: what a run that goes on is compared
 //! with.
 
-use super::args::{Args, FineTuneType};
+use super::args::Args;
 use super::trained::Trained;
 use crate::terminal::Terminal;
 use metal_candle::data::{Dataset, Splits};
@@ -22,9 +22,9 @@ pub fn settings(args: &Args, splits: &Splits, trained: &Trained) -> Value {
         "data": args.data,
         "train_rows": train.map(|train| train.examples.len()),
         "train_tokens": train.map(Dataset::trained_tokens),
-        "fine_tune_type": match args.fine_tune_type {
-            FineTuneType::Full => "full",
-            _ => "lora",
+        "fine_tune_type": match &trained.output {
+            Output::Adapter { config, .. } => config.method.name(),
+            Output::Checkpoint { .. } => "full",
         },
         "seed": args.seed,
         "mask_prompt": rows.mask_prompt,

@@ -122,7 +122,13 @@ impl Run<'_> {
 
     fn test(&self) -> Result<()> {
         match self.args.test {
-            true => test::tell(&self.model.decoder, self.splits, self.args, self.terminal),
+            true => test::tell(
+                &self.model.decoder,
+                self.trained.parameters.adapters(),
+                self.splits,
+                self.args,
+                self.terminal,
+            ),
             false => Ok(()),
         }
     }

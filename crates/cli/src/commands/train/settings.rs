@@ -2,6 +2,7 @@
 
 use super::args::{Args, Count, FineTuneType, LrSchedule, OptimizerName};
 use crate::error::{Error, Result};
+use metal_candle::lora::Method;
 use metal_candle::models::Config;
 use metal_candle::train::{Decay, Options, Schedule};
 use std::path::Path;
@@ -15,10 +16,6 @@ impl Args {
     /// # Errors
     /// With the option.
     pub fn check(&self) -> Result<()> {
-        if self.fine_tune_type == FineTuneType::Dora {
-            return Err(Error::input("--fine-tune-type dora: DoRA is not built")
-                .with_advice("use --fine-tune-type lora, perhaps with --rslora"));
-        }
         if self.optimizer.optimizer != OptimizerName::Adamw {
             let name = format!("{:?}", self.optimizer.optimizer).to_lowercase();
             return Err(Error::input(format!("--optimizer {name} is not built"))
@@ -124,6 +121,16 @@ impl Args {
                 Some(steps) => options.warmup_steps + 1 + steps,
                 None => done + options.iters,
             },
+        }
+    }
+}
+
+impl FineTuneType {
+    /// What a fresh adapter does.
+    pub fn method(self) -> Method {
+        match self {
+            Self::Dora => Method::Dora,
+            Self::Lora | Self::Full => Method::Lora,
         }
     }
 }

@@ -6,9 +6,11 @@ use crate::exit::Exit;
 use crate::terminal::Terminal;
 use crate::{hub, loading};
 use metal_candle::data::{Split, Splits, sample};
+use metal_candle::lora::AdapterSet;
 use metal_candle::models::{Decoder, Model};
 use metal_candle::train::evaluate;
 use std::path::Path;
+use std::sync::Arc;
 
 /// Tests what lies in `--adapter-path`: an adapter, or with `--fine-tune-type full` a model. Nothing is
 /// trained or written.
@@ -25,22 +27,32 @@ pub fn run(args: &Args, name: &str, data: &Path, terminal: &Terminal) -> Result<
     let adapter = Some(args.adapter_path.as_path()).filter(|_| !is_full);
     let splits = super::load_splits(args, data, (&base, adapter), &[Split::Test], terminal)?;
     let mut model = Model::load(&base, &device)?;
-    if !is_full {
-        loading::attach_adapter(&mut model, &base, &args.adapter_path)?;
-    }
-    tell(&model.decoder, &splits, args, terminal)?;
+    let adapter = adapter.map(|path| loading::adapter(&mut model, &base, path));
+    tell(
+        &model.decoder,
+        adapter.transpose()?,
+        &splits,
+        args,
+        terminal,
+    )?;
     Ok(Exit::Done)
 }
 
-/// Tells the loss of `decoder`.
+/// Tells the loss of `decoder` with `adapter`.
 ///
 /// # Errors
 /// When it is not finite, or the device fails.
-pub fn tell(decoder: &Decoder, splits: &Splits, args: &Args, terminal: &Terminal) -> Result<()> {
+pub fn tell(
+    decoder: &Decoder,
+    adapter: Option<Arc<AdapterSet>>,
+    splits: &Splits,
+    args: &Args,
+    terminal: &Terminal,
+) -> Result<()> {
     let limit = args.reports.test_batches.limit();
     let (examples, rows) = (&splits.require(Split::Test)?.examples, &args.rows);
     let batches = sample(examples, rows.batch_size, rows.form(), limit);
-    let evaluation = evaluate(decoder, batches, &|| false)?;
+    let evaluation = evaluate(decoder, adapter, batches, &|| false)?;
     let (loss, ppl) = (evaluation.loss(), evaluation.perplexity());
     if !loss.is_finite() {
         return Err(Error::failed(format!("the test loss is {loss}")));

@@ -5,10 +5,11 @@ use crate::error::{Error, Result};
 use crate::loading;
 use crate::terminal::Terminal;
 use candle_core::Device;
-use metal_candle::lora::{self, LoraConfig, Plan};
+use metal_candle::lora::{AdapterSet, LoraConfig, Method, Plan};
 use metal_candle::models::Model;
 use metal_candle::train::{Optimizer, Output, Parameters, Resume};
 use std::path::Path;
+use std::sync::Arc;
 
 /// What is trained, and how it is written.
 pub struct Trained {
@@ -19,7 +20,7 @@ pub struct Trained {
 }
 
 impl Trained {
-    /// Makes all weights of `model` trainable, or attaches an adapter to it. `folder` is the
+    /// Makes all weights of `model` trainable, or makes an adapter for it. `folder` is the
     /// model's.
     ///
     /// # Errors
@@ -87,9 +88,9 @@ fn adapter(
     resume: Option<&Resume>,
     terminal: &Terminal,
 ) -> Result<Trained> {
-    let config = match resume {
+    let (config, set) = match resume {
         Some(resume) => go_on(args, model, folder, &resume.adapter, terminal)?,
-        None => attach(args, model)?,
+        None => fresh(args, model)?,
     };
     let output = Output::Adapter {
         config,
@@ -98,16 +99,16 @@ fn adapter(
             .and_then(|resume| loading::own_tokenizer(&resume.adapter))
             .map(Path::to_path_buf),
     };
-    let parameters = Parameters::adapters(model);
+    let parameters = Parameters::of_adapters(Arc::new(set), &model.decoder);
     Ok(Trained { parameters, output })
 }
 
-fn attach(args: &Args, model: &mut Model) -> Result<LoraConfig> {
-    let config = args.adapter.config(model.decoder.n_blocks())?;
-    let plan = Plan::new(&config, &model.decoder.linear_infos()?)?;
-    let device = model.decoder.device().clone();
-    lora::attach(model.decoder.linears_mut(), &plan, args.seed, &device)?;
-    Ok(config)
+fn fresh(args: &Args, model: &Model) -> Result<(LoraConfig, AdapterSet)> {
+    let mut config = args.adapter.config(model.decoder.n_blocks())?;
+    config.method = args.fine_tune_type.method();
+    let plan = Plan::new(&config, &model.decoder.layer_infos()?)?;
+    let set = AdapterSet::fresh(&plan, &model.decoder.adaptable(), args.seed)?;
+    Ok((config, set))
 }
 
 fn go_on(
@@ -116,17 +117,26 @@ fn go_on(
     folder: &Path,
     path: &Path,
     terminal: &Terminal,
-) -> Result<LoraConfig> {
-    let config = loading::attach_adapter_with(model, folder, path, |config| {
+) -> Result<(LoraConfig, AdapterSet)> {
+    let adapter = loading::read_adapter(model, folder, path, |config| {
         config.dropout = args.adapter.dropout.unwrap_or(config.dropout);
-    })?
-    .config;
+    })?;
     let LoraConfig {
-        r, alpha, targets, ..
-    } = &config;
-    let shown = path.display();
+        method,
+        r,
+        alpha,
+        targets,
+        ..
+    } = &adapter.config;
+    let (shown, name) = (path.display(), method.name());
+    if args.fine_tune_type == FineTuneType::Dora && *method != Method::Dora {
+        return Err(Error::input(format!(
+            "--fine-tune-type dora: the adapter in {shown} is a {name} adapter"
+        ))
+        .with_advice("leave --fine-tune-type out to go on with it"));
+    }
     terminal.say(format_args!(
-        "Resuming {shown}: rank {r}, alpha {alpha}, targets {targets}"
+        "Resuming {shown}: {name}, rank {r}, alpha {alpha}, targets {targets}"
     ));
     let mut unused = args.adapter.given();
     unused.retain(|option| *option != "--dropout");
@@ -136,5 +146,5 @@ fn go_on(
             unused.join(", ")
         ));
     }
-    Ok(config)
+    Ok((adapter.config, adapter.set))
 }

@@ -68,7 +68,7 @@ pub fn inputs() -> Vec<Input> {
         ("--save-every", &["-1", "x"]),
         ("--optimizer", &["sgd", "x", ""]),
         ("--lr-schedule", &["step", ""]),
-        ("--fine-tune-type", &["dora", "x"]),
+        ("--fine-tune-type", &["adalora", "x"]),
         ("--device", &["gpu", "cpu:0", "cuda:-1", ""]),
     ];
     const OF_GENERATE: &[(&str, &[&str])] = &[

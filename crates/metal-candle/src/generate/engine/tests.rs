@@ -1,9 +1,12 @@
 use super::*;
 use crate::generate::{Limit, Sampling};
+use crate::lora::{AdapterSet, LoraConfig, Method, Plan, Targets};
 use crate::models::{Error, Model};
-use candle_core::Device;
+use crate::random::normal;
+use candle_core::{Device, Tensor};
 use serde_json::json;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 const VOCABULARY: u32 = 40;
 const MAX_TOKENS: usize = 80;
@@ -45,6 +48,7 @@ fn request(i: u32) -> Request {
         max_tokens: 3 + 2 * i as usize,
         eos_token_ids: vec![i, 39],
         sampling,
+        adapter: None,
     }
 }
 
@@ -99,6 +103,56 @@ fn sixteen_texts_at_once_are_what_each_is_alone() {
         assert!(ends_with(FinishReason::Length(Limit::MaxTokens)));
         assert!(ends_with(FinishReason::Length(Limit::Model)));
     }
+}
+
+/// Adapters of every kind of layer that have been trained.
+fn adapter(model: &Model, method: Method, seed: u64) -> Arc<AdapterSet> {
+    let targets = ["q_proj", "down_proj", "lm_head", "embed_tokens"];
+    let skip = usize::from(method == Method::Dora);
+    let config = LoraConfig {
+        method,
+        targets: Targets::Names(targets.map(String::from)[..4 - skip].to_vec()),
+        ..LoraConfig::default()
+    };
+    let plan = Plan::new(&config, &model.decoder.layer_infos().unwrap()).unwrap();
+    let set = AdapterSet::fresh(&plan, &model.decoder.adaptable(), seed).unwrap();
+    for (name, var) in set.parameters() {
+        let values = normal(seed, &name, var.elem_count(), 0.3);
+        let change = Tensor::from_vec(values, var.shape(), &Device::Cpu).unwrap();
+        var.set(&(var.as_detached_tensor() + change).unwrap())
+            .unwrap();
+    }
+    Arc::new(set)
+}
+
+#[test]
+fn every_text_has_its_own_adapter() {
+    let model = model();
+    let [lora, dora] = [Method::Lora, Method::Dora].map(|method| adapter(&model, method, 3));
+    let adapters = [None, Some(lora.clone()), Some(dora), Some(lora), None];
+    let request = |i: usize| Request {
+        max_tokens: 12,
+        eos_token_ids: vec![],
+        sampling: Sampling::default(),
+        adapter: adapters[i].clone(),
+        ..request(i as u32 % 3 + 1)
+    };
+    let mut engine = Engine::new(&model.decoder).with_prefill_tokens(9);
+    let ids: Vec<_> = (0..5).map(|i| engine.insert(request(i)).unwrap()).collect();
+    let mut steps = Steps::new();
+    while !engine.is_empty() {
+        run(&mut engine, &mut steps);
+    }
+    let mut texts = vec![];
+    for (i, id) in ids.iter().enumerate() {
+        assert_eq!(steps[id], alone(&model, request(i)), "text {i}");
+        let base = Request {
+            adapter: None,
+            ..request(i)
+        };
+        texts.push(steps[id] == alone(&model, base));
+    }
+    assert_eq!(texts, [true, false, false, false, true], "adapters show");
 }
 
 #[test]

@@ -148,7 +148,7 @@ impl Attention {
         caches: Option<BlockCaches<'_>>,
     ) -> Result<Tensor> {
         let (b, t, _) = x.dims3()?;
-        let [q, k, v] = self.qkv.forward(x, pass.mode)?;
+        let [q, k, v] = self.qkv.forward(x, &pass.context)?;
         let q = self.rotated(&self.normed(&q, self.q_norm.as_ref())?, pass)?;
         let k = self.rotated(&self.normed(&k, self.k_norm.as_ref())?, pass)?;
         let v = self.normed(&v, None)?;
@@ -158,7 +158,7 @@ impl Attention {
         };
         // (B, H, T, head_dim) -> (B, T, H * head_dim)
         let y = reshape(&transpose(&y, 1, 2)?, (b, t, ()))?;
-        Ok(self.o_proj.forward(&y, pass.mode)?)
+        Ok(self.o_proj.forward(&y, &pass.context)?)
     }
 
     fn mask(&self, pass: &Pass) -> AttentionMask {

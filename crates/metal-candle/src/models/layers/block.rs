@@ -48,7 +48,7 @@ impl Block for TransformerBlock {
                 (sum.clone(), sum)
             }
         };
-        let fed = self.mlp.forward(&normed, pass.mode)?;
+        let fed = self.mlp.forward(&normed, &pass.context)?;
         Ok(add(&x, &self.branch(self.after_mlp.as_ref(), &fed)?)?)
     }
 

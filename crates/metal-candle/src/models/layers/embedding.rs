@@ -1,13 +1,6 @@
 use crate::models::Result;
 use candle_core::{DType, Tensor};
-use metal_candle_kernels::{Weight, tape};
-
-/// Vectors of the tokens, `(V, D)`: the embedding, and the output head.
-#[derive(Debug)]
-pub struct Table {
-    pub(in crate::models) path: String,
-    pub(in crate::models) weight: Weight,
-}
+use metal_candle_kernels::Weight;
 
 /// What embeddings are multiplied by.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -43,13 +36,4 @@ fn rounded(number: f64, dtype: DType) -> candle_core::Result<f64> {
         .to_dtype(dtype)?
         .to_dtype(DType::F64)?
         .to_scalar::<f64>()
-}
-
-/// `(B, T)` u32 -> `(B, T, D)` float32: activations are float32 whatever the weights are.
-pub(in crate::models) fn embed(table: &Table, tokens: &Tensor, scale: f64) -> Result<Tensor> {
-    let embedded = table.weight.gather(tokens)?;
-    match scale == 1.0 {
-        true => Ok(embedded),
-        false => Ok(tape::scale(&embedded, scale)?),
-    }
 }

@@ -1,6 +1,6 @@
 use super::projections::{Names, Projections};
 use super::visit;
-use crate::lora::{Linear, Mode};
+use crate::lora::{Context, Linear};
 use crate::models::config::fields::Fields;
 use crate::models::json::shown_name;
 use crate::models::scope::Scope;
@@ -83,10 +83,10 @@ impl Mlp {
     }
 
     /// `(B, T, D)` -> `(B, T, D)`.
-    pub(super) fn forward(&self, x: &Tensor, mode: Mode) -> Result<Tensor> {
-        let [gate, up] = self.gate_up.forward(x, mode)?;
+    pub(super) fn forward(&self, x: &Tensor, context: &Context) -> Result<Tensor> {
+        let [gate, up] = self.gate_up.forward(x, context)?;
         Ok(self
             .down_proj
-            .forward(&glu(&gate, &up, self.activation)?, mode)?)
+            .forward(&glu(&gate, &up, self.activation)?, context)?)
     }
 }

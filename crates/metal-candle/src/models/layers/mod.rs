@@ -10,7 +10,6 @@ mod projections;
 pub(super) mod rope;
 pub(super) mod window;
 
-pub use embedding::Table;
 pub use norm::RmsNorm;
 pub use part::{Part, PartMut};
 pub(super) use part::{Visit, visit};

@@ -1,16 +1,15 @@
-use super::embedding::Table;
 use super::norm::RmsNorm;
-use crate::lora::Linear;
+use crate::lora::{Embedding, Linear};
 use candle_core::Tensor;
 use metal_candle_kernels::Weight;
 
 /// Part of a model that has weights of its own, and a path in the checkpoint.
 #[derive(Clone, Copy, Debug)]
 pub enum Part<'a> {
-    /// Linear layer, which may carry an adapter.
+    /// Linear layer.
     Linear(&'a Linear),
-    /// Vectors of the tokens: the embedding, and the output head.
-    Table(&'a Table),
+    /// Embedding.
+    Embedding(&'a Embedding),
     /// Norm.
     Norm(&'a RmsNorm),
 }
@@ -20,8 +19,8 @@ pub enum Part<'a> {
 pub enum PartMut<'a> {
     /// Linear layer.
     Linear(&'a mut Linear),
-    /// Embedding or output head.
-    Table(&'a mut Table),
+    /// Embedding.
+    Embedding(&'a mut Embedding),
     /// Norm.
     Norm(&'a mut RmsNorm),
 }
@@ -32,17 +31,8 @@ impl<'a> Part<'a> {
     pub fn path(self) -> &'a str {
         match self {
             Self::Linear(linear) => linear.path(),
-            Self::Table(table) => &table.path,
+            Self::Embedding(embedding) => embedding.layer().path(),
             Self::Norm(norm) => norm.path(),
-        }
-    }
-
-    /// The linear layer, if it is one.
-    #[must_use]
-    pub fn linear(self) -> Option<&'a Linear> {
-        match self {
-            Self::Linear(linear) => Some(linear),
-            _ => None,
         }
     }
 
@@ -51,7 +41,7 @@ impl<'a> Part<'a> {
     pub fn matrix(self) -> Option<&'a Weight> {
         match self {
             Self::Linear(linear) => Some(linear.weight()),
-            Self::Table(table) => Some(&table.weight),
+            Self::Embedding(embedding) => Some(embedding.weight()),
             Self::Norm(_) => None,
         }
     }
@@ -73,7 +63,7 @@ impl<'a> Part<'a> {
     pub fn tensors(self) -> Vec<(String, &'a Tensor)> {
         let tensors = match self {
             Self::Linear(linear) => linear.tensors().collect(),
-            Self::Table(table) => table.weight.tensors(),
+            Self::Embedding(embedding) => embedding.weight().tensors(),
             Self::Norm(norm) => vec![("weight", norm.weight())],
         };
         let named = tensors.into_iter();
@@ -83,21 +73,14 @@ impl<'a> Part<'a> {
 }
 
 impl<'a> PartMut<'a> {
-    /// The linear layer, if it is one.
-    #[must_use]
-    pub fn linear(self) -> Option<&'a mut Linear> {
-        match self {
-            Self::Linear(linear) => Some(linear),
-            _ => None,
-        }
-    }
-
     /// The matrix with its path, if there is one, to be replaced.
     #[must_use]
     pub fn matrix(self) -> Option<(String, &'a mut Weight)> {
         match self {
             Self::Linear(linear) => Some((linear.path().into(), linear.weight_mut())),
-            Self::Table(table) => Some((table.path.clone(), &mut table.weight)),
+            Self::Embedding(embedding) => {
+                Some((embedding.layer().path().into(), embedding.weight_mut()))
+            }
             Self::Norm(_) => None,
         }
     }
@@ -117,9 +100,10 @@ impl<'a> PartMut<'a> {
                     *tensor = change(&format!("{path}.{name}"), tensor)?;
                 }
             }
-            Self::Table(table) => {
-                if let Some(tensor) = table.weight.tensor_mut() {
-                    *tensor = change(&format!("{}.weight", table.path), tensor)?;
+            Self::Embedding(embedding) => {
+                let name = format!("{}.weight", embedding.layer().path());
+                if let Some(tensor) = embedding.weight_mut().tensor_mut() {
+                    *tensor = change(&name, tensor)?;
                 }
             }
             Self::Norm(norm) => {
@@ -171,7 +155,7 @@ macro_rules! leaf {
     };
 }
 leaf!(Linear, Linear);
-leaf!(Table, Table);
+leaf!(Embedding, Embedding);
 leaf!(Norm, RmsNorm);
 
 impl<T: Visit> Visit for Option<T> {

@@ -1,6 +1,6 @@
 use super::Visit;
 use super::part::{Part, PartMut};
-use crate::lora::{Linear, Mode};
+use crate::lora::{Context, Linear};
 use crate::models::Result;
 use crate::models::scope::Scope;
 use candle_core::Tensor;
@@ -40,10 +40,10 @@ impl<const N: usize> Projections<N> {
     }
 
     /// `(B, T, D)` -> `(B, T, width)` of each.
-    pub(in crate::models) fn forward(&self, x: &Tensor, mode: Mode) -> Result<[Tensor; N]> {
+    pub(in crate::models) fn forward(&self, x: &Tensor, context: &Context) -> Result<[Tensor; N]> {
         match &self.layers[..] {
-            [all] => self.cut(&all.forward(x, mode)?),
-            each => array(|i| Ok(each[i].forward(x, mode)?)),
+            [all] => self.cut(&all.forward(x, context)?),
+            each => array(|i| Ok(each[i].forward(x, context)?)),
         }
     }
 

@@ -18,7 +18,7 @@ pub(super) struct Check<'a> {
     known: &'a Known<'a>,
     base: &'a [(String, Tensor)],
     values: Values,
-    /// Names of factors, and of weights of the base, that were there, whatever they were like.
+    /// Names of parameters that were there, whatever they were like.
     seen: BTreeSet<String>,
     problems: Vec<Problem>,
 }
@@ -47,15 +47,16 @@ impl<'a> Check<'a> {
         let problem = match self.known.key(key) {
             Key::Ignored => None,
             Key::Factor(name) => self.factor(key, name, view)?,
-            Key::Base(name) => self.repeated(key, name, view)?,
+            Key::Base(name) if self.wanted.0.contains_key(&name) => self.factor(key, name, view)?,
+            Key::Base(name) => self.repeated(key, &name, view)?,
             Key::Other => Some(self.unexpected(key, view)),
         };
         self.problems.extend(problem);
         Ok(())
     }
 
-    /// The values, if nothing is wrong or missing. `saved` are the modules that must be repeated.
-    pub(super) fn finish(mut self, saved: &[String]) -> Result<Values, Vec<Problem>> {
+    /// The values, if nothing is wrong or missing.
+    pub(super) fn finish(mut self) -> Result<Values, Vec<Problem>> {
         let absent = self
             .wanted
             .0
@@ -65,21 +66,12 @@ impl<'a> Check<'a> {
             key: format!("{PREFIX}{name}"),
             shape: shape.clone(),
         });
-        let modules = saved.iter().filter(|module| !self.repeats(module));
-        let modules = modules.map(|module| Problem::MissingModule {
-            module: shortened(module),
-        });
-        let missing: Vec<Problem> = missing.chain(modules).collect();
+        let missing: Vec<Problem> = missing.collect();
         self.problems.extend(missing);
         match self.problems.is_empty() {
             true => Ok(self.values),
             false => Err(self.problems),
         }
-    }
-
-    fn repeats(&self, module: &str) -> bool {
-        let ending = format!("{module}.weight");
-        self.seen.iter().any(|name| name.ends_with(&ending))
     }
 
     fn unexpected(&self, key: &str, view: &TensorView<'_>) -> Problem {
@@ -119,13 +111,12 @@ impl<'a> Check<'a> {
     fn repeated(
         &mut self,
         key: &str,
-        name: String,
+        name: &str,
         view: &TensorView<'_>,
     ) -> Result<Option<Problem>, Error> {
-        let Some((_, weight)) = self.base.iter().find(|(base, _)| *base == name) else {
+        let Some((_, weight)) = self.base.iter().find(|(base, _)| base == name) else {
             return Ok(Some(self.unexpected(key, view)));
         };
-        self.seen.insert(name);
         let key = shortened(key);
         let Some(copy) = tensor(view)? else {
             return Ok(Some(other_dtype(key, view)));
@@ -170,13 +161,13 @@ fn other_dtype(key: String, view: &TensorView<'_>) -> Problem {
 
 fn misshaped(key: String, name: &str, expected: &[usize], got: &[usize]) -> Problem {
     // `A` is (r, in), `B` is (out, r).
-    let (rank, width) = if name.ends_with(".lora_A.weight") {
-        (0, 1)
-    } else {
-        (1, 0)
+    let rank = match name {
+        _ if name.ends_with("_A.weight") || name.ends_with("_A") => Some(0),
+        _ if name.ends_with("_B.weight") || name.ends_with("_B") => Some(1),
+        _ => None,
     };
-    match got {
-        [_, _] if got[width] == expected[width] => Problem::Rank {
+    match rank {
+        Some(rank) if got.len() == 2 && got[1 - rank] == expected[1 - rank] => Problem::Rank {
             key,
             expected: expected[rank],
             got: got[rank],

@@ -1,6 +1,6 @@
 use super::fields;
 use crate::files;
-use crate::lora::{Error, Found, LoraConfig, Targets, shortened};
+use crate::lora::{Error, Found, LoraConfig, Method, Targets, shortened};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
@@ -16,8 +16,8 @@ const DEFAULT_ALPHA: f64 = 8.0;
 pub(super) struct Read {
     pub(super) config: LoraConfig,
     pub(super) base_model: Option<String>,
-    /// Modules that were saved whole.
-    pub(super) saved_modules: Vec<String>,
+    /// Whether a head that is the embedding stays it while they are trained.
+    pub(super) ties_weights: bool,
     /// Beginnings of tensors without effect.
     pub(super) ignored: Vec<&'static str>,
 }
@@ -92,17 +92,23 @@ struct Fields<'a> {
 impl Fields<'_> {
     fn read(&self) -> Result<Read, Error> {
         let saved = self.optional::<Names>("modules_to_save")?;
-        let saved_modules = saved.map_or(vec![], Names::into_list);
+        let modules_to_save = saved.map_or(vec![], Names::into_list);
         let exclude = self
             .optional::<Names>("exclude_modules")?
             .map(Names::into_excluded);
+        let method = match self.optional("use_dora")?.unwrap_or(false) {
+            true => Method::Dora,
+            false => Method::Lora,
+        };
         let config = LoraConfig {
+            method,
             r: self.required("r", DEFAULT_R)?,
             alpha: self.required("lora_alpha", DEFAULT_ALPHA)?,
             dropout: self.required("lora_dropout", 0.0)?,
             use_rslora: self.required("use_rslora", false)?,
-            targets: self.targets(&saved_modules)?,
+            targets: self.targets(&modules_to_save)?,
             exclude: exclude.filter(|targets| !is_empty(targets)),
+            modules_to_save,
             rank_pattern: self.patterns("rank_pattern")?,
             alpha_pattern: self.patterns("alpha_pattern")?,
             layers_to_transform: self.blocks()?,
@@ -110,7 +116,7 @@ impl Fields<'_> {
         Ok(Read {
             config,
             base_model: self.optional("base_model_name_or_path")?,
-            saved_modules,
+            ties_weights: self.optional("ensure_weight_tying")?.unwrap_or(false),
             ignored: fields::ignored(self.all),
         })
     }
@@ -201,6 +207,7 @@ pub(super) fn on_disk(config: &LoraConfig, base_model: &str) -> Value {
         .iter()
         .map(|(k, v)| (k.clone(), number(*v)))
         .collect();
+    let saved = (!config.modules_to_save.is_empty()).then_some(&config.modules_to_save);
     let fields = json!({
         "alpha_pattern": alpha_pattern,
         "auto_mapping": null,
@@ -215,14 +222,14 @@ pub(super) fn on_disk(config: &LoraConfig, base_model: &str) -> Value {
         "lora_alpha": number(config.alpha),
         "lora_bias": false,
         "lora_dropout": config.dropout,
-        "modules_to_save": null,
+        "modules_to_save": saved,
         "peft_type": "LORA",
         "r": config.r,
         "rank_pattern": rank_pattern,
         "revision": null,
         "target_modules": names(&config.targets),
         "task_type": "CAUSAL_LM",
-        "use_dora": false,
+        "use_dora": config.method == Method::Dora,
         "use_rslora": config.use_rslora,
     });
     fields

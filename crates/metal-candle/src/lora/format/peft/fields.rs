@@ -9,22 +9,24 @@ use std::path::Path;
 pub(super) const READ: &[&str] = &[
     "alpha_pattern",
     "base_model_name_or_path",
+    "ensure_weight_tying",
     "exclude_modules",
     "layers_to_transform",
     "lora_alpha",
     "lora_dropout",
+    "modules_to_save",
     "r",
     "rank_pattern",
     "target_modules",
+    "use_dora",
     "use_rslora",
 ];
 
 /// Fields that change nothing of what a loaded adapter computes, whatever they hold.
 /// `megatron_core` and `qalora_group_size` act beside fields that are refused; `eva_config` is how
-/// the factors began; a weight tied to another is an embedding or a head, which are refused.
+/// the factors began.
 const INERT: &[&str] = &[
     "auto_mapping",
-    "ensure_weight_tying",
     "eva_config",
     "inference_mode",
     "megatron_core",
@@ -70,12 +72,11 @@ const REFUSED: &[(&str, &str)] = &[
         "trained token embeddings are not built",
     ),
     ("use_bdlora", "block-diagonal factors are not built"),
-    ("use_dora", "DoRA is not built"),
     ("use_qalora", "QALoRA is not built"),
 ];
 
-/// Modules that PEFT may save whole: their tensors are compared with the model's.
-const COMPARED: &[&str] = &["lm_head", "embed_tokens", "model.embed_tokens"];
+/// Modules that may be trained whole.
+const SAVED: &[&str] = &["lm_head", "embed_tokens", "model.embed_tokens"];
 
 /// Initialisations that leave the base weight as it is. MiCA freezes `B` while it trains.
 const PLAIN_INITIALISATIONS: &[&str] = &["gaussian", "orthogonal", "eva", "mica"];
@@ -124,6 +125,8 @@ fn reason(field: &str, value: &Value) -> Option<&'static str> {
     let is_listed = |list: &[&str]| list.contains(&field);
     match field {
         "peft_type" => (value != "LORA").then_some(ONLY_LORA),
+        "modules_to_save" if !is_off(value) => (!all_among(value, SAVED))
+            .then_some("only the token embedding and the output head are trained whole"),
         _ if is_off(value) || is_listed(READ) || is_listed(INERT) => None,
         _ if TOLD.iter().any(|(told, _)| *told == field) => None,
         "task_type" => (!is_one_of(value, TASKS)).then_some("its trained head is not built"),
@@ -131,9 +134,6 @@ fn reason(field: &str, value: &Value) -> Option<&'static str> {
         "init_lora_weights" => initialisation(value),
         "layers_pattern" => (!all_among(value, &["layers", "model.layers"]))
             .then_some("blocks are found as 'layers'"),
-        "modules_to_save" => {
-            (!all_among(value, COMPARED)).then_some("fully trained modules are not built")
-        }
         _ => Some(why_refused(field)),
     }
 }

@@ -41,17 +41,19 @@ pub(super) fn find(path: &Path) -> Result<Files, Error> {
 
 /// What a tensor file is that is not safetensors.
 fn other_format(path: &Path) -> Option<Found> {
-    let mut magic = [0; 4];
-    let mut file = files::open(path).ok()?;
-    file.read_exact(&mut magic).ok()?;
+    let mut start = vec![];
+    let file = files::open(path).ok()?;
+    file.take(9).read_to_end(&mut start).ok()?;
     let is_named = |ending: &str| {
         path.extension()
             .is_some_and(|e| e.eq_ignore_ascii_case(ending))
     };
-    match &magic {
-        b"GGUF" => Some(Found::Gguf),
+    match &start[..] {
+        // Safetensors: the length of a JSON object, which may be any number, and that object.
+        [_, _, _, _, _, _, _, _, b'{'] => None,
+        [b'G', b'G', b'U', b'F', ..] => Some(Found::Gguf),
         // A zip archive, or the pickle protocol 2 of older files.
-        b"PK\x03\x04" | [0x80, 2, ..] => Some(Found::Pickle),
+        [b'P', b'K', 3, 4, ..] | [0x80, 2, ..] => Some(Found::Pickle),
         _ if ["bin", "pt", "pth"].into_iter().any(is_named) => Some(Found::Pickle),
         _ => None,
     }
@@ -96,4 +98,23 @@ fn entries(folder: &Path) -> (Vec<PathBuf>, Vec<String>) {
     names.sort();
     files.sort();
     (files, names)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_header_of_640_bytes_is_no_pickle() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("adapter_model.safetensors");
+        let of = |bytes: &[u8]| {
+            std::fs::write(&path, bytes).unwrap();
+            other_format(&path)
+        };
+        assert_eq!(of(&[&640u64.to_le_bytes()[..], b"{}"].concat()), None);
+        assert_eq!(of(b"\x80\x02}q\x00(X\x04\x00\x00"), Some(Found::Pickle));
+        assert_eq!(of(b"GGUF"), Some(Found::Gguf));
+        assert_eq!(of(b""), None);
+    }
 }

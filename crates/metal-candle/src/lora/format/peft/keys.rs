@@ -8,7 +8,7 @@ pub(super) const PREFIX: &str = "base_model.model.";
 
 /// What is known of a model and a configuration when names are judged.
 pub(super) struct Known<'a> {
-    /// Paths of the linear layers that the model has.
+    /// Paths of the layers of the model that can carry adapters.
     pub(super) paths: BTreeSet<String>,
     /// Beginnings of tensors that act on training in PEFT alone.
     pub(super) ignored: &'a [&'static str],
@@ -26,10 +26,15 @@ pub(super) enum Key {
     Other,
 }
 
-/// Name of the parameter `side`, "A" or "B", of the layer at `path`.
-pub(super) fn parameter(path: &str, side: &str) -> String {
-    format!("{path}.lora_{side}.weight")
-}
+/// Tensors of an adapter, after the path of its layer and `.lora_`: the beginning of their names in
+/// files, and their names as parameters.
+const FACTORS: [(&str, &str); 5] = [
+    ("A", "A.weight"),
+    ("B", "B.weight"),
+    ("magnitude_vector", "magnitude_vector"),
+    ("embedding_A", "embedding_A"),
+    ("embedding_B", "embedding_B"),
+];
 
 /// Paths of the layers that carry `parameters`.
 pub(super) fn paths(parameters: &[(String, Var)]) -> BTreeSet<String> {
@@ -50,8 +55,10 @@ impl Known<'_> {
         if self.ignored.iter().any(|ignored| kind.starts_with(ignored)) {
             return Key::Ignored;
         }
-        let side = ["A", "B"].into_iter().find(|side| is_factor(kind, side));
-        side.map_or(Key::Other, |side| Key::Factor(parameter(path, side)))
+        match factor(kind) {
+            Some(name) => Key::Factor(format!("{path}.lora_{name}")),
+            None => Key::Other,
+        }
     }
 
     /// Why a tensor of this name is not expected.
@@ -80,22 +87,14 @@ impl Known<'_> {
 
     fn why_adapter(&self, path: &str, kind: &str) -> Unexpected {
         use Unexpected as U;
-        if kind.starts_with("magnitude_vector") {
-            return U::Dora;
-        }
-        if kind.starts_with("embedding_") || path.ends_with("embed_tokens") {
-            return U::Embedding;
-        }
-        if path.ends_with("lm_head") {
-            return U::Head;
-        }
         if kind.starts_with("B.") && kind.ends_with("bias") {
             return U::Bias;
         }
-        if !is_factor(kind, "A") && !is_factor(kind, "B") {
+        let Some(name) = factor(kind) else {
             return U::Unknown;
-        }
+        };
         match self.paths.contains(path) {
+            true if name == "magnitude_vector" => U::Dora,
             true => U::NotTargeted,
             false if self.paths.contains(&format!("model.{path}")) => U::Headless,
             false => U::NoSuchLayer,
@@ -103,14 +102,18 @@ impl Known<'_> {
     }
 }
 
-/// `A.weight`, or with the adapter's name, which PEFT has in memory only: `A.default.weight`.
-fn is_factor(kind: &str, side: &str) -> bool {
-    let rest = kind
-        .strip_prefix(side)
-        .and_then(|rest| rest.strip_prefix('.'));
-    let name = rest.and_then(|rest| rest.strip_suffix("weight"));
-    // Nothing, or one name and a dot.
-    name.is_some_and(|n| n.is_empty() || (n.ends_with('.') && n.matches('.').count() == 1))
+/// Name as a parameter of the tensor that a file calls `kind`, perhaps with the name of the adapter,
+/// which PEFT has in memory only: `A.weight`, `A.default.weight`, `magnitude_vector.default`.
+fn factor(kind: &str) -> Option<&'static str> {
+    let (begin, rest) = kind.split_once('.').unwrap_or((kind, ""));
+    let (_, name) = FACTORS.into_iter().find(|(known, _)| *known == begin)?;
+    let adapter = match rest.strip_suffix("weight") {
+        Some("") => "",
+        Some(adapter) => adapter.strip_suffix('.')?,
+        None if name == begin => rest,
+        None => return None,
+    };
+    (!adapter.contains('.')).then_some(name)
 }
 
 /// Name in a checkpoint of a weight that PEFT wraps.

@@ -16,10 +16,9 @@ mod resolved;
 mod tensors;
 
 use crate::files;
-use crate::lora::attach::{Layers, attach_with};
 use crate::lora::choice::Unmatched;
-use crate::lora::{Error, LinearInfo, LoraConfig, Plan};
-use candle_core::{Device, Tensor, Var};
+use crate::lora::{AdapterSet, Error, LayerInfo, Linear, LoraConfig, Plan};
+use candle_core::{Tensor, Var};
 use keys::Known;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -38,7 +37,7 @@ pub struct PeftFolder {
     /// The checkpoint it was trained on, as its author named it.
     pub base_model: Option<String>,
     config_path: PathBuf,
-    saved_modules: Vec<String>,
+    ties_weights: bool,
     ignored: Vec<&'static str>,
     file: TensorFile,
 }
@@ -56,7 +55,7 @@ pub fn read(path: &Path) -> Result<PeftFolder, Error> {
         config: read.config,
         base_model: read.base_model,
         config_path: found.config,
-        saved_modules: read.saved_modules,
+        ties_weights: read.ties_weights,
         ignored: read.ignored,
     })
 }
@@ -67,14 +66,20 @@ impl PeftFolder {
     ///
     /// # Errors
     /// When a setting is out of range, or the configuration names no layer of the model.
-    pub fn plan(&self, layers: &[LinearInfo]) -> Result<Plan, Error> {
+    pub fn plan(&self, layers: &[LayerInfo]) -> Result<Plan, Error> {
         let in_file = |source| Error::InFile {
             path: self.config_path.clone(),
             source: Box::new(source),
         };
         let (plan, unmatched) = Plan::of_file(&self.config, layers).map_err(in_file)?;
         self.tell(&unmatched);
-        Ok(plan)
+        match plan.outside_blocks(layers) {
+            Some(path) if self.ties_weights => Err(in_file(Error::NotBuilt {
+                path,
+                what: "ensure_weight_tying",
+            })),
+            _ => Ok(plan),
+        }
     }
 
     fn tell(&self, unmatched: &[Unmatched]) {
@@ -88,36 +93,32 @@ impl PeftFolder {
         }
     }
 
-    /// Attaches the adapters that `plan` places, with the tensors of the file as parameters. `base`
-    /// are the weights of the model by name: an adapter file may repeat them.
+    /// Adapters that `plan` places, with the tensors of the file as parameters. `layers` are those
+    /// of the model, and `base` its weights by name: an adapter file may repeat them.
     ///
     /// # Errors
-    /// When a tensor is missing, unexpected, misshaped or unusable: all of them are listed, nothing
-    /// is attached.
-    pub fn attach(
+    /// When a tensor is missing, unexpected, misshaped or unusable: all of them are listed.
+    pub fn load<'a>(
         &self,
         plan: &Plan,
-        layers: Layers<'_>,
+        layers: impl IntoIterator<Item = &'a Linear>,
         base: &[(String, Tensor)],
-        device: &Device,
-    ) -> Result<(), Error> {
-        let paths = layers.iter().map(|(path, _)| path.clone());
+    ) -> Result<AdapterSet, Error> {
+        let layers = Vec::from_iter(layers);
         let known = Known {
-            paths: paths.collect(),
+            paths: layers.iter().map(|layer| layer.path().into()).collect(),
             ignored: &self.ignored,
         };
         let wanted = Wanted::of_plan(plan);
-        let mut values = self
-            .file
-            .checked(&wanted, &known, base, &self.saved_modules)?;
-        attach_with(layers, plan, |place| {
-            let mut take = |side| -> Result<Var, Error> {
-                let name = keys::parameter(&place.path, side);
+        let mut values = self.file.checked(&wanted, &known, base)?;
+        AdapterSet::made(plan, layers, |place, layer| {
+            let mut take = |name: &'static str| -> Result<Var, Error> {
+                let name = format!("{}.{name}", place.path);
                 // Every name of the plan is there: it was checked.
                 let tensor = values.remove(&name).ok_or_else(|| self.file.lost(&name))?;
-                Ok(Var::from_tensor(&tensor.to_device(device)?)?)
+                Ok(Var::from_tensor(&tensor.to_device(layer.device())?)?)
             };
-            Ok((take("A")?, take("B")?))
+            place.method.with(place, layer, &mut take)
         })
     }
 }
@@ -133,7 +134,7 @@ pub fn load_into(folder: &PeftFolder, parameters: &[(String, Var)]) -> Result<()
         ignored: &folder.ignored,
     };
     let wanted = Wanted::of_parameters(parameters);
-    let values = folder.file.checked(&wanted, &known, &[], &[])?;
+    let values = folder.file.checked(&wanted, &known, &[])?;
     for (name, var) in parameters {
         if let Some(tensor) = values.get(name) {
             var.set(&tensor.to_device(var.device())?)?;

@@ -1,6 +1,7 @@
 //! Targets as PEFT writes them: it replaces "all-linear" by names, and refuses a text beside
 //! `layers_to_transform`.
 
+use super::keys;
 use crate::lora::{LoraConfig, Targets};
 use candle_core::Var;
 use std::collections::BTreeSet;
@@ -21,10 +22,8 @@ pub(super) fn for_disk(config: &LoraConfig, parameters: &[(String, Var)]) -> Lor
 }
 
 fn names(parameters: &[(String, Var)], name: fn(&str) -> String) -> Targets {
-    let paths = parameters
-        .iter()
-        .filter_map(|(key, _)| key.strip_suffix(".lora_A.weight"));
-    let names: BTreeSet<String> = paths.map(name).collect();
+    let paths = keys::paths(parameters);
+    let names: BTreeSet<String> = paths.iter().map(|path| name(path)).collect();
     Targets::Names(names.into_iter().collect())
 }
 

@@ -1,5 +1,5 @@
 use super::check::Check;
-use super::keys::{self, Known, PREFIX};
+use super::keys::{Known, PREFIX};
 use crate::files;
 use crate::lora::{Error, Plan, shortened};
 use candle_core::{Tensor, Var};
@@ -29,10 +29,9 @@ pub(super) struct Wanted(pub(super) BTreeMap<String, Vec<usize>>);
 
 impl Wanted {
     pub(super) fn of_plan(plan: &Plan) -> Self {
-        let shapes = plan.placements.iter().flat_map(|p| {
-            let a = (keys::parameter(&p.path, "A"), vec![p.r, p.in_features]);
-            let b = (keys::parameter(&p.path, "B"), vec![p.out_features, p.r]);
-            [a, b]
+        let shapes = plan.placements.iter().flat_map(|place| {
+            let shapes = place.method.shapes(place).into_iter();
+            shapes.map(|(name, shape)| (format!("{}.{name}", place.path), shape))
         });
         Self(shapes.collect())
     }
@@ -73,7 +72,7 @@ impl TensorFile {
     }
 
     /// All `wanted` tensors, if the file holds these and nothing else that has an effect. `base`
-    /// are the weights that it may repeat, `saved` the modules of which it has to.
+    /// are the weights that it may repeat.
     ///
     /// # Errors
     /// With every problem of the file.
@@ -82,7 +81,6 @@ impl TensorFile {
         wanted: &Wanted,
         known: &Known<'_>,
         base: &[(String, Tensor)],
-        saved: &[String],
     ) -> Result<Values, Error> {
         let tensors = self.tensors()?;
         let mut check = Check::new(wanted, known, base);
@@ -92,7 +90,7 @@ impl TensorFile {
         for (key, view) in all {
             check.tensor(key, &view)?;
         }
-        check.finish(saved).map_err(|problems| Error::Mismatch {
+        check.finish().map_err(|problems| Error::Mismatch {
             path: self.path.clone(),
             problems,
         })

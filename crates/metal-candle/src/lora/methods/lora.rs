@@ -1,0 +1,130 @@
+use super::{Adapter, Shapes, Take};
+use crate::lora::{Error, Linear, Mode, Placement};
+use crate::random::{name_stream, uniform};
+use candle_core::{DType, Device, Tensor, Var};
+use metal_candle_kernels::{
+    Dropout, LoraWeights, MatMulOptions, Result, linear, lora_linear, matmul_with, mix_seed,
+};
+use std::sync::Arc;
+
+pub(super) const A: &str = "lora_A.weight";
+pub(super) const B: &str = "lora_B.weight";
+
+/// `x W^T + bias + scale * dropout(x) A^T B^T`.
+#[derive(Clone, Debug)]
+pub(super) struct Lora {
+    /// Down projection, `(R, K)`.
+    pub(super) a: Var,
+    /// Up projection, `(N, R)`.
+    pub(super) b: Var,
+    /// Factor of the update.
+    pub(super) scale: f64,
+    /// Probability of dropping an element of the input while training.
+    dropout: f64,
+    /// Sets the dropout masks of this layer apart from those of others.
+    stream: u64,
+}
+
+pub(super) fn shapes(place: &Placement) -> Shapes {
+    let (k, n) = (place.in_features, place.out_features);
+    vec![(A, vec![place.r, k]), (B, vec![n, place.r])]
+}
+
+impl Lora {
+    /// `A` uniform in `±1/sqrt(K)` (PEFT's Kaiming initialisation with `a = sqrt(5)`), `B` zero.
+    pub(super) fn fresh(
+        place: &Placement,
+        seed: u64,
+        device: &Device,
+    ) -> std::result::Result<Self, Error> {
+        let (r, k) = (place.r, place.in_features);
+        let bound = 1.0 / (k as f64).sqrt();
+        let values = uniform(seed, &format!("{}.lora_A", place.path), r * k, bound);
+        let a = Var::from_tensor(&Tensor::from_vec(values, (r, k), device)?)?;
+        let b = Var::zeros((place.out_features, r), DType::F32, device)?;
+        Ok(Self::new(place, a, b))
+    }
+
+    pub(super) fn with(place: &Placement, take: Take<'_>) -> std::result::Result<Self, Error> {
+        Ok(Self::new(place, take(A)?, take(B)?))
+    }
+
+    fn new(place: &Placement, a: Var, b: Var) -> Self {
+        let stream = name_stream(&place.path);
+        let (scale, dropout) = (place.scale, place.dropout);
+        Self {
+            a,
+            b,
+            scale,
+            dropout,
+            stream,
+        }
+    }
+
+    /// `scale * B A` in float32, `(N, K)`.
+    pub(super) fn delta(&self) -> Result<Tensor> {
+        let options = MatMulOptions {
+            alpha: self.scale,
+            ..MatMulOptions::default()
+        };
+        matmul_with(&self.b.detach(), &self.a.detach(), None, options)
+    }
+
+    /// `x W^T + bias + scale * dropout(x) A^T B^T`.
+    pub(super) fn beside(
+        &self,
+        x: &Tensor,
+        layer: &Linear,
+        bias: Option<&Tensor>,
+        mode: Mode,
+        dropout: Option<Dropout>,
+    ) -> Result<Tensor> {
+        let (a, b) = (mode.seen(&self.a), mode.seen(&self.b));
+        let scale = self.scale;
+        let weights = LoraWeights {
+            a: &a,
+            b: &b,
+            scale,
+            dropout,
+        };
+        lora_linear(x, layer.weight(), bias, weights)
+    }
+
+    pub(super) fn dropout(&self, mode: Mode) -> Result<Option<Dropout>> {
+        match mode.dropout_seed() {
+            Some(seed) if self.dropout > 0.0 => {
+                Dropout::new(self.dropout, mix_seed(seed, self.stream)).map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// `product + scale * x A^T B^T`, without a graph.
+    pub(super) fn added(&self, x: &Tensor, product: &Tensor) -> Result<Tensor> {
+        let factor = |var: &Var| var.as_detached_tensor().into();
+        let update = linear(&linear(x, &factor(&self.a), None)?, &factor(&self.b), None)?;
+        Ok((product + (update * self.scale)?)?)
+    }
+}
+
+impl Adapter for Lora {
+    fn forward(&self, x: &Tensor, layer: &Linear, mode: Mode) -> Result<Tensor> {
+        self.beside(x, layer, layer.bias(), mode, self.dropout(mode)?)
+    }
+
+    fn adapt(&self, x: &Tensor, product: &Tensor, _: &Linear) -> Result<Tensor> {
+        self.added(x, product)
+    }
+
+    fn merged(&self, weight: &Tensor) -> Result<Tensor> {
+        Ok((weight.to_dtype(DType::F32)? + self.delta()?)?)
+    }
+
+    fn parameters(&self) -> Vec<(&'static str, &Var)> {
+        vec![(A, &self.a), (B, &self.b)]
+    }
+
+    fn frozen(&self, _: &Linear) -> Result<Arc<dyn Adapter>> {
+        Ok(Arc::new(self.clone()))
+    }
+}

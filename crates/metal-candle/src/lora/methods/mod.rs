@@ -1,0 +1,116 @@
+//! How an adapter changes a layer. A method is one file: its tensors by the names that files have,
+//! fresh values, the layer with it, and the weight it comes to.
+
+mod dora;
+mod embedding;
+mod lora;
+mod whole;
+
+use super::{Error, Kind, Linear, Mode, Placement};
+use candle_core::{Tensor, Var};
+use dora::Dora;
+use embedding::Embedding;
+use lora::Lora;
+use metal_candle_kernels::Result;
+use std::sync::Arc;
+use whole::Whole;
+
+/// A way to adapt a layer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Method {
+    /// `W + scale * B A` (Hu et al. 2021, <https://arxiv.org/abs/2106.09685>).
+    #[default]
+    Lora,
+    /// The direction of the rows of `W + scale * B A`, and a trained length of each (Liu et al. 2024,
+    /// <https://arxiv.org/abs/2402.09353>).
+    Dora,
+    /// Another weight in place of `W`.
+    Whole,
+}
+
+/// Trained part of one layer, float32 whatever the dtype of the layer's weight.
+pub trait Adapter: std::fmt::Debug + Send + Sync {
+    /// Result of `layer` with the adapter: `(.., K)` to `(.., N)`, or token ids `(..)` to `(.., D)`
+    /// where it is an embedding. Outside training no graph is recorded.
+    ///
+    /// # Errors
+    /// When the width of `x` differs.
+    fn forward(&self, x: &Tensor, layer: &Linear, mode: Mode) -> Result<Tensor>;
+
+    /// Product `x W^T` of some tokens, `(M, N)`, or rows of an embedding, as the adapter changes it,
+    /// outside training; `x` is `(M, K)`, or ids `(M)`. The bias comes later.
+    ///
+    /// # Errors
+    /// When a shape differs.
+    fn adapt(&self, x: &Tensor, product: &Tensor, layer: &Linear) -> Result<Tensor>;
+
+    /// Weight `(N, K)` in float32 that computes without the adapter what `weight` does with it.
+    ///
+    /// # Errors
+    /// When memory runs out.
+    fn merged(&self, weight: &Tensor) -> Result<Tensor>;
+
+    /// Weight in place of the layer's, where that is all that the adapter does.
+    fn weight(&self, _: Mode) -> Option<Tensor> {
+        None
+    }
+
+    /// Trained tensors with their names.
+    fn parameters(&self) -> Vec<(&'static str, &Var)>;
+
+    /// Adapter for passes that train nothing, with everything computed that does not depend on the
+    /// tokens; it does not follow its parameters when they change.
+    ///
+    /// # Errors
+    /// When memory runs out.
+    fn frozen(&self, layer: &Linear) -> Result<Arc<dyn Adapter>>;
+}
+
+/// Names and shapes of the tensors of an adapter.
+pub(super) type Shapes = Vec<(&'static str, Vec<usize>)>;
+
+impl Method {
+    /// Name of the method, as mlx-lm and PEFT have it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Lora => "lora",
+            Self::Dora => "dora",
+            Self::Whole => "whole",
+        }
+    }
+
+    pub(super) fn shapes(self, place: &Placement) -> Shapes {
+        match (self, place.kind) {
+            (Self::Whole, _) => whole::shapes(place),
+            (_, Kind::Embedding) => embedding::shapes(place),
+            (Self::Lora, Kind::Linear) => lora::shapes(place),
+            (Self::Dora, Kind::Linear) => dora::shapes(place),
+        }
+    }
+
+    /// Adapter that changes nothing before it is trained.
+    pub(super) fn fresh(self, place: &Placement, layer: &Linear, seed: u64) -> Made {
+        Ok(match (self, place.kind) {
+            (Self::Whole, _) => Arc::new(Whole::fresh(place, layer)?),
+            (_, Kind::Embedding) => Arc::new(Embedding::fresh(place, layer, seed)?),
+            (Self::Lora, Kind::Linear) => Arc::new(Lora::fresh(place, seed, layer.device())?),
+            (Self::Dora, Kind::Linear) => Arc::new(Dora::fresh(place, layer, seed)?),
+        })
+    }
+
+    /// Adapter of the tensors that `take` gives for [`Self::shapes`].
+    pub(super) fn with(self, place: &Placement, layer: &Linear, take: Take<'_>) -> Made {
+        Ok(match (self, place.kind) {
+            (Self::Whole, _) => Arc::new(Whole::with(place, take)?),
+            (_, Kind::Embedding) => Arc::new(Embedding::with(place, take)?),
+            (Self::Lora, Kind::Linear) => Arc::new(Lora::with(place, take)?),
+            (Self::Dora, Kind::Linear) => Arc::new(Dora::with(place, layer, take)?),
+        })
+    }
+}
+
+pub(super) type Made = std::result::Result<Arc<dyn Adapter>, Error>;
+
+/// Source of a tensor by its name.
+pub(super) type Take<'a> = &'a mut dyn FnMut(&'static str) -> std::result::Result<Var, Error>;

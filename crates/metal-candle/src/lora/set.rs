@@ -1,0 +1,144 @@
+use super::methods::Made;
+use super::{Adapter, Error, Linear, Placement, Plan};
+use candle_core::{DType, Tensor, Var};
+use metal_candle_kernels::Weight;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Adapters of some layers of a model, by the paths of the layers. A set is no part of a model: each
+/// pass says whose it computes with.
+#[derive(Clone, Debug, Default)]
+pub struct AdapterSet {
+    adapters: BTreeMap<String, Arc<dyn Adapter>>,
+}
+
+impl AdapterSet {
+    /// Fresh adapters where `plan` says, which change nothing before they are trained. `layers` are
+    /// those of the model; `seed` fixes the values.
+    ///
+    /// # Errors
+    /// When the model lacks a layer of the plan, or memory or the device cannot hold the adapters.
+    pub fn fresh<'a>(
+        plan: &Plan,
+        layers: impl IntoIterator<Item = &'a Linear>,
+        seed: u64,
+    ) -> Result<Self, Error> {
+        check_memory(plan)?;
+        Self::made(plan, layers, |place, layer| {
+            place.method.fresh(place, layer, seed)
+        })
+    }
+
+    /// Adapters that `make` gives for each place and its layer.
+    pub(super) fn made<'a>(
+        plan: &Plan,
+        layers: impl IntoIterator<Item = &'a Linear>,
+        mut make: impl FnMut(&Placement, &Linear) -> Made,
+    ) -> Result<Self, Error> {
+        let layers = by_path(layers);
+        let mut adapters = BTreeMap::new();
+        for place in &plan.placements {
+            let layer = found(&layers, &place.path)?;
+            adapters.insert(place.path.clone(), make(place, layer)?);
+        }
+        Ok(Self { adapters })
+    }
+
+    /// Adapters as they are now, for passes that train nothing: what does not depend on the tokens
+    /// is computed once.
+    ///
+    /// # Errors
+    /// When the model lacks a layer of the set, or memory runs out.
+    pub fn frozen<'a>(&self, layers: impl IntoIterator<Item = &'a Linear>) -> Result<Self, Error> {
+        let layers = by_path(layers);
+        let frozen = self.adapters.iter().map(|(path, adapter)| {
+            let adapter = adapter.frozen(found(&layers, path)?)?;
+            Ok((path.clone(), adapter))
+        });
+        let adapters = frozen.collect::<Result<_, Error>>()?;
+        Ok(Self { adapters })
+    }
+
+    /// Adapter of the layer at `path`.
+    #[must_use]
+    pub fn get(&self, path: &str) -> Option<&dyn Adapter> {
+        self.adapters.get(path).map(AsRef::as_ref)
+    }
+
+    /// Adapters with the paths of their layers.
+    pub(crate) fn adapters(&self) -> impl Iterator<Item = (&str, &dyn Adapter)> {
+        let adapters = self.adapters.iter();
+        adapters.map(|(path, adapter)| (path.as_str(), adapter.as_ref()))
+    }
+
+    /// Every trained tensor, named by the path of its layer and its name in files of PEFT.
+    #[must_use]
+    pub fn parameters(&self) -> Vec<(String, Var)> {
+        let all = self.adapters().flat_map(|(path, adapter)| {
+            let named = adapter.parameters().into_iter();
+            named.map(move |(name, var)| (format!("{path}.{name}"), var.clone()))
+        });
+        all.collect()
+    }
+
+    /// Merges all adapters into `matrices`, the weights of a model by their paths. Each sum is
+    /// rounded once, to the dtype of its weight.
+    ///
+    /// # Errors
+    /// When sums are not finite in the dtype of their weights, or weights are packed: rounded to
+    /// their few bits, little of the sum would be left. Those stay as they were, others are fused.
+    /// When memory runs out.
+    pub fn fuse_into<'a>(
+        &self,
+        matrices: impl IntoIterator<Item = (String, &'a mut Weight)>,
+    ) -> Result<(), Error> {
+        let (mut overflowing, mut packed) = (vec![], vec![]);
+        for (path, matrix) in matrices {
+            let Some(adapter) = self.get(&path) else {
+                continue;
+            };
+            let name = format!("{path}.weight");
+            let Some(weight) = matrix.tensor_mut() else {
+                packed.push(name);
+                continue;
+            };
+            let merged = adapter.merged(weight)?.to_dtype(weight.dtype())?;
+            match is_finite(&merged)? {
+                true => *weight = merged,
+                false => overflowing.push(name),
+            }
+        }
+        match (overflowing.is_empty(), packed.is_empty()) {
+            (true, true) => Ok(()),
+            (false, _) => Err(Error::Overflow {
+                tensors: overflowing,
+            }),
+            (true, false) => Err(Error::Packed { tensors: packed }),
+        }
+    }
+}
+
+fn by_path<'a>(layers: impl IntoIterator<Item = &'a Linear>) -> BTreeMap<&'a str, &'a Linear> {
+    let layers = layers.into_iter();
+    layers.map(|layer| (layer.path(), layer)).collect()
+}
+
+fn found<'a>(layers: &BTreeMap<&str, &'a Linear>, path: &str) -> Result<&'a Linear, Error> {
+    let layer = layers.get(path).copied();
+    layer.ok_or_else(|| Error::NoLayer { path: path.into() })
+}
+
+/// Asks for the memory of all adapters at once, before hours are spent on filling a part of it.
+fn check_memory(plan: &Plan) -> Result<(), Error> {
+    let values = plan.n_parameters();
+    let mut memory: Vec<f32> = vec![];
+    memory.try_reserve_exact(values).map_err(|_| Error::Memory {
+        bytes: values.saturating_mul(size_of::<f32>()),
+    })
+}
+
+fn is_finite(tensor: &Tensor) -> Result<bool, Error> {
+    // Zero times a finite number is zero, times any other NaN.
+    let zeros = tensor.flatten_all()?.affine(0.0, 0.0)?;
+    Ok(zeros.to_dtype(DType::F32)?.sum_all()?.to_scalar::<f32>()? == 0.0)
+}

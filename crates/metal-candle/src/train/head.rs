@@ -1,0 +1,130 @@
+//! Loss of the output head, and what of it goes back.
+
+use super::Result;
+use crate::lora::Context;
+use crate::models::Decoder;
+use candle_core::backprop::GradStore;
+use candle_core::{D, DType, Tensor, Var};
+use metal_candle_kernels::{IGNORED_TARGET, Tape, Weight, linear_cross_entropy, softmax};
+
+/// Logits that are held at a time: 60 MiB in float32.
+const CHUNK: usize = 15 << 20;
+
+/// Hidden states behind the last norm with the tokens that come next.
+pub(super) struct Head<'a> {
+    pub(super) decoder: &'a Decoder,
+    pub(super) context: &'a Context,
+    /// `(M)`; [`IGNORED_TARGET`] where a token is not trained.
+    pub(super) targets: &'a [i64],
+}
+
+impl Head<'_> {
+    /// Weight that is all of the head; `None` where an adapter lies beside it.
+    pub(super) fn weight(&self) -> Option<Weight> {
+        self.decoder.head_layer().weight_in(self.context)
+    }
+
+    /// Sum of the losses over `hidden`, `(M, D)`, by one operation with `weight`.
+    pub(super) fn loss_with(&self, hidden: &Tensor, weight: &Weight) -> Result<Tensor> {
+        let targets = Tensor::new(self.targets, hidden.device())?;
+        let cap = self.decoder.logit_cap();
+        Ok(linear_cross_entropy(hidden, weight, &targets, cap)?)
+    }
+
+    /// Sum of the losses over `hidden`, `(M, D)`, where nothing is trained.
+    pub(super) fn loss(&self, hidden: &Tensor) -> Result<Tensor> {
+        match self.weight() {
+            Some(weight) => self.loss_with(hidden, &weight.detach()),
+            None => self.in_chunks(hidden, |_, _| Ok(())),
+        }
+    }
+
+    /// Sum of the losses over `hidden`, `(M, D)`, with an adapter beside the head, and the gradient
+    /// of `hidden`. `collect` is given the gradients of each chunk of tokens: logits of all tokens
+    /// are never held.
+    pub(super) fn loss_and_gradient(
+        &self,
+        hidden: &Tensor,
+        mut collect: impl FnMut(&mut GradStore) -> Result<()>,
+    ) -> Result<(Tensor, Tensor)> {
+        let mut dhidden = hidden.zeros_like()?;
+        let loss = self.in_chunks(hidden, |chunk, rows| {
+            let mut store = chunk.tape.backward(&chunk.logits, &chunk.gradient()?)?;
+            collect(&mut store)?;
+            if let Some(dx) = store.remove(&chunk.hidden) {
+                dhidden = dhidden.index_add(rows, &dx, 0)?;
+            }
+            Ok(())
+        })?;
+        Ok((loss, dhidden))
+    }
+
+    fn in_chunks(
+        &self,
+        hidden: &Tensor,
+        mut visit: impl FnMut(&Chunk, &Tensor) -> Result<()>,
+    ) -> Result<Tensor> {
+        let trained = |&i: &usize| self.targets[i] != IGNORED_TARGET;
+        let trained: Vec<usize> = (0..self.targets.len()).filter(trained).collect();
+        let n_rows = (CHUNK / self.decoder.vocab_size()).max(1);
+        let mut sum = Tensor::zeros((), DType::F32, hidden.device())?;
+        for (i, rows) in trained.chunks(n_rows).enumerate() {
+            let targets: Vec<u32> = rows.iter().map(|&i| self.targets[i] as u32).collect();
+            let rows: Vec<u32> = rows.iter().map(|&i| i as u32).collect();
+            let rows = Tensor::new(rows, hidden.device())?;
+            let part = hidden.index_select(&rows, 0)?.detach();
+            let context = Context {
+                mode: self.context.mode.part(i),
+                adapters: self.context.adapters.clone(),
+            };
+            let chunk = Chunk::new(self.decoder, &context, &part, targets)?;
+            sum = (sum + chunk.loss()?)?;
+            visit(&chunk, &rows)?;
+        }
+        Ok(sum)
+    }
+}
+
+/// Some tokens with their logits.
+struct Chunk {
+    /// `(m, D)`, tracked.
+    hidden: Tensor,
+    /// `(m, V)`.
+    logits: Tensor,
+    tape: Tape,
+    /// `(m, 1)`.
+    targets: Tensor,
+}
+
+impl Chunk {
+    fn new(
+        decoder: &Decoder,
+        context: &Context,
+        hidden: &Tensor,
+        targets: Vec<u32>,
+    ) -> Result<Self> {
+        let hidden = Var::from_tensor(hidden)?.into_inner();
+        let (logits, tape) = Tape::record(|| decoder.logits(&hidden, context))?;
+        let targets = Tensor::new(targets, hidden.device())?.unsqueeze(1)?;
+        Ok(Self {
+            hidden,
+            logits,
+            tape,
+            targets,
+        })
+    }
+
+    /// Sum of `logsumexp(logits) - logits[target]`.
+    fn loss(&self) -> Result<Tensor> {
+        let logits = self.logits.detach();
+        let chosen = logits.gather(&self.targets, 1)?.squeeze(1)?;
+        Ok((logits.log_sum_exp(D::Minus1)? - chosen)?.sum_all()?)
+    }
+
+    /// `softmax(logits) - onehot(target)`.
+    fn gradient(&self) -> Result<Tensor> {
+        let minus_one = self.targets.to_dtype(DType::F32)?.affine(0.0, -1.0)?;
+        let shares = softmax(&self.logits.detach())?;
+        Ok(shares.scatter_add(&self.targets, &minus_one, 1)?)
+    }
+}
