@@ -10,78 +10,25 @@ Writes, for each <name> of NAMES:
         adapter_logits  (B, T, V) f32   base model with adapter/
         prompt          (12) i64
         greedy          (32) i64        argmax continuation of prompt, EOS ignored
+    <name>/gradients.safetensors        of the adapter, at the same input_ids
+        labels          (B, T) i64      -100 where not trained
+        loss            () f32          mean over the trained tokens
+        grad.<key>      of each tensor of the adapter, keyed as in its file
 
-Everything is computed in float32 with plain ("eager") attention.
+The configurations are in checkpoints.py. Everything is computed in float32 with plain ("eager") attention.
 """
 
 import json
 
 import torch
 from adapters import ADAPTERS
+from checkpoints import CHECKPOINTS, LLAMA3_ROPE, N_VOCAB
 from common import GOLDEN, generator, load_base, save_adapter, save_json, save_tensors
-from peft import LoraConfig, get_peft_model
-from transformers import AutoModelForCausalLM, LlamaConfig, MistralConfig, Qwen2Config, Qwen3Config
+from peft import LoraConfig, PeftModel, get_peft_model
+from transformers import AutoModelForCausalLM, LlamaConfig
 
-N_VOCAB = 96
-SHAPE = dict(
-    hidden_size=32,
-    num_hidden_layers=2,
-    num_attention_heads=4,
-    num_key_value_heads=2,
-    intermediate_size=64,
-    vocab_size=N_VOCAB,
-    max_position_embeddings=512,
-)
-# The original length is shorter than T, so that the scaled frequencies show in the logits.
-LLAMA3_ROPE = dict(
-    rope_type="llama3",
-    rope_theta=10_000.0,
-    factor=8.0,
-    low_freq_factor=1.0,
-    high_freq_factor=4.0,
-    original_max_position_embeddings=64,
-)
-QWEN2 = Qwen2Config(
-    **SHAPE,
-    tie_word_embeddings=True,
-    rope_parameters={"rope_type": "default", "rope_theta": 1_000_000.0},
-    eos_token_id=[94, 95],
-    pad_token_id=93,
-)
-QWEN3 = Qwen3Config(
-    **SHAPE | {"num_hidden_layers": 3},
-    head_dim=16,
-    tie_word_embeddings=False,
-    rope_parameters={"rope_type": "default", "rope_theta": 1_000_000.0},
-    eos_token_id=95,
-)
-LLAMA3 = LlamaConfig(
-    **SHAPE,
-    tie_word_embeddings=False,
-    rope_parameters=LLAMA3_ROPE,
-    rms_norm_eps=1e-5,
-    bos_token_id=93,
-    eos_token_id=[94, 95],
-)
-MISTRAL = MistralConfig(
-    **SHAPE,
-    head_dim=12,
-    sliding_window=None,
-    tie_word_embeddings=False,
-    rope_parameters={"rope_type": "default", "rope_theta": 1_000_000.0},
-    rms_norm_eps=1e-5,
-    bos_token_id=93,
-    eos_token_id=95,
-)
-# name: (config, seed of the weights, dtype on disk, largest shard)
-CHECKPOINTS = {
-    "qwen2": (QWEN2, 1, torch.float32, "5GB"),
-    "qwen3": (QWEN3, 2, torch.float32, "64KB"),
-    "llama3": (LLAMA3, 3, torch.float32, "5GB"),
-    "mistral": (MISTRAL, 5, torch.float32, "5GB"),
-    "qwen2-bf16": (QWEN2, 4, torch.bfloat16, "5GB"),
-}
 NAMES = list(CHECKPOINTS)
+IGNORED = -100
 
 
 def write(name):
@@ -98,6 +45,7 @@ def write(name):
         GOLDEN / name / "golden.safetensors",
         dict(input_ids=input_ids, logits=logits, adapter_logits=adapter_logits, prompt=prompt, greedy=greedy),
     )
+    save_tensors(GOLDEN / name / "gradients.safetensors", gradients(name, input_ids))
 
 
 def write_checkpoint(name):
@@ -109,10 +57,11 @@ def write_checkpoint(name):
 
 @torch.no_grad()
 def randomise(model, rng):
-    """Weights and biases of std 0.2 and norms about 1: large enough that a wrong op shows in the logits."""
+    """Weights and biases of std 0.2, and norms about what they start as, 1 or (where 1 is added) 0: large enough
+    that a wrong op shows in the logits."""
     for name, parameter in model.named_parameters():
         noise = torch.randn(parameter.shape, generator=rng)
-        parameter.copy_(1 + 0.1 * noise if "norm" in name else 0.2 * noise)
+        parameter.copy_(parameter + 0.1 * noise if "norm" in name else 0.2 * noise)
 
 
 def write_transformers4_config(folder):
@@ -163,3 +112,14 @@ def write_adapter(name, base):
                 parameter.copy_(0.2 * torch.randn(parameter.shape, generator=rng))
     save_adapter(model, GOLDEN / name / "adapter")
     return model
+
+
+def gradients(name, input_ids):
+    """The loss of some of the tokens with the adapter, and its gradients."""
+    model = PeftModel.from_pretrained(load_base(name), GOLDEN / name / "adapter", is_trainable=True)
+    labels = input_ids.masked_fill(torch.arange(input_ids.shape[1]) < torch.tensor([[5], [13]]), IGNORED)
+    loss = model(input_ids=input_ids, labels=labels, use_cache=False).loss
+    loss.backward()
+    trained = ((key, parameter) for key, parameter in model.named_parameters() if parameter.requires_grad)
+    named = {f"grad.{key.replace('.default', '')}": parameter.grad for key, parameter in trained}
+    return dict(labels=labels, loss=loss) | named

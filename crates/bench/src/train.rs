@@ -211,8 +211,8 @@ pub fn store_as(model: &mut Model, dtype: &str) -> Result<()> {
     if dtype == "f32" {
         return Ok(());
     }
-    for (_, weight) in model.decoder.weights_mut() {
-        *weight = weight.to_dtype(DType::BF16)?;
+    for (_, part) in model.decoder.parts_mut() {
+        part.replace(&mut |_, weight| weight.to_dtype(DType::BF16))?;
     }
     if dtype == PACKED {
         for (_, matrix) in model.decoder.matrices_mut() {
@@ -226,7 +226,7 @@ pub fn store_as(model: &mut Model, dtype: &str) -> Result<()> {
 fn step_secs(case: &Case, model: &mut Model, steps: usize, device: &Device) -> Result<Vec<f64>> {
     let plan = Plan::new(&LoraConfig::default(), &model.decoder.layer_infos()?)?;
     let set = AdapterSet::fresh(&plan, &model.decoder.adaptable(), 0)?;
-    let parameters = Parameters::of_adapters(Arc::new(set));
+    let parameters = Parameters::of_adapters(Arc::new(set), &model.decoder);
     let mut optimizer = Optimizer::new(&parameters)?;
     let options = train::Options::default();
     let batch = case.batch();

@@ -38,4 +38,4 @@ macro_rules! operations {
     )*};
 }
 
-operations! { adamw attention linear_cross_entropy lora_linear matmul rms_norm rope softmax swiglu }
+operations! { adamw attention glu linear_cross_entropy lora_linear matmul rms_norm rope softcap softmax }

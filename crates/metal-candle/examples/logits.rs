@@ -20,7 +20,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         return Err("arguments: MODEL ADAPTER TEXT OUT.safetensors".into());
     };
     let ids = Tokenizer::from_folder(Path::new(model))?.encode(text)?;
-    let mut model = Model::load(Path::new(model), &Device::Cpu)?;
+    let model = Model::load(Path::new(model), &Device::Cpu)?;
     let adapter = peft::read(Path::new(adapter))?;
     let plan = adapter.plan(&model.decoder.layer_infos()?)?;
     let base = model.decoder.named_weights();

@@ -19,7 +19,7 @@ extern crate soft_metal as _;
 use candle_core::{DType, Device, Tensor, Var};
 use metal_candle::device::{finish, round};
 use metal_candle_kernels::adamw::{self, AdamW, Moments, Update};
-use metal_candle_kernels::{AttentionMask, LoraWeights, Tape, tape};
+use metal_candle_kernels::{Activation, AttentionMask, LoraWeights, Tape, tape};
 use std::error::Error;
 use std::process::ExitCode;
 
@@ -191,12 +191,13 @@ impl Work {
         };
         let y =
             metal_candle_kernels::lora_linear(&normed, &self.weight.clone().into(), None, lora)?;
-        let y = metal_candle_kernels::swiglu(&y, &self.attended(&y)?)?;
+        let y = metal_candle_kernels::glu(&y, &self.attended(&y)?, Activation::Silu)?;
         let y = tape::add(&y, &metal_candle_kernels::softmax(&y)?)?;
         Ok(metal_candle_kernels::linear_cross_entropy(
             &y,
             &self.head.clone().into(),
             &self.targets,
+            None,
         )?)
     }
 
@@ -206,7 +207,7 @@ impl Work {
         let heads = tape::transpose(&heads, 1, 2)?;
         let mask = AttentionMask {
             causal: true,
-            segments: None,
+            ..AttentionMask::default()
         };
         let y = metal_candle_kernels::attention(&heads, &heads, &heads, &mask, 0.25)?;
         let y = tape::transpose(&y, 1, 2)?;

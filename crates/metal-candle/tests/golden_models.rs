@@ -4,7 +4,7 @@
 mod support;
 
 use candle_core::Device;
-use metal_candle::models::Config;
+use metal_candle::models::{Config, Scaling};
 use support::{golden, models};
 
 #[test]
@@ -15,6 +15,11 @@ fn logits_equal_transformers() {
 #[test]
 fn adapter_logits_equal_peft_beside_and_merged() {
     models::adapter_logits_equal_peft_beside_and_merged(&Device::Cpu);
+}
+
+#[test]
+fn adapter_gradients_equal_pytorch() {
+    models::adapter_gradients_equal_pytorch(&Device::Cpu);
 }
 
 #[test]
@@ -34,6 +39,6 @@ fn both_spellings_of_a_config_mean_the_same() {
     std::fs::copy(old, folder.path().join("config.json")).unwrap();
     let (old, _) = Config::read(folder.path()).unwrap();
     let (new, _) = Config::read(&golden("llama3/model")).unwrap();
-    assert_eq!(old.rope(), new.rope());
-    assert_eq!(old.rope().rope_type.as_deref(), Some("llama3"));
+    assert_eq!(old.ropes(), new.ropes());
+    assert!(matches!(old.ropes()[0].scaling, Scaling::Llama3(_)));
 }

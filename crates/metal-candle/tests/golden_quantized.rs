@@ -51,7 +51,7 @@ fn logits_and_greedy_tokens_equal_mlx() {
 #[test]
 fn loss_and_gradients_of_an_adapter_equal_mlx() {
     let (model, set, want) = adapted();
-    let parameters = Parameters::of_adapters(set);
+    let parameters = Parameters::of_adapters(set, &model.decoder);
     let batch = batch(&want["input_ids"], &want["targets"]);
     let mode = Mode::training(0);
     let result = step(&model.decoder, &parameters, &batch, mode, false).unwrap();
@@ -69,7 +69,11 @@ fn loss_and_gradients_of_an_adapter_equal_mlx() {
 #[test]
 fn only_some_matrices_are_packed_and_none_is_merged() {
     let (mut model, set, _) = adapted();
-    let packed: Vec<String> = model.decoder.packed().map(|(path, _)| path).collect();
+    let packed: Vec<String> = model
+        .decoder
+        .packed()
+        .map(|(path, _)| path.into())
+        .collect();
     assert_eq!(packed.len(), 15, "{packed:?}");
     assert!(packed.contains(&"lm_head".into()) && packed.contains(&"model.embed_tokens".into()));
     let plain = "model.layers.1.mlp.up_proj";

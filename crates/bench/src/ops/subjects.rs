@@ -10,7 +10,7 @@ use metal_candle_kernels::adamw::{self, Moments, Update};
 use metal_candle_kernels::case::{Case, Costed};
 use metal_candle_kernels::ops;
 use metal_candle_kernels::weight::packing::{Packing, weight_of};
-use metal_candle_kernels::{AdamW, AttentionMask, LoraWeights, matmul_with};
+use metal_candle_kernels::{Activation, AdamW, AttentionMask, LoraWeights, RopePairs, matmul_with};
 use metal_candle_mps::plan::Engine;
 use metal_candle_mps::tensor::MpsMatMul;
 use serde_json::{Value, json};
@@ -30,7 +30,7 @@ pub fn all() -> Vec<Operation> {
             all.extend(cases.map(|case| self::$op(&case)));
         )*};
     }
-    add!(matmul, lora_linear, rms_norm, softmax, rope, swiglu);
+    add!(matmul, lora_linear, rms_norm, softmax, rope, glu);
     add!(attention, linear_cross_entropy, adamw);
     all.extend(ops::linear::cases::models().iter().map(linear));
     let mut seen = std::collections::HashSet::new();
@@ -184,18 +184,18 @@ fn rope(case: &Case<ops::rope::cases::Shape>) -> Operation {
     let operands = std::iter::once(Operand::new("x", &dims)).chain(tables);
     Operation {
         operands: operands.collect(),
-        run: run(|x| metal_candle_kernels::rope(&x[0], &x[1], &x[2])),
+        run: run(|x| metal_candle_kernels::rope(&x[0], &x[1], &x[2], RopePairs::Halves)),
         candle: candle::rope(),
         ..operation("rope", case, sizes_text(&dims), json!({"dims": dims}))
     }
 }
 
-fn swiglu(case: &Case<ops::swiglu::cases::Shape>) -> Operation {
+fn glu(case: &Case<ops::glu::cases::Shape>) -> Operation {
     let dims = &case.shape.dims;
     let gate = Operand::new("gate", dims).of_size(4.0);
     Operation {
         operands: vec![gate, Operand::new("up", dims)],
-        run: run(|x| metal_candle_kernels::swiglu(&x[0], &x[1])),
+        run: run(|x| metal_candle_kernels::glu(&x[0], &x[1], Activation::Silu)),
         candle: candle::swiglu(),
         ..operation("swiglu", case, sizes_text(dims), json!({"dims": dims}))
     }
@@ -216,7 +216,7 @@ fn attention(case: &Case<ops::attention::cases::Shape>) -> Operation {
         run: run(move |x| {
             let mask = AttentionMask {
                 causal,
-                segments: None,
+                ..AttentionMask::default()
             };
             metal_candle_kernels::attention(&x[0], &x[1], &x[2], &mask, scale)
         }),
@@ -246,7 +246,7 @@ fn linear_cross_entropy(case: &Case<ops::linear_cross_entropy::cases::Shape>) ->
         ],
         run: run(move |x| {
             let targets = Tensor::new(&own_targets[..], x[0].device())?;
-            metal_candle_kernels::linear_cross_entropy(&x[0], &x[1].clone().into(), &targets)
+            metal_candle_kernels::linear_cross_entropy(&x[0], &x[1].clone().into(), &targets, None)
         }),
         candle: candle::linear_cross_entropy(targets),
         ..operation("linear_cross_entropy", case, name, sizes)

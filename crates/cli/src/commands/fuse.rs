@@ -52,7 +52,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit> {
 }
 
 /// Writes the checkpoint: the folder appears whole or not at all.
-fn write(mut loaded: Loaded, args: &Args) -> Result<()> {
+fn write(loaded: Loaded, args: &Args) -> Result<()> {
     let path = args.save_path.as_path();
     let new = NewFolder::begin(path)?;
     let tensors = loaded.model.decoder.tensors();

@@ -197,11 +197,8 @@ pub fn write_model(folder: &Path, seed: u64) {
 }
 
 pub fn write_weights(folder: &Path, config: &Value, seed: u64) {
-    let mut model = Model::random(config.clone(), seed, &Device::Cpu).unwrap();
-    let weights = model.decoder.weights_mut().into_iter();
-    let weights = weights
-        .map(|(name, weight)| (name, weight.clone()))
-        .collect();
+    let model = Model::random(config.clone(), seed, &Device::Cpu).unwrap();
+    let weights = model.decoder.tensors();
     save_checkpoint(folder, config, weights).unwrap();
 }
 

@@ -2,14 +2,15 @@
 
 pub mod adamw;
 pub mod attention;
+pub mod glu;
 pub mod linear;
 pub mod linear_cross_entropy;
 pub mod lora_linear;
 pub mod matmul;
 pub mod rms_norm;
 pub mod rope;
+pub mod softcap;
 pub mod softmax;
-pub mod swiglu;
 
 /// Checks all operations on `device`.
 ///
@@ -19,6 +20,7 @@ pub mod swiglu;
 pub fn check(device: &candle_core::Device) -> Result<(), crate::testkit::Failure> {
     adamw::check::check(device)?;
     attention::check::check(device)?;
+    glu::check::check(device)?;
     if device.is_cpu() {
         linear::check::check(device)?;
     }
@@ -27,12 +29,14 @@ pub fn check(device: &candle_core::Device) -> Result<(), crate::testkit::Failure
     matmul::check::check(device)?;
     rms_norm::check::check(device)?;
     rope::check::check(device)?;
-    softmax::check::check(device)?;
-    swiglu::check::check(device)
+    softcap::check::check(device)?;
+    softmax::check::check(device)
 }
 
 #[cfg(test)]
 mod tests {
+    use super::glu::Activation;
+    use super::rope::RopePairs;
     use crate::case::plain;
     use crate::testkit::{Array, Problem, check};
     use candle_core::{DType, Device, Var};
@@ -48,8 +52,8 @@ mod tests {
                 }
             )*};
         }
-        check_f64!(attention, linear_cross_entropy, lora_linear, matmul);
-        check_f64!(rms_norm, rope, softmax, swiglu);
+        check_f64!(attention, glu, linear_cross_entropy, lora_linear, matmul);
+        check_f64!(rms_norm, rope, softcap, softmax);
     }
 
     /// Tests small enough for an interpreter that checks every access to memory: all dtypes and
@@ -71,8 +75,16 @@ mod tests {
     tiny! {
         tiny_softmax: softmax { dims: vec![4, 19] };
         tiny_rms_norm: rms_norm { dims: vec![4, 19] };
-        tiny_swiglu: swiglu { dims: vec![4, 19] };
-        tiny_rope: rope { batch: 2, heads: 2, tokens: 2, width: 22, table_per_row: true };
+        tiny_swiglu: glu { dims: vec![4, 19], activation: Activation::Silu };
+        tiny_geglu: glu { dims: vec![4, 19], activation: Activation::GeluTanh };
+        tiny_rope: rope {
+            batch: 2, heads: 2, tokens: 2, width: 22, rotated: 22, table_per_row: true,
+            pairs: RopePairs::Halves
+        };
+        tiny_interleaved_rope: rope {
+            batch: 2, heads: 2, tokens: 2, width: 23, rotated: 22, table_per_row: true,
+            pairs: RopePairs::Interleaved
+        };
     }
 
     /// Result and gradients of the operation on `threads` threads.
@@ -108,11 +120,14 @@ mod tests {
         }
         same_bits!(softmax: dims = vec![300, 700]);
         same_bits!(rms_norm: dims = vec![300, 700]);
-        same_bits!(swiglu: dims = vec![300, 700]);
-        same_bits!(rope: batch = 1, heads = 3, tokens = 400, width = 64, table_per_row = false);
+        same_bits!(glu: dims = vec![300, 700], activation = Activation::Silu);
+        same_bits!(rope:
+            batch = 1, heads = 3, tokens = 400, width = 64, rotated = 64, table_per_row = false,
+            pairs = RopePairs::Halves,
+        );
         same_bits!(attention:
             batch = 1, heads = 4, kv_heads = 2, queries = 200, keys = 200, width = 32,
-            causal = true, segments = vec![],
+            causal = true, window = Some(150), segments = vec![], softcap = Some(2.0),
         );
         same_bits!(lora_linear:
             lead = vec![200], inputs = 300, outputs = 500, rank = 8, bias = true, dropout = 0.1,
@@ -124,6 +139,7 @@ mod tests {
         );
         same_bits!(linear_cross_entropy:
             rows = 200, width = 100, vocabulary = 3000, trained_every = 1, packing = None,
+            softcap = Some(1.0),
         );
     }
 }

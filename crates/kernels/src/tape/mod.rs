@@ -19,7 +19,7 @@ mod tests;
 mod upstream;
 
 pub(crate) use record::Record;
-pub use record::{add, mul, reshape, transpose};
+pub use record::{add, mul, narrow, reshape, scale, transpose};
 
 /// The operations of this crate that ran on tracked tensors, in their order.
 #[derive(Debug, Default)]
@@ -39,6 +39,9 @@ enum Operation {
     Three(Arc<Box<dyn CustomOp3 + Send + Sync>>),
     Reshape,
     Transpose(usize, usize),
+    /// Dimension and first element.
+    Narrow(usize, usize),
+    Scale(f64),
 }
 
 thread_local! {
@@ -121,6 +124,11 @@ impl Node {
             }
             (Operation::Reshape, [x]) => vec![Some(gradient.reshape(x.shape())?)],
             (&Operation::Transpose(a, b), [_]) => vec![Some(gradient.transpose(a, b)?)],
+            (&Operation::Narrow(dim, start), [x]) => {
+                let after = x.dim(dim)? - start - gradient.dim(dim)?;
+                vec![Some(gradient.pad_with_zeros(dim, start, after)?)]
+            }
+            (&Operation::Scale(factor), [_]) => vec![Some(gradient.affine(factor, 0.0)?)],
             _ => candle_core::bail!("{self:?} does not have this many inputs"),
         })
     }
@@ -134,6 +142,8 @@ impl std::fmt::Debug for Node {
             Operation::Three(op) => op.name(),
             Operation::Reshape => "reshape",
             Operation::Transpose(..) => "transpose",
+            Operation::Narrow(..) => "narrow",
+            Operation::Scale(_) => "scale",
         })
     }
 }

@@ -103,3 +103,21 @@ pub fn transpose(x: &Tensor, first: usize, second: usize) -> Result<Tensor> {
     let view = x.transpose(first, second)?;
     Ok(noted(&[x], view, || Operation::Transpose(first, second)))
 }
+
+/// candle's `narrow`: a view of `len` elements of a dimension.
+///
+/// # Errors
+/// When `x` does not have them.
+pub fn narrow(x: &Tensor, dim: usize, start: usize, len: usize) -> Result<Tensor> {
+    let view = x.narrow(dim, start, len)?;
+    Ok(noted(&[x], view, || Operation::Narrow(dim, start)))
+}
+
+/// `factor * x`.
+///
+/// # Errors
+/// When memory runs out.
+pub fn scale(x: &Tensor, factor: f64) -> Result<Tensor> {
+    let scaled = x.affine(factor, 0.0)?;
+    Ok(noted(&[x], scaled, || Operation::Scale(factor)))
+}

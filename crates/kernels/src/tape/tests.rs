@@ -1,5 +1,5 @@
-use super::{Tape, add, reshape, transpose};
-use crate::{Result, linear, rms_norm, rope, softmax, swiglu};
+use super::{Tape, add, narrow, reshape, scale, transpose};
+use crate::{Activation, Result, RopePairs, glu, linear, rms_norm, rope, softmax};
 use candle_core::{Device, Tensor, Var};
 
 fn input(seed: usize, dims: &[usize]) -> Tensor {
@@ -17,10 +17,17 @@ fn pass(x: &Tensor, weight: &Tensor, bias: &Tensor, norm: &Tensor) -> Result<Ten
     let normed = rms_norm(x, norm, 1e-6)?;
     let wide = linear(&normed, &weight.clone().into(), Some(bias))?;
     let heads = transpose(&reshape(&wide, (2, 3, 2, 4))?, 1, 2)?;
-    let turned = rope(&heads, &input(5, &[3, 2]), &input(6, &[3, 2]))?;
+    let (cos, sin) = (input(5, &[3, 2]), input(6, &[3, 2]));
+    let turned = rope(&heads, &cos, &sin, RopePairs::Halves)?;
     let back = reshape(&transpose(&turned, 1, 2)?, (2, 3, 8))?;
-    let sum = add(&swiglu(&back, &wide)?, &softmax(&wide)?)?;
-    add(&sum, x)
+    let sum = add(&glu(&back, &wide, Activation::Silu)?, &softmax(&wide)?)?;
+    let halves = [0, 4].map(|start| narrow(&sum, 2, start, 4));
+    let [first, second] = halves;
+    let product = scale(&glu(&first?, &second?, Activation::GeluTanh)?, 0.7)?;
+    // (2, 3, 4) broadcast over a dimension of its own.
+    let product = reshape(&product, (2, 3, 1, 4))?;
+    let sum = add(&reshape(&add(&sum, x)?, (2, 3, 2, 4))?, &product)?;
+    reshape(&sum, (2, 3, 8))
 }
 
 fn close(a: &Tensor, b: &Tensor) -> bool {

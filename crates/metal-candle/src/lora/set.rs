@@ -65,10 +65,16 @@ impl AdapterSet {
         self.adapters.get(path).map(AsRef::as_ref)
     }
 
+    /// Adapters with the paths of their layers.
+    pub(crate) fn adapters(&self) -> impl Iterator<Item = (&str, &dyn Adapter)> {
+        let adapters = self.adapters.iter();
+        adapters.map(|(path, adapter)| (path.as_str(), adapter.as_ref()))
+    }
+
     /// Every trained tensor, named by the path of its layer and its name in files of PEFT.
     #[must_use]
     pub fn parameters(&self) -> Vec<(String, Var)> {
-        let all = self.adapters.iter().flat_map(|(path, adapter)| {
+        let all = self.adapters().flat_map(|(path, adapter)| {
             let named = adapter.parameters().into_iter();
             named.map(move |(name, var)| (format!("{path}.{name}"), var.clone()))
         });

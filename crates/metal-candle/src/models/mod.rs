@@ -1,7 +1,7 @@
 //! Decoder-only language models as Hugging Face checkpoints hold them.
 //!
-//! A family is one file that says how its blocks differ; `family.rs` takes the weights in the order
-//! the data flows through them. Weights keep the dtype of the checkpoint, activations are float32.
+//! A family is one file of `families`, made of the parts in `layers`; `load.rs` takes the weights in the
+//! order the data flows through them. Weights keep the dtype of the checkpoint, activations are float32.
 //! Every tensor of a checkpoint is accounted for: what is missing, unexpected, misshaped or not
 //! finite is told at once.
 
@@ -11,18 +11,16 @@ mod companions;
 mod config;
 mod decoder;
 mod error;
-mod family;
+mod families;
 mod json;
 mod layers;
-mod llama;
-mod mistral;
+mod load;
+mod parts;
 mod pass;
 mod problems;
-mod qwen2;
-mod qwen3;
 mod recognise;
-mod rope;
 mod save;
+mod scope;
 #[cfg(test)]
 mod tests;
 mod weights;
@@ -32,22 +30,21 @@ pub use companions::{copy_companions, copy_tokenizer};
 pub use config::{Config, GenerationConfig, Packing, Quantization};
 pub use decoder::Decoder;
 pub use error::{Error, Result};
+pub use families::MODEL_TYPES;
+pub use layers::rope::{Llama3, LongRope, RopeConfig, Scaling, Yarn};
+pub use layers::{Part, PartMut, RmsNorm};
+pub use parts::Segment;
 pub use pass::Pass;
 pub use problems::Problems;
 pub use recognise::{Found, check_folder};
-pub use rope::RopeConfig;
 pub use save::save_checkpoint;
 
 use crate::lora::{self, AdapterSet};
 use candle_core::Device;
 use checkpoint::Checkpoint;
-use family::Variant;
 use serde_json::Value;
 use std::path::Path;
 use weights::Weights;
-
-/// The model types that are built, as `config.json` names them.
-pub const MODEL_TYPES: [&str; 4] = ["llama", "mistral", "qwen2", "qwen3"];
 
 /// A decoder with the configuration it was made from.
 #[derive(Debug)]
@@ -71,10 +68,10 @@ impl Model {
     pub fn load(folder: &Path, device: &Device) -> Result<Self> {
         let (config, raw_config) = Config::read(folder)?;
         let generation = GenerationConfig::read(folder)?;
-        let (checkpoint, variant) = (Checkpoint::open(folder)?, variant(&config)?);
-        family::check(&config, variant, &checkpoint)?;
+        let checkpoint = Checkpoint::open(folder)?;
+        load::check(&config, &checkpoint)?;
         let weights = Weights::values(&checkpoint, config.quantization.as_ref(), device);
-        let decoder = family::decoder(&config, variant, &weights)?;
+        let decoder = load::decoder(&config, &weights)?;
         weights.finish()?;
         Ok(Self {
             decoder,
@@ -93,7 +90,7 @@ impl Model {
         let config = Config::parse(&raw_config, Path::new("config.json"))?;
         let std = config.initializer_range.unwrap_or(0.02);
         let weights = Weights::random(seed, std, device);
-        let decoder = family::decoder(&config, variant(&config)?, &weights)?;
+        let decoder = load::decoder(&config, &weights)?;
         Ok(Self {
             decoder,
             eos_token_ids: eos_token_ids(&config, GenerationConfig::default()),
@@ -112,9 +109,8 @@ impl Model {
     pub fn fuse(&mut self, set: &AdapterSet) -> std::result::Result<(), lora::Error> {
         let of_ends = ["model.embed_tokens", "lm_head"];
         let is_adapted = of_ends.iter().any(|path| set.get(path).is_some());
-        if self.config.tie_word_embeddings && is_adapted {
+        if self.decoder.lm_head.is_none() && is_adapted {
             self.decoder.untie();
-            self.config.tie_word_embeddings = false;
             self.raw_config["tie_word_embeddings"] = false.into();
         }
         set.fuse_into(self.decoder.matrices_mut())
@@ -137,28 +133,4 @@ fn eos_token_ids(config: &Config, generation: GenerationConfig) -> Vec<u32> {
         is_token
     });
     ids
-}
-
-fn variant(config: &Config) -> Result<Variant> {
-    match config.model_type.as_str() {
-        "llama" => Ok(llama::variant(config)),
-        "mistral" => Ok(mistral::variant()),
-        "qwen2" => Ok(qwen2::variant(config)),
-        "qwen3" => Ok(qwen3::variant(config)),
-        other => Err(unknown_type(other)),
-    }
-}
-
-fn check_model_type(model_type: &str) -> Result<()> {
-    match MODEL_TYPES.contains(&model_type) {
-        true => Ok(()),
-        false => Err(unknown_type(model_type)),
-    }
-}
-
-fn unknown_type(got: &str) -> Error {
-    Error::ModelType {
-        got: json::shown_name(got),
-        supported: MODEL_TYPES.to_vec(),
-    }
 }

@@ -1,5 +1,5 @@
 use super::Result;
-use super::rope::{Positions, Rope};
+use super::layers::rope::{Positions, Rope};
 use crate::layout::Layout;
 use crate::lora::Context;
 use candle_core::{Device, Tensor};
@@ -10,7 +10,8 @@ use metal_candle_kernels::AttentionMask;
 #[derive(Debug)]
 pub struct Pass {
     pub(super) layout: Layout,
-    pub(super) positions: Positions,
+    /// Of each of the model's rotary embeddings.
+    pub(super) positions: Vec<Positions>,
     pub(super) mask: AttentionMask,
     pub(super) context: Context,
 }
@@ -19,13 +20,13 @@ impl Pass {
     /// A pass over whole sequences, which see each other's tokens in no row.
     pub(super) fn whole(
         layout: &Layout,
-        rope: &Rope,
+        ropes: &[Rope],
         context: &Context,
         device: &Device,
     ) -> Result<Self> {
         let ids = layout.segments();
         let ids = ids.map(|ids| Tensor::from_vec(ids, layout.dims(), device));
-        let mut pass = Self::cached(layout, rope, context, device)?;
+        let mut pass = Self::cached(layout, ropes, context, device)?;
         pass.mask.segments = ids.transpose()?;
         Ok(pass)
     }
@@ -33,16 +34,17 @@ impl Pass {
     /// A pass over tokens whose sequences have caches: each is looked at for itself.
     pub(super) fn cached(
         layout: &Layout,
-        rope: &Rope,
+        ropes: &[Rope],
         context: &Context,
         device: &Device,
     ) -> Result<Self> {
+        let positions = ropes.iter().map(|rope| rope.positions(layout, device));
         Ok(Self {
             layout: layout.clone(),
-            positions: rope.positions(layout, device)?,
+            positions: positions.collect::<Result<_>>()?,
             mask: AttentionMask {
                 causal: true,
-                segments: None,
+                ..AttentionMask::default()
             },
             context: context.clone(),
         })

@@ -30,11 +30,8 @@ impl Checkpoint {
             "num_attention_heads": 2, "rms_norm_eps": 1e-6, "vocab_size": 40, "max_position_embeddings": 64,
             "tie_word_embeddings": true, "initializer_range": 0.3,
         });
-        let mut model = Model::random(config.clone(), 5, &Device::Cpu).unwrap();
-        let weights = model.decoder.weights_mut().into_iter();
-        let weights = weights
-            .map(|(name, weight)| (name, weight.clone()))
-            .collect();
+        let model = Model::random(config.clone(), 5, &Device::Cpu).unwrap();
+        let weights = model.decoder.tensors();
         save_checkpoint(checkpoint.path(), &config, weights).unwrap();
         checkpoint
     }

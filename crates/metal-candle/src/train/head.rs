@@ -27,7 +27,8 @@ impl Head<'_> {
     /// Sum of the losses over `hidden`, `(M, D)`, by one operation with `weight`.
     pub(super) fn loss_with(&self, hidden: &Tensor, weight: &Weight) -> Result<Tensor> {
         let targets = Tensor::new(self.targets, hidden.device())?;
-        Ok(linear_cross_entropy(hidden, weight, &targets)?)
+        let cap = self.decoder.logit_cap();
+        Ok(linear_cross_entropy(hidden, weight, &targets, cap)?)
     }
 
     /// Sum of the losses over `hidden`, `(M, D)`, where nothing is trained.

@@ -34,7 +34,7 @@ pub use metrics::MetricsFile;
 pub use optimizer::Optimizer;
 pub use options::Options;
 pub use output::Output;
-pub use parameters::{Parameter, Parameters, Segment};
+pub use parameters::{Parameter, Parameters};
 pub use reduce::Reduce;
 pub use resume::Resume;
 pub use run_folder::{RunFolder, Start};

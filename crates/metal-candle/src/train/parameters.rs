@@ -1,32 +1,9 @@
 use super::{Error, Result};
 use crate::lora::{AdapterSet, Context, Mode};
-use crate::models::Model;
+use crate::models::{Decoder, Model, Segment};
 use candle_core::{DType, Var};
+use std::collections::BTreeMap;
 use std::sync::Arc;
-
-/// The part of a model that a parameter belongs to, in the order of the data.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Segment {
-    /// The token embedding.
-    Embedding,
-    /// A transformer block.
-    Block(usize),
-    /// The last norm and the output head.
-    Head,
-}
-
-impl Segment {
-    fn of(name: &str) -> Self {
-        if name.starts_with("model.embed_tokens.") {
-            return Self::Embedding;
-        }
-        let block = name
-            .strip_prefix("model.layers.")
-            .and_then(|rest| rest.split('.').next())
-            .and_then(|index| index.parse().ok());
-        block.map_or(Self::Head, Self::Block)
-    }
-}
 
 /// A tensor that is trained, float32.
 #[derive(Clone, Debug)]
@@ -47,10 +24,27 @@ pub struct Parameters {
 }
 
 impl Parameters {
-    /// Tensors of `set`, which every pass of the training computes with.
+    /// Tensors of `set`, adapters of `decoder`, which every pass of the training computes with.
     #[must_use]
-    pub fn of_adapters(set: Arc<AdapterSet>) -> Self {
-        Self::named(set.parameters(), Some(set))
+    pub fn of_adapters(set: Arc<AdapterSet>, decoder: &Decoder) -> Self {
+        let parts = decoder.parts().into_iter();
+        let segments: BTreeMap<&str, Segment> = parts
+            .map(|(segment, part)| (part.path(), segment))
+            .collect();
+        let all = set.adapters().flat_map(|(path, adapter)| {
+            // The head that is the embedding is no part of its own.
+            let segment = segments.get(path).copied().unwrap_or(Segment::Head);
+            let named = adapter.parameters().into_iter();
+            named.map(move |(name, var)| Parameter {
+                name: format!("{path}.{name}"),
+                var: var.clone(),
+                segment,
+            })
+        });
+        Self {
+            all: all.collect(),
+            adapters: Some(set.clone()),
+        }
     }
 
     /// All weights of `model`, which become float32 variables.
@@ -59,27 +53,26 @@ impl Parameters {
     /// When a weight is packed, or memory runs out.
     pub fn all_weights(model: &mut Model) -> Result<Self> {
         if let Some((path, _)) = model.decoder.packed().next() {
+            let path = path.to_string();
             return Err(Error::Packed { path });
         }
         let mut parameters = vec![];
-        for (name, weight) in model.decoder.weights_mut() {
-            let var = Var::from_tensor(&weight.to_dtype(DType::F32)?)?;
-            *weight = var.as_tensor().clone();
-            parameters.push((name, var));
+        for (segment, part) in model.decoder.parts_mut() {
+            part.replace(&mut |name, weight| {
+                let var = Var::from_tensor(&weight.to_dtype(DType::F32)?)?;
+                let name = name.to_string();
+                parameters.push(Parameter {
+                    name,
+                    var: var.clone(),
+                    segment,
+                });
+                Ok::<_, Error>(var.into_inner())
+            })?;
         }
-        Ok(Self::named(parameters, None))
-    }
-
-    fn named(parameters: Vec<(String, Var)>, adapters: Option<Arc<AdapterSet>>) -> Self {
-        let parameters = parameters.into_iter().map(|(name, var)| Parameter {
-            segment: Segment::of(&name),
-            name,
-            var,
-        });
-        Self {
-            all: parameters.collect(),
-            adapters,
-        }
+        Ok(Self {
+            all: parameters,
+            adapters: None,
+        })
     }
 
     /// The parameters in order.

@@ -6,11 +6,11 @@
 //! has a parameter.
 
 use super::head::Head;
-use super::{Error, Gradients, Parameters, Result, Segment};
+use super::{Error, Gradients, Parameters, Result};
 use crate::data::Batch;
 use crate::device::read_back;
 use crate::lora::Mode;
-use crate::models::{Decoder, Pass};
+use crate::models::{Decoder, Pass, Segment};
 use candle_core::backprop::GradStore;
 use candle_core::{Tensor, Var};
 use metal_candle_kernels::{Tape, tape};

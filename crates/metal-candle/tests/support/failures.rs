@@ -115,7 +115,7 @@ fn operations_of_much_work_begin_a_command_buffer() {
     let q = ones(&[1, 2, 8, 16]);
     let causal = AttentionMask {
         causal: true,
-        segments: None,
+        ..AttentionMask::default()
     };
     let operations: [(&str, &dyn Fn() -> Tensor); 3] = [
         ("product", &|| {
@@ -125,7 +125,7 @@ fn operations_of_much_work_begin_a_command_buffer() {
             attention(&q, &q, &q, &causal, 0.25).unwrap()
         }),
         ("loss", &|| {
-            linear_cross_entropy(&x, &head.as_tensor().clone().into(), &targets).unwrap()
+            linear_cross_entropy(&x, &head.as_tensor().clone().into(), &targets, None).unwrap()
         }),
     ];
     for (name, operation) in operations {

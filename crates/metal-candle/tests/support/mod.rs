@@ -14,7 +14,22 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub const MODELS: [&str; 5] = ["qwen2", "qwen3", "llama3", "mistral", "qwen2-bf16"];
+pub const MODELS: [&str; 14] = [
+    "qwen2",
+    "qwen3",
+    "llama3",
+    "mistral",
+    "smollm3",
+    "granite",
+    "phi3",
+    "phi4-mini",
+    "olmo2",
+    "olmo3",
+    "glm4",
+    "gemma2",
+    "gemma3",
+    "qwen2-bf16",
+];
 
 /// A file of `tests/golden`, also where crates/soft-metal compiles these tests.
 pub fn golden(name: &str) -> PathBuf {

@@ -1,5 +1,6 @@
 //! Logits and greedy tokens, on any device.
 
+use super::training::{batch, ready, run_step};
 use super::{MODELS, adapter, golden, ids, max_difference, model_on, tensors};
 use candle_core::{Device, Tensor};
 use metal_candle::layout::{Layout, Rows, Span};
@@ -60,6 +61,32 @@ pub fn adapter_logits_equal_peft_beside_and_merged(device: &Device) {
             max_difference(&merged, &want["adapter_logits"]) < tolerance,
             "{name}"
         );
+    }
+}
+
+/// The loss with the adapter, and its gradients.
+pub fn adapter_gradients_equal_pytorch(device: &Device) {
+    for name in MODELS {
+        let want = tensors(&golden(name).join("gradients.safetensors"));
+        let ids = &tensors(&golden(name).join("golden.safetensors"))["input_ids"];
+        let (model, parameters) = ready(name, "adapter", device);
+        let batch = batch(ids, &want["labels"]);
+        let result = run_step(&model, &parameters, &batch, false);
+        let trained = batch.trained_tokens as f64;
+        let loss = f64::from(want["loss"].to_scalar::<f32>().unwrap());
+        let got = result.loss_sum / trained;
+        assert!((got - loss).abs() < 1e-4, "{name}: {got}, expected {loss}");
+        assert_eq!(parameters.as_slice().len(), want.len() - 2, "{name}");
+        for (parameter, gradient) in parameters
+            .as_slice()
+            .iter()
+            .zip(result.gradients.as_slice())
+        {
+            let mean = (gradient.as_ref().unwrap() / trained).unwrap();
+            let want = &want[&format!("grad.base_model.model.{}", parameter.name)];
+            let difference = max_difference(&mean, want);
+            assert!(difference < 1e-4, "{name} {}: {difference}", parameter.name);
+        }
     }
 }
 

@@ -32,7 +32,8 @@ pub fn ready(run: &str, adapter: &str, device: &Device) -> (Model, Parameters) {
     let name = run.split('/').next();
     let mut model = model_on(name.unwrap(), device);
     let folder = golden(run).join(adapter);
-    let parameters = Parameters::of_adapters(super::adapter(&mut model, &folder));
+    let set = super::adapter(&mut model, &folder);
+    let parameters = Parameters::of_adapters(set, &model.decoder);
     (model, parameters)
 }
 

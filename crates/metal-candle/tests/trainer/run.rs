@@ -33,7 +33,7 @@ pub fn model_with(lora: &LoraConfig, device: &Device) -> (Model, Parameters) {
 fn adapters(model: &Model, lora: &LoraConfig) -> Parameters {
     let plan = Plan::new(lora, &model.decoder.layer_infos().unwrap()).unwrap();
     let set = AdapterSet::fresh(&plan, &model.decoder.adaptable(), 2).unwrap();
-    Parameters::of_adapters(Arc::new(set))
+    Parameters::of_adapters(Arc::new(set), &model.decoder)
 }
 
 /// `rows` rows of 9 tokens, of which the last six have a loss.

@@ -61,7 +61,7 @@ pub(super) fn train(
     };
     let plan = Plan::new(&config, &model.decoder.layer_infos()?)?;
     let set = AdapterSet::fresh(&plan, &model.decoder.adaptable(), args.seed)?;
-    let parameters = Parameters::of_adapters(Arc::new(set));
+    let parameters = Parameters::of_adapters(Arc::new(set), &model.decoder);
     let training = Training {
         title: "adapter",
         iters: args.iters.get(),

@@ -99,7 +99,7 @@ fn adapter(
             .and_then(|resume| loading::own_tokenizer(&resume.adapter))
             .map(Path::to_path_buf),
     };
-    let parameters = Parameters::of_adapters(Arc::new(set));
+    let parameters = Parameters::of_adapters(Arc::new(set), &model.decoder);
     Ok(Trained { parameters, output })
 }
 

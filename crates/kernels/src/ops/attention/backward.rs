@@ -6,15 +6,15 @@
 //! nothing is held for each query head (Dao et al. 2022, <https://arxiv.org/abs/2205.14135>).
 
 use super::delta::deltas;
+use super::gradients::{bound_rows, probabilities, score_gradients};
 use super::heads::{Heads, Wide, padded};
 use super::panels::Panels;
 use super::scores::{Strip, times_panels};
-use super::sizes::{KEYS, QUERIES, Rows, Sizes};
+use super::sizes::{KEYS, QUERIES, Rows, Scoring, Sizes};
 use super::tile::{Left, Right, Tile, panel};
 use super::turn::Turns;
 use super::visible::Visible;
 use crate::online::Statistics;
-use metal_candle_cpu::math::exp_f32s;
 use metal_candle_cpu::simd::dispatch;
 use metal_candle_cpu::threads::for_each_task;
 use pulp::{Simd, WithSimd};
@@ -24,7 +24,7 @@ use std::ops::Range;
 pub(super) struct Forward<'a> {
     pub(super) sizes: Sizes,
     pub(super) visible: &'a Visible,
-    pub(super) scale: f32,
+    pub(super) scoring: Scoring,
     pub(super) q: &'a Heads<'a>,
     pub(super) k: &'a Heads<'a>,
     pub(super) v: &'a Heads<'a>,
@@ -37,7 +37,7 @@ pub(super) struct Forward<'a> {
 struct Inputs<'a> {
     sizes: Sizes,
     visible: &'a Visible,
-    scale: f32,
+    scoring: Scoring,
     q: Wide<'a>,
     k: Wide<'a>,
     dy: Wide<'a>,
@@ -58,9 +58,9 @@ pub(super) fn backward(forward: &Forward<'_>, tracked: [bool; 3]) -> [Option<Vec
     let inputs = Inputs {
         sizes,
         visible: forward.visible,
-        scale: forward.scale,
+        scoring: forward.scoring,
         q: forward.q.widened(),
-        keys: Panels::new(&k, forward.scale, sizes),
+        keys: Panels::new(&k, forward.scoring.scale, sizes),
         values: Panels::new(&v, 1.0, sizes),
         statistics: forward.statistics,
         deltas: deltas(&y, &dy, sizes),
@@ -210,10 +210,10 @@ impl KeyTile<'_, '_> {
             sums.resize((KEYS + M) * width, 0.0);
         }
         for first in (0..sizes.queries).step_by(QUERIES) {
-            let strips = self.strips::<S, M>(first);
-            if !strips.iter().any(|(_, columns)| !columns.is_empty()) {
+            if !self.is_awaited(first) {
                 continue;
             }
+            let strips = self.strips::<S, M>(first);
             for head in 0..sizes.group() {
                 let head = self.kv_head * sizes.group() + head;
                 self.add_block::<S, M>(simd, head, &strips, memory);
@@ -227,16 +227,28 @@ impl KeyTile<'_, '_> {
         self.number * KEYS
     }
 
-    /// Of the block of queries from `first` on, the same in every head.
-    #[inline(always)]
-    fn strips<S: Simd, const M: usize>(&self, first: usize) -> Vec<Seen> {
-        let sizes = self.inputs.sizes;
-        let end = (first + QUERIES).min(sizes.queries);
-        let rows = Rows {
+    /// Whether the tile lies in the range that the block of queries from `first` on sees, of which every
+    /// tile has its turn: also one between segments, of which no strip of the block sees a key.
+    fn is_awaited(&self, first: usize) -> bool {
+        let queries = self.block(first).queries;
+        let keys = self.inputs.visible.range(self.batch, queries);
+        keys.start < self.first() + KEYS && keys.end > self.first()
+    }
+
+    /// The queries from `first` on, the same in every head.
+    fn block(&self, first: usize) -> Rows {
+        let end = (first + QUERIES).min(self.inputs.sizes.queries);
+        Rows {
             batch: self.batch,
             head: 0,
             queries: first..end,
-        };
+        }
+    }
+
+    /// Of the block of queries from `first` on.
+    #[inline(always)]
+    fn strips<S: Simd, const M: usize>(&self, first: usize) -> Vec<Seen> {
+        let rows = self.block(first);
         let strip = |first| {
             let rows = rows.part(first, M);
             let keys = self.inputs.visible.range(self.batch, rows.queries.clone());
@@ -287,7 +299,7 @@ impl KeyTile<'_, '_> {
     }
 
     /// Probabilities of a strip, `p = exp(s - max) / sum`, and the gradient of `q k^T`,
-    /// `ds = scale * p * (dp - delta)`; zero in hidden columns.
+    /// `ds = scale * p * (dp - delta)` times the derivative of a bound; zero in hidden columns.
     #[inline(always)]
     fn scores<S: Simd, const M: usize>(
         &self,
@@ -312,18 +324,24 @@ impl KeyTile<'_, '_> {
             ..
         } = self.inputs;
         self.times::<S, M>(simd, (q, head), keys, (strip, columns), p);
-        strip.hide(visible, self.first(), columns.clone(), p);
         if self.inputs.wants_scores {
             self.times::<S, M>(simd, (dy, head), values, (strip, columns), ds);
         }
-        let row = (self.batch * sizes.heads + head) * sizes.queries;
+        let first = (self.batch * sizes.heads + head) * sizes.queries + queries.start;
+        let deltas = &self.inputs.deltas[first..][..queries.len()];
+        let Scoring { scale, softcap } = self.inputs.scoring;
+        if let Some(cap) = softcap {
+            bound_rows(simd, p, ds, (columns, deltas), cap);
+        }
+        strip.hide(visible, self.first(), columns.clone(), p);
         let rows = p.chunks_exact_mut(KEYS).zip(ds.chunks_exact_mut(KEYS));
-        for (query, (p, ds)) in queries.clone().zip(rows) {
-            let statistics = self.inputs.statistics[row + query];
-            let delta = self.inputs.deltas[row + query];
+        let statistics = &self.inputs.statistics[first..];
+        for ((statistics, delta), (p, ds)) in statistics.iter().zip(deltas).zip(rows) {
             let (p, ds) = (&mut p[columns.clone()], &mut ds[columns.clone()]);
-            probabilities(simd, p, statistics);
-            score_gradients(simd, p, ds, delta, self.inputs.scale);
+            probabilities(simd, p, *statistics);
+            // Below a bound it is subtracted already.
+            let delta = if softcap.is_some() { 0.0 } else { *delta };
+            score_gradients(simd, p, ds, delta, scale);
         }
     }
 
@@ -426,29 +444,6 @@ fn clear_outside(rows: &mut [f32], columns: &Range<usize>) {
     for row in rows.chunks_exact_mut(KEYS) {
         row[..columns.start].fill(0.0);
         row[columns.end..].fill(0.0);
-    }
-}
-
-/// `exp(s - max) / sum`.
-#[inline(always)]
-fn probabilities<S: Simd>(simd: S, scores: &mut [f32], statistics: Statistics) {
-    let max = simd.splat_f32s(statistics.max);
-    let factor = simd.splat_f32s(1.0 / statistics.sum);
-    let (scores, _) = S::as_mut_simd_f32s(scores);
-    for score in scores {
-        let exp = exp_f32s(simd, simd.sub_f32s(*score, max));
-        *score = simd.mul_f32s(exp, factor);
-    }
-}
-
-/// `dp` becomes `scale * p * (dp - delta)`.
-#[inline(always)]
-fn score_gradients<S: Simd>(simd: S, p: &[f32], dp: &mut [f32], delta: f32, scale: f32) {
-    let (delta, scale) = (simd.splat_f32s(delta), simd.splat_f32s(scale));
-    let ((p, _), (dp, _)) = (S::as_simd_f32s(p), S::as_mut_simd_f32s(dp));
-    for (p, dp) in p.iter().zip(dp) {
-        let scaled = simd.mul_f32s(*p, scale);
-        *dp = simd.mul_f32s(scaled, simd.sub_f32s(*dp, delta));
     }
 }
 

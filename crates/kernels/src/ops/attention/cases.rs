@@ -4,7 +4,7 @@ use crate::case::{self, Case, Cost, Costed, TRAINED_TOKENS};
 use candle_core::DType;
 
 /// Sizes and masks.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Shape {
     /// `B`.
     pub batch: usize,
@@ -20,8 +20,12 @@ pub struct Shape {
     pub width: usize,
     /// Whether a query sees only the keys up to its own.
     pub causal: bool,
+    /// Keys up to its own that a query sees at most.
+    pub window: Option<usize>,
     /// Segment of each key, the same in every row of the batch; empty for none.
     pub segments: Vec<u32>,
+    /// Bound of the scores.
+    pub softcap: Option<f64>,
 }
 
 impl Shape {
@@ -42,7 +46,8 @@ impl Shape {
     pub fn sees(&self, i: usize, j: usize) -> bool {
         let position = (i + self.keys).wrapping_sub(self.queries);
         let causal = !self.causal || j <= position;
-        causal && (self.segments.is_empty() || self.segments[j] == self.segments[position])
+        let near = self.window.is_none_or(|window| j + window > position);
+        causal && near && (self.segments.is_empty() || self.segments[j] == self.segments[position])
     }
 
     /// Pairs of a query and a key that it sees, over batch and heads.
@@ -74,8 +79,9 @@ impl Costed for Shape {
     }
 }
 
-/// Every mask, one query, one key, grouped heads, more rows than one block, and, of Metal's kernels,
-/// columns of several tiles and slices, ranges of keys and more heads of a group than SIMD groups.
+/// Every mask, with and without a bound, one query, one key, grouped heads, more rows than one block, and,
+/// of Metal's kernels, columns of several tiles and slices, ranges of keys and more heads of a group
+/// than SIMD groups.
 #[must_use]
 pub fn small() -> Vec<Case<Shape>> {
     let mut shapes = vec![
@@ -106,7 +112,49 @@ pub fn small() -> Vec<Case<Shape>> {
         ));
         shapes.push(segmented([1, 2, 1, 1, 4, 4], causal, &[0, 1, 1, 1]));
     }
+    shapes.extend(windowed(&packed));
+    shapes.extend(bounded());
     case::small(shapes)
+}
+
+/// Windows of one key and of more than there are, in one query, with a cache, over tiles, and in segments.
+fn windowed(packed: &[u32]) -> Vec<Shape> {
+    let windowed = |shape, window| Shape {
+        window: Some(window),
+        ..shape
+    };
+    vec![
+        windowed(shape([1, 2, 1, 1, 9, 4], true), 3),
+        windowed(shape([2, 4, 2, 6, 6, 4], true), 1),
+        windowed(shape([1, 2, 1, 5, 40, 5], true), 7),
+        windowed(shape([1, 2, 1, 4, 6, 3], true), 99),
+        windowed(shape([1, 2, 1, 7, 9, 3], false), 2),
+        windowed(shape([1, 1, 1, 37, 100, 3], true), 20),
+        windowed(segmented([1, 2, 1, 67, 67, 3], true, packed), 9),
+        windowed(
+            segmented([2, 1, 1, 3, 7, 3], false, &[3, 3, 5, 5, 3, 3, 5]),
+            3,
+        ),
+    ]
+}
+
+/// Bounds below and above the scores, in one query, few and many, and under every mask.
+fn bounded() -> Vec<Shape> {
+    let bounded = |shape, cap| Shape {
+        softcap: Some(cap),
+        ..shape
+    };
+    let near = Shape {
+        window: Some(4),
+        ..segmented([2, 4, 2, 6, 6, 4], true, &[0, 0, 1, 1, 1, 1])
+    };
+    vec![
+        bounded(shape([1, 2, 1, 1, 9, 4], true), 1.5),
+        bounded(shape([1, 2, 1, 7, 3, 4], false), 50.0),
+        bounded(shape([1, 4, 2, 3, 40, 4], true), 1.0),
+        bounded(shape([1, 2, 1, 37, 37, 5], true), 1.5),
+        bounded(near, 2.0),
+    ]
 }
 
 /// A training row, and one token against a cache of 2048.
@@ -142,7 +190,7 @@ fn shape(sizes: [usize; 6], causal: bool) -> Shape {
         keys,
         width,
         causal,
-        segments: vec![],
+        ..Shape::default()
     }
 }
 

@@ -1,6 +1,6 @@
 //! The formula over f64, and what attention is checked on.
 
-use super::{AttentionMask, attention, cases, cases::Shape, reference};
+use super::{AttentionMask, AttentionScores, attention, cases, cases::Shape, reference};
 use crate::Result;
 use crate::case::Case;
 use crate::testkit::{Array, Failure, Input, Problem, check_cases};
@@ -42,18 +42,23 @@ fn of(case: &Case<Shape>, size: fn(f64) -> f64) -> Problem {
         .run("reference", move |x| run(reference::forward, x, &plain))
 }
 
-type Forward = fn(&Tensor, &Tensor, &Tensor, &AttentionMask, f64) -> Result<Tensor>;
+type Forward = fn(&Tensor, &Tensor, &Tensor, &AttentionMask, AttentionScores) -> Result<Tensor>;
 
 fn run(forward: Forward, x: &[Tensor], shape: &Shape) -> Result<Tensor> {
     let row = Tensor::new(&shape.segments[..], x[0].device())?;
     let mask = AttentionMask {
         causal: shape.causal,
+        window: shape.window,
         segments: match shape.segments.is_empty() {
             true => None,
             false => Some(row.unsqueeze(0)?.repeat((shape.batch, 1))?),
         },
     };
-    forward(&x[0], &x[1], &x[2], &mask, SCALE)
+    let scores = AttentionScores {
+        scale: SCALE,
+        softcap: shape.softcap,
+    };
+    forward(&x[0], &x[1], &x[2], &mask, scores)
 }
 
 fn truth(x: &[Array], shape: &Shape) -> Array {
@@ -69,8 +74,9 @@ fn truth(x: &[Array], shape: &Shape) -> Array {
         if d == 0 {
             let score = |j| {
                 let product = |d| q.at(&[b, h, i, d]) * k.at(&[b, g, j, d]);
+                let score = SCALE * (0..width).map(product).sum::<f64>();
                 match shape.sees(i, j) {
-                    true => SCALE * (0..width).map(product).sum::<f64>(),
+                    true => (shape.softcap).map_or(score, |cap| cap * (score / cap).tanh()),
                     false => f64::NEG_INFINITY,
                 }
             };
@@ -111,6 +117,7 @@ mod tests {
             width: 40,
             causal,
             segments: segments.take(if segment > 0 { keys } else { 0 }).collect(),
+            ..Shape::default()
         }
     }
 
@@ -118,10 +125,29 @@ mod tests {
     fn many_tiles_on_many_threads() {
         for (causal, segment) in [(false, 0), (true, 0), (false, 70), (true, 70)] {
             for (queries, keys) in [(150, 170), (300, 300), (1, 1100)] {
-                let case = crate::case::plain(long(queries, keys, causal, segment));
-                testkit::agree(&problem(&case), DType::F32, &Device::Cpu).unwrap();
+                for (window, softcap) in [(None, None), (Some(60), None), (Some(150), Some(2.0))] {
+                    let shape = Shape {
+                        window,
+                        softcap,
+                        ..long(queries, keys, causal, segment)
+                    };
+                    let case = crate::case::plain(shape);
+                    testkit::agree(&problem(&case), DType::F32, &Device::Cpu).unwrap();
+                }
             }
         }
+    }
+
+    #[test]
+    fn segments_in_any_order_do_not_wait_for_each_other() {
+        let numbers = [(3, 200), (0, 100), (5, 100)];
+        let ids = numbers.map(|(id, count)| std::iter::repeat_n(id, count));
+        let shape = Shape {
+            segments: ids.into_iter().flatten().collect(),
+            ..long(400, 400, true, 0)
+        };
+        let case = crate::case::plain(shape);
+        testkit::agree(&problem(&case), DType::F32, &Device::Cpu).unwrap();
     }
 
     /// The result and the gradients of a long sequence, computed by `threads`.
@@ -162,10 +188,22 @@ mod tests {
         let (q, k) = (zeros([1, 1, 3, 2]), zeros([1, 1, 2, 2]));
         let causal = AttentionMask {
             causal: true,
-            segments: None,
+            ..AttentionMask::default()
         };
         let error = attention(&q, &k, &k, &causal, 1.0).unwrap_err();
         let expected = "attention: q must have shape at most 2 queries, got [1, 1, 3, 2]";
+        assert_eq!(error.to_string(), expected);
+    }
+
+    #[test]
+    fn a_window_that_shows_nothing_is_refused() {
+        let q = zeros([1, 1, 2, 2]);
+        let mask = AttentionMask {
+            window: Some(0),
+            ..AttentionMask::default()
+        };
+        let error = attention(&q, &q, &q, &mask, 1.0).unwrap_err();
+        let expected = "attention: window must be at least 1, got 0";
         assert_eq!(error.to_string(), expected);
     }
 
@@ -195,6 +233,8 @@ mod tests {
             cached in 0..6usize,
             width in 1..6usize,
             causal: bool,
+            window in prop::option::of(1..9usize),
+            softcap in prop::option::of(1.0..4.0),
             segments in prop::collection::vec(0..2u32, 11),
             segmented: bool,
             view in prop::sample::select(&View::ALL[..]),
@@ -204,7 +244,7 @@ mod tests {
             let mut segments = segments;
             segments.truncate(if segmented { keys } else { 0 });
             let heads = kv_heads * group;
-            let shape = Shape { batch, heads, kv_heads, queries, keys, width, causal, segments };
+            let shape = Shape { batch, heads, kv_heads, queries, keys, width, causal, window, segments, softcap };
             let case = Case { name: "any".into(), shape, view, dtype: DType::F32 };
             testkit::check(&problem(&case), DType::F32, &Device::Cpu).unwrap();
         }

@@ -33,7 +33,7 @@ pub(super) fn forward(
     } else {
         forward::forward
     };
-    let (y, statistics) = compute(op.sizes, &visible, op.scale, inputs);
+    let (y, statistics) = compute(op.sizes, &visible, op.scoring, inputs);
     let (storage, layout) = q;
     let (y, wide) = match storage.dtype() {
         DType::F32 => (CpuStorage::F32(y), None),
@@ -63,7 +63,7 @@ pub(super) fn backward(
     let forward = Forward {
         sizes: op.sizes,
         visible: &saved.visible,
-        scale: op.scale,
+        scoring: op.scoring,
         q: &heads(0)?,
         k: &heads(1)?,
         v: &heads(2)?,

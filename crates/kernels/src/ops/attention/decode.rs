@@ -6,10 +6,11 @@
 //! `exp(its max - max of all)`.
 
 use super::heads::{Heads, Wide, padded};
-use super::sizes::Sizes;
+use super::sizes::{Scoring, Sizes};
 use super::tile::{Left, Right, Tile, panel};
 use super::visible::Visible;
 use crate::online::Statistics;
+use crate::ops::softcap::registers::bound;
 use metal_candle_cpu::math::dot_f32s;
 use metal_candle_cpu::simd::dispatch;
 use metal_candle_cpu::threads::for_each_task;
@@ -25,7 +26,7 @@ const STEP: usize = 64;
 struct Inputs<'a> {
     sizes: Sizes,
     visible: &'a Visible,
-    scale: f32,
+    scoring: Scoring,
     q: Wide<'a>,
     k: &'a Heads<'a>,
     v: &'a Heads<'a>,
@@ -35,14 +36,14 @@ struct Inputs<'a> {
 pub(super) fn decode(
     sizes: Sizes,
     visible: &Visible,
-    scale: f32,
+    scoring: Scoring,
     [q, k, v]: [&Heads<'_>; 3],
 ) -> (Vec<f32>, Vec<Statistics>) {
     let q = q.widened();
     let inputs = Inputs {
         sizes,
         visible,
-        scale,
+        scoring,
         q,
         k,
         v,
@@ -133,7 +134,7 @@ impl Task<'_> {
         let Inputs {
             sizes,
             visible,
-            scale,
+            scoring,
             q,
             k,
             ..
@@ -145,13 +146,16 @@ impl Task<'_> {
             for row in 0..sizes.group() {
                 let q = q.tokens(batch, head * sizes.group() + row, 0);
                 let score = dot_f32s(simd, &q.data[..sizes.width], k);
-                memory.scores[row * STEP + i] = scale * score;
+                memory.scores[row * STEP + i] = scoring.scale * score;
             }
         }
         let width = padded(sizes.width);
         let sums = self.part.sums.chunks_exact_mut(width);
         let rows = memory.scores.chunks_exact_mut(STEP).zip(sums);
         for ((scores, sums), statistics) in rows.zip(&mut self.part.statistics) {
+            if let Some(cap) = scoring.softcap {
+                bound(simd, &mut scores[..keys.len()], cap);
+            }
             scores[keys.len()..].fill(f32::NEG_INFINITY);
             visible.hide(batch, 0, keys.start, &mut scores[..keys.len()]);
             let factor = statistics.add(simd, scores);

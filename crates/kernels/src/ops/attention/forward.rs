@@ -8,7 +8,7 @@
 use super::heads::{Heads, Wide, padded};
 use super::panels::Panels;
 use super::scores::{Strip, times_panels};
-use super::sizes::{KEYS, QUERIES, Rows, Sizes};
+use super::sizes::{KEYS, QUERIES, Rows, Scoring, Sizes};
 use super::tile::{Left, Right, Tile, panel};
 use super::visible::Visible;
 use crate::online::Statistics;
@@ -20,6 +20,7 @@ use pulp::{Simd, WithSimd};
 struct Inputs<'a> {
     sizes: Sizes,
     visible: &'a Visible,
+    softcap: Option<f32>,
     q: Wide<'a>,
     /// `scale * k^T`.
     keys: Panels,
@@ -30,7 +31,7 @@ struct Inputs<'a> {
 pub(super) fn forward(
     sizes: Sizes,
     visible: &Visible,
-    scale: f32,
+    scoring: Scoring,
     [q, k, v]: [&Heads<'_>; 3],
 ) -> (Vec<f32>, Vec<Statistics>) {
     let rows = sizes.batch * sizes.heads * sizes.queries;
@@ -39,8 +40,9 @@ pub(super) fn forward(
     let inputs = Inputs {
         sizes,
         visible,
+        softcap: scoring.softcap,
         q: q.widened(),
-        keys: Panels::new(&k.widened(), scale, sizes),
+        keys: Panels::new(&k.widened(), scoring.scale, sizes),
         v: v.widened(),
     };
     let mut tasks = blocks(&inputs, &mut y, &mut statistics);
@@ -190,6 +192,7 @@ fn add_tile<S: Simd, const M: usize>(
     };
     let panels = inputs.keys.from(*batch, kv_head, first);
     times_panels::<S, M>(simd, q, panels, sizes.width, columns.clone(), scores);
+    strip.bound(simd, inputs.softcap, columns.clone(), scores);
     strip.hide(inputs.visible, first, columns.clone(), scores);
 
     let rows = scores

@@ -1,14 +1,15 @@
 //! Scaled dot-product attention with grouped queries:
-//! `y = softmax(scale * q k^T + mask) v`, float32 inside, result in the dtype of `q`.
+//! `y = softmax(s + mask) v` with the scores `s = scale * q k^T`, or `s = cap * tanh(scale * q k^T / cap)`
+//! where they have a bound; float32 inside, result in the dtype of `q`.
 //!
 //! `q` is `(B, H, Tq, D)`, `k` and `v` are `(B, G, Tk, D)`; head `h` reads key-value head
 //! `h / (H / G)`. A causal mask aligns the last query with the last key, so that one row of
-//! queries against a cache of keys sees all of it. With segment ids a query sees only the keys of
-//! its own segment.
+//! queries against a cache of keys sees all of it. With a window a query sees the last keys up to its own
+//! only, with segment ids the keys of its own segment; a key has to pass all of these.
 //!
-//! Backward: with `p` the probabilities, `dv = p^T dy`, `ds = p * (dy v^T - sum(p * dy v^T))`,
-//! `dq = scale * ds k`, `dk = scale * ds^T q`, those of `k` and `v` added up over the heads of a
-//! group. The kernel keeps two numbers per query from forward, and the result unrounded where its
+//! Backward: with `p` the probabilities, `dv = p^T dy`, `ds = p * (dy v^T - sum(p * dy v^T))`, times
+//! `1 - (s / cap)^2` where there is a bound, `dq = scale * ds k`, `dk = scale * ds^T q`, those of `k`
+//! and `v` added up over the heads of a group. The kernel keeps two numbers per query from forward, and the result unrounded where its
 //! dtype is narrower than float32; it never holds more scores than a tile per thread, or threadgroup
 //! on a GPU. The reference holds all `H * Tq * Tk` of them.
 
@@ -16,6 +17,7 @@ mod backward;
 mod decode;
 mod delta;
 mod forward;
+mod gradients;
 mod panels;
 mod scores;
 mod sizes;
@@ -34,6 +36,7 @@ mod node;
 mod reference;
 mod visible;
 
+use super::softcap::check_cap;
 use crate::path::{self, Path};
 use crate::tape::Record;
 use crate::{Error, Result};
@@ -44,29 +47,59 @@ use candle_core::{DType, Tensor};
 pub struct AttentionMask {
     /// Query `i` sees key `j` only when `j <= i + Tk - Tq`.
     pub causal: bool,
+    /// Query `i` sees key `j` only when `j > i + Tk - Tq - window`: its own and those before it, `window`
+    /// in all; keys after it are the business of `causal`.
+    pub window: Option<usize>,
     /// Segment of every key, `(B, Tk)` u32; query `i` belongs to the segment of key `i + Tk - Tq`.
     pub segments: Option<Tensor>,
 }
 
-/// `softmax(scale * q k^T + mask) v`.
+impl AttentionMask {
+    /// Whether every query has a position among the keys.
+    fn needs_positions(&self) -> bool {
+        self.causal || self.window.is_some() || self.segments.is_some()
+    }
+}
+
+/// How a query and a key are scored; a number alone is the scale.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AttentionScores {
+    /// Factor of `q k^T`.
+    pub scale: f64,
+    /// Bound of the scaled scores, `cap * tanh(score / cap)`, before the mask.
+    pub softcap: Option<f64>,
+}
+
+impl From<f64> for AttentionScores {
+    fn from(scale: f64) -> Self {
+        Self {
+            scale,
+            softcap: None,
+        }
+    }
+}
+
+/// `softmax(scores + mask) v`: `(B, H, Tq, D)`.
 ///
 /// # Errors
 /// When shapes do not fit, `H` is no multiple of `G`, there is no key, there are more queries than
-/// keys under a mask, or segments are not u32.
+/// keys under a mask, segments are not u32, the window is empty, or the bound is not positive.
 pub fn attention(
     q: &Tensor,
     k: &Tensor,
     v: &Tensor,
     mask: &AttentionMask,
-    scale: f64,
+    scores: impl Into<AttentionScores>,
 ) -> Result<Tensor> {
+    let scores = scores.into();
     check(q, k, v, mask)?;
+    check_cap("attention", scores.softcap)?;
     match path::choose("attention", &[q, k, v]) {
         Path::Kernel => {
-            let op = node::Attention::new([q, k, v], mask, scale)?;
+            let op = node::Attention::new([q, k, v], mask, scores)?;
             Ok(q.record3(k, v, op)?)
         }
-        Path::Reference => reference::forward(q, k, v, mask, scale),
+        Path::Reference => reference::forward(q, k, v, mask, scores),
     }
 }
 
@@ -80,13 +113,21 @@ fn check(q: &Tensor, k: &Tensor, v: &Tensor, mask: &AttentionMask) -> Result<()>
     if v.dims() != k.dims() {
         return Err(Error::shape("attention", "v", format!("{:?}", k.dims()), v));
     }
-    if tq > tk && (mask.causal || mask.segments.is_some()) {
+    if tq > tk && mask.needs_positions() {
         return Err(Error::shape(
             "attention",
             "q",
             format!("at most {tk} queries"),
             q,
         ));
+    }
+    if mask.window == Some(0) {
+        return Err(Error::Value {
+            op: "attention",
+            what: "window",
+            expected: "at least 1".to_owned(),
+            got: "0".to_owned(),
+        });
     }
     match &mask.segments {
         Some(ids) if ids.dims() != [b, tk] => Err(Error::shape(

@@ -2,8 +2,8 @@
 
 #[cfg(any(target_vendor = "apple", soft_metal))]
 use super::metal;
-use super::sizes::Sizes;
-use super::{AttentionMask, cpu};
+use super::sizes::{Scoring, Sizes};
+use super::{AttentionMask, AttentionScores, cpu};
 use crate::path::by_device;
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
 use std::sync::OnceLock;
@@ -11,7 +11,7 @@ use std::sync::OnceLock;
 pub(super) struct Attention {
     pub(super) sizes: Sizes,
     pub(super) mask: AttentionMask,
-    pub(super) scale: f32,
+    pub(super) scoring: Scoring,
     /// Whether there will be a backward.
     pub(super) is_tracked: bool,
     /// What forward leaves for backward.
@@ -21,7 +21,11 @@ pub(super) struct Attention {
 }
 
 impl Attention {
-    pub(super) fn new([q, k, v]: [&Tensor; 3], mask: &AttentionMask, scale: f64) -> Result<Self> {
+    pub(super) fn new(
+        [q, k, v]: [&Tensor; 3],
+        mask: &AttentionMask,
+        scores: AttentionScores,
+    ) -> Result<Self> {
         let (batch, heads, queries, width) = q.dims4()?;
         let (_, kv_heads, keys, _) = k.dims4()?;
         Ok(Self {
@@ -34,7 +38,7 @@ impl Attention {
                 width,
             },
             mask: mask.clone(),
-            scale: scale as f32,
+            scoring: scores.into(),
             is_tracked: [q, k, v].into_iter().any(Tensor::track_op),
             on_cpu: OnceLock::new(),
             #[cfg(any(target_vendor = "apple", soft_metal))]

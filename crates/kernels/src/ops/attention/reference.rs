@@ -1,30 +1,35 @@
-//! The definition: two products around a masked softmax. Memory grows with `Tq * Tk`.
+//! The definition: two products around a masked softmax of scores. Memory grows with `Tq * Tk`.
 
-use super::AttentionMask;
+use super::{AttentionMask, AttentionScores};
 use crate::ops::matmul::reference as matmul;
+use crate::ops::softcap::reference as softcap;
 use crate::ops::softmax::reference as softmax;
 use crate::storage::accumulator;
 use crate::{MatMulOptions, Result, elementwise};
-use candle_core::{DType, Device, Tensor};
+use candle_core::{Device, Tensor};
 
 pub(super) fn forward(
     q: &Tensor,
     k: &Tensor,
     v: &Tensor,
     mask: &AttentionMask,
-    scale: f64,
+    scores: AttentionScores,
 ) -> Result<Tensor> {
     let (b, h, tq, d) = q.dims4()?;
     let (_, g, tk, _) = k.dims4()?;
     let dtype = accumulator(q.dtype());
     let options = MatMulOptions {
         transpose_b: true,
-        alpha: scale,
+        alpha: scores.scale,
         ..MatMulOptions::default()
     };
     // The queries of one group stack into rows of one product: (B, H, Tq, D) -> (B, G, H/G*Tq, D).
     let grouped = q.to_dtype(dtype)?.reshape((b, g, h / g * tq, d))?;
-    let scores = matmul::forward(&grouped, &k.to_dtype(dtype)?, None, options)?;
+    let products = matmul::forward(&grouped, &k.to_dtype(dtype)?, None, options)?;
+    let scores = match scores.softcap {
+        Some(cap) => softcap::forward(&products, cap)?,
+        None => products,
+    };
     let scores = match visible(mask, b, tq, tk, q.device())? {
         Some(visible) => hide(&scores.reshape((b, h, tq, tk))?, &visible)?,
         None => scores,
@@ -54,24 +59,40 @@ fn visible(
     device: &Device,
 ) -> Result<Option<Tensor>> {
     let causal = match mask.causal && tq > 1 {
-        true => Some(causal(tq, tk, device)?),
+        true => Some(keys(tk, device)?.broadcast_le(&of_queries(tq, tk, |p| p, device)?)?),
         false => None,
     };
-    let Some(ids) = &mask.segments else {
-        return Ok(causal);
+    let window = match mask.window {
+        Some(window) => {
+            let first = of_queries(tq, tk, |p| (p + 1).saturating_sub(window), device)?;
+            Some(keys(tk, device)?.broadcast_ge(&first)?)
+        }
+        None => None,
     };
-    let same = ids
-        .narrow(1, tk - tq, tq)?
-        .reshape((b, 1, tq, 1))?
-        .broadcast_eq(&ids.reshape((b, 1, 1, tk))?)?;
-    Ok(Some(match causal {
-        Some(causal) => same.broadcast_mul(&causal)?,
-        None => same,
-    }))
+    let segments = match &mask.segments {
+        Some(ids) => {
+            let own = ids.narrow(1, tk - tq, tq)?.reshape((b, 1, tq, 1))?;
+            Some(own.broadcast_eq(&ids.reshape((b, 1, 1, tk))?)?)
+        }
+        None => None,
+    };
+    let mut seen: Option<Tensor> = None;
+    for part in [causal, window, segments].into_iter().flatten() {
+        seen = Some(match seen {
+            Some(seen) => seen.broadcast_mul(&part)?,
+            None => part,
+        });
+    }
+    Ok(seen)
 }
 
-fn causal(tq: usize, tk: usize, device: &Device) -> Result<Tensor> {
-    let queries = Tensor::arange((tk - tq) as u32, tk as u32, device)?.reshape((1, 1, tq, 1))?;
-    let keys = Tensor::arange(0, tk as u32, device)?.reshape((1, 1, 1, tk))?;
-    Ok(keys.broadcast_le(&queries)?.to_dtype(DType::U8)?)
+/// `(1, 1, 1, Tk)`.
+fn keys(tk: usize, device: &Device) -> Result<Tensor> {
+    Ok(Tensor::arange(0, tk as u32, device)?.reshape((1, 1, 1, tk))?)
+}
+
+/// `f` of the position of every query among the keys, `(1, 1, Tq, 1)`.
+fn of_queries(tq: usize, tk: usize, f: impl Fn(usize) -> usize, device: &Device) -> Result<Tensor> {
+    let keys: Vec<u32> = (tk - tq..tk).map(|position| f(position) as u32).collect();
+    Ok(Tensor::from_vec(keys, (1, 1, tq, 1), device)?)
 }

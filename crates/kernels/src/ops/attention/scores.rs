@@ -3,6 +3,7 @@
 use super::sizes::{KEYS, Rows};
 use super::tile::{Left, Right, Tile, WIDEST_PANEL, panel};
 use super::visible::Visible;
+use crate::ops::softcap::registers::bound;
 use pulp::Simd;
 use std::ops::Range;
 
@@ -23,6 +24,21 @@ impl Strip {
         }
         let panel = panel::<S>();
         start / panel * panel..end.next_multiple_of(panel)
+    }
+
+    /// Bounds the scores, `(M, KEYS)`, where they have a bound.
+    #[inline(always)]
+    pub(super) fn bound<S: Simd>(
+        &self,
+        simd: S,
+        softcap: Option<f32>,
+        columns: Range<usize>,
+        scores: &mut [f32],
+    ) {
+        let Some(cap) = softcap else { return };
+        for scores in scores.chunks_exact_mut(KEYS).take(self.rows.len()) {
+            bound(simd, &mut scores[columns.clone()], cap);
+        }
     }
 
     /// Overwrites with -inf what a query does not see: `scores` is `(M, KEYS)`.

@@ -1,5 +1,6 @@
 //! Sizes of an operation, and of the pieces it is cut into.
 
+use super::AttentionScores;
 use super::tile::WIDEST_PANEL;
 use std::ops::Range;
 
@@ -28,6 +29,24 @@ impl Sizes {
     /// In elements of a loop over memory: products do some tens of operations in the time of one.
     pub(super) fn work(self) -> usize {
         self.batch * self.heads * self.queries * self.keys * self.width / 16
+    }
+}
+
+/// How a query and a key are scored.
+#[derive(Clone, Copy)]
+pub(super) struct Scoring {
+    /// Factor of the product.
+    pub(super) scale: f32,
+    /// Bound of the scaled product.
+    pub(super) softcap: Option<f32>,
+}
+
+impl From<AttentionScores> for Scoring {
+    fn from(scores: AttentionScores) -> Self {
+        Self {
+            scale: scores.scale as f32,
+            softcap: scores.softcap.map(|cap| cap as f32),
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use std::ops::Range;
 /// A mask with its sizes.
 pub(super) struct Visible {
     causal: bool,
+    window: Option<usize>,
     /// Segment of every key, `(B, Tk)`.
     segments: Option<Vec<u32>>,
     queries: usize,
@@ -18,6 +19,7 @@ impl Visible {
         let ids = |ids: &Tensor| ids.flatten_all()?.to_vec1();
         Ok(Self {
             causal: mask.causal,
+            window: mask.window,
             segments: mask.segments.as_ref().map(ids).transpose()?,
             queries,
             keys,
@@ -34,13 +36,14 @@ impl Visible {
         if queries.is_empty() {
             return 0..0;
         }
-        let end = self.end(queries.end - 1);
+        let (start, end) = (self.start(queries.start), self.end(queries.end - 1));
         match self.segments_of(batch) {
             Some(segments) => {
                 let own = &segments[self.position(queries.start)..=self.position(queries.end - 1)];
-                between(&segments[..end], own)
+                let seen = between(&segments[start..end], own);
+                start + seen.start..start + seen.end
             }
-            None => 0..end,
+            None => start..end,
         }
     }
 
@@ -51,7 +54,16 @@ impl Visible {
             let is_own = |segment: &u32| *segment == own[0];
             own.iter().all(is_own) && segments[keys.clone()].iter().all(is_own)
         };
-        keys.end <= self.end(queries.start) && self.segments_of(batch).is_none_or(same)
+        let in_order = self.start(queries.end - 1) <= keys.start;
+        in_order && keys.end <= self.end(queries.start) && self.segments_of(batch).is_none_or(same)
+    }
+
+    /// Keys before this one are hidden from query `i` by the window.
+    fn start(&self, i: usize) -> usize {
+        match self.window {
+            Some(window) => (self.position(i) + 1).saturating_sub(window),
+            None => 0,
+        }
     }
 
     /// Keys from this one on are hidden from query `i` by the order of tokens, or do not exist.
@@ -69,6 +81,8 @@ impl Visible {
         if let Some(hidden) = scores.get_mut(seen..) {
             hidden.fill(f32::NEG_INFINITY);
         }
+        let hidden = self.start(i).saturating_sub(first).min(scores.len());
+        scores[..hidden].fill(f32::NEG_INFINITY);
         if let Some(segments) = self.segments_of(batch) {
             let own = segments[self.position(i)];
             for (score, segment) in scores.iter_mut().zip(&segments[first..]) {
@@ -114,6 +128,7 @@ mod tests {
             }
             let visible = Visible {
                 causal: shape.causal,
+                window: shape.window,
                 segments: (!shape.segments.is_empty()).then(|| shape.segments.clone()),
                 queries: shape.queries,
                 keys: shape.keys,
@@ -131,9 +146,26 @@ mod tests {
     }
 
     #[test]
+    fn a_window_skips_the_keys_before_it() {
+        let visible = Visible {
+            causal: true,
+            window: Some(3),
+            segments: None,
+            queries: 4,
+            keys: 9,
+        };
+        assert_eq!(visible.range(0, 0..1), 3..6);
+        assert_eq!(visible.range(0, 0..4), 3..9);
+        assert!(visible.covers(0, 1..3, 5..7));
+        assert!(!visible.covers(0, 1..3, 4..7));
+        assert!(!visible.covers(0, 1..3, 5..8));
+    }
+
+    #[test]
     fn packed_segments_skip_the_keys_of_others() {
         let visible = Visible {
             causal: true,
+            window: None,
             segments: Some(vec![0, 0, 1, 1, 1, 2]),
             queries: 6,
             keys: 6,

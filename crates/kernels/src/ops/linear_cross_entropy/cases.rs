@@ -6,7 +6,7 @@ use crate::weight::packing::Packing;
 use candle_core::DType;
 
 /// Sizes and which rows have a target.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Shape {
     /// `N`.
     pub rows: usize,
@@ -18,6 +18,8 @@ pub struct Shape {
     pub trained_every: usize,
     /// How the weight is packed, where it is.
     pub packing: Option<Packing>,
+    /// Bound of the logits.
+    pub softcap: Option<f64>,
 }
 
 impl Shape {
@@ -61,7 +63,7 @@ impl Costed for Shape {
     }
 }
 
-/// One row, one column, a vocabulary of one, primes, ignored targets and none trained, and, of
+/// One row, one column, a vocabulary of one, primes, ignored targets and none trained, bounds, and, of
 /// Metal's kernels, more rows than a tile and a vocabulary of several parts, of a CPU all shares of it.
 #[must_use]
 pub fn small() -> Vec<Case<Shape>> {
@@ -81,6 +83,10 @@ pub fn small() -> Vec<Case<Shape>> {
             packing: Some(Packing { bits: 4, group: 32 }),
             ..shape(5, 64, 1100, 2)
         },
+        bounded(shape(1, 1, 1, 1), 1.0),
+        bounded(shape(7, 4, 17, 1), 0.8),
+        bounded(shape(13, 8, 33, 3), 30.0),
+        bounded(shape(3, 70, 1100, 1), 2.0),
     ])
 }
 
@@ -103,5 +109,13 @@ fn shape(rows: usize, width: usize, vocabulary: usize, trained_every: usize) -> 
         vocabulary,
         trained_every,
         packing: None,
+        softcap: None,
+    }
+}
+
+fn bounded(shape: Shape, cap: f64) -> Shape {
+    Shape {
+        softcap: Some(cap),
+        ..shape
     }
 }

@@ -33,6 +33,7 @@ fn of(case: &Case<Shape>, size: fn(f64) -> f64) -> Problem {
         width,
         vocabulary,
         packing,
+        softcap,
         ..
     } = case.shape;
     let weight = Input::new("weight", &[vocabulary, width]).map(size);
@@ -44,7 +45,10 @@ fn of(case: &Case<Shape>, size: fn(f64) -> f64) -> Problem {
     let inputs = vec![hidden.viewed(case.view), weight.viewed(case.view)];
     let targets = case.shape.targets();
     let own_targets = targets.clone();
-    let truth = move |x: &[Array]| truth(&x[0], &dense_of(&x[1], packing), &own_targets);
+    let truth = move |x: &[Array]| {
+        let weight = dense_of(&x[1], packing);
+        truth(&x[0], &weight, &own_targets, softcap)
+    };
     let problem = Problem::new(inputs, truth).giving(DType::F32);
     let whole = usize::MAX;
     let implementations = [
@@ -70,18 +74,19 @@ fn of(case: &Case<Shape>, size: fn(f64) -> f64) -> Problem {
             let choose = || weight.path("linear_cross_entropy", &[&x[0]]);
             let path = path.unwrap_or_else(choose);
             let elements = chunk_rows.saturating_mul(vocabulary);
-            in_chunks(&x[0], &weight, &targets, elements, path)
+            in_chunks(&x[0], &weight, &targets, softcap, elements, path)
         })
     };
     implementations.into_iter().fold(problem, add)
 }
 
-fn truth(hidden: &Array, weight: &Array, targets: &[i64]) -> Array {
+fn truth(hidden: &Array, weight: &Array, targets: &[i64], softcap: Option<f64>) -> Array {
+    let bounded = |x: f64| softcap.map_or(x, |cap| cap * (x / cap).tanh());
     let mut loss = 0.0;
     for (h, &target) in hidden.rows().zip(targets) {
         if target != IGNORED_TARGET {
             let dot = |w: &[f64]| h.iter().zip(w).map(|(h, w)| h * w).sum::<f64>();
-            let logits: Vec<f64> = weight.rows().map(dot).collect();
+            let logits: Vec<f64> = weight.rows().map(dot).map(bounded).collect();
             let max = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
             let sum: f64 = logits.iter().map(|x| (x - max).exp()).sum();
             loss += max + sum.ln() - logits[target as usize];
@@ -111,6 +116,21 @@ mod tests {
             vocabulary: 2003,
             trained_every: 1,
             packing: None,
+            softcap: None,
+        };
+        let problem = problem(&crate::case::plain(shape));
+        testkit::agree(&problem, DType::F32, &Device::Cpu).unwrap();
+    }
+
+    #[test]
+    fn bounded_logits_in_several_parts_and_passes() {
+        let shape = Shape {
+            rows: 2100,
+            width: 3,
+            vocabulary: 1500,
+            trained_every: 2,
+            packing: None,
+            softcap: Some(1.5),
         };
         let problem = problem(&crate::case::plain(shape));
         testkit::agree(&problem, DType::F32, &Device::Cpu).unwrap();
@@ -124,6 +144,7 @@ mod tests {
             vocabulary: 600,
             trained_every: 1,
             packing: None,
+            softcap: None,
         };
         let problem = problem(&crate::case::plain(shape));
         testkit::agree(&problem, DType::BF16, &Device::Cpu).unwrap();
@@ -136,6 +157,7 @@ mod tests {
             &hidden,
             &weight.into(),
             &Tensor::new(targets, &Device::Cpu)?,
+            None,
         )
     }
 

@@ -24,6 +24,7 @@ pub(super) fn compute(
     hidden: &Tensor,
     weight: &Tensor,
     rows: &TrainedRows,
+    softcap: Option<f64>,
     chunk_rows: usize,
 ) -> Result<SavedLoss> {
     let device = hidden.device();
@@ -37,7 +38,8 @@ pub(super) fn compute(
     for (indices, targets) in rows.indices.chunks(chunk_rows).zip(targets) {
         let h = wide.index_select(&Tensor::new(indices, device)?, 0)?;
         let logits = reference::logits(&h, &frozen)?;
-        let part = reference::cross_entropy(&logits, &Tensor::new(targets, device)?)?;
+        let targets = Tensor::new(targets, device)?;
+        let part = reference::cross_entropy(&logits, &targets, softcap)?;
         loss = (loss + part.loss)?;
         if hidden.track_op() {
             dhidden_rows.push(reference::dhidden(&part.dlogits, &frozen)?);

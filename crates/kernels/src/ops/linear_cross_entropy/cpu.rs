@@ -3,9 +3,10 @@
 
 use super::TrainedRows;
 use super::chunked::SavedLoss;
-use super::pass::{Pass, Seen, Share, parts};
+use super::pass::{Pass, Seen, Share, multiply, parts};
 use crate::host::Rows;
 use crate::online::Statistics;
+use crate::ops::softcap::registers::{bound_with_slopes, slope};
 use crate::{Result, Weight};
 use candle_core::{Device, Shape, Tensor};
 use metal_candle_cpu::gemm::{Matrix, MatrixMut, Then, product};
@@ -37,6 +38,7 @@ pub(super) fn compute(
     hidden: &Tensor,
     weight: &Weight,
     rows: &TrainedRows,
+    softcap: Option<f64>,
     chunk_elements: usize,
 ) -> Result<SavedLoss> {
     let (hidden_storage, hidden_layout) = hidden.storage_and_layout();
@@ -45,6 +47,7 @@ pub(super) fn compute(
     let head = Head {
         hidden: Rows::of(&hidden_storage, hidden_layout)?,
         weight: stored.matrix()?,
+        softcap: softcap.map(|cap| cap as f32),
         chunk_elements,
     };
     let mut sums = Sums {
@@ -85,6 +88,7 @@ struct Head<'a> {
     hidden: Rows<'a>,
     /// `(V, D)`.
     weight: Matrix<'a>,
+    softcap: Option<f32>,
     chunk_elements: usize,
 }
 
@@ -96,6 +100,7 @@ impl Head<'_> {
             hidden: Matrix::new(&hidden, indices.len(), self.hidden.width),
             weight: self.weight,
             targets,
+            softcap: self.softcap,
             columns: (self.chunk_elements / indices.len() / shares.len()).clamp(1, MOST_COLUMNS),
             wants_dhidden: sums.dhidden.is_some(),
         };
@@ -128,7 +133,7 @@ impl Head<'_> {
         indices.iter().flat_map(row).copied().collect()
     }
 
-    /// `dhidden = sums / sum + (p_target - 1) W_target`, at the places of the rows. Where the target is
+    /// `dhidden = sums / sum + (p_target - 1) W_target`, the latter times the derivative of a bound, at the places of the rows. Where the target is
     /// almost certain both are small, and no digit of theirs was added to a large number.
     fn scatter(
         &self,
@@ -148,7 +153,9 @@ impl Head<'_> {
                 let factor = share.seen[row].statistics.factor(max) / sum;
                 add_scaled(dhidden, factor, &share.sums[row * d..][..d]);
             }
-            let factor = math::exp(seen[row].target_logit - max) / sum - 1.0;
+            let target_logit = seen[row].target_logit;
+            let dlogit = math::exp(target_logit - max) / sum - 1.0;
+            let factor = dlogit * self.softcap.map_or(1.0, |cap| slope(target_logit, cap));
             add_scaled(dhidden, factor, &self.weight.row(target as usize));
         }
     }
@@ -175,14 +182,14 @@ fn loss(seen: &Seen) -> f64 {
     margin + f64::from(seen.statistics.sum).ln()
 }
 
-/// `(softmax(h W^T) - onehot)^T h`, whose softmax is known after the pass only: the logits are
-/// computed a second time.
+/// `dl^T h` with `dl` of the logits before they are bounded. Their softmax is known after the pass only: the
+/// logits are computed a second time.
 fn add_dweight(pass: &Pass<'_>, seen: &[Seen], dweight: &mut [f32]) {
     let (rows, d) = (pass.hidden.rows, pass.hidden.columns);
     let mut logits = vec![];
     for part in parts(0..pass.weight.rows, pass.columns) {
         pass.logits(&part, &mut logits);
-        differentiate(&mut logits, part.start, pass.targets, seen);
+        differentiate(&mut logits, part.start, pass, seen);
         let dlogits = Matrix::new(&logits, rows, part.len()).transposed();
         let dweight = &mut dweight[part.start * d..part.end * d];
         let dweight = MatrixMut::new(dweight, part.len(), d);
@@ -190,31 +197,58 @@ fn add_dweight(pass: &Pass<'_>, seen: &[Seen], dweight: &mut [f32]) {
     }
 }
 
-/// Logits of some columns become their gradients, `softmax - onehot`.
-fn differentiate(logits: &mut [f32], first: usize, targets: &[u32], seen: &[Seen]) {
+/// Logits of some columns become their gradients: `softmax - onehot`, times the derivative of a bound.
+fn differentiate(logits: &mut [f32], first: usize, pass: &Pass<'_>, seen: &[Seen]) {
     let elements = logits.len();
     let logits = logits.chunks_exact_mut(elements / seen.len().max(1));
-    let tasks = logits.zip(targets).zip(seen).collect();
-    for_each_task(tasks, elements, |_: &mut (), ((logits, target), seen)| {
-        let statistics = seen.statistics;
-        dispatch(Softmax { logits, statistics });
-        let target = (*target as usize).checked_sub(first);
-        if let Some(logit) = target.and_then(|target| logits.get_mut(target)) {
-            *logit -= 1.0;
-        }
+    let rows = logits.zip(pass.targets).zip(seen);
+    let rows = rows.map(|((logits, &target), seen)| Row {
+        logits,
+        target: (target as usize).checked_sub(first),
+        statistics: seen.statistics,
+        softcap: pass.softcap,
+    });
+    for_each_task(rows.collect(), elements, |slopes, row| {
+        dispatch(Run { row, slopes });
     });
 }
 
-struct Softmax<'a> {
+/// Some logits of one row.
+struct Row<'a> {
     logits: &'a mut [f32],
+    /// The target's place, maybe beyond these logits.
+    target: Option<usize>,
     statistics: Statistics,
+    softcap: Option<f32>,
 }
 
-impl WithSimd for Softmax<'_> {
+struct Run<'a, 'b> {
+    row: Row<'a>,
+    /// Memory for the derivatives of a bound.
+    slopes: &'b mut Vec<f32>,
+}
+
+impl WithSimd for Run<'_, '_> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
+        let Self { mut row, slopes } = self;
+        if let Some(cap) = row.softcap {
+            slopes.resize(row.logits.len(), 0.0);
+            bound_with_slopes(simd, row.logits, slopes, cap);
+        }
+        row.differentiate(simd);
+        if row.softcap.is_some() {
+            multiply(simd, row.logits, slopes);
+        }
+    }
+}
+
+impl Row<'_> {
+    /// `softmax - onehot`.
+    #[inline(always)]
+    fn differentiate<S: Simd>(&mut self, simd: S) {
         let Statistics { max, sum } = self.statistics;
         let (max, factor) = (simd.splat_f32s(max), simd.splat_f32s(1.0 / sum));
         update(
@@ -224,5 +258,9 @@ impl WithSimd for Softmax<'_> {
             #[inline(always)]
             |[x], []| [simd.mul_f32s(math::exp_f32s(simd, simd.sub_f32s(x, max)), factor)],
         );
+        let target = self.target;
+        if let Some(logit) = target.and_then(|target| self.logits.get_mut(target)) {
+            *logit -= 1.0;
+        }
     }
 }

@@ -9,7 +9,11 @@ use candle_core::{DType, MetalDevice, Result as CandleResult, Shape, Tensor};
 
 const SOURCE: Source = Source {
     name: "linear_cross_entropy",
-    text: concat!(include_str!("product.metal"), include_str!("rows.metal")),
+    text: concat!(
+        include_str!("../softcap/softcap.metal"),
+        include_str!("product.metal"),
+        include_str!("rows.metal"),
+    ),
 };
 
 /// Rows and columns of a threadgroup, steps of a sum in its memory, and its threads, as in
@@ -39,6 +43,7 @@ pub(super) fn compute(
     hidden: &Tensor,
     weight: &Tensor,
     rows: &TrainedRows,
+    softcap: Option<f64>,
     chunk_rows: usize,
 ) -> Result<SavedLoss> {
     let count = rows.indices.len();
@@ -60,6 +65,7 @@ pub(super) fn compute(
         weight: strided(1)?,
         indices: strided(2)?,
         targets: strided(3)?,
+        softcap: softcap.map(|cap| cap as f32),
         chunk_rows: chunk_rows.min(count),
         count,
         d,
@@ -120,6 +126,7 @@ struct Head<'a> {
     /// Of the trained rows.
     indices: Strided<'a>,
     targets: Strided<'a>,
+    softcap: Option<f32>,
     count: usize,
     chunk_rows: usize,
     d: usize,
@@ -218,13 +225,18 @@ impl Head<'_> {
         differentiate: bool,
         losses: &Output,
     ) -> CandleResult<()> {
-        self.launch("loss_rows", DType::F32)?
+        let kernel = match self.softcap {
+            Some(_) => "loss_rows_bounded",
+            None => "loss_rows",
+        };
+        self.launch(kernel, DType::F32)?
             .output(logits)
             .strided(&self.targets)
             .int(chunk.first)?
             .int(self.v)?
             .int(differentiate.into())?
             .output(losses)
+            .float(self.softcap.unwrap_or(0.0))
             .over_rows(chunk.rows, self.v)
     }
 

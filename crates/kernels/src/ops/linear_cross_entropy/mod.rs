@@ -1,12 +1,14 @@
 //! The output head and its loss in one operation, without ever holding all logits:
-//! `loss = sum over rows n with a target t of logsumexp(h_n W^T) - (h_n W^T)_t`.
+//! `loss = sum over rows n with a target t of logsumexp(l_n) - l_nt` with the logits `l = h W^T`, or
+//! `l = cap * tanh(h W^T / cap)` where they have a bound.
 //!
 //! `hidden` is `(N, D)`, `weight` is `(V, D)`, `targets` is `(N)` i64 with [`IGNORED_TARGET`] where
 //! a row is not trained. The loss is a float32 scalar: a sum in nats, so that micro-batches of any
 //! size add up; divide by the number of trained rows for the mean.
 //!
 //! Rows without a target are dropped before the product. The gradients,
-//! `dhidden = (softmax(h W^T) - onehot(t)) W` and that of the weight, are computed forward, chunk of
+//! `dhidden = dl W` with `dl = softmax(l) - onehot(t)`, times `1 - (l / cap)^2` where there is a bound,
+//! and that of the weight, are computed forward, chunk of
 //! logits by chunk, and scaled by the upstream gradient in backward (as in Liger-Kernel's fused
 //! linear cross entropy). Gradients of inputs that are not tracked are not computed, so that an
 //! evaluation costs one product. On a CPU a chunk is a part of the vocabulary, of which each
@@ -23,6 +25,7 @@ mod metal;
 mod pass;
 mod reference;
 
+use super::softcap::check_cap;
 use crate::path::{Path, by_device};
 use crate::tape::Record;
 use crate::{Error, Result, Weight};
@@ -34,22 +37,31 @@ pub const IGNORED_TARGET: i64 = -100;
 /// Logits held at a time at most: 60 MiB in float32.
 const CHUNK_ELEMENTS: usize = 15 << 20;
 
-/// The sum of the negative log-likelihoods of `targets`, in nats.
+/// The sum of the negative log-likelihoods of `targets`, in nats; logits are bounded by `softcap`
+/// where there is one.
 ///
 /// # Errors
-/// When shapes do not fit or a target is neither [`IGNORED_TARGET`] nor in `0..V`.
-pub fn linear_cross_entropy(hidden: &Tensor, weight: &Weight, targets: &Tensor) -> Result<Tensor> {
+/// When shapes do not fit, a target is neither [`IGNORED_TARGET`] nor in `0..V`, or the bound is not
+/// positive.
+pub fn linear_cross_entropy(
+    hidden: &Tensor,
+    weight: &Weight,
+    targets: &Tensor,
+    softcap: Option<f64>,
+) -> Result<Tensor> {
     let path = weight.path("linear_cross_entropy", &[hidden]);
-    in_chunks(hidden, weight, targets, CHUNK_ELEMENTS, path)
+    in_chunks(hidden, weight, targets, softcap, CHUNK_ELEMENTS, path)
 }
 
 fn in_chunks(
     hidden: &Tensor,
     weight: &Weight,
     targets: &Tensor,
+    softcap: Option<f64>,
     chunk_elements: usize,
     path: Path,
 ) -> Result<Tensor> {
+    check_cap("linear_cross_entropy", softcap)?;
     let (n, d) = hidden.dims2()?;
     let (v, d_weight) = weight.dims()?;
     if d_weight != d {
@@ -76,10 +88,10 @@ fn in_chunks(
     let saved = match path {
         Path::Kernel => by_device!(
             hidden,
-            cpu: cpu::compute(hidden, weight, &rows, chunk_elements)?,
-            metal: metal::compute(hidden, &weight.dense()?, &rows, chunk_rows)?
+            cpu: cpu::compute(hidden, weight, &rows, softcap, chunk_elements)?,
+            metal: metal::compute(hidden, &weight.dense()?, &rows, softcap, chunk_rows)?
         ),
-        Path::Reference => chunked::compute(hidden, &weight.dense()?, &rows, chunk_rows)?,
+        Path::Reference => chunked::compute(hidden, &weight.dense()?, &rows, softcap, chunk_rows)?,
     };
     // A packed weight is no tensor, and has no gradient: another one without stands in its place.
     let weight = weight.tensor().unwrap_or(&saved.loss).clone();

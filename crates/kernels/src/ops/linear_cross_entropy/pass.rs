@@ -4,10 +4,12 @@
 //! once.
 
 use crate::online::Statistics;
+use crate::ops::softcap::registers::bound_with_slopes;
 use metal_candle_cpu::gemm::{Matrix, MatrixMut, Then, product};
 use metal_candle_cpu::math;
 use metal_candle_cpu::simd::dispatch;
 use metal_candle_cpu::threads::for_each_task;
+use metal_candle_cpu::vector::update;
 use pulp::{Simd, WithSimd};
 use std::ops::Range;
 
@@ -19,6 +21,8 @@ pub(super) struct Pass<'a> {
     pub(super) weight: Matrix<'a>,
     /// Of each row.
     pub(super) targets: &'a [u32],
+    /// Bound of the logits.
+    pub(super) softcap: Option<f32>,
     /// Logits of a row that a pass holds at a time.
     pub(super) columns: usize,
     /// Whether the gradient of the hidden state is wanted.
@@ -31,7 +35,7 @@ pub(super) struct Share {
     /// Of each row.
     pub(super) seen: Vec<Seen>,
     /// `(rows, D)`: of each row `sum exp(logit - max) W_v` over all `v` of the share but the target,
-    /// where the gradient is wanted.
+    /// times the derivative of a bound, where the gradient is wanted.
     pub(super) sums: Vec<f32>,
 }
 
@@ -39,7 +43,7 @@ pub(super) struct Share {
 #[derive(Clone, Copy)]
 pub(super) struct Seen {
     pub(super) statistics: Statistics,
-    /// Minus infinity where the target was not seen.
+    /// Below its bound; minus infinity where the target was not seen.
     pub(super) target_logit: f32,
 }
 
@@ -85,7 +89,8 @@ impl Pass<'_> {
     }
 
     /// Adds the logits of some columns, the first of them `first`, to what is known of the rows; they
-    /// become `exp(logit - max)`, a target's zero, and the sums are scaled to the maximum of now.
+    /// become `exp(logit - max)` times the derivative of a bound, a target's zero, and the sums are scaled to
+    /// the maximum of now.
     fn see(&self, logits: &mut [f32], first: usize, share: &mut Share) {
         let (elements, count) = (logits.len(), self.targets.len().max(1));
         let width = share.sums.len() / count;
@@ -97,8 +102,11 @@ impl Pass<'_> {
             target: (target as usize).checked_sub(first),
             seen,
             sums: sums.next().unwrap_or_default(),
+            softcap: self.softcap,
         });
-        for_each_task(rows.collect(), elements, |_: &mut (), row| dispatch(row));
+        for_each_task(rows.collect(), elements, |slopes, row| {
+            dispatch(Run { row, slopes });
+        });
     }
 }
 
@@ -137,13 +145,48 @@ struct Row<'a> {
     target: Option<usize>,
     seen: &'a mut Seen,
     sums: &'a mut [f32],
+    softcap: Option<f32>,
 }
 
-impl WithSimd for Row<'_> {
+struct Run<'a, 'b> {
+    row: Row<'a>,
+    /// Memory for the derivatives of a bound.
+    slopes: &'b mut Vec<f32>,
+}
+
+impl WithSimd for Run<'_, '_> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
+        let Self { mut row, slopes } = self;
+        match row.softcap {
+            None => row.see(simd),
+            Some(cap) => {
+                slopes.resize(row.logits.len(), 0.0);
+                bound_with_slopes(simd, row.logits, slopes, cap);
+                row.see(simd);
+                multiply(simd, row.logits, slopes);
+            }
+        }
+    }
+}
+
+/// `x_i *= y_i`.
+#[inline(always)]
+pub(super) fn multiply<S: Simd>(simd: S, x: &mut [f32], y: &[f32]) {
+    update(
+        simd,
+        [x],
+        [y],
+        #[inline(always)]
+        |[x], [y]| [simd.mul_f32s(x, y)],
+    );
+}
+
+impl Row<'_> {
+    #[inline(always)]
+    fn see<S: Simd>(&mut self, simd: S) {
         let target = self.target.filter(|&target| target < self.logits.len());
         if let Some(target) = target {
             self.seen.target_logit = self.logits[target];

@@ -1,6 +1,7 @@
 //! The definition of one chunk of rows, and its gradients.
 
 use crate::ops::matmul::reference as matmul;
+use crate::ops::softcap::reference as softcap;
 use crate::{MatMulOptions, Result};
 use candle_core::{D, Tensor};
 
@@ -8,12 +9,27 @@ use candle_core::{D, Tensor};
 pub(super) struct ChunkLoss {
     /// Sum of the losses, a scalar.
     pub(super) loss: Tensor,
-    /// `softmax(logits) - onehot(targets)`, `(rows, V)`.
+    /// Derivative by the logits before they are bounded, `(rows, V)`.
     pub(super) dlogits: Tensor,
 }
 
-/// The loss of `logits` `(rows, V)` for `targets` `(rows)` u32, and its derivative by the logits.
-pub(super) fn cross_entropy(logits: &Tensor, targets: &Tensor) -> Result<ChunkLoss> {
+/// The loss of `logits` `(rows, V)`, bounded by `cap` where there is one, for `targets` `(rows)` u32.
+pub(super) fn cross_entropy(
+    logits: &Tensor,
+    targets: &Tensor,
+    cap: Option<f64>,
+) -> Result<ChunkLoss> {
+    let Some(cap) = cap else {
+        return of_logits(logits, targets);
+    };
+    let bounded = softcap::forward(logits, cap)?;
+    let ChunkLoss { loss, dlogits } = of_logits(&bounded, targets)?;
+    let dlogits = (dlogits * softcap::slope(&bounded, cap)?)?;
+    Ok(ChunkLoss { loss, dlogits })
+}
+
+/// The loss, and `softmax(logits) - onehot(targets)`.
+fn of_logits(logits: &Tensor, targets: &Tensor) -> Result<ChunkLoss> {
     let column = targets.unsqueeze(1)?;
     let shifted = logits.broadcast_sub(&logits.max_keepdim(D::Minus1)?)?;
     let exp = shifted.exp()?;

@@ -36,7 +36,9 @@ kernel void loss_scatter(
 }
 
 // loss = max + ln(sum of exp(x - max)) - x_target for the logits x of a row, which become
-// softmax(x) - onehot(target) where a gradient is wanted. A threadgroup computes one row.
+// softmax(x) - onehot(target) where a gradient is wanted. A threadgroup computes one row. BOUNDED: the
+// logits are bounded first, and their gradient is that of what they were before.
+template <bool BOUNDED>
 kernel void loss_rows(
     device float* logits [[buffer(0)]],
     device const uint* targets [[buffer(1)]],
@@ -45,12 +47,19 @@ kernel void loss_rows(
     constant uint& width [[buffer(4)]],
     constant uint& differentiate [[buffer(5)]],
     device float* losses [[buffer(6)]],
+    constant float& cap [[buffer(7)]],
     uint row [[threadgroup_position_in_grid]],
     uint thread_index [[thread_position_in_threadgroup]],
     uint threads [[threads_per_threadgroup]])
 {
     threadgroup float shared[SIMD];
     logits += ulong(row) * width;
+    if (BOUNDED) {
+        for (uint i = thread_index; i < width; i += threads) {
+            logits[i] = softcap(logits[i], cap);
+        }
+        threadgroup_barrier(mem_flags::mem_device);
+    }
     uint target = targets[(first + row) * target_strides.column];
     float target_logit = logits[target];
     // Of what this thread has seen so far; the sum shrinks whenever the maximum grows.
@@ -74,10 +83,15 @@ kernel void loss_rows(
         // Every thread has read the logit of the target.
         threadgroup_barrier(mem_flags::mem_device);
         for (uint i = thread_index; i < width; i += threads) {
-            logits[i] = exp(logits[i] - largest) / sum - (i == target ? 1.0f : 0.0f);
+            float x = logits[i];
+            float gradient = exp(x - largest) / sum - (i == target ? 1.0f : 0.0f);
+            logits[i] = BOUNDED ? gradient * softcap_slope(x, cap) : gradient;
         }
     }
 }
+
+template [[host_name("loss_rows")]] [[kernel]] decltype(loss_rows<false>) loss_rows<false>;
+template [[host_name("loss_rows_bounded")]] [[kernel]] decltype(loss_rows<true>) loss_rows<true>;
 
 // The sum of all losses, by one threadgroup.
 kernel void loss_total(

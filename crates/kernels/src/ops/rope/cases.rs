@@ -1,5 +1,6 @@
 //! Shapes of the rotation.
 
+use super::RopePairs;
 use crate::case::{self, Case, Cost, Costed, TRAINED_TOKENS};
 use candle_core::DType;
 
@@ -12,10 +13,14 @@ pub struct Shape {
     pub heads: usize,
     /// `T`.
     pub tokens: usize,
-    /// `D`, even.
+    /// `D`.
     pub width: usize,
-    /// Tables are `(B, T, D/2)` instead of `(T, D/2)`.
+    /// `R`, even.
+    pub rotated: usize,
+    /// Tables are `(B, T, R/2)` instead of `(T, R/2)`.
     pub table_per_row: bool,
+    /// Which elements are a pair.
+    pub pairs: RopePairs,
 }
 
 impl Shape {
@@ -29,8 +34,8 @@ impl Shape {
     #[must_use]
     pub fn table_dims(&self) -> Vec<usize> {
         match self.table_per_row {
-            true => vec![self.batch, self.tokens, self.width / 2],
-            false => vec![self.tokens, self.width / 2],
+            true => vec![self.batch, self.tokens, self.rotated / 2],
+            false => vec![self.tokens, self.rotated / 2],
         }
     }
 
@@ -51,8 +56,8 @@ impl Costed for Shape {
     }
 }
 
-/// `(B, H, T, D)` with one of each, primes, enough elements for several threads, and both
-/// kinds of table.
+/// `(B, H, T, D)` with one of each, primes, enough elements for several threads, both kinds of table,
+/// both kinds of pairs, and heads that are rotated in part.
 #[must_use]
 pub fn small() -> Vec<Case<Shape>> {
     let sizes = [
@@ -64,8 +69,24 @@ pub fn small() -> Vec<Case<Shape>> {
     ];
     let tables = [false, true].into_iter();
     let mut cases = case::small(tables.flat_map(|per_row| sizes.map(|s| shape(s, per_row))));
+    cases.extend(case::small(others()));
     cases.push(case::plain(shape((2, 3, 131, 98), true)));
     cases
+}
+
+/// Interleaved pairs, and heads that are rotated in part, down to one pair.
+fn others() -> Vec<Shape> {
+    let mut others = vec![];
+    for pairs in RopePairs::ALL {
+        for (sizes, rotated) in [((2, 3, 4, 34), 34), ((1, 2, 5, 7), 2), ((2, 1, 3, 40), 34)] {
+            others.push(Shape {
+                rotated,
+                pairs,
+                ..shape(sizes, rotated == 34)
+            });
+        }
+    }
+    others
 }
 
 /// Queries and keys of one token and of a training row.
@@ -94,6 +115,8 @@ fn shape(sizes: (usize, usize, usize, usize), table_per_row: bool) -> Shape {
         heads: sizes.1,
         tokens: sizes.2,
         width: sizes.3,
+        rotated: sizes.3,
         table_per_row,
+        pairs: RopePairs::Halves,
     }
 }

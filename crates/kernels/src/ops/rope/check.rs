@@ -1,6 +1,6 @@
 //! The formula over f64, and what the rotation is checked on.
 
-use super::{cases, cases::Shape, reference, rope};
+use super::{RopePairs, cases, cases::Shape, reference, rope};
 use crate::case::{Case, View};
 use crate::testkit::{Array, Failure, Input, Problem, check_cases};
 use candle_core::{DType, Device};
@@ -12,16 +12,22 @@ use candle_core::{DType, Device};
 pub fn check(device: &Device) -> Result<(), Failure> {
     let cases = cases::small();
     check_cases(&cases, problem, device)?;
-    let large = |case: &Case<Shape>| of(x(case).map(|x| 3e4 * x), tables(case, None));
+    let large = |case: &Case<Shape>| {
+        let x = x(case).map(|x| 3e4 * x);
+        of(x, tables(case, None), case.shape.pairs)
+    };
     check_cases(&cases, large, device)?;
-    let mixed = |case: &Case<Shape>| of(x(case), tables(case, Some(DType::F32)));
+    let mixed = |case: &Case<Shape>| {
+        let tables = tables(case, Some(DType::F32));
+        of(x(case), tables, case.shape.pairs)
+    };
     check_cases(&cases, mixed, device)
 }
 
 /// The problem of a case.
 #[must_use]
 pub fn problem(case: &Case<Shape>) -> Problem {
-    of(x(case), tables(case, None))
+    of(x(case), tables(case, None), case.shape.pairs)
 }
 
 fn x(case: &Case<Shape>) -> Input {
@@ -39,28 +45,36 @@ fn table(name: &'static str, shape: &Shape, view: View) -> Input {
         .constant()
 }
 
-fn of(x: Input, [cos, sin]: [Input; 2]) -> Problem {
-    Problem::new(vec![x, cos, sin], |x| truth(&x[0], &x[1], &x[2]))
-        .run("rope", |x| rope(&x[0], &x[1], &x[2]))
-        .run("reference", |x| reference::forward(&x[0], &x[1], &x[2]))
+fn of(x: Input, [cos, sin]: [Input; 2], pairs: RopePairs) -> Problem {
+    let truth = move |x: &[Array]| truth(&x[0], &x[1], &x[2], pairs);
+    Problem::new(vec![x, cos, sin], truth)
+        .run("rope", move |x| rope(&x[0], &x[1], &x[2], pairs))
+        .run("reference", move |x| {
+            reference::forward(&x[0], &x[1], &x[2], pairs)
+        })
 }
 
-fn truth(x: &Array, cos: &Array, sin: &Array) -> Array {
-    let half = x.dims[3] / 2;
+fn truth(x: &Array, cos: &Array, sin: &Array, pairs: RopePairs) -> Array {
+    let half = cos.dims[cos.dims.len() - 1];
     Array::from_fn(&x.dims, |index| {
         let &[b, h, t, d] = index else {
             return f64::NAN;
         };
-        let i = d % half;
-        let entry = match cos.dims.len() {
-            2 => vec![t, i],
-            _ => vec![b, t, i],
+        if d >= 2 * half {
+            return x.at(index);
+        }
+        let (pair, is_first, other) = match pairs {
+            RopePairs::Halves => (d % half, d < half, (d + half) % (2 * half)),
+            RopePairs::Interleaved => (d / 2, d % 2 == 0, d ^ 1),
         };
-        let (cos, sin) = (cos.at(&entry), sin.at(&entry));
-        let (first, second) = (x.at(&[b, h, t, i]), x.at(&[b, h, t, i + half]));
-        match d < half {
-            true => first * cos - second * sin,
-            false => second * cos + first * sin,
+        let entry = match cos.dims.len() {
+            2 => vec![t, pair],
+            _ => vec![b, t, pair],
+        };
+        let (own, other) = (x.at(index), x.at(&[b, h, t, other]));
+        match is_first {
+            true => own * cos.at(&entry) - other * sin.at(&entry),
+            false => own * cos.at(&entry) + other * sin.at(&entry),
         }
     })
 }
@@ -81,9 +95,21 @@ mod tests {
     fn a_table_for_other_positions_is_refused() {
         let zeros = |dims: &[usize]| Tensor::zeros(dims, DType::F32, &Device::Cpu).unwrap();
         let (x, cos, sin) = (zeros(&[1, 1, 3, 4]), zeros(&[3, 2]), zeros(&[4, 2]));
-        let error = rope(&x, &cos, &sin).unwrap_err().to_string();
+        let error = rope(&x, &cos, &sin, RopePairs::Halves).unwrap_err();
         let expected = "rope: sin must have shape (3, 2) or (1, 3, 2), got [4, 2]";
-        assert_eq!(error, expected);
+        assert_eq!(error.to_string(), expected);
+    }
+
+    #[test]
+    fn a_table_for_wider_heads_is_refused() {
+        let zeros = |dims: &[usize]| Tensor::zeros(dims, DType::F32, &Device::Cpu).unwrap();
+        for width in [0, 3] {
+            let (x, table) = (zeros(&[1, 1, 3, 5]), zeros(&[3, width]));
+            let error = rope(&x, &table, &table, RopePairs::Halves).unwrap_err();
+            let expected =
+                "rope: cos must have shape (3, R/2) or (1, 3, R/2) with R of 2 to 5, got ";
+            assert_eq!(error.to_string(), format!("{expected}[3, {width}]"));
+        }
     }
 
     proptest! {
@@ -92,14 +118,17 @@ mod tests {
         #[test]
         fn on_any_shape(
             sizes in prop::array::uniform4(1..6usize),
+            rest in 0..4usize,
             table_per_row: bool,
+            pairs in prop::sample::select(&RopePairs::ALL[..]),
             view in prop::sample::select(&View::ALL[..]),
         ) {
             let [batch, heads, tokens, half] = sizes;
-            let shape = Shape { batch, heads, tokens, width: 2 * half, table_per_row };
+            let (rotated, width) = (2 * half, 2 * half + rest);
+            let shape = Shape { batch, heads, tokens, width, rotated, table_per_row, pairs };
             let x = Input::new("x", &shape.dims()).viewed(view);
             let tables = ["cos", "sin"].map(|name| table(name, &shape, View::Contiguous));
-            testkit::check(&of(x, tables), DType::F32, &Device::Cpu).unwrap();
+            testkit::check(&of(x, tables, pairs), DType::F32, &Device::Cpu).unwrap();
         }
     }
 }

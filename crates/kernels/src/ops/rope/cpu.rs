@@ -1,22 +1,23 @@
 //! One row at a time, out of place. Backward is the same rotation the other way round.
 #![allow(unsafe_code)]
 
-use super::per_head;
+use super::{Rope, RopePairs, per_head};
 use crate::row_kernel::{RowKernel, rows};
 use crate::rows::{Input, Unwritten};
 use candle_core::backend::BackendStorage;
-use candle_core::{CpuStorage, Layout, Result, Tensor};
+use candle_core::{CpuStorage, Layout, Result};
 use metal_candle_cpu::vector::{map, written};
 use pulp::Simd;
+use std::marker::PhantomData;
 
 /// `x` turned by the angles of the tables, or back where `sign` is -1.
 pub(super) fn turned(
     x: &CpuStorage,
     layout: &Layout,
-    [cos, sin]: [&Tensor; 2],
+    rope: &Rope,
     sign: f32,
 ) -> Result<CpuStorage> {
-    let (cos, sin) = (per_head(cos, layout)?, per_head(sin, layout)?);
+    let (cos, sin) = (per_head(&rope.cos, layout)?, per_head(&rope.sin, layout)?);
     let (cos_storage, cos_layout) = cos.storage_and_layout();
     let (sin_storage, sin_layout) = sin.storage_and_layout();
     let inputs = [
@@ -24,27 +25,26 @@ pub(super) fn turned(
         Input::of(&cos_storage, cos_layout)?,
         Input::of(&sin_storage, sin_layout)?,
     ];
-    let [y] = rows(&Turn { sign }, &inputs, layout.shape(), x.dtype())?;
+    let (shape, dtype) = (layout.shape(), x.dtype());
+    let [y] = match rope.pairs {
+        RopePairs::Halves => rows(&Turn::<Halves>::by(sign), &inputs, shape, dtype)?,
+        RopePairs::Interleaved => rows(&Turn::<Interleaved>::by(sign), &inputs, shape, dtype)?,
+    };
     Ok(y)
 }
 
-/// The rotation by an angle, or back by it.
-struct Turn {
-    sign: f32,
+/// A way to turn the pairs of a row.
+trait Pairs: Sync {
+    /// Writes all of `y`; `x` has two elements for every angle.
+    fn turn<S: Simd>(simd: S, x: &[f32], angles: [&[f32]; 2], sign: f32, y: Unwritten<'_>);
 }
 
-impl RowKernel<3, 1> for Turn {
-    type Block = ();
+struct Halves;
 
+impl Pairs for Halves {
     #[inline(always)]
-    fn row<'y, S: Simd>(
-        &self,
-        simd: S,
-        [x, cos, sin]: [&[f32]; 3],
-        [y]: [Unwritten<'y>; 1],
-        (): &mut (),
-    ) -> [&'y mut [f32]; 1] {
-        let sign = simd.splat_f32s(self.sign);
+    fn turn<S: Simd>(simd: S, x: &[f32], [cos, sin]: [&[f32]; 2], sign: f32, y: Unwritten<'_>) {
+        let sign = simd.splat_f32s(sign);
         let (x1, x2) = x.split_at(x.len() / 2);
         let (y1, y2) = y.split_at_mut(x.len() / 2);
         map(
@@ -59,7 +59,61 @@ impl RowKernel<3, 1> for Turn {
                 [first, second]
             },
         );
-        // SAFETY: both halves are written, and there is nothing else: D is even.
+    }
+}
+
+struct Interleaved;
+
+impl Pairs for Interleaved {
+    #[inline(always)]
+    fn turn<S: Simd>(_: S, x: &[f32], [cos, sin]: [&[f32]; 2], sign: f32, y: Unwritten<'_>) {
+        let (x, y) = (x.as_chunks().0, y.as_chunks_mut::<2>().0);
+        assert!(x.len() == cos.len() && x.len() == sin.len() && x.len() == y.len());
+        for (([x1, x2], y), (cos, sin)) in x.iter().zip(y).zip(cos.iter().zip(sin)) {
+            let sin = sign * sin;
+            y[0].write(x1 * cos - x2 * sin);
+            y[1].write(x2 * cos + x1 * sin);
+        }
+    }
+}
+
+/// The rotation by an angle, or back by it.
+struct Turn<P> {
+    sign: f32,
+    pairs: PhantomData<P>,
+}
+
+impl<P> Turn<P> {
+    fn by(sign: f32) -> Self {
+        Self {
+            sign,
+            pairs: PhantomData,
+        }
+    }
+}
+
+impl<P: Pairs> RowKernel<3, 1> for Turn<P> {
+    type Block = ();
+
+    #[inline(always)]
+    fn row<'y, S: Simd>(
+        &self,
+        simd: S,
+        [x, cos, sin]: [&[f32]; 3],
+        [y]: [Unwritten<'y>; 1],
+        (): &mut (),
+    ) -> [&'y mut [f32]; 1] {
+        let (x, rest) = x.split_at(2 * cos.len());
+        let (y_turned, y_rest) = y.split_at_mut(x.len());
+        P::turn(simd, x, [cos, sin], self.sign, y_turned);
+        map(
+            simd,
+            [rest],
+            [y_rest],
+            #[inline(always)]
+            |x| x,
+        );
+        // SAFETY: both parts are written.
         [unsafe { written(y) }]
     }
 }

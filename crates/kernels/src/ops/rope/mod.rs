@@ -1,9 +1,10 @@
-//! Rotary position embedding (Su et al. 2021, <https://arxiv.org/abs/2104.09864>) in the layout of
-//! Hugging Face checkpoints: element `i` is rotated with element `i + D/2`.
+//! Rotary position embedding (Su et al. 2021, <https://arxiv.org/abs/2104.09864>) of the first `R`
+//! elements of a head, in pairs; the others pass through.
 //!
-//! `y_i = x_i cos_i - x_{i+D/2} sin_i`, `y_{i+D/2} = x_{i+D/2} cos_i + x_i sin_i`.
+//! `y_i = x_i cos_p - x_j sin_p`, `y_j = x_j cos_p + x_i sin_p` for the elements `i` and `j` of pair
+//! `p`, which [`RopePairs`] names.
 //!
-//! `x` is `(B, H, T, D)`, `cos` and `sin` are `(T, D/2)` or `(B, T, D/2)` and constants.
+//! `x` is `(B, H, T, D)`, `cos` and `sin` are `(T, R/2)` or `(B, T, R/2)` and constants.
 //! float32 inside, result in the dtype of `x`. Backward: the same rotation by `-sin`; the tables
 //! have no gradient, and nothing but them is kept.
 
@@ -20,44 +21,69 @@ use crate::host::untracked;
 use crate::path::{self, Path};
 use crate::tape::Record;
 use crate::{Error, Result};
-use candle_core::{CpuStorage, CustomOp1, Layout, Result as CandleResult, Shape, Storage, Tensor};
+use candle_core::{
+    CpuStorage, CustomOp1, D, Layout, Result as CandleResult, Shape, Storage, Tensor,
+};
 
-/// Rotates every pair of `x` by the angle of its position.
+/// Which elements are a pair, of `R` that are rotated.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RopePairs {
+    /// Element `p` with element `p + R/2`: the layout of most checkpoints of Hugging Face.
+    #[default]
+    Halves,
+    /// Element `2p` with element `2p + 1`: that of GLM-4 and of the paper.
+    Interleaved,
+}
+
+impl RopePairs {
+    /// Both of them.
+    pub const ALL: [Self; 2] = [Self::Halves, Self::Interleaved];
+}
+
+/// Rotates every pair of `x` by the angle of its position: `(B, H, T, D)`.
 ///
 /// # Errors
-/// When `D` is odd or the tables do not have one row per position.
-pub fn rope(x: &Tensor, cos: &Tensor, sin: &Tensor) -> Result<Tensor> {
-    let (b, _, t, d) = x.dims4()?;
-    if d % 2 != 0 {
-        return Err(Error::shape("rope", "x", "(B, H, T, D) with D even", x));
-    }
-    for (what, table) in [("cos", cos), ("sin", sin)] {
-        if table.dims() != [t, d / 2] && table.dims() != [b, t, d / 2] {
-            let expected = format!("({t}, {0}) or ({b}, {t}, {0})", d / 2);
-            return Err(Error::shape("rope", what, expected, table));
-        }
-    }
+/// When the tables do not have one row per position, the same width, or `R` of 2 to `D` elements to
+/// rotate.
+pub fn rope(x: &Tensor, cos: &Tensor, sin: &Tensor, pairs: RopePairs) -> Result<Tensor> {
+    check(x, cos, sin)?;
     let (cos, sin) = (cos.detach(), sin.detach());
     match path::choose("rope", &[x, &cos, &sin]) {
-        Path::Kernel => Ok(x.record1(Rope { cos, sin })?),
-        Path::Reference => reference::forward(x, &cos, &sin),
+        Path::Kernel => Ok(x.record1(Rope { cos, sin, pairs })?),
+        Path::Reference => reference::forward(x, &cos, &sin, pairs),
     }
 }
 
+fn check(x: &Tensor, cos: &Tensor, sin: &Tensor) -> Result<()> {
+    let (b, _, t, d) = x.dims4()?;
+    let given = cos.dim(D::Minus1)?;
+    if given == 0 || 2 * given > d {
+        let expected = format!("({t}, R/2) or ({b}, {t}, R/2) with R of 2 to {d}");
+        return Err(Error::shape("rope", "cos", expected, cos));
+    }
+    for (what, table) in [("cos", cos), ("sin", sin)] {
+        if table.dims() != [t, given] && table.dims() != [b, t, given] {
+            let expected = format!("({t}, {given}) or ({b}, {t}, {given})");
+            return Err(Error::shape("rope", what, expected, table));
+        }
+    }
+    Ok(())
+}
+
 struct Rope {
-    /// `(T, D/2)` or `(B, T, D/2)`, constants.
+    /// `(T, R/2)` or `(B, T, R/2)`, constants.
     cos: Tensor,
     sin: Tensor,
+    pairs: RopePairs,
 }
 
 impl Rope {
     /// `x` turned, or back where `sign` is -1, on its device.
     fn turned(&self, x: &Storage, layout: &Layout, sign: f32) -> CandleResult<Storage> {
-        let tables = [&self.cos, &self.sin];
         match x {
-            Storage::Cpu(x) => Ok(Storage::Cpu(cpu::turned(x, layout, tables, sign)?)),
+            Storage::Cpu(x) => Ok(Storage::Cpu(cpu::turned(x, layout, self, sign)?)),
             #[cfg(any(target_vendor = "apple", soft_metal))]
-            Storage::Metal(x) => Ok(Storage::Metal(metal::turned(x, layout, tables, sign)?)),
+            Storage::Metal(x) => Ok(Storage::Metal(metal::turned(x, layout, self, sign)?)),
             _ => candle_core::bail!("rope has no kernel for this device"),
         }
     }
@@ -69,7 +95,7 @@ impl CustomOp1 for Rope {
     }
 
     fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> CandleResult<(CpuStorage, Shape)> {
-        let y = cpu::turned(x, layout, [&self.cos, &self.sin], 1.0)?;
+        let y = cpu::turned(x, layout, self, 1.0)?;
         Ok((y, layout.shape().clone()))
     }
 
@@ -79,7 +105,7 @@ impl CustomOp1 for Rope {
         x: &candle_core::MetalStorage,
         layout: &Layout,
     ) -> CandleResult<(candle_core::MetalStorage, Shape)> {
-        let y = metal::turned(x, layout, [&self.cos, &self.sin], 1.0)?;
+        let y = metal::turned(x, layout, self, 1.0)?;
         Ok((y, layout.shape().clone()))
     }
 
@@ -90,9 +116,10 @@ impl CustomOp1 for Rope {
     }
 }
 
-/// (T, D/2) or (B, T, D/2) -> (B, H, T, D/2), a view with a row for every row of `x`.
+/// (T, R/2) or (B, T, R/2) -> (B, H, T, R/2), a view with a row for every row of `x`.
 fn per_head(table: &Tensor, x: &Layout) -> CandleResult<Tensor> {
-    let (b, h, t, d) = x.shape().dims4()?;
+    let (b, h, t, _) = x.shape().dims4()?;
+    let pairs = table.dim(D::Minus1)?;
     let table = table.unsqueeze(table.rank() - 2)?;
-    table.broadcast_as((b, h, t, d / 2))
+    table.broadcast_as((b, h, t, pairs))
 }

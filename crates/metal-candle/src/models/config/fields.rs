@@ -1,7 +1,7 @@
 use crate::models::json::shown;
 use crate::models::{Error, Result};
 use serde_json::{Map, Value};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 use std::path::Path;
 
@@ -9,24 +9,32 @@ use std::path::Path;
 const LARGEST_SIZE: u64 = i32::MAX as u64;
 
 /// Fields of a JSON object, each taken by its name once; what nobody took is left. A field that is
-/// null is absent, as in transformers; a whole number may be written as `4096.0`.
+/// null is absent; a whole number may be written as `4096.0`.
 #[derive(Debug)]
 pub(in crate::models) struct Fields<'a> {
     path: &'a Path,
     /// Name of the object in the file with a point behind it; empty for the file's own.
     prefix: String,
     untaken: BTreeMap<&'a str, &'a Value>,
+    nulls: BTreeSet<&'a str>,
 }
 
 impl<'a> Fields<'a> {
     /// The fields of `object`; `path` is named in errors.
     pub(in crate::models) fn new(object: &'a Map<String, Value>, path: &'a Path) -> Self {
-        let given = object.iter().filter(|(_, value)| !value.is_null());
+        let fields = object.iter().map(|(name, value)| (name.as_str(), value));
+        let (nulls, given): (Vec<_>, Vec<_>) = fields.partition(|(_, value)| value.is_null());
         Self {
             path,
             prefix: String::new(),
-            untaken: given.map(|(name, value)| (name.as_str(), value)).collect(),
+            untaken: given.into_iter().collect(),
+            nulls: nulls.into_iter().map(|(name, _)| name).collect(),
         }
+    }
+
+    /// The file.
+    pub(in crate::models) fn path(&self) -> &'a Path {
+        self.path
     }
 
     /// Value of any kind.
@@ -62,8 +70,13 @@ impl<'a> Fields<'a> {
 
     /// `true` or `false`; `false` where absent.
     pub(in crate::models) fn flag(&mut self, name: &str) -> Result<bool> {
+        self.flag_or(name, false)
+    }
+
+    /// `true` or `false`; `default` where absent.
+    pub(in crate::models) fn flag_or(&mut self, name: &str, default: bool) -> Result<bool> {
         let flag = self.read(name, "true or false", Value::as_bool)?;
-        Ok(flag.unwrap_or(false))
+        Ok(flag.unwrap_or(default))
     }
 
     /// Text.
@@ -75,6 +88,19 @@ impl<'a> Fields<'a> {
     pub(in crate::models) fn texts(&mut self, name: &str) -> Result<Option<Vec<&'a str>>> {
         self.read(name, "a list of strings", |value| {
             value.as_array()?.iter().map(Value::as_str).collect()
+        })
+    }
+
+    /// List of numbers in `range`.
+    pub(in crate::models) fn numbers(
+        &mut self,
+        name: &str,
+        range: &RangeInclusive<f64>,
+    ) -> Result<Option<Vec<f64>>> {
+        let expected = format!("numbers from {:?} to {:?}", range.start(), range.end());
+        let number = |value: &Value| value.as_f64().filter(|number| range.contains(number));
+        self.read(name, &expected, |value| {
+            value.as_array()?.iter().map(number).collect()
         })
     }
 
@@ -97,6 +123,20 @@ impl<'a> Fields<'a> {
             prefix: format!("{}.", self.full_name(name)),
             ..Self::new(object, self.path)
         }))
+    }
+
+    /// `value` of the field `name`, or `default` where it is absent; none where it is null, which a
+    /// few fields tell from absent.
+    pub(in crate::models) fn or<T>(
+        &self,
+        name: &str,
+        value: Option<T>,
+        default: Option<T>,
+    ) -> Option<T> {
+        match value {
+            None if !self.nulls.contains(name) => default,
+            value => value,
+        }
     }
 
     /// `value`, which the configuration must have.

@@ -1,5 +1,5 @@
 use super::Config;
-use crate::models::{Error, Result};
+use crate::models::{Error, Llama3, Result, Scaling};
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -24,6 +24,16 @@ fn with(mut config: Value, changes: Value) -> Value {
 
 fn parse(config: &Value) -> Result<Config> {
     Config::parse(config, Path::new("m/config.json"))
+}
+
+/// The scaling of these tests.
+fn llama3(original: f64) -> Scaling {
+    Scaling::Llama3(Llama3 {
+        factor: 8.0,
+        low: 1.0,
+        high: 4.0,
+        original,
+    })
 }
 
 #[track_caller]
@@ -97,53 +107,24 @@ fn a_value_is_shown_bounded() {
     assert!(error.to_string().len() < 300);
 }
 
-/// Values of `Qwen2Config` and `Qwen2Model` in transformers 5.24.
 #[test]
-fn a_window_is_refused_where_it_acts() {
+fn a_window_is_refused_where_it_would_not_act() {
     let narrow = json!({"sliding_window": 16});
     refuses(with(llama(), narrow.clone()), &["sliding_window = 16"]);
     accepts(with(llama(), json!({"sliding_window": 64})));
-    // Mistral 7B 0.1 has one; later versions have none.
-    let mistral = with(llama(), json!({"model_type": "mistral"}));
-    refuses(
-        with(mistral.clone(), narrow.clone()),
-        &["sliding_window = 16"],
-    );
-    accepts(with(mistral, json!({"sliding_window": null})));
     accepts(with(
         llama(),
         json!({"sliding_window": 16, "use_sliding_window": false}),
     ));
     accepts(with(qwen2(), narrow));
-    let on = |changes| {
-        with(
-            with(
-                qwen2(),
-                json!({"sliding_window": 16, "use_sliding_window": true}),
-            ),
-            changes,
-        )
-    };
-    refuses(
-        on(json!({"max_window_layers": 0})),
-        &["use_sliding_window = true"],
-    );
-    refuses(
-        on(json!({"max_window_layers": 1})),
-        &["use_sliding_window = true"],
-    );
-    accepts(on(json!({"max_window_layers": 2})));
-    accepts(on(json!({})));
-    accepts(on(
-        json!({"max_window_layers": 0, "layer_types": ["full_attention", "full_attention"]}),
-    ));
-    accepts(on(json!({"max_window_layers": 0, "sliding_window": 64})));
+    for kind in ["linear_attention", "chunked_attention"] {
+        let kinds = json!({"layer_types": ["full_attention", kind]});
+        refuses(with(qwen2(), kinds), &["layer_types", kind]);
+    }
     let kinds = json!({"layer_types": ["full_attention", "sliding_attention"]});
-    refuses(on(kinds), &["layer_types = sliding_attention"]);
-    refuses(
-        on(json!({"layer_types": ["full_attention", "linear_attention"]})),
-        &["linear_attention"],
-    );
+    refuses(with(qwen2(), kinds), &["there is no sliding_window"]);
+    let kinds = json!({"layer_types": ["full_attention"]});
+    refuses(with(qwen2(), kinds), &["layer_types must be a list of 2"]);
 }
 
 #[test]
@@ -159,8 +140,8 @@ fn spellings_of_one_setting_must_agree() {
         llama(),
         json!({"rope_scaling": kinds("llama3", "llama3"), "rope_theta": 5000}),
     ));
-    assert_eq!(both.rope().rope_type.as_deref(), Some("llama3"));
-    assert_eq!(both.rope().rope_theta, Some(5000.0));
+    assert_eq!(both.ropes()[0].scaling, llama3(32.0));
+    assert_eq!(both.ropes()[0].theta, 5000.0);
     let expected = [
         "rope_scaling.rope_type = \"llama3\"",
         "rope_scaling.type = \"default\"",
@@ -172,7 +153,7 @@ fn spellings_of_one_setting_must_agree() {
 
     let new = with(kinds("llama3", "llama3"), json!({"rope_theta": 5000.0}));
     let twice = json!({"rope_parameters": new, "rope_scaling": kinds("llama3", "llama3"), "rope_theta": 5000});
-    assert_eq!(accepts(with(llama(), twice.clone())).rope(), both.rope());
+    assert_eq!(accepts(with(llama(), twice.clone())).ropes(), both.ropes());
     let expected = ["rope_theta = 5000", "rope_theta = 10000"];
     refuses(
         with(with(llama(), twice.clone()), json!({"rope_theta": 10000.0})),
@@ -192,17 +173,16 @@ fn spellings_of_one_setting_must_agree() {
 
 #[test]
 fn scalings_that_are_not_built_are_named() {
-    for kind in [
-        "linear",
-        "dynamic",
-        "yarn",
-        "longrope",
-        "su",
-        "proportional",
-    ] {
-        let scaling = json!({"rope_scaling": {"type": kind, "rope_type": kind, "factor": 2.0, "short_factor": [1.0]}});
+    for kind in ["dynamic", "proportional"] {
+        let scaling = json!({"rope_scaling": {"type": kind, "rope_type": kind, "factor": 2.0}});
         refuses(with(llama(), scaling), &[kind, "is not supported"]);
     }
+    for kind in ["longrope", "su"] {
+        let scaling = json!({"rope_scaling": {"type": kind, "short_factor": [1, 1, 1, 1], "long_factor": [1, 2]}});
+        refuses(with(llama(), scaling), &["long_factor = 2 numbers"]);
+    }
+    let linear = json!({"rope_scaling": {"type": "linear"}});
+    refuses(with(llama(), linear), &["factor = absent"]);
     let theta = json!({"rope_theta": 5000.0});
     let plain = accepts(with(llama(), theta.clone()));
     for scaling in [
@@ -216,10 +196,7 @@ fn scalings_that_are_not_built_are_named() {
             with(llama(), theta.clone()),
             json!({"rope_scaling": scaling}),
         ));
-        assert_eq!(
-            config.rope().frequencies(8).unwrap(),
-            plain.rope().frequencies(8).unwrap()
-        );
+        assert_eq!(config.ropes(), plain.ropes(),);
     }
     refuses(
         with(
@@ -243,10 +220,10 @@ fn scalings_that_are_not_built_are_named() {
 fn the_length_of_the_pretraining_is_the_models_where_a_scaling_does_not_say() {
     let scaling = json!({"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0});
     let config = accepts(with(llama(), json!({"rope_scaling": scaling})));
-    assert_eq!(config.rope().original_max_position_embeddings, Some(64.0));
+    assert_eq!(config.ropes()[0].scaling, llama3(64.0));
     let top = json!({"rope_scaling": scaling, "original_max_position_embeddings": 32});
     let config = accepts(with(llama(), top));
-    assert_eq!(config.rope().original_max_position_embeddings, Some(32.0));
+    assert_eq!(config.ropes()[0].scaling, llama3(32.0));
 }
 
 #[test]
@@ -257,7 +234,7 @@ fn null_is_absent_and_whole_floats_are_sizes() {
         "sliding_window": null, "layer_types": null,
     });
     let config = accepts(with(llama(), nulls));
-    assert_eq!((config.num_key_value_heads, config.head_dim), (4, 8));
+    assert_eq!(config.ropes()[0].n_pairs, 4);
     let config = accepts(with(
         llama(),
         json!({"hidden_size": 64.0, "hidden_act": "swish"}),

@@ -27,7 +27,7 @@ kernel void attention_delta(
     }
 }
 
-// dq = ds k, with ds = scale p (dp - delta).
+// dq = ds k, with ds = scale p (dp - delta), times the derivative of a bound.
 template <uint WIDTH>
 kernel void attention_queries(
     device const Q* q [[buffer(0)]],
@@ -68,16 +68,18 @@ kernel void attention_queries(
     float delta = deltas[row];
     Sums<WIDTH> sums;
     sums.clear();
-    for (uint key = 0; key < mask.end(first + TILE); key += TILE) {
+    for (uint key = mask.start(first) / TILE * TILE; key < mask.end(first + TILE); key += TILE) {
         if (mask.hides(first, key, lane)) {
             continue;
         }
         multiply(queries, first, keys, key, group);
+        float scale = group.bound(sizes);
         float p[SEEN];
         for (uint i = 0; i < SEEN; i++) {
             bool is_seen = mask.sees(query, key + group.column(i));
-            p[i] = is_seen ? exp(sizes.scale * group.score(i) - statistic.x) / statistic.y : 0.0f;
+            p[i] = is_seen ? exp(scale * group.score(i) - statistic.x) / statistic.y : 0.0f;
         }
+        group.replace_scores(p, sizes);
         multiply(upstream, first, values, key, group);
         for (uint i = 0; i < SEEN; i++) {
             group.score(i) = sizes.scale * p[i] * (group.score(i) - delta);
@@ -141,21 +143,22 @@ kernel void attention_keys(
         Tokens<Q> queries = tokens_of(q, q_strides, batch, head, sizes.queries, sizes.width);
         Tokens<Q> upstream = tokens_of(dy, dy_strides, batch, head, sizes.queries, sizes.width);
         ulong row = (ulong(batch) * sizes.heads + head) * sizes.queries;
-        for (uint query = mask.first_query(first); query < sizes.queries; query += TILE) {
+        for (uint query = mask.first_query(first); query < mask.end_query(first + TILE); query += TILE) {
             if (mask.hides(query, first, lane)) {
                 continue;
             }
             multiply(keys, first, queries, query, group);
+            float scale = group.bound(sizes);
             float p[SEEN];
             for (uint i = 0; i < SEEN; i++) {
                 uint own = query + group.column(i);
                 p[i] = 0;
                 if (mask.sees(own, key)) {
                     float2 statistic = statistics[row + own];
-                    p[i] = exp(sizes.scale * group.score(i) - statistic.x) / statistic.y;
+                    p[i] = exp(scale * group.score(i) - statistic.x) / statistic.y;
                 }
-                group.score(i) = p[i];
             }
+            group.replace_scores(p, sizes);
             if (wanted.dv != 0) {
                 dv_sums.add(upstream, query, column, group);
             }

@@ -34,6 +34,7 @@ kernel void attention_decode(
     Mask mask = mask_of(segments, segment_strides, batch, sizes);
     Tokens<K> keys = tokens_of(k, k_strides, batch, kv_head, sizes.keys, sizes.width);
     Tokens<V> values = tokens_of(v, v_strides, batch, kv_head, sizes.keys, sizes.width);
+    uint start = max(at.x * range, mask.start(query));
     uint end = min((at.x + 1) * range, mask.end(query + 1));
     for (uint member = simd_index; member < sizes.group; member += simds) {
         uint head = kv_head * sizes.group + member;
@@ -45,7 +46,7 @@ kernel void attention_decode(
             sums[i] = 0;
         }
         float largest = -INFINITY, total = 0;
-        for (uint key = at.x * range; key < end; key += AHEAD) {
+        for (uint key = start; key < end; key += AHEAD) {
             float scores[AHEAD];
             float next = largest;
             for (uint j = 0; j < AHEAD; j++) {
@@ -59,6 +60,9 @@ kernel void attention_decode(
                         }
                     }
                     scores[j] = sizes.scale * simd_sum(product);
+                    if (sizes.softcap != 0) {
+                        scores[j] = softcap(scores[j], sizes.softcap);
+                    }
                 }
                 next = max(next, scores[j]);
             }

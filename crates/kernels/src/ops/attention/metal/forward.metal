@@ -36,15 +36,16 @@ kernel void attention_forward(
     Sums<WIDTH> sums;
     sums.clear();
     float largest = -INFINITY, total = 0;
-    for (uint key = 0; key < mask.end(first + TILE); key += TILE) {
+    for (uint key = mask.start(first) / TILE * TILE; key < mask.end(first + TILE); key += TILE) {
         if (mask.hides(first, key, lane)) {
             continue;
         }
         multiply(queries, first, keys, key, group);
+        float scale = group.bound(sizes);
         float seen[SEEN];
         float next = largest;
         for (uint i = 0; i < SEEN; i++) {
-            seen[i] = mask.sees(query, key + group.column(i)) ? sizes.scale * group.score(i) : -INFINITY;
+            seen[i] = mask.sees(query, key + group.column(i)) ? scale * group.score(i) : -INFINITY;
             next = max(next, seen[i]);
         }
         next = row_max(next);

@@ -19,8 +19,10 @@ pub(super) struct Sizes {
     keys: u32,
     width: u32,
     causal: u32,
+    window: u32,
     segmented: u32,
     scale: f32,
+    softcap: f32,
 }
 
 /// The inputs of one operation.
@@ -58,8 +60,10 @@ impl<'a> Inputs<'a> {
                 keys: size(op.sizes.keys)?,
                 width: size(op.sizes.width)?,
                 causal: op.mask.causal.into(),
+                window: size(op.mask.window.map_or(0, |window| window.min(op.sizes.keys)))?,
                 segmented: segments.is_some().into(),
-                scale: op.scale,
+                scale: op.scoring.scale,
+                softcap: op.scoring.softcap.unwrap_or(0.0),
             },
         })
     }

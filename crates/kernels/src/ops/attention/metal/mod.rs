@@ -12,6 +12,7 @@ use crate::metal::{SIMD, Source};
 const SOURCE: Source = Source {
     name: "attention",
     text: concat!(
+        include_str!("../../softcap/softcap.metal"),
         include_str!("tiles.metal"),
         include_str!("forward.metal"),
         include_str!("decode.metal"),

@@ -23,8 +23,12 @@ struct Sizes {
     uint keys;
     uint width;
     uint causal;
+    // Zero for none.
+    uint window;
     uint segmented;
     float scale;
+    // Zero for none.
+    float softcap;
 };
 
 // Of q, k, v and what has their shapes; of segments, (B, 1, Tk, 1).
@@ -59,6 +63,7 @@ struct Mask {
     uint queries;
     uint keys;
     bool causal;
+    uint window;
     bool segmented;
 
     // The key at the position of a query.
@@ -72,7 +77,13 @@ struct Mask {
 
     bool sees(uint query, uint key) {
         return query < queries && key < keys && (!causal || key <= position(query))
-            && (!segmented || segment(key) == segment(position(query)));
+            && (window == 0 || key + window > position(query)) && (!segmented || segment(key) == segment(position(query)));
+    }
+
+    // Keys before this one are hidden from all queries from `query` on.
+    uint start(uint query) {
+        uint end = position(query) + 1;
+        return window != 0 && end > window ? end - window : 0;
     }
 
     // Keys from this one on are hidden from all queries before `query`.
@@ -83,6 +94,12 @@ struct Mask {
     // The first of the queries that see a key.
     uint first_query(uint key) {
         return causal && key + queries > keys ? key + queries - keys : 0;
+    }
+
+    // Queries from this one on do not see the keys before `key`.
+    uint end_query(uint key) {
+        uint end = min(key, keys) - 1 + window + queries;
+        return window == 0 ? queries : end > keys ? min(end - keys, queries) : 0;
     }
 
     // The smallest and the largest segment of a tile of keys.
@@ -107,7 +124,7 @@ inline Mask mask_of(
     device const uint* segments, constant Strides& strides, uint batch, constant Sizes& sizes)
 {
     return {segments + batch * strides.batch, strides.token, sizes.queries, sizes.keys,
-        sizes.causal != 0, sizes.segmented != 0};
+        sizes.causal != 0, sizes.window, sizes.segmented != 0};
 }
 
 // A SIMD group's place and the memory of its threadgroup: three tiles, and of the scores its own eight
@@ -131,6 +148,28 @@ struct Group {
 
     threadgroup float& score(uint i) {
         return scores[lane / 4 * STEP + column(i)];
+    }
+
+    // Bounds the products of a tile where scores have a bound; returns what they have to be multiplied with.
+    float bound(constant Sizes& sizes) {
+        if (sizes.softcap == 0) {
+            return sizes.scale;
+        }
+        for (uint i = 0; i < SEEN; i++) {
+            score(i) = softcap(sizes.scale * score(i), sizes.softcap);
+        }
+        return 1;
+    }
+
+    // Puts probabilities in the place of their scores; they become those times the derivative of a bound.
+    void replace_scores(thread float* p, constant Sizes& sizes) {
+        for (uint i = 0; i < SEEN; i++) {
+            float own = p[i];
+            if (sizes.softcap != 0) {
+                p[i] *= softcap_slope(score(i), sizes.softcap);
+            }
+            score(i) = own;
+        }
     }
 
     // Eight rows that no other SIMD group reads, free between two products.

@@ -1,0 +1,49 @@
+//! OLMo 3 (<https://arxiv.org/abs/2512.13961>): OLMo 2 with a window in three blocks of four, which have a
+//! rotary embedding of their own.
+
+use super::common::Common;
+use super::{Block, Family, Fields, Frame, Result, Scope, Sizes, olmo2};
+use crate::models::layers::attention::AttentionKind;
+use crate::models::layers::rope::{Defaults, RopeConfig};
+use crate::models::layers::window::{Blocks, Windows};
+use std::sync::Arc;
+
+#[derive(Debug)]
+struct Olmo3 {
+    common: Common,
+    attention: AttentionKind,
+    windows: Windows,
+    /// Of blocks that see every token, and of those with a window.
+    ropes: [RopeConfig; 2],
+}
+
+const DEFAULTS: Defaults = Defaults {
+    theta: 5e5,
+    partial: None,
+};
+
+pub(super) fn read(fields: &mut Fields<'_>, sizes: Sizes) -> Result<Arc<dyn Family>> {
+    let common = Common::take(fields, sizes, false)?;
+    let defaults = ([DEFAULTS; 2], None);
+    Ok(Arc::new(Olmo3 {
+        attention: olmo2::attention(&common, fields.flag("attention_bias")?),
+        windows: Windows::take(fields, sizes, Some(4096), Blocks::NotEvery(4))?,
+        ropes: RopeConfig::take_two(fields, sizes, common.heads, defaults)?,
+        common,
+    }))
+}
+
+impl Family for Olmo3 {
+    fn frame(&self) -> Frame {
+        self.common.frame(&self.ropes)
+    }
+
+    fn block(&self, i: usize, at: &Scope<'_>) -> Result<Box<dyn Block>> {
+        let attention = AttentionKind {
+            window: self.windows.of(i),
+            rope: Some(usize::from(self.windows.is_sliding(i))),
+            ..self.attention
+        };
+        olmo2::block(&self.common, at, attention)
+    }
+}

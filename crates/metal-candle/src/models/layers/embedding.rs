@@ -1,0 +1,39 @@
+use crate::models::Result;
+use candle_core::{DType, Tensor};
+use metal_candle_kernels::Weight;
+
+/// What embeddings are multiplied by.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(in crate::models) enum EmbeddingScale {
+    /// Nothing.
+    One,
+    /// A number.
+    Exact(f64),
+    /// A number, rounded to the dtype of the embedding.
+    Rounded(f64),
+}
+
+impl EmbeddingScale {
+    /// The number, for an embedding of this weight.
+    pub(in crate::models) fn of(self, weight: &Weight) -> Result<f64> {
+        match self {
+            Self::One => Ok(1.0),
+            Self::Exact(scale) => Ok(scale),
+            Self::Rounded(scale) => Ok(rounded(scale, dtype(weight))?),
+        }
+    }
+}
+
+/// Of a packed weight, the dtype of its scales: what it was before.
+fn dtype(weight: &Weight) -> DType {
+    let mut dtypes = weight.tensors().into_iter().map(|(_, t)| t.dtype());
+    dtypes.find(|dtype| dtype.is_float()).unwrap_or(DType::F32)
+}
+
+fn rounded(number: f64, dtype: DType) -> candle_core::Result<f64> {
+    let number = Tensor::new(number, &candle_core::Device::Cpu)?.to_dtype(DType::F32)?;
+    number
+        .to_dtype(dtype)?
+        .to_dtype(DType::F64)?
+        .to_scalar::<f64>()
+}

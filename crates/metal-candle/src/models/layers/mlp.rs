@@ -1,0 +1,92 @@
+use super::projections::{Names, Projections};
+use super::visit;
+use crate::lora::{Context, Linear};
+use crate::models::config::fields::Fields;
+use crate::models::json::shown_name;
+use crate::models::scope::Scope;
+use crate::models::{Error, Result};
+use candle_core::Tensor;
+use metal_candle_kernels::{Activation, glu};
+
+/// What a feed-forward layer has.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::models) struct MlpKind {
+    /// Width inside.
+    pub(in crate::models) inner: usize,
+    pub(in crate::models) bias: bool,
+    /// One layer `gate_up_proj` instead of two.
+    pub(in crate::models) fused: bool,
+    pub(in crate::models) activation: Activation,
+}
+
+impl MlpKind {
+    /// Takes `intermediate_size` and `hidden_act`; without biases, each projection on its own.
+    pub(in crate::models) fn take(fields: &mut Fields<'_>) -> Result<Self> {
+        let inner = fields.size("intermediate_size")?;
+        Ok(Self {
+            inner: fields.required("intermediate_size", inner)?,
+            bias: false,
+            fused: false,
+            activation: take_activation(fields, "hidden_act", Activation::Silu)?,
+        })
+    }
+}
+
+/// Takes the activation from the field `name`; `default` where it is absent.
+pub(in crate::models) fn take_activation(
+    fields: &mut Fields<'_>,
+    name: &'static str,
+    default: Activation,
+) -> Result<Activation> {
+    match fields.text(name)? {
+        None => Ok(default),
+        // The second is another name of the first in transformers.
+        Some("silu" | "swish") => Ok(Activation::Silu),
+        Some("gelu_pytorch_tanh") => Ok(Activation::GeluTanh),
+        Some(other) => Err(Error::unsupported(
+            name,
+            shown_name(other),
+            "activations that are built: silu, gelu_pytorch_tanh",
+        )),
+    }
+}
+
+/// The feed-forward layer: `down(activation(gate(x)) * up(x))`.
+#[derive(Debug)]
+pub(in crate::models) struct Mlp {
+    gate_up: Projections<2>,
+    down_proj: Linear,
+    activation: Activation,
+}
+
+visit!(Mlp: gate_up, down_proj);
+
+const NAMES: Names<2> = Names {
+    each: ["gate_proj", "up_proj"],
+    all: "gate_up_proj",
+};
+
+impl Mlp {
+    /// Takes the layers from below `at`, of a model whose hidden state has width `d`.
+    pub(in crate::models) fn load(at: &Scope<'_>, d: usize, kind: MlpKind) -> Result<Self> {
+        let MlpKind {
+            inner,
+            bias,
+            fused,
+            activation,
+        } = kind;
+        Ok(Self {
+            gate_up: Projections::load(at, NAMES, (d, [inner, inner]), (fused, bias))?,
+            down_proj: at.linear("down_proj", (d, inner), bias)?,
+            activation,
+        })
+    }
+
+    /// `(B, T, D)` -> `(B, T, D)`.
+    pub(super) fn forward(&self, x: &Tensor, context: &Context) -> Result<Tensor> {
+        let [gate, up] = self.gate_up.forward(x, context)?;
+        Ok(self
+            .down_proj
+            .forward(&glu(&gate, &up, self.activation)?, context)?)
+    }
+}

@@ -1,0 +1,15 @@
+//! The parts that decoders are made of.
+
+pub(super) mod attention;
+pub(super) mod block;
+pub(super) mod embedding;
+pub(super) mod mlp;
+pub(super) mod norm;
+mod part;
+mod projections;
+pub(super) mod rope;
+pub(super) mod window;
+
+pub use norm::RmsNorm;
+pub use part::{Part, PartMut};
+pub(super) use part::{Visit, visit};
