@@ -1,5 +1,8 @@
 """The adapter of each checkpoint: together they use every way in which PEFT names targets and scales them."""
 
+# Of a checkpoint that is not named below.
+DEFAULT = dict(r=3, lora_alpha=6, target_modules="all-linear")
+
 ADAPTERS = {
     # A list of suffixes.
     "qwen2": dict(r=4, lora_alpha=8, target_modules=["q_proj", "v_proj"]),
@@ -14,16 +17,8 @@ ADAPTERS = {
         alpha_pattern={r"layers\.\d\.mlp\.down_proj": 3},
     ),
     "mistral": dict(r=3, lora_alpha=6, target_modules=["k_proj", "o_proj", "gate_proj"]),
-    "smollm3": dict(r=3, lora_alpha=6, target_modules="all-linear"),
-    "granite": dict(r=3, lora_alpha=6, target_modules="all-linear"),
     # Fused projections are one target each.
     "phi3": dict(r=3, lora_alpha=6, target_modules=["qkv_proj", "gate_up_proj"]),
-    "phi4-mini": dict(r=3, lora_alpha=6, target_modules="all-linear"),
-    "olmo2": dict(r=3, lora_alpha=6, target_modules="all-linear"),
-    "olmo3": dict(r=3, lora_alpha=6, target_modules="all-linear"),
-    "glm4": dict(r=3, lora_alpha=6, target_modules="all-linear"),
-    "gemma2": dict(r=3, lora_alpha=6, target_modules="all-linear"),
-    "gemma3": dict(r=3, lora_alpha=6, target_modules="all-linear"),
     # Only the last layer.
     "qwen2-bf16": dict(r=4, lora_alpha=8, target_modules=["q_proj", "o_proj", "up_proj"], layers_to_transform=[1]),
 }

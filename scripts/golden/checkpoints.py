@@ -104,14 +104,14 @@ GRANITE = GraniteConfig(
     tie_word_embeddings=True,
     rope_parameters=rope(),
 )
-# A window in every block, and a text that is not beyond the original length.
+# A window in every block, and texts that come to the original length.
 PHI3 = Phi3Config(
     **ODD,
-    original_max_position_embeddings=48,
+    original_max_position_embeddings=24,
     sliding_window=9,
     rope_parameters=rope(
         "longrope",
-        original_max_position_embeddings=48,
+        original_max_position_embeddings=24,
         short_factor=[1.0, 1.3, 1.9],
         long_factor=[1.0, 4.0, 9.0],
     ),

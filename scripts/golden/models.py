@@ -21,7 +21,7 @@ The configurations are in checkpoints.py. Everything is computed in float32 with
 import json
 
 import torch
-from adapters import ADAPTERS
+from adapters import ADAPTERS, DEFAULT
 from checkpoints import CHECKPOINTS, LLAMA3_ROPE, N_VOCAB
 from common import GOLDEN, generator, load_base, save_adapter, save_json, save_tensors
 from peft import LoraConfig, PeftModel, get_peft_model
@@ -104,7 +104,7 @@ def continue_greedily(model, prompt, n_new):
 
 def write_adapter(name, base):
     """Wraps `base` in its adapter, with random A and B, and saves that."""
-    model = get_peft_model(base, LoraConfig(**ADAPTERS[name], task_type="CAUSAL_LM")).eval()
+    model = get_peft_model(base, LoraConfig(**ADAPTERS.get(name, DEFAULT), task_type="CAUSAL_LM")).eval()
     rng = generator(20)
     with torch.no_grad():
         for key, parameter in model.named_parameters():

@@ -23,6 +23,11 @@ fn adapter_gradients_equal_pytorch() {
 }
 
 #[test]
+fn packed_sequences_compute_what_each_does_alone() {
+    models::packed_sequences_compute_what_each_does_alone(&Device::Cpu);
+}
+
+#[test]
 fn adapter_files_compute_what_peft_computes() {
     models::adapter_files_compute_what_peft_computes(&Device::Cpu);
 }

@@ -174,9 +174,18 @@ fn adapters_on_some_blocks_are_written_with_names() {
 }
 
 #[test]
-fn all_weights_train_with_a_tied_and_an_untied_head() {
-    for name in ["qwen2", "qwen3"] {
-        let batches = tensors(&golden(name).join("train/batches.safetensors"));
+fn all_weights_of_every_kind_train() {
+    let batches = tensors(&golden("qwen2").join("train/batches.safetensors"));
+    for name in [
+        "qwen2",
+        "qwen3",
+        "granite",
+        "phi4-mini",
+        "olmo3",
+        "glm4",
+        "gemma2",
+        "gemma3",
+    ] {
         let mut model = model(name);
         let parameters = Parameters::all_weights(&mut model).unwrap();
         let first = |key: &str| batches[key].get(0).unwrap();
@@ -203,7 +212,8 @@ fn check_derivatives(model: &Model, parameters: &Parameters, batch: &Batch, grad
         let error = (slope - norm).abs();
         assert!(
             error < 0.01 * norm + 0.05,
-            "{}: {slope} {norm}",
+            "{} {}: {slope} {norm}",
+            model.config.model_type,
             parameter.name
         );
     }

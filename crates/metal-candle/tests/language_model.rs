@@ -29,7 +29,7 @@ fn write_model(folder: &Path) {
         "vocab_size": 320, "max_position_embeddings": 128, "tie_word_embeddings": true,
         "initializer_range": 0.2,
     });
-    let mut model = Model::random(config.clone(), 5, &Device::Cpu).unwrap();
+    let model = Model::random(config.clone(), 5, &Device::Cpu).unwrap();
     save_checkpoint(folder, &config, model.decoder.tensors()).unwrap();
 }
 

@@ -189,8 +189,8 @@ fn refused() -> Vec<Input> {
     );
     refuse("rope_scaling", &["5", "\"llama3\"", "true"], &[]);
     let scalings = [
-        "{\"rope_type\": \"yarn\", \"factor\": 4.0}",
-        "{\"type\": \"linear\", \"factor\": 2.0}",
+        "{\"rope_type\": \"yarn\", \"factor\": 0}",
+        "{\"type\": \"linear\"}",
         "{\"type\": \"dynamic\", \"factor\": 2.0}",
         "{\"rope_type\": \"longrope\", \"short_factor\": [], \"long_factor\": []}",
         "{\"rope_type\": \"\\u001b[2J\"}",

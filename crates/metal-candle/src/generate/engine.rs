@@ -97,6 +97,9 @@ impl<'a> Engine<'a> {
     /// When memory runs out or the device failed: the texts of this step are removed.
     pub fn step(&mut self) -> Result<Vec<(SequenceId, Result<Step>)>> {
         let mut steps = self.reach_limits();
+        for sequence in self.sequences.values_mut() {
+            sequence.settle(self.decoder)?;
+        }
         let parts = self.parts();
         let logits = round(|| self.forward(&parts));
         if logits.is_err() {

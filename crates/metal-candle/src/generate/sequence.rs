@@ -68,6 +68,11 @@ impl Sequence {
         &self.tokens[self.cache.len()..]
     }
 
+    /// Makes sure that the cache is of use at the length that the text has come to.
+    pub(super) fn settle(&mut self, decoder: &Decoder) -> Result<()> {
+        decoder.expect(&mut self.cache, self.tokens.len())
+    }
+
     /// The limit that is reached.
     pub(super) fn limit(&self) -> Option<Limit> {
         let n = self.tokens.len() - self.n_prompt;

@@ -5,7 +5,7 @@ use super::layers::block::{Block, BlockCaches};
 use super::layers::rope::Rope;
 use super::pass::Pass;
 use super::{Error, Result};
-use crate::layout::Layout;
+use crate::layout::{Layout, Span};
 use crate::lora::{Context, Embedding, Linear};
 use candle_core::{Device, Tensor};
 use metal_candle_kernels::tape::scale;
@@ -114,6 +114,25 @@ impl Decoder {
         KvCache::new(self.layers.iter().map(|block| block.window()), form)
     }
 
+    /// Tells a cache how many tokens its sequence has by now, those included that it does not hold yet.
+    /// Where the rotary angles of a sequence of this length are others than those of the tokens that it
+    /// holds, it forgets them: they have to be passed again.
+    ///
+    /// # Errors
+    /// Those of [`KvCache::trim`] to 0, which has none.
+    pub fn expect(&self, cache: &mut KvCache, n_tokens: usize) -> Result<()> {
+        if self.outgrows(cache, n_tokens) {
+            cache.trim(0)?;
+        }
+        cache.n_expected = n_tokens;
+        Ok(())
+    }
+
+    fn outgrows(&self, cache: &KvCache, n_tokens: usize) -> bool {
+        let mut ropes = self.ropes.iter();
+        !cache.is_empty() && ropes.any(|rope| rope.differs(cache.n_expected, n_tokens))
+    }
+
     /// Token ids, one for every place of `layout` -> `(B, T, D)` float32.
     ///
     /// # Errors
@@ -192,8 +211,8 @@ impl Decoder {
     /// sequences, and are added to them.
     ///
     /// # Errors
-    /// When a token is not in the vocabulary, a sequence is over the model's limit, or memory runs
-    /// out: the caches are of no use then.
+    /// When a token is not in the vocabulary, a sequence is over the model's limit or has outgrown its
+    /// cache ([`Self::expect`]), or memory runs out: the caches are of no use then.
     pub fn decode(
         &self,
         ids: &[u32],
@@ -220,13 +239,29 @@ impl Decoder {
         caches: &mut [&mut KvCache],
     ) -> Result<Tensor> {
         self.check_length(layout)?;
-        let pass = Pass::cached(layout, &self.ropes, context, self.device())?;
+        let lengths = self.lengths(layout, caches)?;
+        let length = |span: Span| lengths[span.sequence];
+        let pass = Pass::new(layout, (&self.ropes, &length), context, self.device())?;
         let mut x = self.embed(ids, layout, context)?;
         for (i, block) in self.layers.iter().enumerate() {
             let of_block: BlockCaches<'_> = caches.iter_mut().map(|c| c.block(i)).collect();
             x = block.forward(&x, &pass, Some(of_block))?;
         }
         Ok(x)
+    }
+
+    /// Numbers of tokens that the sequences of `caches` have, with those of `layout`.
+    fn lengths(&self, layout: &Layout, caches: &mut [&mut KvCache]) -> Result<Vec<usize>> {
+        for (_, span) in layout.spans() {
+            let cache = &mut *caches[span.sequence];
+            let tokens = cache.n_expected.max(span.end());
+            if self.outgrows(cache, tokens) {
+                let held = cache.len();
+                return Err(Error::Outgrown { tokens, held });
+            }
+            cache.n_expected = tokens;
+        }
+        Ok(caches.iter().map(|cache| cache.n_expected).collect())
     }
 
     /// Gives the output head a weight of its own where it is the embedding.

@@ -153,6 +153,16 @@ pub enum Error {
         /// Tokens that a query sees.
         window: usize,
     },
+    /// Keys in a cache were rotated by angles of shorter sequences.
+    #[error(
+        "a sequence of {tokens} tokens has other rotary angles than its first {held}, which its cache holds"
+    )]
+    Outgrown {
+        /// Length of the sequence in tokens.
+        tokens: usize,
+        /// Number of tokens that the cache holds.
+        held: usize,
+    },
     /// There is nothing to continue.
     #[error("the prompt is empty: the model needs at least one token to continue")]
     EmptyPrompt,

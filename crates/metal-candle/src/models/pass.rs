@@ -1,6 +1,6 @@
 use super::Result;
 use super::layers::rope::{Positions, Rope};
-use crate::layout::Layout;
+use crate::layout::{Layout, Span};
 use crate::lora::Context;
 use candle_core::{Device, Tensor};
 use metal_candle_kernels::AttentionMask;
@@ -16,6 +16,9 @@ pub struct Pass {
     pub(super) context: Context,
 }
 
+/// Rotary embeddings of a model, and lengths of the sequences of spans, on which angles may depend.
+pub(super) type Angles<'a> = (&'a [Rope], &'a dyn Fn(Span) -> usize);
+
 impl Pass {
     /// A pass over whole sequences, which see each other's tokens in no row.
     pub(super) fn whole(
@@ -26,19 +29,21 @@ impl Pass {
     ) -> Result<Self> {
         let ids = layout.segments();
         let ids = ids.map(|ids| Tensor::from_vec(ids, layout.dims(), device));
-        let mut pass = Self::cached(layout, ropes, context, device)?;
+        let mut pass = Self::new(layout, (ropes, &|span| span.end()), context, device)?;
         pass.mask.segments = ids.transpose()?;
         Ok(pass)
     }
 
-    /// A pass over tokens whose sequences have caches: each is looked at for itself.
-    pub(super) fn cached(
+    /// A pass in which every token sees all before it in its row, or in the cache of its sequence.
+    pub(super) fn new(
         layout: &Layout,
-        ropes: &[Rope],
+        (ropes, length): Angles<'_>,
         context: &Context,
         device: &Device,
     ) -> Result<Self> {
-        let positions = ropes.iter().map(|rope| rope.positions(layout, device));
+        let positions = ropes
+            .iter()
+            .map(|rope| rope.positions(layout, length, device));
         Ok(Self {
             layout: layout.clone(),
             positions: positions.collect::<Result<_>>()?,

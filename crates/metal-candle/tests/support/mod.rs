@@ -14,22 +14,18 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub const MODELS: [&str; 14] = [
-    "qwen2",
-    "qwen3",
-    "llama3",
-    "mistral",
-    "smollm3",
-    "granite",
-    "phi3",
-    "phi4-mini",
-    "olmo2",
-    "olmo3",
-    "glm4",
-    "gemma2",
-    "gemma3",
-    "qwen2-bf16",
-];
+/// Names of the checkpoints of `scripts/golden/checkpoints.py`.
+pub fn checkpoints() -> Vec<String> {
+    let folders = golden("").read_dir().unwrap();
+    let folders = folders.map(|folder| folder.unwrap());
+    let with_adapter = folders.filter(|folder| folder.path().join("adapter").is_dir());
+    let mut names: Vec<String> = with_adapter
+        .map(|folder| folder.file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    assert!(names.len() >= 14, "{names:?}");
+    names
+}
 
 /// A file of `tests/golden`, also where crates/soft-metal compiles these tests.
 pub fn golden(name: &str) -> PathBuf {

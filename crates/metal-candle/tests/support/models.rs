@@ -1,7 +1,7 @@
 //! Logits and greedy tokens, on any device.
 
 use super::training::{batch, ready, run_step};
-use super::{MODELS, adapter, golden, ids, max_difference, model_on, tensors};
+use super::{adapter, checkpoints, golden, ids, max_difference, model_on, tensors};
 use candle_core::{Device, Tensor};
 use metal_candle::layout::{Layout, Rows, Span};
 use metal_candle::lora::{AdapterSet, Context};
@@ -31,7 +31,7 @@ pub fn forward_with(
 }
 
 pub fn logits_equal_transformers(device: &Device) {
-    for name in MODELS {
+    for name in &checkpoints() {
         let want = tensors(&golden(name).join("golden.safetensors"));
         let got = logits(&model_on(name, device), None, &want["input_ids"]);
         let difference = max_difference(&got, &want["logits"]);
@@ -40,7 +40,7 @@ pub fn logits_equal_transformers(device: &Device) {
 }
 
 pub fn adapter_logits_equal_peft_beside_and_merged(device: &Device) {
-    for name in MODELS {
+    for name in &checkpoints() {
         let want = tensors(&golden(name).join("golden.safetensors"));
         let mut model = model_on(name, device);
         let adapter = adapter(&mut model, &golden(name).join("adapter"));
@@ -66,7 +66,7 @@ pub fn adapter_logits_equal_peft_beside_and_merged(device: &Device) {
 
 /// The loss with the adapter, and its gradients.
 pub fn adapter_gradients_equal_pytorch(device: &Device) {
-    for name in MODELS {
+    for name in &checkpoints() {
         let want = tensors(&golden(name).join("gradients.safetensors"));
         let ids = &tensors(&golden(name).join("golden.safetensors"))["input_ids"];
         let (model, parameters) = ready(name, "adapter", device);
@@ -90,6 +90,26 @@ pub fn adapter_gradients_equal_pytorch(device: &Device) {
     }
 }
 
+/// Two sequences behind each other in one row compute what each computes alone.
+pub fn packed_sequences_compute_what_each_does_alone(device: &Device) {
+    for name in &checkpoints() {
+        let want = tensors(&golden(name).join("golden.safetensors"));
+        let (model, ids) = (model_on(name, device), ids(&want["input_ids"]));
+        let (first, second) = (&ids[..40], &ids[40..57]);
+        let layout = Layout::new(Rows::Packed, &[40, 17]);
+        let context = Context::default();
+        let both = model
+            .decoder
+            .forward(&ids[..57], &layout, &context)
+            .unwrap();
+        for (start, alone) in [(0, first), (40, second)] {
+            let packed = both.narrow(1, start, alone.len()).unwrap();
+            let difference = max_difference(&packed, &forward(&model, alone, 1));
+            assert!(difference < TOLERANCE, "{name} {start}: {difference}");
+        }
+    }
+}
+
 /// Folders as PEFT and its users leave them, see `scripts/golden/adapter_files.py`.
 pub fn adapter_files_compute_what_peft_computes(device: &Device) {
     let want = tensors(&golden("adapter-files/golden.safetensors"));
@@ -108,7 +128,7 @@ pub fn adapter_files_compute_what_peft_computes(device: &Device) {
 }
 
 pub fn greedy_tokens_equal_transformers_with_and_without_cache(device: &Device) {
-    for name in MODELS {
+    for name in &checkpoints() {
         let want = tensors(&golden(name).join("golden.safetensors"));
         let model = model_on(name, device);
         let (prompt, greedy) = (ids(&want["prompt"]), ids(&want["greedy"]));
@@ -137,24 +157,23 @@ fn argmax(logits: &Tensor) -> u32 {
 
 pub fn greedy_with_cache(model: &Model, prompt: &[u32], n: usize) -> Vec<u32> {
     let mut cache = model.decoder.cache(CacheForm::Contiguous);
-    let mut next = prompt.to_vec();
-    let mut output = vec![];
+    let mut all = prompt.to_vec();
     for _ in 0..n {
+        model.decoder.expect(&mut cache, all.len()).unwrap();
+        let new = &all[cache.len()..];
         let span = Span {
             sequence: 0,
             start: cache.len(),
-            len: next.len(),
+            len: new.len(),
         };
-        let (layout, last) = (Layout::ragged(vec![span]), next.len() as u32 - 1);
+        let (layout, last) = (Layout::ragged(vec![span]), new.len() as u32 - 1);
         let (context, caches) = (Context::default(), &mut [&mut cache]);
         let logits = model
             .decoder
-            .decode(&next, &layout, &context, caches, &[last]);
-        let token = argmax(&logits.unwrap());
-        output.push(token);
-        next = vec![token];
+            .decode(new, &layout, &context, caches, &[last]);
+        all.push(argmax(&logits.unwrap()));
     }
-    output
+    all.split_off(prompt.len())
 }
 
 fn greedy_without_cache(model: &Model, prompt: &[u32], n: usize) -> Vec<u32> {

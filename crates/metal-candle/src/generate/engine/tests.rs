@@ -25,6 +25,20 @@ fn model_with(tie_word_embeddings: bool) -> Model {
     Model::random(config, 3, &Device::Cpu).unwrap()
 }
 
+/// Rotary angles that change at 24 tokens, and a window.
+fn outgrowing_model() -> Model {
+    let config = json!({
+        "model_type": "phi3", "hidden_size": 24, "intermediate_size": 24, "num_hidden_layers": 2,
+        "num_attention_heads": 4, "num_key_value_heads": 2, "rms_norm_eps": 1e-6, "sliding_window": 9,
+        "vocab_size": VOCABULARY, "max_position_embeddings": MAX_TOKENS, "initializer_range": 0.5,
+        "rope_scaling": {
+            "type": "longrope", "original_max_position_embeddings": 24,
+            "short_factor": [1.0, 1.1, 1.3], "long_factor": [1.0, 3.0, 8.0],
+        },
+    });
+    Model::random(config, 4, &Device::Cpu).unwrap()
+}
+
 /// A request of every kind: lengths from 1 to 76, greedy and drawn, with penalties, limits and ends.
 fn request(i: u32) -> Request {
     let prompt = (0..1 + 5 * i).map(|t| (t * t + 7 * i) % VOCABULARY);
@@ -72,7 +86,12 @@ fn alone(model: &Model, request: Request) -> Vec<Step> {
 
 #[test]
 fn sixteen_texts_at_once_are_what_each_is_alone() {
-    let model = model();
+    for model in [model(), outgrowing_model()] {
+        check_sixteen_texts(&model);
+    }
+}
+
+fn check_sixteen_texts(model: &Model) {
     for (form, prefill) in [
         (CacheForm::Contiguous, 2048),
         (CacheForm::Contiguous, 7),
@@ -94,7 +113,7 @@ fn sixteen_texts_at_once_are_what_each_is_alone() {
         }
         let mut ends = vec![];
         for (i, id) in (0..).zip(ids) {
-            let alone = alone(&model, request(i));
+            let alone = alone(model, request(i));
             assert_eq!(steps[&id], alone, "{form:?} {prefill}: text {i}");
             ends.extend(alone.last().copied());
         }

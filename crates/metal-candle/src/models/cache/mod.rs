@@ -59,6 +59,9 @@ pub enum CacheForm {
 #[derive(Debug)]
 pub struct KvCache {
     blocks: Vec<Box<dyn Cache>>,
+    /// Number of tokens that the sequence is known to have, those that are not held yet included:
+    /// rotary angles may depend on it.
+    pub(super) n_expected: usize,
 }
 
 impl KvCache {
@@ -74,6 +77,7 @@ impl KvCache {
         };
         Self {
             blocks: windows.into_iter().map(block).collect(),
+            n_expected: 0,
         }
     }
 
@@ -105,6 +109,7 @@ impl KvCache {
         let blocks = self.blocks.iter().map(|block| block.fork());
         Ok(Self {
             blocks: blocks.collect::<Result<_>>()?,
+            n_expected: self.n_expected,
         })
     }
 

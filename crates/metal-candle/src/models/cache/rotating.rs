@@ -93,6 +93,10 @@ impl Cache for Rotating {
     }
 
     fn trim(&mut self, len: usize) -> Result<()> {
+        if len == 0 {
+            (self.len, self.first_held) = (0, 0);
+            return Ok(());
+        }
         let first_seen = (len + 1).saturating_sub(self.window);
         if len < self.len && first_seen < self.first_held {
             return Err(Error::Trimmed {

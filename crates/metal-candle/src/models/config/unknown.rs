@@ -104,6 +104,9 @@ fn neutral(name: &str) -> Option<Value> {
     Some(match name {
         "causal" | "is_causal" | "scale_attn_weights" => json!(true),
         "embedding_multiplier"
+        // Of Phi-4-mini, which no code reads.
+        | "full_attn_mod"
+        | "interpolate_factor"
         | "logit_scale"
         | "logits_scaling"
         | "residual_multiplier"

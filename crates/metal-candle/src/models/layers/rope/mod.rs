@@ -5,7 +5,7 @@ mod settings;
 
 pub use scaling::{Llama3, LongRope, Yarn};
 
-use crate::layout::Layout;
+use crate::layout::{Layout, Span};
 use crate::models::Result;
 use crate::models::config::Sizes;
 use crate::models::config::fields::Fields;
@@ -177,14 +177,15 @@ impl Rope {
         }
     }
 
-    /// Tables of the places of `layout`.
+    /// Tables of the places of `layout`, whose spans are of sequences of these lengths.
     pub(in crate::models) fn positions(
         &self,
         layout: &Layout,
+        length: &dyn Fn(Span) -> usize,
         device: &Device,
     ) -> Result<Positions> {
         let (rows, width) = layout.dims();
-        let (positions, is_long) = (layout.positions(), self.long_places(layout));
+        let (positions, is_long) = (layout.positions(), self.long_places(layout, length));
         let n_rows = match positions.len() == width && is_long.iter().all(|is| *is == is_long[0]) {
             true => 1,
             false => rows,
@@ -214,12 +215,17 @@ impl Rope {
         })
     }
 
+    /// Whether sequences of two lengths have different angles.
+    pub(in crate::models) fn differs(&self, first: usize, second: usize) -> bool {
+        (first > self.original) != (second > self.original)
+    }
+
     /// Which places are of a sequence that is longer than the original length.
-    fn long_places(&self, layout: &Layout) -> Vec<bool> {
+    fn long_places(&self, layout: &Layout, length: &dyn Fn(Span) -> usize) -> Vec<bool> {
         let (rows, width) = layout.dims();
         let mut is_long = vec![false; rows * width];
         for (place, span) in layout.spans() {
-            is_long[place..place + span.len].fill(span.end() > self.original);
+            is_long[place..place + span.len].fill(length(span) > self.original);
         }
         is_long
     }

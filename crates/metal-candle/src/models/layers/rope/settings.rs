@@ -157,10 +157,12 @@ impl Settings {
         let kind = self.kind.as_deref().unwrap_or("default");
         match kind {
             "default" => Ok(Scaling::None),
-            "linear" => Ok(match self.needed("factor", "linear scaling needs it")? {
-                1.0 => Scaling::None,
-                factor => Scaling::Linear { factor },
-            }),
+            "linear" => Ok(
+                match self.needed("factor", "linear rope scaling needs it")? {
+                    1.0 => Scaling::None,
+                    factor => Scaling::Linear { factor },
+                },
+            ),
             "llama3" => self.llama3(max_tokens).map(Scaling::Llama3),
             // The first Phi-3 files call their lists yarn.
             "yarn" if self.lists.is_empty() => Ok(Scaling::Yarn(self.yarn(max_tokens))),
