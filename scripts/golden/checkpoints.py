@@ -91,7 +91,16 @@ SMOLLM3 = SmolLM3Config(
     no_rope_layers=[1, 0, 1],
     attention_bias=True,
     mlp_bias=True,
-    rope_parameters=rope("yarn", factor=4.0, original_max_position_embeddings=128, truncate=False),
+    rope_parameters=rope(
+        "yarn",
+        factor=4.0,
+        original_max_position_embeddings=128,
+        beta_fast=20,
+        beta_slow=2,
+        mscale=1.3,
+        mscale_all_dim=0.7,
+        truncate=False,
+    ),
 )
 GRANITE = GraniteConfig(
     **ODD,

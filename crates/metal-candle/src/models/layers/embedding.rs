@@ -37,3 +37,19 @@ fn rounded(number: f64, dtype: DType) -> candle_core::Result<f64> {
         .to_dtype(DType::F64)?
         .to_scalar::<f64>()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use candle_core::Device;
+
+    /// Gemma in bfloat16 multiplies by 55.5.
+    #[test]
+    fn a_scale_is_rounded_to_the_dtype_of_the_embedding() {
+        let scale = EmbeddingScale::Rounded(3072f64.sqrt());
+        for (dtype, expected) in [(DType::F32, f64::from(3072f32.sqrt())), (DType::BF16, 55.5)] {
+            let weight = Tensor::zeros((2, 4), dtype, &Device::Cpu).unwrap();
+            assert_eq!(scale.of(&weight.into()).unwrap(), expected);
+        }
+    }
+}

@@ -74,7 +74,7 @@ impl RopeConfig {
     ) -> Result<Self> {
         let new = Settings::take_object(fields, NEW)?;
         let old = Settings::take_object(fields, OLD)?;
-        let top = Settings::take_top(fields, settings::THETA)?;
+        let top = Settings::take_top(fields)?;
         let all = new.merged(fields, "rope_parameters.", old, "rope_scaling.")?;
         let all = all.merged(fields, "rope_parameters.", top, "")?;
         all.config(defaults, heads, sizes.max_tokens)
@@ -91,20 +91,15 @@ impl RopeConfig {
     ) -> Result<[Self; 2]> {
         let [full, sliding] = take_nested(fields)?;
         let old = Settings::take_object(fields, OLD)?;
-        let top = Settings::take_top(fields, settings::THETA)?;
-        let (local, theirs) = match local {
-            Some(name) => (Settings::take_top(fields, name)?, "rope_local."),
-            None => (top.clone(), ""),
-        };
-        let full = full.merged(
-            fields,
-            "rope_parameters.full_attention.",
-            old,
-            "rope_scaling.",
-        )?;
-        let full = full.merged(fields, "rope_parameters.full_attention.", top, "")?;
+        let top = Settings::take_top(fields)?;
         let ours = "rope_parameters.sliding_attention.";
-        let sliding = sliding.merged(fields, ours, local, theirs)?;
+        let sliding = match local {
+            Some(name) => sliding.with_theta(fields, ours, name)?,
+            None => sliding.merged(fields, ours, top.clone(), "")?,
+        };
+        let ours = "rope_parameters.full_attention.";
+        let full = full.merged(fields, ours, old, "rope_scaling.")?;
+        let full = full.merged(fields, ours, top, "")?;
         Ok([
             full.config(defaults[0], heads, sizes.max_tokens)?,
             sliding.config(defaults[1], heads, sizes.max_tokens)?,

@@ -19,14 +19,17 @@ pub(super) struct Settings {
 /// Factors and lengths: positive, and far inside float32.
 const POSITIVE: RangeInclusive<f64> = 1e-6..=1e30;
 
-pub(super) const THETA: &str = "rope_theta";
+const THETA: &str = "rope_theta";
 const PARTIAL: &str = "partial_rotary_factor";
 const ORIGINAL: &str = "original_max_position_embeddings";
 const HIGH: &str = "high_freq_factor";
 
-/// Numbers. Bases are from 1 on, so that no angle per position is above 1.
+/// Bases: from 1 on, so that no angle per position is above 1.
+const THETAS: RangeInclusive<f64> = 1.0..=1e30;
+
+/// Numbers.
 const NUMBERS: [(&str, RangeInclusive<f64>); 11] = [
-    (THETA, 1.0..=1e30),
+    (THETA, THETAS),
     (PARTIAL, 0.0..=1.0),
     ("factor", POSITIVE),
     ("low_freq_factor", POSITIVE),
@@ -77,18 +80,30 @@ impl Settings {
         Ok(settings)
     }
 
-    /// Takes what stands beside the objects; `theta` is the name of the base there.
-    pub(super) fn take_top(fields: &mut Fields<'_>, theta: &str) -> Result<Self> {
+    /// Takes what stands beside the objects.
+    pub(super) fn take_top(fields: &mut Fields<'_>) -> Result<Self> {
         let mut settings = Self::default();
         for (name, range) in NUMBERS {
-            let number = match name {
-                THETA => fields.number(theta, range)?,
-                PARTIAL | ORIGINAL => fields.number(name, range)?,
-                _ => None,
-            };
-            settings.numbers.extend(number.map(|number| (name, number)));
+            if [THETA, PARTIAL, ORIGINAL].contains(&name) {
+                let number = fields.number(name, range)?;
+                settings.numbers.extend(number.map(|number| (name, number)));
+            }
         }
         Ok(settings)
+    }
+
+    /// Settings with a base that the file has under another name too.
+    pub(super) fn with_theta(
+        mut self,
+        fields: &mut Fields<'_>,
+        ours: &str,
+        name: &str,
+    ) -> Result<Self> {
+        let other = fields.number(name, THETAS)?;
+        let ours = format!("{ours}{THETA}");
+        let theta = fields.one_of((&ours, self.number(THETA)), (name, other))?;
+        self.numbers.extend(theta.map(|theta| (THETA, theta)));
+        Ok(self)
     }
 
     /// Settings of both; what both have must be equal.
