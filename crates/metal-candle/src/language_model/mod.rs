@@ -64,9 +64,9 @@ impl LanguageModel {
     ///
     /// # Errors
     /// When it cannot be read, or does not fit the model.
-    pub fn load_adapter(&mut self, folder: impl AsRef<Path>) -> Result<Adapted> {
+    pub fn load_adapter(&self, folder: impl AsRef<Path>) -> Result<Adapted> {
         let file = peft::read(folder.as_ref())?;
-        let decoder = &mut self.model.decoder;
+        let decoder = &self.model.decoder;
         let plan = file.plan(&decoder.layer_infos()?)?;
         let base = decoder.named_weights();
         let set = file.load(&plan, &decoder.adaptable(), &base)?;
