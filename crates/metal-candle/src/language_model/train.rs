@@ -25,7 +25,7 @@ impl LanguageModel {
         let examples = rows.iter().enumerate();
         let examples = examples.map(|(i, row)| self.example(i, row));
         let examples: Vec<Example> = examples.collect::<Result<_>>()?;
-        let parameters = Parameters::of_adapters(adapted.set.clone());
+        let parameters = Parameters::of_adapters(adapted.set.clone(), &self.model.decoder);
         let trainer = Trainer {
             decoder: &self.model.decoder,
             parameters: &parameters,
