@@ -37,9 +37,12 @@ ADAPTERS = {
     # The head is the embedding; each has an adapter of its own.
     "qwen2/train-ends": dict(r=3, lora_alpha=6, target_modules=["q_proj", "embed_tokens", "lm_head"]),
     "qwen3/train-saved": dict(r=2, lora_alpha=4, target_modules=["v_proj"], modules_to_save=["embed_tokens", "lm_head"]),
-    "qwen3/train-dora-head": dict(r=2, lora_alpha=4, target_modules=["o_proj", "lm_head"], use_dora=True),
+    # Its embedding is scaled, its logits bounded, and its head the embedding.
+    "gemma2/train-dora-ends": dict(
+        r=2, lora_alpha=4, target_modules=["o_proj", "embed_tokens", "lm_head"], use_dora=True
+    ),
 }
-ACCUMULATED = ["qwen2/train", "qwen2/train-dora", "qwen2/train-ends", "qwen3/train-dora-head"]
+ACCUMULATED = ["qwen2/train", "qwen2/train-dora", "qwen2/train-ends", "gemma2/train-dora-ends"]
 ADAMW = dict(lr=1e-2, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.01)
 MAX_GRAD_NORM = 1.0
 N_STEPS, N_ROWS, N_TOKENS = 10, 4, 24

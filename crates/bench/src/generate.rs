@@ -31,11 +31,21 @@ pub struct Args {
     /// Tokens that are generated in each round
     #[arg(long, value_name = "N", default_value = "32", value_parser = at_least_one)]
     pub tokens: usize,
+    /// Texts that are generated at once, each a token shorter than the one before
+    #[arg(long, value_name = "N", default_value = "1", value_parser = at_least_one)]
+    pub texts: usize,
     /// Measure one dtype in this process and print the answer
     #[arg(long, value_name = "DTYPE", hide = true, value_parser = DTYPES)]
     pub one: Option<String>,
     #[command(flatten)]
     pub options: Options,
+}
+
+impl Args {
+    /// Tokens of each prompt.
+    fn lengths(&self) -> impl Iterator<Item = usize> {
+        (0..self.texts).map(|i| self.prompt.saturating_sub(i).max(1))
+    }
 }
 
 /// Measures generation.
@@ -45,7 +55,7 @@ pub struct Args {
 pub fn run(args: &Args, terminal: &Terminal) -> Result<()> {
     let device = args.options.device.open()?;
     if let Some(dtype) = &args.one {
-        let answer = measure_here(qwen(), dtype, args.prompt, args.tokens, &device)?;
+        let answer = measure_here(qwen(), dtype, args.lengths(), args.tokens, &device)?;
         return terminal.print_json(&answer);
     }
     let mut dtypes = DTYPES.to_vec();
@@ -74,12 +84,14 @@ fn measure(dtype: &str, args: &Args, device: &Device) -> Result<Measured> {
     let (mut ours, mut theirs) = (Answer::default(), BTreeMap::<_, Answer>::new());
     let (prompt, tokens) = (args.prompt.to_string(), args.tokens.to_string());
     let words = ["--prompt", &prompt, "--tokens", &tokens];
+    let texts = args.texts.to_string();
     for _ in 0..args.options.rounds {
         let mut own = this_program()?;
-        own.args(["generate", "--one", dtype]).args(words);
+        own.args(["generate", "--one", dtype, "--texts", &texts])
+            .args(words);
         own.args(["--device", &args.options.device.device.to_string()]);
         ours.merge(ask_process(&mut own)?);
-        if args.options.has(Rival::Pytorch) && dtype != PACKED {
+        if args.options.has(Rival::Pytorch) && dtype != PACKED && args.texts == 1 {
             let mut python =
                 args.options
                     .python(Rival::Pytorch, "generate_transformers.py", device)?;
@@ -92,7 +104,10 @@ fn measure(dtype: &str, args: &Args, device: &Device) -> Result<Measured> {
     }
     Ok(Measured {
         op: "generate".into(),
-        case: format!("{} {} tokens", MODELS[0].name, args.prompt),
+        case: match args.texts {
+            1 => format!("{} {} tokens", MODELS[0].name, args.prompt),
+            n => format!("{} {} tokens x{n}", MODELS[0].name, args.prompt),
+        },
         dtype: dtype.into(),
         source: TABLE.into(),
         ours,
@@ -101,13 +116,18 @@ fn measure(dtype: &str, args: &Args, device: &Device) -> Result<Measured> {
 }
 
 fn rows(measured: &Measured, dtype: &str, args: &Args) -> Vec<Row> {
-    let passes = [(Pass::Prefill, args.prompt), (Pass::Decode, 1)];
-    let row = |(pass, tokens)| measured.row(pass, cost(dtype, tokens), Some(tokens));
+    let passes = [
+        (Pass::Prefill, args.lengths().sum()),
+        (Pass::Decode, args.texts),
+    ];
+    let cost = |tokens| cost(dtype, tokens, args.texts);
+    let row = |(pass, tokens)| measured.row(pass, cost(tokens), Some(tokens));
     passes.into_iter().filter_map(row).collect()
 }
 
-/// Every weight is read once in a pass, and multiplied with every token; the head only with one.
-fn cost(dtype: &str, tokens: usize) -> Cost {
+/// Every weight is read once in a pass, and multiplied with every token; the head only with the last
+/// of each text.
+fn cost(dtype: &str, tokens: usize, texts: usize) -> Cost {
     let model = &MODELS[0];
     let attention = 2 * model.hidden * (model.heads + model.kv_heads) * model.head_width;
     let block = attention + 3 * model.hidden * model.intermediate;
@@ -120,7 +140,7 @@ fn cost(dtype: &str, tokens: usize) -> Cost {
         _ => 4 * numbers,
     };
     Cost {
-        flops: 2 * (tokens * blocks + head) as u64,
+        flops: 2 * (tokens * blocks + texts * head) as u64,
         bytes: bytes as u64,
     }
 }
@@ -136,23 +156,22 @@ fn qwen() -> Value {
     })
 }
 
-/// Seconds of the prompt's pass, and of each token after it. A first text, which allocates, is not
-/// told.
+/// Seconds of the pass over the prompts, and of each step after it. First texts, which allocate, are
+/// not told.
 fn measure_here(
     config: Value,
     dtype: &str,
-    n_prompt: usize,
+    lengths: impl Iterator<Item = usize>,
     n_tokens: usize,
     device: &Device,
 ) -> Result<Answer> {
     let mut model = Model::random(config, 0, device)?;
     store_as(&mut model, dtype)?;
     let vocabulary = model.config.vocab_size;
-    let prompt: Vec<u32> = (0..n_prompt)
-        .map(|i| ((i * 7919 + 13) % vocabulary) as u32)
-        .collect();
-    token_secs(&model, &prompt, 2)?;
-    let mut secs = token_secs(&model, &prompt, 1 + n_tokens)?;
+    let id = |i: usize| ((i * 7919 + 13) % vocabulary) as u32;
+    let prompts: Vec<Vec<u32>> = lengths.map(|n| (0..n).map(id).collect()).collect();
+    step_secs(&model, &prompts, 2)?;
+    let mut secs = step_secs(&model, &prompts, 1 + n_tokens)?;
     let decode = secs.split_off(1);
     let mut answer = Answer::default();
     answer.add(Pass::Prefill, secs);
@@ -162,21 +181,25 @@ fn measure_here(
     Ok(answer)
 }
 
-/// The logits of every token are read back inside of its time, for which a GPU has to be done.
-fn token_secs(model: &Model, prompt: &[u32], n: usize) -> Result<Vec<f64>> {
-    let mut engine = Engine::new(&model.decoder);
-    engine.insert(Request {
-        prompt: prompt.to_vec(),
-        max_tokens: n,
-        ..Request::default()
-    })?;
-    let (mut secs, mut began) = (vec![], Instant::now());
-    while secs.len() < n {
+/// Seconds of `n` steps. The logits of every token are read back inside of its time, for which a GPU
+/// has to be done.
+fn step_secs(model: &Model, prompts: &[Vec<u32>], n: usize) -> Result<Vec<f64>> {
+    let n_prompt_tokens = prompts.iter().map(Vec::len).sum();
+    let mut engine = Engine::new(&model.decoder).with_prefill_tokens(n_prompt_tokens);
+    for prompt in prompts {
+        engine.insert(Request {
+            prompt: prompt.clone(),
+            max_tokens: n,
+            ..Request::default()
+        })?;
+    }
+    let mut secs = vec![];
+    for _ in 0..n {
+        let began = Instant::now();
         for (_, step) in engine.step()? {
             step?;
-            secs.push(began.elapsed().as_secs_f64());
-            began = Instant::now();
         }
+        secs.push(began.elapsed().as_secs_f64());
     }
     Ok(secs)
 }
@@ -199,7 +222,8 @@ mod tests {
             config[field] = value.into();
         }
         for dtype in DTYPES {
-            let answer = measure_here(config.clone(), dtype, 5, 3, &Device::Cpu).unwrap();
+            let answer =
+                measure_here(config.clone(), dtype, [5, 4].into_iter(), 3, &Device::Cpu).unwrap();
             let runs = |pass| answer.secs[&pass][""].len();
             assert_eq!((runs(Pass::Prefill), runs(Pass::Decode)), (1, 3));
         }
@@ -208,8 +232,8 @@ mod tests {
     #[test]
     fn a_token_reads_every_weight() {
         // 494 million parameters, as published, less norms and biases.
-        let millions = cost("f32", 1).bytes / 4_000_000;
+        let millions = cost("f32", 1, 1).bytes / 4_000_000;
         assert_eq!(millions, 493);
-        assert_eq!(cost("bf16", 1).bytes * 2, cost("f32", 1).bytes);
+        assert_eq!(cost("bf16", 1, 1).bytes * 2, cost("f32", 1, 1).bytes);
     }
 }

@@ -1,7 +1,7 @@
 //! Errors as a person reads them: what went wrong, what to do about it, and the exit code.
 
 use crate::exit::Exit;
-use metal_candle::{data, files, lora, models, train};
+use metal_candle::{data, files, language_model, lora, models, train};
 use std::fmt::Display;
 
 mod adapter_advice;
@@ -93,6 +93,18 @@ impl From<data::Error> for Error {
 impl From<data::RowError> for Error {
     fn from(error: data::RowError) -> Self {
         Self::input(error)
+    }
+}
+
+impl From<language_model::Error> for Error {
+    fn from(error: language_model::Error) -> Self {
+        match error {
+            language_model::Error::Model(error) => error.into(),
+            language_model::Error::Data(error) => error.into(),
+            language_model::Error::Adapter(error) => error.into(),
+            language_model::Error::Training(error) => error.into(),
+            other => Self::input(other.to_string()),
+        }
     }
 }
 

@@ -1,33 +1,23 @@
 //! Models, tokenizers and adapters as the options name them.
 
-mod base_model;
-
 use crate::error::{Error, Result};
 use crate::hub;
 use crate::terminal::Terminal;
 use candle_core::Device;
+use metal_candle::LanguageModel;
 use metal_candle::data::{Tokenizer, has_tokenizer_files};
 use metal_candle::files;
-use metal_candle::lora::{AdapterSet, LoraConfig, Plan, format::peft};
+use metal_candle::language_model::Adapted;
+use metal_candle::lora::{AdapterSet, LoraConfig};
 use metal_candle::models::{self, Config, Model, check_folder};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
-
-/// A model with what belongs to it.
-pub struct Loaded {
-    /// Where its files are.
-    pub folder: PathBuf,
-    /// The network.
-    pub model: Model,
-    /// Its tokenizer.
-    pub tokenizer: Tokenizer,
-}
 
 /// Reads the model that `--model` names, a folder or a Hugging Face id.
 ///
 /// # Errors
 /// When it cannot be found or read.
-pub fn load(name: &str, device: &Device, terminal: &Terminal) -> Result<Loaded> {
+pub fn load(name: &str, device: &Device, terminal: &Terminal) -> Result<LanguageModel> {
     load_for(name, None, device, terminal)
 }
 
@@ -40,13 +30,13 @@ pub fn load_for(
     adapter: Option<&Path>,
     device: &Device,
     terminal: &Terminal,
-) -> Result<Loaded> {
+) -> Result<LanguageModel> {
     let folder = hub::folder(name, terminal)?;
     // What is small first: what is wrong with it is known at once.
     check_folder(&folder)?;
     let (config, _) = Config::read(&folder)?;
     let tokenizer = tokenizer_for(&folder, adapter, &config, terminal)?;
-    Ok(Loaded {
+    Ok(LanguageModel {
         model: Model::load(&folder, device)?,
         tokenizer,
         folder,
@@ -125,24 +115,13 @@ pub fn copy_tokenizer(adapter: &Path, to: &Path) -> Result<()> {
     Ok(models::copy_tokenizer(from, to)?)
 }
 
-/// An adapter that was read.
-pub struct Adapter {
-    /// Its settings.
-    pub config: LoraConfig,
-    /// The layers that it is for.
-    pub plan: Plan,
-    /// What it computes.
-    pub set: AdapterSet,
-}
-
 /// Reads the adapter that lies at `path`, a PEFT folder or the tensor file in one, for the model in
 /// `folder`, to compute with.
 ///
 /// # Errors
 /// When it cannot be read, or belongs to another model.
-pub fn adapter(model: &mut Model, folder: &Path, path: &Path) -> Result<Arc<AdapterSet>> {
-    let adapter = read_adapter(model, folder, path, |_| {})?;
-    Ok(Arc::new(adapter.set.frozen(&model.decoder.adaptable())?))
+pub fn adapter(model: &Model, folder: &Path, path: &Path) -> Result<Arc<AdapterSet>> {
+    Ok(read_adapter(model, folder, path, |_| {})?.frozen(model)?)
 }
 
 /// Reads an adapter as [`adapter`] does, its settings changed by `adjust` before, to be trained or
@@ -151,23 +130,14 @@ pub fn adapter(model: &mut Model, folder: &Path, path: &Path) -> Result<Arc<Adap
 /// # Errors
 /// As [`adapter`].
 pub fn read_adapter(
-    model: &mut Model,
+    model: &Model,
     folder: &Path,
     path: &Path,
     adjust: impl FnOnce(&mut LoraConfig),
-) -> Result<Adapter> {
+) -> Result<Adapted> {
     if !path.exists() {
         return Err(Error::input(format!("no adapter at {}", path.display()))
             .with_advice("name a folder with adapter_config.json and adapter_model.safetensors"));
     }
-    let mut adapter = peft::read(path)?;
-    if let Some(trained_on) = &adapter.base_model {
-        base_model::tell_other(trained_on, folder, &model.raw_config);
-    }
-    adjust(&mut adapter.config);
-    let plan = adapter.plan(&model.decoder.layer_infos()?)?;
-    let base = model.decoder.named_weights();
-    let set = adapter.load(&plan, &model.decoder.adaptable(), &base)?;
-    let config = adapter.config;
-    Ok(Adapter { config, plan, set })
+    Ok(Adapted::read(path, model, folder, adjust)?)
 }

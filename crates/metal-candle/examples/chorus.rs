@@ -17,7 +17,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let [model, prompt, adapters @ ..] = &words[..] else {
         return Err("arguments: MODEL PROMPT [ADAPTER ...]".into());
     };
-    let mut model = LanguageModel::load(model, &Device::Cpu)?;
+    let model = LanguageModel::load(model, &Device::Cpu)?;
     let mut sets = vec![None];
     for folder in adapters {
         let set = model.load_adapter(folder)?.set;

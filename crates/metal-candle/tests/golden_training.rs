@@ -20,7 +20,7 @@ const RUNS: [&str; 6] = [
     "qwen2/train-dora",
     "qwen2/train-ends",
     "qwen3/train-saved",
-    "qwen3/train-dora-head",
+    "gemma2/train-dora-ends",
 ];
 
 #[test]

@@ -3,6 +3,9 @@
 
 #[path = "../examples/dates.rs"]
 mod dates;
+#[allow(dead_code)]
+#[path = "../examples/own_model.rs"]
+mod own_model;
 
 use candle_core::Device;
 use metal_candle::data::{Row, train_bpe, write_tokenizer};
@@ -49,7 +52,7 @@ fn options(iters: usize) -> Options {
 fn an_adapter_learns_rows_and_is_read_back() {
     let folder = tempfile::tempdir().unwrap();
     write_model(&folder.path().join("model"));
-    let mut model = LanguageModel::load(folder.path().join("model"), &Device::Cpu).unwrap();
+    let model = LanguageModel::load(folder.path().join("model"), &Device::Cpu).unwrap();
     let adapter = model.adapt(LoraConfig::default(), 0).unwrap();
     let rows = [("3 March", "2021"), ("12 May", "1987")];
     let rows = rows.map(|(date, year)| Row::completion(date, year));
@@ -125,4 +128,12 @@ fn the_example_of_the_readme_runs() {
             "{file}"
         );
     }
+}
+
+#[test]
+fn a_model_of_ones_own_is_trained() {
+    let losses = own_model::losses().unwrap();
+    let chance = (11f64).ln();
+    assert!((losses[0] - chance).abs() < 0.5, "{losses:?}");
+    assert!(losses[149] < 0.1 * chance, "{losses:?}");
 }

@@ -2,8 +2,9 @@ use super::Context;
 use crate::device::DeviceArgs;
 use crate::error::Result;
 use crate::exit::Exit;
-use crate::loading::{self, Loaded};
+use crate::loading;
 use crate::output_folder;
+use metal_candle::LanguageModel;
 use metal_candle::files::{self, NewFolder};
 use metal_candle::models::{copy_companions, save_checkpoint};
 use std::path::PathBuf;
@@ -41,7 +42,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit> {
     output_folder::check_writable("--save-path", &args.save_path)?;
     let adapter = Some(args.adapter_path.as_path());
     let mut loaded = loading::load_for(&args.model, adapter, &args.device.open()?, terminal)?;
-    let adapter = loading::adapter(&mut loaded.model, &loaded.folder, &args.adapter_path)?;
+    let adapter = loading::adapter(&loaded.model, &loaded.folder, &args.adapter_path)?;
     loaded.model.fuse(&adapter)?;
     write(loaded, &args)?;
     terminal.print_line(format_args!(
@@ -52,7 +53,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit> {
 }
 
 /// Writes the checkpoint: the folder appears whole or not at all.
-fn write(loaded: Loaded, args: &Args) -> Result<()> {
+fn write(loaded: LanguageModel, args: &Args) -> Result<()> {
     let path = args.save_path.as_path();
     let new = NewFolder::begin(path)?;
     let tensors = loaded.model.decoder.tensors();

@@ -3,9 +3,10 @@ use super::train::max_seq_length;
 use crate::device::DeviceArgs;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
-use crate::loading::{self, Loaded};
+use crate::loading;
 use crate::numbers::{at_least_one, not_zero};
 use crate::terminal::Terminal;
+use metal_candle::LanguageModel;
 use metal_candle::data::{self, Batches, Dataset};
 use metal_candle::layout::Rows;
 use metal_candle::lora::AdapterSet;
@@ -77,10 +78,10 @@ struct Answer {
 pub fn run(args: Args, context: &Context) -> Result<Exit> {
     let terminal = &context.terminal;
     let adapter = args.adapter_path.as_deref();
-    let mut loaded = loading::load_for(&args.model, adapter, &args.device.open()?, terminal)?;
+    let loaded = loading::load_for(&args.model, adapter, &args.device.open()?, terminal)?;
     let dataset = dataset(&args, &loaded)?;
     // Read first: if it does not fit, nothing was computed in vain.
-    let adapter = adapter.map(|path| loading::adapter(&mut loaded.model, &loaded.folder, path));
+    let adapter = adapter.map(|path| loading::adapter(&loaded.model, &loaded.folder, path));
     let adapter = adapter.transpose()?;
     let decoder = &loaded.model.decoder;
     let figures = |adapter| figures(decoder, adapter, &dataset, &args, terminal);
@@ -99,7 +100,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-fn dataset(args: &Args, loaded: &Loaded) -> Result<Dataset> {
+fn dataset(args: &Args, loaded: &LanguageModel) -> Result<Dataset> {
     let options = data::Options {
         max_seq_length: max_seq_length(args.max_seq_length, &loaded.model.config)?,
         mask_prompt: args.mask_prompt,

@@ -27,9 +27,6 @@ fn of_setting(error: &Error) -> Option<&'static str> {
             "name layers as --targets q_proj,v_proj, or use --targets all-linear; \
              `metal-candle inspect --model MODEL` lists the layers",
         ),
-        Error::NotBuilt { .. } => {
-            Some("use --fine-tune-type lora, or name layers of the blocks with --targets")
-        }
         Error::Regex { .. } => {
             Some("regex: takes an expression of Python's re for whole names, as PEFT does")
         }

@@ -1,4 +1,4 @@
-use crate::fixture::{Ended, Fixture, TRAIN, config, write_weights};
+use crate::fixture::{Ended, Fixture, config, write_weights};
 use candle_core::{DType, Device, Tensor};
 use serde_json::json;
 
@@ -446,29 +446,14 @@ fn refused_fields_have_their_own_advice() {
 }
 
 #[test]
-fn what_is_not_built_on_the_embedding_is_named() {
+fn ends_that_are_trained_as_one_are_refused() {
     let fixture = trained();
-    let refused = |field: &str, expected: &[&str]| {
-        fixture.edit(CONFIG, |config| {
-            config["target_modules"] = json!(["q_proj", "embed_tokens"]);
-            config[field] = json!(true);
-        });
-        fixture.fails(GENERATE, 2, expected);
-        fixture.edit(CONFIG, |config| config[field] = json!(false));
-    };
-    refused(
-        "use_dora",
-        &["model.embed_tokens: DoRA on a token embedding is not built"],
-    );
-    refused(
-        "ensure_weight_tying",
-        &["model.embed_tokens: ensure_weight_tying is not built"],
-    );
-    fixture.fails(
-        &format!("{TRAIN} --adapter-path out --targets embed_tokens --fine-tune-type dora"),
-        2,
-        &["DoRA on a token embedding", "--fine-tune-type lora"],
-    );
+    fixture.edit(CONFIG, |config| {
+        config["target_modules"] = json!(["q_proj", "embed_tokens"]);
+        config["ensure_weight_tying"] = json!(true);
+    });
+    let expected = "model.embed_tokens: ensure_weight_tying is not built";
+    fixture.fails(GENERATE, 2, &[expected, "merge_and_unload"]);
 }
 
 /// PEFT's `save_embedding_layers`, and `modules_to_save`.

@@ -1,7 +1,6 @@
 use super::{Adapted, LanguageModel, Result};
 use crate::data::Message;
 use crate::generate::{Engine, Request, Sampling, Text};
-use std::sync::Arc;
 
 /// How a text is generated.
 #[derive(Clone, Debug, PartialEq)]
@@ -59,10 +58,7 @@ impl LanguageModel {
         prompt: &str,
         how: &Generation,
     ) -> Result<Request> {
-        let frozen = |adapted: &Adapted| {
-            let layers = self.model.decoder.adaptable();
-            Ok::<_, super::Error>(Arc::new(adapted.set.frozen(&layers)?))
-        };
+        let adapter = adapted.map(|adapted| adapted.frozen(&self.model));
         let mut eos_token_ids = self.model.eos_token_ids.clone();
         eos_token_ids.extend(self.tokenizer.eos_token().map(|(_, id)| id));
         Ok(Request {
@@ -70,7 +66,7 @@ impl LanguageModel {
             max_tokens: how.max_tokens,
             eos_token_ids,
             sampling: how.sampling,
-            adapter: adapted.map(frozen).transpose()?,
+            adapter: adapter.transpose()?,
         })
     }
 

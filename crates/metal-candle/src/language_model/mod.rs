@@ -1,18 +1,20 @@
 //! A model with its tokenizer: load, adapt, train on rows in memory, generate, save.
 
+mod adapted;
+mod base_model;
 mod error;
 mod generate;
 mod train;
 
+pub use adapted::Adapted;
 pub use error::{Error, Result};
 pub use generate::Generation;
 
 use crate::data::Tokenizer;
-use crate::lora::{AdapterSet, LoraConfig, Plan, format::peft};
+use crate::lora::LoraConfig;
 use crate::models::Model;
 use candle_core::Device;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 /// A model with its tokenizer.
 pub struct LanguageModel {
@@ -22,15 +24,6 @@ pub struct LanguageModel {
     pub model: Model,
     /// Text to tokens and back.
     pub tokenizer: Tokenizer,
-}
-
-/// Adapters of a model, with the settings that their files hold.
-#[derive(Clone, Debug)]
-pub struct Adapted {
-    /// What the adapters are.
-    pub config: LoraConfig,
-    /// Their values by layer.
-    pub set: Arc<AdapterSet>,
 }
 
 impl LanguageModel {
@@ -52,28 +45,15 @@ impl LanguageModel {
     /// # Errors
     /// When a setting is out of range, or names no layer of the model.
     pub fn adapt(&self, config: LoraConfig, seed: u64) -> Result<Adapted> {
-        let plan = Plan::new(&config, &self.model.decoder.layer_infos()?)?;
-        let set = AdapterSet::fresh(&plan, &self.model.decoder.adaptable(), seed)?;
-        Ok(Adapted {
-            config,
-            set: Arc::new(set),
-        })
+        Adapted::fresh(&self.model, config, seed)
     }
 
     /// Reads a PEFT folder.
     ///
     /// # Errors
     /// When it cannot be read, or does not fit the model.
-    pub fn load_adapter(&mut self, folder: impl AsRef<Path>) -> Result<Adapted> {
-        let file = peft::read(folder.as_ref())?;
-        let decoder = &mut self.model.decoder;
-        let plan = file.plan(&decoder.layer_infos()?)?;
-        let base = decoder.named_weights();
-        let set = file.load(&plan, &decoder.adaptable(), &base)?;
-        Ok(Adapted {
-            config: file.config,
-            set: Arc::new(set),
-        })
+    pub fn load_adapter(&self, folder: impl AsRef<Path>) -> Result<Adapted> {
+        Adapted::read(folder.as_ref(), &self.model, &self.folder, |_| {})
     }
 
     /// Writes adapters as a PEFT folder, which names the folder of this model as its base.
@@ -81,12 +61,6 @@ impl LanguageModel {
     /// # Errors
     /// When the folder cannot be written; each file appears whole or not at all.
     pub fn save_adapter(&self, adapted: &Adapted, folder: impl AsRef<Path>) -> Result<()> {
-        let (base, values) = (self.folder.display(), adapted.set.parameters());
-        Ok(peft::write(
-            folder.as_ref(),
-            &adapted.config,
-            &base.to_string(),
-            &values,
-        )?)
+        adapted.save(folder.as_ref(), &self.folder.to_string_lossy())
     }
 }

@@ -27,7 +27,7 @@ impl LanguageModel {
         let examples: Vec<Example> = examples.collect::<Result<_>>()?;
         let parameters = Parameters::of_adapters(adapted.set.clone(), &self.model.decoder);
         let trainer = Trainer {
-            decoder: &self.model.decoder,
+            network: &self.model.decoder,
             parameters: &parameters,
             options,
             saves: None,

@@ -3,7 +3,7 @@
 use super::pattern::Pattern;
 use super::plan::last_name;
 use super::targets::{Matcher, Targets, ends_in};
-use super::{Error, Kind, LayerInfo, LoraConfig, Method};
+use super::{Error, LayerInfo, LoraConfig, Method};
 use std::collections::BTreeSet;
 use std::time::Instant;
 
@@ -78,7 +78,6 @@ impl<'a> Choice<'a> {
                 chosen.push((layer, config.method));
             }
         }
-        check_built(&chosen)?;
         if chosen.iter().all(|(_, method)| *method == Method::Whole) {
             let (what, pattern) = (origin.targets(), config.targets.to_string());
             let none = Unmatched { what, pattern };
@@ -165,21 +164,6 @@ impl<'a> Rule<'a> {
         let of_block = |blocks: &[usize]| layer.block.is_some_and(|block| blocks.contains(&block));
         let is_reached = self.blocks.is_none_or(of_block) || self.wanted.names_exactly(path);
         Ok(is_reached && self.wanted.matches(path)?)
-    }
-}
-
-/// Refuses what PEFT computes and this library does not.
-fn check_built(chosen: &[(&LayerInfo, Method)]) -> Result<(), Error> {
-    let mut chosen = chosen.iter();
-    let is_built = |(layer, method): &&(&LayerInfo, Method)| {
-        *method != Method::Dora || layer.kind != Kind::Embedding
-    };
-    match chosen.find(|choice| !is_built(choice)) {
-        Some((layer, _)) => Err(Error::NotBuilt {
-            path: layer.path.clone(),
-            what: "DoRA on a token embedding",
-        }),
-        None => Ok(()),
     }
 }
 

@@ -29,12 +29,12 @@ pub enum Error {
         /// Names that would match, without their block.
         available: Vec<String>,
     },
-    /// A method that a layer cannot carry here.
+    /// A setting that changes what an adapter on this layer computes.
     #[error("{path}: {what} is not built")]
     NotBuilt {
         /// Path of the layer.
         path: String,
-        /// Method and kind of the layer.
+        /// Name of the setting.
         what: &'static str,
     },
     /// A regular expression does not parse, or tries too many ways to match.

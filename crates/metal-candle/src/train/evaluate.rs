@@ -1,9 +1,8 @@
 use super::head::Head;
-use super::{Error, Result};
+use super::{Error, Network, Result};
 use crate::data::Batch;
 use crate::device::{read_back, round};
 use crate::lora::{AdapterSet, Context};
-use crate::models::Decoder;
 use std::sync::Arc;
 
 /// The loss of a data set.
@@ -36,7 +35,7 @@ impl Evaluation {
 /// When a token is out of range, a batch is too long for the model, memory runs out, the device failed, or
 /// `should_stop` says so between two blocks ([`Error::Interrupted`]).
 pub fn evaluate(
-    decoder: &Decoder,
+    network: &impl Network,
     adapters: Option<Arc<AdapterSet>>,
     batches: impl IntoIterator<Item = Batch>,
     should_stop: &dyn Fn() -> bool,
@@ -44,34 +43,34 @@ pub fn evaluate(
     let context = Context::inference(adapters);
     let mut sum = Evaluation::default();
     for batch in batches {
-        sum.loss_sum += round(|| loss_sum(decoder, &context, &batch, should_stop))?;
+        sum.loss_sum += round(|| loss_sum(network, &context, &batch, should_stop))?;
         sum.tokens += batch.trained_tokens;
     }
     Ok(sum)
 }
 
 fn loss_sum(
-    decoder: &Decoder,
+    network: &impl Network,
     context: &Context,
     batch: &Batch,
     should_stop: &dyn Fn() -> bool,
 ) -> Result<f64> {
-    let pass = decoder.pass(&batch.layout, context)?;
-    let mut x = decoder.embed(&batch.inputs, &batch.layout, context)?;
-    for index in 0..decoder.n_blocks() {
+    let pass = network.pass(&batch.layout, context)?;
+    let mut x = network.embed(&batch.inputs, &batch.layout, context)?;
+    for index in 0..network.n_blocks() {
         if should_stop() {
             return Err(Error::Interrupted);
         }
         // Detached: while weights are being trained, no graph may grow here.
-        x = decoder.block(index, &x.detach(), &pass)?;
+        x = network.block(index, &x.detach(), &pass)?;
     }
-    let hidden = decoder.final_norm(&x.detach())?.flatten_to(1)?.detach();
+    let hidden = network.final_norm(&x.detach())?.flatten_to(1)?.detach();
     let head = Head {
-        decoder,
+        network,
         context,
         targets: &batch.targets,
     };
     let loss = head.loss(&hidden)?;
-    let loss = read_back(decoder.device(), || loss.to_scalar::<f32>())?;
+    let loss = read_back(network.device(), || loss.to_scalar::<f32>())?;
     Ok(f64::from(loss))
 }

@@ -1,8 +1,7 @@
 //! Loss of the output head, and what of it goes back.
 
-use super::Result;
+use super::{Network, Result};
 use crate::lora::Context;
-use crate::models::Decoder;
 use candle_core::backprop::GradStore;
 use candle_core::{D, DType, Tensor, Var};
 use metal_candle_kernels::{IGNORED_TARGET, Tape, Weight, linear_cross_entropy, softmax};
@@ -11,23 +10,23 @@ use metal_candle_kernels::{IGNORED_TARGET, Tape, Weight, linear_cross_entropy, s
 const CHUNK: usize = 15 << 20;
 
 /// Hidden states behind the last norm with the tokens that come next.
-pub(super) struct Head<'a> {
-    pub(super) decoder: &'a Decoder,
+pub(super) struct Head<'a, N> {
+    pub(super) network: &'a N,
     pub(super) context: &'a Context,
     /// `(M)`; [`IGNORED_TARGET`] where a token is not trained.
     pub(super) targets: &'a [i64],
 }
 
-impl Head<'_> {
+impl<N: Network> Head<'_, N> {
     /// Weight that is all of the head; `None` where an adapter lies beside it.
     pub(super) fn weight(&self) -> Option<Weight> {
-        self.decoder.head_layer().weight_in(self.context)
+        self.network.head_layer().weight_in(self.context)
     }
 
     /// Sum of the losses over `hidden`, `(M, D)`, by one operation with `weight`.
     pub(super) fn loss_with(&self, hidden: &Tensor, weight: &Weight) -> Result<Tensor> {
         let targets = Tensor::new(self.targets, hidden.device())?;
-        let cap = self.decoder.logit_cap();
+        let cap = self.network.logit_cap();
         Ok(linear_cross_entropy(hidden, weight, &targets, cap)?)
     }
 
@@ -66,7 +65,8 @@ impl Head<'_> {
     ) -> Result<Tensor> {
         let trained = |&i: &usize| self.targets[i] != IGNORED_TARGET;
         let trained: Vec<usize> = (0..self.targets.len()).filter(trained).collect();
-        let n_rows = (CHUNK / self.decoder.vocab_size()).max(1);
+        let (vocab_size, _) = self.network.head_layer().dims()?;
+        let n_rows = (CHUNK / vocab_size.max(1)).max(1);
         let mut sum = Tensor::zeros((), DType::F32, hidden.device())?;
         for (i, rows) in trained.chunks(n_rows).enumerate() {
             let targets: Vec<u32> = rows.iter().map(|&i| self.targets[i] as u32).collect();
@@ -77,7 +77,7 @@ impl Head<'_> {
                 mode: self.context.mode.part(i),
                 adapters: self.context.adapters.clone(),
             };
-            let chunk = Chunk::new(self.decoder, &context, &part, targets)?;
+            let chunk = Chunk::new(self.network, &context, &part, targets)?;
             sum = (sum + chunk.loss()?)?;
             visit(&chunk, &rows)?;
         }
@@ -98,13 +98,13 @@ struct Chunk {
 
 impl Chunk {
     fn new(
-        decoder: &Decoder,
+        network: &impl Network,
         context: &Context,
         hidden: &Tensor,
         targets: Vec<u32>,
     ) -> Result<Self> {
         let hidden = Var::from_tensor(hidden)?.into_inner();
-        let (logits, tape) = Tape::record(|| decoder.logits(&hidden, context))?;
+        let (logits, tape) = Tape::record(|| network.logits(&hidden, context))?;
         let targets = Tensor::new(targets, hidden.device())?.unsqueeze(1)?;
         Ok(Self {
             hidden,

@@ -24,6 +24,15 @@ pub struct Parameters {
 }
 
 impl Parameters {
+    /// Parameters of a model of the user's own, in the order of the data.
+    #[must_use]
+    pub fn new(all: Vec<Parameter>) -> Self {
+        Self {
+            all,
+            adapters: None,
+        }
+    }
+
     /// Tensors of `set`, adapters of `decoder`, which every pass of the training computes with.
     #[must_use]
     pub fn of_adapters(set: Arc<AdapterSet>, decoder: &Decoder) -> Self {
@@ -69,10 +78,7 @@ impl Parameters {
                 Ok::<_, Error>(var.into_inner())
             })?;
         }
-        Ok(Self {
-            all: parameters,
-            adapters: None,
-        })
+        Ok(Self::new(parameters))
     }
 
     /// The parameters in order.

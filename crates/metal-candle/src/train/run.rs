@@ -4,7 +4,8 @@ use super::last_good::LastGood;
 use super::optimizer::is_finite;
 use super::step::StepResult;
 use super::{
-    Ending, Error, Event, Optimizer, Report, Result, Summary, Trainer, Validation, evaluate,
+    Ending, Error, Event, Network, Optimizer, Report, Result, Summary, Trainer, Validation,
+    evaluate,
 };
 use crate::data::Batch;
 use crate::device::round;
@@ -30,8 +31,8 @@ struct Since {
 }
 
 /// A run that goes on.
-pub(super) struct Run<'a> {
-    trainer: &'a Trainer<'a>,
+pub(super) struct Run<'a, N> {
+    trainer: &'a Trainer<'a, N>,
     optimizer: &'a mut Optimizer,
     last_good: LastGood,
     since: Since,
@@ -43,9 +44,9 @@ pub(super) struct Run<'a> {
     should_stop: &'a dyn Fn() -> bool,
 }
 
-impl<'a> Run<'a> {
+impl<'a, N: Network> Run<'a, N> {
     pub(super) fn new(
-        trainer: &'a Trainer<'a>,
+        trainer: &'a Trainer<'a, N>,
         optimizer: &'a mut Optimizer,
         validation: Option<&'a dyn Fn() -> Vec<Batch>>,
         observe: &'a mut dyn FnMut(&Event) -> Result<()>,
@@ -155,7 +156,7 @@ impl<'a> Run<'a> {
         let limit = trainer.options.val_batches.unwrap_or(usize::MAX);
         let batches = batches().into_iter().take(limit);
         let adapters = trainer.parameters.adapters();
-        let evaluation = evaluate(trainer.decoder, adapters, batches, self.should_stop)?;
+        let evaluation = evaluate(trainer.network, adapters, batches, self.should_stop)?;
         let seconds = began.elapsed().as_secs_f64();
         if !evaluation.loss().is_finite() {
             return Err(Error::Validation {

@@ -6,11 +6,11 @@
 //! has a parameter.
 
 use super::head::Head;
-use super::{Error, Gradients, Parameters, Result};
+use super::{Error, Gradients, Network, Parameters, Result};
 use crate::data::Batch;
 use crate::device::read_back;
 use crate::lora::Mode;
-use crate::models::{Decoder, Pass, Segment};
+use crate::models::Segment;
 use candle_core::backprop::GradStore;
 use candle_core::{Tensor, Var};
 use metal_candle_kernels::{Tape, tape};
@@ -42,13 +42,13 @@ struct Held {
 /// When a token is out of range, the batch is too long for the model, memory runs out, or the device
 /// failed at this or at what it was given before.
 pub fn step(
-    decoder: &Decoder,
+    network: &impl Network,
     parameters: &Parameters,
     batch: &Batch,
     mode: Mode,
     recompute: bool,
 ) -> Result<StepResult> {
-    interruptible(decoder, parameters, batch, (mode, recompute), &|| false)
+    interruptible(network, parameters, batch, (mode, recompute), &|| false)
 }
 
 /// [`step`], given up between two blocks where `should_stop` says so.
@@ -56,7 +56,7 @@ pub fn step(
 /// # Errors
 /// As [`step`]; [`Error::Interrupted`].
 pub(super) fn interruptible(
-    decoder: &Decoder,
+    network: &impl Network,
     parameters: &Parameters,
     batch: &Batch,
     (mode, recompute): (Mode, bool),
@@ -67,18 +67,18 @@ pub(super) fn interruptible(
         false => Ok(()),
     };
     let context = parameters.context(mode);
-    let pass = decoder.pass(&batch.layout, &context)?;
-    let embedded = decoder.embed(&batch.inputs, &batch.layout, &context)?;
-    let (held, top) = forward(decoder, parameters, &embedded, &pass, recompute, &go_on)?;
+    let pass = network.pass(&batch.layout, &context)?;
+    let embedded = network.embed(&batch.inputs, &batch.layout, &context)?;
+    let (held, top) = forward(network, parameters, &embedded, &pass, recompute, &go_on)?;
     let mut gradients = Gradients::none(parameters);
     let head = Head {
-        decoder,
+        network,
         context: &context,
         targets: &batch.targets,
     };
     let (loss, dtop) = self::head(&head, parameters, &top, &mut gradients)?;
     let dembedded = backward(
-        decoder,
+        network,
         parameters,
         held,
         dtop,
@@ -90,7 +90,7 @@ pub(super) fn interruptible(
         let mut store = Tape::default().backward(&embedded, &gradient)?;
         gradients.collect(parameters, &mut store)?;
     }
-    let loss = read_back(decoder.device(), || loss.to_scalar::<f32>())?;
+    let loss = read_back(network.device(), || loss.to_scalar::<f32>())?;
     Ok(StepResult {
         loss_sum: f64::from(loss),
         tokens: batch.trained_tokens,
@@ -99,24 +99,24 @@ pub(super) fn interruptible(
 }
 
 /// Runs all blocks; holds those that backward will come back to.
-fn forward(
-    decoder: &Decoder,
+fn forward<N: Network>(
+    network: &N,
     parameters: &Parameters,
     embedded: &Tensor,
-    pass: &Pass,
+    pass: &N::Pass,
     recompute: bool,
     go_on: &dyn Fn() -> Result<()>,
 ) -> Result<(Vec<Held>, Tensor)> {
     let first = parameters.first_segment();
     let mut x = embedded.detach();
     let mut held = vec![];
-    for index in 0..decoder.n_blocks() {
+    for index in 0..network.n_blocks() {
         go_on()?;
         let needed = Segment::Block(index) >= first;
         if Segment::Block(index) > first {
             x = Var::from_tensor(&x)?.into_inner();
         }
-        let output = Tape::record(|| decoder.block(index, &x, pass))?;
+        let output = Tape::record(|| network.block(index, &x, pass))?;
         let input = std::mem::replace(&mut x, output.0.detach());
         if needed {
             held.push(Held {
@@ -131,7 +131,7 @@ fn forward(
 
 /// Loss, and the gradient of the last block's output where a block needs it.
 fn head(
-    head: &Head<'_>,
+    head: &Head<'_, impl Network>,
     parameters: &Parameters,
     top: &Tensor,
     gradients: &mut Gradients,
@@ -141,7 +141,7 @@ fn head(
         _ => Var::from_tensor(top)?.into_inner(),
     };
     let normed = || -> Result<_> {
-        let hidden = head.decoder.final_norm(&top)?;
+        let hidden = head.network.final_norm(&top)?;
         Ok(tape::reshape(&hidden, ((), hidden.dim(2)?))?)
     };
     let (loss, mut store) = match head.weight() {
@@ -162,12 +162,12 @@ fn head(
 }
 
 /// Walks the held blocks in reverse; gives the gradient of the first one's input.
-fn backward(
-    decoder: &Decoder,
+fn backward<N: Network>(
+    network: &N,
     parameters: &Parameters,
     mut held: Vec<Held>,
     mut gradient: Option<Tensor>,
-    pass: &Pass,
+    pass: &N::Pass,
     gradients: &mut Gradients,
     go_on: &dyn Fn() -> Result<()>,
 ) -> Result<Option<Tensor>> {
@@ -178,7 +178,7 @@ fn backward(
         };
         let (output, tape) = match block.output {
             Some(output) => output,
-            None => Tape::record(|| decoder.block(block.index, &block.input, pass))?,
+            None => Tape::record(|| network.block(block.index, &block.input, pass))?,
         };
         let mut store = tape.backward(&output, &upstream)?;
         gradients.collect(parameters, &mut store)?;

@@ -1,6 +1,8 @@
 use super::run::Run;
 use super::step::{StepResult, interruptible};
-use super::{Error, Event, Gradients, Optimizer, Options, Parameters, Reduce, Result, Saves};
+use super::{
+    Error, Event, Gradients, Network, Optimizer, Options, Parameters, Reduce, Result, Saves,
+};
 use crate::data::Batch;
 use crate::lora::Mode;
 use crate::models::Decoder;
@@ -9,9 +11,9 @@ use std::path::PathBuf;
 
 /// A run: what is trained, how, and where it is written.
 #[derive(Debug)]
-pub struct Trainer<'a> {
-    /// The network.
-    pub decoder: &'a Decoder,
+pub struct Trainer<'a, N = Decoder> {
+    /// The model.
+    pub network: &'a N,
     /// What is trained in it.
     pub parameters: &'a Parameters,
     /// Settings.
@@ -48,7 +50,7 @@ pub struct Summary {
     pub last_loss: f64,
 }
 
-impl Trainer<'_> {
+impl<N: Network> Trainer<'_, N> {
     /// Trains on `batches`, each the rows of one optimizer step as its micro-batches.
     ///
     /// Steps are counted from those that `optimizer` has taken: with its state, the parameters and
@@ -95,7 +97,7 @@ impl Trainer<'_> {
         for (i, batch) in micro_batches.iter().enumerate().skip(rank).step_by(n) {
             let seed = mix_seed(mix_seed(self.options.seed, number as u64), i as u64);
             let how = (Mode::training(seed), self.options.grad_checkpoint);
-            let part = interruptible(self.decoder, self.parameters, batch, how, should_stop)?;
+            let part = interruptible(self.network, self.parameters, batch, how, should_stop)?;
             sums.loss_sum += part.loss_sum;
             sums.tokens += part.tokens;
             sums.gradients.add(part.gradients)?;

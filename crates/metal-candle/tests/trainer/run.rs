@@ -103,7 +103,7 @@ pub fn run_with(
     let mut folder = RunFolder::claim(folder, Start::Overwrite).unwrap();
     folder.prepare().unwrap();
     let trainer = Trainer {
-        decoder: &model.decoder,
+        network: &model.decoder,
         parameters,
         options,
         saves: Some(Saves {

@@ -9,8 +9,9 @@ pub use args::Args;
 use super::Context;
 use crate::error::Result;
 use crate::exit::Exit;
-use crate::loading::{self, Loaded};
+use crate::loading;
 use crate::terminal::Terminal;
+use metal_candle::LanguageModel;
 use metal_candle::generate::{Engine, FinishReason, Limit, Request, Step, Text};
 use metal_candle::lora::AdapterSet;
 use metal_candle::process::peak_memory_bytes;
@@ -40,7 +41,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit> {
     let terminal = &context.terminal;
     let adapter = args.adapter_path.as_deref();
     let mut loaded = loading::load_for(&args.model, adapter, &args.device.open()?, terminal)?;
-    let adapter = adapter.map(|path| loading::adapter(&mut loaded.model, &loaded.folder, path));
+    let adapter = adapter.map(|path| loading::adapter(&loaded.model, &loaded.folder, path));
     let mut adapter = adapter.transpose()?;
     if let Some(adapter) = adapter.take_if(|_| args.merge) {
         loaded.model.fuse(&adapter)?;
@@ -58,7 +59,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit> {
 
 fn answer(
     args: &Args,
-    loaded: &Loaded,
+    loaded: &LanguageModel,
     adapter: Option<Arc<AdapterSet>>,
     terminal: &Terminal,
 ) -> Result<Answer> {
@@ -95,7 +96,7 @@ fn answer(
 }
 
 /// Says before anything is generated that fewer tokens may come than were asked for.
-fn tell_room(wanted: usize, n_prompt: usize, loaded: &Loaded) -> Result<()> {
+fn tell_room(wanted: usize, n_prompt: usize, loaded: &LanguageModel) -> Result<()> {
     let decoder = &loaded.model.decoder;
     let (room, limit) = (decoder.room(n_prompt)?, decoder.max_tokens());
     if room < wanted {
@@ -117,7 +118,7 @@ struct Generated {
 fn generate(
     args: &Args,
     prompt: &[u32],
-    loaded: &Loaded,
+    loaded: &LanguageModel,
     adapter: Option<Arc<AdapterSet>>,
     mut show: impl FnMut(&str) -> Result<()>,
 ) -> Result<Generated> {

@@ -2,7 +2,7 @@
 
 use super::Args;
 use crate::error::{Error, Result};
-use crate::loading::Loaded;
+use metal_candle::LanguageModel;
 use metal_candle::data::{Message, Tokenizer};
 use std::io::Read;
 
@@ -62,7 +62,7 @@ fn message(role: &str, content: &str) -> Message {
 ///
 /// # Errors
 /// When a token that was asked for does not exist.
-pub fn eos_token_ids(args: &Args, loaded: &Loaded) -> Result<Vec<u32>> {
+pub fn eos_token_ids(args: &Args, loaded: &LanguageModel) -> Result<Vec<u32>> {
     let mut ids = loaded.model.eos_token_ids.clone();
     ids.extend(loaded.tokenizer.eos_token().map(|(_, id)| id));
     for token in &args.extra_eos_token {
@@ -79,7 +79,7 @@ pub fn eos_token_ids(args: &Args, loaded: &Loaded) -> Result<Vec<u32>> {
 }
 
 /// A tokenizer may know more tokens than the model: an end among these never comes.
-fn tell_unreachable(ids: &[u32], loaded: &Loaded) {
+fn tell_unreachable(ids: &[u32], loaded: &LanguageModel) {
     let n_tokens = loaded.model.decoder.vocab_size();
     for &id in ids.iter().filter(|id| **id as usize >= n_tokens) {
         let token = loaded.tokenizer.id_to_token(id).unwrap_or_default();

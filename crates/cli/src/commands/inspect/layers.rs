@@ -54,7 +54,7 @@ pub fn show(args: &Args, terminal: &Terminal) -> Result<()> {
     let mut model = loaded.model;
     let infos = model.decoder.layer_infos()?;
     let plan = match &args.adapter_path {
-        Some(path) => loading::read_adapter(&mut model, &loaded.folder, path, |_| {})?.plan,
+        Some(path) => loading::read_adapter(&model, &loaded.folder, path, |_| {})?.plan,
         None => Plan::new(&args.adapter.config(model.decoder.n_blocks())?, &infos)?,
     };
     let answer = answer(&mut model, &infos, &plan);

@@ -8,12 +8,12 @@ use crate::terminal::Terminal;
 use candle_core::Device;
 use metal_candle::data::{Dataset, Options, Tokenizer};
 use metal_candle::files;
-use metal_candle::lora::{AdapterSet, LoraConfig, Plan};
+use metal_candle::language_model::Adapted;
+use metal_candle::lora::LoraConfig;
 use metal_candle::models::Model;
 use metal_candle::train::{Output, Parameters};
 use serde_json::{Value, json};
 use std::path::Path;
-use std::sync::Arc;
 
 /// Writes train.jsonl, valid.jsonl and test.jsonl; gives the dates of the last as an exam.
 pub(super) fn write_data(folders: &Folders, corpus: &mut Corpus) -> Result<Exam> {
@@ -59,16 +59,15 @@ pub(super) fn train(
         alpha: 32.0,
         ..LoraConfig::default()
     };
-    let plan = Plan::new(&config, &model.decoder.layer_infos()?)?;
-    let set = AdapterSet::fresh(&plan, &model.decoder.adaptable(), args.seed)?;
-    let parameters = Parameters::of_adapters(Arc::new(set), &model.decoder);
+    let adapted = Adapted::fresh(&model, config, args.seed)?;
+    let parameters = Parameters::of_adapters(adapted.set, &model.decoder);
     let training = Training {
         title: "adapter",
         iters: args.iters.get(),
         learning_rate: 3e-3,
         seed: args.seed,
         output: Output::Adapter {
-            config,
+            config: adapted.config,
             base_model: folders.base.display().to_string(),
             tokenizer: None,
         },

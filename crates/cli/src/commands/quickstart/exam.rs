@@ -40,9 +40,9 @@ impl Score {
 impl Exam {
     /// Asks the model in `base`, with the adapter in `adapter` if there is one.
     pub(super) fn take(&self, base: &Path, adapter: Option<&Path>) -> Result<Score> {
-        let mut model = Model::load(base, &Device::Cpu)?;
+        let model = Model::load(base, &Device::Cpu)?;
         let tokenizer = Tokenizer::from_folder(base)?;
-        let adapter = adapter.map(|path| loading::adapter(&mut model, base, path));
+        let adapter = adapter.map(|path| loading::adapter(&model, base, path));
         let adapter = adapter.transpose()?;
         let answers = answers(&model, adapter.as_ref(), &tokenizer, &self.questions)?;
         let answers = self.questions.iter().zip(answers);

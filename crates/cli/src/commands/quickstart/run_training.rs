@@ -38,7 +38,7 @@ pub(super) fn run_training(
     let settings =
         json!({ "title": training.title, "iters": training.iters, "seed": training.seed });
     let trainer = Trainer {
-        decoder: &model.decoder,
+        network: &model.decoder,
         parameters,
         options: &options,
         saves: Some(Saves {

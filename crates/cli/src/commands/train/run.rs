@@ -57,7 +57,7 @@ impl Run<'_> {
         let done = optimizer.steps();
         let options = args.options(done);
         let trainer = Trainer {
-            decoder: &self.model.decoder,
+            network: &self.model.decoder,
             parameters: &self.trained.parameters,
             options: &options,
             saves: Some(Saves {

@@ -26,8 +26,8 @@ pub fn run(args: &Args, name: &str, data: &Path, terminal: &Terminal) -> Result<
     };
     let adapter = Some(args.adapter_path.as_path()).filter(|_| !is_full);
     let splits = super::load_splits(args, data, (&base, adapter), &[Split::Test], terminal)?;
-    let mut model = Model::load(&base, &device)?;
-    let adapter = adapter.map(|path| loading::adapter(&mut model, &base, path));
+    let model = Model::load(&base, &device)?;
+    let adapter = adapter.map(|path| loading::adapter(&model, &base, path));
     tell(
         &model.decoder,
         adapter.transpose()?,

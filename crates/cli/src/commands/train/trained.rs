@@ -5,11 +5,11 @@ use crate::error::{Error, Result};
 use crate::loading;
 use crate::terminal::Terminal;
 use candle_core::Device;
-use metal_candle::lora::{AdapterSet, LoraConfig, Method, Plan};
+use metal_candle::language_model::Adapted;
+use metal_candle::lora::{LoraConfig, Method};
 use metal_candle::models::Model;
 use metal_candle::train::{Optimizer, Output, Parameters, Resume};
 use std::path::Path;
-use std::sync::Arc;
 
 /// What is trained, and how it is written.
 pub struct Trained {
@@ -83,42 +83,40 @@ fn is_same(a: &Path, b: &Path) -> bool {
 
 fn adapter(
     args: &Args,
-    model: &mut Model,
+    model: &Model,
     folder: &Path,
     resume: Option<&Resume>,
     terminal: &Terminal,
 ) -> Result<Trained> {
-    let (config, set) = match resume {
+    let adapted = match resume {
         Some(resume) => go_on(args, model, folder, &resume.adapter, terminal)?,
         None => fresh(args, model)?,
     };
     let output = Output::Adapter {
-        config,
+        config: adapted.config,
         base_model: args.model()?.into(),
         tokenizer: resume
             .and_then(|resume| loading::own_tokenizer(&resume.adapter))
             .map(Path::to_path_buf),
     };
-    let parameters = Parameters::of_adapters(Arc::new(set), &model.decoder);
+    let parameters = Parameters::of_adapters(adapted.set, &model.decoder);
     Ok(Trained { parameters, output })
 }
 
-fn fresh(args: &Args, model: &Model) -> Result<(LoraConfig, AdapterSet)> {
+fn fresh(args: &Args, model: &Model) -> Result<Adapted> {
     let mut config = args.adapter.config(model.decoder.n_blocks())?;
     config.method = args.fine_tune_type.method();
-    let plan = Plan::new(&config, &model.decoder.layer_infos()?)?;
-    let set = AdapterSet::fresh(&plan, &model.decoder.adaptable(), args.seed)?;
-    Ok((config, set))
+    Ok(Adapted::fresh(model, config, args.seed)?)
 }
 
 fn go_on(
     args: &Args,
-    model: &mut Model,
+    model: &Model,
     folder: &Path,
     path: &Path,
     terminal: &Terminal,
-) -> Result<(LoraConfig, AdapterSet)> {
-    let adapter = loading::read_adapter(model, folder, path, |config| {
+) -> Result<Adapted> {
+    let adapted = loading::read_adapter(model, folder, path, |config| {
         config.dropout = args.adapter.dropout.unwrap_or(config.dropout);
     })?;
     let LoraConfig {
@@ -127,7 +125,7 @@ fn go_on(
         alpha,
         targets,
         ..
-    } = &adapter.config;
+    } = &adapted.config;
     let (shown, name) = (path.display(), method.name());
     if args.fine_tune_type == FineTuneType::Dora && *method != Method::Dora {
         return Err(Error::input(format!(
@@ -146,5 +144,5 @@ fn go_on(
             unused.join(", ")
         ));
     }
-    Ok((adapter.config, adapter.set))
+    Ok(adapted)
 }

@@ -5,7 +5,7 @@ use candle_core::{Tensor, Var};
 use metal_candle_kernels::{Dropout, Result, Weight, linear, matmul, tape};
 use std::sync::Arc;
 
-const MAGNITUDE: &str = "lora_magnitude_vector";
+pub(super) const MAGNITUDE: &str = "lora_magnitude_vector";
 
 /// Numbers of a weight that are float32 at a time while its rows are measured: 16 MiB.
 const TILE: usize = 4 << 20;
@@ -67,17 +67,11 @@ impl Dora {
         }
     }
 
-    /// Length of each row of `W + scale * B A`, `(N)`, without that sum:
-    /// `|w + s b A|^2 = |w|^2 + 2 s (w A^T) b + s^2 b (A A^T) b`.
+    /// Length of each row of `W + scale * B A`, `(N)`.
     fn lengths(&self, layer: &Linear) -> Result<Tensor> {
-        let (a, b) = (self.lora.a.detach(), self.lora.b.detach());
-        let scale = self.lora.scale;
-        // (R, N)
-        let products = linear(&a, layer.weight(), None)?;
-        let mixed = (products.t()? * &b)?.sum(1)?;
-        let own = (matmul(&b, &matmul(&a, &a.t()?)?)? * &b)?.sum(1)?;
-        let squares = ((&self.squares + (mixed * (2.0 * scale))?)? + (own * (scale * scale))?)?;
-        root(&squares)
+        let products = linear(&self.lora.a.detach(), layer.weight(), None)?;
+        let update = [&self.lora.a, &self.lora.b].map(|factor| factor.detach());
+        lengths(&self.squares, &products.t()?, update, self.lora.scale)
     }
 
     /// The whole result while elements of the input are dropped. PEFT takes away, with the factor,
@@ -135,21 +129,39 @@ impl Adapter for Dora {
     }
 }
 
+/// Length of each row of `W + scale * B A`, `(N)`, without that sum:
+/// `|w + s b A|^2 = |w|^2 + 2 s (w A^T) b + s^2 b (A A^T) b`. `squares` are those of the rows of `W`,
+/// `products` is `W A^T`, `(N, R)`.
+pub(super) fn lengths(
+    squares: &Tensor,
+    products: &Tensor,
+    [a, b]: [Tensor; 2],
+    scale: f64,
+) -> Result<Tensor> {
+    let mixed = (products * &b)?.sum(1)?;
+    let own = (matmul(&b, &matmul(&a, &a.t()?)?)? * &b)?.sum(1)?;
+    root(&((squares + (mixed * (2.0 * scale))?)? + (own * (scale * scale))?)?)
+}
+
 /// A row of zeros has no direction: with the smallest length that is not zero, zero is what its
 /// magnitude makes of it.
-fn root(squares: &Tensor) -> Result<Tensor> {
+pub(super) fn root(squares: &Tensor) -> Result<Tensor> {
     Ok(squares.maximum(f32::MIN_POSITIVE)?.sqrt()?)
 }
 
-/// Square of the length of each row, `(N)` in float32, a tile of rows at a time.
+/// Square of the length of each row, `(N)` in float32.
 fn row_squares(weight: &Weight) -> Result<Tensor> {
+    let squares = tiles(weight)?.map(|tile| Ok(tile?.1.sqr()?.sum(1)?));
+    let squares = squares.collect::<Result<Vec<_>>>()?;
+    Ok(Tensor::cat(&squares, 0)?)
+}
+
+/// Rows of a matrix in float32, `(n, K)`, a tile at a time, with the number of the first.
+pub(super) fn tiles(weight: &Weight) -> Result<impl Iterator<Item = Result<(usize, Tensor)>> + '_> {
     let (n, k) = weight.dims()?;
     let rows = (TILE / k.max(1)).max(1);
-    let tiles = (0..n).step_by(rows).map(|start| {
-        let end = n.min(start + rows);
-        let ids = Tensor::arange(start as u32, end as u32, weight.device())?;
-        Ok(weight.gather(&ids)?.detach().sqr()?.sum(1)?)
-    });
-    let tiles = tiles.collect::<Result<Vec<_>>>()?;
-    Ok(Tensor::cat(&tiles, 0)?)
+    Ok((0..n).step_by(rows).map(move |start| {
+        let ids = Tensor::arange(start as u32, n.min(start + rows) as u32, weight.device())?;
+        Ok((start, weight.gather(&ids)?.detach()))
+    }))
 }

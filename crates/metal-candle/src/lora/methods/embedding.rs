@@ -12,10 +12,11 @@ const B: &str = "lora_embedding_B";
 #[derive(Clone, Debug)]
 pub(super) struct Embedding {
     /// `(R, V)`.
-    a: Var,
+    pub(super) a: Var,
     /// `(D, R)`.
-    b: Var,
-    scale: f64,
+    pub(super) b: Var,
+    /// Factor of the update.
+    pub(super) scale: f64,
 }
 
 pub(super) fn shapes(place: &Placement) -> Shapes {

@@ -2,6 +2,7 @@
 //! fresh values, the layer with it, and the weight it comes to.
 
 mod dora;
+mod dora_embedding;
 mod embedding;
 mod lora;
 mod whole;
@@ -9,6 +10,7 @@ mod whole;
 use super::{Error, Kind, Linear, Mode, Placement};
 use candle_core::{Tensor, Var};
 use dora::Dora;
+use dora_embedding::DoraEmbedding;
 use embedding::Embedding;
 use lora::Lora;
 use metal_candle_kernels::Result;
@@ -83,7 +85,8 @@ impl Method {
     pub(super) fn shapes(self, place: &Placement) -> Shapes {
         match (self, place.kind) {
             (Self::Whole, _) => whole::shapes(place),
-            (_, Kind::Embedding) => embedding::shapes(place),
+            (Self::Lora, Kind::Embedding) => embedding::shapes(place),
+            (Self::Dora, Kind::Embedding) => dora_embedding::shapes(place),
             (Self::Lora, Kind::Linear) => lora::shapes(place),
             (Self::Dora, Kind::Linear) => dora::shapes(place),
         }
@@ -93,7 +96,8 @@ impl Method {
     pub(super) fn fresh(self, place: &Placement, layer: &Linear, seed: u64) -> Made {
         Ok(match (self, place.kind) {
             (Self::Whole, _) => Arc::new(Whole::fresh(place, layer)?),
-            (_, Kind::Embedding) => Arc::new(Embedding::fresh(place, layer, seed)?),
+            (Self::Lora, Kind::Embedding) => Arc::new(Embedding::fresh(place, layer, seed)?),
+            (Self::Dora, Kind::Embedding) => Arc::new(DoraEmbedding::fresh(place, layer, seed)?),
             (Self::Lora, Kind::Linear) => Arc::new(Lora::fresh(place, seed, layer.device())?),
             (Self::Dora, Kind::Linear) => Arc::new(Dora::fresh(place, layer, seed)?),
         })
@@ -103,7 +107,8 @@ impl Method {
     pub(super) fn with(self, place: &Placement, layer: &Linear, take: Take<'_>) -> Made {
         Ok(match (self, place.kind) {
             (Self::Whole, _) => Arc::new(Whole::with(place, take)?),
-            (_, Kind::Embedding) => Arc::new(Embedding::with(place, take)?),
+            (Self::Lora, Kind::Embedding) => Arc::new(Embedding::with(place, take)?),
+            (Self::Dora, Kind::Embedding) => Arc::new(DoraEmbedding::with(place, layer, take)?),
             (Self::Lora, Kind::Linear) => Arc::new(Lora::with(place, take)?),
             (Self::Dora, Kind::Linear) => Arc::new(Dora::with(place, layer, take)?),
         })
