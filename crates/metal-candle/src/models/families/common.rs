@@ -31,9 +31,9 @@ impl Common {
     }
 
     /// Frame without scales, with these rotary embeddings.
-    pub(super) fn frame(&self, ropes: &[RopeConfig]) -> Frame {
+    pub(super) fn frame(&self, ropes: impl Into<Vec<RopeConfig>>) -> Frame {
         Frame {
-            ropes: ropes.to_vec(),
+            ropes: ropes.into(),
             ..Frame::plain(self.norm, self.tied_head)
         }
     }

@@ -38,7 +38,7 @@ impl Family for Gemma2 {
     fn frame(&self) -> Frame {
         Frame {
             logit_cap: self.logit_cap,
-            ..frame(&self.common, &[self.rope.clone()])
+            ..frame(&self.common, [self.rope.clone()])
         }
     }
 
@@ -96,7 +96,7 @@ pub(super) fn attention(
     })
 }
 
-pub(super) fn frame(common: &Common, ropes: &[RopeConfig]) -> Frame {
+pub(super) fn frame(common: &Common, ropes: impl Into<Vec<RopeConfig>>) -> Frame {
     Frame {
         embedding_scale: EmbeddingScale::Rounded((common.d as f64).sqrt()),
         ..common.frame(ropes)

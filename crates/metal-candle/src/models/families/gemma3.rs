@@ -50,7 +50,7 @@ impl Family for Gemma3 {
     fn frame(&self) -> Frame {
         Frame {
             logit_cap: self.logit_cap,
-            ..gemma2::frame(&self.common, &self.ropes)
+            ..gemma2::frame(&self.common, self.ropes.clone())
         }
     }
 

@@ -54,7 +54,7 @@ impl Family for Granite {
         Frame {
             embedding_scale: EmbeddingScale::Exact(self.embedding_multiplier),
             logit_scale: 1.0 / self.logits_scaling,
-            ..self.common.frame(&[self.rope.clone()])
+            ..self.common.frame([self.rope.clone()])
         }
     }
 

@@ -35,7 +35,7 @@ pub(super) fn read(fields: &mut Fields<'_>, sizes: Sizes) -> Result<Arc<dyn Fami
 
 impl Family for Olmo3 {
     fn frame(&self) -> Frame {
-        self.common.frame(&self.ropes)
+        self.common.frame(self.ropes.clone())
     }
 
     fn block(&self, i: usize, at: &Scope<'_>) -> Result<Box<dyn Block>> {

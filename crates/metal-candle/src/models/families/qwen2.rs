@@ -25,7 +25,7 @@ pub(super) fn read(fields: &mut Fields<'_>, sizes: Sizes) -> Result<Arc<dyn Fami
 
 impl Family for Qwen2 {
     fn frame(&self) -> Frame {
-        self.common.frame(&[self.rope.clone()])
+        self.common.frame([self.rope.clone()])
     }
 
     fn block(&self, i: usize, at: &Scope<'_>) -> Result<Box<dyn Block>> {

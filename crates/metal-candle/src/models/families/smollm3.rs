@@ -64,7 +64,7 @@ fn take_unrotated(fields: &mut Fields<'_>, sizes: Sizes) -> Result<Blocks> {
 
 impl Family for SmolLm3 {
     fn frame(&self) -> Frame {
-        self.common.frame(&[self.rope.clone()])
+        self.common.frame([self.rope.clone()])
     }
 
     fn block(&self, i: usize, at: &Scope<'_>) -> Result<Box<dyn Block>> {
