@@ -77,6 +77,16 @@ fn adapter_logits_equal_peft_beside_and_merged() {
 }
 
 #[test]
+fn adapter_gradients_equal_pytorch() {
+    models::adapter_gradients_equal_pytorch(&device());
+}
+
+#[test]
+fn packed_sequences_compute_what_each_does_alone() {
+    models::packed_sequences_compute_what_each_does_alone(&device());
+}
+
+#[test]
 fn greedy_tokens_equal_transformers_with_and_without_cache() {
     models::greedy_tokens_equal_transformers_with_and_without_cache(&device());
 }
