@@ -19,25 +19,20 @@
 
 #[cfg(any(test, feature = "testkit"))]
 pub mod case;
-mod elementwise;
 mod error;
+mod graph;
 mod host;
 #[cfg(any(target_vendor = "apple", soft_metal))]
 mod metal;
-mod node;
-mod online;
 pub mod ops;
-mod path;
 mod random;
-mod row_kernel;
-mod rows;
 mod storage;
-pub mod tape;
 #[cfg(any(test, feature = "testkit"))]
 pub mod testkit;
 pub mod weight;
 
 pub use error::{Error, Result};
+pub use graph::tape::{self, Tape};
 #[cfg(any(test, feature = "testkit"))]
 pub use metal_candle_cpu::ceiling;
 pub use metal_candle_cpu::simd;
@@ -53,7 +48,6 @@ pub use ops::rope::{RopePairs, rope};
 pub use ops::softcap::softcap;
 pub use ops::softmax::softmax;
 pub use random::{Dropout, mix_seed};
-pub use tape::Tape;
 pub use weight::Weight;
 
 /// Lets go of what is kept for as long as the process lives: compiled Metal kernels, and what

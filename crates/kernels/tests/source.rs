@@ -27,7 +27,7 @@ fn sources(folder: &Path) -> io::Result<Vec<PathBuf>> {
 /// candle's own graph, and the one file that has to do with it: what is put there elsewhere is on no
 /// tape. The checks of `testkit` are tested on operations of another crate.
 const GRAPH: [&str; 2] = ["CustomOp", "apply_op"];
-const ADAPTOR: &str = "node/graph.rs";
+const ADAPTOR: &str = "graph/adaptor.rs";
 const FOREIGN: &str = "testkit/tests.rs";
 
 #[test]

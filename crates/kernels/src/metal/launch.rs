@@ -3,7 +3,7 @@
 use super::library::{self, Source, Types};
 use super::rows::Rows;
 use super::strided::Strided;
-use crate::node::Value;
+use crate::graph::Value;
 use candle_core::{DType, MetalDevice, MetalStorage, Result, Shape, Storage, Tensor};
 use candle_metal_kernels::metal::{Buffer, ComputeCommandEncoder, ComputePipeline};
 use metal_candle_mps::apple::charge;

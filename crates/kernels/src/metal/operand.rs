@@ -1,7 +1,7 @@
 //! Tensors on the GPU as products take them.
 
 use super::on_metal;
-use crate::node::Value;
+use crate::graph::Value;
 use candle_core::backend::BackendStorage;
 use candle_core::{DType, Layout, MetalStorage, Result, Shape, Storage, Tensor};
 

@@ -3,7 +3,7 @@
 use super::check::Run;
 use super::input::Placed;
 use super::{Array, Failure, Input};
-use crate::elementwise;
+use crate::graph::elementwise;
 use candle_core::backprop::GradStore;
 use candle_core::{DType, Device, Tensor};
 

@@ -3,7 +3,7 @@
 
 use super::{Array, Failure, Input, Problem, check};
 use crate::case::{DTYPES, View};
-use crate::elementwise;
+use crate::graph::elementwise;
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp1, DType, Device, Layout, Result, Shape, Tensor};
 use metal_candle_memory::Poison;

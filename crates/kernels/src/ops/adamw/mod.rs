@@ -17,7 +17,7 @@ mod factors;
 mod metal;
 mod reference;
 
-use crate::path::{Devices, metal};
+use crate::graph::path::{Devices, metal};
 use crate::{Error, Result};
 use candle_core::{DType, Storage, Tensor, Var};
 use factors::Factors;

@@ -7,9 +7,9 @@ use super::forward;
 use super::heads::Heads;
 use super::visible::Visible;
 use crate::Result;
+use crate::graph::{Function, Gradients, Trace, Value};
+use crate::host::online::Statistics;
 use crate::host::tensor_like;
-use crate::node::{Function, Gradients, Trace, Value};
-use crate::online::Statistics;
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, DType, Layout, Result as CandleResult, Shape, Tensor};
 

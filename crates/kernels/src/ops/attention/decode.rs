@@ -9,7 +9,7 @@ use super::heads::{Heads, Wide, padded};
 use super::sizes::{Scoring, Sizes};
 use super::tile::{Left, Right, Tile, panel};
 use super::visible::Visible;
-use crate::online::Statistics;
+use crate::host::online::Statistics;
 use crate::ops::softcap::registers::bound;
 use metal_candle_cpu::math::dot_f32s;
 use metal_candle_cpu::simd::dispatch;

@@ -11,7 +11,7 @@ use super::scores::{Strip, times_panels};
 use super::sizes::{KEYS, QUERIES, Rows, Scoring, Sizes};
 use super::tile::{Left, Right, Tile, panel};
 use super::visible::Visible;
-use crate::online::Statistics;
+use crate::host::online::Statistics;
 use metal_candle_cpu::simd::dispatch;
 use metal_candle_cpu::threads::for_each_task;
 use pulp::{Simd, WithSimd};

@@ -36,8 +36,8 @@ mod reference;
 mod visible;
 
 use super::softcap::check_cap;
-use crate::node::{Kernel, Operation};
-use crate::path::{Devices, Run, metal};
+use crate::graph::path::{Devices, Run, metal};
+use crate::graph::{Kernel, Operation};
 use crate::{Error, Result};
 use candle_core::{DType, Tensor};
 use sizes::{Scoring, Sizes};

@@ -1,11 +1,12 @@
 //! The definition: two products around a masked softmax of scores. Memory grows with `Tq * Tk`.
 
 use super::{AttentionMask, AttentionScores};
+use crate::graph::elementwise;
 use crate::ops::matmul::reference as matmul;
 use crate::ops::softcap::reference as softcap;
 use crate::ops::softmax::reference as softmax;
 use crate::storage::accumulator;
-use crate::{MatMulOptions, Result, elementwise};
+use crate::{MatMulOptions, Result};
 use candle_core::{Device, Tensor};
 
 pub(super) fn forward(

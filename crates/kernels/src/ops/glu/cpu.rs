@@ -2,10 +2,10 @@
 
 use super::{Activation, Glu};
 use crate::Result;
+use crate::graph::{Function, Gradients, Trace, Value};
+use crate::host::row_kernel::{RowKernel, rows};
+use crate::host::rows::{Input, Unwritten};
 use crate::host::tensor;
-use crate::node::{Function, Gradients, Trace, Value};
-use crate::row_kernel::{RowKernel, rows};
-use crate::rows::{Input, Unwritten};
 use candle_core::{DType, Shape, Tensor};
 use metal_candle_cpu::math::sigmoid_f32s;
 use metal_candle_cpu::vector::map_into;

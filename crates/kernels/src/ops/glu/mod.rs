@@ -16,8 +16,8 @@ mod cpu;
 mod metal;
 mod reference;
 
-use crate::node::{Kernel, Operation};
-use crate::path::{Devices, Run, metal};
+use crate::graph::path::{Devices, Run, metal};
+use crate::graph::{Kernel, Operation};
 use crate::{Error, Result};
 use candle_core::Tensor;
 

@@ -1,8 +1,9 @@
 //! The definition, float32 inside.
 
 use super::Activation;
+use crate::Result;
+use crate::graph::elementwise;
 use crate::storage::accumulator;
-use crate::{Result, elementwise};
 use candle_core::Tensor;
 
 pub(super) fn forward(gate: &Tensor, up: &Tensor, activation: Activation) -> Result<Tensor> {

@@ -2,8 +2,8 @@
 
 use super::{Linear, result_shape};
 use crate::Result;
+use crate::graph::{Function, Gradients, Trace, Value};
 use crate::host::{slice_of, stored, tensor_like};
-use crate::node::{Function, Gradients, Trace, Value};
 use candle_core::{Result as CandleResult, Tensor};
 use metal_candle_cpu::gemm::{
     Matrix, MatrixMut, Term, Then, computed, computed_sum, sum_of_products,

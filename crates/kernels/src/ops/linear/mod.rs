@@ -12,9 +12,9 @@ pub mod cases;
 pub mod check;
 pub(crate) mod cpu;
 
-use crate::node::{Kernel, Operation};
+use crate::graph::path::{Devices, Run};
+use crate::graph::{Kernel, Operation};
 use crate::ops::matmul;
-use crate::path::{Devices, Run};
 use crate::{Error, Result, Weight};
 use candle_core::{Shape, Tensor};
 

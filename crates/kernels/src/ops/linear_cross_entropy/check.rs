@@ -4,7 +4,7 @@ use super::chunked::Chunked;
 use super::{Head, cases, cases::Shape, loss};
 use crate::IGNORED_TARGET;
 use crate::case::Case;
-use crate::node::Kernel;
+use crate::graph::Kernel;
 use crate::testkit::{Array, Failure, Input, Problem, check_cases};
 use crate::weight::packing::{dense_of, weight_of};
 use candle_core::{DType, Device, Tensor};

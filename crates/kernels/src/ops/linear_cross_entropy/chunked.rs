@@ -3,7 +3,7 @@
 
 use super::{Head, Saved, reference};
 use crate::Result;
-use crate::node::{Function, Gradients, Trace, Value};
+use crate::graph::{Function, Gradients, Trace, Value};
 use crate::storage::accumulator;
 use candle_core::{DType, Tensor};
 

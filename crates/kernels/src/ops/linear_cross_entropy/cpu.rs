@@ -4,9 +4,9 @@
 use super::pass::{Pass, Seen, Share, multiply, parts};
 use super::{Head, Saved};
 use crate::Result;
+use crate::graph::{Function, Gradients, Trace, Value};
+use crate::host::online::Statistics;
 use crate::host::{Rows, tensor};
-use crate::node::{Function, Gradients, Trace, Value};
-use crate::online::Statistics;
 use crate::ops::softcap::registers::{bound_with_slopes, slope};
 use candle_core::{CpuStorage, Shape, Tensor};
 use metal_candle_cpu::gemm::{Matrix, MatrixMut, Then, product};

@@ -3,8 +3,8 @@
 
 use super::{Head, Saved};
 use crate::Result;
+use crate::graph::{Function, Gradients, Trace, Value};
 use crate::metal::{Launch, Output, SIMD, Source, Strided, device_of, on_metal};
-use crate::node::{Function, Gradients, Trace, Value};
 use candle_core::{DType, MetalDevice, Result as CandleResult, Shape, Tensor};
 
 const SOURCE: Source = Source {

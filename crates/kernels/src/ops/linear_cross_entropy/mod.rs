@@ -26,9 +26,9 @@ mod pass;
 mod reference;
 
 use super::softcap::check_cap;
-use crate::elementwise;
-use crate::node::{Gradients, Kernel, Operation};
-use crate::path::{Devices, Run, metal};
+use crate::graph::elementwise;
+use crate::graph::path::{Devices, Run, metal};
+use crate::graph::{Gradients, Kernel, Operation};
 use crate::{Error, Result, Weight};
 use candle_core::{DType, Tensor};
 

@@ -3,7 +3,7 @@
 //! <https://arxiv.org/abs/1805.02867>). However many rows share a pass, each product reads the weight
 //! once.
 
-use crate::online::Statistics;
+use crate::host::online::Statistics;
 use crate::ops::softcap::registers::bound_with_slopes;
 use metal_candle_cpu::gemm::{Matrix, MatrixMut, Then, product};
 use metal_candle_cpu::math;

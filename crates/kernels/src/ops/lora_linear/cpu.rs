@@ -1,8 +1,8 @@
 //! Both branches in one pass over the result.
 
 use super::LoraLinear;
+use crate::graph::{Function, Gradients, Trace, Value};
 use crate::host::{slice_of, stored, tensor_like};
-use crate::node::{Function, Gradients, Trace, Value};
 use crate::ops::linear::cpu::sum_with_bias;
 use crate::ops::linear::result_shape;
 use crate::{Dropout, Result};

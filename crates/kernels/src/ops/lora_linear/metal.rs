@@ -4,8 +4,8 @@
 
 use super::LoraLinear;
 use crate::Result;
+use crate::graph::{Function, Gradients, Trace, Value};
 use crate::metal::{Operand, add_product, dropped, product, product_to_add_to};
-use crate::node::{Function, Gradients, Trace, Value};
 use crate::ops::linear::result_shape;
 use candle_core::{DType, Result as CandleResult, Tensor};
 

@@ -18,9 +18,9 @@ mod cpu;
 mod metal;
 mod reference;
 
-use crate::node::{Kernel, Operation};
+use crate::graph::path::{Devices, Run, metal};
+use crate::graph::{Kernel, Operation};
 use crate::ops::linear;
-use crate::path::{Devices, Run, metal};
 use crate::{Dropout, Error, Result, Weight};
 use candle_core::Tensor;
 

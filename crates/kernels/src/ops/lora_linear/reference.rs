@@ -1,8 +1,9 @@
 //! The definition: two linear layers and a sum.
 
 use super::LoraWeights;
+use crate::graph::elementwise;
 use crate::ops::matmul::reference::linear;
-use crate::{Result, Weight, elementwise};
+use crate::{Result, Weight};
 use candle_core::Tensor;
 
 pub(super) fn forward(

@@ -3,8 +3,8 @@
 use super::MatMul;
 use super::batch::{Operand, Sizes, Target, split};
 use crate::Result;
+use crate::graph::{Function, Gradients, Trace, Value};
 use crate::host::{Rows, on_host, stored, tensor_like};
-use crate::node::{Function, Gradients, Trace, Value};
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, Layout, Result as CandleResult, Tensor};
 use metal_candle_cpu::gemm::{MatrixMut, Term, Then, computed_batch, product, turned};

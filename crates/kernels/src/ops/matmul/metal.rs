@@ -3,8 +3,8 @@
 use super::MatMul;
 use super::batch::Sizes;
 use crate::Result;
+use crate::graph::{Function, Gradients, Trace, Value};
 use crate::metal::{Operand, product, product_plus};
-use crate::node::{Function, Gradients, Trace, Value};
 use crate::storage::sum_to_shape;
 use candle_core::{DType, Result as CandleResult, Tensor};
 

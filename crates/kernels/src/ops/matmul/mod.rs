@@ -20,10 +20,10 @@ mod metal;
 mod product;
 pub(crate) mod reference;
 
-use crate::node::{Gradients, Kernel, Operation};
-use crate::path::{Devices, Run, metal};
+use crate::graph::path::{Devices, Run, metal};
+use crate::graph::tape;
+use crate::graph::{Gradients, Kernel, Operation};
 use crate::storage::sum_to_shape;
-use crate::tape;
 use crate::{Error, Result};
 use candle_core::Tensor;
 

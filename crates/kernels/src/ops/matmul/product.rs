@@ -1,6 +1,6 @@
 //! The product itself, on any backend: candle's gemm on operands widened to the accumulator.
 
-use crate::node::{Function, Gradients, Kernel, Operation, Trace, Value};
+use crate::graph::{Function, Gradients, Kernel, Operation, Trace, Value};
 use crate::storage::{Widened, accumulator, on_any_device, sum_to_shape};
 use candle_core::backend::{BackendDevice, BackendStorage};
 use candle_core::{D, DType, DeviceLocation, Layout, Result, Shape, Tensor};

@@ -2,8 +2,9 @@
 
 use super::MatMulOptions;
 use super::product::{Candle, Product};
-use crate::node::Kernel;
-use crate::{Result, elementwise};
+use crate::Result;
+use crate::graph::Kernel;
+use crate::graph::elementwise;
 use candle_core::{D, Tensor};
 
 /// `alpha * op(A) op(B) + beta * C`, in float32 (float64 for f64) inside, in the dtype of `A`.

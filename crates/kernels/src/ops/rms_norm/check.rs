@@ -2,7 +2,7 @@
 
 use super::{cases, cases::Shape, reference, rms_norm, rms_norm_residual};
 use crate::case::Case;
-use crate::elementwise;
+use crate::graph::elementwise;
 use crate::testkit::{Array, Failure, Input, Problem, check_cases};
 use candle_core::{DType, Device};
 

@@ -2,10 +2,10 @@
 
 use super::{RmsNorm, WithResidual};
 use crate::Result;
+use crate::graph::{Function, Gradients, Kernel, Trace, Value};
+use crate::host::row_kernel::{RowKernel, first, rows, rows_in_blocks};
+use crate::host::rows::{Input, Unwritten};
 use crate::host::{slice_of, tensor, tensor_like};
-use crate::node::{Function, Gradients, Kernel, Trace, Value};
-use crate::row_kernel::{RowKernel, first, rows, rows_in_blocks};
-use crate::rows::{Input, Unwritten};
 use candle_core::Tensor;
 use metal_candle_cpu::math::{add_scaled_f32s, dot_f32s};
 use metal_candle_cpu::simd::dispatch;

@@ -2,8 +2,8 @@
 
 use super::{RmsNorm, WithResidual};
 use crate::Result;
+use crate::graph::{Function, Gradients, Kernel, Trace, Value};
 use crate::metal::{Launch, Output, Rows, Source, device_of};
-use crate::node::{Function, Gradients, Kernel, Trace, Value};
 use candle_core::{DType, MetalDevice, Tensor};
 
 const SOURCE: Source = Source {

@@ -16,9 +16,10 @@ mod cpu;
 mod metal;
 mod reference;
 
-use crate::node::{Gradients, Kernel, Operation};
-use crate::path::{Devices, Run, metal};
-use crate::{Error, Result, elementwise};
+use crate::graph::elementwise;
+use crate::graph::path::{Devices, Run, metal};
+use crate::graph::{Gradients, Kernel, Operation};
+use crate::{Error, Result};
 use candle_core::Tensor;
 
 const DEVICES: Devices<Run<RmsNorm, 2>> = Devices {

@@ -3,9 +3,9 @@
 
 use super::{Rope, RopePairs, per_head};
 use crate::Result;
-use crate::node::{Function, Gradients, Trace, Value};
-use crate::row_kernel::{RowKernel, rows};
-use crate::rows::{Input, Unwritten};
+use crate::graph::{Function, Gradients, Trace, Value};
+use crate::host::row_kernel::{RowKernel, rows};
+use crate::host::rows::{Input, Unwritten};
 use candle_core::Tensor;
 use metal_candle_cpu::vector::{map, written};
 use pulp::Simd;

@@ -1,8 +1,9 @@
 //! The definition: two of every pair, four products.
 
 use super::RopePairs;
+use crate::Result;
+use crate::graph::elementwise;
 use crate::storage::accumulator;
-use crate::{Result, elementwise};
 use candle_core::{D, Tensor};
 
 pub(super) fn forward(x: &Tensor, cos: &Tensor, sin: &Tensor, pairs: RopePairs) -> Result<Tensor> {

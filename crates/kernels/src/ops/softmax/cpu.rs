@@ -2,10 +2,10 @@
 
 use super::Softmax;
 use crate::Result;
+use crate::graph::{Function, Gradients, Trace, Value};
+use crate::host::row_kernel::{RowKernel, rows};
+use crate::host::rows::{Input, Unwritten};
 use crate::host::tensor;
-use crate::node::{Function, Gradients, Trace, Value};
-use crate::row_kernel::{RowKernel, rows};
-use crate::rows::{Input, Unwritten};
 use candle_core::Tensor;
 use metal_candle_cpu::math::{dot_f32s, exp_f32s, max_f32s, scale_f32s, sum_f32s};
 use metal_candle_cpu::simd::{Cache, prefetch};

@@ -2,8 +2,8 @@
 
 use super::Softmax;
 use crate::Result;
+use crate::graph::{Function, Gradients, Trace, Value};
 use crate::metal::{Launch, Output, Rows, Source, device_of};
-use crate::node::{Function, Gradients, Trace, Value};
 use candle_core::Tensor;
 
 const SOURCE: Source = Source {

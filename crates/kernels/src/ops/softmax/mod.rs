@@ -15,8 +15,8 @@ mod metal;
 pub(crate) mod reference;
 
 use crate::Result;
-use crate::node::{Kernel, Operation};
-use crate::path::{Devices, Run, metal};
+use crate::graph::path::{Devices, Run, metal};
+use crate::graph::{Kernel, Operation};
 use candle_core::Tensor;
 
 const DEVICES: Devices<Run<Softmax, 1>> = Devices {

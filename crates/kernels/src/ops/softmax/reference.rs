@@ -1,7 +1,8 @@
 //! The definition, float32 inside.
 
+use crate::Result;
+use crate::graph::elementwise;
 use crate::storage::accumulator;
-use crate::{Result, elementwise};
 use candle_core::{D, Tensor};
 
 pub(crate) fn forward(x: &Tensor) -> Result<Tensor> {

@@ -4,8 +4,8 @@
 use super::THREADS;
 use super::forward::Saved;
 use super::inputs::{Inputs, segments};
+use crate::graph::Gradients;
 use crate::metal::{Output, Strided, device_of};
-use crate::node::Gradients;
 use crate::ops::attention::Attention;
 use candle_core::{DType, Result, Tensor};
 

@@ -2,9 +2,9 @@
 
 use super::THREADS;
 use super::inputs::{Inputs, segments};
+use crate::graph::Value;
 use crate::host::untracked;
 use crate::metal::{Output, SIMD, Strided, device_of};
-use crate::node::Value;
 use crate::ops::attention::Attention;
 use candle_core::backend::BackendStorage;
 use candle_core::{DType, Layout, Result, Storage, Tensor};

@@ -6,8 +6,8 @@ mod inputs;
 
 use super::Attention;
 use crate::Result;
+use crate::graph::{Function, Gradients, Trace, Value};
 use crate::metal::{SIMD, Source};
-use crate::node::{Function, Gradients, Trace, Value};
 use candle_core::Tensor;
 use forward::Saved;
 

@@ -2,7 +2,7 @@
 
 use super::note;
 use crate::Result;
-use crate::node::Node;
+use crate::graph::Node;
 use candle_core::shape::ShapeWithOneHole;
 use candle_core::{Result as CandleResult, Tensor};
 use std::sync::Arc;

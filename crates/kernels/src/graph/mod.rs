@@ -3,18 +3,21 @@
 //!
 //! An operation is a value: what is frozen (weights, tables, masks, factors) is in its fields, what can
 //! have a gradient are its inputs. A [`Kernel`] is how one device computes it. Where no input is
-//! tracked nothing is kept. Otherwise the run is a node, which candle's graph ([`graph`]) and the
+//! tracked nothing is kept. Otherwise the run is a node, which candle's graph ([`adaptor`]) and the
 //! [`Tape`](crate::Tape) hold alike.
 
-mod graph;
+mod adaptor;
+pub(crate) mod elementwise;
+pub(crate) mod path;
+pub mod tape;
 #[cfg(test)]
 mod tests;
 mod value;
 
-pub(crate) use graph::{attach, stand_in};
+pub(crate) use adaptor::{attach, stand_in};
 pub(crate) use value::Value;
 
-use crate::{Error, Result, elementwise, tape};
+use crate::{Error, Result};
 use candle_core::Tensor;
 use candle_core::backprop::GradStore;
 use std::sync::Arc;

@@ -5,9 +5,9 @@
 //! spin where rayon's would work.
 
 use crate::Result;
+use crate::graph::path::{Devices, Run};
+use crate::graph::{Function, Gradients, Kernel, Operation, Trace, Value};
 use crate::host::{Rows, stored};
-use crate::node::{Function, Gradients, Kernel, Operation, Trace, Value};
-use crate::path::{Devices, Run};
 use crate::storage::{on_any_device, sum_to_shape};
 use candle_core::backend::BackendStorage;
 use candle_core::op::{self, BinaryOpT};

@@ -2,7 +2,7 @@
 //! instruction set are settled here, a kernel is arithmetic.
 #![allow(unsafe_code)]
 
-use crate::rows::{Input, Unwritten, Writable};
+use crate::host::rows::{Input, Unwritten, Writable};
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, DType, Layout, Result, Shape};
 use half::{bf16, f16};

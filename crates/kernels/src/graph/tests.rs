@@ -88,7 +88,7 @@ fn total(y: &[Tensor], used: &[usize]) -> Tensor {
     let mut total = y[0].zeros_like().unwrap();
     for &j in used {
         let part = (&y[j] * (j + 1) as f64).unwrap();
-        total = crate::tape::add(&total, &part).unwrap();
+        total = crate::graph::tape::add(&total, &part).unwrap();
     }
     total
 }
@@ -151,7 +151,7 @@ fn two_nodes<'a>(vars: &'a [Var], op: &Squares) -> Result<Tensor> {
     let [a, b]: [Tensor; 2] = Plain::run(op.clone(), inputs)?;
     let [c, d]: [Tensor; 2] = Plain::run(op.clone(), [&a, &b, inputs[0]])?;
     let [e]: [Tensor; 1] = Plain::run(op.clone(), [&d, &b])?;
-    crate::tape::add(&c, &e)
+    crate::graph::tape::add(&c, &e)
 }
 
 #[test]

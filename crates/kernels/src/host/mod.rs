@@ -1,11 +1,15 @@
-//! Tensors in host memory as float32 slices, and back.
+//! Tensors in host memory as float32 slices, and back; rows of them, shared among threads.
 
-use crate::row_kernel::converted;
+pub(crate) mod online;
+pub(crate) mod row_kernel;
+pub(crate) mod rows;
+
 use candle_core::backend::BackendStorage;
 use candle_core::op::BackpropOp;
 use candle_core::{CpuStorage, DType, Layout, Result, Shape, Storage, Tensor};
 use metal_candle_cpu::floats::Floats;
 use metal_candle_cpu::gemm::Matrix;
+use row_kernel::converted;
 use std::borrow::Cow;
 
 /// A tensor as rows of its last dimension, each of them contiguous.

@@ -6,7 +6,7 @@
 //! that is not on the tape takes part: on another device, or of another crate.
 
 use crate::Result;
-use crate::node::{Node, pull_back};
+use crate::graph::{Node, pull_back};
 use candle_core::backprop::GradStore;
 use candle_core::{Tensor, TensorId};
 use std::cell::RefCell;
@@ -100,7 +100,7 @@ pub(crate) fn note(outputs: &[Tensor], node: impl FnOnce() -> Arc<dyn Node>) {
 /// # Errors
 /// When the shapes do not broadcast.
 pub fn add(a: &Tensor, b: &Tensor) -> Result<Tensor> {
-    crate::elementwise::add(a, b)
+    crate::graph::elementwise::add(a, b)
 }
 
 /// `a * b`, with broadcasting; no gradient is computed for an operand that is not tracked.
@@ -108,7 +108,7 @@ pub fn add(a: &Tensor, b: &Tensor) -> Result<Tensor> {
 /// # Errors
 /// When the shapes do not broadcast.
 pub fn mul(a: &Tensor, b: &Tensor) -> Result<Tensor> {
-    crate::elementwise::mul(a, b)
+    crate::graph::elementwise::mul(a, b)
 }
 
 impl std::fmt::Debug for Entry {

@@ -1,7 +1,7 @@
 //! Backward by candle, from an output whose gradient is known.
 
 use crate::Result;
-use crate::node::{Node, attach, stand_in};
+use crate::graph::{Node, attach, stand_in};
 use candle_core::Tensor;
 use candle_core::backprop::GradStore;
 use std::sync::Arc;
