@@ -42,7 +42,8 @@ pub(crate) fn attach(node: &Arc<dyn Node>, values: Vec<Value>) -> Result<Vec<Ten
         Err(values) => {
             let core = run.place(&args, stand_in(&args[0])?, Role::Core)?;
             let outputs = values.into_iter().enumerate();
-            let output = |(i, value)| run.place(&[core.clone()], value, Role::Output(i));
+            let output =
+                |(i, value)| run.place(std::slice::from_ref(&core), value, Role::Output(i));
             outputs.map(output).collect::<CandleResult<_>>()?
         }
     };

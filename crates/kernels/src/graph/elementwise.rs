@@ -29,17 +29,17 @@ struct Binary<Op>(PhantomData<Op>);
 
 /// The factors of the upstream gradient for each operand; `None` is a factor of one.
 trait Derivative: BinaryOpT + Send + Sync + 'static {
-    fn factors<'a>(operands: &'a [Tensor; 2]) -> [Option<&'a Tensor>; 2];
+    fn factors(operands: &[Tensor; 2]) -> [Option<&Tensor>; 2];
 }
 
 impl Derivative for op::Add {
-    fn factors<'a>(_: &'a [Tensor; 2]) -> [Option<&'a Tensor>; 2] {
+    fn factors(_: &[Tensor; 2]) -> [Option<&Tensor>; 2] {
         [None, None]
     }
 }
 
 impl Derivative for op::Mul {
-    fn factors<'a>([a, b]: &'a [Tensor; 2]) -> [Option<&'a Tensor>; 2] {
+    fn factors([a, b]: &[Tensor; 2]) -> [Option<&Tensor>; 2] {
         [Some(b), Some(a)]
     }
 }
