@@ -24,7 +24,7 @@ const MOST_RANGES: usize = 64;
 const MOST_SIMDS: usize = 8;
 
 /// What forward leaves for backward.
-pub(super) struct Saved {
+pub(in crate::ops::attention) struct Saved {
     /// Maximum and sum of each row of scores, `(B, H, Tq, 2)`.
     pub(super) statistics: Output,
     /// The result before it was rounded to a narrower dtype.
