@@ -6,136 +6,147 @@
 
 use crate::Result;
 use crate::host::{Rows, stored};
-use crate::storage::sum_to_shape;
-use crate::tape::Record;
+use crate::node::{Function, Gradients, Kernel, Operation, Trace, Value};
+use crate::path::{Devices, Run};
+use crate::storage::{on_any_device, sum_to_shape};
 use candle_core::backend::BackendStorage;
 use candle_core::op::{self, BinaryOpT};
-use candle_core::{
-    CpuStorage, CudaStorage, CustomOp2, DType, Layout, MetalStorage, Result as CandleResult, Shape,
-    Tensor,
-};
+use candle_core::{Layout, Result as CandleResult, Shape, Tensor};
 use metal_candle_cpu::threads::for_each_row;
 use std::marker::PhantomData;
 
 /// `a + b`, with broadcasting.
 pub(crate) fn add(a: &Tensor, b: &Tensor) -> Result<Tensor> {
-    Ok(a.record2(b, Binary::<op::Add>(PhantomData))?)
+    Binary::<op::Add>::of(a, b)
 }
 
 /// `a * b`, with broadcasting.
 pub(crate) fn mul(a: &Tensor, b: &Tensor) -> Result<Tensor> {
-    Ok(a.record2(b, Binary::<op::Mul>(PhantomData))?)
+    Binary::<op::Mul>::of(a, b)
 }
 
 struct Binary<Op>(PhantomData<Op>);
 
 /// The factors of the upstream gradient for each operand; `None` is a factor of one.
-trait Derivative: BinaryOpT + Send + Sync {
-    fn factors<'a>(a: &'a Tensor, b: &'a Tensor) -> (Option<&'a Tensor>, Option<&'a Tensor>);
+trait Derivative: BinaryOpT + Send + Sync + 'static {
+    fn factors<'a>(operands: &'a [Tensor; 2]) -> [Option<&'a Tensor>; 2];
 }
 
 impl Derivative for op::Add {
-    fn factors<'a>(_: &'a Tensor, _: &'a Tensor) -> (Option<&'a Tensor>, Option<&'a Tensor>) {
-        (None, None)
+    fn factors<'a>(_: &'a [Tensor; 2]) -> [Option<&'a Tensor>; 2] {
+        [None, None]
     }
 }
 
 impl Derivative for op::Mul {
-    fn factors<'a>(a: &'a Tensor, b: &'a Tensor) -> (Option<&'a Tensor>, Option<&'a Tensor>) {
-        (Some(b), Some(a))
+    fn factors<'a>([a, b]: &'a [Tensor; 2]) -> [Option<&'a Tensor>; 2] {
+        [Some(b), Some(a)]
+    }
+}
+
+impl<Op: Derivative> Operation for Binary<Op> {
+    fn name(&self) -> &'static str {
+        Op::NAME
     }
 }
 
 impl<Op: Derivative> Binary<Op> {
-    fn forward<S: BackendStorage>(
-        &self,
-        s1: &S,
-        l1: &Layout,
-        s2: &S,
-        l2: &Layout,
-    ) -> CandleResult<(S, Shape)> {
-        let shape = l1.shape().broadcast_shape_binary_op(l2.shape(), Op::NAME)?;
-        let (l1, l2) = (l1.broadcast_as(&shape)?, l2.broadcast_as(&shape)?);
-        Ok((s1.binary_impl::<Op>(s2, &l1, &l2)?, shape))
-    }
-}
+    const DEVICES: Devices<Run<Self, 2>> = Devices {
+        cpu: Some(Cpu::run),
+        metal: None,
+        cuda: None,
+    };
 
-impl<Op: Derivative> CustomOp2 for Binary<Op> {
-    fn name(&self) -> &'static str {
-        Op::NAME
-    }
-
-    fn cpu_fwd(
-        &self,
-        s1: &CpuStorage,
-        l1: &Layout,
-        s2: &CpuStorage,
-        l2: &Layout,
-    ) -> CandleResult<(CpuStorage, Shape)> {
-        match s1.dtype() == s2.dtype() && s1.dtype() != DType::F64 {
-            true => forward_rows::<Op>(s1, l1, s2, l2),
-            false => self.forward(s1, l1, s2, l2),
-        }
+    fn of(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+        // Two dtypes are for candle to refuse.
+        let kernel = match a.dtype() == b.dtype() {
+            true => Self::DEVICES.kernel(Op::NAME, a, [b]),
+            false => None,
+        };
+        let run = kernel.unwrap_or(Candle::run);
+        let [y] = run(Self(PhantomData), [a, b])?;
+        Ok(y)
     }
 
-    fn cuda_fwd(
-        &self,
-        s1: &CudaStorage,
-        l1: &Layout,
-        s2: &CudaStorage,
-        l2: &Layout,
-    ) -> CandleResult<(CudaStorage, Shape)> {
-        self.forward(s1, l1, s2, l2)
+    /// Shape of the result, and both operands in it.
+    fn broadcast(a: &Tensor, b: &Tensor) -> CandleResult<(Shape, [Layout; 2])> {
+        let shape = a.shape().broadcast_shape_binary_op(b.shape(), Op::NAME)?;
+        let layouts = [
+            a.layout().broadcast_as(&shape)?,
+            b.layout().broadcast_as(&shape)?,
+        ];
+        Ok((shape, layouts))
     }
 
-    fn metal_fwd(
-        &self,
-        s1: &MetalStorage,
-        l1: &Layout,
-        s2: &MetalStorage,
-        l2: &Layout,
-    ) -> CandleResult<(MetalStorage, Shape)> {
-        self.forward(s1, l1, s2, l2)
-    }
-
-    fn bwd(
-        &self,
-        a: &Tensor,
-        b: &Tensor,
-        _: &Tensor,
-        grad: &Tensor,
-    ) -> CandleResult<(Option<Tensor>, Option<Tensor>)> {
-        let (factor_a, factor_b) = Op::factors(a, b);
-        Ok((gradient(a, factor_a, grad)?, gradient(b, factor_b, grad)?))
+    fn gradients(operands: &[Tensor; 2], dy: &Tensor) -> Result<Gradients<2>> {
+        let [factor_a, factor_b] = Op::factors(operands);
+        let [a, b] = operands;
+        Ok([gradient(a, factor_a, dy)?, gradient(b, factor_b, dy)?])
     }
 }
 
 /// A row of the last dimension at a time, in float32 inside.
-fn forward_rows<Op: BinaryOpT>(
-    s1: &CpuStorage,
-    l1: &Layout,
-    s2: &CpuStorage,
-    l2: &Layout,
-) -> CandleResult<(CpuStorage, Shape)> {
-    let shape = l1.shape().broadcast_shape_binary_op(l2.shape(), Op::NAME)?;
-    let a = Rows::new(s1, &l1.broadcast_as(&shape)?)?;
-    let b = Rows::new(s2, &l2.broadcast_as(&shape)?)?;
-    let mut y = vec![0.0; shape.elem_count()];
-    for_each_row(&mut y, a.width, |i, y| {
-        for ((y, a), b) in y.iter_mut().zip(a.row(i)).zip(b.row(i)) {
-            *y = Op::f32(*a, *b);
-        }
-    });
-    Ok((stored(y, &shape, s1.dtype())?, shape))
+struct Cpu;
+
+impl<Op: Derivative> Function<Binary<Op>, 2> for Cpu {
+    type Saved = ();
+
+    fn forward(_: &Binary<Op>, [a, b]: [&Tensor; 2]) -> Result<(Value, ())> {
+        let (shape, [a_layout, b_layout]) = Binary::<Op>::broadcast(a, b)?;
+        let (a_storage, b_storage) = (a.storage_and_layout().0, b.storage_and_layout().0);
+        let a_rows = Rows::of(&a_storage, &a_layout)?;
+        let b_rows = Rows::of(&b_storage, &b_layout)?;
+        let mut y = vec![0.0; shape.elem_count()];
+        for_each_row(&mut y, a_rows.width, |i, y| {
+            for ((y, a), b) in y.iter_mut().zip(a_rows.row(i)).zip(b_rows.row(i)) {
+                *y = Op::f32(*a, *b);
+            }
+        });
+        Ok((Value::cpu(stored(y, &shape, a.dtype())?, shape), ()))
+    }
+
+    fn backward(_: &Binary<Op>, (): &(), trace: Trace<'_, 2>) -> Result<Gradients<2>> {
+        let Trace {
+            inputs: operands,
+            dy,
+            ..
+        } = trace;
+        Binary::<Op>::gradients(operands, dy)
+    }
 }
 
-fn gradient(x: &Tensor, factor: Option<&Tensor>, grad: &Tensor) -> CandleResult<Option<Tensor>> {
+/// candle's own, on any device.
+struct Candle;
+
+impl<Op: Derivative> Function<Binary<Op>, 2> for Candle {
+    type Saved = ();
+
+    fn forward(_: &Binary<Op>, [a, b]: [&Tensor; 2]) -> Result<(Value, ())> {
+        let (shape, [a_layout, b_layout]) = Binary::<Op>::broadcast(a, b)?;
+        let (a, b) = (a.storage_and_layout().0, b.storage_and_layout().0);
+        let y = on_any_device!(&*a, &*b, |a, b| {
+            BackendStorage::binary_impl::<Op>(a, b, &a_layout, &b_layout)
+        })?;
+        Ok((Value::new(y, shape), ()))
+    }
+
+    fn backward(_: &Binary<Op>, (): &(), trace: Trace<'_, 2>) -> Result<Gradients<2>> {
+        let Trace {
+            inputs: operands,
+            dy,
+            ..
+        } = trace;
+        Binary::<Op>::gradients(operands, dy)
+    }
+}
+
+fn gradient(x: &Tensor, factor: Option<&Tensor>, dy: &Tensor) -> Result<Option<Tensor>> {
     if !x.track_op() {
         return Ok(None);
     }
     let dx = match factor {
-        Some(factor) => mul(&grad.detach(), &factor.detach())?,
-        None => grad.clone(),
+        Some(factor) => mul(&dy.detach(), &factor.detach())?,
+        None => dy.clone(),
     };
-    sum_to_shape(&dx, x).map(Some)
+    Ok(Some(sum_to_shape(&dx, x)?))
 }

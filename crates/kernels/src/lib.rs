@@ -24,6 +24,7 @@ mod error;
 mod host;
 #[cfg(any(target_vendor = "apple", soft_metal))]
 mod metal;
+mod node;
 mod online;
 pub mod ops;
 mod path;

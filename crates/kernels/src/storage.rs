@@ -1,44 +1,21 @@
-//! One forward body for every device: candle's storages behind their common trait.
+//! One body for every device: candle's storages behind their common trait.
 
 use candle_core::backend::BackendStorage;
 use candle_core::{DType, Layout, Result, Tensor};
 
-/// Implements the three forward functions of a `CustomOp2` by one generic function
-/// `fn(&self, &S, &Layout, &S, &Layout) -> Result<(S, Shape)>`.
-macro_rules! forward2_on_every_backend {
-    ($forward:ident) => {
-        fn cpu_fwd(
-            &self,
-            s1: &candle_core::CpuStorage,
-            l1: &candle_core::Layout,
-            s2: &candle_core::CpuStorage,
-            l2: &candle_core::Layout,
-        ) -> candle_core::Result<(candle_core::CpuStorage, candle_core::Shape)> {
-            self.$forward(s1, l1, s2, l2)
+/// What a generic function makes of two storages of one device, in a storage of it.
+macro_rules! on_any_device {
+    ($first:expr, $second:expr, $function:expr) => {{
+        use candle_core::Storage::{Cpu, Cuda, Metal};
+        match ($first, $second) {
+            (Cpu(first), Cpu(second)) => $function(first, second).map(Cpu),
+            (Cuda(first), Cuda(second)) => $function(first, second).map(Cuda),
+            (Metal(first), Metal(second)) => $function(first, second).map(Metal),
+            _ => Err(candle_core::Error::msg("operands on different devices").bt()),
         }
-
-        fn cuda_fwd(
-            &self,
-            s1: &candle_core::CudaStorage,
-            l1: &candle_core::Layout,
-            s2: &candle_core::CudaStorage,
-            l2: &candle_core::Layout,
-        ) -> candle_core::Result<(candle_core::CudaStorage, candle_core::Shape)> {
-            self.$forward(s1, l1, s2, l2)
-        }
-
-        fn metal_fwd(
-            &self,
-            s1: &candle_core::MetalStorage,
-            l1: &candle_core::Layout,
-            s2: &candle_core::MetalStorage,
-            l2: &candle_core::Layout,
-        ) -> candle_core::Result<(candle_core::MetalStorage, candle_core::Shape)> {
-            self.$forward(s1, l1, s2, l2)
-        }
-    };
+    }};
 }
-pub(crate) use forward2_on_every_backend;
+pub(crate) use on_any_device;
 
 /// The dtype that sums are accumulated in.
 pub(crate) fn accumulator(dtype: DType) -> DType {

@@ -24,6 +24,28 @@ fn sources(folder: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
+/// candle's own graph, and the one file that has to do with it: what is put there elsewhere is on no
+/// tape. The checks of `testkit` are tested on operations of another crate.
+const GRAPH: [&str; 2] = ["CustomOp", "apply_op"];
+const ADAPTOR: &str = "node/graph.rs";
+const FOREIGN: &str = "testkit/tests.rs";
+
+#[test]
+fn one_file_adapts_to_the_graph_of_candle() -> io::Result<()> {
+    let mut adaptors = vec![];
+    for file in sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"))? {
+        let text = fs::read_to_string(&file)?;
+        if GRAPH.iter().any(|word| text.contains(word)) && !file.ends_with(FOREIGN) {
+            adaptors.push(file);
+        }
+    }
+    assert!(
+        matches!(&adaptors[..], [only] if only.ends_with(ADAPTOR)),
+        "{adaptors:?}"
+    );
+    Ok(())
+}
+
 #[test]
 fn no_operation_ends_the_graph() -> io::Result<()> {
     let files = sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"))?;

@@ -3,7 +3,7 @@
 use super::library::{self, Source, Types};
 use super::rows::Rows;
 use super::strided::Strided;
-use crate::host::untracked;
+use crate::node::Value;
 use candle_core::{DType, MetalDevice, MetalStorage, Result, Shape, Storage, Tensor};
 use candle_metal_kernels::metal::{Buffer, ComputeCommandEncoder, ComputePipeline};
 use metal_candle_mps::apple::charge;
@@ -51,9 +51,14 @@ impl Output {
         MetalStorage::new(self.buffer, self.device, self.elements, self.dtype)
     }
 
+    /// As an operation's result.
+    pub(crate) fn into_value(self, shape: &Shape) -> Value {
+        Value::new(Storage::Metal(self.into_storage()), shape)
+    }
+
     /// As a tensor that is not tracked.
     pub(crate) fn into_tensor(self, shape: &Shape) -> Tensor {
-        untracked(Storage::Metal(self.into_storage()), shape)
+        self.into_value(shape).into_tensor()
     }
 }
 

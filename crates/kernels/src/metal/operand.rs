@@ -1,7 +1,7 @@
 //! Tensors on the GPU as products take them.
 
 use super::on_metal;
-use crate::host::untracked;
+use crate::node::Value;
 use candle_core::backend::BackendStorage;
 use candle_core::{DType, Layout, MetalStorage, Result, Shape, Storage, Tensor};
 
@@ -23,11 +23,6 @@ impl Operand {
     pub(crate) fn of(t: &Tensor) -> Result<Self> {
         let (storage, layout) = t.storage_and_layout();
         Ok(Self::new(on_metal(&storage)?, layout))
-    }
-
-    /// All of a storage, in order.
-    pub(crate) fn stored(storage: &Storage, shape: impl Into<Shape>) -> Result<Self> {
-        Ok(Self::packed(on_metal(storage)?.clone(), shape))
     }
 
     pub(super) fn packed(storage: MetalStorage, shape: impl Into<Shape>) -> Self {
@@ -113,14 +108,15 @@ impl Operand {
         Ok(Self::packed(storage, self.layout.shape()))
     }
 
-    /// The memory of a result, which holds nothing else.
-    pub(crate) fn into_storage(self) -> MetalStorage {
-        self.storage
+    /// The memory of a result, which holds nothing else, as an operation's.
+    pub(crate) fn into_value(self, shape: impl Into<Shape>) -> Value {
+        Value::new(Storage::Metal(self.storage), shape)
     }
 
     /// A result as a tensor that is not tracked.
     pub(crate) fn into_tensor(self) -> Tensor {
-        untracked(Storage::Metal(self.storage), self.layout.shape())
+        let shape = self.layout.shape().clone();
+        self.into_value(shape).into_tensor()
     }
 
     /// A result as the gradient of `input`: in its shape and dtype.

@@ -6,42 +6,29 @@
 //! that is not on the tape takes part: on another device, or of another crate.
 
 use crate::Result;
-use crate::elementwise;
+use crate::node::{Node, pull_back};
 use candle_core::backprop::GradStore;
-use candle_core::{CustomOp1, CustomOp2, CustomOp3, Result as CandleResult, Tensor, TensorId};
+use candle_core::{Tensor, TensorId};
 use std::cell::RefCell;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-mod record;
 #[cfg(test)]
 mod tests;
 mod upstream;
+mod views;
 
-pub(crate) use record::Record;
-pub use record::{add, mul, narrow, reshape, scale, transpose};
+pub use views::{narrow, reshape, scale, transpose};
 
 /// The operations of this crate that ran on tracked tensors, in their order.
 #[derive(Debug, Default)]
 pub struct Tape {
-    nodes: Vec<Node>,
+    entries: Vec<Entry>,
 }
 
-struct Node {
-    inputs: Vec<Tensor>,
-    output: Tensor,
-    op: Operation,
-}
-
-enum Operation {
-    One(Arc<Box<dyn CustomOp1 + Send + Sync>>),
-    Two(Arc<Box<dyn CustomOp2 + Send + Sync>>),
-    Three(Arc<Box<dyn CustomOp3 + Send + Sync>>),
-    Reshape,
-    Transpose(usize, usize),
-    /// Dimension and first element.
-    Narrow(usize, usize),
-    Scale(f64),
+struct Entry {
+    node: Arc<dyn Node>,
+    outputs: Vec<Tensor>,
 }
 
 thread_local! {
@@ -77,8 +64,9 @@ impl Tape {
 
     /// Whether every way from `output` to a variable is on the tape.
     fn covers(&self, output: &Tensor) -> bool {
-        let known: HashSet<TensorId> = self.nodes.iter().map(|node| node.output.id()).collect();
-        let inputs = self.nodes.iter().flat_map(|node| &node.inputs);
+        let outputs = self.entries.iter().flat_map(|entry| &entry.outputs);
+        let known: HashSet<TensorId> = outputs.map(Tensor::id).collect();
+        let inputs = self.entries.iter().flat_map(|entry| entry.node.inputs());
         let mut tracked = inputs.chain([output]).filter(|input| input.track_op());
         tracked.all(|input| input.is_variable() || known.contains(&input.id()))
     }
@@ -86,64 +74,45 @@ impl Tape {
     fn walk(&self, output: &Tensor, gradient: &Tensor) -> Result<GradStore> {
         let mut gradients = GradStore::default();
         gradients.insert(output, gradient.detach());
-        for node in self.nodes.iter().rev() {
-            let Some(gradient) = gradients.remove(&node.output) else {
-                continue;
-            };
-            for (input, gradient) in node.inputs.iter().zip(node.backward(&gradient)?) {
-                if let (true, Some(gradient)) = (input.track_op(), gradient) {
-                    collect(&mut gradients, input, gradient)?;
-                }
+        for Entry { node, outputs } in self.entries.iter().rev() {
+            let upstream: Vec<_> = outputs.iter().map(|y| gradients.remove(y)).collect();
+            if upstream.iter().any(Option::is_some) {
+                pull_back(&**node, outputs, &upstream, &mut gradients)?;
             }
         }
         Ok(gradients)
     }
 }
 
-fn collect(gradients: &mut GradStore, input: &Tensor, gradient: Tensor) -> Result<()> {
-    let sum = match gradients.remove(input) {
-        Some(sum) => elementwise::add(&sum, &gradient)?,
-        None => gradient,
-    };
-    gradients.insert(input, sum);
-    Ok(())
+/// Notes the operation that gave `outputs` on the current tape, where they are tracked.
+pub(crate) fn note(outputs: &[Tensor], node: impl FnOnce() -> Arc<dyn Node>) {
+    CURRENT.with_borrow_mut(|tape| match tape {
+        Some(tape) if outputs.iter().any(Tensor::track_op) => tape.entries.push(Entry {
+            node: node(),
+            outputs: outputs.to_vec(),
+        }),
+        _ => {}
+    });
 }
 
-impl Node {
-    /// The gradients of the inputs, in their order.
-    fn backward(&self, gradient: &Tensor) -> CandleResult<Vec<Option<Tensor>>> {
-        Ok(match (&self.op, &self.inputs[..]) {
-            (Operation::One(op), [x]) => vec![op.bwd(x, &self.output, gradient)?],
-            (Operation::Two(op), [x, y]) => {
-                let (dx, dy) = op.bwd(x, y, &self.output, gradient)?;
-                vec![dx, dy]
-            }
-            (Operation::Three(op), [x, y, z]) => {
-                let (dx, dy, dz) = op.bwd(x, y, z, &self.output, gradient)?;
-                vec![dx, dy, dz]
-            }
-            (Operation::Reshape, [x]) => vec![Some(gradient.reshape(x.shape())?)],
-            (&Operation::Transpose(a, b), [_]) => vec![Some(gradient.transpose(a, b)?)],
-            (&Operation::Narrow(dim, start), [x]) => {
-                let after = x.dim(dim)? - start - gradient.dim(dim)?;
-                vec![Some(gradient.pad_with_zeros(dim, start, after)?)]
-            }
-            (&Operation::Scale(factor), [_]) => vec![Some(gradient.affine(factor, 0.0)?)],
-            _ => candle_core::bail!("{self:?} does not have this many inputs"),
-        })
-    }
+/// `a + b`, with broadcasting; no gradient is computed for an operand that is not tracked.
+///
+/// # Errors
+/// When the shapes do not broadcast.
+pub fn add(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    crate::elementwise::add(a, b)
 }
 
-impl std::fmt::Debug for Node {
+/// `a * b`, with broadcasting; no gradient is computed for an operand that is not tracked.
+///
+/// # Errors
+/// When the shapes do not broadcast.
+pub fn mul(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    crate::elementwise::mul(a, b)
+}
+
+impl std::fmt::Debug for Entry {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match &self.op {
-            Operation::One(op) => op.name(),
-            Operation::Two(op) => op.name(),
-            Operation::Three(op) => op.name(),
-            Operation::Reshape => "reshape",
-            Operation::Transpose(..) => "transpose",
-            Operation::Narrow(..) => "narrow",
-            Operation::Scale(_) => "scale",
-        })
+        f.write_str(self.node.name())
     }
 }

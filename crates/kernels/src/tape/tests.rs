@@ -78,7 +78,7 @@ fn tapes_inside_of_each_other_keep_apart() {
         inner
     })
     .unwrap();
-    assert_eq!((inner.nodes.len(), outer.nodes.len()), (1, 1));
+    assert_eq!((inner.entries.len(), outer.entries.len()), (1, 1));
     softmax(&x).unwrap();
-    assert_eq!(outer.nodes.len(), 1);
+    assert_eq!(outer.entries.len(), 1);
 }

@@ -1,52 +1,43 @@
 //! Backward by candle, from an output whose gradient is known.
 
 use crate::Result;
-use candle_core::backend::{BackendDevice, BackendStorage};
+use crate::node::{Node, attach, stand_in};
+use candle_core::Tensor;
 use candle_core::backprop::GradStore;
-use candle_core::{
-    CpuStorage, CudaStorage, CustomOp1, Layout, MetalStorage, Result as CandleResult, Shape, Tensor,
-};
+use std::sync::Arc;
 
 /// Gradients of everything below `output`.
 pub(super) fn backward(output: &Tensor, gradient: &Tensor) -> Result<GradStore> {
-    let gradient = gradient.detach();
-    Ok(output.apply_op1(Upstream { gradient })?.backward()?)
+    if !output.track_op() {
+        return Ok(GradStore::default());
+    }
+    let root: Arc<dyn Node> = Arc::new(Root {
+        output: [output.clone()],
+        gradient: gradient.detach(),
+    });
+    let mut gradients = GradStore::default();
+    for root in attach(&root, vec![stand_in(output)?])? {
+        gradients = root.backward()?;
+    }
+    Ok(gradients)
 }
 
-/// The end of a graph that hands a known gradient to its input.
-struct Upstream {
+/// The end of a graph: a scalar that hands a known gradient to its input.
+struct Root {
+    output: [Tensor; 1],
     gradient: Tensor,
 }
 
-impl Upstream {
-    /// A scalar to start from; its value is never read.
-    fn root<S: BackendStorage>(&self, input: &S) -> CandleResult<(S, Shape)>
-    where
-        S::Device: BackendDevice<Storage = S>,
-    {
-        let shape = Shape::from(());
-        Ok((input.device().zeros_impl(&shape, input.dtype())?, shape))
-    }
-}
-
-impl CustomOp1 for Upstream {
+impl Node for Root {
     fn name(&self) -> &'static str {
         "upstream"
     }
 
-    fn cpu_fwd(&self, s: &CpuStorage, _: &Layout) -> CandleResult<(CpuStorage, Shape)> {
-        self.root(s)
+    fn inputs(&self) -> &[Tensor] {
+        &self.output
     }
 
-    fn cuda_fwd(&self, s: &CudaStorage, _: &Layout) -> CandleResult<(CudaStorage, Shape)> {
-        self.root(s)
-    }
-
-    fn metal_fwd(&self, s: &MetalStorage, _: &Layout) -> CandleResult<(MetalStorage, Shape)> {
-        self.root(s)
-    }
-
-    fn bwd(&self, _: &Tensor, _: &Tensor, _: &Tensor) -> CandleResult<Option<Tensor>> {
-        Ok(Some(self.gradient.clone()))
+    fn backward(&self, _: &[Tensor], _: &[Option<Tensor>]) -> Result<Vec<Option<Tensor>>> {
+        Ok(vec![Some(self.gradient.clone())])
     }
 }

@@ -13,7 +13,6 @@ pub(crate) use host::Host;
 pub use metal_candle_cpu::gemm::Blocks;
 
 use crate::Result;
-use crate::path::{self, Path};
 use affine::Affine;
 use candle_core::{DType, Device, Tensor};
 use std::sync::Arc;
@@ -154,14 +153,6 @@ impl Weight {
             Self::Packed(packed) => host::gather(packed.as_ref(), &flat.to_vec1::<u32>()?, (n, k))?,
         };
         Ok(rows.reshape([ids.dims(), &[k]].concat())?)
-    }
-
-    /// How `op` is computed with this weight and `inputs`.
-    pub(crate) fn path(&self, op: &'static str, inputs: &[&Tensor]) -> Path {
-        match self {
-            Self::Dense(tensor) => path::choose(op, &[inputs, &[tensor]].concat()),
-            Self::Packed(_) => path::choose(op, inputs),
-        }
     }
 
     /// The matrix in host memory.

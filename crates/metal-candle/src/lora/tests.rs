@@ -1,6 +1,6 @@
 //! Layers with adapters against the formulas, over f64 with candle's gradients.
 
-use super::{AdapterSet, Context, Kind, Linear, Method, Mode, Placement, Plan, Share};
+use super::{AdapterSet, Context, Embedding, Kind, Linear, Method, Mode, Placement, Plan, Share};
 use crate::random::{name_stream, normal};
 use candle_core::{D, DType, Device, Tensor, Var};
 use metal_candle_kernels::weight::affine::Affine;
@@ -146,6 +146,84 @@ fn check(method: Method, dropout: f64, layer: &Linear) {
         let (a, b) = (ours.get(ours_of), theirs.get(theirs_of));
         assert_near(a.unwrap(), b.unwrap(), 2e-5, &format!("{what} d {name}"));
     }
+}
+
+/// An embedding of `N` tokens and width `K`.
+#[test]
+fn embeddings_and_their_gradients_are_those_of_the_formulas() {
+    for method in METHODS {
+        for layer in layers() {
+            check_embedding(method, layer.weight());
+        }
+    }
+}
+
+fn check_embedding(method: Method, weight: &Weight) {
+    let embedding = Embedding::new(PATH, weight.clone());
+    let placements = vec![Placement {
+        kind: Kind::Embedding,
+        in_features: N,
+        out_features: K,
+        ..place(method, 0.4)
+    }];
+    let set = AdapterSet::fresh(&Plan { placements }, [embedding.layer()], 0).unwrap();
+    for (name, var) in set.parameters() {
+        let change = random(&name, var.dims());
+        let changed = var.as_detached_tensor() + change;
+        var.set(&changed.unwrap()).unwrap();
+    }
+    let set = Arc::new(set);
+    let ids = Tensor::new(&[[0u32, 3, 6], [3, 1, 0]], &Device::Cpu).unwrap();
+    let upstream = random("upstream", &[2, 3, K]);
+    let context = Context::new(Mode::training(SEED), Some(set.clone()));
+    let ours = embedding.forward(&ids, &context).unwrap();
+    let named = set.parameters();
+    let wide = |t: &Tensor| t.to_dtype(DType::F64).unwrap();
+    let parameters = named
+        .iter()
+        .map(|(_, var)| Var::from_tensor(&wide(&var.detach())).unwrap());
+    let parameters = Vec::from_iter(parameters);
+    let theirs = embedding_truth(&wide(&weight.dense().unwrap()), &ids, &parameters);
+    let what = format!("{method:?} {:?}", weight.tensor().map(Tensor::dtype));
+    assert_near(&ours, &theirs, 1e-5, &what);
+    let frozen = Arc::new(set.frozen([embedding.layer()]).unwrap());
+    let frozen = embedding.forward(&ids, &Context::inference(Some(frozen)));
+    assert_near(&frozen.unwrap(), &ours, 1e-6, &what);
+
+    let backward = |y: Tensor, dy: Tensor| (y * dy).unwrap().sum_all().unwrap().backward().unwrap();
+    let (ours, theirs) = (
+        backward(ours, upstream.clone()),
+        backward(theirs, wide(&upstream)),
+    );
+    for ((name, var), parameter) in named.iter().zip(&parameters) {
+        let (a, b) = (ours.get(var), theirs.get(parameter));
+        assert_near(a.unwrap(), b.unwrap(), 2e-5, &format!("{what} d {name}"));
+    }
+}
+
+fn embedding_truth(weight: &Tensor, ids: &Tensor, parameters: &[Var]) -> Tensor {
+    let (a, b) = (&parameters[0], &parameters[1]);
+    let ids = ids.flatten_all().unwrap();
+    let columns = a
+        .t()
+        .unwrap()
+        .contiguous()
+        .unwrap()
+        .index_select(&ids, 0)
+        .unwrap();
+    let update = (columns.matmul(&b.t().unwrap()).unwrap() * 0.7).unwrap();
+    let rows = (weight.index_select(&ids, 0).unwrap() + update).unwrap();
+    let rows = match parameters.get(2) {
+        None => rows,
+        Some(magnitude) => {
+            let delta = b.detach().matmul(&a.detach()).unwrap().t().unwrap();
+            let sum = (weight + (delta * 0.7).unwrap()).unwrap();
+            let lengths = sum.sqr().unwrap().sum(0).unwrap().sqrt().unwrap();
+            rows.broadcast_mul(&(magnitude.as_tensor() / lengths).unwrap())
+                .unwrap()
+        }
+    };
+    rows.reshape((2, 3, K)).unwrap()
 }
 
 #[test]

@@ -21,7 +21,7 @@ const PASS: usize = 64;
 const MOVED: usize = 3;
 
 /// Updates all parameters, which have been checked.
-pub(super) fn step(factors: &Factors, updates: &[&mut Update<'_>]) -> Result<()> {
+pub(super) fn step(factors: &Factors, updates: &[Update<'_>]) -> Result<()> {
     for updates in updates.chunks(PASS) {
         with_memory(updates, vec![], factors)?;
     }
@@ -38,7 +38,7 @@ struct Numbers<'a> {
 
 /// Borrows the memory of all `updates` after that of `earlier` ones, then does the step.
 fn with_memory(
-    updates: &[&mut Update<'_>],
+    updates: &[Update<'_>],
     mut earlier: Vec<Numbers<'_>>,
     factors: &Factors,
 ) -> CandleResult<()> {

@@ -11,8 +11,15 @@ const SOURCE: Source = Source {
     text: include_str!("adamw.metal"),
 };
 
-/// Updates one parameter, which has been checked.
-pub(super) fn update(factors: &Factors, update: &Update<'_>) -> Result<()> {
+/// Updates all parameters, which have been checked.
+pub(super) fn step(factors: &Factors, updates: &[Update<'_>]) -> crate::Result<()> {
+    for one in updates {
+        update(factors, one)?;
+    }
+    Ok(())
+}
+
+fn update(factors: &Factors, update: &Update<'_>) -> Result<()> {
     let device = device_of(update.gradient)?;
     let gradient = update.gradient.contiguous()?;
     let tensors = [

@@ -17,11 +17,20 @@ mod factors;
 mod metal;
 mod reference;
 
-use crate::path::{self, Path, by_device};
+use crate::path::{Devices, metal};
 use crate::{Error, Result};
 use candle_core::{DType, Storage, Tensor, Var};
 use factors::Factors;
 use std::collections::HashSet;
+
+/// Updates parameters of one device, which have been checked.
+type Step = fn(&Factors, &[Update<'_>]) -> Result<()>;
+
+const DEVICES: Devices<Step> = Devices {
+    cpu: Some(cpu::step),
+    metal: metal!(metal::step),
+    cuda: None,
+};
 
 /// Settings of one step.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -97,20 +106,20 @@ pub fn step(settings: &AdamW, step: usize, updates: &mut [Update<'_>]) -> Result
     updates.iter().try_for_each(check)?;
     check_memory(updates)?;
     let factors = Factors::new(settings, step);
-    let (fused, other): (Vec<_>, Vec<_>) = updates
-        .iter_mut()
-        .partition(|update| path::choose("adamw", &[update.gradient]) == Path::Kernel);
-    let (on_cpu, elsewhere): (Vec<_>, Vec<_>) = fused
-        .into_iter()
-        .partition(|update| update.gradient.device().is_cpu());
-    cpu::step(&factors, &on_cpu)?;
-    for update in elsewhere {
-        by_device!(update.gradient,
-            cpu: cpu::step(&factors, &[update])?,
-            metal: metal::update(&factors, update)?);
-    }
-    for update in other {
-        reference::update(settings, step, update)?;
+    let same_device = |a: &Update<'_>, b: &Update<'_>| {
+        let (a, b) = (a.gradient.device(), b.gradient.device());
+        a.same_device(b)
+    };
+    for updates in updates.chunk_by_mut(same_device) {
+        let gradient = updates[0].gradient;
+        match DEVICES.kernel("adamw", gradient, []) {
+            Some(step) => step(&factors, updates)?,
+            None => {
+                for update in updates {
+                    reference::update(settings, step, update)?;
+                }
+            }
+        }
     }
     Ok(())
 }

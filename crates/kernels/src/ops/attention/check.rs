@@ -140,7 +140,8 @@ mod tests {
 
     #[test]
     fn segments_in_any_order_do_not_wait_for_each_other() {
-        let numbers = [(3, 200), (0, 100), (5, 100)];
+        // The second boundary lies between two strips of one block, at every level.
+        let numbers = [(3, 200), (0, 112), (5, 88)];
         let ids = numbers.map(|(id, count)| std::iter::repeat_n(id, count));
         let shape = Shape {
             segments: ids.into_iter().flatten().collect(),

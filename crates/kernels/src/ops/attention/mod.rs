@@ -32,15 +32,21 @@ mod cpu;
 mod heads;
 #[cfg(any(target_vendor = "apple", soft_metal))]
 mod metal;
-mod node;
 mod reference;
 mod visible;
 
 use super::softcap::check_cap;
-use crate::path::{self, Path};
-use crate::tape::Record;
+use crate::node::{Kernel, Operation};
+use crate::path::{Devices, Run, metal};
 use crate::{Error, Result};
 use candle_core::{DType, Tensor};
+use sizes::{Scoring, Sizes};
+
+const DEVICES: Devices<Run<Attention, 3>> = Devices {
+    cpu: Some(cpu::Cpu::run),
+    metal: metal!(metal::Metal::run),
+    cuda: None,
+};
 
 /// Which keys a query sees.
 #[derive(Clone, Debug, Default)]
@@ -94,12 +100,12 @@ pub fn attention(
     let scores = scores.into();
     check(q, k, v, mask)?;
     check_cap("attention", scores.softcap)?;
-    match path::choose("attention", &[q, k, v]) {
-        Path::Kernel => {
-            let op = node::Attention::new([q, k, v], mask, scores)?;
-            Ok(q.record3(k, v, op)?)
+    match DEVICES.kernel("attention", q, [k, v]) {
+        Some(run) => {
+            let op = Attention::new(q, k, mask, scores)?;
+            run(op, [q, k, v]).map(|[y]| y)
         }
-        Path::Reference => reference::forward(q, k, v, mask, scores),
+        None => reference::forward(q, k, v, mask, scores),
     }
 }
 
@@ -143,5 +149,37 @@ fn check(q: &Tensor, k: &Tensor, v: &Tensor, mask: &AttentionMask) -> Result<()>
             got: ids.dtype(),
         }),
         _ => Ok(()),
+    }
+}
+
+/// The operation of `q`, `k` and `v`.
+struct Attention {
+    sizes: Sizes,
+    mask: AttentionMask,
+    scoring: Scoring,
+}
+
+impl Attention {
+    fn new(q: &Tensor, k: &Tensor, mask: &AttentionMask, scores: AttentionScores) -> Result<Self> {
+        let (batch, heads, queries, width) = q.dims4()?;
+        let (_, kv_heads, keys, _) = k.dims4()?;
+        Ok(Self {
+            sizes: Sizes {
+                batch,
+                heads,
+                kv_heads,
+                queries,
+                keys,
+                width,
+            },
+            mask: mask.clone(),
+            scoring: scores.into(),
+        })
+    }
+}
+
+impl Operation for Attention {
+    fn name(&self) -> &'static str {
+        "attention"
     }
 }

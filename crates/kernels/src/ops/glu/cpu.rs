@@ -1,11 +1,12 @@
 //! One pass over the elements, forward and backward.
 
-use super::Activation;
+use super::{Activation, Glu};
+use crate::Result;
 use crate::host::tensor;
+use crate::node::{Function, Gradients, Trace, Value};
 use crate::row_kernel::{RowKernel, rows};
 use crate::rows::{Input, Unwritten};
-use candle_core::backend::BackendStorage;
-use candle_core::{CpuStorage, DType, Layout, Result, Shape, Tensor};
+use candle_core::{DType, Shape, Tensor};
 use metal_candle_cpu::math::sigmoid_f32s;
 use metal_candle_cpu::vector::map_into;
 use pulp::Simd;
@@ -14,45 +15,46 @@ use std::marker::PhantomData;
 /// More than the second cache of today's processors.
 const CACHE_BYTES: usize = 4 << 20;
 
-pub(super) fn forward(
-    gate: (&CpuStorage, &Layout),
-    up: (&CpuStorage, &Layout),
-    activation: Activation,
-) -> Result<CpuStorage> {
-    match activation {
-        Activation::Silu => forward_of::<Silu>(gate, up),
-        Activation::GeluTanh => forward_of::<GeluTanh>(gate, up),
+pub(super) struct Cpu;
+
+impl Function<Glu, 2> for Cpu {
+    type Saved = ();
+
+    fn forward(op: &Glu, inputs: [&Tensor; 2]) -> Result<(Value, ())> {
+        let y = match op.0 {
+            Activation::Silu => forward::<Silu>(inputs),
+            Activation::GeluTanh => forward::<GeluTanh>(inputs),
+        };
+        Ok((y?, ()))
+    }
+
+    fn backward(op: &Glu, (): &(), trace: Trace<'_, 2>) -> Result<Gradients<2>> {
+        let Trace { inputs, dy, .. } = trace;
+        let gradients = match op.0 {
+            Activation::Silu => backward::<Silu>(inputs, dy),
+            Activation::GeluTanh => backward::<GeluTanh>(inputs, dy),
+        };
+        Ok(gradients?.map(Some))
     }
 }
 
-/// The gradients of both inputs.
-pub(super) fn backward(
-    gate: &Tensor,
-    up: &Tensor,
-    dy: &Tensor,
-    activation: Activation,
-) -> Result<[Tensor; 2]> {
-    match activation {
-        Activation::Silu => backward_of::<Silu>(gate, up, dy),
-        Activation::GeluTanh => backward_of::<GeluTanh>(gate, up, dy),
-    }
-}
-
-fn forward_of<E: Exponent>(
-    (gate, gate_layout): (&CpuStorage, &Layout),
-    (up, up_layout): (&CpuStorage, &Layout),
-) -> Result<CpuStorage> {
-    let inputs = [Input::new(gate, gate_layout)?, Input::new(up, up_layout)?];
+fn forward<E: Exponent>([gate, up]: [&Tensor; 2]) -> Result<Value> {
+    let (gate_storage, gate_layout) = gate.storage_and_layout();
+    let (up_storage, up_layout) = up.storage_and_layout();
+    let inputs = [
+        Input::of(&gate_storage, gate_layout)?,
+        Input::of(&up_storage, up_layout)?,
+    ];
     let kernel = Forward::<E> {
-        streams: streams(gate_layout.shape(), gate.dtype()),
+        streams: streams(gate.shape(), gate.dtype()),
         exponent: PhantomData,
     };
-    let [y] = rows(&kernel, &inputs, gate_layout.shape(), gate.dtype())?;
-    Ok(y)
+    let [y] = rows(&kernel, &inputs, gate.shape(), gate.dtype())?;
+    Ok(Value::cpu(y, gate.shape()))
 }
 
 /// From one sigmoid: leaving one gradient out would save only its memory.
-fn backward_of<E: Exponent>(gate: &Tensor, up: &Tensor, dy: &Tensor) -> Result<[Tensor; 2]> {
+fn backward<E: Exponent>([gate, up]: &[Tensor; 2], dy: &Tensor) -> Result<[Tensor; 2]> {
     let (gate_storage, gate_layout) = gate.storage_and_layout();
     let (up_storage, up_layout) = up.storage_and_layout();
     let (dy_storage, dy_layout) = dy.storage_and_layout();

@@ -16,10 +16,16 @@ mod cpu;
 mod metal;
 mod reference;
 
-use crate::path::{self, Path, by_device};
-use crate::tape::Record;
+use crate::node::{Kernel, Operation};
+use crate::path::{Devices, Run, metal};
 use crate::{Error, Result};
-use candle_core::{CpuStorage, CustomOp2, Layout, Result as CandleResult, Shape, Tensor};
+use candle_core::Tensor;
+
+const DEVICES: Devices<Run<Glu, 2>> = Devices {
+    cpu: Some(cpu::Cpu::run),
+    metal: metal!(metal::Metal::run),
+    cuda: None,
+};
 
 /// What a gate goes through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,53 +60,16 @@ pub fn glu(gate: &Tensor, up: &Tensor, activation: Activation) -> Result<Tensor>
     if gate.dims() != up.dims() {
         return Err(Error::shape(op, "up", format!("{:?}", gate.dims()), up));
     }
-    match path::choose(op, &[gate, up]) {
-        Path::Kernel => Ok(gate.record2(up, Glu(activation))?),
-        Path::Reference => reference::forward(gate, up, activation),
+    match DEVICES.kernel(op, gate, [up]) {
+        Some(run) => run(Glu(activation), [gate, up]).map(|[y]| y),
+        None => reference::forward(gate, up, activation),
     }
 }
 
 struct Glu(Activation);
 
-impl CustomOp2 for Glu {
+impl Operation for Glu {
     fn name(&self) -> &'static str {
         self.0.layer()
-    }
-
-    fn cpu_fwd(
-        &self,
-        gate: &CpuStorage,
-        gate_layout: &Layout,
-        up: &CpuStorage,
-        up_layout: &Layout,
-    ) -> CandleResult<(CpuStorage, Shape)> {
-        let y = cpu::forward((gate, gate_layout), (up, up_layout), self.0)?;
-        Ok((y, gate_layout.shape().clone()))
-    }
-
-    #[cfg(any(target_vendor = "apple", soft_metal))]
-    fn metal_fwd(
-        &self,
-        gate: &candle_core::MetalStorage,
-        gate_layout: &Layout,
-        up: &candle_core::MetalStorage,
-        up_layout: &Layout,
-    ) -> CandleResult<(candle_core::MetalStorage, Shape)> {
-        let y = metal::forward((gate, gate_layout), (up, up_layout), self.0)?;
-        Ok((y, gate_layout.shape().clone()))
-    }
-
-    fn bwd(
-        &self,
-        gate: &Tensor,
-        up: &Tensor,
-        _: &Tensor,
-        dy: &Tensor,
-    ) -> CandleResult<(Option<Tensor>, Option<Tensor>)> {
-        let [dgate, dup] = by_device!(dy,
-            cpu: cpu::backward(gate, up, dy, self.0)?,
-            metal: metal::backward(gate, up, dy, self.0)?);
-        let tracked = |gradient, input: &Tensor| input.track_op().then_some(gradient);
-        Ok((tracked(dgate, gate), tracked(dup, up)))
     }
 }

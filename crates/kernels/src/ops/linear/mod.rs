@@ -11,13 +11,19 @@ pub mod cases;
 #[cfg(any(test, feature = "testkit"))]
 pub mod check;
 pub(crate) mod cpu;
-mod node;
 
+use crate::node::{Kernel, Operation};
 use crate::ops::matmul;
-use crate::path::Path;
-use crate::tape::Record;
+use crate::path::{Devices, Run};
 use crate::{Error, Result, Weight};
 use candle_core::{Shape, Tensor};
+
+/// Of packed weights.
+const DEVICES: Devices<Run<Linear, 1>> = Devices {
+    cpu: Some(cpu::Cpu::run),
+    metal: None,
+    cuda: None,
+};
 
 /// `x W^T + bias`.
 ///
@@ -27,9 +33,9 @@ pub fn linear(x: &Tensor, weight: &Weight, bias: Option<&Tensor>) -> Result<Tens
     check_shapes("linear", x, weight, bias)?;
     match weight {
         Weight::Dense(tensor) => matmul::linear(x, tensor, bias),
-        Weight::Packed(_) => match weight.path("linear", &[x]) {
-            Path::Kernel => Ok(x.record1(node::Linear::new(weight, bias))?),
-            Path::Reference => reference(x, weight, bias),
+        Weight::Packed(_) => match DEVICES.kernel("linear", x, []) {
+            Some(run) => run(Linear::new(weight, bias), [x]).map(|[y]| y),
+            None => reference(x, weight, bias),
         },
     }
 }
@@ -59,4 +65,25 @@ pub(crate) fn check_shapes(
 /// `(.., N)` for `x` of `(.., K)`.
 pub(crate) fn result_shape(x: &[usize], n: usize) -> Shape {
     Shape::from([&x[..x.len() - 1], &[n]].concat())
+}
+
+/// The product of `x` with a packed weight.
+struct Linear {
+    weight: Weight,
+    bias: Option<Tensor>,
+}
+
+impl Linear {
+    fn new(weight: &Weight, bias: Option<&Tensor>) -> Self {
+        Self {
+            weight: weight.detach(),
+            bias: bias.map(Tensor::detach),
+        }
+    }
+}
+
+impl Operation for Linear {
+    fn name(&self) -> &'static str {
+        "linear"
+    }
 }

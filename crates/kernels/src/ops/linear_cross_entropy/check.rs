@@ -1,9 +1,10 @@
 //! The formula over f64, and what the loss is checked on.
 
-use super::{cases, cases::Shape, in_chunks};
+use super::chunked::Chunked;
+use super::{Head, cases, cases::Shape, loss};
 use crate::IGNORED_TARGET;
 use crate::case::Case;
-use crate::path::Path;
+use crate::node::Kernel;
 use crate::testkit::{Array, Failure, Input, Problem, check_cases};
 use crate::weight::packing::{dense_of, weight_of};
 use candle_core::{DType, Device, Tensor};
@@ -52,29 +53,33 @@ fn of(case: &Case<Shape>, size: fn(f64) -> f64) -> Problem {
     let problem = Problem::new(inputs, truth).giving(DType::F32);
     let whole = usize::MAX;
     let implementations = [
-        ("linear_cross_entropy", whole, None),
+        ("linear_cross_entropy", whole, false),
         (
             "linear_cross_entropy, as many logits as of a row at a time",
             1,
-            None,
+            false,
         ),
         (
             "linear_cross_entropy, as many logits as of three rows at a time",
             3,
-            None,
+            false,
         ),
-        ("reference", whole, Some(Path::Reference)),
-        ("reference, three rows at a time", 3, Some(Path::Reference)),
+        ("reference", whole, true),
+        ("reference, three rows at a time", 3, true),
     ];
-    let add = |problem: Problem, (name, chunk_rows, path): (_, usize, Option<Path>)| {
+    let add = |problem: Problem, (name, chunk_rows, by_reference): (_, usize, bool)| {
         let targets = targets.clone();
         problem.run(name, move |x| {
             let targets = Tensor::new(&targets[..], x[0].device())?;
             let weight = weight_of(&x[1], packing)?;
-            let choose = || weight.path("linear_cross_entropy", &[&x[0]]);
-            let path = path.unwrap_or_else(choose);
             let elements = chunk_rows.saturating_mul(vocabulary);
-            in_chunks(&x[0], &weight, &targets, softcap, elements, path)
+            let head = Head::new(&x[0], &weight, &targets, softcap, elements)?;
+            match (weight.tensor().filter(|w| w.track_op()), by_reference) {
+                (Some(w), false) => loss(head, [&x[0], w]),
+                (None, false) => loss(head, [&x[0]]),
+                (Some(w), true) => Chunked::run(head, [&x[0], w]).map(|[loss]| loss),
+                (None, true) => Chunked::run(head, [&x[0]]).map(|[loss]| loss),
+            }
         })
     };
     implementations.into_iter().fold(problem, add)

@@ -1,14 +1,14 @@
 //! Shares of the vocabulary side by side, each in a [`pass`](super::pass) of its own: threads that
 //! pass over one share together would read what the other has just written.
 
-use super::TrainedRows;
-use super::chunked::SavedLoss;
 use super::pass::{Pass, Seen, Share, multiply, parts};
-use crate::host::Rows;
+use super::{Head, Saved};
+use crate::Result;
+use crate::host::{Rows, tensor};
+use crate::node::{Function, Gradients, Trace, Value};
 use crate::online::Statistics;
 use crate::ops::softcap::registers::{bound_with_slopes, slope};
-use crate::{Result, Weight};
-use candle_core::{Device, Shape, Tensor};
+use candle_core::{CpuStorage, Shape, Tensor};
 use metal_candle_cpu::gemm::{Matrix, MatrixMut, Then, product};
 use metal_candle_cpu::math;
 use metal_candle_cpu::simd::dispatch;
@@ -32,45 +32,55 @@ const MOST_SUMS: usize = 16 << 20;
 /// weight, what a processor's last cache holds for each thread.
 const MOST_COLUMNS: usize = 1024;
 
-/// The loss and the gradients of tracked inputs, with at most `chunk_elements` logits at a time, or
-/// one.
-pub(super) fn compute(
-    hidden: &Tensor,
-    weight: &Weight,
-    rows: &TrainedRows,
-    softcap: Option<f64>,
-    chunk_elements: usize,
-) -> Result<SavedLoss> {
-    let (hidden_storage, hidden_layout) = hidden.storage_and_layout();
-    let stored = weight.on_host()?;
-    let trained = weight.tensor().filter(|tensor| tensor.track_op());
-    let head = Head {
-        hidden: Rows::of(&hidden_storage, hidden_layout)?,
-        weight: stored.matrix()?,
-        softcap: softcap.map(|cap| cap as f32),
-        chunk_elements,
-    };
-    let mut sums = Sums {
-        loss: 0.0,
-        dhidden: hidden.track_op().then(|| vec![0.0; hidden.elem_count()]),
-        dweight: trained.map(|weight| vec![0.0; weight.elem_count()]),
-    };
-    let most = chunk_elements.min(head.most_rows(hidden.track_op())).max(1);
-    let targets = rows.targets.chunks(most);
-    for (indices, targets) in rows.indices.chunks(most).zip(targets) {
-        head.add_rows(indices, targets, &mut sums);
+pub(super) struct Cpu;
+
+impl<const N: usize> Function<Head, N> for Cpu {
+    type Saved = Saved;
+
+    fn forward(head: &Head, inputs: [&Tensor; N]) -> Result<(Value, Saved)> {
+        compute(head, inputs[0], N > 1)
     }
-    let shape = weight.dims()?;
-    Ok(SavedLoss {
-        loss: Tensor::new(sums.loss as f32, &Device::Cpu)?,
-        dhidden: tensor(sums.dhidden, hidden.shape().clone())?,
-        dweight: tensor(sums.dweight, shape.into())?,
-    })
+
+    fn backward(_: &Head, saved: &Saved, trace: Trace<'_, N>) -> Result<Gradients<N>> {
+        let Trace {
+            inputs, dy: dloss, ..
+        } = trace;
+        saved.scaled(inputs, dloss)
+    }
 }
 
-fn tensor(values: Option<Vec<f32>>, shape: Shape) -> Result<Option<Tensor>> {
-    let tensor = values.map(|values| Tensor::from_vec(values, shape, &Device::Cpu));
-    Ok(tensor.transpose()?)
+fn compute(head: &Head, hidden: &Tensor, wants_dweight: bool) -> Result<(Value, Saved)> {
+    let (hidden_storage, hidden_layout) = hidden.storage_and_layout();
+    let weight = head.weight.on_host()?;
+    let (v, d) = head.weight.dims()?;
+    let inputs = Inputs {
+        hidden: Rows::of(&hidden_storage, hidden_layout)?,
+        weight: weight.matrix()?,
+        softcap: head.softcap.map(|cap| cap as f32),
+        chunk_elements: head.chunk_elements,
+    };
+    let wants_dhidden = hidden.track_op();
+    let mut sums = Sums {
+        loss: 0.0,
+        dhidden: wants_dhidden.then(|| vec![0.0; hidden.elem_count()]),
+        dweight: wants_dweight.then(|| vec![0.0; v * d]),
+    };
+    let most = inputs.most_rows(wants_dhidden);
+    let most = head.chunk_elements.min(most).max(1);
+    let targets = head.rows.targets.chunks(most);
+    for (indices, targets) in head.rows.indices.chunks(most).zip(targets) {
+        inputs.add_rows(indices, targets, &mut sums);
+    }
+    let loss = Value::cpu(CpuStorage::F32(vec![sums.loss as f32]), ());
+    let saved = Saved {
+        dhidden: in_shape(sums.dhidden, hidden.shape()),
+        dweight: in_shape(sums.dweight, &(v, d).into()),
+    };
+    Ok((loss, saved))
+}
+
+fn in_shape(values: Option<Vec<f32>>, shape: &Shape) -> Option<Tensor> {
+    values.map(|values| tensor(CpuStorage::F32(values), shape))
 }
 
 /// Results, over all rows so far.
@@ -84,7 +94,7 @@ struct Sums {
 }
 
 /// The inputs.
-struct Head<'a> {
+struct Inputs<'a> {
     hidden: Rows<'a>,
     /// `(V, D)`.
     weight: Matrix<'a>,
@@ -92,7 +102,7 @@ struct Head<'a> {
     chunk_elements: usize,
 }
 
-impl Head<'_> {
+impl Inputs<'_> {
     fn add_rows(&self, indices: &[u32], targets: &[u32], sums: &mut Sums) {
         let hidden = self.gathered(indices);
         let mut shares = shares(self.weight.rows);

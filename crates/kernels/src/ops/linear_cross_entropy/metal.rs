@@ -1,10 +1,10 @@
 //! On an Apple GPU: chunks of rows through one buffer of logits, which becomes their gradient in
 //! place.
 
-use super::TrainedRows;
-use super::chunked::SavedLoss;
+use super::{Head, Saved};
 use crate::Result;
 use crate::metal::{Launch, Output, SIMD, Source, Strided, device_of, on_metal};
+use crate::node::{Function, Gradients, Trace, Value};
 use candle_core::{DType, MetalDevice, Result as CandleResult, Shape, Tensor};
 
 const SOURCE: Source = Source {
@@ -38,56 +38,66 @@ struct Product {
     add: u32,
 }
 
-/// The loss and the gradients of tracked inputs.
-pub(super) fn compute(
-    hidden: &Tensor,
-    weight: &Tensor,
-    rows: &TrainedRows,
-    softcap: Option<f64>,
-    chunk_rows: usize,
-) -> Result<SavedLoss> {
-    let count = rows.indices.len();
-    if count == 0 {
-        return Ok(SavedLoss {
-            loss: Tensor::zeros((), DType::F32, hidden.device())?,
-            dhidden: None,
-            dweight: None,
-        });
+pub(super) struct Metal;
+
+impl<const N: usize> Function<Head, N> for Metal {
+    type Saved = Saved;
+
+    fn forward(head: &Head, inputs: [&Tensor; N]) -> Result<(Value, Saved)> {
+        compute(head, inputs[0], N > 1)
     }
+
+    fn backward(_: &Head, saved: &Saved, trace: Trace<'_, N>) -> Result<Gradients<N>> {
+        let Trace {
+            inputs, dy: dloss, ..
+        } = trace;
+        saved.scaled(inputs, dloss)
+    }
+}
+
+fn compute(head: &Head, hidden: &Tensor, wants_dweight: bool) -> Result<(Value, Saved)> {
+    let (rows, count) = (&head.rows, head.rows.indices.len());
+    if count == 0 {
+        let loss = Value::copied(&Tensor::zeros((), DType::F32, hidden.device())?)?;
+        let (dhidden, dweight) = (None, None);
+        return Ok((loss, Saved { dhidden, dweight }));
+    }
+    let weight = head.weight.dense()?;
     let indices = Tensor::new(&rows.indices[..], hidden.device())?;
     let targets = Tensor::new(&rows.targets[..], hidden.device())?;
-    let stored = [hidden, weight, &indices, &targets].map(Tensor::storage_and_layout);
+    let stored = [hidden, &weight, &indices, &targets].map(Tensor::storage_and_layout);
     let strided = |i: usize| Strided::of(&stored[i].0, stored[i].1);
     let (v, d) = weight.dims2()?;
-    let head = Head {
+    let inputs = Inputs {
         device: device_of(hidden)?,
         hidden: strided(0)?,
         weight: strided(1)?,
         indices: strided(2)?,
         targets: strided(3)?,
-        softcap: softcap.map(|cap| cap as f32),
-        chunk_rows: chunk_rows.min(count),
+        softcap: head.softcap.map(|cap| cap as f32),
+        chunk_rows: head.chunk_rows()?.min(count),
         count,
         d,
         v,
     };
     let sums = Sums {
-        losses: head.float(count)?,
+        losses: inputs.float(count)?,
         dhidden: match hidden.track_op() {
             true => Some(Tensor::zeros(hidden.shape(), DType::F32, hidden.device())?),
             false => None,
         },
-        dweight: match weight.track_op() {
-            true => Some(head.float(v * d)?),
+        dweight: match wants_dweight {
+            true => Some(inputs.float(v * d)?),
             false => None,
         },
     };
-    head.add_chunks(&sums)?;
-    Ok(SavedLoss {
-        loss: head.total(&sums.losses)?,
+    inputs.add_chunks(&sums)?;
+    let loss = inputs.total(&sums.losses)?;
+    let saved = Saved {
         dhidden: sums.dhidden,
         dweight: sums.dweight.map(|d| d.into_tensor(weight.shape())),
-    })
+    };
+    Ok((loss, saved))
 }
 
 /// Results, over all chunks.
@@ -106,7 +116,7 @@ struct Buffers {
     rows: Output,
     /// `(rows, V)`, and then their gradients.
     logits: Output,
-    /// Gradients of the rows, `(parts, rows, D)`.
+    /// Saved of the rows, `(parts, rows, D)`.
     drows: Output,
 }
 
@@ -118,7 +128,7 @@ struct Chunk {
 }
 
 /// The inputs.
-struct Head<'a> {
+struct Inputs<'a> {
     device: &'a MetalDevice,
     hidden: Strided<'a>,
     /// `(V, D)`.
@@ -133,7 +143,7 @@ struct Head<'a> {
     v: usize,
 }
 
-impl Head<'_> {
+impl Inputs<'_> {
     fn add_chunks(&self, sums: &Sums) -> Result<()> {
         let (_, parts) = ranges(self.v, MOST_PARTS);
         let drows = match sums.dhidden {
@@ -254,14 +264,14 @@ impl Head<'_> {
             .over_elements(chunk.rows, self.d)
     }
 
-    fn total(&self, losses: &Output) -> CandleResult<Tensor> {
+    fn total(&self, losses: &Output) -> CandleResult<Value> {
         let total = self.float(1)?;
         self.launch("loss_total", DType::F32)?
             .input(losses)
             .int(self.count)?
             .output(&total)
             .over_rows(1, self.count)?;
-        Ok(total.into_tensor(&Shape::from(())))
+        Ok(total.into_value(&Shape::from(())))
     }
 
     fn launch(&self, kernel: &'static str, right: DType) -> CandleResult<Launch<'_>> {

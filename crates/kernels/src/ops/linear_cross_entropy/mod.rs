@@ -10,7 +10,7 @@
 //! `dhidden = dl W` with `dl = softmax(l) - onehot(t)`, times `1 - (l / cap)^2` where there is a bound,
 //! and that of the weight, are computed forward, chunk of
 //! logits by chunk, and scaled by the upstream gradient in backward (as in Liger-Kernel's fused
-//! linear cross entropy). Gradients of inputs that are not tracked are not computed, so that an
+//! linear cross entropy). Saved of inputs that are not tracked are not computed, so that an
 //! evaluation costs one product. On a CPU a chunk is a part of the vocabulary, of which each
 //! thread takes a share; elsewhere it is some of the rows.
 
@@ -26,8 +26,9 @@ mod pass;
 mod reference;
 
 use super::softcap::check_cap;
-use crate::path::{Path, by_device};
-use crate::tape::Record;
+use crate::elementwise;
+use crate::node::{Gradients, Kernel, Operation};
+use crate::path::{Devices, Run, metal};
 use crate::{Error, Result, Weight};
 use candle_core::{DType, Tensor};
 
@@ -49,53 +50,112 @@ pub fn linear_cross_entropy(
     targets: &Tensor,
     softcap: Option<f64>,
 ) -> Result<Tensor> {
-    let path = weight.path("linear_cross_entropy", &[hidden]);
-    in_chunks(hidden, weight, targets, softcap, CHUNK_ELEMENTS, path)
+    let head = Head::new(hidden, weight, targets, softcap, CHUNK_ELEMENTS)?;
+    match weight.tensor().filter(|weight| weight.track_op()) {
+        Some(weight) => loss(head, [hidden, weight]),
+        None => loss(head, [hidden]),
+    }
 }
 
-fn in_chunks(
-    hidden: &Tensor,
-    weight: &Weight,
-    targets: &Tensor,
+/// With one input the weight is frozen.
+const fn devices<const N: usize>() -> Devices<Run<Head, N>> {
+    Devices {
+        cpu: Some(cpu::Cpu::run),
+        metal: metal!(metal::Metal::run),
+        cuda: None,
+    }
+}
+
+fn loss<const N: usize>(head: Head, inputs: [&Tensor; N]) -> Result<Tensor> {
+    let kernel = devices().kernel(head.name(), inputs[0], head.weight.tensor());
+    let run = kernel.unwrap_or(chunked::Chunked::run);
+    run(head, inputs).map(|[loss]| loss)
+}
+
+/// The head and the targets: an operation of the hidden state and, where it is trained, the weight.
+struct Head {
+    /// `(V, D)`.
+    weight: Weight,
+    rows: TrainedRows,
     softcap: Option<f64>,
+    /// Logits held at a time at most, but for those of one row.
     chunk_elements: usize,
-    path: Path,
-) -> Result<Tensor> {
-    check_cap("linear_cross_entropy", softcap)?;
-    let (n, d) = hidden.dims2()?;
-    let (v, d_weight) = weight.dims()?;
-    if d_weight != d {
-        return Err(Error::Shape {
-            op: "linear_cross_entropy",
-            what: "weight",
-            expected: format!("(V, {d})"),
-            got: (v, d_weight).into(),
-        });
+}
+
+impl Operation for Head {
+    fn name(&self) -> &'static str {
+        "linear_cross_entropy"
     }
-    if targets.dims() != [n] || targets.dtype() != DType::I64 {
-        return Err(Error::shape(
-            "linear_cross_entropy",
-            "targets",
-            format!("({n}) i64"),
-            targets,
-        ));
+}
+
+/// The gradients of the inputs for an upstream gradient of one, computed forward; `None` where they
+/// are not wanted, or zero.
+struct Saved {
+    /// Shape of the hidden state.
+    dhidden: Option<Tensor>,
+    /// Shape of the weight.
+    dweight: Option<Tensor>,
+}
+
+impl Saved {
+    /// In the order and the dtypes of `inputs`.
+    fn scaled<const N: usize>(&self, inputs: &[Tensor; N], dloss: &Tensor) -> Result<Gradients<N>> {
+        let scaled = |saved: Option<&Tensor>, input: &Tensor| -> Result<Option<Tensor>> {
+            let Some(saved) = saved else { return Ok(None) };
+            let product = elementwise::mul(saved, &dloss.to_dtype(saved.dtype())?)?;
+            Ok(Some(product.to_dtype(input.dtype())?))
+        };
+        let mut gradients = [const { None }; N];
+        let saved = [&self.dhidden, &self.dweight];
+        for ((gradient, input), saved) in gradients.iter_mut().zip(inputs).zip(saved) {
+            *gradient = scaled(saved.as_ref(), input)?;
+        }
+        Ok(gradients)
     }
-    let rows = trained_rows(targets, v)?;
-    // As few chunks of whole rows as there must be, equally large.
-    let most_rows = (chunk_elements / v.max(1)).max(1);
-    let chunks = rows.indices.len().div_ceil(most_rows).max(1);
-    let chunk_rows = rows.indices.len().div_ceil(chunks).max(1);
-    let saved = match path {
-        Path::Kernel => by_device!(
-            hidden,
-            cpu: cpu::compute(hidden, weight, &rows, softcap, chunk_elements)?,
-            metal: metal::compute(hidden, &weight.dense()?, &rows, softcap, chunk_rows)?
-        ),
-        Path::Reference => chunked::compute(hidden, &weight.dense()?, &rows, softcap, chunk_rows)?,
-    };
-    // A packed weight is no tensor, and has no gradient: another one without stands in its place.
-    let weight = weight.tensor().unwrap_or(&saved.loss).clone();
-    Ok(hidden.record2(&weight, saved)?)
+}
+
+impl Head {
+    fn new(
+        hidden: &Tensor,
+        weight: &Weight,
+        targets: &Tensor,
+        softcap: Option<f64>,
+        chunk_elements: usize,
+    ) -> Result<Self> {
+        check_cap("linear_cross_entropy", softcap)?;
+        let (n, d) = hidden.dims2()?;
+        let (v, d_weight) = weight.dims()?;
+        if d_weight != d {
+            return Err(Error::Shape {
+                op: "linear_cross_entropy",
+                what: "weight",
+                expected: format!("(V, {d})"),
+                got: (v, d_weight).into(),
+            });
+        }
+        if targets.dims() != [n] || targets.dtype() != DType::I64 {
+            return Err(Error::shape(
+                "linear_cross_entropy",
+                "targets",
+                format!("({n}) i64"),
+                targets,
+            ));
+        }
+        Ok(Self {
+            weight: weight.detach(),
+            rows: trained_rows(targets, v)?,
+            softcap,
+            chunk_elements,
+        })
+    }
+
+    /// Rows of a chunk: as few chunks of whole rows as there must be, equally large.
+    fn chunk_rows(&self) -> Result<usize> {
+        let (v, _) = self.weight.dims()?;
+        let most_rows = (self.chunk_elements / v.max(1)).max(1);
+        let chunks = self.rows.indices.len().div_ceil(most_rows).max(1);
+        Ok(self.rows.indices.len().div_ceil(chunks).max(1))
+    }
 }
 
 /// The rows that have a loss, and their targets.

@@ -16,14 +16,19 @@ pub mod check;
 mod cpu;
 #[cfg(any(target_vendor = "apple", soft_metal))]
 mod metal;
-mod node;
 mod reference;
 
+use crate::node::{Kernel, Operation};
 use crate::ops::linear;
-use crate::path::Path;
-use crate::tape::Record;
+use crate::path::{Devices, Run, metal};
 use crate::{Dropout, Error, Result, Weight};
 use candle_core::Tensor;
+
+const DEVICES: Devices<Run<LoraLinear, 3>> = Devices {
+    cpu: Some(cpu::Cpu::run),
+    metal: metal!(metal::Metal::run),
+    cuda: None,
+};
 
 /// The adapter of one linear layer.
 #[derive(Clone, Copy, Debug)]
@@ -49,12 +54,13 @@ pub fn lora_linear(
     lora: LoraWeights<'_>,
 ) -> Result<Tensor> {
     check(x, weight, bias, lora)?;
-    match weight.path("lora_linear", &[x, lora.a, lora.b]) {
-        Path::Kernel => {
-            let op = node::LoraLinear::new(weight, bias, lora);
-            Ok(x.record3(lora.a, lora.b, op)?)
+    let others = [lora.a, lora.b].into_iter().chain(weight.tensor());
+    match DEVICES.kernel("lora_linear", x, others) {
+        Some(run) => {
+            let op = LoraLinear::new(weight, bias, lora);
+            run(op, [x, lora.a, lora.b]).map(|[y]| y)
         }
-        Path::Reference => reference::forward(x, weight, bias, lora),
+        None => reference::forward(x, weight, bias, lora),
     }
 }
 
@@ -79,4 +85,31 @@ fn check(x: &Tensor, weight: &Weight, bias: Option<&Tensor>, lora: LoraWeights<'
         ));
     }
     Ok(())
+}
+
+/// The layer of `x`, `A` and `B`. Nothing but `h = dropout(x) A^T` is kept for backward.
+struct LoraLinear {
+    /// `(N, K)`.
+    weight: Weight,
+    /// `(N)`.
+    bias: Option<Tensor>,
+    scale: f64,
+    dropout: Option<Dropout>,
+}
+
+impl LoraLinear {
+    fn new(weight: &Weight, bias: Option<&Tensor>, lora: LoraWeights<'_>) -> Self {
+        Self {
+            weight: weight.detach(),
+            bias: bias.map(Tensor::detach),
+            scale: lora.scale,
+            dropout: lora.dropout,
+        }
+    }
+}
+
+impl Operation for LoraLinear {
+    fn name(&self) -> &'static str {
+        "lora_linear"
+    }
 }

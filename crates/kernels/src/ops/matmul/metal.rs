@@ -1,55 +1,57 @@
 //! Products on an Apple GPU, of operands in any layout.
 
-use super::MatMulOptions;
+use super::MatMul;
 use super::batch::Sizes;
+use crate::Result;
 use crate::metal::{Operand, product, product_plus};
+use crate::node::{Function, Gradients, Trace, Value};
 use crate::storage::sum_to_shape;
-use candle_core::backend::BackendStorage;
-use candle_core::{DType, Layout, MetalStorage, Result, Shape, Tensor};
+use candle_core::{DType, Result as CandleResult, Tensor};
 
-type Stored<'a> = (&'a MetalStorage, &'a Layout);
+pub(super) struct Metal;
 
-/// `alpha * op(A) op(B) + beta * C` in the dtype of `A`.
-pub(super) fn forward(
-    options: MatMulOptions,
-    a: Stored<'_>,
-    b: Stored<'_>,
-    c: Option<Stored<'_>>,
-) -> Result<(MetalStorage, Shape)> {
-    let sizes = Sizes::new(a.1, b.1, options)?;
-    let result_dtype = a.0.dtype();
-    let dtype = common(&[Some(a), Some(b), c].map(|x| x.map_or(result_dtype, |x| x.0.dtype())));
-    let a = operand(a, options.transpose_a, &sizes, dtype)?;
-    let b = operand(b, options.transpose_b, &sizes, dtype)?;
-    let y = match c {
-        None => product(options.alpha, &a, &b)?,
-        Some((c, layout)) => {
-            let c = Operand::new(c, layout).in_dtype(dtype)?;
-            product_plus(options.alpha, &a, &b, (options.beta, &c))?
-        }
-    };
-    Ok((y.in_dtype(result_dtype)?.into_storage(), sizes.shape()))
+impl<const N: usize> Function<MatMul, N> for Metal {
+    type Saved = ();
+
+    /// In the dtype of `A`.
+    fn forward(MatMul(options): &MatMul, operands: [&Tensor; N]) -> Result<(Value, ())> {
+        let (a, b, c) = (operands[0], operands[1], operands.get(2));
+        let sizes = Sizes::new(a.layout(), b.layout(), *options)?;
+        let dtype = common(operands);
+        let left = operand(a, options.transpose_a, &sizes, dtype)?;
+        let right = operand(b, options.transpose_b, &sizes, dtype)?;
+        let y = match c {
+            None => product(options.alpha, &left, &right)?,
+            Some(c) => {
+                let c = Operand::of(c)?.in_dtype(dtype)?;
+                product_plus(options.alpha, &left, &right, (options.beta, &c))?
+            }
+        };
+        Ok((y.in_dtype(a.dtype())?.into_value(sizes.shape()), ()))
+    }
+
+    fn backward(op: &MatMul, (): &(), trace: Trace<'_, N>) -> Result<Gradients<N>> {
+        let Trace {
+            inputs: operands,
+            dy,
+            ..
+        } = trace;
+        let of_product = product_gradients(op, &operands[0], &operands[1], dy)?;
+        op.gradients(operands, of_product, dy)
+    }
 }
 
 /// `dA = alpha dy op(B)^T` and `dB = alpha op(A)^T dy`, each where it is tracked, summed over the
 /// batch dimensions that were broadcast.
-pub(super) fn gradients(
-    options: MatMulOptions,
+fn product_gradients(
+    MatMul(options): &MatMul,
     a: &Tensor,
     b: &Tensor,
     dy: &Tensor,
-) -> Result<(Option<Tensor>, Option<Tensor>)> {
-    let sizes = Sizes::new(a.layout(), b.layout(), options)?;
-    let dtype = common(&[a.dtype(), b.dtype(), dy.dtype()]);
-    let wide = |t: &Tensor, transposed| {
-        let (storage, layout) = t.storage_and_layout();
-        operand(
-            (crate::metal::on_metal(&storage)?, layout),
-            transposed,
-            &sizes,
-            dtype,
-        )
-    };
+) -> Result<Gradients<2>> {
+    let sizes = Sizes::new(a.layout(), b.layout(), *options)?;
+    let dtype = common([a, b, dy]);
+    let wide = |t: &Tensor, transposed| operand(t, transposed, &sizes, dtype);
     let dy = Operand::of(dy)?.in_dtype(dtype)?;
     let da = a.track_op().then(|| {
         let da = product(
@@ -67,25 +69,26 @@ pub(super) fn gradients(
         )?;
         gradient(db, options.transpose_b, b)
     });
-    Ok((da.transpose()?, db.transpose()?))
+    Ok([da.transpose()?, db.transpose()?])
 }
 
-/// That of all where it is one, or else float32.
-fn common(dtypes: &[DType]) -> DType {
-    match dtypes.windows(2).all(|pair| pair[0] == pair[1]) {
-        true => dtypes[0],
+/// The dtype of all where it is one, or else float32.
+fn common<const N: usize>(tensors: [&Tensor; N]) -> DType {
+    let dtype = tensors[0].dtype();
+    match tensors.iter().all(|other| other.dtype() == dtype) {
+        true => dtype,
         false => DType::F32,
     }
 }
 
 /// `op(x)`, for every matrix of the batch.
-fn operand(x: Stored<'_>, transposed: bool, sizes: &Sizes, dtype: DType) -> Result<Operand> {
-    let x = Operand::new(x.0, x.1).in_dtype(dtype)?;
+fn operand(x: &Tensor, transposed: bool, sizes: &Sizes, dtype: DType) -> CandleResult<Operand> {
+    let x = Operand::of(x)?.in_dtype(dtype)?;
     let x = if transposed { x.transposed()? } else { x };
     x.for_batch(&sizes.batch)
 }
 
-fn gradient(of_view: Operand, transposed: bool, like: &Tensor) -> Result<Tensor> {
+fn gradient(of_view: Operand, transposed: bool, like: &Tensor) -> CandleResult<Tensor> {
     let gradient = of_view.into_tensor();
     let rank = gradient.rank();
     let gradient = match transposed {

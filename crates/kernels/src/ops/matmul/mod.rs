@@ -14,13 +14,15 @@ mod batch;
 pub mod cases;
 #[cfg(any(test, feature = "testkit"))]
 pub mod check;
-mod kernel;
+mod cpu;
 #[cfg(any(target_vendor = "apple", soft_metal))]
 mod metal;
 mod product;
 pub(crate) mod reference;
 
-use crate::path::{self, Path};
+use crate::node::{Gradients, Kernel, Operation};
+use crate::path::{Devices, Run, metal};
+use crate::storage::sum_to_shape;
 use crate::tape;
 use crate::{Error, Result};
 use candle_core::Tensor;
@@ -101,10 +103,52 @@ pub fn matmul_with(
     options: MatMulOptions,
 ) -> Result<Tensor> {
     check(a, b, options)?;
-    let inputs: Vec<&Tensor> = [a, b].into_iter().chain(c).collect();
-    match path::choose("matmul", &inputs) {
-        Path::Kernel => kernel::forward(a, b, c, options),
-        Path::Reference => reference::forward(a, b, c, options),
+    match c {
+        Some(c) if options.beta != 0.0 => computed([a, b, c], options),
+        _ => computed([a, b], options),
+    }
+}
+
+/// Of two operands, or of three.
+const fn devices<const N: usize>() -> Devices<Run<MatMul, N>> {
+    Devices {
+        cpu: Some(cpu::Cpu::run),
+        metal: metal!(metal::Metal::run),
+        cuda: None,
+    }
+}
+
+fn computed<const N: usize>(operands: [&Tensor; N], options: MatMulOptions) -> Result<Tensor> {
+    let (a, others) = (operands[0], operands[1..].iter().copied());
+    match devices().kernel("matmul", a, others) {
+        Some(run) => run(MatMul(options), operands).map(|[y]| y),
+        None => reference::forward(a, operands[1], operands.get(2).copied(), options),
+    }
+}
+
+/// `A`, `B` and, where there is one, `C`.
+struct MatMul(MatMulOptions);
+
+impl Operation for MatMul {
+    fn name(&self) -> &'static str {
+        "matmul"
+    }
+}
+
+impl MatMul {
+    /// The gradients of all operands: of `A` and `B` as they are, and that of `C`.
+    fn gradients<const N: usize>(
+        &self,
+        operands: &[Tensor; N],
+        [da, db]: Gradients<2>,
+        dy: &Tensor,
+    ) -> Result<Gradients<N>> {
+        let dc = match operands.get(2) {
+            Some(c) if c.track_op() => Some((sum_to_shape(dy, c)? * self.0.beta)?),
+            _ => None,
+        };
+        let mut all = [da, db, dc].into_iter();
+        Ok(std::array::from_fn(|_| all.next().flatten()))
     }
 }
 

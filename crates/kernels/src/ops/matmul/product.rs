@@ -1,50 +1,86 @@
 //! The product itself, on any backend: candle's gemm on operands widened to the accumulator.
 
-use crate::storage::{Widened, accumulator, forward2_on_every_backend, sum_to_shape};
+use crate::node::{Function, Gradients, Kernel, Operation, Trace, Value};
+use crate::storage::{Widened, accumulator, on_any_device, sum_to_shape};
 use candle_core::backend::{BackendDevice, BackendStorage};
-use candle_core::{CustomOp2, D, DType, DeviceLocation, Layout, Result, Shape, Tensor};
+use candle_core::{D, DType, DeviceLocation, Layout, Result, Shape, Tensor};
 
 /// `A B` with broadcast batches; the gradient of an operand that is not tracked is not computed.
 pub(super) struct Product;
 
-impl Product {
-    fn forward<S: BackendStorage>(
-        &self,
-        a: &S,
-        a_layout: &Layout,
-        b: &S,
-        b_layout: &Layout,
-    ) -> Result<(S, Shape)> {
-        let dtype = wider(accumulator(a.dtype()), accumulator(b.dtype()));
-        let (batch, a_layout, b_layout) = broadcast_batches(a_layout, b_layout)?;
-        let a_wide = Widened::new(a, &a_layout, dtype)?;
-        let b_wide = Widened::new(b, &b_layout, dtype)?;
-        let b_wide = Matrices::new(&b_wide, Order::Any)?;
-        // candle's CPU product stacks the rows of all of A's matrices when B is one matrix for
-        // the whole batch, as if A were row-major, which a transposed A is not.
-        let order = if b_wide.is_repeated() {
-            Order::RowMajor
-        } else {
-            Order::Any
-        };
-        let a_wide = Matrices::new(&a_wide, order)?;
-        let size = (a_wide.count, a_wide.rows, b_wide.columns, a_wide.columns);
-        let product = a_wide.storage.get().0.matmul(
-            b_wide.storage.get().0,
-            size,
-            &a_wide.layout,
-            &b_wide.layout,
-        )?;
-        let shape = Shape::from([batch, vec![size.1, size.2]].concat());
-        Ok((narrowed(product, a.dtype(), &shape)?, shape))
+impl Operation for Product {
+    fn name(&self) -> &'static str {
+        "matmul"
     }
+}
+
+/// Any device, through candle.
+pub(super) struct Candle;
+
+impl Function<Product, 2> for Candle {
+    type Saved = ();
+
+    fn forward(_: &Product, [a, b]: [&Tensor; 2]) -> crate::Result<(Value, ())> {
+        let (batch, a_layout, b_layout) = broadcast_batches(a.layout(), b.layout())?;
+        let shape = [&batch[..], &[a.dim(D::Minus2)?, b.dim(D::Minus1)?]].concat();
+        let (a, b) = (a.storage_and_layout().0, b.storage_and_layout().0);
+        let y = on_any_device!(&*a, &*b, |a, b| product((a, &a_layout), (b, &b_layout)))?;
+        Ok((Value::new(y, shape), ()))
+    }
+
+    fn backward(_: &Product, (): &(), trace: Trace<'_, 2>) -> crate::Result<Gradients<2>> {
+        let Trace {
+            inputs: [a, b], dy, ..
+        } = trace;
+        let transposed = |t: &Tensor| t.detach().transpose(D::Minus2, D::Minus1);
+        let da = a.track_op().then(|| {
+            let [da] = Self::run(Product, [dy, &transposed(b)?])?;
+            sum_to_shape(&da, a)
+        });
+        let db = b.track_op().then(|| {
+            let [db] = Self::run(Product, [&transposed(a)?, dy])?;
+            sum_to_shape(&db, b)
+        });
+        Ok([da.transpose()?, db.transpose()?])
+    }
+}
+
+/// The products of all matrices of a batch.
+fn product<S: BackendStorage>(
+    (a, a_layout): (&S, &Layout),
+    (b, b_layout): (&S, &Layout),
+) -> Result<S> {
+    let dtype = wider(accumulator(a.dtype()), accumulator(b.dtype()));
+    let a_wide = Widened::new(a, a_layout, dtype)?;
+    let b_wide = Widened::new(b, b_layout, dtype)?;
+    let b_wide = Matrices::new(&b_wide, Order::Any)?;
+    // candle's CPU product stacks the rows of all of A's matrices when B is one matrix for
+    // the whole batch, as if A were row-major, which a transposed A is not.
+    let order = if b_wide.is_repeated() {
+        Order::RowMajor
+    } else {
+        Order::Any
+    };
+    let a_wide = Matrices::new(&a_wide, order)?;
+    let size = (a_wide.count, a_wide.rows, b_wide.columns, a_wide.columns);
+    let product = a_wide.storage.get().0.matmul(
+        b_wide.storage.get().0,
+        size,
+        &a_wide.layout,
+        &b_wide.layout,
+    )?;
+    narrowed(product, a.dtype(), (size.0, size.1, size.2))
 }
 
 fn wider(a: DType, b: DType) -> DType {
     if a == DType::F64 { a } else { b }
 }
 
-fn narrowed<S: BackendStorage>(product: S, dtype: DType, shape: &Shape) -> Result<S> {
+fn narrowed<S: BackendStorage>(
+    product: S,
+    dtype: DType,
+    shape: (usize, usize, usize),
+) -> Result<S> {
     match product.dtype() == dtype {
         true => Ok(product),
         false => product.to_dtype(&Layout::contiguous(shape), dtype),
@@ -154,30 +190,4 @@ fn batch_stride(layout: &Layout) -> Option<usize> {
         span *= size;
     }
     Some(innermost)
-}
-
-impl CustomOp2 for Product {
-    fn name(&self) -> &'static str {
-        "matmul"
-    }
-
-    forward2_on_every_backend!(forward);
-
-    fn bwd(
-        &self,
-        a: &Tensor,
-        b: &Tensor,
-        _: &Tensor,
-        grad: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let da = a.track_op().then(|| {
-            let da = grad.apply_op2(&b.detach().transpose(D::Minus2, D::Minus1)?, Product)?;
-            sum_to_shape(&da, a)
-        });
-        let db = b.track_op().then(|| {
-            let a_t = a.detach().transpose(D::Minus2, D::Minus1)?;
-            sum_to_shape(&a_t.apply_op2(grad, Product)?, b)
-        });
-        Ok((da.transpose()?, db.transpose()?))
-    }
 }

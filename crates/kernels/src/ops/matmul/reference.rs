@@ -1,6 +1,8 @@
 //! The definition: a product, a factor and a sum.
 
-use super::{MatMulOptions, product::Product};
+use super::MatMulOptions;
+use super::product::{Candle, Product};
+use crate::node::Kernel;
 use crate::{Result, elementwise};
 use candle_core::{D, Tensor};
 
@@ -13,7 +15,7 @@ pub(crate) fn forward(
 ) -> Result<Tensor> {
     let a_view = transposed(a, options.transpose_a)?;
     let b_view = transposed(b, options.transpose_b)?;
-    let product = a_view.apply_op2(&b_view, Product)?;
+    let [product] = Candle::run(Product, [&a_view, &b_view])?;
     let product = scaled(product, options.alpha)?;
     match c {
         Some(c) if options.beta != 0.0 => {

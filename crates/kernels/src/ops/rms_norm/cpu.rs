@@ -1,10 +1,12 @@
 //! Each row is read from memory once, forward and backward; nothing is kept between the two.
 
-use crate::host::{slice, slice_of, tensor, tensor_like};
+use super::{RmsNorm, WithResidual};
+use crate::Result;
+use crate::host::{slice_of, tensor, tensor_like};
+use crate::node::{Function, Gradients, Kernel, Trace, Value};
 use crate::row_kernel::{RowKernel, first, rows, rows_in_blocks};
 use crate::rows::{Input, Unwritten};
-use candle_core::backend::BackendStorage;
-use candle_core::{CpuStorage, Layout, Result, Storage, Tensor};
+use candle_core::Tensor;
 use metal_candle_cpu::math::{add_scaled_f32s, dot_f32s};
 use metal_candle_cpu::simd::dispatch;
 use metal_candle_cpu::threads::{TASK_ELEMENTS, for_each_task};
@@ -17,52 +19,78 @@ use pulp::{Simd, WithSimd};
 const MOST_PARTS: usize = 64;
 const FEWEST_ROWS: usize = 8;
 
-pub(super) fn forward(
-    (x, x_layout): (&CpuStorage, &Layout),
-    (weight, weight_layout): (&CpuStorage, &Layout),
-    eps: f32,
-) -> Result<CpuStorage> {
-    let kernel = Forward {
-        weight: &slice(weight, weight_layout)?,
-        eps,
-    };
-    let x_rows = Input::new(x, x_layout)?;
-    let [y] = rows(&kernel, &[x_rows], x_layout.shape(), x.dtype())?;
-    Ok(y)
+pub(super) struct Cpu;
+
+impl Function<RmsNorm, 2> for Cpu {
+    type Saved = ();
+
+    fn forward(op: &RmsNorm, [x, weight]: [&Tensor; 2]) -> Result<(Value, ())> {
+        let (x_storage, x_layout) = x.storage_and_layout();
+        let (weight_storage, weight_layout) = weight.storage_and_layout();
+        let kernel = Forward {
+            weight: &slice_of(&weight_storage, weight_layout)?,
+            eps: op.eps,
+        };
+        let inputs = [Input::of(&x_storage, x_layout)?];
+        let [y] = rows(&kernel, &inputs, x.shape(), x.dtype())?;
+        Ok((Value::cpu(y, x.shape()), ()))
+    }
+
+    fn backward(op: &RmsNorm, (): &(), trace: Trace<'_, 2>) -> Result<Gradients<2>> {
+        let Trace {
+            inputs: [x, weight],
+            dy,
+            ..
+        } = trace;
+        gradients(op, x, weight, dy)
+    }
 }
 
-/// `x + residual` and its norm.
-pub(super) fn with_residual(
-    x: &Tensor,
-    residual: &Tensor,
-    weight: &Tensor,
-    eps: f32,
-) -> Result<[Storage; 2]> {
-    let (x_storage, x_layout) = x.storage_and_layout();
-    let (residual_storage, residual_layout) = residual.storage_and_layout();
-    let (weight_storage, weight_layout) = weight.storage_and_layout();
-    let weight = &slice_of(&weight_storage, weight_layout)?;
-    let inputs = [
-        Input::of(&x_storage, x_layout)?,
-        Input::of(&residual_storage, residual_layout)?,
-    ];
-    let results = rows(&Forward { weight, eps }, &inputs, x.shape(), x.dtype())?;
-    Ok(results.map(Storage::Cpu))
+impl Kernel<WithResidual, 3, 2> for Cpu {
+    type Saved = ();
+
+    fn forward(
+        WithResidual(op): &WithResidual,
+        [x, residual, weight]: [&Tensor; 3],
+    ) -> Result<([Value; 2], ())> {
+        let (x_storage, x_layout) = x.storage_and_layout();
+        let (residual_storage, residual_layout) = residual.storage_and_layout();
+        let (weight_storage, weight_layout) = weight.storage_and_layout();
+        let kernel = Forward {
+            weight: &slice_of(&weight_storage, weight_layout)?,
+            eps: op.eps,
+        };
+        let inputs = [
+            Input::of(&x_storage, x_layout)?,
+            Input::of(&residual_storage, residual_layout)?,
+        ];
+        let results = rows(&kernel, &inputs, x.shape(), x.dtype())?;
+        Ok((results.map(|y| Value::cpu(y, x.shape())), ()))
+    }
+
+    fn backward(
+        WithResidual(op): &WithResidual,
+        (): &(),
+        [_, _, weight]: &[Tensor; 3],
+        [sum, _]: &[Tensor; 2],
+        [dsum, dnormed]: [Option<&Tensor>; 2],
+    ) -> Result<Gradients<3>> {
+        let through_norm = match dnormed {
+            Some(dnormed) => gradients(op, sum, weight, dnormed)?,
+            None => [None, None],
+        };
+        WithResidual::gradients(dsum, through_norm)
+    }
 }
 
-/// The gradients of `x` and of the weight, each where it is tracked.
-pub(super) fn backward(
-    x: &Tensor,
-    weight: &Tensor,
-    dy: &Tensor,
-    eps: f32,
-) -> Result<(Option<Tensor>, Option<Tensor>)> {
+/// The gradients of `x` and, where it is tracked, of the weight.
+fn gradients(op: &RmsNorm, x: &Tensor, weight: &Tensor, dy: &Tensor) -> Result<Gradients<2>> {
     let (x_storage, x_layout) = x.storage_and_layout();
     let (dy_storage, dy_layout) = dy.storage_and_layout();
     let (weight_storage, weight_layout) = weight.storage_and_layout();
     let kernel = Backward {
         weight: &slice_of(&weight_storage, weight_layout)?,
-        eps,
+        eps: op.eps,
     };
     let inputs = [
         Input::of(&x_storage, x_layout)?,
@@ -78,10 +106,9 @@ pub(super) fn backward(
     let mut rest = &mut sums[..];
     let mut parts: Vec<_> = (0..n_parts).map(|_| first(&mut rest, part)).collect();
     let [dx] = rows_in_blocks(&kernel, &inputs, x.shape(), x.dtype(), &mut parts)?;
-    let dx = x.track_op().then(|| tensor(dx, x.shape()));
     let dweight = weight.track_op();
     let dweight = dweight.then(|| tensor_like(sum_of_parts(&sums, width), weight));
-    Ok((dx, dweight.transpose()?))
+    Ok([Some(tensor(dx, x.shape())), dweight.transpose()?])
 }
 
 /// The sum of all parts of `width`, in their order.

@@ -1,8 +1,10 @@
 //! A threadgroup for every row; the weight's gradient is summed in parts, in an order of its own.
 
+use super::{RmsNorm, WithResidual};
+use crate::Result;
 use crate::metal::{Launch, Output, Rows, Source, device_of};
-use candle_core::backend::BackendStorage;
-use candle_core::{DType, Layout, MetalDevice, MetalStorage, Result, Storage, Tensor};
+use crate::node::{Function, Gradients, Kernel, Trace, Value};
+use candle_core::{DType, MetalDevice, Tensor};
 
 const SOURCE: Source = Source {
     name: "rms_norm",
@@ -12,57 +14,80 @@ const SOURCE: Source = Source {
 /// Rows that one thread sums for the weight's gradient, for one column.
 const PART_ROWS: usize = 64;
 
-pub(super) fn forward(
-    (x, x_layout): (&MetalStorage, &Layout),
-    (weight, weight_layout): (&MetalStorage, &Layout),
-    eps: f32,
-) -> Result<MetalStorage> {
-    let (device, types) = (x.device(), [("T", x.dtype()), ("W", weight.dtype())]);
-    let rows = Rows::new(x, x_layout)?;
-    let y = Output::new(device, x_layout.shape().elem_count(), x.dtype())?;
-    Launch::new(device, &SOURCE, &types, "rms_norm_forward")?
-        .rows(&rows)
-        .rows(&Rows::new(weight, weight_layout)?)
-        .output(&y)
-        .int(rows.width)?
-        .float(eps)
-        .over_rows(rows.count, rows.width)?;
-    Ok(y.into_storage())
+pub(super) struct Metal;
+
+impl Function<RmsNorm, 2> for Metal {
+    type Saved = ();
+
+    fn forward(op: &RmsNorm, [x, weight]: [&Tensor; 2]) -> Result<(Value, ())> {
+        let (device, types) = (device_of(x)?, [("T", x.dtype()), ("W", weight.dtype())]);
+        let (x_storage, x_layout) = x.storage_and_layout();
+        let (weight_storage, weight_layout) = weight.storage_and_layout();
+        let rows = Rows::of(&x_storage, x_layout)?;
+        let y = Output::new(device, x.elem_count(), x.dtype())?;
+        Launch::new(device, &SOURCE, &types, "rms_norm_forward")?
+            .rows(&rows)
+            .rows(&Rows::of(&weight_storage, weight_layout)?)
+            .output(&y)
+            .int(rows.width)?
+            .float(op.eps)
+            .over_rows(rows.count, rows.width)?;
+        Ok((y.into_value(x.shape()), ()))
+    }
+
+    fn backward(op: &RmsNorm, (): &(), trace: Trace<'_, 2>) -> Result<Gradients<2>> {
+        let Trace {
+            inputs: [x, weight],
+            dy,
+            ..
+        } = trace;
+        gradients(op, x, weight, dy)
+    }
 }
 
-/// `x + residual` and its norm.
-pub(super) fn with_residual(
-    x: &Tensor,
-    residual: &Tensor,
-    weight: &Tensor,
-    eps: f32,
-) -> Result<[Storage; 2]> {
-    let (device, types) = (device_of(x)?, [("T", x.dtype()), ("W", weight.dtype())]);
-    let (x_storage, x_layout) = x.storage_and_layout();
-    let (residual_storage, residual_layout) = residual.storage_and_layout();
-    let (weight_storage, weight_layout) = weight.storage_and_layout();
-    let rows = Rows::of(&x_storage, x_layout)?;
-    let sum = Output::new(device, x.elem_count(), x.dtype())?;
-    let y = Output::new(device, x.elem_count(), x.dtype())?;
-    Launch::new(device, &SOURCE, &types, "rms_norm_residual")?
-        .rows(&rows)
-        .rows(&Rows::of(&residual_storage, residual_layout)?)
-        .rows(&Rows::of(&weight_storage, weight_layout)?)
-        .output(&sum)
-        .output(&y)
-        .int(rows.width)?
-        .float(eps)
-        .over_rows(rows.count, rows.width)?;
-    Ok([sum, y].map(|output| Storage::Metal(output.into_storage())))
+impl Kernel<WithResidual, 3, 2> for Metal {
+    type Saved = ();
+
+    fn forward(
+        WithResidual(op): &WithResidual,
+        [x, residual, weight]: [&Tensor; 3],
+    ) -> Result<([Value; 2], ())> {
+        let (device, types) = (device_of(x)?, [("T", x.dtype()), ("W", weight.dtype())]);
+        let (x_storage, x_layout) = x.storage_and_layout();
+        let (residual_storage, residual_layout) = residual.storage_and_layout();
+        let (weight_storage, weight_layout) = weight.storage_and_layout();
+        let rows = Rows::of(&x_storage, x_layout)?;
+        let sum = Output::new(device, x.elem_count(), x.dtype())?;
+        let y = Output::new(device, x.elem_count(), x.dtype())?;
+        Launch::new(device, &SOURCE, &types, "rms_norm_residual")?
+            .rows(&rows)
+            .rows(&Rows::of(&residual_storage, residual_layout)?)
+            .rows(&Rows::of(&weight_storage, weight_layout)?)
+            .output(&sum)
+            .output(&y)
+            .int(rows.width)?
+            .float(op.eps)
+            .over_rows(rows.count, rows.width)?;
+        Ok(([sum, y].map(|output| output.into_value(x.shape())), ()))
+    }
+
+    fn backward(
+        WithResidual(op): &WithResidual,
+        (): &(),
+        [_, _, weight]: &[Tensor; 3],
+        [sum, _]: &[Tensor; 2],
+        [dsum, dnormed]: [Option<&Tensor>; 2],
+    ) -> Result<Gradients<3>> {
+        let through_norm = match dnormed {
+            Some(dnormed) => gradients(op, sum, weight, dnormed)?,
+            None => [None, None],
+        };
+        WithResidual::gradients(dsum, through_norm)
+    }
 }
 
-/// The gradients of `x` and of the weight, each where it is tracked.
-pub(super) fn backward(
-    x: &Tensor,
-    weight: &Tensor,
-    dy: &Tensor,
-    eps: f32,
-) -> Result<(Option<Tensor>, Option<Tensor>)> {
+/// The gradients of `x` and, where it is tracked, of the weight.
+fn gradients(op: &RmsNorm, x: &Tensor, weight: &Tensor, dy: &Tensor) -> Result<Gradients<2>> {
     let (device, types) = (device_of(x)?, [("T", x.dtype()), ("W", weight.dtype())]);
     let (x_storage, x_layout) = x.storage_and_layout();
     let (dy_storage, dy_layout) = dy.storage_and_layout();
@@ -80,15 +105,14 @@ pub(super) fn backward(
         .output(&dx)
         .output(&rstds)
         .int(x_rows.width)?
-        .float(eps)
+        .float(op.eps)
         .over_rows(x_rows.count, x_rows.width)?;
-    let dx = x.track_op().then(|| dx.into_tensor(x.shape()));
     let dweight = weight
         .track_op()
         .then(|| weight_gradient(device, &types, &x_rows, &dy_rows, &rstds))
         .transpose()?;
     let dweight = dweight.map(|dweight| dweight.into_tensor(weight.shape()));
-    Ok((dx, dweight))
+    Ok([Some(dx.into_tensor(x.shape())), dweight])
 }
 
 /// The sum over rows of `dy x rstd`: over parts of the rows first, then over the parts.

@@ -14,13 +14,24 @@ pub mod check;
 mod cpu;
 #[cfg(any(target_vendor = "apple", soft_metal))]
 mod metal;
-mod node;
 mod reference;
 
-use crate::path::{self, Path};
-use crate::tape::Record;
+use crate::node::{Gradients, Kernel, Operation};
+use crate::path::{Devices, Run, metal};
 use crate::{Error, Result, elementwise};
 use candle_core::Tensor;
+
+const DEVICES: Devices<Run<RmsNorm, 2>> = Devices {
+    cpu: Some(cpu::Cpu::run),
+    metal: metal!(metal::Metal::run),
+    cuda: None,
+};
+
+const WITH_RESIDUAL: Devices<Run<WithResidual, 3, 2>> = Devices {
+    cpu: Some(cpu::Cpu::run),
+    metal: metal!(metal::Metal::run),
+    cuda: None,
+};
 
 /// `x * weight / sqrt(mean(x^2) + eps)`, the mean over the last dimension.
 ///
@@ -28,9 +39,9 @@ use candle_core::Tensor;
 /// When `weight` does not have the size of the last dimension of `x`.
 pub fn rms_norm(x: &Tensor, weight: &Tensor, eps: f64) -> Result<Tensor> {
     check_weight(x, weight)?;
-    match path::choose("rms_norm", &[x, weight]) {
-        Path::Kernel => Ok(x.record2(weight, node::RmsNorm::new(eps))?),
-        Path::Reference => reference::forward(x, weight, eps),
+    match DEVICES.kernel("rms_norm", x, [weight]) {
+        Some(run) => run(RmsNorm::new(eps), [x, weight]).map(|[y]| y),
+        None => reference::forward(x, weight, eps),
     }
 }
 
@@ -55,9 +66,12 @@ pub fn rms_norm_residual(
             residual,
         ));
     }
-    match path::choose("rms_norm", &[x, residual, weight]) {
-        Path::Kernel => Ok(node::with_residual(x, residual, weight, eps)?),
-        Path::Reference => {
+    match WITH_RESIDUAL.kernel("rms_norm_residual", x, [residual, weight]) {
+        Some(run) => {
+            let [sum, normed] = run(WithResidual(RmsNorm::new(eps)), [x, residual, weight])?;
+            Ok((sum, normed))
+        }
+        None => {
             let sum = elementwise::add(x, residual)?;
             let normed = reference::forward(&sum, weight, eps)?;
             Ok((sum, normed))
@@ -72,4 +86,45 @@ fn check_weight(x: &Tensor, weight: &Tensor) -> Result<()> {
         return Err(Error::shape("rms_norm", "weight", expected, weight));
     }
     Ok(())
+}
+
+/// The norm of `x` with `weight`.
+struct RmsNorm {
+    eps: f32,
+}
+
+impl RmsNorm {
+    fn new(eps: f64) -> Self {
+        Self { eps: eps as f32 }
+    }
+}
+
+impl Operation for RmsNorm {
+    fn name(&self) -> &'static str {
+        "rms_norm"
+    }
+}
+
+/// The sum of `x` and `residual`, and its norm with `weight`.
+struct WithResidual(RmsNorm);
+
+impl Operation for WithResidual {
+    fn name(&self) -> &'static str {
+        "rms_norm_residual"
+    }
+}
+
+impl WithResidual {
+    /// The gradients of `x`, `residual` and the weight, from that of the sum and what comes through
+    /// its norm: gradients of the sum and of the weight.
+    fn gradients(
+        dsum: Option<&Tensor>,
+        [through_norm, dweight]: Gradients<2>,
+    ) -> Result<Gradients<3>> {
+        let dx = match (dsum, through_norm) {
+            (Some(dsum), Some(through_norm)) => Some(elementwise::add(dsum, &through_norm)?),
+            (dsum, through_norm) => through_norm.or(dsum.cloned()),
+        };
+        Ok([dx.clone(), dx, dweight])
+    }
 }

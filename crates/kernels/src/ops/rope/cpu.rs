@@ -2,35 +2,47 @@
 #![allow(unsafe_code)]
 
 use super::{Rope, RopePairs, per_head};
+use crate::Result;
+use crate::node::{Function, Gradients, Trace, Value};
 use crate::row_kernel::{RowKernel, rows};
 use crate::rows::{Input, Unwritten};
-use candle_core::backend::BackendStorage;
-use candle_core::{CpuStorage, Layout, Result};
+use candle_core::Tensor;
 use metal_candle_cpu::vector::{map, written};
 use pulp::Simd;
 use std::marker::PhantomData;
 
+pub(super) struct Cpu;
+
+impl Function<Rope, 1> for Cpu {
+    type Saved = ();
+
+    fn forward(op: &Rope, [x]: [&Tensor; 1]) -> Result<(Value, ())> {
+        Ok((turned(op, x, 1.0)?, ()))
+    }
+
+    fn backward(op: &Rope, (): &(), trace: Trace<'_, 1>) -> Result<Gradients<1>> {
+        let Trace { dy, .. } = trace;
+        Ok([Some(turned(op, dy, -1.0)?.into_tensor())])
+    }
+}
+
 /// `x` turned by the angles of the tables, or back where `sign` is -1.
-pub(super) fn turned(
-    x: &CpuStorage,
-    layout: &Layout,
-    rope: &Rope,
-    sign: f32,
-) -> Result<CpuStorage> {
-    let (cos, sin) = (per_head(&rope.cos, layout)?, per_head(&rope.sin, layout)?);
+fn turned(rope: &Rope, x: &Tensor, sign: f32) -> Result<Value> {
+    let (cos, sin) = (per_head(&rope.cos, x)?, per_head(&rope.sin, x)?);
+    let (x_storage, x_layout) = x.storage_and_layout();
     let (cos_storage, cos_layout) = cos.storage_and_layout();
     let (sin_storage, sin_layout) = sin.storage_and_layout();
     let inputs = [
-        Input::new(x, layout)?,
+        Input::of(&x_storage, x_layout)?,
         Input::of(&cos_storage, cos_layout)?,
         Input::of(&sin_storage, sin_layout)?,
     ];
-    let (shape, dtype) = (layout.shape(), x.dtype());
+    let (shape, dtype) = (x.shape(), x.dtype());
     let [y] = match rope.pairs {
         RopePairs::Halves => rows(&Turn::<Halves>::by(sign), &inputs, shape, dtype)?,
         RopePairs::Interleaved => rows(&Turn::<Interleaved>::by(sign), &inputs, shape, dtype)?,
     };
-    Ok(y)
+    Ok(Value::cpu(y, shape))
 }
 
 /// A way to turn the pairs of a row.

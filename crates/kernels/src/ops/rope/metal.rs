@@ -1,9 +1,10 @@
 //! A thread for every pair, and for every element that is no part of one.
 
 use super::{Rope, RopePairs, per_head};
-use crate::metal::{Launch, Output, Rows, Source};
-use candle_core::backend::BackendStorage;
-use candle_core::{D, Layout, MetalStorage, Result};
+use crate::Result;
+use crate::metal::{Launch, Output, Rows, Source, device_of};
+use crate::node::{Function, Gradients, Trace, Value};
+use candle_core::{D, Tensor};
 
 const SOURCE: Source = Source {
     name: "rope",
@@ -34,25 +35,34 @@ impl Pairs {
     }
 }
 
+pub(super) struct Metal;
+
+impl Function<Rope, 1> for Metal {
+    type Saved = ();
+
+    fn forward(op: &Rope, [x]: [&Tensor; 1]) -> Result<(Value, ())> {
+        Ok((turned(op, x, 1.0)?, ()))
+    }
+
+    fn backward(op: &Rope, (): &(), trace: Trace<'_, 1>) -> Result<Gradients<1>> {
+        let Trace { dy, .. } = trace;
+        Ok([Some(turned(op, dy, -1.0)?.into_tensor())])
+    }
+}
+
 /// `x` turned by the angles of the tables, or back where `sign` is -1.
-pub(super) fn turned(
-    x: &MetalStorage,
-    layout: &Layout,
-    rope: &Rope,
-    sign: f32,
-) -> Result<MetalStorage> {
-    let (cos, sin, pairs) = (&rope.cos, &rope.sin, Pairs::new(rope)?);
-    let types = [("T", x.dtype()), ("C", cos.dtype())];
+fn turned(rope: &Rope, x: &Tensor, sign: f32) -> Result<Value> {
+    let (device, pairs) = (device_of(x)?, Pairs::new(rope)?);
+    let types = [("T", x.dtype()), ("C", rope.cos.dtype())];
     // Tables of two dtypes do not come from one model.
-    let (cos, sin) = (
-        per_head(cos, layout)?,
-        per_head(&sin.to_dtype(cos.dtype())?, layout)?,
-    );
+    let sin = rope.sin.to_dtype(rope.cos.dtype())?;
+    let (cos, sin) = (per_head(&rope.cos, x)?, per_head(&sin, x)?);
+    let (x_storage, x_layout) = x.storage_and_layout();
     let (cos_storage, cos_layout) = cos.storage_and_layout();
     let (sin_storage, sin_layout) = sin.storage_and_layout();
-    let rows = Rows::new(x, layout)?;
-    let y = Output::new(x.device(), layout.shape().elem_count(), x.dtype())?;
-    Launch::new(x.device(), &SOURCE, &types, "rope")?
+    let rows = Rows::of(&x_storage, x_layout)?;
+    let y = Output::new(device, x.elem_count(), x.dtype())?;
+    Launch::new(device, &SOURCE, &types, "rope")?
         .rows(&rows)
         .rows(&Rows::of(&cos_storage, cos_layout)?)
         .rows(&Rows::of(&sin_storage, sin_layout)?)
@@ -60,5 +70,5 @@ pub(super) fn turned(
         .float(sign)
         .constants(&pairs)
         .over_elements(rows.count, rows.width - pairs.count as usize)?;
-    Ok(y.into_storage())
+    Ok(y.into_value(x.shape()))
 }

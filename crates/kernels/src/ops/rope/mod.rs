@@ -17,12 +17,15 @@ mod cpu;
 mod metal;
 mod reference;
 
-use crate::host::untracked;
-use crate::path::{self, Path};
-use crate::tape::Record;
+use crate::node::{Kernel, Operation};
+use crate::path::{Devices, Run, metal};
 use crate::{Error, Result};
-use candle_core::{
-    CpuStorage, CustomOp1, D, Layout, Result as CandleResult, Shape, Storage, Tensor,
+use candle_core::{D, Result as CandleResult, Tensor};
+
+const DEVICES: Devices<Run<Rope, 1>> = Devices {
+    cpu: Some(cpu::Cpu::run),
+    metal: metal!(metal::Metal::run),
+    cuda: None,
 };
 
 /// Which elements are a pair, of `R` that are rotated.
@@ -48,9 +51,9 @@ impl RopePairs {
 pub fn rope(x: &Tensor, cos: &Tensor, sin: &Tensor, pairs: RopePairs) -> Result<Tensor> {
     check(x, cos, sin)?;
     let (cos, sin) = (cos.detach(), sin.detach());
-    match path::choose("rope", &[x, &cos, &sin]) {
-        Path::Kernel => Ok(x.record1(Rope { cos, sin, pairs })?),
-        Path::Reference => reference::forward(x, &cos, &sin, pairs),
+    match DEVICES.kernel("rope", x, [&cos, &sin]) {
+        Some(run) => run(Rope { cos, sin, pairs }, [x]).map(|[y]| y),
+        None => reference::forward(x, &cos, &sin, pairs),
     }
 }
 
@@ -77,48 +80,15 @@ struct Rope {
     pairs: RopePairs,
 }
 
-impl Rope {
-    /// `x` turned, or back where `sign` is -1, on its device.
-    fn turned(&self, x: &Storage, layout: &Layout, sign: f32) -> CandleResult<Storage> {
-        match x {
-            Storage::Cpu(x) => Ok(Storage::Cpu(cpu::turned(x, layout, self, sign)?)),
-            #[cfg(any(target_vendor = "apple", soft_metal))]
-            Storage::Metal(x) => Ok(Storage::Metal(metal::turned(x, layout, self, sign)?)),
-            _ => candle_core::bail!("rope has no kernel for this device"),
-        }
-    }
-}
-
-impl CustomOp1 for Rope {
+impl Operation for Rope {
     fn name(&self) -> &'static str {
         "rope"
-    }
-
-    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> CandleResult<(CpuStorage, Shape)> {
-        let y = cpu::turned(x, layout, self, 1.0)?;
-        Ok((y, layout.shape().clone()))
-    }
-
-    #[cfg(any(target_vendor = "apple", soft_metal))]
-    fn metal_fwd(
-        &self,
-        x: &candle_core::MetalStorage,
-        layout: &Layout,
-    ) -> CandleResult<(candle_core::MetalStorage, Shape)> {
-        let y = metal::turned(x, layout, self, 1.0)?;
-        Ok((y, layout.shape().clone()))
-    }
-
-    fn bwd(&self, _: &Tensor, y: &Tensor, dy: &Tensor) -> CandleResult<Option<Tensor>> {
-        let (storage, layout) = dy.storage_and_layout();
-        let dx = self.turned(&storage, layout, -1.0)?;
-        Ok(Some(untracked(dx, y.shape())))
     }
 }
 
 /// (T, R/2) or (B, T, R/2) -> (B, H, T, R/2), a view with a row for every row of `x`.
-fn per_head(table: &Tensor, x: &Layout) -> CandleResult<Tensor> {
-    let (b, h, t, _) = x.shape().dims4()?;
+fn per_head(table: &Tensor, x: &Tensor) -> CandleResult<Tensor> {
+    let (b, h, t, _) = x.dims4()?;
     let pairs = table.dim(D::Minus1)?;
     let table = table.unsqueeze(table.rank() - 2)?;
     table.broadcast_as((b, h, t, pairs))

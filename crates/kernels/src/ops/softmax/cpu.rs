@@ -1,30 +1,40 @@
 //! A row at a time: what is read or written twice is in the cache the second time.
 
+use super::Softmax;
+use crate::Result;
 use crate::host::tensor;
+use crate::node::{Function, Gradients, Trace, Value};
 use crate::row_kernel::{RowKernel, rows};
 use crate::rows::{Input, Unwritten};
-use candle_core::backend::BackendStorage;
-use candle_core::{CpuStorage, Layout, Result, Shape, Tensor};
+use candle_core::Tensor;
 use metal_candle_cpu::math::{dot_f32s, exp_f32s, max_f32s, scale_f32s, sum_f32s};
 use metal_candle_cpu::simd::{Cache, prefetch};
 use metal_candle_cpu::vector::map;
 use pulp::Simd;
 
-pub(super) fn forward(storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-    let (shape, x) = (layout.shape(), Input::new(storage, layout)?);
-    let [y] = rows(&Forward, &[x], shape, storage.dtype())?;
-    Ok((y, shape.clone()))
-}
+pub(super) struct Cpu;
 
-pub(super) fn backward(y: &Tensor, dy: &Tensor) -> Result<Tensor> {
-    let (y_storage, y_layout) = y.storage_and_layout();
-    let (dy_storage, dy_layout) = dy.storage_and_layout();
-    let inputs = [
-        Input::of(&y_storage, y_layout)?,
-        Input::of(&dy_storage, dy_layout)?,
-    ];
-    let [dx] = rows(&Backward, &inputs, y.shape(), y.dtype())?;
-    Ok(tensor(dx, y.shape()))
+impl Function<Softmax, 1> for Cpu {
+    type Saved = ();
+
+    fn forward(_: &Softmax, [x]: [&Tensor; 1]) -> Result<(Value, ())> {
+        let (storage, layout) = x.storage_and_layout();
+        let inputs = [Input::of(&storage, layout)?];
+        let [y] = rows(&Forward, &inputs, x.shape(), x.dtype())?;
+        Ok((Value::cpu(y, x.shape()), ()))
+    }
+
+    fn backward(_: &Softmax, (): &(), trace: Trace<'_, 1>) -> Result<Gradients<1>> {
+        let Trace { y, dy, .. } = trace;
+        let (y_storage, y_layout) = y.storage_and_layout();
+        let (dy_storage, dy_layout) = dy.storage_and_layout();
+        let inputs = [
+            Input::of(&y_storage, y_layout)?,
+            Input::of(&dy_storage, dy_layout)?,
+        ];
+        let [dx] = rows(&Backward, &inputs, y.shape(), y.dtype())?;
+        Ok([Some(tensor(dx, y.shape()))])
+    }
 }
 
 struct Forward;

@@ -15,43 +15,31 @@ mod metal;
 pub(crate) mod reference;
 
 use crate::Result;
-use crate::path::{self, Path, by_device};
-use crate::tape::Record;
-use candle_core::{CpuStorage, CustomOp1, Layout, Result as CandleResult, Shape, Tensor};
+use crate::node::{Kernel, Operation};
+use crate::path::{Devices, Run, metal};
+use candle_core::Tensor;
+
+const DEVICES: Devices<Run<Softmax, 1>> = Devices {
+    cpu: Some(cpu::Cpu::run),
+    metal: metal!(metal::Metal::run),
+    cuda: None,
+};
 
 /// Softmax over the last dimension.
 ///
 /// # Errors
 /// When `x` has no dimension.
 pub fn softmax(x: &Tensor) -> Result<Tensor> {
-    match path::choose("softmax", &[x]) {
-        Path::Kernel => Ok(x.record1(Softmax)?),
-        Path::Reference => reference::forward(x),
+    match DEVICES.kernel("softmax", x, []) {
+        Some(run) => run(Softmax, [x]).map(|[y]| y),
+        None => reference::forward(x),
     }
 }
 
 struct Softmax;
 
-impl CustomOp1 for Softmax {
+impl Operation for Softmax {
     fn name(&self) -> &'static str {
         "softmax"
-    }
-
-    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> CandleResult<(CpuStorage, Shape)> {
-        cpu::forward(x, layout)
-    }
-
-    #[cfg(any(target_vendor = "apple", soft_metal))]
-    fn metal_fwd(
-        &self,
-        x: &candle_core::MetalStorage,
-        layout: &Layout,
-    ) -> CandleResult<(candle_core::MetalStorage, Shape)> {
-        metal::forward(x, layout)
-    }
-
-    fn bwd(&self, _: &Tensor, y: &Tensor, dy: &Tensor) -> CandleResult<Option<Tensor>> {
-        let dx = by_device!(dy, cpu: cpu::backward(y, dy), metal: metal::backward(y, dy));
-        dx.map(Some)
     }
 }

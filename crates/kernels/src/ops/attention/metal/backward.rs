@@ -5,7 +5,8 @@ use super::THREADS;
 use super::forward::Saved;
 use super::inputs::{Inputs, segments};
 use crate::metal::{Output, Strided, device_of};
-use crate::ops::attention::node::Attention;
+use crate::node::Gradients;
+use crate::ops::attention::Attention;
 use candle_core::{DType, Result, Tensor};
 
 /// `Wanted` of `backward.metal`.
@@ -25,11 +26,12 @@ struct Backward<'a> {
 }
 
 /// The gradients of `q`, `k` and `v`, those of them that are tracked; from these, `y` and `dy`.
-pub(in crate::ops::attention) fn backward(
+pub(super) fn backward(
     op: &Attention,
     saved: &Saved,
-    [q, k, v, y, dy]: [&Tensor; 5],
-) -> Result<[Option<Tensor>; 3]> {
+    [q, k, v]: &[Tensor; 3],
+    [y, dy]: [&Tensor; 2],
+) -> Result<Gradients<3>> {
     let y = saved.y.as_ref().unwrap_or(y);
     let stored = [q, k, v, y, dy].map(Tensor::storage_and_layout);
     let strided = |i: usize| Strided::of(&stored[i].0, stored[i].1);
@@ -47,7 +49,7 @@ pub(in crate::ops::attention) fn backward(
 }
 
 impl Backward<'_> {
-    fn gradients(&self, inputs: [&Tensor; 3]) -> Result<[Option<Tensor>; 3]> {
+    fn gradients(&self, inputs: [&Tensor; 3]) -> Result<Gradients<3>> {
         let [q, k, v] = inputs.map(Tensor::track_op);
         let deltas = (q || k).then(|| self.deltas()).transpose()?;
         // Something must be bound even where no gradient of the scores is wanted.

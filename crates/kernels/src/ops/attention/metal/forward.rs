@@ -2,11 +2,12 @@
 
 use super::THREADS;
 use super::inputs::{Inputs, segments};
-use crate::metal::{Output, SIMD, Strided};
-use crate::ops::attention::node::Attention;
+use crate::host::untracked;
+use crate::metal::{Output, SIMD, Strided, device_of};
+use crate::node::Value;
+use crate::ops::attention::Attention;
 use candle_core::backend::BackendStorage;
-use candle_core::op::BackpropOp;
-use candle_core::{DType, Layout, MetalStorage, Result, Storage, Tensor};
+use candle_core::{DType, Layout, Result, Storage, Tensor};
 
 /// Queries that are too few for a tile, in which every SIMD group has eight.
 const FEW: usize = 4;
@@ -23,7 +24,7 @@ const MOST_RANGES: usize = 64;
 const MOST_SIMDS: usize = 8;
 
 /// What forward leaves for backward.
-pub(in crate::ops::attention) struct Saved {
+pub(super) struct Saved {
     /// Maximum and sum of each row of scores, `(B, H, Tq, 2)`.
     pub(super) statistics: Output,
     /// The result before it was rounded to a narrower dtype.
@@ -31,38 +32,35 @@ pub(in crate::ops::attention) struct Saved {
 }
 
 /// The result in the dtype of `q`, and what backward reads.
-pub(in crate::ops::attention) fn forward(
-    op: &Attention,
-    [q, k, v]: [(&MetalStorage, &Layout); 3],
-) -> Result<(MetalStorage, Saved)> {
-    let strided = |(storage, layout): (_, _)| Strided::new(storage, layout);
+pub(super) fn forward(op: &Attention, [q, k, v]: [&Tensor; 3]) -> Result<(Value, Saved)> {
+    let stored = [q, k, v].map(Tensor::storage_and_layout);
+    let strided = |i: usize| Strided::of(&stored[i].0, stored[i].1);
     let ids = segments(op)?;
     let ids = ids.as_ref().map(Tensor::storage_and_layout);
     let ids = ids.as_ref().map(|(ids, layout)| Strided::of(ids, layout));
-    let (storage, layout) = q;
-    let qkv = [strided(q)?, strided(k)?, strided(v)?];
-    let inputs = Inputs::new(op, storage.device(), qkv, ids.transpose()?)?;
+    let qkv = [strided(0)?, strided(1)?, strided(2)?];
+    let inputs = Inputs::new(op, device_of(q)?, qkv, ids.transpose()?)?;
     let is_few = op.sizes.queries <= FEW && op.sizes.width <= WIDEST_DECODED;
     let (y, statistics) = if is_few {
         inputs.decode()?
     } else {
         inputs.tiled()?
     };
-    let wide = y.into_storage();
-    if storage.dtype() == DType::F32 {
+    if q.dtype() == DType::F32 {
+        let y = y.into_value(q.shape());
         return Ok((
-            wide,
+            y,
             Saved {
                 statistics,
                 y: None,
             },
         ));
     }
-    let y = wide.to_dtype(&Layout::contiguous(layout.shape()), storage.dtype())?;
-    let wide = op.is_tracked.then(|| {
-        let wide = Storage::Metal(wide);
-        Tensor::from_storage(wide, layout.shape(), BackpropOp::none(), false)
-    });
+    let wide = y.into_storage();
+    let y = wide.to_dtype(&Layout::contiguous(q.shape()), q.dtype())?;
+    let is_tracked = [q, k, v].into_iter().any(Tensor::track_op);
+    let wide = is_tracked.then(|| untracked(Storage::Metal(wide), q.shape()));
+    let y = Value::new(Storage::Metal(y), q.shape());
     Ok((
         y,
         Saved {

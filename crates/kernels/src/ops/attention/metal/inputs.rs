@@ -2,7 +2,7 @@
 
 use super::{SOURCE, TILE};
 use crate::metal::{Launch, Output, Strided};
-use crate::ops::attention::node::Attention;
+use crate::ops::attention::Attention;
 use candle_core::{DType, MetalDevice, Result, Tensor};
 
 /// Floating-point operations for each score and column at most: the gradients of keys and values

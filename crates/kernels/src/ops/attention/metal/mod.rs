@@ -4,10 +4,27 @@ mod backward;
 mod forward;
 mod inputs;
 
-pub(super) use backward::backward;
-pub(super) use forward::{Saved, forward};
-
+use super::Attention;
+use crate::Result;
 use crate::metal::{SIMD, Source};
+use crate::node::{Function, Gradients, Trace, Value};
+use candle_core::Tensor;
+use forward::Saved;
+
+pub(super) struct Metal;
+
+impl Function<Attention, 3> for Metal {
+    type Saved = Saved;
+
+    fn forward(op: &Attention, inputs: [&Tensor; 3]) -> Result<(Value, Saved)> {
+        Ok(forward::forward(op, inputs)?)
+    }
+
+    fn backward(op: &Attention, saved: &Saved, trace: Trace<'_, 3>) -> Result<Gradients<3>> {
+        let Trace { inputs, y, dy } = trace;
+        Ok(backward::backward(op, saved, inputs, [y, dy])?)
+    }
+}
 
 const SOURCE: Source = Source {
     name: "attention",
