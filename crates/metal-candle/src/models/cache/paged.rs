@@ -4,7 +4,7 @@ use crate::device::snapshot;
 use candle_core::Tensor;
 use std::sync::Arc;
 
-/// Keys and values in pages of [`PAGE_TOKENS`], `(1, G, PAGE_TOKENS, D)`. A fork shares the pages,
+/// Keys and values in pages of 64 tokens, `(1, G, 64, D)`. A fork shares the pages,
 /// and copies the last one when it goes on.
 #[derive(Clone, Debug, Default)]
 pub struct Paged {
