@@ -126,9 +126,9 @@ fn unknown_model_type() {
 fn unknown_rope_scaling() {
     let fixture = Fixture::new();
     fixture.edit("model/config.json", |config| {
-        config["rope_scaling"] = json!({"rope_type": "yarn", "factor": 4.0});
+        config["rope_scaling"] = json!({"rope_type": "dynamic", "factor": 4.0});
     });
-    all_fail(&fixture, &["rope_type = yarn is not supported"]);
+    all_fail(&fixture, &["rope_type = dynamic is not supported"]);
 }
 
 #[test]
