@@ -21,7 +21,10 @@ pub fn check(device: &Device) -> Result<(), Failure> {
     check_cases(&cases, large, device)?;
     let mixed = |case: &Case<Shape>| of(x(case), weight(case).in_dtype(Some(DType::F32)));
     check_cases(&cases, mixed, device)?;
-    check_cases(&cases, with_residual, device)
+    for used in [[true, true], [true, false], [false, true]] {
+        check_cases(&cases, |case| with_residual(case, used), device)?;
+    }
+    Ok(())
 }
 
 /// The problem of a case.
@@ -44,18 +47,25 @@ fn of(x: Input, weight: Input) -> Problem {
         .run("reference", |x| reference::forward(&x[0], &x[1], EPS))
 }
 
-/// The sum of both results, so that each has a gradient.
-fn with_residual(case: &Case<Shape>) -> Problem {
+/// The sum of those results that are used, so that each of them has a gradient.
+fn with_residual(case: &Case<Shape>, used: [bool; 2]) -> Problem {
     let residual = Input::new("residual", &case.shape.dims).viewed(case.view);
     let inputs = vec![x(case), residual, weight(case)];
-    Problem::new(inputs, |x| {
+    let factors = used.map(f64::from);
+    Problem::new(inputs, move |x| {
         let sum = Array::from_fn(&x[0].dims, |i| x[0].at(i) + x[1].at(i));
         let normed = truth(&sum, &x[2]);
-        Array::from_fn(&sum.dims, |i| sum.at(i) + normed.at(i))
+        Array::from_fn(&sum.dims, |i| {
+            factors[0] * sum.at(i) + factors[1] * normed.at(i)
+        })
     })
-    .run("rms_norm_residual", |x| {
+    .run("rms_norm_residual", move |x| {
         let (sum, normed) = rms_norm_residual(&x[0], &x[1], &x[2], EPS)?;
-        elementwise::add(&sum, &normed)
+        match used {
+            [true, false] => Ok(sum),
+            [false, true] => Ok(normed),
+            _ => elementwise::add(&sum, &normed),
+        }
     })
 }
 
