@@ -19,15 +19,16 @@ const fn step(line: &'static str) -> Step {
 
 const TEST: &[Step] = &[step("cargo test --workspace")];
 
-/// The kernels again without the widest vector instructions, which every other test uses. A level
-/// that the processor does not have counts as absent.
+/// The libraries again without the widest vector instructions, which every other test uses. A level
+/// that the processor does not have counts as absent. All of them, since any other choice of packages
+/// has other features and compiles the kernels again.
 const LEVELS: &[Step] = &[
     Step {
-        line: "cargo test --package metal-candle-cpu --package metal-candle-kernels --lib",
+        line: "cargo test --workspace --lib",
         env: &[("METAL_CANDLE_SIMD", "avx2")],
     },
     Step {
-        line: "cargo test --package metal-candle-cpu --package metal-candle-kernels --lib",
+        line: "cargo test --workspace --lib",
         env: &[("METAL_CANDLE_SIMD", "scalar")],
     },
 ];
