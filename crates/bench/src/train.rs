@@ -11,7 +11,7 @@ use crate::rows::Measured;
 use crate::sitting::Sitting;
 use candle_core::{DType, Device};
 use metal_candle::data::Batch;
-use metal_candle::layout::{Layout, Rows};
+use metal_candle::layout::{Arrangement, Layout};
 use metal_candle::lora::{AdapterSet, LoraConfig, Mode, Plan};
 use metal_candle::models::Model;
 use metal_candle::process::peak_memory_bytes;
@@ -264,7 +264,7 @@ impl Case {
             _ => id(i + 1) as i64,
         };
         Batch {
-            layout: Layout::new(Rows::Padded, &vec![self.tokens; self.rows]),
+            layout: Layout::new(Arrangement::Padded, &vec![self.tokens; self.rows]),
             inputs: (0..n).map(|i| id(i) as u32).collect(),
             targets: (0..n).map(target).collect(),
             lines: vec![],

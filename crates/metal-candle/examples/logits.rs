@@ -8,7 +8,7 @@
 use candle_core::{DType, Device, Tensor};
 use metal_candle::data::Tokenizer;
 use metal_candle::files::write_tensors;
-use metal_candle::layout::{Layout, Rows};
+use metal_candle::layout::{Arrangement, Layout};
 use metal_candle::lora::{Context, format::peft};
 use metal_candle::models::Model;
 use std::path::Path;
@@ -26,7 +26,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let base = model.decoder.named_weights();
     let set = adapter.load(&plan, &model.decoder.adaptable(), &base)?;
     let context = Context::inference(Some(Arc::new(set)));
-    let layout = Layout::new(Rows::Padded, &[ids.len()]);
+    let layout = Layout::new(Arrangement::Padded, &[ids.len()]);
     let logits = model.decoder.forward(&ids, &layout, &context)?;
     let input_ids = Tensor::new(&ids[..], &Device::Cpu)?.unsqueeze(0)?;
     let input_ids: Tensor = input_ids.to_dtype(DType::I64)?;

@@ -8,7 +8,7 @@
 
 use candle_core::{Device, Tensor, Var};
 use metal_candle::data::{Batches, Example};
-use metal_candle::layout::{Layout, Rows};
+use metal_candle::layout::{Arrangement, Layout};
 use metal_candle::lora::{Context, Embedding, Linear};
 use metal_candle::models::{Result, Segment};
 use metal_candle::train::{
@@ -119,7 +119,9 @@ pub fn losses() -> std::result::Result<Vec<f64>, Box<dyn std::error::Error>> {
     };
     let rows = rows();
     let batches = Batches::shuffled(&rows, NonZeroUsize::MIN.saturating_add(3), 0);
-    let mut steps = batches.laid_out(Rows::Packed).map(|batch| vec![batch]);
+    let mut steps = batches
+        .laid_out(Arrangement::Packed)
+        .map(|batch| vec![batch]);
     let mut losses = vec![];
     let mut observe = |event: &Event| {
         if let Event::Step { loss, .. } = event {

@@ -23,7 +23,7 @@ impl Span {
 
 /// How whole sequences share rows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Rows {
+pub enum Arrangement {
     /// One sequence a row, and padding behind the shorter ones.
     #[default]
     Padded,
@@ -41,16 +41,16 @@ pub struct Layout {
 impl Layout {
     /// Whole sequences of these lengths, numbered in their order.
     #[must_use]
-    pub fn new(rows: Rows, lengths: &[usize]) -> Self {
+    pub fn new(arrangement: Arrangement, lengths: &[usize]) -> Self {
         let spans = lengths.iter().enumerate();
         let spans = spans.map(|(sequence, &len)| Span {
             sequence,
             start: 0,
             len,
         });
-        match rows {
-            Rows::Padded => Self::of(spans.map(|span| vec![span]).collect()),
-            Rows::Packed => Self::ragged(spans.collect()),
+        match arrangement {
+            Arrangement::Padded => Self::of(spans.map(|span| vec![span]).collect()),
+            Arrangement::Packed => Self::ragged(spans.collect()),
         }
     }
 
@@ -151,7 +151,7 @@ mod tests {
 
     #[test]
     fn padded_rows_share_positions_and_need_no_segments() {
-        let layout = Layout::new(Rows::Padded, &[3, 1]);
+        let layout = Layout::new(Arrangement::Padded, &[3, 1]);
         assert_eq!((layout.dims(), layout.n_tokens()), ((2, 3), 4));
         assert_eq!(layout.positions(), [0, 1, 2]);
         assert_eq!(layout.segments(), None);
@@ -165,7 +165,7 @@ mod tests {
 
     #[test]
     fn packed_sequences_begin_again() {
-        let layout = Layout::new(Rows::Packed, &[3, 1, 2]);
+        let layout = Layout::new(Arrangement::Packed, &[3, 1, 2]);
         assert_eq!((layout.dims(), layout.n_tokens()), ((1, 6), 6));
         assert_eq!(layout.positions(), [0, 1, 2, 0, 0, 1]);
         assert_eq!(layout.segments(), Some(vec![0, 0, 0, 1, 2, 2]));
@@ -204,7 +204,7 @@ mod tests {
 
     #[test]
     fn no_sequence_is_no_row() {
-        assert_eq!(Layout::new(Rows::Padded, &[]).dims(), (0, 0));
-        assert_eq!(Layout::new(Rows::Packed, &[]).dims(), (1, 0));
+        assert_eq!(Layout::new(Arrangement::Padded, &[]).dims(), (0, 0));
+        assert_eq!(Layout::new(Arrangement::Packed, &[]).dims(), (1, 0));
     }
 }

@@ -8,7 +8,7 @@ use crate::numbers::{at_least_one, not_zero};
 use crate::terminal::Terminal;
 use metal_candle::LanguageModel;
 use metal_candle::data::{self, Batches, Dataset};
-use metal_candle::layout::Rows;
+use metal_candle::layout::Arrangement;
 use metal_candle::lora::AdapterSet;
 use metal_candle::models::Decoder;
 use metal_candle::train::{Evaluation, evaluate};
@@ -121,7 +121,9 @@ fn figures(
         batches.n_batches(),
         "{wide_bar} {pos}/{len} batches [{elapsed}<{eta}]",
     );
-    let batches = batches.laid_out(Rows::Padded).inspect(|_| bar.inc(1));
+    let batches = batches
+        .laid_out(Arrangement::Padded)
+        .inspect(|_| bar.inc(1));
     let evaluation = evaluate(decoder, adapter, batches, &|| false)?;
     bar.finish_and_clear();
     Figures::of(evaluation, &args.data)

@@ -1,7 +1,7 @@
 //! Rows laid out for one pass through the model.
 
 use super::example::Example;
-use crate::layout::{Layout, Rows};
+use crate::layout::{Arrangement, Layout};
 
 /// The target of a position that the loss skips, as in PyTorch's `cross_entropy`.
 pub const IGNORED: i64 = -100;
@@ -26,9 +26,9 @@ pub struct Batch {
 
 impl Batch {
     /// Lays `examples` out, each a sequence of its own.
-    pub fn new(rows: Rows, examples: &[&Example]) -> Self {
+    pub fn new(arrangement: Arrangement, examples: &[&Example]) -> Self {
         let lengths: Vec<usize> = examples.iter().map(|e| n_inputs(e)).collect();
-        let layout = Layout::new(rows, &lengths);
+        let layout = Layout::new(arrangement, &lengths);
         let inputs = examples.iter().flat_map(|e| inputs(e));
         let targets = examples.iter().flat_map(|e| targets(e));
         Self {
@@ -77,7 +77,7 @@ mod tests {
 
     #[test]
     fn targets_are_the_next_tokens_where_trained() {
-        let batch = Batch::new(Rows::Padded, &examples().each_ref());
+        let batch = Batch::new(Arrangement::Padded, &examples().each_ref());
         assert_eq!(batch.layout.dims(), (2, 3));
         assert_eq!(batch.inputs, [5, 6, 7, 9, 0, 0]);
         assert_eq!(batch.targets, [IGNORED, 7, 8, 10, IGNORED, IGNORED]);
@@ -87,7 +87,7 @@ mod tests {
 
     #[test]
     fn packed_rows_have_no_padding() {
-        let batch = Batch::new(Rows::Packed, &examples().each_ref());
+        let batch = Batch::new(Arrangement::Packed, &examples().each_ref());
         assert_eq!(batch.layout.dims(), (1, 4));
         assert_eq!(batch.inputs, [5, 6, 7, 9]);
         assert_eq!(batch.targets, [IGNORED, 7, 8, 10]);
@@ -95,7 +95,7 @@ mod tests {
 
     #[test]
     fn no_rows_make_an_empty_batch() {
-        let batch = Batch::new(Rows::Padded, &[]);
+        let batch = Batch::new(Arrangement::Padded, &[]);
         assert_eq!((batch.layout.dims(), batch.inputs.len()), ((0, 0), 0));
     }
 }

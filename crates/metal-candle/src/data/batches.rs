@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::batch::Batch;
 use super::error::{Error, Result};
 use super::example::Example;
-use crate::layout::Rows;
+use crate::layout::Arrangement;
 
 /// Rows are sorted by length within this many batches: enough to pair like lengths, few enough that
 /// what meets in a batch still changes from epoch to epoch.
@@ -70,8 +70,8 @@ impl<'a> Batches<'a> {
     }
 
     /// The batches laid out.
-    pub fn laid_out(self, rows: Rows) -> impl Iterator<Item = Batch> + use<'a> {
-        self.map(move |examples| Batch::new(rows, &examples))
+    pub fn laid_out(self, arrangement: Arrangement) -> impl Iterator<Item = Batch> + use<'a> {
+        self.map(move |examples| Batch::new(arrangement, &examples))
     }
 
     /// Where the next batch stands.

@@ -4,7 +4,7 @@ use super::batch::Batch;
 use super::batches::{Batches, Cursor};
 use super::error::Result;
 use super::example::Example;
-use crate::layout::Rows;
+use crate::layout::Arrangement;
 use std::num::NonZeroUsize;
 
 /// Endless optimizer steps, each as its micro-batches.
@@ -15,23 +15,23 @@ use std::num::NonZeroUsize;
 pub struct Windows<'a> {
     batches: Batches<'a>,
     batch_size: NonZeroUsize,
-    rows: Rows,
+    arrangement: Arrangement,
 }
 
 impl<'a> Windows<'a> {
-    /// Steps of `accumulation` micro-batches of `batch_size` examples, laid out as `rows` says.
+    /// Steps of `accumulation` micro-batches of `batch_size` examples, laid out as `arrangement` says.
     pub fn new(
         examples: &'a [Example],
         batch_size: NonZeroUsize,
         accumulation: NonZeroUsize,
-        rows: Rows,
+        arrangement: Arrangement,
         seed: u64,
     ) -> Self {
         let rows_per_step = batch_size.saturating_mul(accumulation);
         Self {
             batches: Batches::shuffled(examples, rows_per_step, seed),
             batch_size,
-            rows,
+            arrangement,
         }
     }
 
@@ -54,7 +54,11 @@ impl Iterator for Windows<'_> {
     fn next(&mut self) -> Option<Vec<Batch>> {
         let window = self.batches.next()?;
         let parts = window.chunks(self.batch_size.get());
-        Some(parts.map(|part| Batch::new(self.rows, part)).collect())
+        Some(
+            parts
+                .map(|part| Batch::new(self.arrangement, part))
+                .collect(),
+        )
     }
 }
 
@@ -63,13 +67,13 @@ impl Iterator for Windows<'_> {
 pub fn sample(
     examples: &[Example],
     batch_size: NonZeroUsize,
-    rows: Rows,
+    arrangement: Arrangement,
     n_batches: Option<usize>,
 ) -> Vec<Batch> {
     let batches = Batches::shuffled(examples, batch_size, 0);
     let all = batches.n_batches();
     let n_batches = n_batches.unwrap_or(all).min(all);
-    batches.laid_out(rows).take(n_batches).collect()
+    batches.laid_out(arrangement).take(n_batches).collect()
 }
 
 #[cfg(test)]
@@ -99,7 +103,7 @@ mod tests {
     fn any_split_of_a_step_has_the_same_rows() {
         let examples = examples();
         let steps = |batch, accumulation| {
-            Windows::new(&examples, n(batch), n(accumulation), Rows::Padded, 3)
+            Windows::new(&examples, n(batch), n(accumulation), Arrangement::Padded, 3)
                 .take(4)
                 .collect::<Vec<_>>()
         };
@@ -116,7 +120,7 @@ mod tests {
     #[test]
     fn skipped_steps_are_those_that_were_taken() {
         let examples = examples();
-        let steps = || Windows::new(&examples, n(2), n(2), Rows::Packed, 3);
+        let steps = || Windows::new(&examples, n(2), n(2), Arrangement::Packed, 3);
         let whole: Vec<_> = steps().take(9).collect();
         for done in 0..9 {
             let mut rest = steps();
@@ -128,7 +132,7 @@ mod tests {
     #[test]
     fn parts_keep_every_target_and_are_as_wide_as_their_longest_row() {
         let examples = examples();
-        for step in Windows::new(&examples, n(3), n(3), Rows::Padded, 0).take(2) {
+        for step in Windows::new(&examples, n(3), n(3), Arrangement::Padded, 0).take(2) {
             for batch in step {
                 let longest = *batch.lines.iter().max().unwrap();
                 assert_eq!(batch.layout.dims(), (batch.lines.len(), longest));
@@ -141,7 +145,7 @@ mod tests {
     fn a_sample_is_at_most_everything() {
         let examples = examples();
         let n_rows = |n_batches| {
-            sample(&examples, n(4), Rows::Padded, n_batches)
+            sample(&examples, n(4), Arrangement::Padded, n_batches)
                 .iter()
                 .map(|b| b.lines.len())
                 .sum::<usize>()
@@ -150,8 +154,8 @@ mod tests {
         assert_eq!(n_rows(Some(100)), 11);
         assert!(n_rows(Some(1)) <= 4);
         assert_eq!(
-            sample(&examples, n(4), Rows::Packed, Some(2)),
-            sample(&examples, n(4), Rows::Packed, Some(2))
+            sample(&examples, n(4), Arrangement::Packed, Some(2)),
+            sample(&examples, n(4), Arrangement::Packed, Some(2))
         );
     }
 }

@@ -70,7 +70,12 @@ impl LanguageModel {
         })
     }
 
-    fn prompt(&self, text: &str) -> Result<Vec<u32>> {
+    /// Token ids of `text`: a user's message, up to where the answer begins, where the tokenizer has a
+    /// chat template, else the beginning of a text.
+    ///
+    /// # Errors
+    /// When the tokenizer or its template fails.
+    pub fn prompt(&self, text: &str) -> Result<Vec<u32>> {
         if !self.tokenizer.has_chat_template() {
             return Ok(self.tokenizer.encode_plain(text)?.encoded.ids);
         }

@@ -1,6 +1,6 @@
 use super::{Adapted, Error, LanguageModel, Result};
 use crate::data::{Example, Row, Windows};
-use crate::layout::Rows;
+use crate::layout::Arrangement;
 use crate::train::{Error as TrainError, Event, Optimizer, Options, Parameters, Summary, Trainer};
 use std::num::NonZeroUsize;
 
@@ -36,7 +36,13 @@ impl LanguageModel {
         };
         let n = |n| NonZeroUsize::new(n).unwrap_or(NonZeroUsize::MIN);
         let (size, accumulation) = (n(options.batch_size), n(options.grad_accumulation_steps));
-        let mut steps = Windows::new(&examples, size, accumulation, Rows::Packed, options.seed);
+        let mut steps = Windows::new(
+            &examples,
+            size,
+            accumulation,
+            Arrangement::Packed,
+            options.seed,
+        );
         let mut optimizer = Optimizer::new(&parameters)?;
         let mut observe = |event: &Event| -> std::result::Result<(), TrainError> {
             observe(event);

@@ -2,7 +2,7 @@
 
 use super::{CacheForm, Config, Decoder, Error, KvCache, Model, Result};
 use super::{check_folder, copy_companions, save_checkpoint};
-use crate::layout::{Layout, Rows, Span};
+use crate::layout::{Arrangement, Layout, Span};
 use crate::lora::Context;
 use candle_core::{DType, Device, Tensor};
 use serde_json::{Value, json};
@@ -80,7 +80,7 @@ impl Checkpoint {
     #[track_caller]
     fn logits(&self) -> Vec<f32> {
         let model = Model::load(self.path(), &Device::Cpu).unwrap();
-        let (layout, context) = (Layout::new(Rows::Padded, &[5]), Context::default());
+        let (layout, context) = (Layout::new(Arrangement::Padded, &[5]), Context::default());
         let logits = model.decoder.forward(&[3, 1, 4, 1, 5], &layout, &context);
         let logits = logits.unwrap();
         logits.flatten_all().unwrap().to_vec1().unwrap()

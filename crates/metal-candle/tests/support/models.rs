@@ -3,7 +3,7 @@
 use super::training::{batch, ready, run_step};
 use super::{adapter, checkpoints, golden, ids, max_difference, model_on, tensors};
 use candle_core::{Device, Tensor};
-use metal_candle::layout::{Layout, Rows, Span};
+use metal_candle::layout::{Arrangement, Layout, Span};
 use metal_candle::lora::{AdapterSet, Context};
 use metal_candle::models::{CacheForm, Model};
 use std::sync::Arc;
@@ -25,7 +25,7 @@ pub fn forward_with(
     ids: &[u32],
     n_rows: usize,
 ) -> Tensor {
-    let layout = Layout::new(Rows::Padded, &vec![ids.len() / n_rows; n_rows]);
+    let layout = Layout::new(Arrangement::Padded, &vec![ids.len() / n_rows; n_rows]);
     let context = Context::inference(adapter.cloned());
     model.decoder.forward(ids, &layout, &context).unwrap()
 }
@@ -96,7 +96,7 @@ pub fn packed_sequences_compute_what_each_does_alone(device: &Device) {
         let want = tensors(&golden(name).join("golden.safetensors"));
         let (model, ids) = (model_on(name, device), ids(&want["input_ids"]));
         let (first, second) = (&ids[..40], &ids[40..57]);
-        let layout = Layout::new(Rows::Packed, &[40, 17]);
+        let layout = Layout::new(Arrangement::Packed, &[40, 17]);
         let context = Context::default();
         let both = model
             .decoder

@@ -3,7 +3,7 @@
 use super::{golden, max_difference, model_on, tensors};
 use candle_core::{Device, Tensor};
 use metal_candle::data::{Batch, Example};
-use metal_candle::layout::{Layout, Rows};
+use metal_candle::layout::{Arrangement, Layout};
 use metal_candle::lora::Mode;
 use metal_candle::models::Model;
 use metal_candle::train::step::{StepResult, step};
@@ -15,7 +15,7 @@ pub fn batch(ids: &Tensor, labels: &Tensor) -> Batch {
     let inputs = ids.narrow(1, 0, t - 1).unwrap();
     let targets: Vec<i64> = flat(&labels.narrow(1, 1, t - 1).unwrap());
     Batch {
-        layout: Layout::new(Rows::Padded, &vec![t - 1; rows]),
+        layout: Layout::new(Arrangement::Padded, &vec![t - 1; rows]),
         inputs: super::ids(&inputs),
         trained_tokens: targets.iter().filter(|&&target| target >= 0).count(),
         targets,
@@ -211,7 +211,8 @@ fn ragged() -> Vec<Example> {
 pub fn packed_rows_train_as_padded_ones(device: &Device) {
     let examples = ragged();
     let all: Vec<&Example> = examples.iter().collect();
-    let [padded, packed] = [Rows::Padded, Rows::Packed].map(|rows| Batch::new(rows, &all));
+    let [padded, packed] =
+        [Arrangement::Padded, Arrangement::Packed].map(|rows| Batch::new(rows, &all));
     assert_eq!(
         (padded.layout.dims(), packed.layout.dims()),
         ((5, 30), (1, 59))
@@ -227,7 +228,7 @@ pub fn packed_rows_train_as_padded_ones(device: &Device) {
         let (want, got) = (result(&padded), result(&packed));
         let (mut loss, mut sum) = (0.0, Gradients::none(&parameters));
         for example in &all {
-            let alone = result(&Batch::new(Rows::Padded, &[*example]));
+            let alone = result(&Batch::new(Arrangement::Padded, &[*example]));
             loss += alone.loss_sum;
             sum.add(alone.gradients).unwrap();
         }

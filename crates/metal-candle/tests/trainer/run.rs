@@ -3,7 +3,7 @@
 use crate::device;
 use candle_core::{Device, Tensor, TensorId, Var};
 use metal_candle::data::Batch;
-use metal_candle::layout::{Layout, Rows};
+use metal_candle::layout::{Arrangement, Layout};
 use metal_candle::lora::{AdapterSet, LoraConfig, Mode, Plan, Targets, format::peft};
 use metal_candle::models::Model;
 use metal_candle::train::{
@@ -47,7 +47,7 @@ pub fn batch(rows: usize, start: u32) -> Batch {
         }
     };
     Batch {
-        layout: Layout::new(Rows::Padded, &vec![9; rows]),
+        layout: Layout::new(Arrangement::Padded, &vec![9; rows]),
         targets: (0..ids.len()).map(target).collect(),
         inputs: ids,
         lines: (1..=rows).collect(),
@@ -286,7 +286,7 @@ fn rows_of(batch: &Batch, rows: usize) -> Vec<Batch> {
         .zip(batch.targets.chunks(rows * 9));
     parts
         .map(|(inputs, targets)| Batch {
-            layout: Layout::new(Rows::Padded, &vec![9; rows]),
+            layout: Layout::new(Arrangement::Padded, &vec![9; rows]),
             inputs: inputs.to_vec(),
             targets: targets.to_vec(),
             lines: vec![],
@@ -308,7 +308,7 @@ fn no_gradient_is_computed_for_a_frozen_weight() {
     assert_eq!(adapters.len(), 14);
     let x = Var::from_tensor(&Tensor::ones((2, 5, 16), candle_core::DType::F32, &device).unwrap());
     let x = x.unwrap();
-    let layout = Layout::new(Rows::Padded, &[5, 5]);
+    let layout = Layout::new(Arrangement::Padded, &[5, 5]);
     let context = parameters.context(Mode::training(0));
     let pass = model.decoder.pass(&layout, &context).unwrap();
     let y = model.decoder.block(1, &x, &pass).unwrap();

@@ -2,10 +2,9 @@ use super::corpus::Exchange;
 use crate::error::Result;
 use crate::loading;
 use candle_core::Device;
-use metal_candle::data::{Message, Tokenizer};
+use metal_candle::LanguageModel;
 use metal_candle::generate::{Engine, Request, SequenceId, Step};
 use metal_candle::lora::AdapterSet;
-use metal_candle::models::Model;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -40,11 +39,9 @@ impl Score {
 impl Exam {
     /// Asks the model in `base`, with the adapter in `adapter` if there is one.
     pub(super) fn take(&self, base: &Path, adapter: Option<&Path>) -> Result<Score> {
-        let model = Model::load(base, &Device::Cpu)?;
-        let tokenizer = Tokenizer::from_folder(base)?;
-        let adapter = adapter.map(|path| loading::adapter(&model, base, path));
-        let adapter = adapter.transpose()?;
-        let answers = answers(&model, adapter.as_ref(), &tokenizer, &self.questions)?;
+        let model = LanguageModel::load(base, &Device::Cpu)?;
+        let adapter = adapter.map(|path| loading::adapter(&model.model, base, path));
+        let answers = answers(&model, adapter.transpose()?, &self.questions)?;
         let answers = self.questions.iter().zip(answers);
         let answers = answers.map(|(question, answer)| Answer {
             prompt: question.prompt.clone(),
@@ -59,19 +56,18 @@ impl Exam {
 
 /// All questions at once.
 fn answers(
-    model: &Model,
-    adapter: Option<&Arc<AdapterSet>>,
-    tokenizer: &Tokenizer,
+    model: &LanguageModel,
+    adapter: Option<Arc<AdapterSet>>,
     questions: &[Exchange],
 ) -> Result<Vec<String>> {
-    let mut engine = Engine::new(&model.decoder);
+    let mut engine = Engine::new(&model.model.decoder);
     let mut answers = BTreeMap::new();
     for question in questions {
         let request = Request {
-            prompt: prompt(tokenizer, &question.prompt)?,
+            prompt: model.prompt(&question.prompt)?,
             max_tokens: MAX_TOKENS,
-            eos_token_ids: model.eos_token_ids.clone(),
-            adapter: adapter.cloned(),
+            eos_token_ids: model.model.eos_token_ids.clone(),
+            adapter: adapter.clone(),
             ..Request::default()
         };
         answers.insert(engine.insert(request)?, vec![]);
@@ -81,7 +77,7 @@ fn answers(
             add(&mut answers, id, step?);
         }
     }
-    let texts = answers.values().map(|ids| Ok(tokenizer.decode(ids)?));
+    let texts = answers.values().map(|ids| Ok(model.tokenizer.decode(ids)?));
     texts.collect()
 }
 
@@ -89,13 +85,4 @@ fn add(answers: &mut BTreeMap<SequenceId, Vec<u32>>, id: SequenceId, step: Step)
     if let (Step::Token(token), Some(answer)) = (step, answers.get_mut(&id)) {
         answer.push(token);
     }
-}
-
-fn prompt(tokenizer: &Tokenizer, question: &str) -> Result<Vec<u32>> {
-    let fields = [("role", "user"), ("content", question)];
-    let messages = [Message::from_iter(
-        fields.map(|(name, value)| (name.to_string(), value.into())),
-    )];
-    let text = tokenizer.apply_chat_template(&messages, None, true)?;
-    Ok(tokenizer.encode_raw(&text)?)
 }

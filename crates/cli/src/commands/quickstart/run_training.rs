@@ -2,7 +2,7 @@ use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 use crate::terminal::Terminal;
 use metal_candle::data::{Batches, Dataset};
-use metal_candle::layout::Rows;
+use metal_candle::layout::Arrangement;
 use metal_candle::models::Model;
 use metal_candle::train::{
     Decay, Event, MetricsFile, Optimizer, Options, Output, Parameters, RunFolder, Saves, Schedule,
@@ -73,7 +73,9 @@ pub(super) fn run_training(
     };
     let mut optimizer = Optimizer::new(parameters)?;
     let batches = Batches::shuffled(&dataset.examples, BATCH_SIZE, training.seed);
-    let mut steps = batches.laid_out(Rows::Padded).map(|batch| vec![batch]);
+    let mut steps = batches
+        .laid_out(Arrangement::Padded)
+        .map(|batch| vec![batch]);
     let stop = || interrupt.is_asked();
     let summary =
         interrupt.awaited_by(|| trainer.run(&mut optimizer, &mut steps, None, &mut observe, &stop));

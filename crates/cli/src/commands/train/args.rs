@@ -5,7 +5,7 @@ use crate::numbers::{
     share_below_one,
 };
 use clap::ValueEnum;
-use metal_candle::layout::Rows;
+use metal_candle::layout::Arrangement;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
@@ -99,10 +99,10 @@ pub struct RowOptions {
 
 impl RowOptions {
     /// How the rows of a batch are laid out.
-    pub fn form(&self) -> Rows {
+    pub fn arrangement(&self) -> Arrangement {
         match self.packing {
-            true => Rows::Packed,
-            false => Rows::Padded,
+            true => Arrangement::Packed,
+            false => Arrangement::Padded,
         }
     }
 }

@@ -69,12 +69,12 @@ impl Run<'_> {
             reduce: None,
         };
         let accumulation = rows.grad_accumulation_steps;
-        let (size, form) = (rows.batch_size, rows.form());
-        let mut steps = Windows::new(&train.examples, size, accumulation, form, args.seed);
+        let (size, arrangement) = (rows.batch_size, rows.arrangement());
+        let mut steps = Windows::new(&train.examples, size, accumulation, arrangement, args.seed);
         steps.skip_steps(done)?;
         let limit = options.val_batches;
         let valid = self.splits.valid.as_ref();
-        let batches = valid.map(|valid| move || sample(&valid.examples, size, form, limit));
+        let batches = valid.map(|valid| move || sample(&valid.examples, size, arrangement, limit));
         let validation = batches.as_ref().map(|f| f as &dyn Fn() -> Vec<Batch>);
         let mut metrics = match args.resume_adapter_file {
             Some(_) => MetricsFile::go_on(&folder.metrics(), done)?,

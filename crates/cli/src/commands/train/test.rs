@@ -51,7 +51,7 @@ pub fn tell(
 ) -> Result<()> {
     let limit = args.reports.test_batches.limit();
     let (examples, rows) = (&splits.require(Split::Test)?.examples, &args.rows);
-    let batches = sample(examples, rows.batch_size, rows.form(), limit);
+    let batches = sample(examples, rows.batch_size, rows.arrangement(), limit);
     let evaluation = evaluate(decoder, adapter, batches, &|| false)?;
     let (loss, ppl) = (evaluation.loss(), evaluation.perplexity());
     if !loss.is_finite() {

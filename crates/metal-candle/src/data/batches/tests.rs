@@ -19,7 +19,8 @@ fn size(n: usize) -> NonZeroUsize {
 fn epoch(batches: &mut Batches<'_>) -> Vec<Batch> {
     let n_batches = batches.n_batches();
     let rows = batches.take(n_batches);
-    rows.map(|rows| Batch::new(Rows::Padded, &rows)).collect()
+    rows.map(|rows| Batch::new(Arrangement::Padded, &rows))
+        .collect()
 }
 
 #[test]
@@ -75,7 +76,7 @@ fn like_lengths_meet() {
 fn a_sequential_pass_is_sorted_and_ends() {
     let rows = examples(&[5, 2, 4, 3]);
     let batches: Vec<Batch> = Batches::sequential(&rows, size(3))
-        .laid_out(Rows::Padded)
+        .laid_out(Arrangement::Padded)
         .collect();
     assert_eq!(
         batches
@@ -177,7 +178,7 @@ proptest! {
         batch_size in 1_usize..9,
     ) {
         let rows = examples(&lengths);
-        for batch in Batches::sequential(&rows, size(batch_size)).laid_out(Rows::Padded) {
+        for batch in Batches::sequential(&rows, size(batch_size)).laid_out(Arrangement::Padded) {
             let (n_rows, width) = batch.layout.dims();
             prop_assert_eq!(batch.inputs.len(), n_rows * width);
             prop_assert_eq!(batch.targets.len(), batch.inputs.len());

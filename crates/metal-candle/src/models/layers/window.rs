@@ -50,8 +50,7 @@ impl Windows {
         width: Option<usize>,
         sliding: Blocks,
     ) -> Result<Self> {
-        let given = fields.size("sliding_window")?;
-        let width = fields.or("sliding_window", given, width);
+        let width = take_width(fields, width)?;
         Self::of_blocks(fields, sizes, width, sliding)
     }
 
@@ -62,8 +61,7 @@ impl Windows {
         width: Option<usize>,
         sliding: Blocks,
     ) -> Result<Self> {
-        let given = fields.size("sliding_window")?;
-        let width = fields.or("sliding_window", given, width);
+        let width = take_width(fields, width)?;
         let is_on = fields.flag("use_sliding_window")?;
         Self::of_blocks(fields, sizes, width.filter(|_| is_on), sliding)
     }
@@ -122,6 +120,13 @@ impl Windows {
     pub(in crate::models) fn of(&self, block: usize) -> Option<usize> {
         self.width.filter(|_| self.is_sliding(block))
     }
+}
+
+/// Takes `sliding_window`, which is `default` where it is absent, and none where it is null.
+fn take_width(fields: &mut Fields<'_>, default: Option<usize>) -> Result<Option<usize>> {
+    const NAME: &str = "sliding_window";
+    let given = fields.size(NAME)?;
+    Ok(fields.or(NAME, given, default))
 }
 
 const SLIDING: &str = "sliding_attention";
