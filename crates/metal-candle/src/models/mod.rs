@@ -25,7 +25,7 @@ mod scope;
 mod tests;
 mod weights;
 
-pub use cache::{Cache, CacheForm, Contiguous, KvCache, Paged, Rotating};
+pub use cache::{Cache, CacheForm, Contiguous, KvCache, Paged, Piece, Rotating};
 pub use companions::{copy_companions, copy_tokenizer};
 pub use config::{Config, GenerationConfig, Packing, Quantization};
 pub use decoder::Decoder;

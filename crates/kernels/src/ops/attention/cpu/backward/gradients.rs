@@ -1,7 +1,7 @@
 //! Rows of scores in backward, a register at a time: their probabilities and their gradients.
 
-use super::sizes::KEYS;
 use crate::host::online::Statistics;
+use crate::ops::attention::cpu::spans::KEYS;
 use crate::ops::softcap::registers::bounded_f32s;
 use metal_candle_cpu::math::exp_f32s;
 use metal_candle_cpu::vector::update;

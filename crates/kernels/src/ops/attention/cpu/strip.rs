@@ -1,23 +1,35 @@
-//! Scores of a strip of queries against a tile of keys.
+//! Some queries against a tile of keys.
 
-use super::sizes::{KEYS, Rows};
+use super::spans::{KEYS, Keys, Span};
 use super::tile::{Left, Right, Tile, WIDEST_PANEL, panel};
-use super::visible::Visible;
+use crate::ops::attention::visible::Visible;
 use crate::ops::softcap::registers::bound;
 use pulp::Simd;
 use std::ops::Range;
 
 /// At most `M` queries and the keys that they see, none of them outside of this range.
 pub(super) struct Strip {
-    pub(super) rows: Rows,
+    pub(super) queries: Range<usize>,
     pub(super) keys: Range<usize>,
 }
 
 impl Strip {
-    /// Of the tile that begins with the key `first`: what the strip sees, in whole panels.
+    /// Those of some queries of a span.
     #[inline(always)]
-    pub(super) fn columns<S: Simd>(&self, first: usize) -> Range<usize> {
-        let within = |key: usize| key.saturating_sub(first).min(KEYS);
+    pub(super) fn all<const M: usize>(span: &Span, queries: Range<usize>) -> Vec<Self> {
+        let firsts = queries.clone().step_by(M);
+        let strip = |first| {
+            let queries = first..queries.end.min(first + M);
+            let keys = span.visible.range(queries.clone());
+            Self { queries, keys }
+        };
+        firsts.map(strip).collect()
+    }
+
+    /// What the strip sees of a tile, in whole panels.
+    #[inline(always)]
+    pub(super) fn columns<S: Simd>(&self, keys: Keys) -> Range<usize> {
+        let within = |key: usize| key.saturating_sub(keys.position).min(keys.len);
         let (start, end) = (within(self.keys.start), within(self.keys.end));
         if start >= end {
             return 0..0;
@@ -36,27 +48,29 @@ impl Strip {
         scores: &mut [f32],
     ) {
         let Some(cap) = softcap else { return };
-        for scores in scores.chunks_exact_mut(KEYS).take(self.rows.len()) {
+        for scores in scores.chunks_exact_mut(KEYS).take(self.queries.len()) {
             bound(simd, &mut scores[columns.clone()], cap);
         }
     }
 
-    /// Overwrites with -inf what a query does not see: `scores` is `(M, KEYS)`.
+    /// Overwrites with -inf what a query does not see, and what is no key: `scores` is `(M, KEYS)`.
     #[inline(always)]
     pub(super) fn hide(
         &self,
         visible: &Visible,
-        first: usize,
+        keys: Keys,
         columns: Range<usize>,
         scores: &mut [f32],
     ) {
-        let Rows { batch, queries, .. } = &self.rows;
-        let keys = first + columns.start..first + columns.end;
-        if visible.covers(*batch, queries.clone(), keys.clone()) {
+        let first = keys.position + columns.start;
+        let end = keys.position + columns.end;
+        if columns.end <= keys.len && visible.covers(self.queries.clone(), first..end) {
             return;
         }
-        for (query, scores) in queries.clone().zip(scores.chunks_exact_mut(KEYS)) {
-            visible.hide(*batch, query, keys.start, &mut scores[columns.clone()]);
+        for (query, scores) in self.queries.clone().zip(scores.chunks_exact_mut(KEYS)) {
+            let (scores, missing) = scores[..columns.end].split_at_mut(columns.end.min(keys.len));
+            missing.fill(f32::NEG_INFINITY);
+            visible.hide(query, first, &mut scores[columns.start..]);
         }
     }
 }

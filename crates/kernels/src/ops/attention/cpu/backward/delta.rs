@@ -4,15 +4,16 @@
 //! Where one key takes all, `y = v_j`, and `dp_j - delta` must vanish; so the products are added one
 //! after the other, as they are in `dp_j`, and both are rounded alike.
 
-use super::heads::Wide;
-use super::sizes::{QUERIES, Sizes};
+use crate::ops::attention::cpu::heads::Wide;
+use crate::ops::attention::cpu::spans::QUERIES;
+use crate::ops::attention::sizes::Sizes;
 use metal_candle_cpu::simd::dispatch;
 use metal_candle_cpu::threads::for_each_task;
 use pulp::{Simd, WithSimd};
 
 /// `(B, H, Tq)`.
 pub(super) fn deltas(y: &Wide<'_>, dy: &Wide<'_>, sizes: Sizes) -> Vec<f32> {
-    let rows = sizes.batch * sizes.heads * sizes.queries;
+    let rows = sizes.rows();
     let mut deltas = vec![0.0; rows];
     let heads = deltas.chunks_mut(sizes.queries.max(1)).enumerate();
     let blocks = heads.flat_map(|(head, deltas)| {

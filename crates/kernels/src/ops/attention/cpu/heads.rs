@@ -3,8 +3,10 @@
 use super::tile::{Right, WIDEST_PANEL};
 use crate::host::{on_host, slice};
 use candle_core::{CpuStorage, Layout, Result, Storage};
-use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
+use metal_candle_cpu::floats::Element;
+use metal_candle_cpu::simd::dispatch;
+use pulp::{Simd, WithSimd};
 use std::borrow::Cow;
 use std::ops::Range;
 
@@ -55,6 +57,11 @@ impl<'a> Heads<'a> {
         Self::new(on_host(storage)?, layout)
     }
 
+    /// Number of heads.
+    pub(super) fn count(&self) -> usize {
+        self.dims[1]
+    }
+
     /// All of it in float32 and whole panels: borrowed where it lies so.
     pub(super) fn widened(&self) -> Wide<'_> {
         let [b, h, t, d] = self.dims;
@@ -67,9 +74,10 @@ impl<'a> Heads<'a> {
         }
         let width = padded(d);
         let mut data = Vec::with_capacity(b * h * t * width);
-        for head in 0..b * h {
-            self.copy(head / h, head % h, 0..t, &mut data);
-        }
+        dispatch(Widen {
+            heads: self,
+            to: &mut data,
+        });
         Wide {
             data: Cow::Owned(data),
             strides: [h * t * width, t * width, width],
@@ -85,6 +93,7 @@ impl<'a> Heads<'a> {
     }
 
     /// Some tokens of one head in float32 and whole panels: borrowed, or copied to `memory`.
+    #[inline(always)]
     pub(super) fn read<'b>(
         &'b self,
         batch: usize,
@@ -103,6 +112,7 @@ impl<'a> Heads<'a> {
         Right { data: memory, step }
     }
 
+    #[inline(always)]
     fn copy(&self, batch: usize, head: usize, tokens: Range<usize>, to: &mut Vec<f32>) {
         let [.., width] = self.dims;
         for token in tokens {
@@ -113,12 +123,8 @@ impl<'a> Heads<'a> {
             let to = &mut to[from..from + width];
             match &self.data {
                 Data::F32(data) => to.copy_from_slice(&data[row]),
-                Data::F16(data) => data[row].convert_to_f32_slice(to),
-                Data::Bf16(data) => {
-                    for (to, x) in to.iter_mut().zip(&data[row]) {
-                        *to = f32::from_bits(u32::from(x.to_bits()) << 16);
-                    }
-                }
+                Data::F16(data) => Element::widen_all(&data[row], to),
+                Data::Bf16(data) => Element::widen_all(&data[row], to),
             }
         }
     }
@@ -128,13 +134,36 @@ impl<'a> Heads<'a> {
     }
 }
 
+/// All tokens copied to memory of our own.
+struct Widen<'a, 'b> {
+    heads: &'a Heads<'a>,
+    to: &'b mut Vec<f32>,
+}
+
+impl WithSimd for Widen<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let [b, h, t, _] = self.heads.dims;
+        for head in 0..b * h {
+            self.heads.copy(head / h, head % h, 0..t, self.to);
+        }
+    }
+}
+
 /// `(B, H, T, D)` in float32; a row is as wide as whole panels.
+#[derive(Default)]
 pub(super) struct Wide<'a> {
     data: Cow<'a, [f32]>,
     strides: [usize; 3],
 }
 
 impl Wide<'_> {
+    pub(super) fn is_empty(&self) -> bool {
+        self.data.is_empty()
+    }
+
     /// Tokens of one head from `first` on.
     pub(super) fn tokens(&self, batch: usize, head: usize, first: usize) -> Right<'_> {
         let [b, h, step] = self.strides;
