@@ -86,14 +86,14 @@ impl Clock {
     }
 }
 
-/// Seconds of single runs of each contender, who take turns until `budget` for each is spent. They
+/// Seconds of single runs of each contender, who alternate until `budget` for each is spent. They
 /// first run for a tenth of that without being counted.
 pub fn alternate(budget: Duration, contenders: &mut [Once<'_>]) -> Result<Vec<Vec<f64>>> {
-    take_turns(budget / 10, 1, contenders)?;
-    take_turns(budget, MIN_RUNS, contenders)
+    alternate_until(budget / 10, 1, contenders)?;
+    alternate_until(budget, MIN_RUNS, contenders)
 }
 
-fn take_turns(
+fn alternate_until(
     budget: Duration,
     min_runs: usize,
     contenders: &mut [Once<'_>],
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn contenders_take_turns() {
+    fn contenders_alternate() {
         let order = std::cell::RefCell::new(vec![]);
         let contender = |name| -> Once<'_> {
             let order = &order;

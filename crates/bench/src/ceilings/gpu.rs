@@ -74,7 +74,7 @@ fn copy_rate(clock: &Clock, budget: Duration) -> Result<f64> {
 /// Multiplications and additions a second.
 fn product_rate(clock: &Clock, budget: Duration) -> Result<f64> {
     let flops = |n: usize| 2.0 * (n as f64).powi(3);
-    let rate = |product: Product| {
+    let rate = |product: Multiply| {
         let device = clock.device().clone();
         best_of_growing(clock, budget, ROWS, flops, move |n| {
             let x = Tensor::ones((n, n), DType::F32, &device)?;
@@ -85,7 +85,7 @@ fn product_rate(clock: &Clock, budget: Duration) -> Result<f64> {
     Ok(ours.max(rate(|x| Ok(x.matmul(x)?))?))
 }
 
-type Product = fn(&Tensor) -> Result<Tensor>;
+type Multiply = fn(&Tensor) -> Result<Tensor>;
 
 #[cfg(test)]
 mod tests {

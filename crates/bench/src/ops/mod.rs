@@ -106,7 +106,7 @@ fn measure(
     rivals: &mut Rivals,
     clock: &Clock,
 ) -> Result<Measured> {
-    let inputs = operation.inputs(clock.device())?;
+    let inputs = operation.tensors(clock.device())?;
     let want = operation.true_outcome(&inputs)?;
     let peak = operation.check(&operation.run, &inputs, &want)?;
     let mut contenders = Contenders::new(operation, &inputs, clock);
@@ -118,7 +118,7 @@ fn measure(
     }
     let budget = args.seconds / args.options.rounds as u32;
     for _ in 0..args.options.rounds {
-        contenders.take_turns(budget)?;
+        contenders.alternate_passes(budget)?;
         let theirs = rivals.ask(operation, budget, clock.runs_per_wait())?;
         contenders.merge(theirs);
     }

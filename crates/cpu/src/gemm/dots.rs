@@ -5,7 +5,7 @@ use super::matrix::{Data, Matrix, Packed};
 use super::output::Place;
 use super::pack::UNPACKED;
 use super::ranges::blocks;
-use super::{Product, Then, pack};
+use super::{ProductSum, Then, pack};
 use crate::floats::Floats;
 use crate::simd::{Cache, dispatch_at, prefetch};
 use half::bf16;
@@ -39,7 +39,7 @@ pub(super) fn takes(a: Matrix<'_>, b: Matrix<'_>) -> bool {
 }
 
 /// Computes some columns of a product.
-pub(super) fn run(product: &Product<'_>, columns: Range<usize>) {
+pub(super) fn run(product: &ProductSum<'_>, columns: Range<usize>) {
     let (a, b) = product.terms[0];
     let b = b.transposed();
     if let Data::Packed(packed) = b.data
@@ -60,7 +60,7 @@ pub(super) fn run(product: &Product<'_>, columns: Range<usize>) {
 
 /// Columns of a product with a packed matrix whose format has a kernel for it. Says whether it has.
 fn multiply_packed(
-    product: &Product<'_>,
+    product: &ProductSum<'_>,
     a: Matrix<'_>,
     packed: Packed<'_>,
     columns: &Range<usize>,
@@ -94,7 +94,7 @@ fn pairs(data: &[bf16], row_stride: usize) -> Option<&[u32]> {
 
 /// The columns of the result that one thread computes; `b` is the matrix read column by column.
 struct Dots<'a> {
-    product: &'a Product<'a>,
+    product: &'a ProductSum<'a>,
     a: Matrix<'a>,
     b: Matrix<'a>,
     columns: Range<usize>,
@@ -189,7 +189,7 @@ impl Dots<'_> {
 
 /// Some rows, as prepared, times all columns.
 struct Tiles<'a, W> {
-    product: &'a Product<'a>,
+    product: &'a ProductSum<'a>,
     rows: &'a [Vec<f32>],
     /// From the first of the columns on.
     words: &'a [W],

@@ -110,18 +110,19 @@ fn product_at(level: Level, c: MatrixMut<'_>, then: Then, alpha: f32, terms: &[T
     if c.rows == 0 || c.columns == 0 {
         return;
     }
-    let turned: Vec<Term<'_>> = terms.iter().copied().map(turned).collect();
+    let transposed: Vec<Term<'_>> = terms.iter().copied().map(transposed_term).collect();
     // Few columns are few rows of the transposed product.
-    let turns = Kernel::of(terms[0]) == Kernel::Blocked
-        && (c.row_stride == 1 && c.column_stride != 1 || Kernel::of(turned[0]) != Kernel::Blocked);
-    let (c, terms) = if turns {
-        (c.transposed(), &turned[..])
+    let transposes = Kernel::of(terms[0]) == Kernel::Blocked
+        && (c.row_stride == 1 && c.column_stride != 1
+            || Kernel::of(transposed[0]) != Kernel::Blocked);
+    let (c, terms) = if transposes {
+        (c.transposed(), &transposed[..])
     } else {
         (c, terms)
     };
     let output = Output::new(c, alpha);
     let run = |terms: &[Term<'_>], then| {
-        let product = Product {
+        let product = ProductSum {
             level,
             output,
             then,
@@ -138,7 +139,7 @@ fn product_at(level: Level, c: MatrixMut<'_>, then: Then, alpha: f32, terms: &[T
 }
 
 /// `A B` read as `(B^T A^T)^T`.
-pub fn turned((a, b): Term<'_>) -> Term<'_> {
+pub fn transposed_term((a, b): Term<'_>) -> Term<'_> {
     (b.transposed(), a.transposed())
 }
 
@@ -170,14 +171,14 @@ impl Kernel {
 }
 
 /// A sum of products, after its kernel was chosen.
-struct Product<'a> {
+struct ProductSum<'a> {
     level: Level,
     output: Output<'a>,
     then: Then,
     terms: &'a [Term<'a>],
 }
 
-impl Product<'_> {
+impl ProductSum<'_> {
     fn run(&self) {
         let (a, b) = self.terms[0];
         let (rows, columns) = self.sizes();

@@ -26,7 +26,7 @@ const MOST: usize = 3;
 
 /// `values`, the outputs of `node`, as tensors of the graph.
 pub(crate) fn attach(node: &Arc<dyn Node>, values: Vec<Value>) -> Result<Vec<Tensor>> {
-    let run = Arc::new(Run {
+    let shared = Arc::new(Shared {
         node: node.clone(),
         outputs: OnceLock::new(),
         pass: Mutex::new(Pass::new(values.len())),
@@ -34,21 +34,21 @@ pub(crate) fn attach(node: &Arc<dyn Node>, values: Vec<Value>) -> Result<Vec<Ten
     let mut args = tracked(node.inputs());
     while args.len() > MOST {
         let rest = args.split_off(MOST);
-        args = vec![run.place(&args, stand_in(&args[0])?, Role::Tie)?];
+        args = vec![shared.place(&args, stand_in(&args[0])?, Role::Tie)?];
         args.extend(rest);
     }
     let outputs = match <[Value; 1]>::try_from(values) {
-        Ok([value]) => vec![run.place(&args, value, Role::Whole)?],
+        Ok([value]) => vec![shared.place(&args, value, Role::Whole)?],
         Err(values) => {
-            let core = run.place(&args, stand_in(&args[0])?, Role::Core)?;
+            let core = shared.place(&args, stand_in(&args[0])?, Role::Core)?;
             let outputs = values.into_iter().enumerate();
             let output =
-                |(i, value)| run.place(std::slice::from_ref(&core), value, Role::Output(i));
+                |(i, value)| shared.place(std::slice::from_ref(&core), value, Role::Output(i));
             outputs.map(output).collect::<CandleResult<_>>()?
         }
     };
     // Detached, they do not hold the nodes that hold them.
-    let _ = run
+    let _ = shared
         .outputs
         .set(outputs.iter().map(Tensor::detach).collect());
     Ok(outputs)
@@ -75,7 +75,7 @@ pub(crate) fn stand_in(like: &Tensor) -> CandleResult<Value> {
 }
 
 /// What the parts of one node share.
-struct Run {
+struct Shared {
     node: Arc<dyn Node>,
     outputs: OnceLock<Vec<Tensor>>,
     pass: Mutex<Pass>,
@@ -98,12 +98,16 @@ impl Pass {
     }
 }
 
-impl Run {
+impl Shared {
     /// `value` in the graph, above `args`.
     fn place(self: &Arc<Self>, args: &[Tensor], value: Value, role: Role) -> CandleResult<Tensor> {
-        let run = self.clone();
+        let shared = self.clone();
         let value = Mutex::new(Some(value));
-        let part = Part { run, value, role };
+        let part = Part {
+            shared,
+            value,
+            role,
+        };
         match args {
             [a] => a.apply_op1(part),
             [a, b] => a.apply_op2(b, part),
@@ -121,7 +125,7 @@ impl Run {
 
 /// One of candle's nodes.
 struct Part {
-    run: Arc<Run>,
+    shared: Arc<Shared>,
     /// Computed before, and handed over once.
     value: Mutex<Option<Value>>,
     role: Role,
@@ -142,7 +146,9 @@ impl Part {
     fn take(&self) -> CandleResult<(Storage, Shape)> {
         match lock(&self.value).take() {
             Some(Value { storage, shape }) => Ok((storage, shape)),
-            None => candle_core::bail!("{}: its value was asked for twice", self.run.node.name()),
+            None => {
+                candle_core::bail!("{}: its value was asked for twice", self.shared.node.name())
+            }
         }
     }
 
@@ -152,12 +158,12 @@ impl Part {
         args: [&Tensor; N],
         gradient: &Tensor,
     ) -> CandleResult<[Tensor; N]> {
-        let mut pass = lock(&self.run.pass);
+        let mut pass = lock(&self.shared.pass);
         if let Some(output) = self.role.output() {
             pass.upstream[output] = Some(gradient.clone());
         }
         if let Role::Whole | Role::Core = self.role {
-            self.run.backward(&mut pass)?;
+            self.shared.backward(&mut pass)?;
         }
         let mut gradient = |arg| pass.gradients.remove(arg);
         Ok(args.map(|arg| gradient(arg).unwrap_or_else(|| arg.detach())))
@@ -185,7 +191,7 @@ macro_rules! handed_over {
             (Storage::$device(storage), shape) => Ok((storage, shape)),
             _ => candle_core::bail!(
                 "{}: its inputs lie on several devices",
-                $part.run.node.name()
+                $part.shared.node.name()
             ),
         }
     };
@@ -195,7 +201,7 @@ macro_rules! custom_op {
     ($op:ident -> $gradients:ty: $($any:tt $arg:ident),*) => {
         impl $op for Part {
             fn name(&self) -> &'static str {
-                self.run.node.name()
+                self.shared.node.name()
             }
 
             fn cpu_fwd(

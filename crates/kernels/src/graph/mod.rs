@@ -56,7 +56,7 @@ pub(crate) trait Kernel<O: Operation, const N: usize, const M: usize>: 'static {
             return Ok(values.map(Value::into_tensor));
         }
         let inputs = inputs.map(Tensor::clone);
-        let node: Arc<dyn Node> = Arc::new(Run::<O, Self, N, M> { op, saved, inputs });
+        let node: Arc<dyn Node> = Arc::new(KernelNode::<O, Self, N, M> { op, saved, inputs });
         let outputs = attach(&node, values.into())?;
         tape::note(&outputs, || node);
         sized(outputs)
@@ -125,13 +125,15 @@ pub(crate) trait Node: Send + Sync {
     ) -> Result<Vec<Option<Tensor>>>;
 }
 
-struct Run<O: Operation, K: Kernel<O, N, M>, const N: usize, const M: usize> {
+struct KernelNode<O: Operation, K: Kernel<O, N, M>, const N: usize, const M: usize> {
     op: O,
     saved: K::Saved,
     inputs: [Tensor; N],
 }
 
-impl<O: Operation, K: Kernel<O, N, M>, const N: usize, const M: usize> Node for Run<O, K, N, M> {
+impl<O: Operation, K: Kernel<O, N, M>, const N: usize, const M: usize> Node
+    for KernelNode<O, K, N, M>
+{
     fn name(&self) -> &'static str {
         self.op.name()
     }

@@ -1,6 +1,6 @@
 //! A run through candle's graph: result, gradients, and what else was computed.
 
-use super::check::Run;
+use super::check::Implementation;
 use super::input::Placed;
 use super::{Array, Failure, Input};
 use crate::graph::elementwise;
@@ -30,7 +30,7 @@ impl Setting<'_> {
     /// Runs with the inputs tracked whose index is chosen, constants included.
     pub(super) fn run(
         &self,
-        run: &Run,
+        run: &Implementation,
         chosen: impl Fn(usize) -> bool,
     ) -> Result<Outcome, Failure> {
         let placed = self.place(chosen)?;

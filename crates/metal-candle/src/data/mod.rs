@@ -42,7 +42,7 @@ pub use example::Example;
 pub use format::FileFormat;
 pub use json::{Json, JsonError, Object};
 pub use mask::{Turns, assistant_turns};
-pub use render::{Run, runs};
+pub use render::{MaskSpan, mask_spans};
 pub use row::{Row, RowKind};
 pub use splits::{Split, Splits};
 pub use stop::{Checked, StopStrings};

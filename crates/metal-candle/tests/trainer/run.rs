@@ -70,7 +70,7 @@ pub fn options(iters: usize) -> Options {
     }
 }
 
-pub struct Run {
+pub struct Recorded {
     pub events: Vec<Event>,
     pub result: Result<Summary, Error>,
 }
@@ -82,7 +82,7 @@ pub fn run(
     folder: &Path,
     batches: impl Iterator<Item = Vec<Batch>>,
     stop_after: usize,
-) -> Run {
+) -> Recorded {
     let mut optimizer = Optimizer::new(parameters).unwrap();
     let run = (model, parameters, options, folder);
     run_with(&mut optimizer, run, batches, stop_after, None)
@@ -94,7 +94,7 @@ pub fn run_with(
     mut batches: impl Iterator<Item = Vec<Batch>>,
     stop_after: usize,
     reduce: Option<&dyn Reduce>,
-) -> Run {
+) -> Recorded {
     let output = Output::Adapter {
         config: LoraConfig::default(),
         base_model: "base".into(),
@@ -124,7 +124,7 @@ pub fn run_with(
     let valid = || vec![batch(2, 5)];
     let stop = || steps.get() >= stop_after;
     let result = trainer.run(optimizer, &mut batches, Some(&valid), &mut observe, &stop);
-    Run { events, result }
+    Recorded { events, result }
 }
 
 pub fn endless(rows: usize) -> impl Iterator<Item = Vec<Batch>> {

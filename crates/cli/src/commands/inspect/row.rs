@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 use crate::hub;
 use crate::loading;
 use crate::terminal::Terminal;
-use metal_candle::data::{self, Dataset, Run, Tokenizer, runs};
+use metal_candle::data::{self, Dataset, MaskSpan, Tokenizer, mask_spans};
 use metal_candle::models::Config;
 use serde::Serialize;
 use std::path::Path;
@@ -30,8 +30,8 @@ struct RunOnOutput {
     trained: bool,
 }
 
-impl From<Run> for RunOnOutput {
-    fn from(run: Run) -> Self {
+impl From<MaskSpan> for RunOnOutput {
+    fn from(run: MaskSpan) -> Self {
         Self {
             text: run.text,
             tokens: run.n_tokens,
@@ -66,14 +66,14 @@ fn answer(args: &Args, file: &Path, tokenizer: &Tokenizer, config: &Config) -> R
                 .with_advice("--row counts lines from 1, as errors and warnings do"),
         );
     };
-    let runs = runs(&example, tokenizer)?;
+    let spans = mask_spans(&example, tokenizer)?;
     Ok(Answer {
         path: file.display().to_string(),
         line,
         tokens: example.tokens.len(),
         trained_tokens: example.trained_tokens(),
         truncated_tokens,
-        runs: runs.into_iter().map(RunOnOutput::from).collect(),
+        runs: spans.into_iter().map(RunOnOutput::from).collect(),
         trained: example.trained,
         token_ids: example.tokens,
     })

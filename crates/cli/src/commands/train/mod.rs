@@ -20,7 +20,7 @@ use crate::{hub, loading, output_folder};
 use metal_candle::data::{self, Split, Splits};
 use metal_candle::models::{Config, Model};
 use metal_candle::train::{Resume, RunFolder, Start};
-use run::Run;
+use run::Training;
 use std::path::Path;
 use trained::Trained;
 
@@ -55,7 +55,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit> {
     let optimizer = trained.optimizer(resume.as_ref(), &device, terminal)?;
     let settings = record::settings(&args, &splits, &trained);
     record::tell_differences(resume.as_ref(), &settings, terminal);
-    let run = Run {
+    let run = Training {
         args: &args,
         model: &model,
         trained: &trained,

@@ -16,7 +16,7 @@ use metal_candle::train::{
 use serde_json::Value;
 
 /// Everything that a run needs.
-pub struct Run<'a> {
+pub struct Training<'a> {
     /// The options.
     pub args: &'a Args,
     /// The network.
@@ -33,7 +33,7 @@ pub struct Run<'a> {
     pub terminal: &'a Terminal,
 }
 
-impl Run<'_> {
+impl Training<'_> {
     /// Trains into `folder`, and evaluates if that was asked for.
     ///
     /// # Errors

@@ -18,11 +18,11 @@ mod decode;
 mod delta;
 mod forward;
 mod gradients;
+mod ordered;
 mod panels;
 mod scores;
 mod sizes;
 mod tile;
-mod turn;
 
 #[cfg(any(test, feature = "testkit"))]
 pub mod cases;
@@ -36,13 +36,13 @@ mod reference;
 mod visible;
 
 use super::softcap::check_cap;
-use crate::graph::path::{Devices, Run, metal};
+use crate::graph::path::{Devices, KernelFn, metal};
 use crate::graph::{Kernel, Operation};
 use crate::{Error, Result};
 use candle_core::{DType, Tensor};
 use sizes::{Scoring, Sizes};
 
-const DEVICES: Devices<Run<Attention, 3>> = Devices {
+const DEVICES: Devices<KernelFn<Attention, 3>> = Devices {
     cpu: Some(cpu::Cpu::run),
     metal: metal!(metal::Metal::run),
     cuda: None,

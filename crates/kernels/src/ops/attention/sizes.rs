@@ -52,13 +52,13 @@ impl From<AttentionScores> for Scoring {
 
 /// Consecutive queries of one head.
 #[derive(Clone)]
-pub(super) struct Rows {
+pub(super) struct QueryBlock {
     pub(super) batch: usize,
     pub(super) head: usize,
     pub(super) queries: Range<usize>,
 }
 
-impl Rows {
+impl QueryBlock {
     pub(super) fn len(&self) -> usize {
         self.queries.len()
     }

@@ -16,12 +16,12 @@ mod cpu;
 mod metal;
 mod reference;
 
-use crate::graph::path::{Devices, Run, metal};
+use crate::graph::path::{Devices, KernelFn, metal};
 use crate::graph::{Kernel, Operation};
 use crate::{Error, Result};
 use candle_core::Tensor;
 
-const DEVICES: Devices<Run<Glu, 2>> = Devices {
+const DEVICES: Devices<KernelFn<Glu, 2>> = Devices {
     cpu: Some(cpu::Cpu::run),
     metal: metal!(metal::Metal::run),
     cuda: None,

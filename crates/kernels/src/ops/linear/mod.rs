@@ -12,14 +12,14 @@ pub mod cases;
 pub mod check;
 pub(crate) mod cpu;
 
-use crate::graph::path::{Devices, Run};
+use crate::graph::path::{Devices, KernelFn};
 use crate::graph::{Kernel, Operation};
 use crate::ops::matmul;
 use crate::{Error, Result, Weight};
 use candle_core::{Shape, Tensor};
 
 /// Of packed weights.
-const DEVICES: Devices<Run<Linear, 1>> = Devices {
+const DEVICES: Devices<KernelFn<Linear, 1>> = Devices {
     cpu: Some(cpu::Cpu::run),
     metal: None,
     cuda: None,

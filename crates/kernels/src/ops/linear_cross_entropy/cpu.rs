@@ -219,7 +219,7 @@ fn differentiate(logits: &mut [f32], first: usize, pass: &Pass<'_>, seen: &[Seen
         softcap: pass.softcap,
     });
     for_each_task(rows.collect(), elements, |slopes, row| {
-        dispatch(Run { row, slopes });
+        dispatch(Vectorized { row, slopes });
     });
 }
 
@@ -232,13 +232,13 @@ struct Row<'a> {
     softcap: Option<f32>,
 }
 
-struct Run<'a, 'b> {
+struct Vectorized<'a, 'b> {
     row: Row<'a>,
     /// Memory for the derivatives of a bound.
     slopes: &'b mut Vec<f32>,
 }
 
-impl WithSimd for Run<'_, '_> {
+impl WithSimd for Vectorized<'_, '_> {
     type Output = ();
 
     #[inline(always)]

@@ -27,10 +27,10 @@ const THREADS: usize = 4 * SIMD;
 const MOST_PARTS: usize = 16;
 const LEAST_RANGE: usize = 1024;
 
-/// `Product` of `product.metal`.
+/// `ProductSizes` of `product.metal`.
 #[repr(C)]
 #[derive(Clone, Copy)]
-struct Product {
+struct ProductSizes {
     rows: u32,
     columns: u32,
     inner: u32,
@@ -175,7 +175,7 @@ impl Inputs<'_> {
         let differentiate = sums.dhidden.is_some() || sums.dweight.is_some();
         self.losses(chunk, logits, differentiate, &sums.losses)?;
         if let Some(dweight) = &sums.dweight {
-            let add = Product {
+            let add = ProductSizes {
                 add: (chunk.first > 0).into(),
                 ..product(v, d, n, 1)?
             };
@@ -206,7 +206,7 @@ impl Inputs<'_> {
         &self,
         a: Strided<'_>,
         b: Strided<'_>,
-        product: &Product,
+        product: &ProductSizes,
         to: &Output,
     ) -> CandleResult<()> {
         let size = |size: u32| size as usize;
@@ -286,10 +286,10 @@ impl Inputs<'_> {
 }
 
 /// A product whose sums are cut into at most `parts`.
-fn product(rows: usize, columns: usize, inner: usize, parts: usize) -> CandleResult<Product> {
+fn product(rows: usize, columns: usize, inner: usize, parts: usize) -> CandleResult<ProductSizes> {
     let size = |size: usize| u32::try_from(size).map_err(candle_core::Error::wrap);
     let (range, _) = ranges(inner, parts);
-    Ok(Product {
+    Ok(ProductSizes {
         rows: size(rows)?,
         columns: size(columns)?,
         inner: size(inner)?,

@@ -27,7 +27,7 @@ mod reference;
 
 use super::softcap::check_cap;
 use crate::graph::elementwise;
-use crate::graph::path::{Devices, Run, metal};
+use crate::graph::path::{Devices, KernelFn, metal};
 use crate::graph::{Gradients, Kernel, Operation};
 use crate::{Error, Result, Weight};
 use candle_core::{DType, Tensor};
@@ -58,7 +58,7 @@ pub fn linear_cross_entropy(
 }
 
 /// With one input the weight is frozen.
-const fn devices<const N: usize>() -> Devices<Run<Head, N>> {
+const fn devices<const N: usize>() -> Devices<KernelFn<Head, N>> {
     Devices {
         cpu: Some(cpu::Cpu::run),
         metal: metal!(metal::Metal::run),

@@ -105,7 +105,7 @@ impl Pass<'_> {
             softcap: self.softcap,
         });
         for_each_task(rows.collect(), elements, |slopes, row| {
-            dispatch(Run { row, slopes });
+            dispatch(Vectorized { row, slopes });
         });
     }
 }
@@ -148,13 +148,13 @@ struct Row<'a> {
     softcap: Option<f32>,
 }
 
-struct Run<'a, 'b> {
+struct Vectorized<'a, 'b> {
     row: Row<'a>,
     /// Memory for the derivatives of a bound.
     slopes: &'b mut Vec<f32>,
 }
 
-impl WithSimd for Run<'_, '_> {
+impl WithSimd for Vectorized<'_, '_> {
     type Output = ();
 
     #[inline(always)]

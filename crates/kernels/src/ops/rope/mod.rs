@@ -17,12 +17,12 @@ mod cpu;
 mod metal;
 mod reference;
 
-use crate::graph::path::{Devices, Run, metal};
+use crate::graph::path::{Devices, KernelFn, metal};
 use crate::graph::{Kernel, Operation};
 use crate::{Error, Result};
 use candle_core::{D, Result as CandleResult, Tensor};
 
-const DEVICES: Devices<Run<Rope, 1>> = Devices {
+const DEVICES: Devices<KernelFn<Rope, 1>> = Devices {
     cpu: Some(cpu::Cpu::run),
     metal: metal!(metal::Metal::run),
     cuda: None,
