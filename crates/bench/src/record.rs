@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// What of an operation or a model was timed.
+/// Pass of an operation, or part of a model's work, that was timed.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 pub enum Pass {
     /// The result, with nothing kept for gradients.
@@ -47,7 +47,7 @@ impl fmt::Display for Pass {
     }
 }
 
-/// What was timed: two rows of the same subject can be compared, whoever computed them.
+/// The subject of a time: two rows of the same subject can be compared, whoever computed them.
 #[derive(Clone, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 pub struct Subject {
     /// An operation, `train` or `generate`.
@@ -60,7 +60,7 @@ pub struct Subject {
     pub pass: Pass,
 }
 
-/// How fast one implementation was.
+/// Speed of one implementation.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Figures {
     /// Seconds.
@@ -111,7 +111,7 @@ fn is_one(n: &usize) -> bool {
 }
 
 impl Row {
-    /// The same, with this many runs for each wait.
+    /// This row, with this many runs for each wait.
     pub fn of_runs(self, runs_per_wait: usize) -> Self {
         Self {
             runs_per_wait,
@@ -178,7 +178,7 @@ impl Record {
         self.ceilings.last().ok_or_else(missing)
     }
 
-    /// The same in the sitting of `row`.
+    /// The ceiling in the sitting of `row`.
     ///
     /// # Errors
     /// As above.

@@ -14,7 +14,7 @@ use std::time::Duration;
 /// Time for each of the three ceilings of a number of threads.
 const CEILING_BUDGET: Duration = Duration::from_millis(500);
 
-/// What was measured so far.
+/// Measurements so far.
 pub struct Sitting<'a> {
     record: Record,
     rivals: Vec<&'static str>,

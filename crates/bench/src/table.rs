@@ -20,7 +20,7 @@ pub fn heading(rivals: &[&str]) -> String {
     line.0
 }
 
-/// Of the column of a rival.
+/// Width of the column of a rival.
 fn width(rival: &str) -> usize {
     rival.len().max(7) + 4
 }

@@ -7,7 +7,7 @@ use std::fmt::Display;
 mod adapter_advice;
 mod advice;
 
-/// Why a command cannot do what it was asked, for a person to read.
+/// The reason why a command cannot do what it was asked, for a person to read.
 #[derive(Debug)]
 pub struct Error {
     message: String,

@@ -1,4 +1,4 @@
-//! Which freed blocks are kept, and for how long.
+//! Cache of freed blocks: which are kept, and for how long.
 #![allow(unsafe_code)]
 
 use super::class::Class;
@@ -31,7 +31,7 @@ struct List {
     used: u64,
 }
 
-/// Lies at the start of a free block.
+/// Link at the start of a free block.
 struct Free {
     next: *mut Free,
 }
@@ -39,7 +39,7 @@ struct Free {
 // SAFETY: the cache alone refers to free blocks, and moves between threads whole.
 unsafe impl<P: Pages + Send> Send for Cache<P> {}
 
-/// What an allocation gives.
+/// Memory that was asked for.
 pub(super) struct Allocation {
     /// Null when there is no memory.
     pub(super) start: *mut u8,

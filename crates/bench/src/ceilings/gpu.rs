@@ -1,4 +1,4 @@
-//! What a GPU can do at most, as far as work that it is given through candle shows.
+//! Ceilings of a GPU, as far as work that it is given through candle shows.
 
 use super::Ceiling;
 use crate::clock::{Clock, Once, Spread, alternate};
@@ -41,7 +41,7 @@ fn best(clock: &Clock, budget: Duration, work: &Work<'_>) -> Result<f64> {
     Ok(Spread::of(secs).map_or(f64::INFINITY, |spread| spread.min_secs))
 }
 
-/// Of a size that takes long enough.
+/// The highest rate over sizes that take long enough.
 fn best_of_growing(
     clock: &Clock,
     budget: Duration,

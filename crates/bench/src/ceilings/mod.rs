@@ -1,4 +1,4 @@
-//! What the machine can do at most, measured in the run that refers to it.
+//! Ceilings of the machine, measured in the run that refers to it.
 
 mod gpu;
 
@@ -37,7 +37,7 @@ pub struct Ceiling {
 }
 
 impl Ceiling {
-    /// Those of one thread and of `threads`.
+    /// Ceilings of one thread and of `threads`.
     pub fn measure_all(threads: usize, budget: Duration) -> Result<Vec<Self>> {
         let mut counts = vec![1, threads];
         counts.dedup();
@@ -77,7 +77,7 @@ impl Ceiling {
         self.limit_at(read.max(self.copy_bytes_per_sec), cost)
     }
 
-    /// The same of work that writes next to nothing, such as a token, for which every weight is read.
+    /// Limit of work that writes next to nothing, such as a token, for which every weight is read.
     pub fn reading_limit_secs(&self, cost: Cost) -> f64 {
         let read = self.read_bytes_per_sec;
         self.limit_at(read.unwrap_or(self.copy_bytes_per_sec), cost)
@@ -94,7 +94,7 @@ impl Ceiling {
     }
 }
 
-/// What one thread works on.
+/// Memory that one thread works on.
 #[derive(Clone, Default)]
 struct Memory {
     from: Vec<f32>,

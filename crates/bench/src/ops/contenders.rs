@@ -1,4 +1,4 @@
-//! Those who are measured in this process.
+//! Contenders that are measured in this process.
 
 use super::operation::{Implementation, InputTensors, Operation, Outcome, once};
 use crate::answer::Answer;

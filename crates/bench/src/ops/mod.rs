@@ -66,7 +66,7 @@ pub fn run(args: &Args, terminal: &Terminal) -> Result<()> {
     sitting.finish()
 }
 
-/// On an Apple GPU candle and the engines are measured unless others are named.
+/// Options with their defaults: on an Apple GPU candle and the engines are measured unless others are named.
 fn options(args: &Args, device: &Device) -> Result<Options> {
     let mut options = args.options.clone();
     let engines = (Rival::Engines, "they are those of an Apple GPU");

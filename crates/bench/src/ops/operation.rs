@@ -41,7 +41,7 @@ pub struct Operation {
     pub truth: Option<Implementation>,
     /// What candle offers.
     pub candle: Implementation,
-    /// The same by each engine that this program could choose on the device, by name.
+    /// Implementations by each engine that this program could choose on the device, by name.
     pub engines: Vec<(&'static str, Implementation)>,
 }
 
@@ -64,7 +64,7 @@ pub struct InputSpec {
 pub struct InputTensors {
     /// Without gradients.
     plain: Vec<Tensor>,
-    /// The same; those that have a gradient are variables.
+    /// Tensors of the same numbers; those that have a gradient are variables.
     tracked: Vec<Tensor>,
     /// Gradient of the result, where there are gradients.
     upstream: Option<Tensor>,
@@ -211,7 +211,8 @@ pub fn once<'a>(
     }
 }
 
-/// As the trainer does it; candle's operations, which are on no tape, by candle's own backward.
+/// Gradients as the trainer computes them; those of candle's operations, which are on no tape, by candle's own
+/// backward.
 fn backward(y: &Tensor, tape: &Tape, upstream: &Tensor) -> Result<GradStore> {
     Ok(tape.backward(y, &upstream.to_dtype(y.dtype())?)?)
 }
@@ -266,7 +267,7 @@ impl InputSpec {
         self
     }
 
-    /// Of numbers in `[-size, size)`.
+    /// An input of numbers in `[-size, size)`.
     pub fn of_size(mut self, size: f32) -> Self {
         self.size = size;
         self

@@ -60,7 +60,7 @@ struct Figures {
     tokens: usize,
 }
 
-/// What `--json` prints: the figures with the adapter, if there is one, and those without.
+/// Answer that `--json` prints: the figures with the adapter, if there is one, and those without.
 #[derive(Serialize)]
 struct Answer {
     #[serde(flatten)]

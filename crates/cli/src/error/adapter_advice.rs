@@ -1,4 +1,4 @@
-//! What to do about each error of an adapter.
+//! Advice about each error of an adapter.
 
 use super::advice::{of_file, of_gpu};
 use metal_candle::lora::{Error, Found, Problem, Refusal, Unexpected};

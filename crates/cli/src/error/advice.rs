@@ -1,4 +1,4 @@
-//! What to do about each error of the library.
+//! Advice about each error of the library.
 
 use metal_candle::device::GpuFailure;
 use metal_candle::{data, files, models, train};

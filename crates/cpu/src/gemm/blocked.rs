@@ -175,7 +175,7 @@ pub(super) fn grown(memory: &mut Vec<f32>, len: usize) -> &mut [f32] {
     &mut memory[..len]
 }
 
-/// What is packed.
+/// The side of a product that is packed.
 #[derive(Clone, Copy)]
 pub(super) enum Side {
     /// Rows of `A`, as tiles.

@@ -16,7 +16,7 @@ use std::ops::Range;
 /// Rows up to which dot products are faster.
 const MOST_ROWS: usize = 8;
 
-/// The same with a matrix of bf16, which would have to be packed.
+/// Rows at most with a matrix of bf16, which would have to be packed.
 const MOST_ROWS_BF16: usize = 16;
 
 /// Rows that share each element of a column while it is in a register.
@@ -300,7 +300,7 @@ fn add_products<S: Simd>(simd: S, sum: &mut S::f32s, a: [S::f32s; 2], b: [S::f32
     *sum = simd.mul_add_e_f32s(a[1], b[1], *sum);
 }
 
-/// What a matrix is read in: two vectors of elements in a step.
+/// The unit in which a matrix is read: two vectors of elements in a step.
 trait Word: Copy {
     /// Words in a step.
     fn step<S: Simd>() -> usize;

@@ -41,10 +41,11 @@ const MOST_STEPS: usize = DEPTH + 64;
 /// where handing it over takes one ([`on_threads`]).
 const PARALLEL_WORK: usize = 1 << 18;
 
-/// The same where every element of an operand is read from memory for a few multiplications.
+/// Multiplications below which a second thread does not pay where every element of an operand is read from
+/// memory for a few of them.
 const PARALLEL_READS: usize = 1 << 15;
 
-/// What a product does with the numbers that are there.
+/// Use that a product makes of the numbers that are there.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Then {
     /// Overwrites them, without a look.
@@ -143,7 +144,7 @@ pub fn transposed_term((a, b): Term<'_>) -> Term<'_> {
     (b.transposed(), a.transposed())
 }
 
-/// How a product is computed.
+/// Ways to compute a product.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kernel {
     /// Few rows, and columns that lie densely.

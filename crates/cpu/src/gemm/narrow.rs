@@ -20,7 +20,7 @@ const MOST_COLUMNS: usize = 16;
 /// transposed, which leave nothing of a vector empty.
 const FEWEST_COLUMNS: usize = 9;
 
-/// The same where a column lies densely, and there are [`STRIDED_STEPS`].
+/// Columns from which this is faster where a column lies densely, and there are [`STRIDED_STEPS`].
 const FEWEST_OF_DENSE_COLUMNS: usize = 4;
 
 /// Rows from which this is faster.
@@ -30,7 +30,7 @@ const FEWEST_ROWS: usize = 17;
 /// keeps for all rows.
 const STEPS: usize = 512;
 
-/// The same where a column lies densely: each step is another place in memory.
+/// Steps from which this is faster where a column lies densely: each step is another place in memory.
 const STRIDED_STEPS: usize = 32;
 
 /// Rows whose sums are held at a time: 128 KiB of the second cache.
@@ -145,7 +145,7 @@ impl Narrow<'_> {
         }
     }
 
-    /// The same where the columns of the result lie densely, which become rows. Only the last rows of
+    /// Sums to a result where the columns of the result lie densely, which become rows. Only the last rows of
     /// all are less than a block.
     #[inline(always)]
     fn write_transposed<S: Simd>(&self, simd: S, sums: &[f32], width: usize, column: usize) {
@@ -190,7 +190,7 @@ impl<S: Simd, const NV: usize> Strip<'_, S, NV> {
         self.tiles::<1, 1>(simd, done, sums);
     }
 
-    /// As many tiles as there are from row `first` on, of `DENSE` rows where those lie densely and of
+    /// Products of as many tiles as there are from row `first` on, of `DENSE` rows where those lie densely and of
     /// `STRIDED` where columns do. Says which row is next.
     #[inline(always)]
     fn tiles<const DENSE: usize, const STRIDED: usize>(

@@ -74,14 +74,14 @@ pub(crate) fn stand_in(like: &Tensor) -> CandleResult<Value> {
     })
 }
 
-/// What the parts of one node share.
+/// State that the parts of one node share.
 struct Shared {
     node: Arc<dyn Node>,
     outputs: OnceLock<Vec<Tensor>>,
     pass: Mutex<Pass>,
 }
 
-/// What backward has come to.
+/// Gradients that backward has come to.
 struct Pass {
     /// Gradients of the outputs, of those that candle was at.
     upstream: Vec<Option<Tensor>>,

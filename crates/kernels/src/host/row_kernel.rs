@@ -12,9 +12,9 @@ use metal_candle_cpu::vector::{each, map, streaming};
 use pulp::{Simd, WithSimd};
 use std::mem::MaybeUninit;
 
-/// Computes a row of each of `M` results from a row of each of `N` inputs.
+/// Arithmetic of a row of each of `M` results from a row of each of `N` inputs.
 pub(crate) trait RowKernel<const N: usize, const M: usize>: Sync {
-    /// What the rows of one block add to: a gradient that is summed over rows, for instance.
+    /// Sums that the rows of one block add to: a gradient that is summed over rows, for instance.
     type Sums: Send;
 
     /// Writes the rows `y` and gives them back.
@@ -41,7 +41,7 @@ pub(crate) fn rows<const N: usize, const M: usize>(
     rows_in_blocks(kernel, x, shape, dtype, &mut vec![(); blocks])
 }
 
-/// The same numbers in another dtype, in order.
+/// The numbers of a storage in another dtype, in order.
 pub(crate) fn converted(storage: &CpuStorage, layout: &Layout, dtype: DType) -> Result<CpuStorage> {
     let is_known = |dtype| matches!(dtype, DType::F32 | DType::F16 | DType::BF16);
     if !is_known(storage.dtype()) || !is_known(dtype) {
@@ -323,7 +323,7 @@ mod tests {
         }
     }
 
-    /// Gives back other memory than it was given.
+    /// A kernel that gives back other memory than it was given.
     struct Elsewhere;
 
     impl RowKernel<1, 1> for Elsewhere {

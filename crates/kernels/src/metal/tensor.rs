@@ -38,7 +38,7 @@ impl DeviceTensor {
         self.layout.dims()
     }
 
-    /// The same, or a copy in another dtype.
+    /// This tensor, or a copy in another dtype.
     pub(crate) fn in_dtype(&self, dtype: DType) -> Result<Self> {
         if self.dtype() == dtype {
             return Ok(self.clone());

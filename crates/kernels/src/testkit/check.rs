@@ -84,12 +84,12 @@ pub fn check(problem: &Problem, dtype: DType, device: &Device) -> Result<(), Fai
     Ok(())
 }
 
-/// What one dtype's implementations are compared with.
+/// Truth that one dtype's implementations are compared with.
 struct Check<'a> {
     problem: &'a Problem,
     setting: Setting<'a>,
     want: Array,
-    /// Of each input that has one.
+    /// Gradient of each input that has one.
     gradients: Vec<Option<Gradient>>,
     dtype: DType,
     result_dtype: DType,

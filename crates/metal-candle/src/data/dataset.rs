@@ -10,7 +10,7 @@ use super::notes::listed;
 use super::reader::Reader;
 use super::tokenizer::Tokenizer;
 
-/// How rows become examples.
+/// Options of how rows become examples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
     /// Longest row in tokens; what is longer is cut at its end.

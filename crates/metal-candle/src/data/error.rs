@@ -1,4 +1,4 @@
-//! What can be wrong with a tokenizer, a chat template or a data set.
+//! Errors of a tokenizer, a chat template or a data set.
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,7 @@ use super::splits::Split;
 use super::template::{TemplateError, TemplateErrorKind};
 use crate::files;
 
-/// What the functions of this module give.
+/// Result of the functions of this module.
 pub type Result<T> = std::result::Result<T, Error>;
 
 /// An error of the data module. Lines count from 1.
@@ -136,7 +136,7 @@ pub enum Error {
     },
 }
 
-/// What can be wrong with one row.
+/// Error in one row.
 #[derive(Debug, thiserror::Error)]
 pub enum RowError {
     /// The line is no JSON.

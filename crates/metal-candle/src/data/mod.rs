@@ -1,4 +1,4 @@
-//! From files to batches: tokenizers, chat templates, data sets, loss masks, and text coming back
+//! Data from files to batches: tokenizers, chat templates, data sets, loss masks, and text coming back
 //! out.
 //!
 //! A row of a JSONL file ([`Row`]) becomes tokens of which some are trained ([`Example`]), examples

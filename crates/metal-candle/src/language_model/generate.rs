@@ -2,7 +2,7 @@ use super::{Adapted, LanguageModel, Result};
 use crate::data::Message;
 use crate::generate::{Engine, Request, Sampling, Text};
 
-/// How a text is generated.
+/// Settings of the generation of a text.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Generation {
     /// Most tokens that are generated.

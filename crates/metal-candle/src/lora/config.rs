@@ -4,7 +4,7 @@ use super::{Error, Method, Targets};
 /// Highest rank: no layer is so wide that a higher one could be of use.
 const MAX_RANK: usize = 1 << 16;
 
-/// What an adapter is, in PEFT's terms.
+/// Settings of an adapter, in PEFT's terms.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LoraConfig {
     /// What the adapters do.

@@ -6,7 +6,7 @@ use serde::Serialize;
 use std::fs::read_to_string;
 use std::path::Path;
 
-/// What is found.
+/// The processor as the system tells of it.
 #[derive(Serialize)]
 pub struct Processor {
     name: String,
@@ -18,7 +18,7 @@ pub struct Processor {
     /// The widest that it has, where the kernels were told to use less.
     #[serde(skip_serializing_if = "Option::is_none")]
     widest_simd: Option<String>,
-    /// Those of the first core; empty where the system does not tell.
+    /// Caches of the first core; empty where the system does not tell.
     caches: Vec<Cache>,
 }
 
@@ -76,7 +76,7 @@ fn caches() -> Vec<Cache> {
     }
 }
 
-/// Those of the fast cores, where there are two kinds.
+/// Caches of the fast cores, where there are two kinds.
 fn caches_of_apple() -> Vec<Cache> {
     let bytes = |name: &str| {
         let names = [format!("hw.perflevel0.{name}"), format!("hw.{name}")];
@@ -92,7 +92,7 @@ fn caches_of_apple() -> Vec<Cache> {
     caches.collect()
 }
 
-/// As Linux tells: a folder for each, with its level, type and size.
+/// Caches as Linux tells of them: a folder for each, with its level, type and size.
 fn caches_in(folder: &Path) -> Vec<Cache> {
     let indices = (0..).map(|i| folder.join(format!("index{i}")));
     let there = indices.take_while(|cache| cache.is_dir());

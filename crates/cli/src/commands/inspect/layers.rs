@@ -6,7 +6,7 @@ use metal_candle::lora::{LayerInfo, Placement, Plan};
 use metal_candle::models::Model;
 use serde::Serialize;
 
-/// What `--json` prints.
+/// Answer that `--json` prints.
 #[derive(Serialize)]
 struct Answer {
     model_type: String,

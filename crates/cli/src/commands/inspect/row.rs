@@ -9,7 +9,7 @@ use metal_candle::models::Config;
 use serde::Serialize;
 use std::path::Path;
 
-/// What `--json` prints.
+/// Answer that `--json` prints.
 #[derive(Serialize)]
 struct Answer {
     path: String,

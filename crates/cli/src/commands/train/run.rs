@@ -27,7 +27,7 @@ pub struct Training<'a> {
     pub splits: &'a Splits,
     /// What is written beside every checkpoint.
     pub settings: &'a Value,
-    /// Who asks it to stop.
+    /// The listener that a person asks to stop.
     pub interrupt: &'a Interrupt,
     /// Where reports go.
     pub terminal: &'a Terminal,

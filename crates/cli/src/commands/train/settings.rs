@@ -1,4 +1,4 @@
-//! From the command's options to the library's.
+//! The library's options from the command's.
 
 use super::args::{Args, Count, FineTuneType, LrSchedule, OptimizerName};
 use crate::error::{Error, Result};

@@ -1,4 +1,4 @@
-//! What of a model is trained, and what becomes of it.
+//! The part of a model that is trained, and what becomes of it.
 
 use super::args::{Args, FineTuneType};
 use crate::error::{Error, Result};
@@ -11,7 +11,7 @@ use metal_candle::models::Model;
 use metal_candle::train::{Optimizer, Output, Parameters, Resume};
 use std::path::Path;
 
-/// What is trained, and how it is written.
+/// The parameters that are trained, and how they are written.
 pub struct Trained {
     /// The trained tensors.
     pub parameters: Parameters,

@@ -20,7 +20,7 @@ use metal_candle_cpu::threads::for_each_task;
 use pulp::{Simd, WithSimd};
 use std::ops::Range;
 
-/// What forward read and wrote, and the gradient of its result.
+/// Tensors that forward read and wrote, and the gradient of its result.
 pub(super) struct Forward<'a> {
     pub(super) sizes: Sizes,
     pub(super) visible: &'a Visible,
@@ -33,7 +33,7 @@ pub(super) struct Forward<'a> {
     pub(super) dy: &'a Heads<'a>,
 }
 
-/// What all tasks read.
+/// Inputs that all tasks read.
 struct BackwardInputs<'a> {
     sizes: Sizes,
     visible: &'a Visible,
@@ -245,7 +245,7 @@ impl KeyTile<'_, '_> {
         }
     }
 
-    /// Of the block of queries from `first` on.
+    /// Strips of the block of queries from `first` on.
     #[inline(always)]
     fn strips<S: Simd, const M: usize>(&self, first: usize) -> Vec<Seen> {
         let rows = self.block(first);

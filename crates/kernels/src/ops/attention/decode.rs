@@ -69,7 +69,7 @@ pub(super) fn decode(
     join(&parts, ranges, sizes)
 }
 
-/// What one range of keys gives the heads of a group.
+/// Results of one range of keys for the heads of a group.
 struct Part {
     /// `sum_j exp(score_j - max) v_j`, `(H / G, D)` in whole panels.
     sums: Vec<f32>,
@@ -78,7 +78,7 @@ struct Part {
 
 struct DecodeTask<'a> {
     inputs: &'a DecodeInputs<'a>,
-    /// Of all key-value heads of the batch.
+    /// Number among all key-value heads of the batch.
     head: usize,
     range: Range<usize>,
     part: &'a mut Part,
@@ -87,7 +87,7 @@ struct DecodeTask<'a> {
 /// Memory that every task of a thread uses again.
 #[derive(Default)]
 struct Memory {
-    /// Of a group, `(H / G, STEP)`.
+    /// Scores of a group, `(H / G, STEP)`.
     scores: Vec<f32>,
     /// Keys or values, where they are not float32 in whole panels.
     rows: Vec<f32>,

@@ -16,7 +16,7 @@ use metal_candle_cpu::simd::dispatch;
 use metal_candle_cpu::threads::for_each_task;
 use pulp::{Simd, WithSimd};
 
-/// What all tasks read.
+/// Inputs that all tasks read.
 struct ForwardInputs<'a> {
     sizes: Sizes,
     visible: &'a Visible,

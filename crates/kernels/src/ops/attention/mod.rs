@@ -48,7 +48,7 @@ const DEVICES: Devices<KernelFn<Attention, 3>> = Devices {
     cuda: None,
 };
 
-/// Which keys a query sees.
+/// Mask of the keys that a query sees.
 #[derive(Clone, Debug, Default)]
 pub struct AttentionMask {
     /// Query `i` sees key `j` only when `j <= i + Tk - Tq`.
@@ -67,7 +67,7 @@ impl AttentionMask {
     }
 }
 
-/// How a query and a key are scored; a number alone is the scale.
+/// Scoring of a query and a key; a number alone is the scale.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AttentionScores {
     /// Factor of `q k^T`.

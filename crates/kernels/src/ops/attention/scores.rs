@@ -14,7 +14,7 @@ pub(super) struct Strip {
 }
 
 impl Strip {
-    /// Of the tile that begins with the key `first`: what the strip sees, in whole panels.
+    /// Columns of the tile that begins with the key `first` that the strip sees, in whole panels.
     #[inline(always)]
     pub(super) fn columns<S: Simd>(&self, first: usize) -> Range<usize> {
         let within = |key: usize| key.saturating_sub(first).min(KEYS);

@@ -9,7 +9,7 @@ use candle_core::DType;
 pub struct CaseShape {
     /// Any shape.
     pub dims: Vec<usize>,
-    /// Of the gate.
+    /// Activation of the gate.
     pub activation: Activation,
 }
 

@@ -27,7 +27,7 @@ const DEVICES: Devices<KernelFn<Glu, 2>> = Devices {
     cuda: None,
 };
 
-/// What a gate goes through.
+/// Function that a gate goes through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Activation {
     /// `z * sigmoid(z)`: the layer is SwiGLU.

@@ -69,7 +69,7 @@ mod tests {
         check(&Device::Cpu).unwrap();
     }
 
-    /// Of several blocks in every direction, and of fewer rows than a tile.
+    /// A weight of several blocks in every direction, and of fewer rows than a tile.
     #[test]
     fn a_weight_of_several_blocks() {
         for (rows, bits, group) in [(1, 4, 64), (7, 8, 64), (30, 4, 128), (1100, 3, 32)] {

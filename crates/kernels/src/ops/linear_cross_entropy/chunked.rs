@@ -1,4 +1,4 @@
-//! On any device, by the reference: chunks of rows, each through logits, loss and gradients before
+//! The loss on any device, by the reference: chunks of rows, each through logits, loss and gradients before
 //! the next begins.
 
 use super::{Head, Saved, reference};

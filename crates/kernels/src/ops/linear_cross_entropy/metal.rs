@@ -1,4 +1,4 @@
-//! On an Apple GPU: chunks of rows through one buffer of logits, which becomes their gradient in
+//! The loss on an Apple GPU: chunks of rows through one buffer of logits, which becomes their gradient in
 //! place.
 
 use super::{Head, Saved};
@@ -102,7 +102,7 @@ fn compute(head: &Head, hidden: &Tensor, wants_dweight: bool) -> Result<(Value, 
 
 /// Results, over all chunks.
 struct Sums {
-    /// Of every trained row.
+    /// Loss of every trained row.
     losses: Output,
     /// `(N, D)`, zero where no row is trained.
     dhidden: Option<Tensor>,
@@ -133,7 +133,7 @@ struct Inputs<'a> {
     hidden: Strided<'a>,
     /// `(V, D)`.
     weight: Strided<'a>,
-    /// Of the trained rows.
+    /// Indices of the trained rows.
     indices: Strided<'a>,
     targets: Strided<'a>,
     softcap: Option<f32>,

@@ -57,7 +57,7 @@ pub fn linear_cross_entropy(
     }
 }
 
-/// With one input the weight is frozen.
+/// Kernels; with one input the weight is frozen.
 const fn devices<const N: usize>() -> Devices<KernelFn<Head, N>> {
     Devices {
         cpu: Some(cpu::Cpu::run),

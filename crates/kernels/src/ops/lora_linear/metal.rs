@@ -71,7 +71,7 @@ fn through_h(
 }
 
 impl LoraLinear {
-    /// That of everything where it is one, or else float32.
+    /// Dtype of everything where it is one, or else float32.
     fn dtype(&self, [x, a, b]: [&Tensor; 3]) -> DType {
         let frozen = self.weight.tensor().into_iter().chain(&self.bias);
         let mut others = [a, b].into_iter().chain(frozen);

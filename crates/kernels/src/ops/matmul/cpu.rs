@@ -84,7 +84,7 @@ impl MatMul {
         product(c, Then::Add, self.0.alpha as f32, a, b);
     }
 
-    /// Those of the factors that are tracked.
+    /// Gradients of the factors that are tracked.
     fn product_gradients(&self, a: &Tensor, b: &Tensor, dy: &Tensor) -> Result<Gradients<2>> {
         let (a_storage, a_layout) = a.storage_and_layout();
         let (b_storage, b_layout) = b.storage_and_layout();

@@ -109,7 +109,7 @@ pub fn matmul_with(
     }
 }
 
-/// Of two operands, or of three.
+/// Kernels of two operands, or of three.
 const fn devices<const N: usize>() -> Devices<KernelFn<MatMul, N>> {
     Devices {
         cpu: Some(cpu::Cpu::run),

@@ -107,7 +107,7 @@ struct Matrices<'a, S> {
     columns: usize,
 }
 
-/// Which layouts a product takes as they are; others are packed first.
+/// Layouts that a product takes as they are; others are packed first.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Order {
     Any,

@@ -34,7 +34,7 @@ fn x(case: &Case<CaseShape>) -> Input {
     Input::new("x", &case.shape.dims()).viewed(case.view)
 }
 
-/// Not from angles: the formula holds for any numbers, and errors show in more of them.
+/// Tables that are not made of angles: the formula holds for any numbers, and errors show in more of them.
 fn tables(case: &Case<CaseShape>, dtype: Option<DType>) -> [Input; 2] {
     ["cos", "sin"].map(|name| table(name, &case.shape, case.view).in_dtype(dtype))
 }

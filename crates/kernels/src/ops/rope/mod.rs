@@ -28,7 +28,7 @@ const DEVICES: Devices<KernelFn<Rope, 1>> = Devices {
     cuda: None,
 };
 
-/// Which elements are a pair, of `R` that are rotated.
+/// Elements that are a pair, of `R` that are rotated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum RopePairs {
     /// Element `p` with element `p + R/2`: the layout of most checkpoints of Hugging Face.

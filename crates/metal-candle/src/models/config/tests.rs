@@ -52,7 +52,7 @@ fn refuses(config: Value, expected: &[&str]) {
     }
 }
 
-/// As published, and as transformers 4.46 and 5.24 write every field of the types that are built.
+/// Configurations as published, and as transformers 4.46 and 5.24 write every field of the types that are built.
 #[test]
 fn public_configurations_are_understood() {
     let lines = include_str!("../../../tests/public_configs.jsonl").lines();
@@ -215,7 +215,7 @@ fn scalings_that_are_not_built_are_named() {
     );
 }
 
-/// As transformers 5.24 (`standardize_rope_params`).
+/// Lengths as in transformers 5.24 (`standardize_rope_params`).
 #[test]
 fn the_length_of_the_pretraining_is_the_models_where_a_scaling_does_not_say() {
     let scaling = json!({"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0});
@@ -406,7 +406,7 @@ fn fields_of_one_family_are_refused_by_others() {
     );
 }
 
-/// Of blocks that see every token, and of those with a window.
+/// Rotary embeddings of blocks that see every token, and of those with a window.
 #[test]
 fn families_with_two_rotary_embeddings_read_both_spellings() {
     let scaling = json!({"rope_type": "linear", "factor": 8.0});

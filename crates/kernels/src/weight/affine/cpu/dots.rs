@@ -20,7 +20,7 @@ pub(super) struct Dots<'a> {
     pub(super) matrix: PackedRows<'a>,
     pub(super) x: &'a [Vec<f32>],
     pub(super) rows: Range<usize>,
-    /// Of every row of `x`, one after the other.
+    /// Products of every row of `x`, one after the other.
     pub(super) to: &'a mut [f32],
 }
 

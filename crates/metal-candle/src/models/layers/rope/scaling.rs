@@ -1,4 +1,4 @@
-//! How the angles of a rotary embedding are stretched for sequences longer than those of the
+//! Scaling of the angles of a rotary embedding for sequences longer than those of the
 //! pre-training, number by number as `transformers/modeling_rope_utils.py`.
 
 use std::f32::consts::TAU;
