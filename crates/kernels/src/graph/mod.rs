@@ -14,7 +14,7 @@ pub mod tape;
 mod tests;
 mod value;
 
-pub(crate) use adaptor::{attach, stand_in};
+pub(crate) use adaptor::attach;
 pub(crate) use value::Value;
 
 use crate::{Error, Result};
