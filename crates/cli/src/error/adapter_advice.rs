@@ -39,6 +39,10 @@ fn of_setting(error: &Error) -> Option<&'static str> {
         Error::Memory { .. } => {
             Some("use a smaller --rank, fewer --targets, or fewer blocks with --num-layers")
         }
+        Error::Setting {
+            what: "the number of layers",
+            ..
+        } => Some("--num-layers counts blocks from the last, and -1 is all of them"),
         Error::Json { .. } => Some(
             "the file must be one JSON object, as PEFT writes it: fetch or train the adapter again",
         ),

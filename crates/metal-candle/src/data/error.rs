@@ -108,6 +108,14 @@ pub enum Error {
         /// Rows read.
         n_rows: usize,
     },
+    /// Longer rows were asked for than the model can take.
+    #[error("rows of {asked} tokens are over the model's max_position_embeddings of {limit}")]
+    MaxSeqLength {
+        /// The longest row that was asked for.
+        asked: usize,
+        /// The longest that the model takes.
+        limit: usize,
+    },
     /// A split was asked for whose file does not exist.
     #[error("no {split} data: {} does not exist", path.display())]
     MissingSplit {

@@ -36,7 +36,7 @@ pub use batch::{Batch, IGNORED};
 pub use batches::{Batches, Cursor};
 pub use bos::Plain;
 pub use bpe::{train_bpe, write_tokenizer};
-pub use dataset::{Dataset, Options};
+pub use dataset::{Dataset, Options, longest_row};
 pub use error::{Error, Result, RowError};
 pub use example::Example;
 pub use format::FileFormat;

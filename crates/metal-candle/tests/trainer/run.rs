@@ -4,7 +4,7 @@ use crate::device;
 use candle_core::{Device, Tensor, TensorId, Var};
 use metal_candle::data::Batch;
 use metal_candle::layout::{Arrangement, Layout};
-use metal_candle::lora::{AdapterSet, LoraConfig, Mode, Plan, Targets, format::peft};
+use metal_candle::lora::{AdapterSet, LastBlocks, LoraConfig, Mode, Plan, Targets, format::peft};
 use metal_candle::models::Model;
 use metal_candle::train::{
     Decay, Ending, Error, Event, MetricsFile, Optimizer, Options, Output, Parameters, Reduce,
@@ -326,7 +326,7 @@ fn blocks_below_the_first_adapter_have_none_and_all_others_learn() {
     let device = device();
     let lora = LoraConfig {
         targets: Targets::Names(vec!["q_proj".into()]),
-        layers_to_transform: Some(LoraConfig::last_blocks(2, 3).unwrap()),
+        layers_to_transform: LastBlocks::Exactly(2).of(3).unwrap(),
         ..LoraConfig::default()
     };
     let folder = tempfile::tempdir().unwrap();

@@ -1,10 +1,10 @@
 use super::Args;
-use crate::commands::train::max_seq_length;
 use crate::error::{Error, Result};
 use crate::hub;
 use crate::loading;
 use crate::terminal::Terminal;
-use metal_candle::data::{self, Dataset, MaskSpan, Tokenizer, mask_spans};
+use metal_candle::data::{self, Dataset, MaskSpan, Tokenizer, longest_row, mask_spans};
+use metal_candle::language_model::tokenizer_for;
 use metal_candle::models::Config;
 use serde::Serialize;
 use std::path::Path;
@@ -45,7 +45,8 @@ pub fn show(args: &Args, file: &Path, terminal: &Terminal) -> Result<()> {
     let folder = hub::folder(&args.model, terminal)?;
     let (config, _) = Config::read(&folder)?;
     let adapter = args.adapter_path.as_deref();
-    let tokenizer = loading::tokenizer_for(&folder, adapter, &config, terminal)?;
+    loading::tell_tokenizer(adapter, terminal);
+    let tokenizer = tokenizer_for(&folder, adapter, &config)?;
     let answer = answer(args, file, &tokenizer, &config)?;
     match args.json {
         true => terminal.print_json(&answer),
@@ -56,7 +57,7 @@ pub fn show(args: &Args, file: &Path, terminal: &Terminal) -> Result<()> {
 fn answer(args: &Args, file: &Path, tokenizer: &Tokenizer, config: &Config) -> Result<Answer> {
     let line = args.row.row;
     let options = data::Options {
-        max_seq_length: max_seq_length(args.row.max_seq_length, config)?,
+        max_seq_length: longest_row(args.row.max_seq_length, config.max_position_embeddings)?,
         mask_prompt: args.row.mask_prompt,
         vocab_size: Some(config.vocab_size),
     };
