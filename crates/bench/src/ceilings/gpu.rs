@@ -27,6 +27,8 @@ pub fn of_gpu(device: &Device, budget: Duration) -> Result<Ceiling> {
         threads: None,
         read_bytes_per_sec: None,
         copy_bytes_per_sec: copy_rate(&clock, budget)?,
+        memory_bytes: None,
+        caches: vec![],
         flops_per_sec: product_rate(&clock, budget)?,
         wait_secs: Some(wait),
     })
