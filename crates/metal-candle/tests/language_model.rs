@@ -10,7 +10,7 @@ mod own_model;
 use candle_core::Device;
 use metal_candle::data::{Row, train_bpe, write_tokenizer};
 use metal_candle::fine_tune::{self, FineTuning, Rows, Settings, Subject, fine_tune};
-use metal_candle::language_model::{Error, Generation, LanguageModel};
+use metal_candle::language_model::{Adapted, Error, Generation, LanguageModel};
 use metal_candle::layout::Arrangement;
 use metal_candle::lora::{LastBlocks, LoraConfig, Method};
 use metal_candle::models::{Model, save_checkpoint};
@@ -70,9 +70,10 @@ fn an_adapter_learns_rows_and_is_read_back() {
         max_tokens: 12,
         ..Generation::default()
     };
-    let answer = |adapter, model: &LanguageModel| {
+    let answer = |adapter: Option<&Adapted>, model: &LanguageModel| {
         let mut shown = String::new();
-        let answer = model.generate(adapter, "12 May", &how, |piece| shown.push_str(piece));
+        let adapters = adapter.map(|adapter| adapter.frozen(&model.model).unwrap());
+        let answer = model.generate(adapters, "12 May", &how, |piece| shown.push_str(piece));
         assert_eq!(*answer.as_ref().unwrap(), shown);
         shown
     };

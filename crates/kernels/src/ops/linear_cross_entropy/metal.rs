@@ -48,10 +48,7 @@ impl<const N: usize> Function<Head, N> for Metal {
     }
 
     fn backward(_: &Head, saved: &Saved, trace: Trace<'_, N>) -> Result<Gradients<N>> {
-        let Trace {
-            inputs, dy: dloss, ..
-        } = trace;
-        saved.scaled(inputs, dloss)
+        saved.scaled(trace)
     }
 }
 
