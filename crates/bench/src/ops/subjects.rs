@@ -289,48 +289,55 @@ pub fn variables(stacked: &Tensor) -> Result<Vec<Var>> {
 
 /// One step more at every run.
 fn adamw_steps() -> Implementation {
-    struct State {
-        parameters: Vec<Var>,
-        gradients: Vec<Tensor>,
-        moments: Vec<Moments>,
-        steps: usize,
-    }
-    let begin = |x: &[Tensor]| {
-        let parameters = variables(&x[0])?;
-        let moments = parameters.iter().map(|p| Moments::zeros_like(p));
-        Ok::<_, Error>(State {
-            moments: moments.collect::<metal_candle_kernels::Result<_>>()?,
-            gradients: (0..parameters.len())
-                .map(|i| x[1].get(i))
-                .collect::<candle_core::Result<_>>()?,
-            parameters,
-            steps: 0,
-        })
-    };
     let state = RefCell::new(None);
     Box::new(move |x| {
         let mut state = state.borrow_mut();
         let state = match &mut *state {
             Some(state) => state,
-            empty => empty.insert(begin(x)?),
+            empty => empty.insert(Steps::begin(x)?),
         };
-        state.steps += 1;
-        let tensors = state.parameters.iter().zip(&state.gradients);
-        let mut updates: Vec<Update<'_>> = tensors
-            .zip(&mut state.moments)
+        state.step()
+    })
+}
+
+/// Parameters on their way.
+struct Steps {
+    parameters: Vec<Var>,
+    gradients: Vec<Tensor>,
+    moments: Vec<Moments>,
+    done: usize,
+}
+
+impl Steps {
+    /// The state before the first step, of stacked parameters and gradients.
+    fn begin(x: &[Tensor]) -> Result<Self> {
+        let parameters = variables(&x[0])?;
+        let moments = parameters.iter().map(|p| Moments::zeros_like(p));
+        let gradients = (0..parameters.len()).map(|i| x[1].get(i));
+        Ok(Self {
+            moments: moments.collect::<metal_candle_kernels::Result<_>>()?,
+            gradients: gradients.collect::<candle_core::Result<_>>()?,
+            parameters,
+            done: 0,
+        })
+    }
+
+    /// Parameters after one step more.
+    fn step(&mut self) -> Result<Vec<Tensor>> {
+        self.done += 1;
+        let tensors = self.parameters.iter().zip(&self.gradients);
+        let updates = tensors.zip(&mut self.moments);
+        let mut updates: Vec<Update<'_>> = updates
             .map(|((parameter, gradient), moments)| Update {
                 parameter,
                 gradient,
                 moments,
             })
             .collect();
-        adamw::step(&AdamW::default(), state.steps, &mut updates)?;
-        Ok(state
-            .parameters
-            .iter()
-            .map(|p| p.as_detached_tensor())
-            .collect())
-    })
+        adamw::step(&AdamW::default(), self.done, &mut updates)?;
+        let parameters = self.parameters.iter();
+        Ok(parameters.map(|p| p.as_detached_tensor()).collect())
+    }
 }
 
 /// From moments of zero, whose corrections cancel: `p (1 - lr decay) - lr g / (|g| + eps)`.
