@@ -28,12 +28,12 @@ impl CachedSequence {
     }
 }
 
-/// What a query sees besides being causal, and how it is scored.
+/// Window of a query, and its scoring.
 pub(super) type Rule = (Option<usize>, AttentionScores);
 
-type Run = fn(&Tensor, &[CachedSequence], Rule) -> Result<Tensor>;
+type CachedFn = fn(&Tensor, &[CachedSequence], Rule) -> Result<Tensor>;
 
-const DEVICES: Devices<Run> = Devices {
+const DEVICES: Devices<CachedFn> = Devices {
     cpu: Some(cpu::cached),
     metal: Some(one_by_one),
     cuda: None,
@@ -110,7 +110,7 @@ fn check_pieces(pieces: &[[Tensor; 2]], (h, g, d): (usize, usize, usize)) -> Res
     Ok(())
 }
 
-/// By [`attention`], over copies of keys and values that lie in several tensors.
+/// Result of [`attention`] for one sequence after the other, over copies of keys and values that lie in several tensors.
 fn one_by_one(q: &Tensor, sequences: &[CachedSequence], (window, scores): Rule) -> Result<Tensor> {
     each(q, sequences, window, |[q, k, v], mask| {
         attention(q, k, v, mask, scores)

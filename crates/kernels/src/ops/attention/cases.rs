@@ -6,7 +6,7 @@ use candle_core::DType;
 
 /// Sizes and masks.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Shape {
+pub struct CaseShape {
     /// `B`.
     pub batch: usize,
     /// `H`.
@@ -29,7 +29,7 @@ pub struct Shape {
     pub softcap: Option<f64>,
 }
 
-impl Shape {
+impl CaseShape {
     /// `(B, H, Tq, D)`.
     #[must_use]
     pub fn query_dims(&self) -> [usize; 4] {
@@ -73,7 +73,7 @@ impl Shape {
     }
 }
 
-impl Costed for Shape {
+impl Costed for CaseShape {
     /// Two products over the visible pairs; reads `q`, `k`, `v`, writes `y`.
     fn forward(&self, dtype: DType) -> Cost {
         let (q, k) = self.moved();
@@ -91,7 +91,7 @@ impl Costed for Shape {
 /// of Metal's kernels, columns of several tiles and slices, ranges of keys and more heads of a group
 /// than SIMD groups.
 #[must_use]
-pub fn small() -> Vec<Case<Shape>> {
+pub fn small() -> Vec<Case<CaseShape>> {
     let mut shapes = vec![
         shape([1, 1, 1, 1, 1, 1], false),
         shape([1, 2, 1, 1, 5, 4], true),
@@ -121,7 +121,7 @@ pub fn small() -> Vec<Case<Shape>> {
 
 /// Rows of several lengths beside and behind each other, with queries and keys that are in no span,
 /// single queries, and keys from before.
-fn ragged(causal: bool) -> Shape {
+fn ragged(causal: bool) -> CaseShape {
     let spans = [
         (0, 0..5, 0..5),
         (1, 1..2, 0..4),
@@ -130,15 +130,15 @@ fn ragged(causal: bool) -> Shape {
         (3, 0..9, 1..12),
     ];
     let spans = spans.map(|(row, queries, keys)| AttentionSpan { row, queries, keys });
-    Shape {
+    CaseShape {
         spans: spans.to_vec(),
         ..shape([4, 2, 1, 9, 12, 3], causal)
     }
 }
 
 /// Windows of one key and of more than there are, in one query, with a cache, over tiles, and in spans.
-fn windowed() -> Vec<Shape> {
-    let windowed = |shape, window| Shape {
+fn windowed() -> Vec<CaseShape> {
+    let windowed = |shape, window| CaseShape {
         window: Some(window),
         ..shape
     };
@@ -156,12 +156,12 @@ fn windowed() -> Vec<Shape> {
 }
 
 /// Bounds below and above the scores, in one query, few and many, and under every mask.
-fn bounded() -> Vec<Shape> {
-    let bounded = |shape, cap| Shape {
+fn bounded() -> Vec<CaseShape> {
+    let bounded = |shape, cap| CaseShape {
         softcap: Some(cap),
         ..shape
     };
-    let near = Shape {
+    let near = CaseShape {
         window: Some(4),
         ..packed([2, 4, 2, 6, 6, 4], true, &[2, 4])
     };
@@ -176,7 +176,7 @@ fn bounded() -> Vec<Shape> {
 
 /// A training row, and one token against a cache of 2048.
 #[must_use]
-pub fn models() -> Vec<Case<Shape>> {
+pub fn models() -> Vec<Case<CaseShape>> {
     case::of_models(|model| {
         let sizes = |queries, keys| {
             let (h, g) = (model.heads, model.kv_heads);
@@ -192,14 +192,14 @@ pub fn models() -> Vec<Case<Shape>> {
 
 /// Training rows of two lengths, with the heads of a small model.
 #[must_use]
-pub fn table() -> Vec<Case<Shape>> {
+pub fn table() -> Vec<Case<CaseShape>> {
     let rows = [512, 2048].map(|tokens| shape([1, 14, 2, tokens, tokens, 64], true));
     case::of_table(rows, &[DType::F32])
 }
 
-fn shape(sizes: [usize; 6], causal: bool) -> Shape {
+fn shape(sizes: [usize; 6], causal: bool) -> CaseShape {
     let [batch, heads, kv_heads, queries, keys, width] = sizes;
-    Shape {
+    CaseShape {
         batch,
         heads,
         kv_heads,
@@ -207,12 +207,12 @@ fn shape(sizes: [usize; 6], causal: bool) -> Shape {
         keys,
         width,
         causal,
-        ..Shape::default()
+        ..CaseShape::default()
     }
 }
 
 /// Sequences of these lengths behind each other in every row.
-pub(super) fn packed(sizes: [usize; 6], causal: bool, lengths: &[usize]) -> Shape {
+pub(super) fn packed(sizes: [usize; 6], causal: bool, lengths: &[usize]) -> CaseShape {
     let shape = shape(sizes, causal);
     let row = |row| {
         let mut start = 0;
@@ -226,7 +226,7 @@ pub(super) fn packed(sizes: [usize; 6], causal: bool, lengths: &[usize]) -> Shap
             }
         })
     };
-    Shape {
+    CaseShape {
         spans: (0..shape.batch).flat_map(row).collect(),
         ..shape
     }

@@ -32,20 +32,20 @@ pub use cached::{CachedSequence, cached_attention};
 pub use spans::AttentionSpan;
 
 use super::softcap::check_cap;
-use crate::graph::path::{Devices, Run, metal};
+use crate::graph::path::{Devices, KernelFn, metal};
 use crate::graph::{Kernel, Operation};
 use crate::{Error, Result};
 use candle_core::Tensor;
 use sizes::{Scoring, Sizes};
 use std::sync::Arc;
 
-const DEVICES: Devices<Run<Attention, 3>> = Devices {
+const DEVICES: Devices<KernelFn<Attention, 3>> = Devices {
     cpu: Some(cpu::Cpu::run),
     metal: metal!(metal::Metal::run),
     cuda: None,
 };
 
-/// Which keys a query sees; `i`, `j`, `Tq` and `Tk` are those within a span where there are spans.
+/// Mask of the keys that a query sees; `i`, `j`, `Tq` and `Tk` are those within a span where there are spans.
 #[derive(Clone, Debug, Default)]
 pub struct AttentionMask {
     /// Query `i` sees key `j` only when `j <= i + Tk - Tq`.
@@ -66,7 +66,7 @@ impl AttentionMask {
     }
 }
 
-/// How a query and a key are scored; a number alone is the scale.
+/// Scoring of a query and a key; a number alone is the scale.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AttentionScores {
     /// Factor of `q k^T`.

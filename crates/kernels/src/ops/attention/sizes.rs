@@ -24,7 +24,7 @@ impl Sizes {
     }
 }
 
-/// How a query and a key are scored.
+/// Scoring of a query and a key.
 #[derive(Clone, Copy)]
 pub(super) struct Scoring {
     /// Factor of the product.

@@ -10,9 +10,9 @@ use std::ops::Range;
 pub struct AttentionSpan {
     /// Row of the batch.
     pub row: usize,
-    /// Of the row's `Tq` queries.
+    /// Queries, of the row's `Tq`.
     pub queries: Range<usize>,
-    /// Of the row's `Tk` keys.
+    /// Keys, of the row's `Tk`.
     pub keys: Range<usize>,
 }
 
@@ -38,7 +38,7 @@ impl AttentionSpan {
 }
 
 impl AttentionMask {
-    /// Its spans, or whole rows of so many queries and keys.
+    /// Spans of the mask, or whole rows of so many queries and keys.
     pub(super) fn spans(
         &self,
         batch: usize,

@@ -1,4 +1,4 @@
-//! Which keys a query of a span sees, both by their numbers in it.
+//! Keys that a query of a span sees, both by their numbers in it.
 
 use super::{AttentionMask, AttentionSpan};
 use std::ops::Range;

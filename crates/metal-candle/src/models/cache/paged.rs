@@ -37,7 +37,7 @@ impl Paged {
         self.pages.iter().map(|page| &**page)
     }
 
-    /// Of every page what is in use.
+    /// Tokens in use of every page.
     fn all(&self) -> Result<Vec<Piece>> {
         let pages = self.pages.iter().zip((0..self.len).step_by(PAGE_TOKENS));
         let pages = pages.map(|(page, first)| {

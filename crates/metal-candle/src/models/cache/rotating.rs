@@ -67,7 +67,7 @@ impl Rotating {
         Ok(())
     }
 
-    /// What new tokens see, with them, and the memory with the last of them. The first of several still
+    /// Tokens that new ones see, with them, and the memory with the last of them. The first of several still
     /// see what the last overwrite: that stays as it is.
     fn append_to(&self, stored: Piece, new: Piece) -> Result<(Vec<Piece>, Piece)> {
         if new[0].dim(2)? == 1 {

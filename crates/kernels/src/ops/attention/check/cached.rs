@@ -4,7 +4,7 @@ use super::SCALE;
 use crate::Result;
 use crate::case::{self, Case};
 use crate::ops::attention::cached::{CachedSequence, cached_attention};
-use crate::ops::attention::cases::Shape;
+use crate::ops::attention::cases::CaseShape;
 use crate::ops::attention::{AttentionScores, AttentionSpan};
 use crate::testkit::{Input, Problem};
 use candle_core::{DType, Tensor};
@@ -17,7 +17,7 @@ pub(super) struct Cached {
     width: usize,
     window: Option<usize>,
     softcap: Option<f64>,
-    /// Of keys and values, where it is not that of the queries.
+    /// Dtype of keys and values, where it is not that of the queries.
     held: Option<DType>,
     sequences: Vec<(usize, Vec<usize>)>,
 }
@@ -82,8 +82,8 @@ pub(super) fn cases() -> Vec<Case<Cached>> {
 }
 
 impl Cached {
-    /// All sequences as spans of one row.
-    fn shape(&self) -> Shape {
+    /// Spans of one row, one for each sequence.
+    fn shape(&self) -> CaseShape {
         let (mut first_query, mut first_key) = (0, 0);
         let span = |(queries, pieces): &(usize, Vec<usize>)| {
             let queries = first_query..first_query + queries;
@@ -96,7 +96,7 @@ impl Cached {
             }
         };
         let spans: Vec<_> = self.sequences.iter().map(span).collect();
-        Shape {
+        CaseShape {
             batch: 1,
             heads: self.heads,
             kv_heads: self.kv_heads,

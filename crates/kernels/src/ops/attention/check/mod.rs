@@ -4,7 +4,7 @@ mod cached;
 #[cfg(test)]
 mod tests;
 
-use super::{AttentionMask, AttentionScores, attention, cases, cases::Shape, reference};
+use super::{AttentionMask, AttentionScores, attention, cases, cases::CaseShape, reference};
 use crate::Result;
 use crate::case::Case;
 use crate::testkit::{Array, Failure, Input, Problem, check_cases};
@@ -21,20 +21,20 @@ pub fn check(device: &Device) -> std::result::Result<(), Failure> {
     check_cases(&cases, problem, device)?;
     // Scores of hundreds, where one key takes all; whole numbers, so that they are exact. Those of
     // wide heads are thousands: of such gradients rounding leaves nothing.
-    let narrow = |case: &&Case<Shape>| case.shape.width <= 8;
+    let narrow = |case: &&Case<CaseShape>| case.shape.width <= 8;
     let cases: Vec<_> = cases.iter().filter(narrow).cloned().collect();
-    let large = |case: &Case<Shape>| of(case, |x| (20.0 * x).round());
+    let large = |case: &Case<CaseShape>| of(case, |x| (20.0 * x).round());
     check_cases(&cases, large, device)?;
     check_cases(&cached::cases(), cached::problem, device)
 }
 
 /// The problem of a case.
 #[must_use]
-pub fn problem(case: &Case<Shape>) -> Problem {
+pub fn problem(case: &Case<CaseShape>) -> Problem {
     of(case, |x| 2.0 * x)
 }
 
-fn of(case: &Case<Shape>, size: fn(f64) -> f64) -> Problem {
+fn of(case: &Case<CaseShape>, size: fn(f64) -> f64) -> Problem {
     let (q, k) = (case.shape.query_dims(), case.shape.key_dims());
     let inputs = vec![
         Input::new("q", &q).map(size).viewed(case.view),
@@ -49,7 +49,7 @@ fn of(case: &Case<Shape>, size: fn(f64) -> f64) -> Problem {
 
 type Forward = fn(&Tensor, &Tensor, &Tensor, &AttentionMask, AttentionScores) -> Result<Tensor>;
 
-fn run(forward: Forward, x: &[Tensor], shape: &Shape) -> Result<Tensor> {
+fn run(forward: Forward, x: &[Tensor], shape: &CaseShape) -> Result<Tensor> {
     let mask = AttentionMask {
         causal: shape.causal,
         window: shape.window,
@@ -62,7 +62,7 @@ fn run(forward: Forward, x: &[Tensor], shape: &Shape) -> Result<Tensor> {
     forward(&x[0], &x[1], &x[2], &mask, scores)
 }
 
-fn truth(x: &[Array], shape: &Shape) -> Array {
+fn truth(x: &[Array], shape: &CaseShape) -> Array {
     let (q, k, v) = (&x[0], &x[1], &x[2]);
     let group = shape.heads / shape.kv_heads;
     let width = shape.width;

@@ -10,8 +10,8 @@ fn on_the_cpu() {
     check(&Device::Cpu).unwrap();
 }
 
-fn long(queries: usize, keys: usize, causal: bool) -> Shape {
-    Shape {
+fn long(queries: usize, keys: usize, causal: bool) -> CaseShape {
+    CaseShape {
         batch: 1,
         heads: 4,
         kv_heads: 2,
@@ -19,13 +19,13 @@ fn long(queries: usize, keys: usize, causal: bool) -> Shape {
         keys,
         width: 40,
         causal,
-        ..Shape::default()
+        ..CaseShape::default()
     }
 }
 
-fn check_long(shape: &Shape) {
+fn check_long(shape: &CaseShape) {
     for (window, softcap) in [(None, None), (Some(60), None), (Some(150), Some(2.0))] {
-        let case = crate::case::plain(Shape {
+        let case = crate::case::plain(CaseShape {
             window,
             softcap,
             ..shape.clone()
@@ -48,7 +48,7 @@ fn long_and_short_spans_do_not_wait_for_each_other() {
     for causal in [false, true] {
         let lengths = [70, 1, 200, 3, 129];
         let all = lengths.iter().sum();
-        check_long(&Shape {
+        check_long(&CaseShape {
             spans: cases::packed([1; 6], causal, &lengths).spans,
             ..long(all, all, causal)
         });
@@ -167,9 +167,9 @@ fn heads_that_do_not_group_are_refused() {
     assert!(attention(&q, &k, &k, &AttentionMask::default(), 1.0).is_err());
 }
 
-/// Each in a new row or not, behind so many tokens that are in none, with so many queries and keys
+/// Shape with spans, each in a new row or not, behind so many tokens that are in none, with so many queries and keys
 /// from before.
-fn with_spans(mut shape: Shape, spans: &[(bool, usize, usize, usize)]) -> Shape {
+fn with_spans(mut shape: CaseShape, spans: &[(bool, usize, usize, usize)]) -> CaseShape {
     let (mut row, mut first_query, mut first_key) = (0, 0, 0);
     for &(in_new_row, gap, queries, before) in spans {
         if in_new_row {
@@ -202,7 +202,7 @@ proptest! {
         view in prop::sample::select(&View::ALL[..]),
     ) {
         let [batch, kv_heads, group] = sizes;
-        let plain = Shape {
+        let plain = CaseShape {
             batch,
             heads: kv_heads * group,
             kv_heads,

@@ -20,8 +20,8 @@ use metal_candle_cpu::threads::for_each_task;
 use pulp::{Simd, WithSimd};
 use std::ops::Range;
 
-/// What all blocks read.
-struct Shared<'a> {
+/// Inputs that all tasks read.
+struct ForwardInputs<'a> {
     inputs: &'a Inputs<'a>,
     q: Wide<'a>,
     /// `scale * k^T`.
@@ -32,21 +32,25 @@ struct Shared<'a> {
 /// Adds the rows of some spans.
 pub(super) fn add(inputs: &Inputs<'_>, spans: Which, results: &mut Results) {
     let k = inputs.widened(0, spans);
-    let shared = Shared {
+    let shared = ForwardInputs {
         inputs,
         q: inputs.q.widened(),
         keys: Panels::new(inputs, &k, inputs.scoring.scale, spans),
         v: inputs.widened(1, spans),
     };
-    let mut tasks = blocks(&shared, spans, results);
+    let mut tasks = tasks(&shared, spans, results);
     // Under a causal mask the last queries see most: the longest tasks come first.
-    tasks.sort_by_key(|block| std::cmp::Reverse(block.queries.start));
-    for_each_task(tasks, inputs.work(), |memory, block| {
-        dispatch(Run { block, memory });
+    tasks.sort_by_key(|task| std::cmp::Reverse(task.queries.start));
+    for_each_task(tasks, inputs.work(), |memory, task| {
+        dispatch(Vectorized { task, memory });
     });
 }
 
-fn blocks<'a>(shared: &'a Shared<'a>, spans: Which, results: &'a mut Results) -> Vec<Block<'a>> {
+fn tasks<'a>(
+    shared: &'a ForwardInputs<'a>,
+    spans: Which,
+    results: &'a mut Results,
+) -> Vec<ForwardTask<'a>> {
     let Inputs {
         sizes, spans: all, ..
     } = shared.inputs;
@@ -63,7 +67,7 @@ fn blocks<'a>(shared: &'a Shared<'a>, spans: Which, results: &'a mut Results) ->
     let y = cut(&mut results.y, sizes.width, rows());
     let statistics = cut(&mut results.statistics, 1, rows());
     let parts = y.into_iter().zip(statistics);
-    let block = |((span, head, queries), (y, statistics))| Block {
+    let task = |((span, head, queries), (y, statistics))| ForwardTask {
         shared,
         span,
         head,
@@ -71,12 +75,12 @@ fn blocks<'a>(shared: &'a Shared<'a>, spans: Which, results: &'a mut Results) ->
         y,
         statistics,
     };
-    places.into_iter().zip(parts).map(block).collect()
+    places.into_iter().zip(parts).map(task).collect()
 }
 
 /// Queries of one head.
-struct Block<'a> {
-    shared: &'a Shared<'a>,
+struct ForwardTask<'a> {
+    shared: &'a ForwardInputs<'a>,
     span: &'a Span,
     head: usize,
     queries: Range<usize>,
@@ -84,7 +88,7 @@ struct Block<'a> {
     statistics: &'a mut [Statistics],
 }
 
-/// Memory that every block of a thread uses again.
+/// Memory that every task of a thread uses again.
 #[derive(Default)]
 struct Memory {
     /// `(M, KEYS)`.
@@ -93,25 +97,25 @@ struct Memory {
     sums: Vec<f32>,
 }
 
-struct Run<'a, 'b> {
-    block: Block<'a>,
+struct Vectorized<'a, 'b> {
+    task: ForwardTask<'a>,
     memory: &'b mut Memory,
 }
 
-impl WithSimd for Run<'_, '_> {
+impl WithSimd for Vectorized<'_, '_> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         // Two registers a row, and three more for the factors.
         match S::REGISTER_COUNT {
-            32.. => self.block.run::<S, 8>(simd, self.memory),
-            _ => self.block.run::<S, 6>(simd, self.memory),
+            32.. => self.task.run::<S, 8>(simd, self.memory),
+            _ => self.task.run::<S, 6>(simd, self.memory),
         }
     }
 }
 
-impl Block<'_> {
+impl ForwardTask<'_> {
     #[inline(always)]
     fn run<S: Simd, const M: usize>(mut self, simd: S, memory: &mut Memory) {
         let strips = Strip::all::<M>(self.span, self.queries.clone());
@@ -176,7 +180,7 @@ impl Block<'_> {
         self.add_values::<S, M>(simd, strip, (keys, &columns), scores, sums);
     }
 
-    /// Of some columns of a tile, -inf where a query does not see a key.
+    /// Scores of some columns of a tile, -inf where a query does not see a key.
     #[inline(always)]
     fn scores<S: Simd, const M: usize>(
         &self,
@@ -203,7 +207,7 @@ impl Block<'_> {
         scores: &[f32],
         sums: &mut [f32],
     ) {
-        let Shared { inputs, v, .. } = self.shared;
+        let ForwardInputs { inputs, v, .. } = self.shared;
         let p = Left {
             data: &scores[columns.start..],
             rows: strip.queries.len(),

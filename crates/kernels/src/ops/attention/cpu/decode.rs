@@ -29,7 +29,7 @@ const STEP: usize = 64;
 pub(super) fn add(inputs: &Inputs<'_>, spans: Which, results: &mut Results) {
     let q = inputs.q.widened();
     let mut parts = parts(inputs, spans);
-    let tasks = parts.iter_mut().map(|part| Task {
+    let tasks = parts.iter_mut().map(|part| DecodeTask {
         inputs,
         q: &q,
         part,
@@ -43,14 +43,14 @@ pub(super) fn add(inputs: &Inputs<'_>, spans: Which, results: &mut Results) {
         .sum();
     let elements = 2 * keys * inputs.sizes.kv_heads * inputs.sizes.width;
     for_each_task(tasks.collect(), elements, |memory, task| {
-        dispatch(Run { task, memory });
+        dispatch(Vectorized { task, memory });
     });
     for parts in parts.chunk_by(|a, b| a.is_of_head_of(b)) {
         join(inputs, parts, results);
     }
 }
 
-/// What one range of a span's keys gives the heads of a group.
+/// Results of one range of a span's keys for the heads of a group.
 struct Part<'a> {
     span: &'a Span,
     kv_head: usize,
@@ -85,7 +85,7 @@ fn parts<'a>(inputs: &'a Inputs<'_>, spans: Which) -> Vec<Part<'a>> {
     parts.collect()
 }
 
-struct Task<'a, 'b> {
+struct DecodeTask<'a, 'b> {
     inputs: &'a Inputs<'a>,
     q: &'a Wide<'a>,
     part: &'a mut Part<'b>,
@@ -94,18 +94,18 @@ struct Task<'a, 'b> {
 /// Memory that every task of a thread uses again.
 #[derive(Default)]
 struct Memory {
-    /// Of a group, `(H / G, STEP)`.
+    /// Scores of a group, `(H / G, STEP)`.
     scores: Vec<f32>,
     /// Keys or values, where they are not float32 in whole panels.
     rows: Vec<f32>,
 }
 
-struct Run<'a, 'b, 'm> {
-    task: Task<'a, 'b>,
+struct Vectorized<'a, 'b, 'm> {
+    task: DecodeTask<'a, 'b>,
     memory: &'m mut Memory,
 }
 
-impl WithSimd for Run<'_, '_, '_> {
+impl WithSimd for Vectorized<'_, '_, '_> {
     type Output = ();
 
     #[inline(always)]
@@ -117,7 +117,7 @@ impl WithSimd for Run<'_, '_, '_> {
     }
 }
 
-impl Task<'_, '_> {
+impl DecodeTask<'_, '_> {
     #[inline(always)]
     fn run<S: Simd, const M: usize>(mut self, simd: S, memory: &mut Memory) {
         let rows = self.inputs.sizes.group().next_multiple_of(M);

@@ -6,7 +6,7 @@ use super::inputs::Inputs;
 use super::spans::Span;
 use crate::host::online::Statistics;
 
-/// Of all rows `(B, H, Tq)`; those in no span are zero.
+/// Results of all rows `(B, H, Tq)`; those in no span are zero.
 pub(super) struct Results {
     /// `(B, H, Tq, D)`.
     pub(super) y: Vec<f32>,

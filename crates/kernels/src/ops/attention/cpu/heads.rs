@@ -14,7 +14,7 @@ use std::ops::Range;
 pub(super) struct Heads<'a> {
     data: Data<'a>,
     dims: [usize; 4],
-    /// Of all dimensions but the last.
+    /// Strides of all dimensions but the last.
     strides: [usize; 3],
 }
 
@@ -30,7 +30,7 @@ pub(super) fn padded(width: usize) -> usize {
 }
 
 impl<'a> Heads<'a> {
-    /// As it lies in memory, unless that has distances within a row.
+    /// Heads as they lie in memory, unless that has distances within a row.
     pub(super) fn new(storage: &'a CpuStorage, layout: &Layout) -> Result<Self> {
         let (b, h, t, d) = layout.shape().dims4()?;
         let start = layout.start_offset();
@@ -134,7 +134,7 @@ impl<'a> Heads<'a> {
     }
 }
 
-/// All tokens copied to memory of our own.
+/// Copy of all tokens.
 struct Widen<'a, 'b> {
     heads: &'a Heads<'a>,
     to: &'b mut Vec<f32>,

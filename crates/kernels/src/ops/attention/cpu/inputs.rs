@@ -1,4 +1,4 @@
-//! What kernels read.
+//! Inputs that kernels read.
 
 use super::heads::{Heads, Wide};
 use super::spans::{Keys, Span, Spans, Which};
@@ -52,7 +52,7 @@ impl Inputs<'_> {
     }
 }
 
-/// Some rows of a head's queries, or of what has their shape.
+/// Rows of a head's queries, or of what has their shape.
 pub(super) fn rows_of<'a>(
     heads: &'a Wide<'_>,
     span: &Span,

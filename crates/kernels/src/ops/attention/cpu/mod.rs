@@ -1,4 +1,4 @@
-//! On the CPU: spans of queries against pieces of keys, whatever these are made of.
+//! Attention on the CPU: spans of queries against pieces of keys, whatever these are made of.
 
 mod backward;
 mod blocks;
@@ -27,9 +27,9 @@ use heads::Heads;
 use inputs::Inputs;
 use spans::Spans;
 
-/// What forward leaves for backward.
+/// Values that forward leaves for backward.
 pub(super) struct Saved {
-    /// Of each row `(B, H, Tq)`.
+    /// Statistics of each row `(B, H, Tq)`.
     statistics: Vec<Statistics>,
     /// The result before it was rounded to a narrower dtype: gradients of scores are differences
     /// that would show the rounding.

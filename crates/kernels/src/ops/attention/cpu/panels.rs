@@ -1,4 +1,4 @@
-//! Keys or values turned for products with queries: a token is a column.
+//! Keys or values transposed for products with queries: a token is a column.
 
 use super::heads::Wide;
 use super::inputs::Inputs;
@@ -6,7 +6,7 @@ use super::spans::{Keys, Which};
 use super::tile::{Right, WIDEST_PANEL};
 use metal_candle_cpu::threads::for_each_task;
 
-/// Of every piece `(G, ceil(n / 32), D, 32)`: panels of 32 tokens, the last filled up with zeros.
+/// Panels of 32 tokens, `(G, ceil(n / 32), D, 32)` of every piece, the last filled up with zeros.
 pub(super) struct Panels {
     data: Vec<f32>,
     pieces: Vec<Place>,
@@ -48,7 +48,7 @@ impl Panels {
         for_each_task(tasks.collect(), elements, |_: &mut (), (task, to)| {
             let (piece, head, first) = task;
             let from = sources[piece.source].tokens(piece.row, head, piece.first + first);
-            turn(from, WIDEST_PANEL.min(piece.len - first), factor, to);
+            transpose(from, WIDEST_PANEL.min(piece.len - first), factor, to);
         });
         Self { data, pieces, size }
     }
@@ -62,7 +62,7 @@ impl Panels {
 }
 
 /// `to[d][token] = factor * from[token][d]`.
-fn turn(from: Right<'_>, tokens: usize, factor: f32, to: &mut [f32]) {
+fn transpose(from: Right<'_>, tokens: usize, factor: f32, to: &mut [f32]) {
     for (d, to) in to.chunks_exact_mut(WIDEST_PANEL).enumerate() {
         for (token, to) in to[..tokens].iter_mut().enumerate() {
             *to = factor * from.data[token * from.step + d];

@@ -1,4 +1,4 @@
-//! What is computed, as queries of sequences against the keys of each, wherever these lie.
+//! Queries of sequences, and the keys of each, wherever these lie.
 
 use super::tile::WIDEST_PANEL;
 use crate::ops::attention::visible::Visible;
@@ -14,18 +14,18 @@ pub(super) const KEYS: usize = 4 * WIDEST_PANEL;
 
 /// Consecutive queries in one row of the batch. Numbers of queries and keys count from its first ones.
 pub(super) struct Span {
-    /// By its place among all.
+    /// Place among all spans.
     pub(super) number: usize,
     pub(super) row: usize,
     /// Place of the first query in its row.
     pub(super) first_query: usize,
     pub(super) visible: Visible,
-    /// Its keys, by their numbers.
+    /// Numbers of the pieces that its keys lie in.
     pieces: Range<usize>,
 }
 
 impl Span {
-    /// Its queries, some at a time.
+    /// Queries of the span, some at a time.
     pub(super) fn blocks(&self) -> impl ExactSizeIterator<Item = Range<usize>> + use<> {
         let queries = self.visible.queries;
         let firsts = (0..queries).step_by(QUERIES);
@@ -49,12 +49,12 @@ pub(super) struct Piece {
     pub(super) position: usize,
 }
 
-/// Some keys of a piece.
+/// Consecutive keys of a piece.
 #[derive(Clone, Copy)]
 pub(super) struct Keys {
     /// Number of the piece.
     pub(super) piece: usize,
-    /// Of the piece's keys, the first.
+    /// Place of the first in the piece.
     pub(super) first: usize,
     pub(super) len: usize,
     /// Number of the first key in its span.
@@ -67,7 +67,7 @@ impl Keys {
         self.position + self.len
     }
 
-    /// Those of some columns that are there.
+    /// Keys of some columns, those that are there.
     pub(super) fn part(&self, columns: &Range<usize>) -> Self {
         Self {
             first: self.first + columns.start,
@@ -86,7 +86,7 @@ pub(super) struct Spans {
 }
 
 impl Spans {
-    /// Those of a mask, or whole rows; keys and values lie in one pair of tensors.
+    /// Spans of a mask, or whole rows; keys and values lie in one pair of tensors.
     pub(super) fn of_mask(mask: &AttentionMask, batch: usize, sizes: [usize; 2]) -> Self {
         let mut all = Self::default();
         for span in &*mask.spans(batch, sizes) {
@@ -97,7 +97,7 @@ impl Spans {
         all
     }
 
-    /// Those of sequences, each of whose pieces is a pair of tensors.
+    /// Spans of sequences, each of whose pieces is a pair of tensors.
     pub(super) fn of_sequences(
         sequences: &[CachedSequence],
         window: Option<usize>,
@@ -151,7 +151,7 @@ impl Spans {
         self.spans.iter()
     }
 
-    /// Every head of every span, in the order of tensors `(B, heads, T, D)`.
+    /// Spans in every head, in the order of tensors `(B, heads, T, D)`.
     pub(super) fn heads(&self, heads: usize) -> impl Iterator<Item = (&Span, usize)> {
         let rows = self.spans.chunk_by(|a, b| a.row == b.row);
         rows.flat_map(move |spans| {

@@ -1,4 +1,4 @@
-//! Some queries against a tile of keys.
+//! Scores of a few queries against a tile of keys.
 
 use super::spans::{KEYS, Keys, Span};
 use super::tile::{Left, Right, Tile, WIDEST_PANEL, panel};
@@ -7,14 +7,14 @@ use crate::ops::softcap::registers::bound;
 use pulp::Simd;
 use std::ops::Range;
 
-/// At most `M` queries and the keys that they see, none of them outside of this range.
+/// Queries, at most `M`, and the keys that they see, none of them outside of this range.
 pub(super) struct Strip {
     pub(super) queries: Range<usize>,
     pub(super) keys: Range<usize>,
 }
 
 impl Strip {
-    /// Those of some queries of a span.
+    /// Strips of some queries of a span.
     #[inline(always)]
     pub(super) fn all<const M: usize>(span: &Span, queries: Range<usize>) -> Vec<Self> {
         let firsts = queries.clone().step_by(M);
@@ -26,7 +26,7 @@ impl Strip {
         firsts.map(strip).collect()
     }
 
-    /// What the strip sees of a tile, in whole panels.
+    /// Columns of a tile that the strip sees, in whole panels.
     #[inline(always)]
     pub(super) fn columns<S: Simd>(&self, keys: Keys) -> Range<usize> {
         let within = |key: usize| key.saturating_sub(keys.position).min(keys.len);

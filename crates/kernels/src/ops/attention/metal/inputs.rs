@@ -1,4 +1,4 @@
-//! What all kernels read.
+//! Inputs that all kernels read.
 
 use super::{SOURCE, TILE};
 use crate::metal::{Launch, Output, Strided};
@@ -104,8 +104,8 @@ impl<'a> Inputs<'a> {
     }
 }
 
-/// Of every query the first key that it sees and the one behind the last, u32 `(B, 1, Tq, 2)`, where there
-/// are spans. One that sees none has no key for the first and the first for the last.
+/// First key that every query sees and the one behind the last, u32 `(B, 1, Tq, 2)`, where there are
+/// spans. One that sees none has no key for the first and the first for the last.
 pub(super) fn seen(op: &Attention, device: &Device) -> Result<Option<Tensor>> {
     let Some(spans) = &op.mask.spans else {
         return Ok(None);

@@ -8,10 +8,10 @@
 
 mod delta;
 mod gradients;
+mod ordered;
 mod products;
 mod scores;
 mod task;
-mod turn;
 
 use super::cut::cut;
 use super::heads::{Heads, Wide};
@@ -22,12 +22,12 @@ use crate::host::online::Statistics;
 use delta::deltas;
 use metal_candle_cpu::simd::dispatch;
 use metal_candle_cpu::threads::for_each_task;
-use task::{Run, Task};
-use turn::Turns;
+use ordered::OrderedSum;
+use task::{BackwardTask, Vectorized};
 
-/// What forward read and wrote, and the gradient of its result.
+/// Tensors that forward read and wrote, and the gradient of its result.
 pub(super) struct Forward<'a> {
-    /// Of one pair of tensors.
+    /// Inputs with one pair of keys and values.
     pub(super) inputs: Inputs<'a>,
     /// `Tk` of it.
     pub(super) keys: usize,
@@ -36,8 +36,8 @@ pub(super) struct Forward<'a> {
     pub(super) dy: Heads<'a>,
 }
 
-/// What all tasks read.
-struct Shared<'a> {
+/// Inputs that all tasks read.
+struct BackwardInputs<'a> {
     inputs: &'a Inputs<'a>,
     q: Wide<'a>,
     k: Vec<Wide<'a>>,
@@ -51,7 +51,7 @@ struct Shared<'a> {
     wants_scores: bool,
 }
 
-impl<'a> Shared<'a> {
+impl<'a> BackwardInputs<'a> {
     fn new(forward: &'a Forward<'_>, wants_scores: bool) -> Self {
         let (inputs, all) = (&forward.inputs, |_: &Span| true);
         let k = inputs.widened(0, all);
@@ -72,7 +72,7 @@ impl<'a> Shared<'a> {
 
 /// The gradients of `q`, `k` and `v`, those of them that are tracked.
 pub(super) fn backward(forward: &Forward<'_>, tracked: [bool; 3]) -> [Option<Vec<f32>>; 3] {
-    let shared = Shared::new(forward, tracked[0] || tracked[1]);
+    let shared = BackwardInputs::new(forward, tracked[0] || tracked[1]);
     let sizes = shared.inputs.sizes;
     let fresh = |i: usize, heads, tokens| {
         let elements = sizes.batch * heads * tokens * sizes.width;
@@ -80,18 +80,18 @@ pub(super) fn backward(forward: &Forward<'_>, tracked: [bool; 3]) -> [Option<Vec
     };
     let mut dq = fresh(0, sizes.heads, sizes.queries);
     let [mut dk, mut dv] = [1, 2].map(|i| fresh(i, sizes.kv_heads, forward.keys));
-    let turns = dq.as_deref_mut().map(|dq| turns(&shared, dq));
+    let dq_sums = dq.as_deref_mut().map(|dq| dq_sums(&shared, dq));
     let kv = [dk.as_deref_mut(), dv.as_deref_mut()];
-    let tasks = tasks(&shared, turns.as_deref(), kv, forward.keys);
+    let tasks = tasks(&shared, dq_sums.as_deref(), kv, forward.keys);
     for_each_task(tasks, shared.inputs.work(), |memory, task| {
-        dispatch(Run { task, memory });
+        dispatch(Vectorized { task, memory });
     });
-    drop(turns);
+    drop(dq_sums);
     [dq, dk, dv]
 }
 
 /// Blocks of queries of every span, `(H, blocks)` of each.
-fn turns<'s, 'a>(shared: &'s Shared<'_>, dq: &'a mut [f32]) -> Vec<Vec<Turns<'a>>> {
+fn dq_sums<'s, 'a>(shared: &'s BackwardInputs<'_>, dq: &'a mut [f32]) -> Vec<Vec<OrderedSum<'a>>> {
     let Inputs { sizes, spans, .. } = shared.inputs;
     let blocks = || {
         let blocks = |(span, head): (&'s Span, usize)| {
@@ -101,23 +101,23 @@ fn turns<'s, 'a>(shared: &'s Shared<'_>, dq: &'a mut [f32]) -> Vec<Vec<Turns<'a>
     };
     let rows = blocks().map(|(span, head, queries)| shared.inputs.rows(span, head, queries));
     let parts = cut(dq, sizes.width, rows);
-    let mut turns: Vec<Vec<_>> = spans.iter().map(|_| vec![]).collect();
+    let mut dq_sums: Vec<Vec<_>> = spans.iter().map(|_| vec![]).collect();
     for ((span, _, queries), dq) in blocks().zip(parts) {
         let seen = span.visible.range(queries);
         let first = spans.tiles(span).position(|keys| keys.end() > seen.start);
-        turns[span.number].push(Turns::new(first.unwrap_or(0), dq));
+        dq_sums[span.number].push(OrderedSum::new(first.unwrap_or(0), dq));
     }
-    turns
+    dq_sums
 }
 
 /// The tiles of all heads, the first of every span before the second of any: no task waits for one
 /// that comes after it, and under a causal mask the first ones are the longest.
 fn tasks<'a, 'q>(
-    shared: &'a Shared<'a>,
-    turns: Option<&'a [Vec<Turns<'q>>]>,
+    shared: &'a BackwardInputs<'a>,
+    dq_sums: Option<&'a [Vec<OrderedSum<'q>>]>,
     [dk, dv]: [Option<&'a mut [f32]>; 2],
     n_keys: usize,
-) -> Vec<Task<'a, 'q>> {
+) -> Vec<BackwardTask<'a, 'q>> {
     let Inputs { sizes, spans, .. } = shared.inputs;
     let heads = spans.heads(sizes.kv_heads);
     let tiles = heads.flat_map(|(span, kv_head)| {
@@ -134,9 +134,9 @@ fn tasks<'a, 'q>(
         })
     };
     let [mut dk, mut dv] = [dk, dv].map(|d| d.map(|d| cut(d, sizes.width, rows()).into_iter()));
-    let task = |(span, kv_head, number, keys): (&'a Span, _, _, Keys)| Task {
+    let task = |(span, kv_head, number, keys): (&'a Span, _, _, Keys)| BackwardTask {
         shared,
-        turns: turns.map(|turns| &turns[span.number][..]),
+        dq_sums: dq_sums.map(|dq_sums| &dq_sums[span.number][..]),
         span,
         kv_head,
         number,

@@ -1,13 +1,13 @@
 //! Products of probabilities, and of gradients of scores, with rows.
 
 use super::scores::Seen;
-use super::task::Task;
+use super::task::BackwardTask;
 use crate::ops::attention::cpu::heads::padded;
 use crate::ops::attention::cpu::spans::KEYS;
 use crate::ops::attention::cpu::tile::{Left, Right, Tile, panel};
 use pulp::Simd;
 
-impl Task<'_, '_> {
+impl BackwardTask<'_, '_> {
     /// `sums += left^T right` over the queries of a block.
     #[inline(always)]
     pub(super) fn add_to_keys<S: Simd, const M: usize>(

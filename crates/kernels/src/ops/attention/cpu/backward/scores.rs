@@ -1,7 +1,7 @@
 //! Probabilities and gradients of the scores of some queries.
 
 use super::gradients::{bound_rows, probabilities, score_gradients};
-use super::task::Task;
+use super::task::BackwardTask;
 use crate::ops::attention::cpu::heads::Wide;
 use crate::ops::attention::cpu::inputs::{Inputs, rows_of};
 use crate::ops::attention::cpu::panels::Panels;
@@ -14,7 +14,7 @@ use std::ops::Range;
 /// A strip and the columns of the tile that it sees.
 pub(super) type Seen = (Strip, Range<usize>);
 
-impl Task<'_, '_> {
+impl BackwardTask<'_, '_> {
     /// Probabilities of a strip, `p = exp(s - max) / sum`, and the gradient of `q k^T`,
     /// `ds = scale * p * (dp - delta)` times the derivative of a bound; zero in hidden columns.
     #[inline(always)]

@@ -1,8 +1,8 @@
 //! The gradients of some keys of one head.
 
-use super::Shared;
+use super::BackwardInputs;
+use super::ordered::OrderedSum;
 use super::scores::Seen;
-use super::turn::Turns;
 use crate::ops::attention::cpu::heads::padded;
 use crate::ops::attention::cpu::spans::{KEYS, Keys, QUERIES, Span};
 use crate::ops::attention::cpu::strip::Strip;
@@ -10,13 +10,13 @@ use pulp::{Simd, WithSimd};
 use std::ops::Range;
 
 /// A tile of keys of one head and its gradients, `(keys, D)`.
-pub(super) struct Task<'a, 'q> {
-    pub(super) shared: &'a Shared<'a>,
+pub(super) struct BackwardTask<'a, 'q> {
+    pub(super) shared: &'a BackwardInputs<'a>,
     /// Blocks of the span, `(H, blocks)`.
-    pub(super) turns: Option<&'a [Turns<'q>]>,
+    pub(super) dq_sums: Option<&'a [OrderedSum<'q>]>,
     pub(super) span: &'a Span,
     pub(super) kv_head: usize,
-    /// Of the span's tiles.
+    /// Number among the span's tiles.
     pub(super) number: usize,
     pub(super) keys: Keys,
     pub(super) dk: Option<&'a mut [f32]>,
@@ -52,12 +52,12 @@ impl Memory {
     }
 }
 
-pub(super) struct Run<'a, 'q, 'b> {
-    pub(super) task: Task<'a, 'q>,
+pub(super) struct Vectorized<'a, 'q, 'b> {
+    pub(super) task: BackwardTask<'a, 'q>,
     pub(super) memory: &'b mut Memory,
 }
 
-impl WithSimd for Run<'_, '_, '_> {
+impl WithSimd for Vectorized<'_, '_, '_> {
     type Output = ();
 
     #[inline(always)]
@@ -69,7 +69,7 @@ impl WithSimd for Run<'_, '_, '_> {
     }
 }
 
-impl Task<'_, '_> {
+impl BackwardTask<'_, '_> {
     #[inline(always)]
     fn run<S: Simd, const M: usize>(self, simd: S, memory: &mut Memory) {
         let sizes = self.shared.inputs.sizes;
@@ -88,13 +88,13 @@ impl Task<'_, '_> {
         write_rows(self.dv, &memory.dv, sizes.width);
     }
 
-    /// Whether the tile lies in the range that a block of queries sees, of which every tile has its turn.
+    /// Whether the tile lies in the range that a block of queries sees, to which every tile adds its part.
     fn is_seen_by(&self, queries: Range<usize>) -> bool {
         let seen = self.span.visible.range(queries);
         seen.start < self.keys.end() && seen.end > self.keys.position
     }
 
-    /// Of a block of queries, the same in every head.
+    /// Strips of a block of queries, the same in every head.
     #[inline(always)]
     fn strips<S: Simd, const M: usize>(&self, queries: Range<usize>) -> Vec<Seen> {
         let strips = Strip::all::<M>(self.span, queries).into_iter();
@@ -128,17 +128,17 @@ impl Task<'_, '_> {
             let q = self.shared.q.tokens(self.span.row, head, place);
             self.add_to_keys::<S, M>(simd, strips, ds, q, dk);
         }
-        if let Some(turns) = self.turns {
+        if let Some(dq_sums) = self.dq_sums {
             self.queries::<S, M>(simd, strips, ds, dq);
             let blocks = self.span.blocks().len();
-            self.add_queries(&turns[head * blocks + first / QUERIES], dq);
+            self.add_queries(&dq_sums[head * blocks + first / QUERIES], dq);
         }
     }
 
     /// Adds `dq` to that of the tiles before.
-    fn add_queries(&self, turns: &Turns<'_>, dq: &[f32]) {
+    fn add_queries(&self, dq_sum: &OrderedSum<'_>, dq: &[f32]) {
         let width = self.shared.inputs.sizes.width;
-        turns.take(self.number, |sum| {
+        dq_sum.add(self.number, |sum| {
             let rows = sum.chunks_exact_mut(width.max(1));
             for (sum, dq) in rows.zip(dq.chunks_exact(padded(width).max(1))) {
                 sum.iter_mut().zip(dq).for_each(|(sum, dq)| *sum += dq);
