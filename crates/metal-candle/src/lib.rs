@@ -13,6 +13,7 @@ pub mod data;
 pub mod device;
 pub mod files;
 pub mod generate;
+pub mod gguf;
 pub mod language_model;
 pub mod layout;
 pub mod lora;
