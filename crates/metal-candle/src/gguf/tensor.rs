@@ -110,13 +110,6 @@ impl TensorInfo {
     pub fn elem_count(&self) -> usize {
         self.shape.iter().product()
     }
-
-    /// Rows, and bytes of each: all dimensions but the last one are rows.
-    #[must_use]
-    pub fn rows(&self) -> (usize, usize) {
-        let n: usize = self.shape.iter().rev().skip(1).product();
-        (n, self.bytes.checked_div(n).unwrap_or(0))
-    }
 }
 
 /// Bytes of a tensor whose rows are whole blocks.

@@ -48,7 +48,7 @@ pub(in crate::weight) fn check_finite(values: &[f32]) -> Result<()> {
     }
 }
 
-/// What the numbers of a group are rounded to: `scale * q + bias`.
+/// Grid that the numbers of a group are rounded to: `scale * q + bias`.
 struct Grid {
     scale: f32,
     bias: f32,

@@ -1,4 +1,4 @@
-//! Which files make a tokenizer: those of a model's folder or what its GGUF file describes, or of an adapter's folder
+//! Files that make a tokenizer: those of a model's folder or what its GGUF file describes, or of an adapter's folder
 //! before them.
 
 use std::path::{Path, PathBuf};

@@ -115,7 +115,7 @@ impl Checkpoint {
         }
     }
 
-    /// That what was read is of one checkpoint.
+    /// Check that what was read is of one checkpoint.
     pub(super) fn check_unchanged(&self) -> Result<()> {
         match &self.store {
             Store::Shards(shards) => shards.check_unchanged(),

@@ -71,7 +71,7 @@ impl Shard {
         }
     }
 
-    /// That nobody wrote to the file since it was opened: what was read is of one checkpoint.
+    /// Check that nobody wrote to the file since it was opened: what was read is of one checkpoint.
     pub(super) fn check_unchanged(&self) -> Result<()> {
         match self.file.is_unchanged()? {
             true => Ok(()),
