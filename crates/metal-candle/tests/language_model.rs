@@ -37,10 +37,7 @@ fn write_model(folder: &Path) {
 }
 
 fn options(iters: usize) -> Options {
-    let schedule = Schedule {
-        peak: 1e-2,
-        ..Options::default().schedule
-    };
+    let schedule = Schedule::constant(1e-2);
     Options {
         iters,
         schedule,

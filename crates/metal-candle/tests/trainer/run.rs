@@ -7,8 +7,8 @@ use metal_candle::layout::{Arrangement, Layout};
 use metal_candle::lora::{AdapterSet, LoraConfig, Mode, Plan, Targets, format::peft};
 use metal_candle::models::Model;
 use metal_candle::train::{
-    Decay, Ending, Error, Event, MetricsFile, Optimizer, Options, Output, Parameters, Reduce,
-    RunFolder, Saves, Schedule, Start, Summary, Trainer,
+    Decay, Ending, Error, Event, MetricsFile, Optimizer, Options, Output, Parameters, Reduce, Rule,
+    RunFolder, Saves, Schedule, Start, Summary, Trainer, Warmup,
 };
 use serde_json::{Value, json};
 use std::collections::HashSet;
@@ -58,12 +58,7 @@ pub fn batch(rows: usize, start: u32) -> Batch {
 pub fn options(iters: usize) -> Options {
     Options {
         iters,
-        schedule: Schedule {
-            peak: 1e-2,
-            warmup_steps: 0,
-            decay: Decay::Constant,
-            total_steps: iters,
-        },
+        schedule: Schedule::constant(1e-2),
         steps_per_report: 2,
         save_every: 2,
         ..Options::default()
@@ -83,7 +78,7 @@ pub fn run(
     batches: impl Iterator<Item = Vec<Batch>>,
     stop_after: usize,
 ) -> Run {
-    let mut optimizer = Optimizer::new(parameters).unwrap();
+    let mut optimizer = Optimizer::new(Rule::default(), parameters).unwrap();
     let run = (model, parameters, options, folder);
     run_with(&mut optimizer, run, batches, stop_after, None)
 }
@@ -221,9 +216,11 @@ fn a_run_in_two_parts_trains_the_same_adapter_to_the_bit() {
     let options = |iters| Options {
         schedule: Schedule {
             peak: 1e-2,
-            warmup_steps: 4,
-            decay: Decay::Cosine { end: 1e-4 },
-            total_steps: 7,
+            warmup: Warmup::over(4, 1e-2),
+            decay: Decay::Cosine {
+                end: 1e-4,
+                steps: 3,
+            },
         },
         ..options(iters)
     };
@@ -233,13 +230,13 @@ fn a_run_in_two_parts_trains_the_same_adapter_to_the_bit() {
     assert_eq!(run.result.unwrap().steps, 7);
 
     let (model, parts) = model_with(&lora, &device);
-    let mut optimizer = Optimizer::new(&parts).unwrap();
+    let mut optimizer = Optimizer::new(Rule::default(), &parts).unwrap();
     let first = options(7);
     let first = (&model, &parts, &first, folder.path());
     let first = run_with(&mut optimizer, first, endless(4), 3, None);
     assert_eq!(first.result.unwrap().ending, Ending::Stopped);
     let path = folder.path().join("checkpoint-3/optimizer.safetensors");
-    let mut optimizer = Optimizer::load(&path, &parts, &device).unwrap();
+    let mut optimizer = Optimizer::load(Rule::default(), &path, &parts, &device).unwrap();
     let rest = options(4);
     let rest = (&model, &parts, &rest, folder.path());
     let rest = run_with(&mut optimizer, rest, endless(4).skip(3), 99, None);
@@ -448,7 +445,7 @@ fn the_optimizer_goes_on_from_its_saved_state() {
     .result
     .unwrap();
     let path = folder.path().join("checkpoint-2/optimizer.safetensors");
-    let optimizer = Optimizer::load(&path, &parameters, &device).unwrap();
+    let optimizer = Optimizer::load(Rule::default(), &path, &parameters, &device).unwrap();
     assert_eq!(optimizer.steps(), 2);
     let again = folder.path().join("again.safetensors");
     optimizer.save(&again, &parameters).unwrap();
@@ -461,7 +458,7 @@ fn the_optimizer_goes_on_from_its_saved_state() {
         ..LoraConfig::default()
     };
     let (_, fewer) = model_with(&fewer, &device);
-    let error = Optimizer::load(&path, &fewer, &device)
+    let error = Optimizer::load(Rule::default(), &path, &fewer, &device)
         .unwrap_err()
         .to_string();
     assert!(error.contains("expected [4, 24], got [8, 24]"), "{error}");

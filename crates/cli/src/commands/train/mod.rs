@@ -2,6 +2,7 @@
 
 mod args;
 pub mod config_file;
+mod optimizer;
 mod record;
 mod run;
 mod settings;
@@ -52,7 +53,8 @@ pub fn run(args: Args, context: &Context) -> Result<Exit> {
     terminal.say(format_args!("Loading {name}"));
     let mut model = Model::load(&base, &device)?;
     let trained = Trained::choose(&args, &mut model, &base, resume.as_ref(), terminal)?;
-    let optimizer = trained.optimizer(resume.as_ref(), &device, terminal)?;
+    let rule = args.optimizer.rule()?;
+    let optimizer = trained.optimizer(rule, resume.as_ref(), &device, terminal)?;
     let settings = record::settings(&args, &splits, &trained);
     record::tell_differences(resume.as_ref(), &settings, terminal);
     let run = Run {

@@ -55,7 +55,7 @@ impl Run<'_> {
         let (args, rows) = (self.args, &self.args.rows);
         let train = self.splits.require(Split::Train)?;
         let done = optimizer.steps();
-        let options = args.options(done);
+        let options = args.options(done)?;
         let trainer = Trainer {
             network: &self.model.decoder,
             parameters: &self.trained.parameters,

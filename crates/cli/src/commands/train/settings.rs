@@ -1,10 +1,10 @@
 //! From the command's options to the library's.
 
-use super::args::{Args, Count, FineTuneType, LrSchedule, OptimizerName};
+use super::args::{Args, Count, FineTuneType};
 use crate::error::{Error, Result};
 use metal_candle::lora::Method;
 use metal_candle::models::Config;
-use metal_candle::train::{Decay, Options, Schedule};
+use metal_candle::train::Options;
 use std::path::Path;
 
 /// Rows are cut here where nothing is said and the model has room, as mlx-lm does.
@@ -16,11 +16,7 @@ impl Args {
     /// # Errors
     /// With the option.
     pub fn check(&self) -> Result<()> {
-        if self.optimizer.optimizer != OptimizerName::Adamw {
-            let name = format!("{:?}", self.optimizer.optimizer).to_lowercase();
-            return Err(Error::input(format!("--optimizer {name} is not built"))
-                .with_advice("use --optimizer adamw; with --weight-decay 0 it is Adam"));
-        }
+        self.optimizer.rule()?;
         if !self.trains() && !self.test {
             return Err(
                 Error::input("there is nothing to do: neither to train nor to test").with_advice(
@@ -86,15 +82,16 @@ impl Args {
     }
 
     /// Settings of the run, which goes on after `done` steps.
-    pub fn options(&self, done: usize) -> Options {
-        Options {
+    ///
+    /// # Errors
+    /// When the optimizer has no such setting.
+    pub fn options(&self, done: usize) -> Result<Options> {
+        Ok(Options {
             iters: self.optimizer.iters,
             batch_size: self.rows.batch_size.get(),
             grad_accumulation_steps: self.rows.grad_accumulation_steps.get(),
-            schedule: self.schedule(done),
-            weight_decay: self.optimizer.weight_decay,
-            betas: self.optimizer.betas,
-            eps: self.optimizer.eps,
+            schedule: self.optimizer.schedule(done),
+            rule: self.optimizer.rule()?,
             max_grad_norm: self.optimizer.max_grad_norm,
             grad_checkpoint: self.rows.grad_checkpoint,
             steps_per_report: self.reports.steps_per_report,
@@ -102,26 +99,7 @@ impl Args {
             val_batches: self.reports.val_batches.limit(),
             save_every: self.reports.save_every,
             seed: self.seed,
-        }
-    }
-
-    fn schedule(&self, done: usize) -> Schedule {
-        let options = &self.optimizer;
-        let end = options.min_lr;
-        Schedule {
-            peak: options.learning_rate,
-            warmup_steps: options.warmup_steps,
-            decay: match options.lr_schedule {
-                LrSchedule::Constant => Decay::Constant,
-                LrSchedule::Linear => Decay::Linear { end },
-                LrSchedule::Cosine => Decay::Cosine { end },
-            },
-            total_steps: match options.lr_decay_steps {
-                // The first step after the warm-up has the full learning rate.
-                Some(steps) => options.warmup_steps + 1 + steps,
-                None => done + options.iters,
-            },
-        }
+        })
     }
 }
 

@@ -8,7 +8,7 @@ use candle_core::Device;
 use metal_candle::language_model::Adapted;
 use metal_candle::lora::{LoraConfig, Method};
 use metal_candle::models::Model;
-use metal_candle::train::{Optimizer, Output, Parameters, Resume};
+use metal_candle::train::{Optimizer, Output, Parameters, Resume, Rule};
 use std::path::Path;
 
 /// What is trained, and how it is written.
@@ -44,14 +44,15 @@ impl Trained {
     /// When that state does not fit.
     pub fn optimizer(
         &self,
+        rule: Rule,
         resume: Option<&Resume>,
         device: &Device,
         terminal: &Terminal,
     ) -> Result<Optimizer> {
         let Some(resume) = resume else {
-            return Ok(Optimizer::new(&self.parameters)?);
+            return Ok(Optimizer::new(rule, &self.parameters)?);
         };
-        let optimizer = Optimizer::resumed(resume, &self.parameters, device)?;
+        let optimizer = Optimizer::resumed(rule, resume, &self.parameters, device)?;
         match &resume.optimizer {
             Some(path) => terminal.say(format_args!(
                 "Resuming the optimizer after {} steps: {}",
@@ -73,6 +74,12 @@ fn all_weights(args: &Args, model: &mut Model, folder: &Path) -> Result<Trained>
         raw_config: model.raw_config.clone(),
         base_folder: folder.to_path_buf(),
     };
+    if args.optimizer.loraplus_lr_ratio.is_some() {
+        return Err(
+            Error::input("--loraplus-lr-ratio: all weights are trained, no adapter")
+                .with_advice("leave it out"),
+        );
+    }
     let parameters = Parameters::all_weights(model)?;
     Ok(Trained { parameters, output })
 }
@@ -100,6 +107,8 @@ fn adapter(
             .map(Path::to_path_buf),
     };
     let parameters = Parameters::of_adapters(adapted.set, &model.decoder);
+    let ratio = args.optimizer.loraplus_lr_ratio.unwrap_or(1.0);
+    let parameters = parameters.lora_plus(ratio);
     Ok(Trained { parameters, output })
 }
 
