@@ -35,6 +35,30 @@ pub enum Decay {
     },
 }
 
+impl Decay {
+    /// Its name in the field.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Constant => "constant",
+            Self::Linear { .. } => "linear",
+            Self::Cosine { .. } => "cosine",
+            Self::Exponential { .. } => "exponential",
+            Self::Steps { .. } => "step",
+        }
+    }
+
+    /// Course to its end after `steps` steps, where it has an end.
+    #[must_use]
+    pub fn over(self, steps: usize) -> Self {
+        match self {
+            Self::Linear { end, .. } => Self::Linear { end, steps },
+            Self::Cosine { end, .. } => Self::Cosine { end, steps },
+            other => other,
+        }
+    }
+}
+
 /// Rise of the learning rate in a straight line.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Warmup {

@@ -70,7 +70,7 @@ pub struct Args {
     pub reports: ReportOptions,
 }
 
-/// Which rows a step sees, and how much of them.
+/// Rows that a step sees, and how much of them.
 #[derive(clap::Args, Debug)]
 #[command(next_help_heading = "Rows")]
 pub struct RowOptions {
@@ -105,7 +105,7 @@ impl RowOptions {
     }
 }
 
-/// What is told and saved, and how often.
+/// Reports and saves, and how often they come.
 #[derive(clap::Args, Debug)]
 #[command(next_help_heading = "Reports and saves")]
 pub struct ReportOptions {
@@ -126,7 +126,7 @@ pub struct ReportOptions {
     pub save_every: usize,
 }
 
-/// What is trained.
+/// The part of a model that is trained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum FineTuneType {
     Lora,

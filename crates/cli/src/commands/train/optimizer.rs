@@ -151,16 +151,10 @@ impl OptimizerOptions {
         format!("{:?}", self.optimizer).to_lowercase()
     }
 
-    /// Learning rate of a run that goes on after `done` steps.
-    pub fn schedule(&self, done: usize) -> Schedule {
-        let peak = self.learning_rate;
-        let total = done + self.iters;
-        let warmup = match self.warmup_ratio {
-            Some(ratio) => (ratio * total as f64).round() as usize,
-            None => self.warmup_steps,
-        };
-        let rest = total.saturating_sub(warmup).max(1);
-        let (end, steps) = (self.min_lr, self.lr_decay_steps.unwrap_or(rest));
+    /// The learning rate; its end depends on where a run begins.
+    pub fn schedule(&self) -> Schedule {
+        let (peak, warmup) = (self.learning_rate, self.warmup_steps);
+        let (end, steps) = (self.min_lr, self.iters);
         let factor = self.lr_decay_rate;
         Schedule {
             peak,
