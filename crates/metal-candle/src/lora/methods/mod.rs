@@ -30,6 +30,12 @@ pub enum Method {
     Whole,
 }
 
+/// Whether a trained tensor of this name is the `B` of an adapter, which begins at zero.
+#[must_use]
+pub fn is_b(name: &str) -> bool {
+    [lora::B, embedding::B].iter().any(|b| name.ends_with(b))
+}
+
 /// Trained part of one layer, float32 whatever the dtype of the layer's weight.
 pub trait Adapter: std::fmt::Debug + Send + Sync {
     /// Result of `layer` with the adapter: `(.., K)` to `(.., N)`, or token ids `(..)` to `(.., D)`

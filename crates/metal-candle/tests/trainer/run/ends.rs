@@ -67,7 +67,7 @@ fn the_optimizer_goes_on_from_its_saved_state() {
     .result
     .unwrap();
     let path = folder.path().join("checkpoint-2/optimizer.safetensors");
-    let optimizer = Optimizer::load(&path, &parameters, &device).unwrap();
+    let optimizer = Optimizer::load(Rule::default(), &path, &parameters, &device).unwrap();
     assert_eq!(optimizer.steps(), 2);
     let again = folder.path().join("again.safetensors");
     optimizer.save(&again, &parameters).unwrap();
@@ -80,7 +80,7 @@ fn the_optimizer_goes_on_from_its_saved_state() {
         ..LoraConfig::default()
     };
     let (_, fewer) = model_with(&fewer, &device);
-    let error = Optimizer::load(&path, &fewer, &device)
+    let error = Optimizer::load(Rule::default(), &path, &fewer, &device)
         .unwrap_err()
         .to_string();
     assert!(error.contains("expected [4, 24], got [8, 24]"), "{error}");
