@@ -129,7 +129,7 @@ fn portable(args: &ConvertArgs, terminal: &Terminal) -> Result<Portable> {
         return Ok(file.portable()?);
     };
     let loaded = loading::load(name, &args.device.open()?, terminal)?;
-    let adapted = loading::read_adapter(&loaded.model, &loaded.folder, &args.from, |_| {})?;
+    let adapted = loading::read_adapter(&loaded.model, &loaded.folder, &args.from)?;
     let base_model = file.base_model.as_deref().unwrap_or(name);
     Ok(adapted.portable(&loaded.model, base_model)?)
 }

@@ -1,7 +1,7 @@
 use crate::lora::choice::Unmatched;
 use crate::lora::format::json::{Fields, refusal};
 use crate::lora::format::layers::inside;
-use crate::lora::{Error, Kind, LayerInfo, LoraConfig, Method, Targets, shortened};
+use crate::lora::{Error, Kind, LastBlocks, LayerInfo, LoraConfig, Method, Targets, shortened};
 use serde_json::{Map, Value};
 use std::path::Path;
 
@@ -101,7 +101,7 @@ impl Settings {
             r: self.rank,
             alpha: defaults.alpha_for(self.scale, self.rank),
             dropout: self.dropout,
-            layers_to_transform: self.blocks(layers),
+            layers_to_transform: self.blocks(layers)?,
             ensure_weight_tying: embedding.is_some(),
             targets,
             ..defaults
@@ -130,10 +130,14 @@ impl Settings {
     }
 
     /// The last blocks, where these are not all.
-    fn blocks(&self, layers: &[LayerInfo]) -> Option<Vec<usize>> {
-        let last = layers.iter().filter_map(|layer| layer.block).max()?;
-        let n_blocks = last + 1;
-        let n = usize::try_from(self.num_layers).unwrap_or(0);
-        ((1..n_blocks).contains(&n)).then(|| (n_blocks - n..n_blocks).collect())
+    fn blocks(&self, layers: &[LayerInfo]) -> Result<Option<Vec<usize>>, Error> {
+        let Some(last) = layers.iter().filter_map(|layer| layer.block).max() else {
+            return Ok(None);
+        };
+        let blocks = match usize::try_from(self.num_layers) {
+            Ok(0) | Err(_) => LastBlocks::All,
+            Ok(n) => LastBlocks::AtMost(n),
+        };
+        blocks.of(last + 1)
     }
 }
