@@ -23,7 +23,7 @@ pub struct Args {
     /// Folder, GGUF file or Hugging Face id of the model
     #[arg(long, value_name = "MODEL")]
     pub model: String,
-    /// Folder of a PEFT adapter
+    /// Folder of an adapter of PEFT or mlx-lm
     #[arg(long, value_name = "PATH", default_value = "adapters")]
     pub adapter_path: PathBuf,
     /// Where the checkpoint is written: a new or empty folder
@@ -68,9 +68,5 @@ fn write(loaded: LanguageModel, args: &Args) -> Result<()> {
     copy_companions(&loaded.folder, new.path())?;
     // The adapter was trained with the tokenizer that lies beside it, if one does.
     loading::copy_tokenizer(&args.adapter_path, new.path())?;
-    if path.exists() {
-        // Empty, as was checked; anything that came since makes this fail.
-        std::fs::remove_dir(path).map_err(files::Error::at("write", path))?;
-    }
-    Ok(new.finish()?)
+    output_folder::finish(new, path)
 }

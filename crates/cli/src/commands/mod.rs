@@ -1,5 +1,6 @@
 //! One module for each command: its options and what it does.
 
+pub mod adapter;
 pub mod calibrate;
 pub mod convert;
 pub mod doctor;
@@ -30,6 +31,7 @@ pub enum Command {
     Inspect(inspect::Args),
     Fuse(fuse::Args),
     Convert(convert::Args),
+    Adapter(adapter::Args),
     Calibrate(calibrate::Args),
     Doctor(doctor::Args),
 }
@@ -47,6 +49,7 @@ pub fn run(command: Command, context: &Context) -> Result<Exit> {
         Command::Inspect(args) => inspect::run(args, context),
         Command::Fuse(args) => fuse::run(args, context),
         Command::Convert(args) => convert::run(args, context),
+        Command::Adapter(args) => adapter::run(args, context),
         Command::Calibrate(args) => calibrate::run(args, context),
         Command::Doctor(args) => doctor::run(args, context),
     }

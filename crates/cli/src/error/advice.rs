@@ -145,12 +145,7 @@ pub(super) fn of_model(error: &models::Error) -> Option<String> {
 fn of_found(found: &models::Found) -> String {
     use models::Found as F;
     match found {
-        F::PeftAdapter { .. } => "name the adapter with --adapter-path, and its base model with --model".into(),
-        F::MlxAdapter => {
-            "name a model with --model; adapters are read in PEFT's format, adapter_config.json with \
-             adapter_model.safetensors"
-                .into()
-        }
+        F::PeftAdapter { .. } | F::MlxAdapter => "name the adapter with --adapter-path, and its base model with --model".into(),
         F::Weights { format, .. } if format.starts_with("PyTorch") => {
             "convert it with transformers: AutoModelForCausalLM.from_pretrained(FOLDER).save_pretrained(NEW_FOLDER)"
                 .into()

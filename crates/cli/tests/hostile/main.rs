@@ -7,6 +7,7 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod adapter_config;
+mod adapter_mlx;
 mod adapter_tensors;
 mod checkpoint;
 mod child;
@@ -48,6 +49,7 @@ const KINDS: [Kind; 13] = [
     ("index", index::inputs),
     ("generation_config", generation_config::inputs),
     ("adapter_config", adapter_config::inputs),
+    ("adapter_mlx", adapter_mlx::inputs),
     ("adapter_tensors", adapter_tensors::inputs),
     ("rows", rows::inputs),
     ("yaml", yaml::inputs),
@@ -88,6 +90,7 @@ mod each {
         index,
         generation_config,
         adapter_config,
+        adapter_mlx,
         adapter_tensors,
         rows,
         yaml,

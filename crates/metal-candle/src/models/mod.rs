@@ -110,9 +110,11 @@ impl Model {
     /// # Errors
     /// As [`AdapterSet::fuse_into`].
     pub fn fuse(&mut self, set: &AdapterSet) -> std::result::Result<(), lora::Error> {
-        let of_ends = ["model.embed_tokens", "lm_head"];
-        let is_adapted = of_ends.iter().any(|path| set.get(path).is_some());
-        if self.decoder.lm_head.is_none() && is_adapted {
+        let of_ends = ["model.embed_tokens", "lm_head"].map(|path| set.get(path));
+        let is_adapted = of_ends.iter().any(Option::is_some);
+        // One adapter on both changes them alike.
+        let are_one = of_ends[1].is_some_and(|head| head.parameters().is_empty());
+        if self.decoder.lm_head.is_none() && is_adapted && !are_one {
             self.decoder.untie();
             self.raw_config["tie_word_embeddings"] = false.into();
         }

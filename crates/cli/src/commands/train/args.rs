@@ -51,7 +51,7 @@ pub struct Args {
     /// rows), or all weights (full), which gives a whole checkpoint
     #[arg(long, value_name = "TYPE", default_value = "lora")]
     pub fine_tune_type: FineTuneType,
-    /// Go on with a PEFT adapter (folder or file): its rank, alpha and targets are kept
+    /// Go on with an adapter of PEFT or mlx-lm (folder or file): its rank, alpha and targets are kept
     #[arg(long, value_name = "PATH")]
     pub resume_adapter_file: Option<PathBuf>,
     /// Seed of the adapter's start, the order of rows and dropout

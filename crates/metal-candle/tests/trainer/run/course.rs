@@ -42,7 +42,7 @@ fn a_run_reports_evaluates_saves_and_learns() {
         assert!(lines.iter().all(|line| line[key].is_number()), "{key}");
     }
     for saved in ["checkpoint-2", "checkpoint-4", "checkpoint-5", "."] {
-        peft::read(&folder.path().join(saved)).unwrap();
+        format::read(&folder.path().join(saved)).unwrap();
     }
 }
 

@@ -8,7 +8,7 @@ use crate::device;
 use candle_core::{Device, Tensor, TensorId, Var};
 use metal_candle::data::Batch;
 use metal_candle::layout::{Arrangement, Layout};
-use metal_candle::lora::{AdapterSet, LastBlocks, LoraConfig, Mode, Plan, Targets, format::peft};
+use metal_candle::lora::{AdapterSet, LastBlocks, LoraConfig, Mode, Plan, Targets, format};
 use metal_candle::models::Model;
 use metal_candle::train::{
     Decay, Ending, Error, Event, MetricsFile, Optimizer, Options, Output, Parameters, Reduce, Rule,

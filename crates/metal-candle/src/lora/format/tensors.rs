@@ -1,8 +1,10 @@
+//! The tensor file of an adapter.
+
 use super::check::Check;
-use super::keys::{Known, PREFIX};
+use super::names::{Copied, Names};
 use crate::files;
 use crate::lora::{Error, Plan, shortened};
-use candle_core::{Tensor, Var};
+use candle_core::Tensor;
 use safetensors::SafeTensors;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -24,22 +26,24 @@ impl std::fmt::Debug for TensorFile {
     }
 }
 
-/// Shapes of the parameters that a model calls for, by name.
-pub(super) struct Wanted(pub(super) BTreeMap<String, Vec<usize>>);
+/// Parameters that a model calls for.
+pub(super) struct Wanted {
+    /// Their shapes, by name.
+    pub(super) shapes: BTreeMap<String, Vec<usize>>,
+    /// Those that a file may hold a second time, by the names of these copies.
+    pub(super) copied: BTreeMap<String, Copied>,
+}
 
 impl Wanted {
-    pub(super) fn of_plan(plan: &Plan) -> Self {
+    pub(super) fn new(plan: &Plan, names: &dyn Names) -> Self {
         let shapes = plan.placements.iter().flat_map(|place| {
             let shapes = place.method.shapes(place).into_iter();
             shapes.map(|(name, shape)| (format!("{}.{name}", place.path), shape))
         });
-        Self(shapes.collect())
-    }
-
-    pub(super) fn of_parameters(parameters: &[(String, Var)]) -> Self {
-        let shapes = parameters.iter();
-        let shapes = shapes.map(|(name, var)| (name.clone(), var.dims().to_vec()));
-        Self(shapes.collect())
+        Self {
+            shapes: shapes.collect(),
+            copied: names.copied(plan),
+        }
     }
 }
 
@@ -53,6 +57,15 @@ impl TensorFile {
         let file = Self { path, bytes };
         file.tensors()?;
         Ok(file)
+    }
+
+    /// Names and shapes of its tensors.
+    pub(super) fn shapes(&self) -> Result<Vec<(String, Vec<usize>)>, Error> {
+        let tensors = self.tensors()?;
+        let shapes = tensors.iter();
+        Ok(shapes
+            .map(|(key, view)| (key.to_string(), view.shape().to_vec()))
+            .collect())
     }
 
     fn tensors(&self) -> Result<SafeTensors<'_>, Error> {
@@ -79,27 +92,20 @@ impl TensorFile {
     pub(super) fn checked(
         &self,
         wanted: &Wanted,
-        known: &Known<'_>,
+        names: &dyn Names,
         base: &[(String, Tensor)],
     ) -> Result<Values, Error> {
         let tensors = self.tensors()?;
-        let mut check = Check::new(wanted, known, base);
+        let mut check = Check::new(wanted, names, base);
         // The file's order is not kept: of two names of one parameter, the shorter is the parameter's own.
         let mut all: Vec<_> = tensors.iter().collect();
         all.sort_by_key(|(key, _)| (key.len(), *key));
         for (key, view) in all {
             check.tensor(key, &view)?;
         }
-        check.finish().map_err(|problems| Error::Mismatch {
+        check.finish()?.map_err(|problems| Error::Mismatch {
             path: self.path.clone(),
             problems,
         })
     }
-}
-
-pub(super) fn on_disk(parameters: &[(String, Var)]) -> Vec<(String, Tensor)> {
-    parameters
-        .iter()
-        .map(|(name, var)| (format!("{PREFIX}{name}"), var.as_detached_tensor()))
-        .collect()
 }

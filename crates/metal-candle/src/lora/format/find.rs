@@ -1,42 +1,75 @@
 //! Files of an adapter, and what else may lie where they are looked for.
 
-use super::{CONFIG, TENSORS};
+use super::{Format, json};
 use crate::files;
 use crate::lora::{Error, Found};
+use serde_json::{Map, Value};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+/// Settings of an adapter, whatever tool wrote it.
+pub(super) const CONFIG: &str = "adapter_config.json";
+
 /// The two files of an adapter.
 pub(super) struct Files {
+    pub(super) format: Format,
     pub(super) config: PathBuf,
+    /// What the configuration holds.
+    pub(super) fields: Map<String, Value>,
     pub(super) tensors: PathBuf,
 }
 
-/// Files of the adapter at `path`: its folder, or either file in it.
+/// Files of the adapter at `path`: its folder, or either file in it. The configuration says of which
+/// format it is.
 ///
 /// # Errors
-/// When one is missing: the error says what is there instead.
+/// When one is missing: the error says what is there instead. When the configuration is not JSON.
 pub(super) fn find(path: &Path) -> Result<Files, Error> {
-    let parent = path.parent().unwrap_or(Path::new("."));
-    let (folder, tensors) = match path.is_file() {
-        true if path.ends_with(CONFIG) => (parent, parent.join(TENSORS)),
-        true => (parent, path.to_path_buf()),
-        false => (path, path.join(TENSORS)),
+    let is_file = path.is_file();
+    let named = (is_file && !path.ends_with(CONFIG)).then(|| path.to_path_buf());
+    let folder = match is_file {
+        true => path.parent().unwrap_or(Path::new(".")),
+        false => path,
     };
+    check_format(named.as_deref())?;
     let config = folder.join(CONFIG);
-    let at = |path: PathBuf, found| Error::NotAnAdapter { path, found };
-    if let Some(found) = other_format(&tensors) {
-        return Err(at(tensors, found));
+    let fields = match config.is_file() {
+        true => Some(json::object(&config)?),
+        false => None,
+    };
+    let format = fields.as_ref().map_or(Format::Peft, Format::of);
+    let tensors = named.unwrap_or_else(|| folder.join(format.tensors()));
+    check_format(Some(&tensors))?;
+    match fields {
+        Some(fields) if tensors.is_file() => Ok(Files {
+            format,
+            config,
+            fields,
+            tensors,
+        }),
+        _ => Err(missing(folder, config, tensors)),
     }
-    if tensors.is_file() && config.is_file() {
-        return Ok(Files { config, tensors });
+}
+
+fn check_format(tensors: Option<&Path>) -> Result<(), Error> {
+    match tensors.and_then(|path| Some((path, other_format(path)?))) {
+        Some((path, found)) => Err(not_an_adapter(path.to_path_buf(), found)),
+        None => Ok(()),
     }
+}
+
+/// The error where one of the files is missing.
+fn missing(folder: &Path, config: PathBuf, tensors: PathBuf) -> Error {
     let has_half = files::is_there(&tensors) || files::is_there(&config);
     if let Some((path, found)) = instead(folder, has_half) {
-        return Err(at(path, found));
+        return not_an_adapter(path, found);
     }
     let missing = if config.is_file() { tensors } else { config };
-    Err(at(missing, Found::Nothing))
+    not_an_adapter(missing, Found::Nothing)
+}
+
+fn not_an_adapter(path: PathBuf, found: Found) -> Error {
+    Error::NotAnAdapter { path, found }
 }
 
 /// What a tensor file is that is not safetensors.
@@ -59,16 +92,13 @@ fn other_format(path: &Path) -> Option<Found> {
     }
 }
 
-/// What a folder holds that is not a PEFT adapter. One with half of an adapter of its own may also be that
+/// What a folder holds that is no adapter. One with half of an adapter of its own may also be that
 /// of a run, with checkpoints in folders.
 fn instead(folder: &Path, has_half: bool) -> Option<(PathBuf, Found)> {
     let here = || folder.to_path_buf();
     let pickle = folder.join("adapter_model.bin");
     if pickle.is_file() {
         return Some((pickle, Found::Pickle));
-    }
-    if folder.join("adapters.safetensors").is_file() {
-        return Some((here(), Found::Mlx));
     }
     let (files, folders) = entries(folder);
     if let Some(gguf) = files.into_iter().find(|file| ends_in_gguf(file)) {

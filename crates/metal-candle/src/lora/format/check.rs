@@ -1,7 +1,7 @@
 //! The tensors of an adapter file against those that a model calls for.
 
 use super::copies::is_copy;
-use super::keys::{Key, Known, PREFIX};
+use super::names::{Key, Names};
 use super::tensors::{Values, Wanted};
 use crate::lora::{Error, Problem, Unexpected, shortened};
 use candle_core::{DType, Device, Tensor};
@@ -15,26 +15,29 @@ const SHOWN_DIMS: usize = 8;
 /// A file while its tensors are looked at.
 pub(super) struct Check<'a> {
     wanted: &'a Wanted,
-    known: &'a Known<'a>,
+    names: &'a dyn Names,
     base: &'a [(String, Tensor)],
     values: Values,
     /// Names of parameters that were there, whatever they were like.
     seen: BTreeSet<String>,
+    /// Copies of parameters, with their names in the file and as parameters.
+    copies: Vec<(String, String, Tensor)>,
     problems: Vec<Problem>,
 }
 
 impl<'a> Check<'a> {
     pub(super) fn new(
         wanted: &'a Wanted,
-        known: &'a Known<'a>,
+        names: &'a dyn Names,
         base: &'a [(String, Tensor)],
     ) -> Self {
         Self {
             wanted,
-            known,
+            names,
             base,
             values: Values::new(),
             seen: BTreeSet::new(),
+            copies: vec![],
             problems: vec![],
         }
     }
@@ -44,10 +47,15 @@ impl<'a> Check<'a> {
     /// # Errors
     /// When memory runs out; what is wrong with the tensor is noted.
     pub(super) fn tensor(&mut self, key: &str, view: &TensorView<'_>) -> Result<(), Error> {
-        let problem = match self.known.key(key) {
+        let problem = match self.names.key(key) {
             Key::Ignored => None,
+            Key::Factor(name) | Key::Base(name) if self.wanted.copied.contains_key(&name) => {
+                self.copy(key, name, view)?
+            }
             Key::Factor(name) => self.factor(key, name, view)?,
-            Key::Base(name) if self.wanted.0.contains_key(&name) => self.factor(key, name, view)?,
+            Key::Base(name) if self.wanted.shapes.contains_key(&name) => {
+                self.factor(key, name, view)?
+            }
             Key::Base(name) => self.repeated(key, &name, view)?,
             Key::Other => Some(self.unexpected(key, view)),
         };
@@ -56,26 +64,73 @@ impl<'a> Check<'a> {
     }
 
     /// The values, if nothing is wrong or missing.
-    pub(super) fn finish(mut self) -> Result<Values, Vec<Problem>> {
-        let absent = self
-            .wanted
-            .0
-            .iter()
-            .filter(|(name, _)| !self.seen.contains(*name));
+    ///
+    /// # Errors
+    /// When memory runs out.
+    pub(super) fn finish(mut self) -> Result<Result<Values, Vec<Problem>>, Error> {
+        self.compare_copies()?;
+        let absent = self.wanted.shapes.iter();
+        let absent = absent.filter(|(name, _)| !self.seen.contains(*name));
         let missing = absent.map(|(name, shape)| Problem::Missing {
-            key: format!("{PREFIX}{name}"),
-            shape: shape.clone(),
+            key: self.names.on_disk(name),
+            shape: self.shape_on_disk(name, shape),
         });
         let missing: Vec<Problem> = missing.collect();
         self.problems.extend(missing);
-        match self.problems.is_empty() {
+        Ok(match self.problems.is_empty() {
             true => Ok(self.values),
             false => Err(self.problems),
+        })
+    }
+
+    /// A copy has the values of what it is a copy of: another training would be lost.
+    fn compare_copies(&mut self) -> Result<(), Error> {
+        for (key, name, copy) in std::mem::take(&mut self.copies) {
+            let copied = &self.wanted.copied[&name];
+            let copy = match copied.is_transposed && copy.rank() == 2 {
+                true => copy.t()?.contiguous()?,
+                false => copy,
+            };
+            // One that is missing itself is told.
+            let Some(value) = self.values.get(&copied.of) else {
+                continue;
+            };
+            if !is_copy(&copy, value)? {
+                self.problems.push(Problem::Untied { key });
+            }
+        }
+        Ok(())
+    }
+
+    fn copy(
+        &mut self,
+        key: &str,
+        name: String,
+        view: &TensorView<'_>,
+    ) -> Result<Option<Problem>, Error> {
+        let key = shortened(key);
+        let Some(copy) = tensor(view)? else {
+            return Ok(Some(other_dtype(key, view)));
+        };
+        self.copies.push((key, name, copy));
+        Ok(None)
+    }
+
+    /// Whether files hold the parameter `name` transposed.
+    fn is_transposed(&self, name: &str) -> bool {
+        self.names.is_transposed() && rank_dim(name).is_some()
+    }
+
+    fn shape_on_disk(&self, name: &str, shape: &[usize]) -> Vec<usize> {
+        let dims = shape.iter().copied();
+        match self.is_transposed(name) {
+            true => dims.rev().collect(),
+            false => dims.collect(),
         }
     }
 
     fn unexpected(&self, key: &str, view: &TensorView<'_>) -> Problem {
-        unexpected(key, view, self.known.why(key))
+        unexpected(key, view, self.names.why(key))
     }
 
     fn factor(
@@ -84,7 +139,7 @@ impl<'a> Check<'a> {
         name: String,
         view: &TensorView<'_>,
     ) -> Result<Option<Problem>, Error> {
-        let Some(shape) = self.wanted.0.get(&name) else {
+        let Some(shape) = self.wanted.shapes.get(&name) else {
             return Ok(Some(self.unexpected(key, view)));
         };
         // Both `A.weight` and `A.default.weight`: one of them would be dropped.
@@ -92,19 +147,42 @@ impl<'a> Check<'a> {
             return Ok(Some(unexpected(key, view, Unexpected::Twice)));
         }
         let key = shortened(key);
+        let shape = self.shape_on_disk(&name, shape);
         if view.shape() != shape {
-            return Ok(Some(misshaped(key, &name, shape, view.shape())));
+            return Ok(Some(self.misshaped(key, &name, shape, view.shape())));
         }
         let Some(tensor) = tensor(view)? else {
             return Ok(Some(other_dtype(key, view)));
         };
-        let tensor = tensor.to_dtype(DType::F32)?;
+        let mut tensor = tensor.to_dtype(DType::F32)?;
+        if self.is_transposed(&name) {
+            tensor = tensor.t()?.contiguous()?;
+        }
         let values = tensor.flatten_all()?.to_vec1::<f32>()?;
         if !values.iter().all(|value| value.is_finite()) {
             return Ok(Some(Problem::NotFinite { key }));
         }
         self.values.insert(name, tensor);
         Ok(None)
+    }
+
+    fn misshaped(&self, key: String, name: &str, expected: Vec<usize>, got: &[usize]) -> Problem {
+        let rank = rank_dim(name).map(|dim| match self.names.is_transposed() {
+            true => 1 - dim,
+            false => dim,
+        });
+        match rank {
+            Some(rank) if got.len() == 2 && got[1 - rank] == expected[1 - rank] => Problem::Rank {
+                key,
+                expected: expected[rank],
+                got: got[rank],
+            },
+            _ => Problem::Shape {
+                key,
+                expected,
+                got: shown(got),
+            },
+        }
     }
 
     /// A weight of the base model: welcome if it is the base's own.
@@ -159,24 +237,12 @@ fn other_dtype(key: String, view: &TensorView<'_>) -> Problem {
     Problem::Dtype { key, got }
 }
 
-fn misshaped(key: String, name: &str, expected: &[usize], got: &[usize]) -> Problem {
-    // `A` is (r, in), `B` is (out, r).
-    let rank = match name {
-        _ if name.ends_with("_A.weight") || name.ends_with("_A") => Some(0),
-        _ if name.ends_with("_B.weight") || name.ends_with("_B") => Some(1),
+/// Dimension of a factor that is the rank: `A` is (r, in), `B` is (out, r).
+fn rank_dim(name: &str) -> Option<usize> {
+    match name.strip_suffix(".weight").unwrap_or(name) {
+        name if name.ends_with("_A") => Some(0),
+        name if name.ends_with("_B") => Some(1),
         _ => None,
-    };
-    match rank {
-        Some(rank) if got.len() == 2 && got[1 - rank] == expected[1 - rank] => Problem::Rank {
-            key,
-            expected: expected[rank],
-            got: got[rank],
-        },
-        _ => Problem::Shape {
-            key,
-            expected: expected.to_vec(),
-            got: shown(got),
-        },
     }
 }
 
