@@ -8,6 +8,7 @@ mod lex;
 mod load;
 mod params;
 mod rewrite;
+mod texts;
 mod tokens;
 
 pub use build::build;
@@ -28,6 +29,7 @@ pub fn parse(source: &str) -> Result<Arc<Unit>, String> {
     if let Some(unit) = parsed.get(source) {
         return Ok(unit.clone());
     }
+    texts::keep(source);
     let unit = Arc::new(translate(&build::preprocess(source)?));
     record::mark(Mark::Offered, unit.kernels.keys());
     parsed.insert(source.into(), unit.clone());
