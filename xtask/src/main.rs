@@ -51,6 +51,8 @@ const USAGE: &str = "usage: cargo xtask <command>
   check   formatting, lints, also for Apple, documentation, and every test
   msl-check
           what a Mac would compile, read by clang 17 or later: docs/apple.md; a part of `check`
+  gpu-replay
+          a folder that repeats the kernels' launches on an NVIDIA GPU: docs/soft-metal.md
   miri    the kernels' unsafe code in an interpreter that sees undefined behaviour; nightly
   asan    the kernels' tests with AddressSanitizer, at every level; nightly, x86-64 Linux
   soft-metal test [filter]
@@ -75,6 +77,7 @@ fn main() -> ExitCode {
                 && test(),
         ),
         Some("msl-check") => Some(msl_check::main()),
+        Some("gpu-replay") => Some(soft_metal::replay::prepare()),
         Some("miri") => Some(memory::MIRI.iter().all(run)),
         Some("asan") => Some(memory::ASAN.iter().all(run)),
         Some("soft-metal") => soft_metal::main(&words[1..]),

@@ -83,6 +83,11 @@ impl Folders {
         self.target.join("texts")
     }
 
+    /// The folder that repeats launches on another GPU.
+    pub fn launches(&self) -> PathBuf {
+        self.target.join("launches")
+    }
+
     /// Begins the folder of texts anew.
     pub fn forget_texts(&self) {
         let _ = std::fs::remove_dir_all(self.texts());

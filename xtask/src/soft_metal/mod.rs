@@ -5,6 +5,7 @@
 mod candle;
 mod folders;
 mod kernels;
+pub mod replay;
 
 use crate::run_command;
 use folders::Folders;

@@ -11,13 +11,14 @@ mod rewrite;
 mod texts;
 mod tokens;
 
-pub use build::build;
+pub use build::{build, hash, put};
 pub use launch::{Buffers, Launch, launch};
 pub use load::load;
 pub use params::{Kind, Param};
-pub use rewrite::{Kernel, Unit, translate};
+pub use rewrite::{Kernel, Unit, cuda, translate};
 
 use crate::gpu::lock;
+use crate::launches;
 use crate::record::{self, Mark};
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex};
@@ -30,7 +31,8 @@ pub fn parse(source: &str) -> Result<Arc<Unit>, String> {
         return Ok(unit.clone());
     }
     texts::keep(source);
-    let unit = Arc::new(translate(&build::preprocess(source)?));
+    let expanded = build::preprocess(source)?;
+    let unit = Arc::new(Unit { cuda: launches::library(source, &expanded), ..translate(&expanded) });
     record::mark(Mark::Offered, unit.kernels.keys());
     parsed.insert(source.into(), unit.clone());
     Ok(unit)
