@@ -11,7 +11,7 @@ const LEAD: usize = 4;
 /// Rows, and elements of one, are fewer: [`division`] is exact below it.
 const MOST: usize = 1 << 31;
 
-/// What a kernel reads: `Rows` in `prelude.metal` tells it where the rows are.
+/// Rows that a kernel reads: `Rows` in `prelude.metal` tells it where the rows are.
 pub(crate) struct Rows<'a> {
     pub(super) buffer: &'a Buffer,
     pub(super) offset_bytes: usize,

@@ -44,12 +44,12 @@ impl<'a> OnHost<'a> {
         })
     }
 
-    fn rows(&self) -> Rows<'_> {
+    fn rows(&self) -> PackedRows<'_> {
         let words = match &**self.words {
             Storage::Cpu(CpuStorage::U32(words)) => &words[..],
             _ => &[],
         };
-        Rows {
+        PackedRows {
             words,
             scales: factors(&self.scales),
             biases: factors(&self.biases),
@@ -94,7 +94,7 @@ impl Blocks for OnHost<'_> {
 
 /// The memory of a matrix.
 #[derive(Clone, Copy)]
-struct Rows<'a> {
+struct PackedRows<'a> {
     words: &'a [u32],
     scales: Floats<'a>,
     biases: Floats<'a>,
@@ -103,7 +103,7 @@ struct Rows<'a> {
     n_groups: usize,
 }
 
-impl<'a> Rows<'a> {
+impl<'a> PackedRows<'a> {
     /// The words of a row.
     #[inline(always)]
     fn words(&self, row: usize) -> &'a [u32] {
