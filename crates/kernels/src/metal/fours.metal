@@ -55,7 +55,7 @@ inline void write_four(device E* row, float4 values, uint at, uint end) {
 }
 
 // Fours of a thread where no thread needs another's, so that it finds its rows once for all of them.
-constant constexpr uint TURNS = 2;
+constant constexpr uint FOURS_A_THREAD = 2;
 
 // What a thread keeps of a row: fours of elements, which the threads of a threadgroup take in turns.
 constant constexpr uint KEPT = 4;

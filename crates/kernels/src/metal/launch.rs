@@ -3,7 +3,7 @@
 use super::library::{self, Source, Types};
 use super::rows::Rows;
 use super::strided::Strided;
-use super::{FOUR, TURNS};
+use super::{FOUR, FOURS_A_THREAD};
 use crate::graph::Value;
 use candle_core::{DType, MetalDevice, MetalStorage, Result, Shape, Storage, Tensor};
 use candle_metal_kernels::metal::{Buffer, ComputeCommandEncoder, ComputePipeline};
@@ -197,9 +197,9 @@ impl<'a> Launch<'a> {
         self.over_groups([rows, 1, 1], [threads.min(most / SIMD * SIMD), 1, 1])
     }
 
-    /// A thread for every few fours of elements, `TURNS` of `fours.metal`: `x` within a row, `y` the row.
+    /// A thread for every few fours of elements, `FOURS_A_THREAD` of `fours.metal`: `x` within a row, `y` the row.
     pub(crate) fn over_fours(self, rows: usize, width: usize) -> Result<()> {
-        self.over_elements(rows, width.div_ceil(FOUR * TURNS))
+        self.over_elements(rows, width.div_ceil(FOUR * FOURS_A_THREAD))
     }
 
     /// A threadgroup for every row, as wide as there is work.

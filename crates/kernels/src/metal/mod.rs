@@ -29,7 +29,7 @@ use candle_core::{MetalDevice, MetalStorage, Result, Storage, Tensor};
 pub(crate) const FOUR: usize = 4;
 
 /// Fours of a thread that needs no other, as in `fours.metal`.
-pub(crate) const TURNS: usize = 2;
+pub(crate) const FOURS_A_THREAD: usize = 2;
 
 /// The device of a tensor that lies on an Apple GPU.
 pub(crate) fn device_of(t: &Tensor) -> Result<&MetalDevice> {

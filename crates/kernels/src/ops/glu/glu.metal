@@ -43,16 +43,16 @@ kernel void glu_forward(
     gates += row_start(gate_rows, position.y);
     ups += row_start(up_rows, position.y);
     y += ulong(position.y) * width;
-    float4 gate[TURNS];
-    float4 up[TURNS];
+    float4 gate[FOURS_A_THREAD];
+    float4 up[FOURS_A_THREAD];
     UNROLL
-    for (uint k = 0; k < TURNS; k++) {
+    for (uint k = 0; k < FOURS_A_THREAD; k++) {
         uint at = 4 * (position.x + k * grid.x);
         gate[k] = read_four<FOURS>(gates, gate_rows, at, width, 0);
         up[k] = read_four<FOURS>(ups, up_rows, at, width, 0);
     }
     UNROLL
-    for (uint k = 0; k < TURNS; k++) {
+    for (uint k = 0; k < FOURS_A_THREAD; k++) {
         UNROLL
         for (uint i = 0; i < 4; i++) {
             float z = gate[k][i];
@@ -86,18 +86,18 @@ kernel void glu_backward(
     ups += row_start(up_rows, position.y);
     dys += row_start(dy_rows, position.y);
     ulong start = ulong(position.y) * width;
-    float4 gate[TURNS];
-    float4 up[TURNS];
-    float4 dy[TURNS];
+    float4 gate[FOURS_A_THREAD];
+    float4 up[FOURS_A_THREAD];
+    float4 dy[FOURS_A_THREAD];
     UNROLL
-    for (uint k = 0; k < TURNS; k++) {
+    for (uint k = 0; k < FOURS_A_THREAD; k++) {
         uint at = 4 * (position.x + k * grid.x);
         gate[k] = read_four<FOURS>(gates, gate_rows, at, width, 0);
         up[k] = read_four<FOURS>(ups, up_rows, at, width, 0);
         dy[k] = read_four<FOURS>(dys, dy_rows, at, width, 0);
     }
     UNROLL
-    for (uint k = 0; k < TURNS; k++) {
+    for (uint k = 0; k < FOURS_A_THREAD; k++) {
         float4 dgate;
         float4 dup;
         UNROLL

@@ -3,7 +3,7 @@
 use super::{Rope, RopePairs, per_head};
 use crate::Result;
 use crate::graph::{Function, Gradients, Trace, Value};
-use crate::metal::{FOUR, Launch, Output, Rows, Source, TURNS, device_of};
+use crate::metal::{FOUR, FOURS_A_THREAD, Launch, Output, Rows, Source, device_of};
 use candle_core::{D, Tensor};
 
 const SOURCE: Source = Source {
@@ -32,7 +32,7 @@ impl Pairs {
     /// Threads of a row: those of fours of pairs, then those of fours of what is left.
     fn fours(self, width: usize) -> usize {
         let pairs = self.count as usize;
-        pairs.div_ceil(FOUR * TURNS) + (width - 2 * pairs).div_ceil(FOUR)
+        pairs.div_ceil(FOUR * FOURS_A_THREAD) + (width - 2 * pairs).div_ceil(FOUR)
     }
 }
 

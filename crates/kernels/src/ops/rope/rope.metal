@@ -1,4 +1,4 @@
-// T: dtype of x, C: dtype of the tables. A thread (x) turns fours of pairs of a row (y); those that come after these threads
+// T: dtype of x, C: dtype of the tables. A thread (x) rotates fours of pairs of a row (y); those that come after these threads
 // copy four elements each that are no part of a pair.
 
 struct Pairs {
@@ -21,7 +21,7 @@ inline Place place_of(constant Pairs& pairs, uint pair) {
 }
 
 // The rotation of `low` and `high` by four angles, where they are.
-inline void turn(thread float4& low, thread float4& high, float4 cosine, float4 sine, bool interleaved) {
+inline void rotate(thread float4& low, thread float4& high, float4 cosine, float4 sine, bool interleaved) {
     float4 first = low;
     float4 second = high;
     if (interleaved) {
@@ -50,34 +50,34 @@ kernel void rope(
 {
     x += row_start(x_rows, position.y);
     y += ulong(position.y) * width;
-    uint turned = 2 * pairs.count;
-    uint turning = (pairs.count + 4 * TURNS - 1) / (4 * TURNS);
-    if (position.x >= turning) {
-        uint at = turned + 4 * (position.x - turning);
+    uint rotated = 2 * pairs.count;
+    uint rotating = (pairs.count + 4 * FOURS_A_THREAD - 1) / (4 * FOURS_A_THREAD);
+    if (position.x >= rotating) {
+        uint at = rotated + 4 * (position.x - rotating);
         write_four<FOURS>(y, read_four<FOURS>(x, x_rows, at, width, 0), at, width);
         return;
     }
     ulong table_row = row_start(table_rows, position.y);
-    uint low_end = pairs.interleaved != 0 ? turned : pairs.count;
-    float4 low[TURNS];
-    float4 high[TURNS];
-    float4 cosine[TURNS];
-    float4 sine[TURNS];
+    uint low_end = pairs.interleaved != 0 ? rotated : pairs.count;
+    float4 low[FOURS_A_THREAD];
+    float4 high[FOURS_A_THREAD];
+    float4 cosine[FOURS_A_THREAD];
+    float4 sine[FOURS_A_THREAD];
     UNROLL
-    for (uint k = 0; k < TURNS; k++) {
-        uint pair = 4 * (position.x + k * turning);
+    for (uint k = 0; k < FOURS_A_THREAD; k++) {
+        uint pair = 4 * (position.x + k * rotating);
         Place place = place_of(pairs, pair);
         low[k] = read_four<FOURS>(x, x_rows, place.low, low_end, 0);
-        high[k] = read_four<FOURS>(x, x_rows, place.high, turned, 0);
+        high[k] = read_four<FOURS>(x, x_rows, place.high, rotated, 0);
         cosine[k] = read_four<FOURS>(cosines + table_row, table_rows, pair, pairs.count, 0);
         sine[k] = read_four<FOURS>(sines + table_row, table_rows, pair, pairs.count, 0) * sign;
     }
     UNROLL
-    for (uint k = 0; k < TURNS; k++) {
-        Place place = place_of(pairs, 4 * (position.x + k * turning));
-        turn(low[k], high[k], cosine[k], sine[k], pairs.interleaved != 0);
+    for (uint k = 0; k < FOURS_A_THREAD; k++) {
+        Place place = place_of(pairs, 4 * (position.x + k * rotating));
+        rotate(low[k], high[k], cosine[k], sine[k], pairs.interleaved != 0);
         write_four<FOURS>(y, low[k], place.low, low_end);
-        write_four<FOURS>(y, high[k], place.high, turned);
+        write_four<FOURS>(y, high[k], place.high, rotated);
     }
 }
 
