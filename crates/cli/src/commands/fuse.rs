@@ -4,8 +4,10 @@ use crate::error::Result;
 use crate::exit::Exit;
 use crate::loading;
 use crate::output_folder;
+use candle_core::DType;
 use metal_candle::LanguageModel;
 use metal_candle::files::{self, NewFolder};
+use metal_candle::gguf::GgufFile;
 use metal_candle::models::{copy_companions, save_checkpoint};
 use std::path::PathBuf;
 
@@ -18,7 +20,7 @@ Examples:
 #[derive(clap::Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Folder or Hugging Face id of the model
+    /// Folder, GGUF file or Hugging Face id of the model
     #[arg(long, value_name = "MODEL")]
     pub model: String,
     /// Folder of a PEFT adapter
@@ -43,6 +45,11 @@ pub fn run(args: Args, context: &Context) -> Result<Exit> {
     let adapter = Some(args.adapter_path.as_path());
     let mut loaded = loading::load_for(&args.model, adapter, &args.device.open()?, terminal)?;
     let adapter = loading::adapter(&loaded.model, &loaded.folder, &args.adapter_path)?;
+    if GgufFile::is_at(&loaded.folder) {
+        // A folder of Hugging Face holds no blocks of GGUF.
+        terminal.say("Unpacking the GGUF file's matrices to float16");
+        loaded.model.unpack(DType::F16)?;
+    }
     loaded.model.fuse(&adapter)?;
     write(loaded, &args)?;
     terminal.print_line(format_args!(

@@ -1,6 +1,7 @@
 //! One module for each command: its options and what it does.
 
 pub mod calibrate;
+pub mod convert;
 pub mod doctor;
 pub mod fuse;
 pub mod generate;
@@ -28,6 +29,7 @@ pub enum Command {
     Perplexity(perplexity::Args),
     Inspect(inspect::Args),
     Fuse(fuse::Args),
+    Convert(convert::Args),
     Calibrate(calibrate::Args),
     Doctor(doctor::Args),
 }
@@ -44,6 +46,7 @@ pub fn run(command: Command, context: &Context) -> Result<Exit> {
         Command::Perplexity(args) => perplexity::run(args, context),
         Command::Inspect(args) => inspect::run(args, context),
         Command::Fuse(args) => fuse::run(args, context),
+        Command::Convert(args) => convert::run(args, context),
         Command::Calibrate(args) => calibrate::run(args, context),
         Command::Doctor(args) => doctor::run(args, context),
     }

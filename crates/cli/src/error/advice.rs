@@ -1,7 +1,7 @@
 //! Advice about each error of the library.
 
 use metal_candle::device::GpuFailure;
-use metal_candle::{data, files, models, train};
+use metal_candle::{data, files, gguf, models, train};
 use std::error::Error as _;
 use std::io::{self, ErrorKind};
 
@@ -129,11 +129,11 @@ pub(super) fn of_model(error: &models::Error) -> Option<String> {
              remove them from a copy of config.json"
                 .into(),
         ),
-        E::MissingShards { .. } | E::Safetensors { .. } => {
+        E::MissingShards { .. } | E::Safetensors { .. } | E::Gguf(gguf::Error::Damaged { .. }) => {
             Some("the download or copy is incomplete: fetch the files again".into())
         }
         E::Tensors { .. } => {
-            Some("config.json and the safetensors files must be of the same checkpoint, complete and undamaged".into())
+            Some("configuration and tensors must be of the same checkpoint, complete and undamaged".into())
         }
         E::TokenOutOfRange { .. } => Some(OTHER_TOKENIZER.into()),
         E::TooLong { .. } => Some("shorten the text, or cut rows with --max-seq-length".into()),

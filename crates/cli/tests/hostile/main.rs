@@ -16,6 +16,7 @@ mod fault;
 #[path = "../cli/fixture.rs"]
 mod fixture;
 mod generation_config;
+mod gguf;
 mod index;
 mod input;
 mod judge;
@@ -38,11 +39,12 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_metal-candle");
 /// A kind of input, and what makes those of it.
 type Kind = (&'static str, fn() -> Vec<Input>);
 
-const KINDS: [Kind; 12] = [
+const KINDS: [Kind; 13] = [
     ("config", config::inputs),
     ("tokenizer", tokenizer::inputs),
     ("template", template::inputs),
     ("weights", weights::inputs),
+    ("gguf", gguf::inputs),
     ("index", index::inputs),
     ("generation_config", generation_config::inputs),
     ("adapter_config", adapter_config::inputs),
@@ -82,6 +84,7 @@ mod each {
         tokenizer,
         template,
         weights,
+        gguf,
         index,
         generation_config,
         adapter_config,

@@ -5,6 +5,7 @@
 //! never made dense as a whole where there is a kernel.
 
 pub mod affine;
+pub mod gguf;
 mod host;
 #[cfg(any(test, feature = "testkit"))]
 pub mod packing;
@@ -14,6 +15,7 @@ pub use metal_candle_cpu::gemm::Blocks;
 
 use crate::Result;
 use affine::Affine;
+use gguf::Gguf;
 use candle_core::{DType, Device, Tensor};
 use std::sync::Arc;
 
@@ -61,6 +63,12 @@ impl From<Tensor> for Weight {
 
 impl From<Affine> for Weight {
     fn from(packed: Affine) -> Self {
+        Self::Packed(Arc::new(packed))
+    }
+}
+
+impl From<Gguf> for Weight {
+    fn from(packed: Gguf) -> Self {
         Self::Packed(Arc::new(packed))
     }
 }

@@ -7,6 +7,7 @@ use crate::random::normal;
 use candle_core::{DType, Device, Shape, Tensor};
 use metal_candle_kernels::Weight;
 use metal_candle_kernels::weight::affine::Affine;
+use metal_candle_kernels::weight::gguf::{BlockType, Gguf};
 use safetensors::Dtype;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -86,15 +87,14 @@ impl<'a> Weights<'a> {
     /// The matrix `path`, `(N, K)`: packed where the configuration says so and there are scales.
     pub(super) fn matrix(&self, path: &str, (n, k): (usize, usize)) -> Result<Weight> {
         let name = |part: &str| format!("{path}.{part}");
+        if let Some(block) = self.block(&name("weight")) {
+            return self.blocks(&name("weight"), (n, k), block);
+        }
         let packing = self.quantization.and_then(|settings| settings.of(path));
         let Some(Packing { bits, group }) = packing.filter(|_| self.has(&name("scales"))) else {
             return Ok(self.get(&name("weight"), (n, k), Init::Normal)?.into());
         };
-        if !self.device.is_cpu() {
-            let reason = "quantized weights are computed with on a CPU only: --device cpu";
-            let device = format!("{:?}", self.device.location());
-            return Err(Error::unsupported("quantization", device, reason));
-        }
+        self.check_device()?;
         if !k.is_multiple_of(group) {
             self.problem(format!(
                 "{path}: rows of {k} do not divide into groups of {group}"
@@ -114,13 +114,48 @@ impl<'a> Weights<'a> {
         Ok(Affine::new(parts, bits, group)?.into())
     }
 
+    /// The matrix `name` of a GGUF file, `(N, K)`.
+    fn blocks(&self, name: &str, (n, k): (usize, usize), block: BlockType) -> Result<Weight> {
+        self.check_device()?;
+        let shape = (n, k / block.numbers() * block.bytes());
+        if !k.is_multiple_of(block.numbers()) {
+            let (numbers, kind) = (block.numbers(), block.name());
+            self.problem(format!(
+                "{name}: rows of {k} do not divide into blocks of {numbers} ({kind})"
+            ));
+        }
+        let bytes = self.tensor(name, shape.into(), Init::Zeros, &[Dtype::U8])?;
+        match bytes.rank() {
+            2 => Ok(Gguf::new(bytes, block)?.into()),
+            // A stand-in, whose problem is noted.
+            _ => Ok(bytes.into()),
+        }
+    }
+
+    /// Type of the blocks that a matrix consists of, where it does.
+    fn block(&self, name: &str) -> Option<BlockType> {
+        match self.source {
+            Source::Headers(checkpoint) | Source::Values(checkpoint) => checkpoint.block(name),
+            Source::Random { .. } => None,
+        }
+    }
+
+    fn check_device(&self) -> Result<()> {
+        if self.device.is_cpu() {
+            return Ok(());
+        }
+        let reason = "quantized weights are computed with on a CPU only: --device cpu";
+        let device = format!("{:?}", self.device.location());
+        Err(Error::unsupported("quantization", device, reason))
+    }
+
     /// No quantizer writes a scale of zero: where all of them are, a copy has left a hole in the file.
     fn check_scales(&self, path: &str, scales: &Tensor) -> Result<()> {
         let largest = scales.to_dtype(DType::F32)?.abs()?.max_all()?;
         match self.source {
             Source::Values(checkpoint) if largest.to_scalar::<f32>()? == 0.0 => {
                 Err(Error::Safetensors {
-                    path: checkpoint.folder.clone(),
+                    path: checkpoint.path.clone(),
                     reason: format!("all scales of the quantized {path} are zero"),
                 })
             }

@@ -11,6 +11,8 @@ mod reference;
 #[cfg(test)]
 mod tests;
 
+pub(super) use quantize::check_finite;
+
 use super::{Blocks, Packed};
 use crate::{Error, Result};
 use candle_core::{DType, Device, Result as CandleResult, Tensor};
