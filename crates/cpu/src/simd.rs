@@ -123,19 +123,19 @@ pub fn dispatch_at<Op: WithSimd>(level: Level, op: Op) -> Op::Output {
         #[cfg(target_arch = "x86_64")]
         Level::Avx512 => match pulp::x86::V4::try_new() {
             Some(simd) => Simd::vectorize(simd, op),
-            None => pulp::Scalar256b.vectorize(op),
+            None => pulp::Scalar.vectorize(op),
         },
         #[cfg(target_arch = "x86_64")]
         Level::Avx2 => match pulp::x86::V3::try_new() {
             Some(simd) => Simd::vectorize(simd, op),
-            None => pulp::Scalar256b.vectorize(op),
+            None => pulp::Scalar.vectorize(op),
         },
         #[cfg(target_arch = "aarch64")]
         Level::Neon => match pulp::aarch64::Neon::try_new() {
             Some(simd) => Simd::vectorize(simd, op),
-            None => pulp::Scalar256b.vectorize(op),
+            None => pulp::Scalar.vectorize(op),
         },
-        _ => pulp::Scalar256b.vectorize(op),
+        _ => pulp::Scalar.vectorize(op),
     }
 }
 
@@ -186,8 +186,9 @@ mod tests {
         for level in Level::available() {
             let expected = match level {
                 Level::Avx512 => 16,
-                Level::Avx2 | Level::Scalar => 8,
+                Level::Avx2 => 8,
                 Level::Neon => 4,
+                Level::Scalar => 1,
             };
             assert_eq!(dispatch_at(level, Lanes), expected, "{level}");
         }
