@@ -10,6 +10,7 @@
 mod blocked;
 mod blocks;
 mod dots;
+mod few;
 mod fresh;
 mod matrix;
 mod narrow;
@@ -22,11 +23,12 @@ mod tests;
 mod tile;
 mod transpose;
 
-pub use blocks::Blocks;
+pub use blocks::{Blocks, FewRows};
 pub use matrix::{Matrix, MatrixMut};
 
 use crate::simd::{self, Level};
 use crate::threads::{current_threads, on_threads};
+use few::Few;
 use output::Output;
 use std::ops::Range;
 
@@ -34,8 +36,8 @@ use std::ops::Range;
 /// is read and written once in so many steps.
 const DEPTH: usize = 512;
 
-/// Inner steps of a block that takes a second term along.
-const MOST_STEPS: usize = DEPTH + 64;
+/// Inner steps of a second term that the last block of the first one takes along.
+const SECOND: usize = 64;
 
 /// Multiplications of a block below which a second thread does not pay: some microseconds of work,
 /// where handing it over takes one ([`on_threads`]).
@@ -184,11 +186,15 @@ impl Product<'_> {
         let readers = |elements: usize| threads(elements / PARALLEL_READS);
         match Kernel::of((a, b)) {
             Kernel::Blocked => {
-                blocked::run(self, threads(rows * a.columns * columns / PARALLEL_WORK))
+                blocked::run(self, threads(rows * a.columns * columns / PARALLEL_WORK));
             }
-            Kernel::Dots => share(readers(b.rows * columns), columns, |part| {
-                dots::run(self, part);
-            }),
+            Kernel::Dots => {
+                let few = Few::of(self);
+                share(readers(b.rows * columns), columns, |part| match &few {
+                    Some(few) => few.run(self, part),
+                    None => dots::run(self, part),
+                });
+            }
             Kernel::Streamed => share(readers(b.rows * columns), columns, |part| {
                 streamed::run(self, part);
             }),
