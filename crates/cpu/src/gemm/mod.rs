@@ -4,9 +4,11 @@
 //! Which kernel computes a product depends on its sizes and on how the operands lie: few rows times
 //! a matrix that is stored column after column are dot products (`dots.rs`), few rows times one that
 //! is stored row after row read it as it is (`streamed.rs`), many rows times few columns read the
-//! rows as they are (`narrow.rs`), everything else is multiplied in packed blocks (`blocked.rs`). No bit of
-//! a result depends on the number of threads.
+//! rows as they are (`narrow.rs`), everything else is multiplied in packed blocks (`blocked.rs`), of float32
+//! or, where the processor has tiles, of bf16 (`amx/`). No bit of a result depends on the number of threads.
 
+#[cfg(all(target_arch = "x86_64", target_os = "linux", not(miri)))]
+mod amx;
 mod blocked;
 mod blocks;
 mod dots;
@@ -186,7 +188,7 @@ impl Product<'_> {
         let readers = |elements: usize| threads(elements / PARALLEL_READS);
         match Kernel::of((a, b)) {
             Kernel::Blocked => {
-                blocked::run(self, threads(rows * a.columns * columns / PARALLEL_WORK));
+                self.run_blocked(threads(rows * a.columns * columns / PARALLEL_WORK));
             }
             Kernel::Dots => {
                 let few = Few::of(self);
@@ -202,6 +204,14 @@ impl Product<'_> {
                 narrow::run(self, part);
             }),
         }
+    }
+
+    fn run_blocked(&self, threads: usize) {
+        #[cfg(all(target_arch = "x86_64", target_os = "linux", not(miri)))]
+        if amx::takes(self.level, self.terms[0]) {
+            return blocked::run::<amx::Amx>(self, threads);
+        }
+        blocked::run::<blocked::Float32>(self, threads);
     }
 
     /// Rows and columns of the result.
