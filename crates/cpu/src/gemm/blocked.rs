@@ -8,7 +8,7 @@ use super::output::Place;
 use super::pack;
 use super::ranges::blocks;
 use super::transpose::BLOCK;
-use super::{DEPTH, Product, SECOND, Term, Then, tile};
+use super::{DEPTH, ProductSum, SECOND, Term, Then, tile};
 use crate::simd::dispatch_at;
 use crate::threads::{for_each_part, on_threads};
 use pulp::{Simd, WithSimd};
@@ -52,16 +52,16 @@ pub(super) trait Scheme {
     const STEPS: usize;
 
     /// Rows of `A`, or columns of `B`, of which whole ones are packed and multiplied alone.
-    fn unit(operand: Operand) -> usize;
+    fn unit(side: Side) -> usize;
 
     /// Lines that so many rows or columns are packed as.
-    fn lines(operand: Operand, count: usize) -> usize;
+    fn lines(side: Side, count: usize) -> usize;
 
     /// Floats of a line.
-    fn line(job: Job<'_>, operand: Operand) -> usize;
+    fn line(job: Job<'_>, side: Side) -> usize;
 
     /// Packs some rows or columns.
-    fn pack(job: Job<'_>, operand: Operand, part: Range<usize>, to: &mut [f32]);
+    fn pack(job: Job<'_>, side: Side, part: Range<usize>, to: &mut [f32]);
 
     /// Multiplies packed rows with packed columns, both from their first on.
     fn multiply(job: Job<'_>, rows: Range<usize>, columns: Range<usize>, a: &[f32], b: &[f32]);
@@ -74,26 +74,26 @@ impl Scheme for Float32 {
     const DEPTH: usize = DEPTH;
     const STEPS: usize = BLOCK;
 
-    fn unit(operand: Operand) -> usize {
-        match operand {
-            Operand::Rows => tile::UNIT_ROWS,
-            Operand::Columns => tile::UNIT_COLUMNS,
+    fn unit(side: Side) -> usize {
+        match side {
+            Side::Rows => tile::UNIT_ROWS,
+            Side::Columns => tile::UNIT_COLUMNS,
         }
     }
 
-    fn lines(operand: Operand, count: usize) -> usize {
-        match operand {
-            Operand::Rows => count,
-            Operand::Columns => count.next_multiple_of(tile::UNIT_COLUMNS),
+    fn lines(side: Side, count: usize) -> usize {
+        match side {
+            Side::Rows => count,
+            Side::Columns => count.next_multiple_of(tile::UNIT_COLUMNS),
         }
     }
 
-    fn line(job: Job<'_>, _: Operand) -> usize {
+    fn line(job: Job<'_>, _: Side) -> usize {
         steps(job.depth)
     }
 
-    fn pack(job: Job<'_>, operand: Operand, part: Range<usize>, to: &mut [f32]) {
-        dispatch_at(job.product.level, job.pack(operand, part, to));
+    fn pack(job: Job<'_>, side: Side, part: Range<usize>, to: &mut [f32]) {
+        dispatch_at(job.product.level, job.pack(side, part, to));
     }
 
     fn multiply(job: Job<'_>, rows: Range<usize>, columns: Range<usize>, a: &[f32], b: &[f32]) {
@@ -102,7 +102,7 @@ impl Scheme for Float32 {
 }
 
 /// Computes a product on at most so many threads.
-pub(super) fn run<T: Scheme>(product: &Product<'_>, threads: usize) {
+pub(super) fn run<T: Scheme>(product: &ProductSum<'_>, threads: usize) {
     let mut shared = SHARED_BLOCK.take();
     let (rows, columns) = product.sizes();
     for depth in depths(product.terms, T::DEPTH, T::STEPS) {
@@ -111,7 +111,7 @@ pub(super) fn run<T: Scheme>(product: &Product<'_>, threads: usize) {
             depth: &depth,
             threads,
         };
-        // Each thread packs its parts of the larger operand.
+        // Each thread packs its parts of the larger side.
         if rows > columns {
             for columns in blocks(&(0..columns), SHARED) {
                 job.share_columns::<T>(columns, &mut shared);
@@ -157,28 +157,28 @@ fn steps(depth: &Depth) -> usize {
 /// One block of the inner dimension.
 #[derive(Clone, Copy)]
 pub(super) struct Job<'a> {
-    pub(super) product: &'a Product<'a>,
+    pub(super) product: &'a ProductSum<'a>,
     pub(super) depth: &'a Depth,
     pub(super) threads: usize,
 }
 
 impl Job<'_> {
     fn share_rows<T: Scheme>(self, rows: Range<usize>, memory: &mut Vec<f32>) {
-        let a = self.pack_shared::<T>(Operand::Rows, &rows, memory);
+        let a = self.pack_shared::<T>(Side::Rows, &rows, memory);
         let columns = 0..self.product.sizes().1;
-        self.for_each_own::<T>(Operand::Columns, &columns, |columns, own| {
-            let b = self.pack_own::<T>(Operand::Columns, &columns, &mut own.b);
+        self.for_each_own::<T>(Side::Columns, &columns, |columns, own| {
+            let b = self.pack_own::<T>(Side::Columns, &columns, &mut own.b);
             T::multiply(self, rows.clone(), columns, a, b);
         });
     }
 
     fn share_columns<T: Scheme>(self, columns: Range<usize>, memory: &mut Vec<f32>) {
-        let b = self.pack_shared::<T>(Operand::Columns, &columns, memory);
+        let b = self.pack_shared::<T>(Side::Columns, &columns, memory);
         let rows = 0..self.product.sizes().0;
-        self.for_each_own::<T>(Operand::Rows, &rows, |rows, own| {
-            let a = self.pack_own::<T>(Operand::Rows, &rows, &mut own.a);
+        self.for_each_own::<T>(Side::Rows, &rows, |rows, own| {
+            let a = self.pack_own::<T>(Side::Rows, &rows, &mut own.a);
             for part in blocks(&columns, PASS_COLUMNS) {
-                let first = (part.start - columns.start) * T::line(self, Operand::Columns);
+                let first = (part.start - columns.start) * T::line(self, Side::Columns);
                 T::multiply(self, rows.clone(), part, a, &b[first..]);
             }
         });
@@ -187,29 +187,29 @@ impl Job<'_> {
     /// Some lines, packed by all threads.
     fn pack_shared<'m, T: Scheme>(
         self,
-        operand: Operand,
+        side: Side,
         lines: &Range<usize>,
         memory: &'m mut Vec<f32>,
     ) -> &'m [f32] {
-        let line = T::line(self, operand);
-        let to = aligned(memory, T::lines(operand, lines.len()) * line);
-        for_each_part(self.threads, to, T::unit(operand) * line, |first, to| {
+        let line = T::line(self, side);
+        let to = aligned(memory, T::lines(side, lines.len()) * line);
+        for_each_part(self.threads, to, T::unit(side) * line, |first, to| {
             let [first, count] = [first, to.len()].map(|n| n / line);
             let first = lines.start + first;
-            T::pack(self, operand, first..lines.end.min(first + count), to);
+            T::pack(self, side, first..lines.end.min(first + count), to);
         });
         to
     }
 
     fn pack_own<'m, T: Scheme>(
         self,
-        operand: Operand,
+        side: Side,
         lines: &Range<usize>,
         memory: &'m mut Vec<f32>,
     ) -> &'m [f32] {
-        let len = T::lines(operand, lines.len()) * T::line(self, operand);
+        let len = T::lines(side, lines.len()) * T::line(self, side);
         let to = aligned(memory, len);
-        T::pack(self, operand, lines.clone(), to);
+        T::pack(self, side, lines.clone(), to);
         to
     }
 
@@ -217,14 +217,14 @@ impl Job<'_> {
     /// [`OWN_FLOATS`] at most, as many for each thread.
     fn for_each_own<T: Scheme>(
         self,
-        operand: Operand,
+        side: Side,
         range: &Range<usize>,
         f: impl Fn(Range<usize>, &mut Own) + Sync,
     ) {
-        let floats = range.len() * T::line(self, operand);
+        let floats = range.len() * T::line(self, side);
         let parts = floats.div_ceil(OWN_FLOATS).max(1);
         let parts = parts.next_multiple_of(self.threads);
-        let unit = T::unit(operand);
+        let unit = T::unit(side);
         let units = range.len().div_ceil(unit);
         on_threads(self.threads, parts, |i| {
             let [start, end] = [i, i + 1].map(|i| range.start + unit * (units * i / parts));
@@ -244,7 +244,8 @@ pub(super) fn grown(memory: &mut Vec<f32>, len: usize) -> &mut [f32] {
     &mut memory[..len]
 }
 
-/// The same from the start of a line of the caches on, which registers and tiles are then read from.
+/// The first `len` numbers from the start of a line of the caches on, which registers and tiles are then
+/// read from.
 fn aligned(memory: &mut Vec<f32>, len: usize) -> &mut [f32] {
     const LINE: usize = 16;
     let memory = grown(memory, len + LINE - 1);
@@ -253,20 +254,20 @@ fn aligned(memory: &mut Vec<f32>, len: usize) -> &mut [f32] {
     &mut memory[first..first + len]
 }
 
-/// What is packed.
+/// The side of a product that is packed.
 #[derive(Clone, Copy)]
-pub(super) enum Operand {
+pub(super) enum Side {
     /// Rows of `A`, as tiles.
     Rows,
     /// Columns of `B`, as panels.
     Columns,
 }
 
-/// A part of an operand, packed where it goes. Nothing but such a struct is compiled for a level: a
+/// A part of an side, packed where it goes. Nothing but such a struct is compiled for a level: a
 /// closure in between would not be.
 pub(super) struct Pack<'a> {
     job: Job<'a>,
-    operand: Operand,
+    side: Side,
     part: Range<usize>,
     data: &'a mut [f32],
 }
@@ -280,9 +281,9 @@ impl WithSimd for Pack<'_> {
         for ((a, b), range) in self.job.product.terms.iter().zip(self.job.depth) {
             let data = &mut *self.data;
             let to = pack::Target { data, steps, first };
-            match self.operand {
-                Operand::Rows => pack::rows(simd, *a, &self.part, range, to),
-                Operand::Columns => pack::columns(simd, *b, &self.part, range, to),
+            match self.side {
+                Side::Rows => pack::rows(simd, *a, &self.part, range, to),
+                Side::Columns => pack::columns(simd, *b, &self.part, range, to),
             }
             first += range.len();
         }
@@ -331,18 +332,13 @@ impl WithSimd for Multiply<'_> {
 
 impl<'a> Job<'a> {
     #[inline(always)]
-    pub(super) fn pack<'p>(
-        self,
-        operand: Operand,
-        part: Range<usize>,
-        data: &'p mut [f32],
-    ) -> Pack<'p>
+    pub(super) fn pack<'p>(self, side: Side, part: Range<usize>, data: &'p mut [f32]) -> Pack<'p>
     where
         'a: 'p,
     {
         Pack {
             job: self,
-            operand,
+            side,
             part,
             data,
         }

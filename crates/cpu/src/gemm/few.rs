@@ -2,7 +2,7 @@
 
 use super::matrix::{Data, Matrix};
 use super::output::Place;
-use super::{FewRows, Product};
+use super::{FewRows, ProductSum};
 use std::ops::Range;
 
 /// Prepared for the threads of a product.
@@ -14,7 +14,7 @@ pub(super) struct Few<'a> {
 
 impl<'a> Few<'a> {
     /// Where the format has a kernel for these sizes.
-    pub(super) fn of(product: &Product<'a>) -> Option<Self> {
+    pub(super) fn of(product: &ProductSum<'a>) -> Option<Self> {
         let (a, b) = product.terms[0];
         let Data::Packed(packed) = b.data else {
             return None;
@@ -25,7 +25,7 @@ impl<'a> Few<'a> {
     }
 
     /// Computes some columns of the product.
-    pub(super) fn run(&self, product: &Product<'_>, columns: Range<usize>) {
+    pub(super) fn run(&self, product: &ProductSum<'_>, columns: Range<usize>) {
         let Matrix { rows, .. } = product.terms[0].0;
         let mut sums = vec![0.0; rows * columns.len()];
         let packed = self.first + columns.start..self.first + columns.end;

@@ -11,7 +11,7 @@ use safetensors::Dtype;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 
-/// What a tensor starts as when a model is made from nothing.
+/// Values that a tensor starts with when a model is made from nothing.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Init {
     /// Normal with the configuration's `initializer_range`.
@@ -25,7 +25,7 @@ pub(super) enum Init {
 /// Dtypes of what is not packed.
 const FLOATS: [Dtype; 3] = [Dtype::F32, Dtype::F16, Dtype::BF16];
 
-/// Where a model's tensors come from; takes account of every one.
+/// Source of a model's tensors; takes account of every one.
 pub(super) struct Weights<'a> {
     source: Source<'a>,
     quantization: Option<&'a Quantization>,

@@ -9,7 +9,7 @@
 
 mod pack;
 
-use super::blocked::{Job, Operand, Scheme};
+use super::blocked::{Job, Scheme, Side};
 use super::matrix::{Data, Matrix};
 use super::ranges::blocks;
 use crate::amx::{Sums, Tiles, Two};
@@ -62,26 +62,26 @@ impl Scheme for Amx {
     const DEPTH: usize = DEPTH;
     const STEPS: usize = STEPS;
 
-    fn unit(_: Operand) -> usize {
+    fn unit(_: Side) -> usize {
         LINES
     }
 
-    fn lines(_: Operand, count: usize) -> usize {
+    fn lines(_: Side, count: usize) -> usize {
         count.next_multiple_of(LINES)
     }
 
-    fn line(job: Job<'_>, operand: Operand) -> usize {
-        let of_term = |(steps, [a, b]): (usize, [usize; 2])| match operand {
-            Operand::Rows => steps * a * STEPS / 2,
-            Operand::Columns => steps * b * STEPS / 2,
+    fn line(job: Job<'_>, side: Side) -> usize {
+        let of_term = |(steps, [a, b]): (usize, [usize; 2])| match side {
+            Side::Rows => steps * a * STEPS / 2,
+            Side::Columns => steps * b * STEPS / 2,
         };
         terms(job).map(of_term).sum()
     }
 
-    fn pack(job: Job<'_>, operand: Operand, part: Range<usize>, to: &mut [f32]) {
+    fn pack(job: Job<'_>, side: Side, part: Range<usize>, to: &mut [f32]) {
         let pack = pack::Pack {
             job,
-            operand,
+            side,
             part,
             to,
         };
@@ -122,8 +122,7 @@ impl WithSimd for Multiply<'_> {
             return;
         }
         let mut sums = Sums([[0.0; LINES]; LINES]);
-        let [a, b] =
-            [Operand::Rows, Operand::Columns].map(|side| LINES * Amx::line(self.job, side));
+        let [a, b] = [Side::Rows, Side::Columns].map(|side| LINES * Amx::line(self.job, side));
         let rows = blocks(&self.rows, LINES).zip(self.a.chunks_exact(a));
         for (rows, a) in rows {
             let columns = blocks(&self.columns, LINES).zip(self.b.chunks_exact(b));

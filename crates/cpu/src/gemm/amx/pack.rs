@@ -5,7 +5,7 @@
 use super::{LINES, STEPS, TILE_LINES, parts, terms};
 use crate::amx::TILE;
 use crate::floats::{Element, Floats};
-use crate::gemm::blocked::{Job, Operand};
+use crate::gemm::blocked::{Job, Side};
 use crate::gemm::matrix::{Data, Matrix};
 use crate::gemm::pack::{UNPACKED, lines, reaches};
 use crate::gemm::ranges::blocks;
@@ -19,10 +19,10 @@ type Vector = [f32; TILE_LINES];
 /// A tile of them.
 type Vectors = [Vector; TILE_LINES];
 
-/// A part of an operand, packed where it goes.
+/// A part of an side, packed where it goes.
 pub(super) struct Pack<'a> {
     pub(super) job: Job<'a>,
-    pub(super) operand: Operand,
+    pub(super) side: Side,
     pub(super) part: Range<usize>,
     pub(super) to: &'a mut [f32],
 }
@@ -35,18 +35,18 @@ impl WithSimd for Pack<'_> {
         if S::F32_LANES != TILE_LINES {
             return;
         }
-        let line = <super::Amx as super::Scheme>::line(self.job, self.operand);
+        let line = <super::Amx as super::Scheme>::line(self.job, self.side);
         let panels = blocks(&self.part, LINES).zip(self.to.chunks_exact_mut(LINES * line));
         for (lines, mut to) in panels {
             let of_terms = self.job.product.terms.iter().zip(self.job.depth);
             for (((a, b), depth), (steps, _)) in of_terms.zip(terms(self.job)) {
                 // Lines are rows of this.
-                let matrix = match self.operand {
-                    Operand::Rows => *a,
-                    Operand::Columns => b.transposed(),
+                let matrix = match self.side {
+                    Side::Rows => *a,
+                    Side::Columns => b.transposed(),
                 };
                 let (of_term, rest) = to.split_at_mut(LINES * steps * parts(matrix) * STEPS / 2);
-                panel(simd, matrix, (&lines, depth), self.operand, of_term);
+                panel(simd, matrix, (&lines, depth), self.side, of_term);
                 to = rest;
             }
         }
@@ -59,24 +59,24 @@ fn panel<S: Simd>(
     simd: S,
     matrix: Matrix<'_>,
     (lines, depth): (&Range<usize>, &Range<usize>),
-    operand: Operand,
+    side: Side,
     to: &mut [f32],
 ) {
     match matrix.data {
         Data::Dense(Floats::F32(data)) => {
-            Panel::new(data, matrix, (lines, depth), operand).pack::<S, 3>(simd, to);
+            Panel::new(data, matrix, (lines, depth), side).pack::<S, 3>(simd, to);
         }
         Data::Dense(Floats::F16(data)) => {
-            Panel::new(data, matrix, (lines, depth), operand).pack::<S, 2>(simd, to);
+            Panel::new(data, matrix, (lines, depth), side).pack::<S, 2>(simd, to);
         }
         Data::Dense(Floats::Bf16(data)) => {
-            Panel::new(data, matrix, (lines, depth), operand).pack::<S, 1>(simd, to);
+            Panel::new(data, matrix, (lines, depth), side).pack::<S, 1>(simd, to);
         }
         Data::Packed(packed) => {
             let mut memory = UNPACKED.take();
             let (data, block) = matrix.unpacked(packed, (lines, depth), &mut memory);
             let all = (&(0..lines.len()), &(0..depth.len()));
-            Panel::new(data, block, all, operand).pack::<S, 3>(simd, to);
+            Panel::new(data, block, all, side).pack::<S, 3>(simd, to);
             UNPACKED.set(memory);
         }
     }
@@ -90,7 +90,7 @@ struct Panel<'a, E> {
     steps: usize,
     line_stride: usize,
     step_stride: usize,
-    operand: Operand,
+    side: Side,
 }
 
 impl<'a, E: Element> Panel<'a, E> {
@@ -99,7 +99,7 @@ impl<'a, E: Element> Panel<'a, E> {
         data: &'a [E],
         matrix: Matrix<'_>,
         (lines, depth): (&Range<usize>, &Range<usize>),
-        operand: Operand,
+        side: Side,
     ) -> Self {
         let start = lines.start * matrix.row_stride + depth.start * matrix.column_stride;
         Self {
@@ -108,7 +108,7 @@ impl<'a, E: Element> Panel<'a, E> {
             steps: depth.len(),
             line_stride: matrix.row_stride,
             step_stride: matrix.column_stride,
-            operand,
+            side,
         }
     }
 
@@ -123,7 +123,7 @@ impl<'a, E: Element> Panel<'a, E> {
                 for part in 0..P {
                     let pairs = next_pairs(simd, &mut low, &mut high);
                     let to = tiles[2 * part + half].as_chunks_mut().0;
-                    match self.is_turned() {
+                    match self.is_transposed() {
                         true => to.copy_from_slice(&transposed(simd, &pairs)),
                         false => to.copy_from_slice(&pairs),
                     }
@@ -139,10 +139,10 @@ impl<'a, E: Element> Panel<'a, E> {
     }
 
     #[inline(always)]
-    fn is_turned(&self) -> bool {
-        match self.operand {
-            Operand::Rows => self.has_dense_lines(),
-            Operand::Columns => !self.has_dense_lines(),
+    fn is_transposed(&self) -> bool {
+        match self.side {
+            Side::Rows => self.has_dense_lines(),
+            Side::Columns => !self.has_dense_lines(),
         }
     }
 
@@ -172,7 +172,7 @@ impl<'a, E: Element> Panel<'a, E> {
         }
     }
 
-    /// The same where not all of it is there, or nothing lies side by side.
+    /// Numbers of a tile where not all of them are there, or none lie side by side.
     #[inline(always)]
     fn some_halves(&self, line: usize, step: usize) -> (Vectors, Vectors) {
         let mut low = [[0.0; TILE_LINES]; TILE_LINES];

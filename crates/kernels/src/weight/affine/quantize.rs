@@ -47,7 +47,7 @@ fn check_finite(values: &[f32]) -> Result<()> {
     }
 }
 
-/// What the numbers of a group are rounded to: `scale * q + bias`.
+/// Grid that the numbers of a group are rounded to: `scale * q + bias`.
 struct Grid {
     scale: f32,
     bias: f32,

@@ -5,8 +5,8 @@
 //! without a shift or a conversion when it is put into the fraction of `2^23`, where it counts
 //! `2^(s * bits)` times. `x` is divided by that before; both are exact.
 
-use super::Rows;
-use super::turned::Turned;
+use super::PackedRows;
+use super::arranged::Arranged;
 use metal_candle_cpu::simd::{Cache, prefetch};
 use metal_candle_cpu::vector::fold;
 use pulp::{Simd, WithSimd};
@@ -26,10 +26,10 @@ const AHEAD: usize = 512;
 
 /// Dot products of all of `x` with some rows of the matrix.
 pub(super) struct Dots<'a> {
-    pub(super) matrix: Rows<'a>,
-    pub(super) x: &'a [Turned],
+    pub(super) matrix: PackedRows<'a>,
+    pub(super) x: &'a [Arranged],
     pub(super) rows: Range<usize>,
-    /// Of every row of `x`, one after the other.
+    /// Products of every row of `x`, one after the other.
     pub(super) to: &'a mut [f32],
 }
 
@@ -83,7 +83,7 @@ impl Dots<'_> {
                 &x.sums[..],
             );
         }
-        let row = Row::<S, PER_WORD, MR> {
+        let row = ArrangedRows::<S, PER_WORD, MR> {
             x,
             registers_of_group: (self.matrix.group / PER_WORD / S::F32_LANES).max(1),
         };
@@ -108,13 +108,13 @@ impl Dots<'_> {
 }
 
 /// The rows of `x` and the sums of their groups, as a row of the matrix is multiplied with them.
-struct Row<'a, S: Simd, const PER_WORD: usize, const MR: usize> {
+struct ArrangedRows<'a, S: Simd, const PER_WORD: usize, const MR: usize> {
     x: [(&'a [[S::f32s; PER_WORD]], &'a [f32]); MR],
     /// Registers of words that share a scale.
     registers_of_group: usize,
 }
 
-impl<S: Simd, const PER_WORD: usize, const MR: usize> Row<'_, S, PER_WORD, MR> {
+impl<S: Simd, const PER_WORD: usize, const MR: usize> ArrangedRows<'_, S, PER_WORD, MR> {
     #[inline(always)]
     fn dot<const BITS: usize, const G: usize>(
         &self,

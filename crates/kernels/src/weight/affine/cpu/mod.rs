@@ -1,7 +1,7 @@
-//! Rows in host memory.
+//! PackedRows in host memory.
 
+mod arranged;
 mod dots;
-mod turned;
 mod unpack;
 
 use super::Affine;
@@ -12,7 +12,7 @@ use metal_candle_cpu::floats::Floats;
 use metal_candle_cpu::simd::dispatch;
 use std::ops::Range;
 
-/// Rows of `x` that share each number of the matrix while it is in a register.
+/// PackedRows of `x` that share each number of the matrix while it is in a register.
 const MOST_ROWS: usize = 4;
 
 /// A matrix for as long as it is read.
@@ -48,12 +48,12 @@ impl<'a> OnHost<'a> {
         })
     }
 
-    fn rows(&self) -> Rows<'_> {
+    fn rows(&self) -> PackedRows<'_> {
         let words = match &**self.words {
             Storage::Cpu(CpuStorage::U32(words)) => &words[..],
             _ => &[],
         };
-        Rows {
+        PackedRows {
             words,
             scales: factors(&self.scales),
             biases: factors(&self.biases),
@@ -86,22 +86,22 @@ impl Blocks for OnHost<'_> {
         if x.len() > MOST_ROWS || ![2, 4, 8].contains(&self.bits) {
             return None;
         }
-        let turn = turned::Turn {
+        let arrange = arranged::Arrange {
             x,
             bits: self.bits,
             group: self.group,
         };
         Some(Box::new(Prepared {
             matrix: self.rows(),
-            x: dispatch(turn),
+            x: dispatch(arrange),
         }))
     }
 }
 
 /// A few rows, ready to be multiplied with the matrix.
 struct Prepared<'a> {
-    matrix: Rows<'a>,
-    x: Vec<turned::Turned>,
+    matrix: PackedRows<'a>,
+    x: Vec<arranged::Arranged>,
 }
 
 impl FewRows for Prepared<'_> {
@@ -117,7 +117,7 @@ impl FewRows for Prepared<'_> {
 
 /// The memory of a matrix.
 #[derive(Clone, Copy)]
-struct Rows<'a> {
+struct PackedRows<'a> {
     words: &'a [u32],
     scales: Floats<'a>,
     biases: Floats<'a>,
@@ -126,7 +126,7 @@ struct Rows<'a> {
     n_groups: usize,
 }
 
-impl<'a> Rows<'a> {
+impl<'a> PackedRows<'a> {
     /// The words of a row.
     #[inline(always)]
     fn words(&self, row: usize) -> &'a [u32] {
