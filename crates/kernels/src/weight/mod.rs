@@ -11,7 +11,7 @@ mod host;
 pub mod packing;
 
 pub(crate) use host::Host;
-pub use metal_candle_cpu::gemm::Blocks;
+pub use metal_candle_cpu::gemm::{Blocks, FewRows};
 
 use crate::Result;
 use affine::Affine;
