@@ -41,7 +41,7 @@ impl FineTuning {
     /// weights, and hold more mistakes.
     ///
     /// # Errors
-    /// Those of [`super::Rows::read`].
+    /// Those of [`super::RowSettings::read`].
     pub fn splits(&self, base: &Path) -> Result<Splits> {
         let rows = &self.settings.rows;
         rows.read(base, self.adapter(), &self.settings.wanted())

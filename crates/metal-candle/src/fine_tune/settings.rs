@@ -1,4 +1,4 @@
-use super::{Rows, Subject};
+use super::{RowSettings, Subject};
 use crate::data::{Dataset, Split, Splits};
 use crate::layout::Arrangement;
 use crate::train::{Decay, Options, Output, Warmup};
@@ -14,7 +14,7 @@ pub struct Settings {
     /// Name of the model, as the adapter's files and `run.json` have it.
     pub model: String,
     /// The rows.
-    pub rows: Rows,
+    pub rows: RowSettings,
     /// Folder of the run.
     pub output: PathBuf,
     /// Whether what another run saved in that folder is replaced.

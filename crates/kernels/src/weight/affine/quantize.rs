@@ -35,7 +35,7 @@ pub(super) fn tensors(dense: &Tensor, bits: usize, group: usize) -> Result<[Tens
     Ok([words, floats(scales)?, floats(biases)?])
 }
 
-/// That numbers to be packed are finite.
+/// Check that numbers to be packed are finite.
 pub(in crate::weight) fn check_finite(values: &[f32]) -> Result<()> {
     match values.iter().find(|value| !value.is_finite()) {
         None => Ok(()),

@@ -25,7 +25,7 @@ pub(super) struct Checkpoint {
     store: Store,
 }
 
-/// Where tensors are.
+/// Store of the tensors.
 enum Store {
     /// Files of safetensors.
     Shards(Shards),

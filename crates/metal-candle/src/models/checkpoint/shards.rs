@@ -50,7 +50,7 @@ impl Shards {
         }
     }
 
-    /// That nobody wrote to a file since it was opened.
+    /// Check that nobody wrote to a file since it was opened.
     pub(super) fn check_unchanged(&self) -> Result<()> {
         self.shards.iter().try_for_each(Shard::check_unchanged)
     }
