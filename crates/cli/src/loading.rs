@@ -9,7 +9,7 @@ use metal_candle::data::{Tokenizer, has_tokenizer_files};
 use metal_candle::files;
 use metal_candle::language_model::Adapted;
 use metal_candle::lora::{AdapterSet, LoraConfig};
-use metal_candle::models::{self, Config, Model, check_folder};
+use metal_candle::models::{self, Config, Model, OnLoad, check_folder};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -17,8 +17,13 @@ use std::sync::Arc;
 ///
 /// # Errors
 /// When it cannot be found or read.
-pub fn load(name: &str, device: &Device, terminal: &Terminal) -> Result<LanguageModel> {
-    load_for(name, None, device, terminal)
+pub fn load(
+    name: &str,
+    on_load: Option<OnLoad>,
+    device: &Device,
+    terminal: &Terminal,
+) -> Result<LanguageModel> {
+    load_for((name, None), on_load, device, terminal)
 }
 
 /// [`load`] with the tokenizer of the adapter that is used, if it has its own.
@@ -26,8 +31,8 @@ pub fn load(name: &str, device: &Device, terminal: &Terminal) -> Result<Language
 /// # Errors
 /// As [`load`].
 pub fn load_for(
-    name: &str,
-    adapter: Option<&Path>,
+    (name, adapter): (&str, Option<&Path>),
+    on_load: Option<OnLoad>,
     device: &Device,
     terminal: &Terminal,
 ) -> Result<LanguageModel> {
@@ -37,7 +42,7 @@ pub fn load_for(
     let (config, _) = Config::read(&folder)?;
     let tokenizer = tokenizer_for(&folder, adapter, &config, terminal)?;
     Ok(LanguageModel {
-        model: Model::load(&folder, device)?,
+        model: Model::load_packing(&folder, on_load, device)?,
         tokenizer,
         folder,
     })

@@ -1,5 +1,6 @@
 use crate::adapter_options::AdapterOptions;
 use crate::device::DeviceArgs;
+use crate::load_options::LoadOptions;
 use crate::numbers::{
     MAX_COUNT, at_least_one, count, not_negative, not_zero, rate, rate_above_zero, seed,
     share_below_one,
@@ -59,6 +60,8 @@ pub struct Args {
     /// Seed of the adapter's start, the order of rows and dropout
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = seed)]
     pub seed: u64,
+    #[command(flatten)]
+    pub weights: LoadOptions,
     #[command(flatten)]
     pub device: DeviceArgs,
 

@@ -50,7 +50,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit> {
     let adapter = resume.as_ref().map(|resume| resume.adapter.as_path());
     let splits = load_splits(&args, data, (&base, adapter), &wanted(&args), terminal)?;
     terminal.say(format_args!("Loading {name}"));
-    let mut model = Model::load(&base, &device)?;
+    let mut model = Model::load_packing(&base, args.weights.on_load(), &device)?;
     let trained = Trained::choose(&args, &mut model, &base, resume.as_ref(), terminal)?;
     let optimizer = trained.optimizer(resume.as_ref(), &device, terminal)?;
     let settings = record::settings(&args, &splits, &trained);

@@ -5,6 +5,7 @@ use super::args::Args;
 use super::trained::Trained;
 use crate::terminal::Terminal;
 use metal_candle::data::{Dataset, Splits};
+use metal_candle::models::OnLoad;
 use metal_candle::train::{Output, Resume};
 use serde_json::{Map, Value, json};
 
@@ -19,6 +20,7 @@ pub fn settings(args: &Args, splits: &Splits, trained: &Trained) -> Value {
     json!({
         "version": env!("CARGO_PKG_VERSION"),
         "model": args.model,
+        "load_in_4bit": args.weights.on_load().map(OnLoad::name),
         "data": args.data,
         "train_rows": train.map(|train| train.examples.len()),
         "train_tokens": train.map(Dataset::trained_tokens),

@@ -26,7 +26,7 @@ pub fn run(args: &Args, name: &str, data: &Path, terminal: &Terminal) -> Result<
     };
     let adapter = Some(args.adapter_path.as_path()).filter(|_| !is_full);
     let splits = super::load_splits(args, data, (&base, adapter), &[Split::Test], terminal)?;
-    let model = Model::load(&base, &device)?;
+    let model = Model::load_packing(&base, args.weights.on_load(), &device)?;
     let adapter = adapter.map(|path| loading::adapter(&model, &base, path));
     tell(
         &model.decoder,

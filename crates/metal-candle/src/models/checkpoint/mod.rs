@@ -10,7 +10,7 @@ pub(super) use tied::Agreement;
 use super::json::shown_name;
 use super::problems::Problems;
 use super::{Error, Result};
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 use safetensors::tensor::TensorInfo;
 use shard::Shard;
 use std::collections::{BTreeMap, BTreeSet};
@@ -87,6 +87,14 @@ impl Checkpoint {
         match self.find(name) {
             Some((shard, info)) => shard.tensor(info, device),
             None => Ok(None),
+        }
+    }
+
+    /// Copies the bytes of a tensor to `device`, u8 `(bytes)`; none of one that is not there.
+    pub(super) fn bytes(&self, name: &str, device: &Device) -> Result<Tensor> {
+        match self.find(name) {
+            Some((shard, info)) => shard.bytes(info, device),
+            None => Ok(Tensor::zeros(0, DType::U8, device)?),
         }
     }
 
