@@ -97,7 +97,7 @@ fn run(step: &Step) -> bool {
     run_command(&title, command.args(words).envs(step.env.iter().copied()))
 }
 
-/// As [`run`], for a command that has been put together.
+/// A run as of [`run`], for a command that has been put together.
 fn run_command(title: &str, command: &mut Command) -> bool {
     eprintln!("xtask: {title}");
     let began = Instant::now();

@@ -122,7 +122,7 @@ pub fn run(args: &Args, terminal: &Terminal) -> Result<()> {
     sitting.finish()
 }
 
-/// Who has no training.
+/// Rivals without training, and why.
 const IMPOSSIBLE: [(Rival, &str); 2] = [
     (Rival::Candle, "candle has no training to compare with"),
     (Rival::Engines, "an engine is a product's, not a step's"),

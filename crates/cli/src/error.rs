@@ -1,13 +1,13 @@
 //! Errors as a person reads them: what went wrong, what to do about it, and the exit code.
 
 use crate::exit::Exit;
-use metal_candle::{data, files, language_model, lora, models, train};
+use metal_candle::{data, files, fine_tune, language_model, lora, models, train};
 use std::fmt::Display;
 
 mod adapter_advice;
 mod advice;
 
-/// Why a command cannot do what it was asked, for a person to read.
+/// The reason why a command cannot do what it was asked, for a person to read.
 #[derive(Debug)]
 pub struct Error {
     message: String,
@@ -104,6 +104,23 @@ impl From<language_model::Error> for Error {
             language_model::Error::Adapter(error) => error.into(),
             language_model::Error::Training(error) => error.into(),
             other => Self::input(other.to_string()),
+        }
+    }
+}
+
+impl From<fine_tune::Error> for Error {
+    fn from(error: fine_tune::Error) -> Self {
+        match error {
+            fine_tune::Error::Model(error) => error.into(),
+            fine_tune::Error::Data(error) => error.into(),
+            fine_tune::Error::Adapter(error) => error.into(),
+            fine_tune::Error::Training(error) => error.into(),
+            fine_tune::Error::LanguageModel(error) => error.into(),
+            fine_tune::Error::OwnFolder { .. } => Self::input(&error)
+                .with_advice("choose another --adapter-path: the model would be overwritten"),
+            fine_tune::Error::OtherMethod { .. } => {
+                Self::input(&error).with_advice("leave --fine-tune-type out to go on with it")
+            }
         }
     }
 }

@@ -1,4 +1,4 @@
-//! `--load-in-4bit`: what weights become while they are read.
+//! `--load-in-4bit`: packing of weights while they are read.
 
 use clap::ValueEnum;
 use metal_candle::models::OnLoad;
@@ -21,7 +21,7 @@ pub enum FourBits {
 }
 
 impl LoadOptions {
-    /// What dense matrices are packed to.
+    /// Packing of dense matrices.
     pub fn on_load(self) -> Option<OnLoad> {
         self.load_in_4bit.map(|format| match format {
             FourBits::Nf4 => OnLoad::Nf4,

@@ -1,4 +1,4 @@
-//! What kernels on a CPU are made of, without a tensor: the level of vector instructions, chosen when
+//! Parts that kernels on a CPU are made of, without a tensor: the level of vector instructions, chosen when
 //! the program runs ([`simd`]), threads that stay awake between operations ([`threads`]), loops a
 //! register at a time ([`vector`]), functions of registers ([`math`]), numbers of every float dtype
 //! ([`floats`]), and products of matrices ([`gemm`]).

@@ -1,4 +1,4 @@
-//! Which vector instructions the kernels use: the widest that the processor has, seen when the
+//! Vector instructions of the kernels: the widest that the processor has, seen when the
 //! program runs. `METAL_CANDLE_SIMD` forces a lower level, by its name in lower case.
 
 use pulp::WithSimd;
@@ -139,7 +139,7 @@ pub fn dispatch_at<Op: WithSimd>(level: Level, op: Op) -> Op::Output {
     }
 }
 
-/// How near a line is brought.
+/// Cache that a line is brought to.
 #[derive(Debug, Clone, Copy)]
 pub enum Cache {
     /// To the first cache, for what is read at once.

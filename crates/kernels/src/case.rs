@@ -3,7 +3,7 @@
 use candle_core::DType;
 use std::fmt;
 
-/// How operands lie in memory.
+/// Layout of operands in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum View {
     /// Row after row.
@@ -110,7 +110,7 @@ pub fn of_models<S>(shapes: impl Fn(&Model) -> Vec<S>) -> Vec<Case<S>> {
     cases
 }
 
-/// What [`Case::name`] is where a case belongs to the table of benchmarks that is published.
+/// [`Case::name`] where a case belongs to the table of benchmarks that is published.
 pub const TABLE: &str = "table";
 
 /// Contiguous shapes of the published table, each in every one of `dtypes`.

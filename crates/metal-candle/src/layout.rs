@@ -21,7 +21,7 @@ impl Span {
     }
 }
 
-/// How whole sequences share rows.
+/// Arrangement of whole sequences in rows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Arrangement {
     /// One sequence a row, and padding behind the shorter ones.

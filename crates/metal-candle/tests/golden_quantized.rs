@@ -125,8 +125,7 @@ fn kinds_tell_how_matrices_are_stored() {
     }
 }
 
-/// What is packed while it is read computes as what was packed by the owner's program, and an
-/// adapter is trained on it.
+/// Kinds of the layers of a dense checkpoint that is packed while it is read.
 #[test]
 fn dense_checkpoints_are_packed_while_they_are_read() {
     let folder = golden("qwen3").join("model");

@@ -46,7 +46,7 @@ fn write(tensors: &Tensors) -> Vec<u8> {
     serialize(views, None).unwrap()
 }
 
-/// What is said of a copy of the checkpoint `name` that `change` was done to.
+/// Refusal of a copy of the checkpoint `name` that `change` was done to.
 #[track_caller]
 fn refused(name: &str, change: impl FnOnce(&mut Tensors, &mut Value), expected: &[&str]) {
     let (from, to) = (golden(name).join("model"), tempfile::tempdir().unwrap());

@@ -1,4 +1,4 @@
-//! Where things are, and cargo in the workspace of soft-metal.
+//! Folders, and cargo in the workspace of soft-metal.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -36,7 +36,7 @@ impl Folders {
         command
     }
 
-    /// For the compiler wrapper itself, which is compiled without one.
+    /// Cargo for the compiler wrapper itself, which is compiled without one.
     pub fn wrapper_cargo(&self, line: &str) -> Command {
         let mut command = self.cargo(line);
         command.env("CARGO_TARGET_DIR", self.target.join("wrapper"));

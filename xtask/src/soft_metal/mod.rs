@@ -23,12 +23,12 @@ pub fn main(words: &[String]) -> Option<bool> {
     }
 }
 
-/// As a part of the project's tests. Other machines have nothing to run it on.
+/// The tests as a part of the project's own. Other machines have nothing to run them on.
 pub fn test_where_it_runs() -> bool {
     where_it_runs(|| test_all(""))
 }
 
-/// As a part of the project's lints.
+/// The lints as a part of the project's own.
 pub fn lint_where_it_runs() -> bool {
     where_it_runs(lint)
 }

@@ -54,7 +54,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// Where an adapter changes dense layers only, the packed ones are written as they are, if they can be.
+/// Refusal of packed layers that cannot be written: an adapter may change dense ones only.
 fn check_writable(config: &Config, name: &str) -> Result<()> {
     match &config.quantization {
         Some(quantization) if !quantization.is_writable() => {

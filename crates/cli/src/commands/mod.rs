@@ -13,7 +13,7 @@ use crate::error::Result;
 use crate::exit::Exit;
 use crate::terminal::Terminal;
 
-/// What every command is given.
+/// Surroundings that every command is given.
 pub struct Context {
     /// Where results, notices and progress go.
     pub terminal: Terminal,

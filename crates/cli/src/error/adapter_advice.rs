@@ -1,4 +1,4 @@
-//! What to do about each error of an adapter.
+//! Advice about each error of an adapter.
 
 use super::advice::{of_file, of_gpu};
 use metal_candle::lora::{Error, Found, Problem, Refusal, Unexpected};
@@ -39,6 +39,10 @@ fn of_setting(error: &Error) -> Option<&'static str> {
         Error::Memory { .. } => {
             Some("use a smaller --rank, fewer --targets, or fewer blocks with --num-layers")
         }
+        Error::Setting {
+            what: "the number of layers",
+            ..
+        } => Some("--num-layers counts blocks from the last, and -1 is all of them"),
         Error::Json { .. } => Some(
             "the file must be one JSON object, as PEFT writes it: fetch or train the adapter again",
         ),

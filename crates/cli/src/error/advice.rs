@@ -1,4 +1,4 @@
-//! What to do about each error of the library.
+//! Advice about each error of the library.
 
 use metal_candle::device::GpuFailure;
 use metal_candle::{data, files, models, train};
@@ -46,6 +46,7 @@ pub(super) fn of_data(error: &data::Error) -> Option<String> {
              a short --max-seq-length cuts the end of a row, where the answer is"
                 .into(),
         ),
+        E::MaxSeqLength { limit, .. } => Some(format!("use --max-seq-length {limit} or less")),
         E::MissingSplit { .. } => {
             Some("--data names a folder with train.jsonl and, if wanted, valid.jsonl and test.jsonl".into())
         }

@@ -8,7 +8,7 @@ use super::output::Place;
 use super::pack;
 use super::ranges::blocks;
 use super::transpose::BLOCK;
-use super::{DEPTH, MOST_STEPS, Product, Term, Then, tile};
+use super::{DEPTH, MOST_STEPS, ProductSum, Term, Then, tile};
 use crate::simd::dispatch_at;
 use crate::threads::{for_each_part, on_threads};
 use pulp::{Simd, WithSimd};
@@ -44,7 +44,7 @@ pub(super) fn with_own_blocks(f: impl FnOnce(&mut Own)) {
 }
 
 /// Computes a product on at most so many threads.
-pub(super) fn run(product: &Product<'_>, threads: usize) {
+pub(super) fn run(product: &ProductSum<'_>, threads: usize) {
     let mut shared = SHARED_BLOCK.take();
     let (rows, columns) = product.sizes();
     for depth in depths(product.terms) {
@@ -98,7 +98,7 @@ fn steps(depth: &Depth) -> usize {
 /// One block of the inner dimension.
 #[derive(Clone, Copy)]
 pub(super) struct Job<'a> {
-    pub(super) product: &'a Product<'a>,
+    pub(super) product: &'a ProductSum<'a>,
     pub(super) depth: &'a Depth,
     pub(super) threads: usize,
 }
@@ -110,13 +110,13 @@ impl Job<'_> {
         for_each_part(self.threads, a, tile::UNIT_ROWS * row, |first, a| {
             let [first, count] = [first, a.len()].map(|n| n / row);
             let part = rows.start + first..rows.start + first + count;
-            self.dispatch(self.pack(Operand::Rows, part, a));
+            self.dispatch(self.pack(Side::Rows, part, a));
         });
         let columns = 0..self.product.sizes().1;
         self.for_each_own(&columns, tile::UNIT_COLUMNS, |columns, own| {
             let width = columns.len().next_multiple_of(tile::UNIT_COLUMNS);
             let b = grown(&mut own.b, width * row);
-            self.dispatch(self.pack(Operand::Columns, columns.clone(), b));
+            self.dispatch(self.pack(Side::Columns, columns.clone(), b));
             self.dispatch(self.multiply(rows.clone(), columns, a, b));
         });
     }
@@ -128,12 +128,12 @@ impl Job<'_> {
         for_each_part(self.threads, b, tile::UNIT_COLUMNS * row, |first, b| {
             let [first, count] = [first, b.len()].map(|n| n / row);
             let part = columns.start + first..columns.end.min(columns.start + first + count);
-            self.dispatch(self.pack(Operand::Columns, part, b));
+            self.dispatch(self.pack(Side::Columns, part, b));
         });
         let rows = 0..self.product.sizes().0;
         self.for_each_own(&rows, tile::UNIT_ROWS, |rows, own| {
             let a = grown(&mut own.a, rows.len() * row);
-            self.dispatch(self.pack(Operand::Rows, rows.clone(), a));
+            self.dispatch(self.pack(Side::Rows, rows.clone(), a));
             for part in blocks(&columns, PASS_COLUMNS) {
                 let b = &b[(part.start - columns.start) * row..];
                 self.dispatch(self.multiply(rows.clone(), part, a, b));
@@ -175,9 +175,9 @@ pub(super) fn grown(memory: &mut Vec<f32>, len: usize) -> &mut [f32] {
     &mut memory[..len]
 }
 
-/// What is packed.
+/// The side of a product that is packed.
 #[derive(Clone, Copy)]
-pub(super) enum Operand {
+pub(super) enum Side {
     /// Rows of `A`, as tiles.
     Rows,
     /// Columns of `B`, as panels.
@@ -188,7 +188,7 @@ pub(super) enum Operand {
 /// closure in between would not be.
 pub(super) struct Pack<'a> {
     job: Job<'a>,
-    operand: Operand,
+    side: Side,
     part: Range<usize>,
     data: &'a mut [f32],
 }
@@ -202,9 +202,9 @@ impl WithSimd for Pack<'_> {
         for ((a, b), range) in self.job.product.terms.iter().zip(self.job.depth) {
             let data = &mut *self.data;
             let to = pack::Target { data, steps, first };
-            match self.operand {
-                Operand::Rows => pack::rows(simd, *a, &self.part, range, to),
-                Operand::Columns => pack::columns(simd, *b, &self.part, range, to),
+            match self.side {
+                Side::Rows => pack::rows(simd, *a, &self.part, range, to),
+                Side::Columns => pack::columns(simd, *b, &self.part, range, to),
             }
             first += range.len();
         }
@@ -253,18 +253,13 @@ impl WithSimd for Multiply<'_> {
 
 impl<'a> Job<'a> {
     #[inline(always)]
-    pub(super) fn pack<'p>(
-        self,
-        operand: Operand,
-        part: Range<usize>,
-        data: &'p mut [f32],
-    ) -> Pack<'p>
+    pub(super) fn pack<'p>(self, side: Side, part: Range<usize>, data: &'p mut [f32]) -> Pack<'p>
     where
         'a: 'p,
     {
         Pack {
             job: self,
-            operand,
+            side,
             part,
             data,
         }

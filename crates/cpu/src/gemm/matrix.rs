@@ -96,7 +96,7 @@ impl<'a> Matrix<'a> {
         }
     }
 
-    /// The same memory, read the other way.
+    /// The transposed matrix: the same memory, read the other way.
     #[must_use]
     pub fn transposed(self) -> Self {
         Self {
@@ -170,7 +170,7 @@ impl Packed<'_> {
 
 /// A matrix to write.
 pub struct MatrixMut<'a> {
-    /// Not necessarily written before.
+    /// Memory that need not have been written before.
     pub(super) data: &'a mut [MaybeUninit<f32>],
     pub(super) rows: usize,
     pub(super) columns: usize,
@@ -202,7 +202,7 @@ impl<'a> MatrixMut<'a> {
         }
     }
 
-    /// The same memory, written the other way.
+    /// The transposed matrix: the same memory, written the other way.
     #[must_use]
     pub fn transposed(self) -> Self {
         Self {

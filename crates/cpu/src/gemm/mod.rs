@@ -41,10 +41,11 @@ const MOST_STEPS: usize = DEPTH + 64;
 /// where handing it over takes one ([`on_threads`]).
 const PARALLEL_WORK: usize = 1 << 18;
 
-/// The same where every element of an operand is read from memory for a few multiplications.
+/// Multiplications below which a second thread does not pay where every element of an operand is read from
+/// memory for a few of them.
 const PARALLEL_READS: usize = 1 << 15;
 
-/// What a product does with the numbers that are there.
+/// Use that a product makes of the numbers that are there.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Then {
     /// Overwrites them, without a look.
@@ -110,18 +111,19 @@ fn product_at(level: Level, c: MatrixMut<'_>, then: Then, alpha: f32, terms: &[T
     if c.rows == 0 || c.columns == 0 {
         return;
     }
-    let turned: Vec<Term<'_>> = terms.iter().copied().map(turned).collect();
+    let transposed: Vec<Term<'_>> = terms.iter().copied().map(transposed_term).collect();
     // Few columns are few rows of the transposed product.
-    let turns = Kernel::of(terms[0]) == Kernel::Blocked
-        && (c.row_stride == 1 && c.column_stride != 1 || Kernel::of(turned[0]) != Kernel::Blocked);
-    let (c, terms) = if turns {
-        (c.transposed(), &turned[..])
+    let transposes = Kernel::of(terms[0]) == Kernel::Blocked
+        && (c.row_stride == 1 && c.column_stride != 1
+            || Kernel::of(transposed[0]) != Kernel::Blocked);
+    let (c, terms) = if transposes {
+        (c.transposed(), &transposed[..])
     } else {
         (c, terms)
     };
     let output = Output::new(c, alpha);
     let run = |terms: &[Term<'_>], then| {
-        let product = Product {
+        let product = ProductSum {
             level,
             output,
             then,
@@ -138,11 +140,11 @@ fn product_at(level: Level, c: MatrixMut<'_>, then: Then, alpha: f32, terms: &[T
 }
 
 /// `A B` read as `(B^T A^T)^T`.
-pub fn turned((a, b): Term<'_>) -> Term<'_> {
+pub fn transposed_term((a, b): Term<'_>) -> Term<'_> {
     (b.transposed(), a.transposed())
 }
 
-/// How a product is computed.
+/// Ways to compute a product.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kernel {
     /// Few rows, and columns that lie densely.
@@ -170,14 +172,14 @@ impl Kernel {
 }
 
 /// A sum of products, after its kernel was chosen.
-struct Product<'a> {
+struct ProductSum<'a> {
     level: Level,
     output: Output<'a>,
     then: Then,
     terms: &'a [Term<'a>],
 }
 
-impl Product<'_> {
+impl ProductSum<'_> {
     fn run(&self) {
         let (a, b) = self.terms[0];
         let (rows, columns) = self.sizes();

@@ -10,7 +10,7 @@ use std::cell::Cell;
 use std::ops::Range;
 
 thread_local! {
-    /// Of a packed matrix, what this thread is about to copy.
+    /// Part of a packed matrix that this thread is about to copy.
     pub(super) static UNPACKED: Cell<Vec<f32>> = Cell::default();
 }
 
@@ -40,7 +40,7 @@ fn row_of<E: Element>(data: &[E], a: Matrix<'_>, row: usize, depth: &Range<usize
     }
 }
 
-/// Where a block goes: tiles or panels of `steps` inner steps, of which those from `first` on are
+/// Memory that a block goes to: tiles or panels of `steps` inner steps, of which those from `first` on are
 /// written.
 pub(super) struct Target<'a> {
     pub(super) data: &'a mut [f32],

@@ -51,18 +51,18 @@ impl Output {
         MetalStorage::new(self.buffer, self.device, self.elements, self.dtype)
     }
 
-    /// As an operation's result.
+    /// The memory as an operation's result.
     pub(crate) fn into_value(self, shape: &Shape) -> Value {
         Value::new(Storage::Metal(self.into_storage()), shape)
     }
 
-    /// As a tensor that is not tracked.
+    /// The memory as a tensor that is not tracked.
     pub(crate) fn into_tensor(self, shape: &Shape) -> Tensor {
         self.into_value(shape).into_tensor()
     }
 }
 
-/// What is bound to one parameter.
+/// Value that is bound to one parameter.
 enum Argument<'a> {
     Input(&'a Buffer, usize),
     Output(&'a Buffer, usize),
@@ -104,7 +104,7 @@ impl<'a> Launch<'a> {
         })
     }
 
-    /// For a kernel that computes much for each element: floating-point operations, the product of
+    /// Floating-point operations of a kernel that computes much for each element, the product of
     /// `factors`. candle's command buffer is committed before it holds too many.
     pub(crate) fn flops(mut self, factors: &[usize]) -> Self {
         let factors = factors.iter().map(|&factor| factor as u64);

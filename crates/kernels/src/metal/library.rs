@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 
 /// The kernels of one operation.
 pub(crate) struct Source {
-    /// Of the operation.
+    /// Name of the operation.
     pub(crate) name: &'static str,
     /// Metal Shading Language, without the prelude.
     pub(crate) text: &'static str,

@@ -10,18 +10,18 @@
 mod dropout;
 mod launch;
 mod library;
-mod operand;
 mod product;
 mod rows;
 mod strided;
+mod tensor;
 
 pub(crate) use dropout::dropped;
 pub(crate) use launch::{Launch, Output, SIMD};
 pub(crate) use library::{Source, release};
-pub(crate) use operand::Operand;
 pub(crate) use product::{add_product, product, product_plus, product_to_add_to};
 pub(crate) use rows::Rows;
 pub(crate) use strided::Strided;
+pub(crate) use tensor::DeviceTensor;
 
 use candle_core::{MetalDevice, MetalStorage, Result, Storage, Tensor};
 

@@ -8,7 +8,7 @@ use candle_metal_kernels::metal::Buffer;
 /// Dimensions before the last that do not lie in order, at most.
 const LEAD: usize = 4;
 
-/// What a kernel reads: `Rows` in `prelude.metal` tells it where the rows are.
+/// Rows that a kernel reads: `Rows` in `prelude.metal` tells it where the rows are.
 pub(crate) struct Rows<'a> {
     pub(super) buffer: &'a Buffer,
     pub(super) offset_bytes: usize,

@@ -63,7 +63,7 @@ mod tests {
         ($($test:ident: $op:ident { $($field:ident: $value:expr),* };)*) => {$(
             #[test]
             fn $test() {
-                let shape = super::$op::cases::Shape { $($field: $value),* };
+                let shape = super::$op::cases::CaseShape { $($field: $value),* };
                 for case in crate::case::small([shape]) {
                     let problem = super::$op::check::problem(&case);
                     crate::testkit::agree(&problem, case.dtype, &Device::Cpu).unwrap();
@@ -109,7 +109,7 @@ mod tests {
     fn no_bit_depends_on_the_number_of_threads() {
         macro_rules! same_bits {
             ($op:ident: $($field:ident = $value:expr),* $(,)?) => {{
-                let shape = super::$op::cases::Shape { $($field: $value),* };
+                let shape = super::$op::cases::CaseShape { $($field: $value),* };
                 let problem = super::$op::check::problem(&plain(shape));
                 let one = numbers(&problem, 1);
                 for threads in [2, 3, 11] {

@@ -6,7 +6,7 @@ use crate::case::Case;
 use candle_core::{DType, Device, Tensor};
 
 /// One implementation: tensors in, result out.
-pub type Run = Box<dyn Fn(&[Tensor]) -> crate::Result<Tensor> + Send + Sync>;
+pub type Implementation = Box<dyn Fn(&[Tensor]) -> crate::Result<Tensor> + Send + Sync>;
 
 /// The formula, over f64.
 pub type Truth = Box<dyn Fn(&[Array]) -> Array + Send + Sync>;
@@ -15,7 +15,7 @@ pub type Truth = Box<dyn Fn(&[Array]) -> Array + Send + Sync>;
 pub struct Problem {
     pub(super) inputs: Vec<Input>,
     pub(super) truth: Truth,
-    implementations: Vec<(&'static str, Run)>,
+    implementations: Vec<(&'static str, Implementation)>,
     result_dtype: Option<DType>,
 }
 
@@ -65,7 +65,7 @@ impl Problem {
 
     /// The implementations by name, the operation itself first.
     #[must_use]
-    pub fn implementations(&self) -> &[(&'static str, Run)] {
+    pub fn implementations(&self) -> &[(&'static str, Implementation)] {
         &self.implementations
     }
 }
@@ -84,12 +84,12 @@ pub fn check(problem: &Problem, dtype: DType, device: &Device) -> Result<(), Fai
     Ok(())
 }
 
-/// What one dtype's implementations are compared with.
+/// Truth that one dtype's implementations are compared with.
 struct Check<'a> {
     problem: &'a Problem,
     setting: Setting<'a>,
     want: Array,
-    /// Of each input that has one.
+    /// Gradient of each input that has one.
     gradients: Vec<Option<Gradient>>,
     dtype: DType,
     result_dtype: DType,
@@ -125,14 +125,14 @@ impl<'a> Check<'a> {
         })
     }
 
-    fn with_all_tracked(&self, name: &str, run: &Run) -> Result<(), Failure> {
+    fn with_all_tracked(&self, name: &str, run: &Implementation) -> Result<(), Failure> {
         let outcome = self.setting.run(run, |_| true)?;
         self.result(name, &outcome)?;
         self.no_strays(name, &outcome)?;
         (0..self.gradients.len()).try_for_each(|i| self.gradient(name, i, &outcome))
     }
 
-    fn with_one_tracked(&self, name: &str, run: &Run) -> Result<(), Failure> {
+    fn with_one_tracked(&self, name: &str, run: &Implementation) -> Result<(), Failure> {
         for i in 0..self.gradients.len() {
             if self.gradients[i].is_some() {
                 let name = format!("{name} with {} tracked", self.problem.inputs[i].name);
@@ -145,7 +145,7 @@ impl<'a> Check<'a> {
         Ok(())
     }
 
-    fn with_none_tracked(&self, name: &str, run: &Run) -> Result<(), Failure> {
+    fn with_none_tracked(&self, name: &str, run: &Implementation) -> Result<(), Failure> {
         let name = format!("{name} with nothing tracked");
         let outcome = self.setting.run(run, |_| false)?;
         self.result(&name, &outcome)?;

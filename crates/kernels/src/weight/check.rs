@@ -1,9 +1,9 @@
-//! What all formats refuse.
+//! Checks that all formats make.
 
 use crate::{Error, Result};
 use candle_core::{DType, Tensor};
 
-/// That the number `what` is one of those that there are.
+/// Check that the number `what` is one of those that there are.
 pub(super) fn one_of(
     op: &'static str,
     what: &'static str,
@@ -16,7 +16,7 @@ pub(super) fn one_of(
     }
 }
 
-/// That a tensor is `(N, width)` of one of `dtypes`.
+/// Check that a tensor is `(N, width)` of one of `dtypes`.
 pub(super) fn rows(
     op: &'static str,
     what: &'static str,
@@ -30,7 +30,7 @@ pub(super) fn rows(
     dtype(op, what, got, dtypes)
 }
 
-/// That a tensor is of one of `dtypes`.
+/// Check that a tensor is of one of `dtypes`.
 pub(super) fn dtype(
     op: &'static str,
     what: &'static str,
@@ -46,7 +46,7 @@ pub(super) fn dtype(
     }
 }
 
-/// That a tensor is in host memory.
+/// Check that a tensor is in host memory.
 pub(super) fn on_cpu(op: &'static str, tensor: &Tensor) -> Result<()> {
     match tensor.device().is_cpu() {
         true => Ok(()),
@@ -58,7 +58,7 @@ pub(super) fn on_cpu(op: &'static str, tensor: &Tensor) -> Result<()> {
     }
 }
 
-/// That a tensor has so many numbers of a dtype, in any shape.
+/// Check that a tensor has so many numbers of a dtype, in any shape.
 pub(super) fn numbers(
     op: &'static str,
     what: &'static str,
@@ -81,7 +81,7 @@ pub(super) fn numbers(
     }
 }
 
-/// That numbers to be packed are finite.
+/// Check that numbers to be packed are finite.
 pub(super) fn finite(op: &'static str, numbers: &[f32]) -> Result<()> {
     match numbers.iter().find(|number| !number.is_finite()) {
         None => Ok(()),

@@ -6,7 +6,7 @@ pub(super) type Table = [f32; 256];
 /// Values of the two codes of 4 bits in a byte, in their order.
 pub(super) type Pairs = [[f32; 2]; 256];
 
-/// Which half of a byte comes first.
+/// Half of a byte that comes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum First {
     /// The low one, as MLX and GGUF have it.

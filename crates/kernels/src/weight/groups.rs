@@ -5,14 +5,19 @@ use pulp::{Simd, WithSimd};
 use std::ops::Range;
 
 /// Rows that are unpacked number by number, or group by group.
-pub(super) trait Rows: Sync {
+pub(super) trait UnpackRow: Sync {
     /// Writes the numbers of some columns of a row. It must be `#[inline(always)]`, to be compiled for
     /// the instructions that the processor has.
     fn unpack(&self, row: usize, columns: Range<usize>, to: &mut [f32]);
 }
 
 /// Writes the numbers of some rows and columns, row after row.
-pub(super) fn read(matrix: &impl Rows, rows: Range<usize>, columns: Range<usize>, to: &mut [f32]) {
+pub(super) fn read(
+    matrix: &impl UnpackRow,
+    rows: Range<usize>,
+    columns: Range<usize>,
+    to: &mut [f32],
+) {
     dispatch(Read {
         matrix,
         rows,
@@ -28,7 +33,7 @@ struct Read<'a, R> {
     to: &'a mut [f32],
 }
 
-impl<R: Rows> WithSimd for Read<'_, R> {
+impl<R: UnpackRow> WithSimd for Read<'_, R> {
     type Output = ();
 
     #[inline(always)]

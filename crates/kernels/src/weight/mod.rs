@@ -107,7 +107,7 @@ impl Weight {
         }
     }
 
-    /// How its numbers are stored, as people call it: `bf16`, or a packed format.
+    /// Storage of its numbers, as people call it: `bf16`, or a packed format.
     #[must_use]
     pub fn kind(&self) -> String {
         match self {

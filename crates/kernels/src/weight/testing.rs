@@ -1,4 +1,4 @@
-//! What the tests of formats share.
+//! Parts that the tests of formats share.
 
 use super::Packed;
 use candle_core::{Device, Tensor};
@@ -14,7 +14,7 @@ pub(super) fn golden(file: &str) -> HashMap<String, Tensor> {
     candle_core::safetensors::load(file, &Device::Cpu).unwrap()
 }
 
-/// That blocks of all sizes and places are the reference's numbers to the bit.
+/// Check that blocks of all sizes and places are the reference's numbers to the bit.
 pub(super) fn assert_blocks_are_dense(packed: &dyn Packed) {
     let (n, k) = packed.dims();
     let dense = bits(&packed.dense().unwrap());
@@ -41,7 +41,7 @@ pub(super) fn assert_blocks_are_dense(packed: &dyn Packed) {
     }
 }
 
-/// That two matrices of float32 are equal to the bit.
+/// Check that two matrices of float32 are equal to the bit.
 pub(super) fn assert_same(got: &Tensor, want: &Tensor, what: &str) {
     assert_eq!(got.dims(), want.dims(), "{what}");
     let (got, want) = (bits(got), bits(want));

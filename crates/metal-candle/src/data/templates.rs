@@ -1,4 +1,4 @@
-//! Which chat template a tokenizer folder offers: Hugging Face keeps it in one of four places.
+//! Chat templates of a tokenizer folder: Hugging Face keeps it in one of four places.
 
 use std::path::{Path, PathBuf};
 

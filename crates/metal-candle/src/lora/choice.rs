@@ -7,7 +7,7 @@ use super::{Error, LayerInfo, LoraConfig, Method};
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-/// Who named the settings, for the words of errors.
+/// Source of the settings, for the words of errors.
 #[derive(Clone, Copy)]
 pub(super) enum Origin {
     Options,
@@ -132,7 +132,7 @@ impl<'a> Choice<'a> {
     }
 }
 
-/// Whether a module carries an adapter.
+/// Rule for whether a module carries an adapter.
 struct Rule<'a> {
     wanted: Matcher<'a>,
     excluded: Option<Matcher<'a>>,

@@ -4,7 +4,7 @@ use super::{Error, Method, Targets};
 /// Highest rank: no layer is so wide that a higher one could be of use.
 const MAX_RANK: usize = 1 << 16;
 
-/// What an adapter is, in PEFT's terms.
+/// Settings of an adapter, in PEFT's terms.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LoraConfig {
     /// What the adapters do.
@@ -49,6 +49,41 @@ impl Default for LoraConfig {
     }
 }
 
+/// Blocks of a model that carry adapters, counted from the last, as in mlx-lm's `--num-layers`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LastBlocks {
+    /// All blocks.
+    #[default]
+    All,
+    /// So many, or all if the model has fewer.
+    AtMost(usize),
+    /// So many.
+    Exactly(usize),
+}
+
+impl LastBlocks {
+    /// Indices of the blocks in a model of `n_blocks`; `None` is all of them.
+    ///
+    /// # Errors
+    /// When the model has fewer than asked for, or none was.
+    pub fn of(self, n_blocks: usize) -> Result<Option<Vec<usize>>, Error> {
+        let n = match self {
+            Self::All => n_blocks,
+            Self::AtMost(n) => n.min(n_blocks),
+            Self::Exactly(n) => n,
+        };
+        match n {
+            n if n == n_blocks => Ok(None),
+            n if (1..n_blocks).contains(&n) => Ok(Some((n_blocks - n..n_blocks).collect())),
+            n => Err(Error::Setting {
+                what: "the number of layers",
+                expected: "at least 1 and at most the model's number of blocks, or all",
+                got: format!("{n} of {n_blocks}"),
+            }),
+        }
+    }
+}
+
 impl LoraConfig {
     /// The factor of an update of rank `r`.
     #[must_use]
@@ -72,21 +107,6 @@ impl LoraConfig {
             true => Ok(scale),
             false => Err(setting("alpha", "of use as a float32 factor", alpha)),
         }
-    }
-
-    /// The last `n` of `n_blocks` blocks, as mlx-lm counts `--num-layers`; `None` is all of them.
-    ///
-    /// # Errors
-    /// When the model has fewer blocks, or `n` is 0.
-    pub fn last_blocks(n: usize, n_blocks: usize) -> Result<Vec<usize>, Error> {
-        if (1..=n_blocks).contains(&n) {
-            return Ok((n_blocks - n..n_blocks).collect());
-        }
-        Err(Error::Setting {
-            what: "the number of layers",
-            expected: "at least 1 and at most the model's number of blocks, or -1 for all",
-            got: format!("{n} of {n_blocks}"),
-        })
     }
 
     pub(super) fn check(&self) -> Result<(), Error> {

@@ -6,7 +6,7 @@ const LISTED: usize = 20;
 /// Characters of a name or value from a file that are shown.
 const SHOWN: usize = 200;
 
-/// What can be wrong with an adapter.
+/// Error in an adapter.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A setting is outside its range.
@@ -146,7 +146,7 @@ pub enum Error {
     Candle(#[from] candle_core::Error),
 }
 
-/// What lies where an adapter was looked for.
+/// Content of a place where an adapter was looked for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Found {
     /// No such file.
@@ -246,7 +246,7 @@ pub enum Problem {
     },
 }
 
-/// What the name of an unexpected tensor says.
+/// Meaning of the name of an unexpected tensor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Unexpected {
     /// Magnitudes of DoRA beside an adapter without.

@@ -20,7 +20,7 @@ mod targets;
 #[cfg(test)]
 mod tests;
 
-pub use config::LoraConfig;
+pub use config::{LastBlocks, LoraConfig};
 pub use context::{Adapters, Context, Share};
 use error::shortened;
 pub use error::{Error, Found, Problem, Refusal, Unexpected};

@@ -39,7 +39,7 @@ pub struct Placement {
     pub out_features: usize,
 }
 
-/// Where adapters go, and of what rank and strength each is.
+/// Places of adapters, and the rank and strength of each.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
     /// One entry for each layer that carries an adapter, in the model's order.

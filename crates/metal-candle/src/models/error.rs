@@ -2,7 +2,7 @@ use super::problems::Problems;
 use super::recognise::Found;
 use std::path::PathBuf;
 
-/// What can be wrong with a checkpoint, or with what is asked of a model.
+/// Error in a checkpoint, or in what is asked of a model.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A file cannot be read or written.
@@ -112,7 +112,7 @@ pub enum Error {
     ModelType {
         /// The type in `config.json`.
         got: String,
-        /// Those that exist.
+        /// Types that exist.
         supported: Vec<&'static str>,
     },
     /// A configuration asks for something that would change the result and is not built.

@@ -1,4 +1,4 @@
-//! How a decoder takes its weights, in the order of the data.
+//! Loading of a decoder's weights, in the order of the data.
 
 use super::Result;
 use super::checkpoint::Checkpoint;

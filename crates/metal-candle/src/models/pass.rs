@@ -10,7 +10,7 @@ use metal_candle_kernels::AttentionMask;
 #[derive(Debug)]
 pub struct Pass {
     pub(super) layout: Layout,
-    /// Of each of the model's rotary embeddings.
+    /// Positions for each of the model's rotary embeddings.
     pub(super) positions: Vec<Positions>,
     pub(super) mask: AttentionMask,
     pub(super) context: Context,

@@ -1,4 +1,4 @@
-//! What a folder holds that is no checkpoint of a model that is built: told in one sentence, before
+//! Content of a folder that is no checkpoint of a model that is built: told in one sentence, before
 //! any tensor is looked at.
 
 use super::config::quantization::{METHODS, MLX, TRANSFORMERS};
@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use std::fmt;
 use std::path::Path;
 
-/// What is found in a folder instead of a checkpoint.
+/// Content found in a folder instead of a checkpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Found {
     /// An adapter of PEFT.
@@ -44,7 +44,7 @@ pub enum Found {
     },
     /// A checkpoint in a folder below.
     Below {
-        /// That folder.
+        /// Path of that folder.
         folder: String,
     },
 }

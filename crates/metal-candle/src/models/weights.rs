@@ -17,7 +17,7 @@ use std::collections::BTreeSet;
 /// Dtypes of what is not packed.
 pub(super) const FLOATS: [Dtype; 3] = [Dtype::F32, Dtype::F16, Dtype::BF16];
 
-/// What a tensor starts as when a model is made from nothing.
+/// Values that a tensor starts with when a model is made from nothing.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Init {
     /// Normal with the configuration's `initializer_range`.
@@ -28,11 +28,11 @@ pub(super) enum Init {
     Zeros,
 }
 
-/// Where a model's tensors come from; takes account of every one.
+/// Source of a model's tensors; takes account of every one.
 pub(super) struct Weights<'a> {
     source: Source<'a>,
     quantization: Option<&'a Quantization>,
-    /// What dense matrices are packed to.
+    /// Packing of dense matrices.
     on_load: Option<OnLoad>,
     device: Device,
     taken: RefCell<BTreeSet<String>>,
@@ -100,17 +100,17 @@ impl<'a> Weights<'a> {
         self.tensor(name, shape.into(), init, &FLOATS)
     }
 
-    /// How the checkpoint packs its matrices.
+    /// Packing of the checkpoint's matrices.
     pub(super) fn quantization(&self) -> Option<&'a Quantization> {
         self.quantization
     }
 
-    /// What dense matrices are packed to.
+    /// Packing of dense matrices.
     pub(super) fn on_load(&self) -> Option<OnLoad> {
         self.on_load
     }
 
-    /// Where the weights go.
+    /// Device that the weights go to.
     pub(super) fn device(&self) -> &Device {
         &self.device
     }

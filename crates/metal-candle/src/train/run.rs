@@ -13,7 +13,7 @@ use crate::process::peak_memory_bytes;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// What one optimizer step came to.
+/// Result of one optimizer step.
 struct Taken {
     loss_sum: f64,
     tokens: usize,

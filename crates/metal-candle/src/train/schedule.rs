@@ -1,10 +1,10 @@
 use super::{Error, Result};
 use std::f64::consts::PI;
 
-/// How the learning rate falls after the warm-up.
+/// Course of the learning rate after the warm-up.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Decay {
-    /// It does not.
+    /// No decay.
     Constant,
     /// Along a straight line to `end` at the last step.
     Linear {

@@ -56,7 +56,7 @@ pub struct Args {
     pub sampling: SamplingOptions,
 }
 
-/// How tokens are chosen.
+/// Sampling of tokens.
 #[derive(clap::Args, Clone, Copy, Debug)]
 #[command(next_help_heading = "Sampling")]
 pub struct SamplingOptions {

@@ -42,7 +42,7 @@ pub struct Args {
     pub adapter: AdapterOptions,
 }
 
-/// Which row to show; without a file the model's layers are shown.
+/// The row to show; without a file the model's layers are shown.
 #[derive(clap::Args, Debug)]
 #[command(next_help_heading = "Row")]
 pub struct RowOptions {

@@ -75,7 +75,7 @@ pub struct Args {
     pub reports: ReportOptions,
 }
 
-/// Which rows a step sees, and how much of them.
+/// Rows that a step sees, and how much of them.
 #[derive(clap::Args, Debug)]
 #[command(next_help_heading = "Rows")]
 pub struct RowOptions {
@@ -110,7 +110,7 @@ impl RowOptions {
     }
 }
 
-/// How parameters are updated.
+/// Updates of the parameters.
 #[derive(clap::Args, Debug)]
 #[command(next_help_heading = "Optimizer")]
 pub struct OptimizerOptions {
@@ -149,7 +149,7 @@ pub struct OptimizerOptions {
     pub max_grad_norm: f64,
 }
 
-/// What is told and saved, and how often.
+/// Reports and saves, and how often they come.
 #[derive(clap::Args, Debug)]
 #[command(next_help_heading = "Reports and saves")]
 pub struct ReportOptions {
@@ -170,7 +170,7 @@ pub struct ReportOptions {
     pub save_every: usize,
 }
 
-/// What is trained.
+/// The part of a model that is trained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum FineTuneType {
     Lora,

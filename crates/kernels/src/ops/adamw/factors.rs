@@ -3,7 +3,7 @@
 use super::AdamW;
 use pulp::Simd;
 
-/// As float32, or in every lane of a register. The order is that of `Factors` in `adamw.metal`.
+/// Factors as float32, or in every lane of a register. The order is that of `Factors` in `adamw.metal`.
 pub(super) struct Factors<T = f32> {
     pub(super) gradient: T,
     pub(super) beta1: T,

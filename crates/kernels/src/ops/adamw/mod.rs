@@ -23,7 +23,7 @@ use candle_core::{DType, Storage, Tensor, Var};
 use factors::Factors;
 use std::collections::HashSet;
 
-/// Updates parameters of one device, which have been checked.
+/// Update of parameters of one device, which have been checked.
 type Step = fn(&Factors, &[Update<'_>]) -> Result<()>;
 
 const DEVICES: Devices<Step> = Devices {
@@ -174,7 +174,7 @@ fn check_memory(updates: &[Update<'_>]) -> Result<()> {
     Ok(())
 }
 
-/// The same for two views of one allocation.
+/// The allocation of a tensor: one address for all its views.
 fn memory(t: &Tensor) -> *const Storage {
     &raw const *t.storage_and_layout().0
 }

@@ -8,11 +8,11 @@
 use super::delta::deltas;
 use super::gradients::{bound_rows, probabilities, score_gradients};
 use super::heads::{Heads, Wide, padded};
+use super::ordered::OrderedSum;
 use super::panels::Panels;
 use super::scores::{Strip, times_panels};
-use super::sizes::{KEYS, QUERIES, Rows, Scoring, Sizes};
+use super::sizes::{KEYS, QUERIES, QueryBlock, Scoring, Sizes};
 use super::tile::{Left, Right, Tile, panel};
-use super::turn::Turns;
 use super::visible::Visible;
 use crate::host::online::Statistics;
 use metal_candle_cpu::simd::dispatch;
@@ -20,7 +20,7 @@ use metal_candle_cpu::threads::for_each_task;
 use pulp::{Simd, WithSimd};
 use std::ops::Range;
 
-/// What forward read and wrote, and the gradient of its result.
+/// Tensors that forward read and wrote, and the gradient of its result.
 pub(super) struct Forward<'a> {
     pub(super) sizes: Sizes,
     pub(super) visible: &'a Visible,
@@ -33,8 +33,8 @@ pub(super) struct Forward<'a> {
     pub(super) dy: &'a Heads<'a>,
 }
 
-/// What all tasks read.
-struct Inputs<'a> {
+/// Inputs that all tasks read.
+struct BackwardInputs<'a> {
     sizes: Sizes,
     visible: &'a Visible,
     scoring: Scoring,
@@ -55,7 +55,7 @@ pub(super) fn backward(forward: &Forward<'_>, tracked: [bool; 3]) -> [Option<Vec
     let sizes = forward.sizes;
     let (k, v) = (forward.k.widened(), forward.v.widened());
     let (y, dy) = (forward.y.widened(), forward.dy.widened());
-    let inputs = Inputs {
+    let inputs = BackwardInputs {
         sizes,
         visible: forward.visible,
         scoring: forward.scoring,
@@ -75,24 +75,24 @@ pub(super) fn backward(forward: &Forward<'_>, tracked: [bool; 3]) -> [Option<Vec
     let mut dq = fresh(0, sizes.heads, sizes.queries);
     let mut dk = fresh(1, sizes.kv_heads, sizes.keys);
     let mut dv = fresh(2, sizes.kv_heads, sizes.keys);
-    let turns = dq.as_deref_mut().map(|dq| turns(&inputs, dq));
+    let dq_sums = dq.as_deref_mut().map(|dq| dq_sums(&inputs, dq));
     let tasks = tiles(
         &inputs,
-        turns.as_deref(),
+        dq_sums.as_deref(),
         dk.as_deref_mut(),
         dv.as_deref_mut(),
     );
     for_each_task(tasks, sizes.work(), |memory, tile| {
-        dispatch(Run { tile, memory });
+        dispatch(Vectorized { tile, memory });
     });
-    drop(turns);
+    drop(dq_sums);
     [dq, dk, dv]
 }
 
 /// The blocks of queries of all heads, `(B, H, ceil(Tq / QUERIES))`.
-fn turns<'a>(inputs: &Inputs<'_>, dq: &'a mut [f32]) -> Vec<Turns<'a>> {
+fn dq_sums<'a>(inputs: &BackwardInputs<'_>, dq: &'a mut [f32]) -> Vec<OrderedSum<'a>> {
     let sizes = inputs.sizes;
-    let mut turns = vec![];
+    let mut dq_sums = vec![];
     for (head, dq) in dq
         .chunks_mut((sizes.queries * sizes.width).max(1))
         .enumerate()
@@ -100,17 +100,17 @@ fn turns<'a>(inputs: &Inputs<'_>, dq: &'a mut [f32]) -> Vec<Turns<'a>> {
         for (i, dq) in dq.chunks_mut(QUERIES * sizes.width).enumerate() {
             let queries = i * QUERIES..((i + 1) * QUERIES).min(sizes.queries);
             let keys = inputs.visible.range(head / sizes.heads, queries);
-            turns.push(Turns::new(keys.start / KEYS, dq));
+            dq_sums.push(OrderedSum::new(keys.start / KEYS, dq));
         }
     }
-    turns
+    dq_sums
 }
 
 /// The tiles of all heads, the first of each head before the second of any: under a causal mask they
 /// are the longest tasks.
 fn tiles<'a, 'q>(
-    inputs: &'a Inputs<'a>,
-    turns: Option<&'a [Turns<'q>]>,
+    inputs: &'a BackwardInputs<'a>,
+    dq_sums: Option<&'a [OrderedSum<'q>]>,
     dk: Option<&'a mut [f32]>,
     dv: Option<&'a mut [f32]>,
 ) -> Vec<KeyTile<'a, 'q>> {
@@ -124,7 +124,7 @@ fn tiles<'a, 'q>(
         for number in 0..count {
             tiles.push(KeyTile {
                 inputs,
-                turns,
+                dq_sums,
                 batch: head / sizes.kv_heads,
                 kv_head: head % sizes.kv_heads,
                 number,
@@ -153,8 +153,8 @@ fn parts(values: Option<&mut [f32]>, heads: usize, sizes: Sizes) -> Vec<Option<&
 
 /// Some keys of one head and their gradients, `(keys, D)`.
 struct KeyTile<'a, 'q> {
-    inputs: &'a Inputs<'a>,
-    turns: Option<&'a [Turns<'q>]>,
+    inputs: &'a BackwardInputs<'a>,
+    dq_sums: Option<&'a [OrderedSum<'q>]>,
     batch: usize,
     kv_head: usize,
     number: usize,
@@ -177,12 +177,12 @@ struct Memory {
     dv: Vec<f32>,
 }
 
-struct Run<'a, 'q, 'b> {
+struct Vectorized<'a, 'q, 'b> {
     tile: KeyTile<'a, 'q>,
     memory: &'b mut Memory,
 }
 
-impl WithSimd for Run<'_, '_, '_> {
+impl WithSimd for Vectorized<'_, '_, '_> {
     type Output = ();
 
     #[inline(always)]
@@ -228,7 +228,7 @@ impl KeyTile<'_, '_> {
     }
 
     /// Whether the tile lies in the range that the block of queries from `first` on sees, of which every
-    /// tile has its turn: also one between segments, of which no strip of the block sees a key.
+    /// tile adds its part: also one between segments, of which no strip of the block sees a key.
     fn is_awaited(&self, first: usize) -> bool {
         let queries = self.block(first).queries;
         let keys = self.inputs.visible.range(self.batch, queries);
@@ -236,16 +236,16 @@ impl KeyTile<'_, '_> {
     }
 
     /// The queries from `first` on, the same in every head.
-    fn block(&self, first: usize) -> Rows {
+    fn block(&self, first: usize) -> QueryBlock {
         let end = (first + QUERIES).min(self.inputs.sizes.queries);
-        Rows {
+        QueryBlock {
             batch: self.batch,
             head: 0,
             queries: first..end,
         }
     }
 
-    /// Of the block of queries from `first` on.
+    /// Strips of the block of queries from `first` on.
     #[inline(always)]
     fn strips<S: Simd, const M: usize>(&self, first: usize) -> Vec<Seen> {
         let rows = self.block(first);
@@ -283,14 +283,14 @@ impl KeyTile<'_, '_> {
             let q = inputs.q.tokens(self.batch, head, first);
             self.add_to_keys::<S, M>(simd, strips, ds, q, dk);
         }
-        let Some(turns) = self.turns else { return };
+        let Some(dq_sums) = self.dq_sums else { return };
         for (i, seen) in strips.iter().enumerate() {
             let ds = &ds[i * M * KEYS..];
             self.queries::<S, M>(simd, seen, ds, &mut dq[i * M * width..]);
         }
         let blocks = inputs.sizes.queries.div_ceil(QUERIES);
         let head = self.batch * inputs.sizes.heads + head;
-        turns[head * blocks + first / QUERIES].take(self.number, |sum| {
+        dq_sums[head * blocks + first / QUERIES].add(self.number, |sum| {
             let rows = sum.chunks_exact_mut(inputs.sizes.width);
             for (sum, dq) in rows.zip(dq.chunks_exact(width)) {
                 sum.iter_mut().zip(dq).for_each(|(sum, dq)| *sum += dq);
@@ -316,7 +316,7 @@ impl KeyTile<'_, '_> {
         }
         let (sizes, visible) = (self.inputs.sizes, self.inputs.visible);
         let queries = &strip.rows.queries;
-        let Inputs {
+        let BackwardInputs {
             q,
             dy,
             keys,

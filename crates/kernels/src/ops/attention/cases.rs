@@ -5,7 +5,7 @@ use candle_core::DType;
 
 /// Sizes and masks.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Shape {
+pub struct CaseShape {
     /// `B`.
     pub batch: usize,
     /// `H`.
@@ -28,7 +28,7 @@ pub struct Shape {
     pub softcap: Option<f64>,
 }
 
-impl Shape {
+impl CaseShape {
     /// `(B, H, Tq, D)`.
     #[must_use]
     pub fn query_dims(&self) -> [usize; 4] {
@@ -65,7 +65,7 @@ impl Shape {
     }
 }
 
-impl Costed for Shape {
+impl Costed for CaseShape {
     /// Two products over the visible pairs; reads `q`, `k`, `v`, writes `y`.
     fn forward(&self, dtype: DType) -> Cost {
         let (q, k) = self.moved();
@@ -83,7 +83,7 @@ impl Costed for Shape {
 /// of Metal's kernels, columns of several tiles and slices, ranges of keys and more heads of a group
 /// than SIMD groups.
 #[must_use]
-pub fn small() -> Vec<Case<Shape>> {
+pub fn small() -> Vec<Case<CaseShape>> {
     let mut shapes = vec![
         shape([1, 1, 1, 1, 1, 1], false),
         shape([1, 2, 1, 1, 5, 4], true),
@@ -118,8 +118,8 @@ pub fn small() -> Vec<Case<Shape>> {
 }
 
 /// Windows of one key and of more than there are, in one query, with a cache, over tiles, and in segments.
-fn windowed(packed: &[u32]) -> Vec<Shape> {
-    let windowed = |shape, window| Shape {
+fn windowed(packed: &[u32]) -> Vec<CaseShape> {
+    let windowed = |shape, window| CaseShape {
         window: Some(window),
         ..shape
     };
@@ -139,12 +139,12 @@ fn windowed(packed: &[u32]) -> Vec<Shape> {
 }
 
 /// Bounds below and above the scores, in one query, few and many, and under every mask.
-fn bounded() -> Vec<Shape> {
-    let bounded = |shape, cap| Shape {
+fn bounded() -> Vec<CaseShape> {
+    let bounded = |shape, cap| CaseShape {
         softcap: Some(cap),
         ..shape
     };
-    let near = Shape {
+    let near = CaseShape {
         window: Some(4),
         ..segmented([2, 4, 2, 6, 6, 4], true, &[0, 0, 1, 1, 1, 1])
     };
@@ -159,7 +159,7 @@ fn bounded() -> Vec<Shape> {
 
 /// A training row, and one token against a cache of 2048.
 #[must_use]
-pub fn models() -> Vec<Case<Shape>> {
+pub fn models() -> Vec<Case<CaseShape>> {
     case::of_models(|model| {
         let sizes = |queries, keys| {
             let (h, g) = (model.heads, model.kv_heads);
@@ -175,14 +175,14 @@ pub fn models() -> Vec<Case<Shape>> {
 
 /// Training rows of two lengths, with the heads of a small model.
 #[must_use]
-pub fn table() -> Vec<Case<Shape>> {
+pub fn table() -> Vec<Case<CaseShape>> {
     let rows = [512, 2048].map(|tokens| shape([1, 14, 2, tokens, tokens, 64], true));
     case::of_table(rows, &[DType::F32])
 }
 
-fn shape(sizes: [usize; 6], causal: bool) -> Shape {
+fn shape(sizes: [usize; 6], causal: bool) -> CaseShape {
     let [batch, heads, kv_heads, queries, keys, width] = sizes;
-    Shape {
+    CaseShape {
         batch,
         heads,
         kv_heads,
@@ -190,12 +190,12 @@ fn shape(sizes: [usize; 6], causal: bool) -> Shape {
         keys,
         width,
         causal,
-        ..Shape::default()
+        ..CaseShape::default()
     }
 }
 
-fn segmented(sizes: [usize; 6], causal: bool, segments: &[u32]) -> Shape {
-    Shape {
+fn segmented(sizes: [usize; 6], causal: bool, segments: &[u32]) -> CaseShape {
+    CaseShape {
         segments: segments.to_vec(),
         ..shape(sizes, causal)
     }

@@ -1,6 +1,6 @@
 //! The formula over f64, and what attention is checked on.
 
-use super::{AttentionMask, AttentionScores, attention, cases, cases::Shape, reference};
+use super::{AttentionMask, AttentionScores, attention, cases, cases::CaseShape, reference};
 use crate::Result;
 use crate::case::Case;
 use crate::testkit::{Array, Failure, Input, Problem, check_cases};
@@ -17,19 +17,19 @@ pub fn check(device: &Device) -> std::result::Result<(), Failure> {
     check_cases(&cases, problem, device)?;
     // Scores of hundreds, where one key takes all; whole numbers, so that they are exact. Those of
     // wide heads are thousands: of such gradients rounding leaves nothing.
-    let narrow = |case: &&Case<Shape>| case.shape.width <= 8;
+    let narrow = |case: &&Case<CaseShape>| case.shape.width <= 8;
     let cases: Vec<_> = cases.iter().filter(narrow).cloned().collect();
-    let large = |case: &Case<Shape>| of(case, |x| (20.0 * x).round());
+    let large = |case: &Case<CaseShape>| of(case, |x| (20.0 * x).round());
     check_cases(&cases, large, device)
 }
 
 /// The problem of a case.
 #[must_use]
-pub fn problem(case: &Case<Shape>) -> Problem {
+pub fn problem(case: &Case<CaseShape>) -> Problem {
     of(case, |x| 2.0 * x)
 }
 
-fn of(case: &Case<Shape>, size: fn(f64) -> f64) -> Problem {
+fn of(case: &Case<CaseShape>, size: fn(f64) -> f64) -> Problem {
     let (q, k) = (case.shape.query_dims(), case.shape.key_dims());
     let inputs = vec![
         Input::new("q", &q).map(size).viewed(case.view),
@@ -44,7 +44,7 @@ fn of(case: &Case<Shape>, size: fn(f64) -> f64) -> Problem {
 
 type Forward = fn(&Tensor, &Tensor, &Tensor, &AttentionMask, AttentionScores) -> Result<Tensor>;
 
-fn run(forward: Forward, x: &[Tensor], shape: &Shape) -> Result<Tensor> {
+fn run(forward: Forward, x: &[Tensor], shape: &CaseShape) -> Result<Tensor> {
     let row = Tensor::new(&shape.segments[..], x[0].device())?;
     let mask = AttentionMask {
         causal: shape.causal,
@@ -61,7 +61,7 @@ fn run(forward: Forward, x: &[Tensor], shape: &Shape) -> Result<Tensor> {
     forward(&x[0], &x[1], &x[2], &mask, scores)
 }
 
-fn truth(x: &[Array], shape: &Shape) -> Array {
+fn truth(x: &[Array], shape: &CaseShape) -> Array {
     let (q, k, v) = (&x[0], &x[1], &x[2]);
     let group = shape.heads / shape.kv_heads;
     let width = shape.width;
@@ -106,9 +106,9 @@ mod tests {
         check(&Device::Cpu).unwrap();
     }
 
-    fn long(queries: usize, keys: usize, causal: bool, segment: usize) -> Shape {
+    fn long(queries: usize, keys: usize, causal: bool, segment: usize) -> CaseShape {
         let segments = (0..keys).map(|i| (i / segment.max(1)) as u32);
-        Shape {
+        CaseShape {
             batch: 1,
             heads: 4,
             kv_heads: 2,
@@ -117,7 +117,7 @@ mod tests {
             width: 40,
             causal,
             segments: segments.take(if segment > 0 { keys } else { 0 }).collect(),
-            ..Shape::default()
+            ..CaseShape::default()
         }
     }
 
@@ -126,7 +126,7 @@ mod tests {
         for (causal, segment) in [(false, 0), (true, 0), (false, 70), (true, 70)] {
             for (queries, keys) in [(150, 170), (300, 300), (1, 1100)] {
                 for (window, softcap) in [(None, None), (Some(60), None), (Some(150), Some(2.0))] {
-                    let shape = Shape {
+                    let shape = CaseShape {
                         window,
                         softcap,
                         ..long(queries, keys, causal, segment)
@@ -143,7 +143,7 @@ mod tests {
         // The second boundary lies between two strips of one block, at every level.
         let numbers = [(3, 200), (0, 112), (5, 88)];
         let ids = numbers.map(|(id, count)| std::iter::repeat_n(id, count));
-        let shape = Shape {
+        let shape = CaseShape {
             segments: ids.into_iter().flatten().collect(),
             ..long(400, 400, true, 0)
         };
@@ -245,7 +245,7 @@ mod tests {
             let mut segments = segments;
             segments.truncate(if segmented { keys } else { 0 });
             let heads = kv_heads * group;
-            let shape = Shape { batch, heads, kv_heads, queries, keys, width, causal, window, segments, softcap };
+            let shape = CaseShape { batch, heads, kv_heads, queries, keys, width, causal, window, segments, softcap };
             let case = Case { name: "any".into(), shape, view, dtype: DType::F32 };
             testkit::check(&problem(&case), DType::F32, &Device::Cpu).unwrap();
         }

@@ -1,4 +1,4 @@
-//! On the CPU.
+//! Attention on the CPU.
 
 use super::Attention;
 use super::backward::{self, Forward};
@@ -13,10 +13,10 @@ use crate::host::tensor_like;
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, DType, Layout, Result as CandleResult, Shape, Tensor};
 
-/// What forward leaves for backward.
+/// Values that forward leaves for backward.
 pub(super) struct Saved {
     visible: Visible,
-    /// Of each row `(B, H, Tq)`.
+    /// Statistics of each row `(B, H, Tq)`.
     statistics: Vec<Statistics>,
     /// The result before it was rounded to a narrower dtype: gradients of scores are differences
     /// that would show the rounding.

@@ -23,7 +23,7 @@ const RANGE: usize = 512;
 /// Keys whose scores are computed before their values are read; they stay in the first cache.
 const STEP: usize = 64;
 
-struct Inputs<'a> {
+struct DecodeInputs<'a> {
     sizes: Sizes,
     visible: &'a Visible,
     scoring: Scoring,
@@ -40,7 +40,7 @@ pub(super) fn decode(
     [q, k, v]: [&Heads<'_>; 3],
 ) -> (Vec<f32>, Vec<Statistics>) {
     let q = q.widened();
-    let inputs = Inputs {
+    let inputs = DecodeInputs {
         sizes,
         visible,
         scoring,
@@ -55,7 +55,7 @@ pub(super) fn decode(
     };
     let count = sizes.batch * sizes.kv_heads * ranges;
     let mut parts: Vec<_> = (0..count).map(|_| part()).collect();
-    let tasks = parts.iter_mut().enumerate().map(|(i, part)| Task {
+    let tasks = parts.iter_mut().enumerate().map(|(i, part)| DecodeTask {
         inputs: &inputs,
         head: i / ranges,
         range: i % ranges * RANGE..((i % ranges + 1) * RANGE).min(sizes.keys),
@@ -64,21 +64,21 @@ pub(super) fn decode(
     // Memory is what limits, not arithmetic.
     let elements = 2 * sizes.batch * sizes.kv_heads * sizes.keys * sizes.width;
     for_each_task(tasks.collect(), elements, |memory, task| {
-        dispatch(Run { task, memory });
+        dispatch(Vectorized { task, memory });
     });
     join(&parts, ranges, sizes)
 }
 
-/// What one range of keys gives the heads of a group.
+/// Results of one range of keys for the heads of a group.
 struct Part {
     /// `sum_j exp(score_j - max) v_j`, `(H / G, D)` in whole panels.
     sums: Vec<f32>,
     statistics: Vec<Statistics>,
 }
 
-struct Task<'a> {
-    inputs: &'a Inputs<'a>,
-    /// Of all key-value heads of the batch.
+struct DecodeTask<'a> {
+    inputs: &'a DecodeInputs<'a>,
+    /// Number among all key-value heads of the batch.
     head: usize,
     range: Range<usize>,
     part: &'a mut Part,
@@ -87,18 +87,18 @@ struct Task<'a> {
 /// Memory that every task of a thread uses again.
 #[derive(Default)]
 struct Memory {
-    /// Of a group, `(H / G, STEP)`.
+    /// Scores of a group, `(H / G, STEP)`.
     scores: Vec<f32>,
     /// Keys or values, where they are not float32 in whole panels.
     rows: Vec<f32>,
 }
 
-struct Run<'a, 'b> {
-    task: Task<'a>,
+struct Vectorized<'a, 'b> {
+    task: DecodeTask<'a>,
     memory: &'b mut Memory,
 }
 
-impl WithSimd for Run<'_, '_> {
+impl WithSimd for Vectorized<'_, '_> {
     type Output = ();
 
     #[inline(always)]
@@ -110,7 +110,7 @@ impl WithSimd for Run<'_, '_> {
     }
 }
 
-impl Task<'_> {
+impl DecodeTask<'_> {
     #[inline(always)]
     fn run<S: Simd, const M: usize>(mut self, simd: S, memory: &mut Memory) {
         let Sizes {
@@ -131,7 +131,7 @@ impl Task<'_> {
     /// Exponentials of the scores of some keys, with what is not there zero.
     #[inline(always)]
     fn scores<S: Simd>(&mut self, simd: S, keys: Range<usize>, memory: &mut Memory) {
-        let Inputs {
+        let DecodeInputs {
             sizes,
             visible,
             scoring,

@@ -15,9 +15,9 @@ pub(super) fn deltas(y: &Wide<'_>, dy: &Wide<'_>, sizes: Sizes) -> Vec<f32> {
     let rows = sizes.batch * sizes.heads * sizes.queries;
     let mut deltas = vec![0.0; rows];
     let heads = deltas.chunks_mut(sizes.queries.max(1)).enumerate();
-    let blocks = heads.flat_map(|(head, deltas)| {
-        let blocks = deltas.chunks_mut(QUERIES).enumerate();
-        blocks.map(move |(i, deltas)| Block {
+    let tasks = heads.flat_map(|(head, deltas)| {
+        let tasks = deltas.chunks_mut(QUERIES).enumerate();
+        tasks.map(move |(i, deltas)| DeltaTask {
             y,
             dy,
             sizes,
@@ -26,13 +26,13 @@ pub(super) fn deltas(y: &Wide<'_>, dy: &Wide<'_>, sizes: Sizes) -> Vec<f32> {
             deltas,
         })
     });
-    for_each_task(blocks.collect(), rows * sizes.width, |_: &mut (), block| {
-        dispatch(block);
+    for_each_task(tasks.collect(), rows * sizes.width, |_: &mut (), task| {
+        dispatch(task);
     });
     deltas
 }
 
-struct Block<'a> {
+struct DeltaTask<'a> {
     y: &'a Wide<'a>,
     dy: &'a Wide<'a>,
     sizes: Sizes,
@@ -41,7 +41,7 @@ struct Block<'a> {
     deltas: &'a mut [f32],
 }
 
-impl WithSimd for Block<'_> {
+impl WithSimd for DeltaTask<'_> {
     type Output = ();
 
     #[inline(always)]

@@ -8,7 +8,7 @@
 use super::heads::{Heads, Wide, padded};
 use super::panels::Panels;
 use super::scores::{Strip, times_panels};
-use super::sizes::{KEYS, QUERIES, Rows, Scoring, Sizes};
+use super::sizes::{KEYS, QUERIES, QueryBlock, Scoring, Sizes};
 use super::tile::{Left, Right, Tile, panel};
 use super::visible::Visible;
 use crate::host::online::Statistics;
@@ -16,8 +16,8 @@ use metal_candle_cpu::simd::dispatch;
 use metal_candle_cpu::threads::for_each_task;
 use pulp::{Simd, WithSimd};
 
-/// What all blocks read.
-struct Inputs<'a> {
+/// Inputs that all tasks read.
+struct ForwardInputs<'a> {
     sizes: Sizes,
     visible: &'a Visible,
     softcap: Option<f32>,
@@ -37,7 +37,7 @@ pub(super) fn forward(
     let rows = sizes.batch * sizes.heads * sizes.queries;
     let mut y = vec![0.0; rows * sizes.width];
     let mut statistics = vec![Statistics::default(); rows];
-    let inputs = Inputs {
+    let inputs = ForwardInputs {
         sizes,
         visible,
         softcap: scoring.softcap,
@@ -45,22 +45,22 @@ pub(super) fn forward(
         keys: Panels::new(&k.widened(), scoring.scale, sizes),
         v: v.widened(),
     };
-    let mut tasks = blocks(&inputs, &mut y, &mut statistics);
+    let mut tasks = tasks(&inputs, &mut y, &mut statistics);
     // Under a causal mask the last queries see most: the longest tasks come first.
-    tasks.sort_by_key(|block| std::cmp::Reverse(block.rows.queries.start));
-    for_each_task(tasks, sizes.work(), |memory, block| {
-        dispatch(Run { block, memory });
+    tasks.sort_by_key(|task| std::cmp::Reverse(task.rows.queries.start));
+    for_each_task(tasks, sizes.work(), |memory, task| {
+        dispatch(Vectorized { task, memory });
     });
     (y, statistics)
 }
 
-fn blocks<'a>(
-    inputs: &'a Inputs<'a>,
+fn tasks<'a>(
+    inputs: &'a ForwardInputs<'a>,
     y: &'a mut [f32],
     statistics: &'a mut [Statistics],
-) -> Vec<Block<'a>> {
+) -> Vec<ForwardTask<'a>> {
     let sizes = inputs.sizes;
-    let mut blocks = vec![];
+    let mut tasks = vec![];
     let head = (sizes.queries * sizes.width).max(1);
     let heads = y.chunks_mut(head);
     let heads = heads.zip(statistics.chunks_mut(sizes.queries.max(1)));
@@ -68,12 +68,12 @@ fn blocks<'a>(
         let parts = y.chunks_mut(QUERIES * sizes.width);
         for (part, (y, statistics)) in parts.zip(statistics.chunks_mut(QUERIES)).enumerate() {
             let first = part * QUERIES;
-            let rows = Rows {
+            let rows = QueryBlock {
                 batch: i / sizes.heads,
                 head: i % sizes.heads,
                 queries: first..first + statistics.len(),
             };
-            blocks.push(Block {
+            tasks.push(ForwardTask {
                 inputs,
                 rows,
                 y,
@@ -81,17 +81,17 @@ fn blocks<'a>(
             });
         }
     }
-    blocks
+    tasks
 }
 
-struct Block<'a> {
-    inputs: &'a Inputs<'a>,
-    rows: Rows,
+struct ForwardTask<'a> {
+    inputs: &'a ForwardInputs<'a>,
+    rows: QueryBlock,
     y: &'a mut [f32],
     statistics: &'a mut [Statistics],
 }
 
-/// Memory that every block of a thread uses again.
+/// Memory that every task of a thread uses again.
 #[derive(Default)]
 struct Memory {
     /// `(M, KEYS)`.
@@ -100,28 +100,28 @@ struct Memory {
     sums: Vec<f32>,
 }
 
-struct Run<'a, 'b> {
-    block: Block<'a>,
+struct Vectorized<'a, 'b> {
+    task: ForwardTask<'a>,
     memory: &'b mut Memory,
 }
 
-impl WithSimd for Run<'_, '_> {
+impl WithSimd for Vectorized<'_, '_> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         // Two registers a row, and three more for the factors.
         match S::REGISTER_COUNT {
-            32.. => self.block.run::<S, 8>(simd, self.memory),
-            _ => self.block.run::<S, 6>(simd, self.memory),
+            32.. => self.task.run::<S, 8>(simd, self.memory),
+            _ => self.task.run::<S, 6>(simd, self.memory),
         }
     }
 }
 
-impl Block<'_> {
+impl ForwardTask<'_> {
     #[inline(always)]
     fn run<S: Simd, const M: usize>(mut self, simd: S, memory: &mut Memory) {
-        let Inputs { sizes, visible, .. } = self.inputs;
+        let ForwardInputs { sizes, visible, .. } = self.inputs;
         let width = padded(sizes.width);
         memory.scores.resize(M * KEYS, 0.0);
         memory.sums.clear();
@@ -163,7 +163,7 @@ impl Block<'_> {
 #[inline(always)]
 fn add_tile<S: Simd, const M: usize>(
     simd: S,
-    inputs: &Inputs<'_>,
+    inputs: &ForwardInputs<'_>,
     strip: &Strip,
     first: usize,
     scores: &mut [f32],
@@ -175,7 +175,7 @@ fn add_tile<S: Simd, const M: usize>(
         return;
     }
     let sizes = inputs.sizes;
-    let Rows {
+    let QueryBlock {
         batch,
         head,
         queries,

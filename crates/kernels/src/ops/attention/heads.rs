@@ -12,7 +12,7 @@ use std::ops::Range;
 pub(super) struct Heads<'a> {
     data: Data<'a>,
     dims: [usize; 4],
-    /// Of all dimensions but the last.
+    /// Strides of all dimensions but the last.
     strides: [usize; 3],
 }
 
@@ -28,7 +28,7 @@ pub(super) fn padded(width: usize) -> usize {
 }
 
 impl<'a> Heads<'a> {
-    /// As it lies in memory, unless that has distances within a row.
+    /// Heads as they lie in memory, unless that has distances within a row.
     pub(super) fn new(storage: &'a CpuStorage, layout: &Layout) -> Result<Self> {
         let (b, h, t, d) = layout.shape().dims4()?;
         let start = layout.start_offset();

@@ -18,11 +18,11 @@ mod decode;
 mod delta;
 mod forward;
 mod gradients;
+mod ordered;
 mod panels;
 mod scores;
 mod sizes;
 mod tile;
-mod turn;
 
 #[cfg(any(test, feature = "testkit"))]
 pub mod cases;
@@ -36,19 +36,19 @@ mod reference;
 mod visible;
 
 use super::softcap::check_cap;
-use crate::graph::path::{Devices, Run, metal};
+use crate::graph::path::{Devices, KernelFn, metal};
 use crate::graph::{Kernel, Operation};
 use crate::{Error, Result};
 use candle_core::{DType, Tensor};
 use sizes::{Scoring, Sizes};
 
-const DEVICES: Devices<Run<Attention, 3>> = Devices {
+const DEVICES: Devices<KernelFn<Attention, 3>> = Devices {
     cpu: Some(cpu::Cpu::run),
     metal: metal!(metal::Metal::run),
     cuda: None,
 };
 
-/// Which keys a query sees.
+/// Mask of the keys that a query sees.
 #[derive(Clone, Debug, Default)]
 pub struct AttentionMask {
     /// Query `i` sees key `j` only when `j <= i + Tk - Tq`.
@@ -67,7 +67,7 @@ impl AttentionMask {
     }
 }
 
-/// How a query and a key are scored; a number alone is the scale.
+/// Scoring of a query and a key; a number alone is the scale.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AttentionScores {
     /// Factor of `q k^T`.

@@ -1,4 +1,4 @@
-//! Keys or values turned for products with queries: a token is a column.
+//! Keys or values transposed for products with queries: a token is a column.
 
 use super::heads::Wide;
 use super::sizes::Sizes;
@@ -23,7 +23,7 @@ impl Panels {
             let (head, first) = (i / per_head, i % per_head * WIDEST_PANEL);
             let (batch, head) = (head / sizes.kv_heads, head % sizes.kv_heads);
             let tokens = WIDEST_PANEL.min(sizes.keys - first);
-            turn(heads.tokens(batch, head, first), tokens, factor, to);
+            transpose(heads.tokens(batch, head, first), tokens, factor, to);
         });
         Self { data, sizes }
     }
@@ -38,7 +38,7 @@ impl Panels {
 }
 
 /// `to[d][token] = factor * from[token][d]`.
-fn turn(from: Right<'_>, tokens: usize, factor: f32, to: &mut [f32]) {
+fn transpose(from: Right<'_>, tokens: usize, factor: f32, to: &mut [f32]) {
     for (d, to) in to.chunks_exact_mut(WIDEST_PANEL).enumerate() {
         for (token, to) in to[..tokens].iter_mut().enumerate() {
             *to = factor * from.data[token * from.step + d];

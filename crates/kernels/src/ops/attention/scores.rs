@@ -1,6 +1,6 @@
 //! Scores of a strip of queries against a tile of keys.
 
-use super::sizes::{KEYS, Rows};
+use super::sizes::{KEYS, QueryBlock};
 use super::tile::{Left, Right, Tile, WIDEST_PANEL, panel};
 use super::visible::Visible;
 use crate::ops::softcap::registers::bound;
@@ -9,12 +9,12 @@ use std::ops::Range;
 
 /// At most `M` queries and the keys that they see, none of them outside of this range.
 pub(super) struct Strip {
-    pub(super) rows: Rows,
+    pub(super) rows: QueryBlock,
     pub(super) keys: Range<usize>,
 }
 
 impl Strip {
-    /// Of the tile that begins with the key `first`: what the strip sees, in whole panels.
+    /// Columns of the tile that begins with the key `first` that the strip sees, in whole panels.
     #[inline(always)]
     pub(super) fn columns<S: Simd>(&self, first: usize) -> Range<usize> {
         let within = |key: usize| key.saturating_sub(first).min(KEYS);
@@ -50,7 +50,7 @@ impl Strip {
         columns: Range<usize>,
         scores: &mut [f32],
     ) {
-        let Rows { batch, queries, .. } = &self.rows;
+        let QueryBlock { batch, queries, .. } = &self.rows;
         let keys = first + columns.start..first + columns.end;
         if visible.covers(*batch, queries.clone(), keys.clone()) {
             return;

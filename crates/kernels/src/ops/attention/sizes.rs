@@ -32,7 +32,7 @@ impl Sizes {
     }
 }
 
-/// How a query and a key are scored.
+/// Scoring of a query and a key.
 #[derive(Clone, Copy)]
 pub(super) struct Scoring {
     /// Factor of the product.
@@ -52,13 +52,13 @@ impl From<AttentionScores> for Scoring {
 
 /// Consecutive queries of one head.
 #[derive(Clone)]
-pub(super) struct Rows {
+pub(super) struct QueryBlock {
     pub(super) batch: usize,
     pub(super) head: usize,
     pub(super) queries: Range<usize>,
 }
 
-impl Rows {
+impl QueryBlock {
     pub(super) fn len(&self) -> usize {
         self.queries.len()
     }

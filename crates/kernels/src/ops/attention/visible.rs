@@ -1,4 +1,4 @@
-//! Which keys a query sees, on the host.
+//! Keys that a query sees, on the host.
 
 use super::AttentionMask;
 use candle_core::{Result, Tensor};

@@ -1,6 +1,6 @@
 //! The formula over f64, and what the gate is checked on.
 
-use super::{Activation, cases, cases::Shape, glu, reference};
+use super::{Activation, cases, cases::CaseShape, glu, reference};
 use crate::case::Case;
 use crate::testkit::{Array, Failure, Input, Problem, check_cases};
 use candle_core::Device;
@@ -18,16 +18,16 @@ pub fn check(device: &Device) -> Result<(), Failure> {
 
 /// The problem of a case.
 #[must_use]
-pub fn problem(case: &Case<Shape>) -> Problem {
+pub fn problem(case: &Case<CaseShape>) -> Problem {
     scaled(case, 4.0)
 }
 
-fn scaled(case: &Case<Shape>, size: f64) -> Problem {
+fn scaled(case: &Case<CaseShape>, size: f64) -> Problem {
     let gate = input("gate", case).map(|x| size * x);
     of(gate, input("up", case), case.shape.activation)
 }
 
-fn input(name: &'static str, case: &Case<Shape>) -> Input {
+fn input(name: &'static str, case: &Case<CaseShape>) -> Input {
     Input::new(name, &case.shape.dims).viewed(case.view)
 }
 

@@ -7,7 +7,7 @@ use candle_core::DType;
 
 /// Sizes and the packing.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Shape {
+pub struct CaseShape {
     /// Leading dimensions of `x`.
     pub lead: Vec<usize>,
     /// `K`.
@@ -20,7 +20,7 @@ pub struct Shape {
     pub packing: Packing,
 }
 
-impl Shape {
+impl CaseShape {
     /// `(.., K)`.
     #[must_use]
     pub fn x_dims(&self) -> Vec<usize> {
@@ -39,7 +39,7 @@ impl Shape {
     }
 }
 
-impl Costed for Shape {
+impl Costed for CaseShape {
     fn forward(&self, dtype: DType) -> Cost {
         self.cost(dtype)
     }
@@ -52,7 +52,7 @@ impl Costed for Shape {
 
 /// Every packing, one row and many, and sizes that are no multiple of any block.
 #[must_use]
-pub fn small() -> Vec<Case<Shape>> {
+pub fn small() -> Vec<Case<CaseShape>> {
     let bits = [2, 3, 4, 5, 6, 8].map(|bits| shape(&[3], 64, 5, affine(bits, 32)));
     let sizes = [
         shape(&[1], 32, 1, affine(4, 32)),
@@ -70,7 +70,7 @@ pub fn small() -> Vec<Case<Shape>> {
 
 /// The layers of models for one token and for a training row, at 4 bits.
 #[must_use]
-pub fn models() -> Vec<Case<Shape>> {
+pub fn models() -> Vec<Case<CaseShape>> {
     case::of_models(|model| {
         let layers = [
             (model.hidden, model.intermediate),
@@ -86,8 +86,8 @@ fn affine(bits: usize, group: usize) -> Packing {
     Packing::Affine { bits, group }
 }
 
-fn shape(lead: &[usize], inputs: usize, outputs: usize, packing: Packing) -> Shape {
-    Shape {
+fn shape(lead: &[usize], inputs: usize, outputs: usize, packing: Packing) -> CaseShape {
+    CaseShape {
         lead: lead.to_vec(),
         inputs,
         outputs,

@@ -1,6 +1,6 @@
 //! The formula over f64, and what the product with a packed weight is checked on.
 
-use super::{cases, cases::Shape, linear, reference};
+use super::{cases, cases::CaseShape, linear, reference};
 use crate::case::Case;
 use crate::testkit::{Array, Failure, Input, Problem, check_cases};
 use crate::weight::packing::{Packing, dense_of, weight_of};
@@ -17,7 +17,7 @@ pub fn check(device: &Device) -> std::result::Result<(), Failure> {
 
 /// The problem of a case: a packed weight has no gradient.
 #[must_use]
-pub fn problem(case: &Case<Shape>) -> Problem {
+pub fn problem(case: &Case<CaseShape>) -> Problem {
     let shape = &case.shape;
     let (k, n, packing) = (shape.inputs, shape.outputs, shape.packing);
     let mut inputs = vec![
@@ -69,7 +69,7 @@ mod tests {
         check(&Device::Cpu).unwrap();
     }
 
-    /// Of several blocks in every direction, and of fewer rows than a tile.
+    /// A weight of several blocks in every direction, and of fewer rows than a tile.
     #[test]
     fn a_weight_of_several_blocks() {
         let affine = |bits, group| Packing::Affine { bits, group };
@@ -83,7 +83,7 @@ mod tests {
             (30, Packing::Fp8 { block: (128, 128) }),
         ];
         for (rows, packing) in cases {
-            let shape = Shape {
+            let shape = CaseShape {
                 lead: vec![rows],
                 inputs: 1280,
                 outputs: 1100,

@@ -1,4 +1,4 @@
-//! On an Apple GPU: chunks of rows through one buffer of logits, which becomes their gradient in
+//! The loss on an Apple GPU: chunks of rows through one buffer of logits, which becomes their gradient in
 //! place.
 
 use super::{Head, Saved};
@@ -27,10 +27,10 @@ const THREADS: usize = 4 * SIMD;
 const MOST_PARTS: usize = 16;
 const LEAST_RANGE: usize = 1024;
 
-/// `Product` of `product.metal`.
+/// `ProductSizes` of `product.metal`.
 #[repr(C)]
 #[derive(Clone, Copy)]
-struct Product {
+struct ProductSizes {
     rows: u32,
     columns: u32,
     inner: u32,
@@ -48,10 +48,7 @@ impl<const N: usize> Function<Head, N> for Metal {
     }
 
     fn backward(_: &Head, saved: &Saved, trace: Trace<'_, N>) -> Result<Gradients<N>> {
-        let Trace {
-            inputs, dy: dloss, ..
-        } = trace;
-        saved.scaled(inputs, dloss)
+        saved.scaled(trace)
     }
 }
 
@@ -102,7 +99,7 @@ fn compute(head: &Head, hidden: &Tensor, wants_dweight: bool) -> Result<(Value, 
 
 /// Results, over all chunks.
 struct Sums {
-    /// Of every trained row.
+    /// Loss of every trained row.
     losses: Output,
     /// `(N, D)`, zero where no row is trained.
     dhidden: Option<Tensor>,
@@ -133,7 +130,7 @@ struct Inputs<'a> {
     hidden: Strided<'a>,
     /// `(V, D)`.
     weight: Strided<'a>,
-    /// Of the trained rows.
+    /// Indices of the trained rows.
     indices: Strided<'a>,
     targets: Strided<'a>,
     softcap: Option<f32>,
@@ -175,7 +172,7 @@ impl Inputs<'_> {
         let differentiate = sums.dhidden.is_some() || sums.dweight.is_some();
         self.losses(chunk, logits, differentiate, &sums.losses)?;
         if let Some(dweight) = &sums.dweight {
-            let add = Product {
+            let add = ProductSizes {
                 add: (chunk.first > 0).into(),
                 ..product(v, d, n, 1)?
             };
@@ -206,7 +203,7 @@ impl Inputs<'_> {
         &self,
         a: Strided<'_>,
         b: Strided<'_>,
-        product: &Product,
+        product: &ProductSizes,
         to: &Output,
     ) -> CandleResult<()> {
         let size = |size: u32| size as usize;
@@ -286,10 +283,10 @@ impl Inputs<'_> {
 }
 
 /// A product whose sums are cut into at most `parts`.
-fn product(rows: usize, columns: usize, inner: usize, parts: usize) -> CandleResult<Product> {
+fn product(rows: usize, columns: usize, inner: usize, parts: usize) -> CandleResult<ProductSizes> {
     let size = |size: usize| u32::try_from(size).map_err(candle_core::Error::wrap);
     let (range, _) = ranges(inner, parts);
-    Ok(Product {
+    Ok(ProductSizes {
         rows: size(rows)?,
         columns: size(columns)?,
         inner: size(inner)?,

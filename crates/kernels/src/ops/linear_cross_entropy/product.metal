@@ -19,7 +19,7 @@ struct Strides {
     ulong column;
 };
 
-struct Product {
+struct ProductSizes {
     uint rows;
     uint columns;
     // Length of the sums, and of the range of it that a threadgroup adds up: whole chunks.
@@ -57,7 +57,7 @@ kernel void loss_product(
     constant Strides& a_strides [[buffer(1)]],
     device const B* b [[buffer(2)]],
     constant Strides& b_strides [[buffer(3)]],
-    constant Product& product [[buffer(4)]],
+    constant ProductSizes& product [[buffer(4)]],
     device float* c [[buffer(5)]],
     uint3 at [[threadgroup_position_in_grid]],
     uint simd_index [[simdgroup_index_in_threadgroup]],

@@ -5,7 +5,7 @@
 use super::LoraLinear;
 use crate::Result;
 use crate::graph::{Function, Gradients, Trace, Value};
-use crate::metal::{Operand, add_product, dropped, product, product_to_add_to};
+use crate::metal::{DeviceTensor, add_product, dropped, product, product_to_add_to};
 use crate::ops::linear::result_shape;
 use candle_core::{DType, Result as CandleResult, Tensor};
 
@@ -13,18 +13,18 @@ pub(super) struct Metal;
 
 impl Function<LoraLinear, 3> for Metal {
     /// `h`, `(M, R)`.
-    type Saved = Operand;
+    type Saved = DeviceTensor;
 
-    fn forward(op: &LoraLinear, [x, a, b]: [&Tensor; 3]) -> Result<(Value, Operand)> {
+    fn forward(op: &LoraLinear, [x, a, b]: [&Tensor; 3]) -> Result<(Value, DeviceTensor)> {
         let dtype = op.dtype([x, a, b]);
-        let rows = Operand::of(x)?.as_rows()?.in_dtype(dtype)?;
+        let rows = DeviceTensor::of(x)?.as_rows()?.in_dtype(dtype)?;
         let [a, b] = [
-            Operand::of(a)?.in_dtype(dtype)?,
-            Operand::of(b)?.in_dtype(dtype)?,
+            DeviceTensor::of(a)?.in_dtype(dtype)?,
+            DeviceTensor::of(b)?.in_dtype(dtype)?,
         ];
         let weight = op.weight()?.in_dtype(dtype)?.transposed()?;
         let h = product(1.0, &op.dropped(&rows)?, &a.transposed()?)?;
-        let bias = op.bias.as_ref().map(Operand::of).transpose()?;
+        let bias = op.bias.as_ref().map(DeviceTensor::of).transpose()?;
         let bias = bias.map(|bias| bias.in_dtype(dtype)).transpose()?;
         let y = product_to_add_to(&rows, &weight, bias.as_ref())?;
         let y = add_product(y, op.scale, &h, &b.transposed()?)?;
@@ -32,11 +32,11 @@ impl Function<LoraLinear, 3> for Metal {
         Ok((y.in_dtype(x.dtype())?.into_value(shape), h))
     }
 
-    fn backward(op: &LoraLinear, h: &Operand, trace: Trace<'_, 3>) -> Result<Gradients<3>> {
+    fn backward(op: &LoraLinear, h: &DeviceTensor, trace: Trace<'_, 3>) -> Result<Gradients<3>> {
         let Trace { inputs, dy, .. } = trace;
         let [x, a, b] = inputs;
         let dtype = op.dtype([x, a, b]);
-        let dy = Operand::of(dy)?.as_rows()?.in_dtype(dtype)?;
+        let dy = DeviceTensor::of(dy)?.as_rows()?.in_dtype(dtype)?;
         let db = b
             .track_op()
             .then(|| product(op.scale, &dy.transposed()?, h)?.into_gradient(b));
@@ -52,16 +52,16 @@ impl Function<LoraLinear, 3> for Metal {
 fn through_h(
     op: &LoraLinear,
     [x, a, b]: &[Tensor; 3],
-    dy: &Operand,
+    dy: &DeviceTensor,
     dtype: DType,
 ) -> Result<Gradients<2>> {
-    let dh = product(op.scale, dy, &Operand::of(b)?.in_dtype(dtype)?)?;
+    let dh = product(op.scale, dy, &DeviceTensor::of(b)?.in_dtype(dtype)?)?;
     let da = a.track_op().then(|| {
-        let input = op.dropped(&Operand::of(x)?.as_rows()?.in_dtype(dtype)?)?;
+        let input = op.dropped(&DeviceTensor::of(x)?.as_rows()?.in_dtype(dtype)?)?;
         product(1.0, &dh.transposed()?, &input)?.into_gradient(a)
     });
     let dx = x.track_op().then(|| {
-        let a = Operand::of(a)?.in_dtype(dtype)?;
+        let a = DeviceTensor::of(a)?.in_dtype(dtype)?;
         let weight = op.weight()?.in_dtype(dtype)?;
         let through_adapter = product_to_add_to(&dh, &a, None)?;
         let dx = op.dropped(&through_adapter)?;
@@ -71,7 +71,7 @@ fn through_h(
 }
 
 impl LoraLinear {
-    /// That of everything where it is one, or else float32.
+    /// Dtype of everything where it is one, or else float32.
     fn dtype(&self, [x, a, b]: [&Tensor; 3]) -> DType {
         let frozen = self.weight.tensor().into_iter().chain(&self.bias);
         let mut others = [a, b].into_iter().chain(frozen);
@@ -82,14 +82,14 @@ impl LoraLinear {
     }
 
     /// A packed weight has no kernel here, and does not come.
-    fn weight(&self) -> CandleResult<Operand> {
+    fn weight(&self) -> CandleResult<DeviceTensor> {
         match self.weight.tensor() {
-            Some(tensor) => Operand::of(tensor),
+            Some(tensor) => DeviceTensor::of(tensor),
             None => candle_core::bail!("lora_linear: a packed weight has no Metal kernel"),
         }
     }
 
-    fn dropped(&self, x: &Operand) -> CandleResult<Operand> {
+    fn dropped(&self, x: &DeviceTensor) -> CandleResult<DeviceTensor> {
         match self.dropout {
             None => Ok(x.clone()),
             Some(dropout) => x.map(|storage, layout| dropped(dropout, storage, layout)),

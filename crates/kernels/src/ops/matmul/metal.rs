@@ -4,7 +4,7 @@ use super::MatMul;
 use super::batch::Sizes;
 use crate::Result;
 use crate::graph::{Function, Gradients, Trace, Value};
-use crate::metal::{Operand, product, product_plus};
+use crate::metal::{DeviceTensor, product, product_plus};
 use crate::storage::sum_to_shape;
 use candle_core::{DType, Result as CandleResult, Tensor};
 
@@ -23,7 +23,7 @@ impl<const N: usize> Function<MatMul, N> for Metal {
         let y = match c {
             None => product(options.alpha, &left, &right)?,
             Some(c) => {
-                let c = Operand::of(c)?.in_dtype(dtype)?;
+                let c = DeviceTensor::of(c)?.in_dtype(dtype)?;
                 product_plus(options.alpha, &left, &right, (options.beta, &c))?
             }
         };
@@ -52,7 +52,7 @@ fn product_gradients(
     let sizes = Sizes::new(a.layout(), b.layout(), *options)?;
     let dtype = common([a, b, dy]);
     let wide = |t: &Tensor, transposed| operand(t, transposed, &sizes, dtype);
-    let dy = Operand::of(dy)?.in_dtype(dtype)?;
+    let dy = DeviceTensor::of(dy)?.in_dtype(dtype)?;
     let da = a.track_op().then(|| {
         let da = product(
             options.alpha,
@@ -82,13 +82,18 @@ fn common<const N: usize>(tensors: [&Tensor; N]) -> DType {
 }
 
 /// `op(x)`, for every matrix of the batch.
-fn operand(x: &Tensor, transposed: bool, sizes: &Sizes, dtype: DType) -> CandleResult<Operand> {
-    let x = Operand::of(x)?.in_dtype(dtype)?;
+fn operand(
+    x: &Tensor,
+    transposed: bool,
+    sizes: &Sizes,
+    dtype: DType,
+) -> CandleResult<DeviceTensor> {
+    let x = DeviceTensor::of(x)?.in_dtype(dtype)?;
     let x = if transposed { x.transposed()? } else { x };
     x.for_batch(&sizes.batch)
 }
 
-fn gradient(of_view: Operand, transposed: bool, like: &Tensor) -> CandleResult<Tensor> {
+fn gradient(of_view: DeviceTensor, transposed: bool, like: &Tensor) -> CandleResult<Tensor> {
     let gradient = of_view.into_tensor();
     let rank = gradient.rank();
     let gradient = match transposed {

@@ -41,17 +41,17 @@ impl Function<Rope, 1> for Metal {
     type Saved = ();
 
     fn forward(op: &Rope, [x]: [&Tensor; 1]) -> Result<(Value, ())> {
-        Ok((turned(op, x, 1.0)?, ()))
+        Ok((rotated(op, x, 1.0)?, ()))
     }
 
     fn backward(op: &Rope, (): &(), trace: Trace<'_, 1>) -> Result<Gradients<1>> {
         let Trace { dy, .. } = trace;
-        Ok([Some(turned(op, dy, -1.0)?.into_tensor())])
+        Ok([Some(rotated(op, dy, -1.0)?.into_tensor())])
     }
 }
 
-/// `x` turned by the angles of the tables, or back where `sign` is -1.
-fn turned(rope: &Rope, x: &Tensor, sign: f32) -> Result<Value> {
+/// `x` rotated by the angles of the tables, or back where `sign` is -1.
+fn rotated(rope: &Rope, x: &Tensor, sign: f32) -> Result<Value> {
     let (device, pairs) = (device_of(x)?, Pairs::new(rope)?);
     let types = [("T", x.dtype()), ("C", rope.cos.dtype())];
     // Tables of two dtypes do not come from one model.

@@ -34,7 +34,7 @@ pub(super) fn tensors(dense: &Tensor, bits: usize, group: usize) -> Result<[Tens
     Ok([words, floats(scales)?, floats(biases)?])
 }
 
-/// What the numbers of a group are rounded to: `scale * q + bias`.
+/// Grid that the numbers of a group are rounded to: `scale * q + bias`.
 struct Grid {
     scale: f32,
     bias: f32,

@@ -2,7 +2,7 @@
 
 use super::Bnb4bit;
 use crate::weight::codes::{Pairs, unpack_pairs};
-use crate::weight::groups::{self, Rows, each_group};
+use crate::weight::groups::{self, UnpackRow, each_group};
 use crate::weight::{Blocks, host::Held};
 use candle_core::Result;
 use std::ops::Range;
@@ -59,7 +59,7 @@ impl<'a> OnHost<'a> {
     }
 }
 
-impl Rows for OnHost<'_> {
+impl UnpackRow for OnHost<'_> {
     #[inline(always)]
     fn unpack(&self, row: usize, columns: Range<usize>, to: &mut [f32]) {
         let start = row * self.width;

@@ -43,7 +43,7 @@ pub const NF4: [f32; 16] = [
     1.0,
 ];
 
-/// Which table the numbers are of. What it says is in the file; the name is for people.
+/// Table that the numbers are of. The file has its values; the name is for people.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// 4-bit normal float.
@@ -73,7 +73,7 @@ pub struct Nested {
     pub quant_map: Tensor,
     /// Blocks of a block.
     pub block: usize,
-    /// What is added to each.
+    /// Number that is added to each.
     pub offset: f32,
 }
 

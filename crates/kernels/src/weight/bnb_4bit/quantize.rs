@@ -51,7 +51,7 @@ fn packed(values: &[f32]) -> (Vec<u8>, Vec<f32>) {
     (bytes, absmax)
 }
 
-/// Some blocks.
+/// Blocks that a task packs.
 struct Pack<'a> {
     values: &'a [f32],
     bytes: &'a mut [u8],

@@ -1,7 +1,7 @@
 //! Rows in host memory.
 
 use super::{BnbInt8, PER_STEP};
-use crate::weight::groups::{self, Rows};
+use crate::weight::groups::{self, UnpackRow};
 use crate::weight::{Blocks, host::Held};
 use candle_core::Result;
 use std::ops::Range;
@@ -24,7 +24,7 @@ impl<'a> OnHost<'a> {
     }
 }
 
-impl Rows for OnHost<'_> {
+impl UnpackRow for OnHost<'_> {
     #[inline(always)]
     fn unpack(&self, row: usize, columns: Range<usize>, to: &mut [f32]) {
         let bytes = &self.bytes.bytes()[row * self.width..][columns];

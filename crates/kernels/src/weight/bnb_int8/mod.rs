@@ -17,7 +17,7 @@ use candle_core::{DType, Device, Result as CandleResult, Tensor};
 /// The name in errors.
 const NAME: &str = "bnb_int8";
 
-/// What bitsandbytes multiplies by to divide by 127.
+/// Factor by which bitsandbytes divides by 127.
 const PER_STEP: f32 = 7.874_015_7e-3;
 
 /// A matrix `(N, K)` of signed numbers of 8 bits.

@@ -2,7 +2,7 @@
 
 use super::Fp8;
 use crate::weight::codes::{E4M3, unpack_bytes};
-use crate::weight::groups::{self, Rows, each_group};
+use crate::weight::groups::{self, UnpackRow, each_group};
 use crate::weight::{Blocks, host::Held};
 use candle_core::Result;
 use std::ops::Range;
@@ -33,7 +33,7 @@ impl<'a> OnHost<'a> {
     }
 }
 
-impl Rows for OnHost<'_> {
+impl UnpackRow for OnHost<'_> {
     #[inline(always)]
     fn unpack(&self, row: usize, columns: Range<usize>, to: &mut [f32]) {
         let bytes = &self.bytes.bytes()[row * self.width..][..self.width];

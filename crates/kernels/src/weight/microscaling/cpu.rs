@@ -2,7 +2,7 @@
 
 use super::{Kind, Microscaled};
 use crate::weight::codes::{self, First, Pairs};
-use crate::weight::groups::{self, Rows, each_group};
+use crate::weight::groups::{self, UnpackRow, each_group};
 use crate::weight::{Blocks, host::Held};
 use candle_core::Result;
 use pulp::bytemuck;
@@ -35,7 +35,7 @@ impl<'a> OnHost<'a> {
         bytemuck::cast_slice(self.words.words())
     }
 
-    /// What holds a byte that is no number, and the byte.
+    /// First byte that is no number, and what it is in.
     pub(super) fn first_nan(&self) -> Option<(&'static str, u8)> {
         let is_nan = |table: &codes::Table, byte: &u8| table[*byte as usize].is_nan();
         let find = |table: &codes::Table, bytes: &[u8]| {
@@ -51,7 +51,7 @@ impl<'a> OnHost<'a> {
     }
 }
 
-impl Rows for OnHost<'_> {
+impl UnpackRow for OnHost<'_> {
     #[inline(always)]
     fn unpack(&self, row: usize, columns: Range<usize>, to: &mut [f32]) {
         let start = row * self.width;

@@ -15,7 +15,7 @@ use super::{Blocks, Packed, check, codes};
 use crate::Result;
 use candle_core::{DType, Device, Result as CandleResult, Tensor};
 
-/// Which small floats there are.
+/// Small floats that there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// e2m1 by 32 with e8m0.
@@ -127,7 +127,7 @@ impl Packed for Microscaled {
         vec![("weight", &self.words), ("scales", &self.scales)]
     }
 
-    /// What MLX makes it dense in where it is not told.
+    /// Dtype that MLX makes it dense in where it is not told.
     fn dtype(&self) -> DType {
         DType::BF16
     }

@@ -1,4 +1,4 @@
-//! Which files make a tokenizer: those of a model's folder, or of an adapter's before them.
+//! Files that make a tokenizer: those of a model's folder, or of an adapter's before them.
 
 use std::path::{Path, PathBuf};
 

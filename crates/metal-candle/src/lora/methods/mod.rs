@@ -1,4 +1,4 @@
-//! How an adapter changes a layer. A method is one file: its tensors by the names that files have,
+//! Methods by which an adapter changes a layer. A method is one file: its tensors by the names that files have,
 //! fresh values, the layer with it, and the weight it comes to.
 
 mod dora;

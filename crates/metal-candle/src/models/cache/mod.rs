@@ -45,7 +45,7 @@ pub trait Cache: Debug + Send {
     fn fork(&self) -> Result<Box<dyn Cache>>;
 }
 
-/// How a sequence's keys and values are held.
+/// Form in which a sequence's keys and values are held.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum CacheForm {
     /// One stretch of memory that grows: the fastest to read.

@@ -98,7 +98,7 @@ impl Checkpoint {
         }
     }
 
-    /// That what was read is of one checkpoint.
+    /// Check that what was read is of one checkpoint.
     pub(super) fn check_unchanged(&self) -> Result<()> {
         self.shards.iter().try_for_each(Shard::check_unchanged)
     }

@@ -27,7 +27,7 @@ pub(super) struct Shard {
     pub(super) metadata: Metadata,
 }
 
-/// What shows that a file was written to.
+/// State that shows that a file was written to.
 #[derive(PartialEq)]
 struct State {
     bytes: u64,
@@ -103,7 +103,7 @@ impl Shard {
         }
     }
 
-    /// That nobody wrote to the file since it was opened: what was read is of one checkpoint.
+    /// Check that nobody wrote to the file since it was opened: what was read is of one checkpoint.
     pub(super) fn check_unchanged(&self) -> Result<()> {
         let now = State::of(&self.file).map_err(files::Error::at("read", &self.path))?;
         match now == self.state {

@@ -3,7 +3,7 @@ use crate::models::Result;
 use safetensors::Dtype;
 use safetensors::tensor::TensorInfo;
 
-/// How two tensors of a checkpoint compare that ought to be one.
+/// Agreement of two tensors of a checkpoint that ought to be one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::models) enum Agreement {
     /// Number for number.

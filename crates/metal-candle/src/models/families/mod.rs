@@ -38,7 +38,7 @@ pub(super) trait Family: Debug + Send + Sync {
     fn block(&self, i: usize, at: &Scope<'_>) -> Result<Box<dyn Block>>;
 }
 
-/// What is around the blocks of a model.
+/// Parts around the blocks of a model.
 #[derive(Clone, Debug)]
 pub(super) struct Frame {
     pub(super) embedding_scale: EmbeddingScale,
@@ -68,7 +68,7 @@ impl Frame {
     }
 }
 
-/// Takes what a family reads of `config.json`.
+/// Reader of what a family takes from `config.json`.
 pub(super) type Read = fn(&mut Fields<'_>, Sizes) -> Result<Arc<dyn Family>>;
 
 /// Families by `model_type`.

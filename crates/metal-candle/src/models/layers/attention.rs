@@ -63,7 +63,7 @@ pub(in crate::models) enum QkNorm {
     Whole(NormKind),
 }
 
-/// How attention is computed, and what it has.
+/// Kind of attention: how it is computed, and what it has.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::models) struct AttentionKind {
     pub(in crate::models) heads: Heads,

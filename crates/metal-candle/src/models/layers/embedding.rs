@@ -2,7 +2,7 @@ use crate::models::Result;
 use candle_core::{DType, Tensor};
 use metal_candle_kernels::Weight;
 
-/// What embeddings are multiplied by.
+/// Factor that embeddings are multiplied by.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(in crate::models) enum EmbeddingScale {
     /// Nothing.

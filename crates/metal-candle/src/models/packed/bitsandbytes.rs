@@ -1,4 +1,4 @@
-//! What bitsandbytes quantizes: 4 bits with a state beside each matrix, or 8 bits by rows.
+//! Matrices that bitsandbytes quantizes: 4 bits with a state beside each matrix, or 8 bits by rows.
 
 use super::{Listed, check_device};
 use crate::models::config::fields::Fields;
@@ -78,7 +78,7 @@ fn check_row_major(weights: &Weights<'_>, name: &str) -> Result<()> {
     Ok(())
 }
 
-/// What the state of a matrix says.
+/// State of a matrix.
 #[derive(Debug, PartialEq)]
 struct State {
     kind: Kind,

@@ -1,4 +1,4 @@
-//! What mlx-lm quantizes: `weight`, `scales`, and `biases` of affine packings.
+//! Matrices that mlx-lm quantizes: `weight`, `scales`, and `biases` of affine packings.
 
 use super::check_device;
 use crate::models::Result;

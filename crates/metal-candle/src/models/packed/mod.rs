@@ -61,10 +61,10 @@ fn check_device(weights: &Weights<'_>) -> Result<()> {
     }
 }
 
-/// What a matrix that has the tensors of a packed one, or has them not, is by the configuration.
+/// List of the modules that a configuration leaves as they are, beside which tensors are held.
 #[derive(Clone, Copy)]
 struct Listed<'a> {
-    /// The list of modules that are left as they are.
+    /// The modules.
     skipped: &'a Skipped,
     /// Its name.
     field: &'static str,

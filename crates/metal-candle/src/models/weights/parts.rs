@@ -90,7 +90,7 @@ impl Weights<'_> {
         }
     }
 
-    /// What `pack` makes of the parts of the matrix at `path`; what it refuses is noted.
+    /// Weight that `pack` makes of the parts of the matrix at `path`; what it refuses is noted.
     pub(in crate::models) fn pack<const N: usize>(
         &self,
         path: &str,
@@ -126,7 +126,7 @@ impl Weights<'_> {
     }
 }
 
-/// What is wrong with the tensor `name` of bytes, as far as its header shows.
+/// Problem of the tensor `name` of bytes, as far as its header shows.
 fn problem_of_bytes(
     checkpoint: &Checkpoint,
     name: &str,

@@ -17,7 +17,7 @@ struct Wanted {
     dv: u32,
 }
 
-/// What forward read and wrote, and the gradient of its result.
+/// Tensors that forward read and wrote, and the gradient of its result.
 struct Backward<'a> {
     inputs: Inputs<'a>,
     y: Strided<'a>,

@@ -23,7 +23,7 @@ const MOST_RANGES: usize = 64;
 /// SIMD groups of a threadgroup at most when there are few queries.
 const MOST_SIMDS: usize = 8;
 
-/// What forward leaves for backward.
+/// Values that forward leaves for backward.
 pub(in crate::ops::attention) struct Saved {
     /// Maximum and sum of each row of scores, `(B, H, Tq, 2)`.
     pub(super) statistics: Output,

@@ -1,4 +1,4 @@
-//! What all kernels read.
+//! Inputs that all kernels read.
 
 use super::{SOURCE, TILE};
 use crate::metal::{Launch, Output, Strided};

@@ -5,7 +5,7 @@
 //! without a shift or a conversion when it is put into the fraction of `2^23`, where it counts
 //! `2^(s * bits)` times. `x` is divided by that before; both are exact.
 
-use super::Rows;
+use super::PackedRows;
 use pulp::{Simd, WithSimd};
 use std::ops::Range;
 
@@ -17,10 +17,10 @@ const UNIT: f32 = 8_388_608.0;
 
 /// Dot products of all of `x` with some rows of the matrix.
 pub(super) struct Dots<'a> {
-    pub(super) matrix: Rows<'a>,
+    pub(super) matrix: PackedRows<'a>,
     pub(super) x: &'a [Vec<f32>],
     pub(super) rows: Range<usize>,
-    /// Of every row of `x`, one after the other.
+    /// Products of every row of `x`, one after the other.
     pub(super) to: &'a mut [f32],
 }
 
@@ -57,10 +57,10 @@ impl Dots<'_> {
             to,
         } = self;
         let (n_groups, words) = (matrix.n_groups, matrix.group * BITS / 32);
-        let mut turned = [const { Vec::new() }; MR];
+        let mut arranged = [const { Vec::new() }; MR];
         let mut sums = [const { Vec::<f32>::new() }; MR];
-        for ((turned, sums), x) in turned.iter_mut().zip(&mut sums).zip(x) {
-            *turned = turn::<S, BITS>(x);
+        for ((arranged, sums), x) in arranged.iter_mut().zip(&mut sums).zip(x) {
+            *arranged = arrange::<S, BITS>(x);
             *sums = x
                 .chunks(matrix.group)
                 .map(|group| group.iter().sum())
@@ -74,7 +74,7 @@ impl Dots<'_> {
             for (to, scale) in by_word.chunks_exact_mut(words).zip(&scales) {
                 to.fill(*scale);
             }
-            let scaled = dot::<S, BITS, MR>(simd, matrix.words(row), &by_word, &turned);
+            let scaled = dot::<S, BITS, MR>(simd, matrix.words(row), &by_word, &arranged);
             for (i, scaled) in scaled.into_iter().enumerate() {
                 let of_biases = sums[i].iter().zip(&biases).map(|(sum, bias)| sum * bias);
                 to[i * n_rows + j] = scaled + of_biases.sum::<f32>();
@@ -150,10 +150,10 @@ fn add_block<S: Simd, const BITS: usize, const MR: usize>(
 /// The numbers of `x` in the order in which [`add_block`] asks for them, divided by what it counts
 /// them, with zeros up to a whole register of words.
 #[inline(always)]
-fn turn<S: Simd, const BITS: usize>(x: &[f32]) -> Vec<f32> {
+fn arrange<S: Simd, const BITS: usize>(x: &[f32]) -> Vec<f32> {
     let (per_word, per_half, lanes) = (32 / BITS, 16 / BITS, S::F32_LANES);
-    let mut turned = vec![0.0; x.len().next_multiple_of(per_word * lanes)];
-    let blocks = turned.chunks_exact_mut(per_word * lanes);
+    let mut arranged = vec![0.0; x.len().next_multiple_of(per_word * lanes)];
+    let blocks = arranged.chunks_exact_mut(per_word * lanes);
     for (block, x) in blocks.zip(x.chunks(per_word * lanes)) {
         for (k, &x) in x.iter().enumerate() {
             let (lane, number) = (k / per_word, k % per_word);
@@ -161,5 +161,5 @@ fn turn<S: Simd, const BITS: usize>(x: &[f32]) -> Vec<f32> {
             block[number * lanes + lane] = x / times;
         }
     }
-    turned
+    arranged
 }

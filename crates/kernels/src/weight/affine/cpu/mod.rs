@@ -33,8 +33,8 @@ impl<'a> OnHost<'a> {
         })
     }
 
-    fn rows(&self) -> Rows<'_> {
-        Rows {
+    fn rows(&self) -> PackedRows<'_> {
+        PackedRows {
             words: self.words.words(),
             scales: self.scales.floats(),
             biases: self.biases.floats(),
@@ -71,7 +71,7 @@ impl Blocks for OnHost<'_> {
 
 /// The memory of a matrix.
 #[derive(Clone, Copy)]
-struct Rows<'a> {
+struct PackedRows<'a> {
     words: &'a [u32],
     scales: Floats<'a>,
     biases: Floats<'a>,
@@ -80,7 +80,7 @@ struct Rows<'a> {
     n_groups: usize,
 }
 
-impl<'a> Rows<'a> {
+impl<'a> PackedRows<'a> {
     /// The words of a row.
     #[inline(always)]
     fn words(&self, row: usize) -> &'a [u32] {

@@ -12,7 +12,7 @@ const DEFAULT_R: usize = 8;
 /// PEFT's default alpha.
 const DEFAULT_ALPHA: f64 = 8.0;
 
-/// What a configuration file says.
+/// Content of a configuration file.
 pub(super) struct Read {
     pub(super) config: LoraConfig,
     pub(super) base_model: Option<String>,

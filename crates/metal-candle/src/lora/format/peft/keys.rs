@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 pub(super) const PREFIX: &str = "base_model.model.";
 
-/// What is known of a model and a configuration when names are judged.
+/// Facts about a model and a configuration when names are judged.
 pub(super) struct Known<'a> {
     /// Paths of the layers of the model that can carry adapters.
     pub(super) paths: BTreeSet<String>,
@@ -20,7 +20,7 @@ pub(super) enum Key {
     Factor(String),
     /// A weight of the base model, by its name in a checkpoint.
     Base(String),
-    /// Of no effect on what is computed.
+    /// A key of no effect on what is computed.
     Ignored,
     /// Anything else.
     Other,

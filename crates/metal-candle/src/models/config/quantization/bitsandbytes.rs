@@ -2,7 +2,7 @@ use super::Skipped;
 use crate::models::Result;
 use crate::models::config::fields::Fields;
 
-/// How bitsandbytes packed a checkpoint, as transformers writes it (`BitsAndBytesConfig`). Blocks and
+/// Packing of a checkpoint by bitsandbytes, as transformers writes it (`BitsAndBytesConfig`). Blocks and
 /// tables are said with each matrix.
 #[derive(Clone, Debug)]
 pub struct BitsAndBytes {

@@ -12,7 +12,7 @@ pub struct Fp8 {
     pub skipped: Skipped,
 }
 
-/// What transformers takes where blocks are not said.
+/// Block that transformers takes where none is said.
 const BLOCK: (usize, usize) = (128, 128);
 
 impl Fp8 {

@@ -7,12 +7,12 @@ use metal_candle_kernels::weight::microscaling::Kind;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// How a checkpoint of mlx-lm packs its matrices: the field `quantization`. Which ones are packed
+/// Packing of the matrices in a checkpoint of mlx-lm: the field `quantization`. Which ones are packed
 /// its tensors say, those that have `scales`.
 #[derive(Clone, Debug)]
 pub struct Mlx {
     default: Packing,
-    /// By path, where it is another one; `None` for a matrix that is not packed.
+    /// Packings by path, where it is another one; `None` for a matrix that is not packed.
     overrides: BTreeMap<String, Option<Packing>>,
     /// Linear layers that transformers leaves as they are.
     skipped: Skipped,
@@ -23,10 +23,10 @@ pub struct Mlx {
 /// Last part of the names of biases, as mlx-lm has it.
 pub(super) const BIASES: &str = "biases";
 
-/// How a matrix is packed.
+/// Packing of a matrix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Packing {
-    /// What a number is.
+    /// Kind of a number.
     pub mode: Mode,
     /// Bits of a number.
     pub bits: usize,
@@ -34,7 +34,7 @@ pub struct Packing {
     pub group: usize,
 }
 
-/// What the numbers of a matrix are.
+/// Kind of the numbers of a matrix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     /// Whole numbers, with a scale and a bias.

@@ -1,4 +1,4 @@
-//! How the matrices of a checkpoint are packed, by the tool that packed them.
+//! Packing of a checkpoint's matrices, by the tool that packed them.
 
 mod bitsandbytes;
 mod fp8;
@@ -23,7 +23,7 @@ pub(in crate::models) const MLX: &str = "quantization";
 /// The field of transformers, and what mlx-lm repeats its own as, for the hub.
 pub(in crate::models) const TRANSFORMERS: &str = "quantization_config";
 
-/// How a checkpoint packs its matrices. Which ones are packed, its tensors say.
+/// Packing of a checkpoint's matrices. Which ones are packed, its tensors say.
 #[derive(Clone, Debug)]
 pub enum Quantization {
     /// As mlx-lm does, or transformers in MLX's layout.

@@ -1,4 +1,4 @@
-/// What dense matrices of a checkpoint are packed to, at 4 bits.
+/// Packing of dense matrices while they are read, at 4 bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnLoad {
     /// bitsandbytes' normal float in blocks of 64, of the linear layers of blocks.

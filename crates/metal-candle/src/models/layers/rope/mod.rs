@@ -25,10 +25,10 @@ pub struct RopeConfig {
     pub scaling: Scaling,
 }
 
-/// How angles are stretched.
+/// Scaling of the angles.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Scaling {
-    /// Not at all.
+    /// No rotation.
     None,
     /// All alike.
     Linear {

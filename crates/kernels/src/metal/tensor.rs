@@ -7,12 +7,12 @@ use candle_core::{DType, Layout, MetalStorage, Result, Shape, Storage, Tensor};
 
 /// A tensor's memory, shared, and where in it the elements are.
 #[derive(Clone)]
-pub(crate) struct Operand {
+pub(crate) struct DeviceTensor {
     pub(super) storage: MetalStorage,
     pub(super) layout: Layout,
 }
 
-impl Operand {
+impl DeviceTensor {
     pub(crate) fn new(storage: &MetalStorage, layout: &Layout) -> Self {
         Self {
             storage: storage.clone(),
@@ -38,7 +38,7 @@ impl Operand {
         self.layout.dims()
     }
 
-    /// The same, or a copy in another dtype.
+    /// This tensor, or a copy in another dtype.
     pub(crate) fn in_dtype(&self, dtype: DType) -> Result<Self> {
         if self.dtype() == dtype {
             return Ok(self.clone());
