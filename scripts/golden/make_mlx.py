@@ -27,6 +27,8 @@ one with mxfp4, whose head is mxfp8 and whose layer MIXED is nvfp4; one layer of
         steps (S, B, T) i64;  losses (S) f32    that of each batch (all tokens trained) before a step of AdamW on the
                                                 adapter, gradients clipped to a norm of 1
 
+mlx-adapters/: see adapter_mlx.py.
+
 Everything is computed on the CPU in float32.
 """
 
@@ -34,6 +36,7 @@ import json
 import shutil
 from pathlib import Path
 
+import adapter_mlx
 import mlx.core as mx
 import mlx.nn as nn
 import mlx.optimizers as optimizers
@@ -210,3 +213,4 @@ if __name__ == "__main__":
     write_microscaling(CRATES / "kernels/tests/golden/microscaling.safetensors")
     for name, (mode, special) in MODELS.items():
         write_model(CRATES / "metal-candle/tests/golden" / name, mode, special)
+    adapter_mlx.write_all()

@@ -1,7 +1,7 @@
 //! Errors as a person reads them: what went wrong, what to do about it, and the exit code.
 
 use crate::exit::Exit;
-use metal_candle::{data, files, fine_tune, language_model, lora, models, train};
+use metal_candle::{data, files, fine_tune, gguf, language_model, lora, models, train};
 use std::fmt::Display;
 
 mod adapter_advice;
@@ -83,7 +83,9 @@ impl From<files::Error> for Error {
 impl From<data::Error> for Error {
     fn from(error: data::Error) -> Self {
         let exit = match &error {
-            data::Error::File(file) => exit_of_file(file),
+            data::Error::File(file) | data::Error::Gguf(gguf::Error::File(file)) => {
+                exit_of_file(file)
+            }
             _ => Exit::BadInput,
         };
         Self::new(&error, exit).with_optional_advice(advice::of_data(&error))
@@ -128,13 +130,21 @@ impl From<fine_tune::Error> for Error {
 impl From<models::Error> for Error {
     fn from(error: models::Error) -> Self {
         let exit = match &error {
-            models::Error::File(file) => exit_of_file(file),
+            models::Error::File(file) | models::Error::Gguf(gguf::Error::File(file)) => {
+                exit_of_file(file)
+            }
             models::Error::NotFinite { .. }
             | models::Error::Kernel(_)
             | models::Error::Candle(_) => Exit::Failed,
             _ => Exit::BadInput,
         };
         Self::new(&error, exit).with_optional_advice(advice::of_model(&error))
+    }
+}
+
+impl From<gguf::Error> for Error {
+    fn from(error: gguf::Error) -> Self {
+        models::Error::from(error).into()
     }
 }
 

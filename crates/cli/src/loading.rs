@@ -77,8 +77,8 @@ pub fn copy_tokenizer(adapter: &Path, to: &Path) -> Result<()> {
     Ok(models::copy_tokenizer(from, to)?)
 }
 
-/// Reads the adapter that lies at `path`, a PEFT folder or the tensor file in one, for the model in
-/// `folder`, to compute with.
+/// Reads the adapter that lies at `path`, a folder of PEFT or mlx-lm or the tensor file in one, for the
+/// model in `folder`, to compute with.
 ///
 /// # Errors
 /// When it cannot be read, or belongs to another model.
@@ -103,6 +103,6 @@ pub fn check_adapter(path: &Path) -> Result<()> {
     match path.exists() {
         true => Ok(()),
         false => Err(Error::input(format!("no adapter at {}", path.display()))
-            .with_advice("name a folder with adapter_config.json and adapter_model.safetensors")),
+            .with_advice("name a folder with adapter_config.json and the tensors beside it")),
     }
 }

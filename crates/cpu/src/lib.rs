@@ -5,6 +5,8 @@
 //!
 //! No bit of a result depends on the number of threads.
 
+#[cfg(all(target_arch = "x86_64", target_os = "linux", not(miri)))]
+mod amx;
 pub mod ceiling;
 pub mod floats;
 pub mod gemm;

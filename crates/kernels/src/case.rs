@@ -95,6 +95,14 @@ pub fn small<S: Clone>(shapes: impl IntoIterator<Item = S>) -> Vec<Case<S>> {
     cases
 }
 
+/// Contiguous shapes in every dtype, for kernels that read several elements at once where they may.
+pub fn contiguous<S: Clone>(shapes: impl IntoIterator<Item = S>) -> Vec<Case<S>> {
+    let shapes = shapes.into_iter();
+    let in_each =
+        |shape: S| DTYPES.map(|dtype| case("contiguous", shape.clone(), View::Contiguous, dtype));
+    shapes.flat_map(in_each).collect()
+}
+
 /// One contiguous float32 shape, for what depends on the size alone.
 pub fn plain<S>(shape: S) -> Case<S> {
     case("small", shape, View::Contiguous, DType::F32)

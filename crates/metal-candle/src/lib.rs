@@ -14,6 +14,7 @@ pub mod device;
 pub mod files;
 pub mod fine_tune;
 pub mod generate;
+pub mod gguf;
 pub mod language_model;
 pub mod layout;
 pub mod lora;

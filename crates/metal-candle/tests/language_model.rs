@@ -39,10 +39,7 @@ fn write_model(folder: &Path) {
 }
 
 fn options(iters: usize) -> Options {
-    let schedule = Schedule {
-        peak: 1e-2,
-        ..Options::default().schedule
-    };
+    let schedule = Schedule::constant(1e-2);
     Options {
         iters,
         schedule,
@@ -109,7 +106,10 @@ fn rows_that_train_nothing_are_named() {
 /// Settings of a run from folder to folder.
 fn fine_tuning(folder: &Path, iters: usize, subject: Subject) -> Settings {
     let schedule = Schedule {
-        decay: Decay::Cosine { end: 1e-3 },
+        decay: Decay::Cosine {
+            end: 1e-3,
+            steps: iters,
+        },
         ..options(iters).schedule
     };
     Settings {
@@ -126,6 +126,8 @@ fn fine_tuning(folder: &Path, iters: usize, subject: Subject) -> Settings {
         subject,
         tests: true,
         lr_decay_steps: Some(7),
+        warmup_ratio: None,
+        loraplus_lr_ratio: None,
         options: Options {
             schedule,
             batch_size: 2,

@@ -32,7 +32,7 @@ pub struct Args {
     /// File of rows, as `train` takes them
     #[arg(long, value_name = "FILE.jsonl")]
     pub data: PathBuf,
-    /// Folder of a PEFT adapter; the model without it is told beside
+    /// Folder of an adapter of PEFT or mlx-lm; the model without it is told beside
     #[arg(long, value_name = "PATH")]
     pub adapter_path: Option<PathBuf>,
     /// Rows that are computed at once

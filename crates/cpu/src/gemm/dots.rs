@@ -42,11 +42,6 @@ pub(super) fn takes(a: Matrix<'_>, b: Matrix<'_>) -> bool {
 pub(super) fn run(product: &ProductSum<'_>, columns: Range<usize>) {
     let (a, b) = product.terms[0];
     let b = b.transposed();
-    if let Data::Packed(packed) = b.data
-        && multiply_packed(product, a, packed, &columns)
-    {
-        return;
-    }
     dispatch_at(
         product.level,
         Dots {
@@ -56,28 +51,6 @@ pub(super) fn run(product: &ProductSum<'_>, columns: Range<usize>) {
             columns,
         },
     );
-}
-
-/// Columns of a product with a packed matrix whose format has a kernel for it. Says whether it has.
-fn multiply_packed(
-    product: &ProductSum<'_>,
-    a: Matrix<'_>,
-    packed: Packed<'_>,
-    columns: &Range<usize>,
-) -> bool {
-    let rows: Vec<Vec<f32>> = (0..a.rows).map(|row| a.row(row)).collect();
-    let mut sums = vec![0.0; a.rows * columns.len()];
-    if !packed.products(&rows, columns, &mut sums) {
-        return false;
-    }
-    let then = product.then;
-    for (row, sums) in sums.chunks(columns.len().max(1)).enumerate() {
-        for (column, sum) in columns.clone().zip(sums) {
-            let place = Place { row, column, then };
-            product.output.write_sums(&[[*sum]], place);
-        }
-    }
-    true
 }
 
 fn are_pairs(data: &[bf16], b: Matrix<'_>) -> bool {

@@ -1,9 +1,9 @@
 //! Matrices in host memory, to read and to write.
 #![allow(unsafe_code)]
 
-use super::Blocks;
 use super::blocked::grown;
 use super::pack;
+use super::{Blocks, FewRows};
 use crate::floats::Floats;
 use std::mem::MaybeUninit;
 use std::ops::Range;
@@ -148,15 +148,14 @@ impl<'a> Matrix<'a> {
     }
 }
 
-impl Packed<'_> {
-    /// Dot products of each of `x` with some rows, where there is a kernel for them.
-    pub(super) fn products(&self, x: &[Vec<f32>], rows: &Range<usize>, to: &mut [f32]) -> bool {
+impl<'a> Packed<'a> {
+    /// Rows `x` prepared for the matrix as it is stored, where its format has a kernel for them, and the
+    /// first of its rows.
+    pub(super) fn few_rows(&self, x: &[Vec<f32>]) -> Option<(Box<dyn FewRows + 'a>, usize)> {
         let (row, column) = (self.start / self.columns, self.start % self.columns);
         let is_whole = column == 0 && x.iter().all(|x| x.len() == self.columns);
-        is_whole
-            && self
-                .blocks
-                .products(x, row + rows.start..row + rows.end, to)
+        let rows = is_whole.then(|| self.blocks.few_rows(x)).flatten()?;
+        Some((rows, row))
     }
 
     /// Rows and columns as they are stored, from the first number on.

@@ -4,12 +4,15 @@
 //! Which kernel computes a product depends on its sizes and on how the operands lie: few rows times
 //! a matrix that is stored column after column are dot products (`dots.rs`), few rows times one that
 //! is stored row after row read it as it is (`streamed.rs`), many rows times few columns read the
-//! rows as they are (`narrow.rs`), everything else is multiplied in packed blocks (`blocked.rs`). No bit of
-//! a result depends on the number of threads.
+//! rows as they are (`narrow.rs`), everything else is multiplied in packed blocks (`blocked.rs`), of float32
+//! or, where the processor has tiles, of bf16 (`amx/`). No bit of a result depends on the number of threads.
 
+#[cfg(all(target_arch = "x86_64", target_os = "linux", not(miri)))]
+mod amx;
 mod blocked;
 mod blocks;
 mod dots;
+mod few;
 mod fresh;
 mod matrix;
 mod narrow;
@@ -22,11 +25,12 @@ mod tests;
 mod tile;
 mod transpose;
 
-pub use blocks::Blocks;
+pub use blocks::{Blocks, FewRows};
 pub use matrix::{Matrix, MatrixMut};
 
 use crate::simd::{self, Level};
 use crate::threads::{current_threads, on_threads};
+use few::Few;
 use output::Output;
 use std::ops::Range;
 
@@ -34,8 +38,8 @@ use std::ops::Range;
 /// is read and written once in so many steps.
 const DEPTH: usize = 512;
 
-/// Inner steps of a block that takes a second term along.
-const MOST_STEPS: usize = DEPTH + 64;
+/// Inner steps of a second term that the last block of the first one takes along.
+const SECOND: usize = 64;
 
 /// Multiplications of a block below which a second thread does not pay: some microseconds of work,
 /// where handing it over takes one ([`on_threads`]).
@@ -186,11 +190,15 @@ impl ProductSum<'_> {
         let readers = |elements: usize| threads(elements / PARALLEL_READS);
         match Kernel::of((a, b)) {
             Kernel::Blocked => {
-                blocked::run(self, threads(rows * a.columns * columns / PARALLEL_WORK))
+                self.run_blocked(threads(rows * a.columns * columns / PARALLEL_WORK));
             }
-            Kernel::Dots => share(readers(b.rows * columns), columns, |part| {
-                dots::run(self, part);
-            }),
+            Kernel::Dots => {
+                let few = Few::of(self);
+                share(readers(b.rows * columns), columns, |part| match &few {
+                    Some(few) => few.run(self, part),
+                    None => dots::run(self, part),
+                });
+            }
             Kernel::Streamed => share(readers(b.rows * columns), columns, |part| {
                 streamed::run(self, part);
             }),
@@ -198,6 +206,14 @@ impl ProductSum<'_> {
                 narrow::run(self, part);
             }),
         }
+    }
+
+    fn run_blocked(&self, threads: usize) {
+        #[cfg(all(target_arch = "x86_64", target_os = "linux", not(miri)))]
+        if amx::takes(self.level, self.terms[0]) {
+            return blocked::run::<amx::Amx>(self, threads);
+        }
+        blocked::run::<blocked::Float32>(self, threads);
     }
 
     /// Rows and columns of the result.

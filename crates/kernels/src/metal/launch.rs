@@ -3,6 +3,7 @@
 use super::library::{self, Source, Types};
 use super::rows::Rows;
 use super::strided::Strided;
+use super::{FOUR, FOURS_A_THREAD};
 use crate::graph::Value;
 use candle_core::{DType, MetalDevice, MetalStorage, Result, Shape, Storage, Tensor};
 use candle_metal_kernels::metal::{Buffer, ComputeCommandEncoder, ComputePipeline};
@@ -16,6 +17,9 @@ const THREADS: usize = 256;
 
 /// Threads that run in step on every Apple GPU.
 pub(crate) const SIMD: usize = 32;
+
+/// Fours of elements that a thread keeps of a row, as in `fours.metal`.
+const KEPT: usize = 4;
 
 /// Memory that a kernel writes.
 pub(crate) struct Output {
@@ -120,6 +124,13 @@ impl<'a> Launch<'a> {
         self
     }
 
+    /// `device const T*` alone, whose rows lie as those of a tensor that is bound, too.
+    pub(crate) fn more_rows(mut self, rows: &Rows<'a>) -> Self {
+        self.arguments
+            .push(Argument::Input(rows.buffer, rows.offset_bytes));
+        self
+    }
+
     /// Two parameters: `device const T*` and its strides, a struct of four `ulong`.
     pub(crate) fn strided(mut self, tensor: &'a Strided<'a>) -> Self {
         self.arguments
@@ -179,18 +190,32 @@ impl<'a> Launch<'a> {
         self
     }
 
+    /// A threadgroup for every row, of which each thread keeps a part, as in `fours.metal`.
+    pub(crate) fn over_kept_rows(self, rows: usize, width: usize) -> Result<()> {
+        let most = self.pipeline.max_total_threads_per_threadgroup();
+        let threads = width.div_ceil(FOUR * KEPT).next_multiple_of(SIMD);
+        self.over_groups([rows, 1, 1], [threads.min(most / SIMD * SIMD), 1, 1])
+    }
+
+    /// A thread for every few fours of elements, `FOURS_A_THREAD` of `fours.metal`: `x` within a row, `y` the row.
+    pub(crate) fn over_fours(self, rows: usize, width: usize) -> Result<()> {
+        self.over_elements(rows, width.div_ceil(FOUR * FOURS_A_THREAD))
+    }
+
     /// A threadgroup for every row, as wide as there is work.
     pub(crate) fn over_rows(self, rows: usize, width: usize) -> Result<()> {
         let threads = width.next_multiple_of(SIMD).min(THREADS);
         self.over_groups([rows, 1, 1], [threads, 1, 1])
     }
 
-    /// A thread for every element: `x` within a row, `y` the row.
+    /// A thread for every element: `x` within a row, `y` the row. Narrow rows share a threadgroup.
     pub(crate) fn over_elements(self, rows: usize, width: usize) -> Result<()> {
         let most = self.pipeline.max_total_threads_per_threadgroup();
-        let threads = width.next_multiple_of(SIMD).min(THREADS).min(most);
+        let most = THREADS.min(most);
+        let across = width.clamp(1, most);
+        let down = rows.clamp(1, most / across);
         self.run([width, rows, 1], |encoder, grid| {
-            encoder.dispatch_threads(grid, size([threads, 1, 1]));
+            encoder.dispatch_threads(grid, size([across, down, 1]));
         })
     }
 

@@ -25,6 +25,12 @@ pub(crate) use tensor::DeviceTensor;
 
 use candle_core::{MetalDevice, MetalStorage, Result, Storage, Tensor};
 
+/// Elements of a row that are read and written at once.
+pub(crate) const FOUR: usize = 4;
+
+/// Fours of a thread that needs no other, as in `fours.metal`.
+pub(crate) const FOURS_A_THREAD: usize = 2;
+
 /// The device of a tensor that lies on an Apple GPU.
 pub(crate) fn device_of(t: &Tensor) -> Result<&MetalDevice> {
     t.device().as_metal_device()

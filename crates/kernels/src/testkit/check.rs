@@ -209,8 +209,31 @@ pub fn check_cases<S: std::fmt::Debug>(
 ) -> Result<(), Failure> {
     let is_slow = cfg!(soft_metal) && device.is_metal();
     let chosen = cases.iter().step_by(if is_slow { EVERY } else { 1 });
-    let check = |case| check(&problem(case), case.dtype, device).map_err(|f| f.of(case));
-    chosen.into_iter().try_for_each(check)
+    chosen
+        .into_iter()
+        .try_for_each(|case| check_case(case, &problem, device))
+}
+
+/// Checks the problem of every case, on every device.
+///
+/// # Errors
+/// The first failure, with its case.
+pub fn check_all_cases<S: std::fmt::Debug>(
+    cases: &[Case<S>],
+    problem: impl Fn(&Case<S>) -> Problem,
+    device: &Device,
+) -> Result<(), Failure> {
+    cases
+        .iter()
+        .try_for_each(|case| check_case(case, &problem, device))
+}
+
+fn check_case<S: std::fmt::Debug>(
+    case: &Case<S>,
+    problem: impl Fn(&Case<S>) -> Problem,
+    device: &Device,
+) -> Result<(), Failure> {
+    check(&problem(case), case.dtype, device).map_err(|failure| failure.of(case))
 }
 
 /// One less than the layouts and dtypes of a shape: every shape comes, each time in another.

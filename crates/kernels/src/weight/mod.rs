@@ -10,6 +10,7 @@ pub mod bnb_int8;
 mod check;
 mod codes;
 pub mod fp8;
+pub mod gguf;
 mod groups;
 mod host;
 pub mod microscaling;
@@ -20,7 +21,7 @@ mod slabs;
 mod testing;
 
 pub(crate) use host::Host;
-pub use metal_candle_cpu::gemm::Blocks;
+pub use metal_candle_cpu::gemm::{Blocks, FewRows};
 
 use crate::Result;
 use candle_core::{DType, Device, Tensor};

@@ -17,6 +17,9 @@ pub enum Error {
     /// A file cannot be read or written.
     #[error(transparent)]
     File(#[from] files::Error),
+    /// A GGUF file cannot be used.
+    #[error(transparent)]
+    Gguf(#[from] crate::gguf::Error),
     /// A file of a model folder is not what it should be.
     #[error("{}: {reason}", path.display())]
     Config {

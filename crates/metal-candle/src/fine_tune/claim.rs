@@ -54,7 +54,8 @@ impl FineTuning {
     pub fn load(self, base: &Path, splits: Splits, device: &Device) -> Result<Prepared> {
         let mut model = Model::load_packing(base, self.settings.on_load, device)?;
         let trained = Trained::choose(&self, &mut model, base)?;
-        let optimizer = trained.optimizer(self.resume.as_ref(), device)?;
+        let rule = self.settings.options.rule;
+        let optimizer = trained.optimizer(rule, self.resume.as_ref(), device)?;
         Ok(Prepared::new(self, model, trained, splits, optimizer))
     }
 }

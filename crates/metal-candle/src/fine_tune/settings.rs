@@ -2,7 +2,7 @@ use super::{Rows, Subject};
 use crate::data::{Dataset, Split, Splits};
 use crate::layout::Arrangement;
 use crate::models::OnLoad;
-use crate::train::{Decay, Options, Output};
+use crate::train::{Decay, Options, Output, Warmup};
 use serde_json::{Map, Value, json};
 use std::path::PathBuf;
 
@@ -28,6 +28,10 @@ pub struct Settings {
     pub tests: bool,
     /// Steps from the warm-up to the end of the schedule; `None`: to the last step of the run.
     pub lr_decay_steps: Option<usize>,
+    /// Share of all steps that the warm-up takes; `None`: what `options` says.
+    pub warmup_ratio: Option<f64>,
+    /// Factor of the learning rate of every adapter's `B` (LoRA+).
+    pub loraplus_lr_ratio: Option<f64>,
     /// Settings of the steps, but for the schedule's end.
     pub options: Options,
 }
@@ -45,12 +49,13 @@ impl Settings {
     /// Settings of the steps of a run that goes on after `done` of them.
     pub(super) fn options_after(&self, done: usize) -> Options {
         let mut options = self.options.clone();
-        let schedule = &mut options.schedule;
-        schedule.total_steps = match self.lr_decay_steps {
-            // The first step after the warm-up has the full learning rate.
-            Some(steps) => schedule.warmup_steps + 1 + steps,
-            None => done + options.iters,
-        };
+        let (total, schedule) = (done + options.iters, &mut options.schedule);
+        if let Some(ratio) = self.warmup_ratio {
+            let steps = (ratio * total as f64).round() as usize;
+            schedule.warmup = Warmup::over(steps, schedule.peak);
+        }
+        let rest = total.saturating_sub(schedule.warmup.steps).max(1);
+        schedule.decay = schedule.decay.over(self.lr_decay_steps.unwrap_or(rest));
         options
     }
 
@@ -59,10 +64,11 @@ impl Settings {
     pub(super) fn record(&self, splits: &Splits, output: &Output) -> Value {
         let (rows, options) = (&self.rows, &self.options);
         let train = splits.train.as_ref();
-        let (lr_schedule, min_lr) = match options.schedule.decay {
-            Decay::Constant => ("constant", 0.0),
-            Decay::Linear { end } => ("linear", end),
-            Decay::Cosine { end } => ("cosine", end),
+        let (min_lr, decay_rate, step_size) = match options.schedule.decay {
+            Decay::Constant => (None, None, None),
+            Decay::Linear { end, .. } | Decay::Cosine { end, .. } => (Some(end), None, None),
+            Decay::Exponential { factor } => (None, Some(factor), None),
+            Decay::Steps { factor, every } => (None, Some(factor), Some(every)),
         };
         let (fine_tune_type, dropout) = match output {
             Output::Adapter { config, .. } => (config.method.name(), Some(config.dropout)),
@@ -84,15 +90,18 @@ impl Settings {
             "packing": rows.arrangement == Arrangement::Packed,
             "grad_checkpoint": options.grad_checkpoint,
             "iters": options.iters,
-            "optimizer": "adamw",
+            "optimizer": options.rule.name(),
+            "optimizer_config": options.rule,
+            "loraplus_lr_ratio": self.loraplus_lr_ratio,
             "learning_rate": options.schedule.peak,
-            "lr_schedule": lr_schedule,
-            "warmup_steps": options.schedule.warmup_steps,
+            "lr_schedule": options.schedule.decay.name(),
+            "warmup_steps": options.schedule.warmup.steps,
+            "warmup_ratio": self.warmup_ratio,
+            "warmup_init": options.schedule.warmup.from,
             "min_lr": min_lr,
+            "lr_decay_rate": decay_rate,
+            "lr_step_size": step_size,
             "lr_decay_steps": self.lr_decay_steps,
-            "weight_decay": options.weight_decay,
-            "betas": options.betas,
-            "eps": options.eps,
             "max_grad_norm": options.max_grad_norm,
             "dropout": dropout,
         })

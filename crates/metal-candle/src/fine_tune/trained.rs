@@ -2,7 +2,7 @@ use super::{Error, FineTuning, Result, Subject};
 use crate::language_model::{Adapted, own_tokenizer};
 use crate::lora::Method;
 use crate::models::Model;
-use crate::train::{Optimizer, Output, Parameters, Resume};
+use crate::train::{Optimizer, Output, Parameters, Resume, Rule};
 use candle_core::Device;
 use std::path::Path;
 
@@ -50,14 +50,23 @@ impl Trained {
                 .map(Path::to_path_buf),
         };
         let parameters = Parameters::of_adapters(adapted.set, &model.decoder);
-        Self { parameters, output }
+        let ratio = tuning.settings.loraplus_lr_ratio.unwrap_or(1.0);
+        Self {
+            parameters: parameters.lora_plus(ratio),
+            output,
+        }
     }
 
     /// A fresh optimizer, or the state that was saved with the adapter to go on with.
-    pub(super) fn optimizer(&self, resume: Option<&Resume>, device: &Device) -> Result<Optimizer> {
+    pub(super) fn optimizer(
+        &self,
+        rule: Rule,
+        resume: Option<&Resume>,
+        device: &Device,
+    ) -> Result<Optimizer> {
         Ok(match resume {
-            None => Optimizer::new(&self.parameters)?,
-            Some(resume) => Optimizer::resumed(resume, &self.parameters, device)?,
+            None => Optimizer::new(rule, &self.parameters)?,
+            Some(resume) => Optimizer::resumed(rule, resume, &self.parameters, device)?,
         })
     }
 }

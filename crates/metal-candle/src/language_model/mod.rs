@@ -79,7 +79,7 @@ impl LanguageModel {
         Adapted::fresh(&self.model, config, seed)
     }
 
-    /// Reads a PEFT folder.
+    /// Reads an adapter folder of PEFT or of mlx-lm.
     ///
     /// # Errors
     /// When it cannot be read, or does not fit the model.

@@ -40,7 +40,7 @@ impl LanguageModel {
             Arrangement::Packed,
             options.seed,
         );
-        let mut optimizer = Optimizer::new(&parameters)?;
+        let mut optimizer = Optimizer::new(options.rule, &parameters)?;
         let mut observe = |event: &Event| -> std::result::Result<(), TrainError> {
             observe(event);
             Ok(())

@@ -1,5 +1,5 @@
 use super::targets::ends_in;
-use super::{Error, Method, Targets};
+use super::{Error, LayerInfo, Method, Targets};
 
 /// Highest rank: no layer is so wide that a higher one could be of use.
 const MAX_RANK: usize = 1 << 16;
@@ -29,6 +29,9 @@ pub struct LoraConfig {
     pub alpha_pattern: Vec<(String, f64)>,
     /// Indices of the blocks that carry adapters; `None` is all of them.
     pub layers_to_transform: Option<Vec<usize>>,
+    /// Whether a token embedding that is the output head stays it: where one of the two is adapted, one
+    /// adapter acts on both.
+    pub ensure_weight_tying: bool,
 }
 
 impl Default for LoraConfig {
@@ -45,6 +48,7 @@ impl Default for LoraConfig {
             rank_pattern: vec![],
             alpha_pattern: vec![],
             layers_to_transform: None,
+            ensure_weight_tying: false,
         }
     }
 }
@@ -92,6 +96,25 @@ impl LoraConfig {
             true => alpha / (r as f64).sqrt(),
             false => alpha / r as f64,
         }
+    }
+
+    /// Alpha of an update of rank `r` whose factor is `scale`, to the last bit where a float64 gives it.
+    #[must_use]
+    pub fn alpha_for(&self, scale: f64, r: usize) -> f64 {
+        let alpha = scale / self.scale(1.0, r);
+        // What a person wrote is a whole number more often than not.
+        let candidates = [alpha.round(), alpha, alpha.next_up(), alpha.next_down()];
+        let exact = candidates
+            .into_iter()
+            .find(|alpha| self.scale(*alpha, r) == scale);
+        exact.unwrap_or(alpha)
+    }
+
+    /// The settings that take effect on a model with these `layers`: ends that are two matrices are not
+    /// kept one.
+    pub(crate) fn for_layers(mut self, layers: &[LayerInfo]) -> Self {
+        self.ensure_weight_tying &= layers.iter().any(|layer| layer.tied_to.is_some());
+        self
     }
 
     /// Whether the whole weight of the layer at `path` is trained.

@@ -8,6 +8,9 @@ pub enum Error {
     /// A file cannot be read or written.
     #[error(transparent)]
     File(#[from] crate::files::Error),
+    /// A GGUF file cannot be used.
+    #[error(transparent)]
+    Gguf(#[from] crate::gguf::Error),
     /// A JSON file does not hold what it should.
     #[error("{}: {source}", path.display())]
     Json {
@@ -100,10 +103,10 @@ pub enum Error {
         reason: String,
     },
     /// The tensors are not those that the configuration calls for.
-    #[error("{} does not match its config.json:\n  {problems}", folder.display())]
+    #[error("{} does not match its configuration:\n  {problems}", path.display())]
     Tensors {
-        /// The checkpoint's folder.
-        folder: PathBuf,
+        /// The checkpoint's folder, or its one file.
+        path: PathBuf,
         /// Every missing, unexpected, misshaped or damaged tensor.
         problems: Problems,
     },

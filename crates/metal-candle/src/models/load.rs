@@ -19,7 +19,7 @@ const HEAD: &str = "lm_head";
 /// anything of the configuration's sizes is allocated.
 pub(super) fn check(config: &Config, checkpoint: &Checkpoint) -> Result<()> {
     if config.quantization.is_none() {
-        recognise::by_tensors(&checkpoint.folder, checkpoint.names())?;
+        recognise::by_tensors(&checkpoint.path, checkpoint.names())?;
     }
     let weights = Weights::headers(checkpoint, config.quantization.as_ref());
     packed::check(&weights);

@@ -97,6 +97,9 @@ impl fmt::Display for Found {
 /// When the folder holds no checkpoint of a model that is built.
 pub fn check_folder(folder: &Path) -> Result<()> {
     Config::read(folder)?;
+    if folder.is_file() {
+        return Ok(());
+    }
     checkpoint::file_names(folder).map(|_| ())
 }
 

@@ -9,6 +9,7 @@ use super::problems::Problems;
 use super::{Error, Result};
 use crate::random::normal;
 use candle_core::{DType, Device, Shape, Tensor};
+use metal_candle_kernels::weight::gguf::BlockType;
 use safetensors::Dtype;
 use safetensors::tensor::TensorInfo;
 use std::cell::RefCell;
@@ -113,6 +114,15 @@ impl<'a> Weights<'a> {
     /// Device that the weights go to.
     pub(super) fn device(&self) -> &Device {
         &self.device
+    }
+
+    /// Type of the blocks that a matrix of a GGUF file consists of, where it does.
+    pub(super) fn block(&self, name: &str) -> Option<BlockType> {
+        match self.source {
+            Source::Headers(checkpoint) | Source::Values(checkpoint) => checkpoint.block(name),
+            Source::Random { .. } => None,
+        }
+    }
     }
 
     fn tensor(&self, name: &str, shape: Shape, init: Init, dtypes: &[Dtype]) -> Result<Tensor> {

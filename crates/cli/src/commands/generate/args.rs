@@ -18,7 +18,7 @@ pub struct Args {
     /// Folder or Hugging Face id of the model
     #[arg(long, value_name = "MODEL")]
     pub model: String,
-    /// Folder of a PEFT adapter
+    /// Folder of an adapter of PEFT or mlx-lm
     #[arg(long, value_name = "PATH")]
     pub adapter_path: Option<PathBuf>,
     /// Merge the adapter into the weights first: faster for long texts

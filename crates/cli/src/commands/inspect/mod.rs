@@ -34,7 +34,7 @@ pub struct Args {
     pub device: DeviceArgs,
     #[command(flatten)]
     pub row: RowOptions,
-    /// Folder of a PEFT adapter: show the layers that it reaches, or a row as its own tokenizer cuts it
+    /// Folder of an adapter of PEFT or mlx-lm: show the layers that it reaches, or a row as its own tokenizer cuts it
     #[arg(long, value_name = "PATH", help_heading = "Adapter")]
     #[arg(conflicts_with_all = ["rank", "alpha", "scale", "dropout", "rslora", "targets", "modules_to_save", "num_layers"])]
     pub adapter_path: Option<PathBuf>,

@@ -7,7 +7,7 @@ use metal_candle::layout::Arrangement;
 use metal_candle::models::Model;
 use metal_candle::train::{
     Decay, Event, MetricsFile, Optimizer, Options, Output, Parameters, RunFolder, Saves, Schedule,
-    Start, Summary, Trainer,
+    Start, Summary, Trainer, Warmup,
 };
 use serde_json::json;
 use std::num::NonZeroUsize;
@@ -49,7 +49,7 @@ pub(super) fn run_training(
         data: dataset.path.clone(),
         reduce: None,
     };
-    let mut optimizer = Optimizer::new(parameters)?;
+    let mut optimizer = Optimizer::new(options.rule, parameters)?;
     let batches = Batches::shuffled(&dataset.examples, BATCH_SIZE, training.seed);
     let mut steps = batches
         .laid_out(Arrangement::Padded)
@@ -117,16 +117,17 @@ impl Drop for Progress<'_> {
 
 /// A tenth of the steps to warm up, a cosine down to a twentieth of the learning rate.
 fn options(training: &Training<'_>) -> Options {
+    let warmup = training.iters / 10;
     Options {
         iters: training.iters,
         batch_size: BATCH_SIZE.get(),
         schedule: Schedule {
             peak: training.learning_rate,
-            warmup_steps: training.iters / 10,
+            warmup: Warmup::over(warmup, training.learning_rate),
             decay: Decay::Cosine {
                 end: training.learning_rate / 20.0,
+                steps: training.iters - warmup,
             },
-            total_steps: training.iters,
         },
         steps_per_report: 25,
         save_every: 0,

@@ -2,6 +2,7 @@
 
 mod args;
 pub mod config_file;
+mod optimizer;
 mod report;
 mod settings;
 mod test;

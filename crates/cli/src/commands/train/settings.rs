@@ -1,11 +1,11 @@
 //! The library's options from the command's.
 
-use super::args::{Args, Count, FineTuneType, LrSchedule, OptimizerName, OptimizerOptions};
+use super::args::{Args, Count, FineTuneType};
 use crate::error::{Error, Result};
 use crate::loading;
 use metal_candle::fine_tune::{Rows, Settings, Subject};
 use metal_candle::lora::Method;
-use metal_candle::train::{Decay, Options, Schedule};
+use metal_candle::train::Options;
 use std::path::Path;
 
 impl Args {
@@ -14,11 +14,6 @@ impl Args {
     /// # Errors
     /// With the option.
     pub fn check(&self) -> Result<()> {
-        if self.optimizer.optimizer != OptimizerName::Adamw {
-            let name = format!("{:?}", self.optimizer.optimizer).to_lowercase();
-            return Err(Error::input(format!("--optimizer {name} is not built"))
-                .with_advice("use --optimizer adamw; with --weight-decay 0 it is Adam"));
-        }
         if !self.trains() && !self.test {
             return Err(
                 Error::input("there is nothing to do: neither to train nor to test").with_advice(
@@ -37,6 +32,11 @@ impl Args {
         if self.resume_adapter_file.is_some() {
             return Err(Error::input(format!("--resume-adapter-file: {full}"))
                 .with_advice("to go on with a checkpoint, name its folder with --model"));
+        }
+        if self.optimizer.loraplus_lr_ratio.is_some() {
+            return Err(
+                Error::input(format!("--loraplus-lr-ratio: {full}")).with_advice("leave it out")
+            );
         }
         match self.adapter.given().first() {
             Some(option) if self.adapter.num_layers != Some(-1) => {
@@ -97,7 +97,9 @@ impl Args {
             subject: self.subject()?,
             tests: self.test,
             lr_decay_steps: self.optimizer.lr_decay_steps,
-            options: self.options(),
+            warmup_ratio: self.optimizer.warmup_ratio,
+            loraplus_lr_ratio: self.optimizer.loraplus_lr_ratio,
+            options: self.options()?,
         })
     }
 
@@ -123,15 +125,13 @@ impl Args {
         })
     }
 
-    fn options(&self) -> Options {
-        Options {
+    fn options(&self) -> Result<Options> {
+        Ok(Options {
             iters: self.optimizer.iters,
             batch_size: self.rows.batch_size.get(),
             grad_accumulation_steps: self.rows.grad_accumulation_steps.get(),
             schedule: self.optimizer.schedule(),
-            weight_decay: self.optimizer.weight_decay,
-            betas: self.optimizer.betas,
-            eps: self.optimizer.eps,
+            rule: self.optimizer.rule()?,
             max_grad_norm: self.optimizer.max_grad_norm,
             grad_checkpoint: self.rows.grad_checkpoint,
             steps_per_report: self.reports.steps_per_report,
@@ -139,24 +139,7 @@ impl Args {
             val_batches: self.reports.val_batches.limit(),
             save_every: self.reports.save_every,
             seed: self.seed,
-        }
-    }
-}
-
-impl OptimizerOptions {
-    /// The learning rate; its end depends on where a run begins.
-    fn schedule(&self) -> Schedule {
-        let end = self.min_lr;
-        Schedule {
-            peak: self.learning_rate,
-            warmup_steps: self.warmup_steps,
-            decay: match self.lr_schedule {
-                LrSchedule::Constant => Decay::Constant,
-                LrSchedule::Linear => Decay::Linear { end },
-                LrSchedule::Cosine => Decay::Cosine { end },
-            },
-            total_steps: self.iters,
-        }
+        })
     }
 }
 

@@ -21,7 +21,7 @@ impl Factors {
         let AdamW {
             beta1, beta2, lr, ..
         } = *settings;
-        let correction = |beta: f64| 1.0 / (1.0 - beta.powi(step as i32));
+        let correction = |beta: f64| 1.0 / settings.correction(beta, step);
         Self {
             gradient: settings.gradient_scale as f32,
             beta1: beta1 as f32,

@@ -1,5 +1,6 @@
 //! Shapes of attention.
 
+use super::AttentionSpan;
 use crate::case::{self, Case, Cost, Costed, TRAINED_TOKENS};
 use candle_core::DType;
 
@@ -22,8 +23,8 @@ pub struct CaseShape {
     pub causal: bool,
     /// Keys up to its own that a query sees at most.
     pub window: Option<usize>,
-    /// Segment of each key, the same in every row of the batch; empty for none.
-    pub segments: Vec<u32>,
+    /// Spans; empty for none.
+    pub spans: Vec<AttentionSpan>,
     /// Bound of the scores.
     pub softcap: Option<f64>,
 }
@@ -41,20 +42,27 @@ impl CaseShape {
         [self.batch, self.kv_heads, self.keys, self.width]
     }
 
-    /// Whether query `i` sees key `j`.
+    /// Whether query `i` of row `b` sees key `j`.
     #[must_use]
-    pub fn sees(&self, i: usize, j: usize) -> bool {
-        let position = (i + self.keys).wrapping_sub(self.queries);
+    pub fn sees(&self, b: usize, i: usize, j: usize) -> bool {
+        let is_own = |span: &&AttentionSpan| {
+            span.row == b && span.queries.contains(&i) && span.keys.contains(&j)
+        };
+        let (queries, keys) = match self.spans.iter().find(is_own) {
+            Some(span) => (span.queries.clone(), span.keys.clone()),
+            None if self.spans.is_empty() => (0..self.queries, 0..self.keys),
+            None => return false,
+        };
+        let position = (i + keys.end).wrapping_sub(queries.end);
         let causal = !self.causal || j <= position;
-        let near = self.window.is_none_or(|window| j + window > position);
-        causal && near && (self.segments.is_empty() || self.segments[j] == self.segments[position])
+        causal && self.window.is_none_or(|window| j + window > position)
     }
 
     /// Pairs of a query and a key that it sees, over batch and heads.
     fn pairs(&self) -> usize {
-        let seen = |i| (0..self.keys).filter(|&j| self.sees(i, j)).count();
-        let pairs: usize = (0..self.queries).map(seen).sum();
-        self.batch * self.heads * pairs
+        let seen = |b, i| (0..self.keys).filter(|&j| self.sees(b, i, j)).count();
+        let of_row = |b| (0..self.queries).map(|i| seen(b, i)).sum::<usize>();
+        self.heads * (0..self.batch).map(of_row).sum::<usize>()
     }
 
     fn moved(&self) -> (usize, usize) {
@@ -100,25 +108,36 @@ pub fn small() -> Vec<Case<CaseShape>> {
         shape([1, 9, 1, 2, 3, 131], false),
         shape([1, 9, 3, 2, 3, 70], false),
     ];
-    let packed: Vec<u32> = (0..67).map(|i| i / 23).collect();
-    shapes.push(segmented([1, 2, 1, 67, 67, 3], true, &packed));
     shapes.push(shape([1, 2, 1, 1, 69, 3], true));
     for causal in [false, true] {
-        shapes.push(segmented([2, 4, 2, 6, 6, 4], causal, &[0, 0, 1, 1, 1, 2]));
-        shapes.push(segmented(
-            [1, 2, 1, 3, 7, 3],
-            causal,
-            &[3, 3, 5, 5, 3, 3, 5],
-        ));
-        shapes.push(segmented([1, 2, 1, 1, 4, 4], causal, &[0, 1, 1, 1]));
+        shapes.push(packed([1, 2, 1, 67, 67, 3], causal, &[23, 23, 21]));
+        shapes.push(packed([2, 4, 2, 6, 6, 4], causal, &[2, 3, 1]));
+        shapes.push(ragged(causal));
     }
-    shapes.extend(windowed(&packed));
+    shapes.extend(windowed());
     shapes.extend(bounded());
     case::small(shapes)
 }
 
-/// Windows of one key and of more than there are, in one query, with a cache, over tiles, and in segments.
-fn windowed(packed: &[u32]) -> Vec<CaseShape> {
+/// Rows of several lengths beside and behind each other, with queries and keys that are in no span,
+/// single queries, and keys from before.
+fn ragged(causal: bool) -> CaseShape {
+    let spans = [
+        (0, 0..5, 0..5),
+        (1, 1..2, 0..4),
+        (1, 2..6, 4..9),
+        (1, 7..8, 10..11),
+        (3, 0..9, 1..12),
+    ];
+    let spans = spans.map(|(row, queries, keys)| AttentionSpan { row, queries, keys });
+    CaseShape {
+        spans: spans.to_vec(),
+        ..shape([4, 2, 1, 9, 12, 3], causal)
+    }
+}
+
+/// Windows of one key and of more than there are, in one query, with a cache, over tiles, and in spans.
+fn windowed() -> Vec<CaseShape> {
     let windowed = |shape, window| CaseShape {
         window: Some(window),
         ..shape
@@ -130,11 +149,9 @@ fn windowed(packed: &[u32]) -> Vec<CaseShape> {
         windowed(shape([1, 2, 1, 4, 6, 3], true), 99),
         windowed(shape([1, 2, 1, 7, 9, 3], false), 2),
         windowed(shape([1, 1, 1, 37, 100, 3], true), 20),
-        windowed(segmented([1, 2, 1, 67, 67, 3], true, packed), 9),
-        windowed(
-            segmented([2, 1, 1, 3, 7, 3], false, &[3, 3, 5, 5, 3, 3, 5]),
-            3,
-        ),
+        windowed(packed([1, 2, 1, 67, 67, 3], true, &[23, 23, 21]), 9),
+        windowed(ragged(true), 3),
+        windowed(ragged(false), 3),
     ]
 }
 
@@ -146,7 +163,7 @@ fn bounded() -> Vec<CaseShape> {
     };
     let near = CaseShape {
         window: Some(4),
-        ..segmented([2, 4, 2, 6, 6, 4], true, &[0, 0, 1, 1, 1, 1])
+        ..packed([2, 4, 2, 6, 6, 4], true, &[2, 4])
     };
     vec![
         bounded(shape([1, 2, 1, 1, 9, 4], true), 1.5),
@@ -194,9 +211,23 @@ fn shape(sizes: [usize; 6], causal: bool) -> CaseShape {
     }
 }
 
-fn segmented(sizes: [usize; 6], causal: bool, segments: &[u32]) -> CaseShape {
+/// Sequences of these lengths behind each other in every row.
+pub(super) fn packed(sizes: [usize; 6], causal: bool, lengths: &[usize]) -> CaseShape {
+    let shape = shape(sizes, causal);
+    let row = |row| {
+        let mut start = 0;
+        lengths.iter().map(move |len| {
+            let place = start..start + len;
+            start = place.end;
+            AttentionSpan {
+                row,
+                queries: place.clone(),
+                keys: place,
+            }
+        })
+    };
     CaseShape {
-        segments: segments.to_vec(),
-        ..shape(sizes, causal)
+        spans: (0..shape.batch).flat_map(row).collect(),
+        ..shape
     }
 }

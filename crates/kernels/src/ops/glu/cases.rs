@@ -57,6 +57,13 @@ pub fn small() -> Vec<Case<CaseShape>> {
     cases
 }
 
+/// Whole numbers of fours, even and odd, of every activation.
+#[must_use]
+pub fn in_fours() -> Vec<Case<CaseShape>> {
+    let shapes = |activation| [shape(&[3, 16], activation), shape(&[5, 44], activation)];
+    case::contiguous(Activation::ALL.into_iter().flat_map(shapes))
+}
+
 /// The feed-forward layer of one token and of a training row.
 #[must_use]
 pub fn models() -> Vec<Case<CaseShape>> {

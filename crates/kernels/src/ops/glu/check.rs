@@ -2,7 +2,7 @@
 
 use super::{Activation, cases, cases::CaseShape, glu, reference};
 use crate::case::Case;
-use crate::testkit::{Array, Failure, Input, Problem, check_cases};
+use crate::testkit::{Array, Failure, Input, Problem, check_all_cases, check_cases};
 use candle_core::Device;
 
 /// Checks all cases on `device`.
@@ -12,6 +12,7 @@ use candle_core::Device;
 pub fn check(device: &Device) -> Result<(), Failure> {
     let cases = cases::small();
     check_cases(&cases, problem, device)?;
+    check_all_cases(&cases::in_fours(), problem, device)?;
     // Both ends of the sigmoid, and exponentials that overflow float32.
     check_cases(&cases, |case| scaled(case, 200.0), device)
 }

@@ -119,6 +119,15 @@ pub fn small() -> Vec<Case<CaseShape>> {
     case::small(shapes)
 }
 
+/// Dropout, whose factors are drawn by a kernel of its own, in every dtype.
+#[must_use]
+pub fn dropped() -> Vec<Case<CaseShape>> {
+    case::contiguous([CaseShape {
+        dropout: 0.4,
+        ..shape(&[2, 3], 11, 13, 3)
+    }])
+}
+
 /// The layers that adapters sit on, for one token and for a training row, at rank 16.
 #[must_use]
 pub fn models() -> Vec<Case<CaseShape>> {

@@ -2,7 +2,7 @@
 
 use super::{LoraWeights, cases, cases::CaseShape, lora_linear, reference};
 use crate::case::Case;
-use crate::testkit::{Array, Failure, Input, Problem, check_cases};
+use crate::testkit::{Array, Failure, Input, Problem, check_all_cases, check_cases};
 use crate::weight::packing::{Packing, dense_of, weight_of};
 use crate::{Dropout, Result, Weight};
 use candle_core::{DType, Device, Tensor};
@@ -16,7 +16,8 @@ const SCALE: f64 = 1.75;
 pub fn check(device: &Device) -> std::result::Result<(), Failure> {
     let mut cases = cases::small();
     cases.retain(|case| device.is_cpu() || case.shape.packing.is_none());
-    check_cases(&cases, problem, device)
+    check_cases(&cases, problem, device)?;
+    check_all_cases(&cases::dropped(), problem, device)
 }
 
 /// The problem of a case. The frozen weight and its bias never have a gradient, even if tracked.

@@ -3,7 +3,7 @@
 use super::{cases, cases::CaseShape, reference, rms_norm, rms_norm_residual};
 use crate::case::Case;
 use crate::graph::elementwise;
-use crate::testkit::{Array, Failure, Input, Problem, check_cases};
+use crate::testkit::{Array, Failure, Input, Problem, check_all_cases, check_cases};
 use candle_core::{DType, Device};
 
 /// Large enough that a zero row is smooth, small enough that it is not all there is.
@@ -16,6 +16,7 @@ const EPS: f64 = 1e-2;
 pub fn check(device: &Device) -> Result<(), Failure> {
     let cases = cases::small();
     check_cases(&cases, problem, device)?;
+    check_all_cases(&cases::in_fours(), problem, device)?;
     // Squares of these are infinite in f16.
     let large = |case: &Case<CaseShape>| of(x(case).map(|x| 3e4 * x), weight(case));
     check_cases(&cases, large, device)?;
@@ -23,6 +24,7 @@ pub fn check(device: &Device) -> Result<(), Failure> {
     check_cases(&cases, mixed, device)?;
     for used in [[true, true], [true, false], [false, true]] {
         check_cases(&cases, |case| with_residual(case, used), device)?;
+        check_all_cases(&cases::in_fours(), |case| with_residual(case, used), device)?;
     }
     Ok(())
 }

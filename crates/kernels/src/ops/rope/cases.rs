@@ -74,6 +74,23 @@ pub fn small() -> Vec<Case<CaseShape>> {
     cases
 }
 
+/// Whole numbers of fours of pairs, even and odd, of both kinds, and heads that are rotated in part.
+#[must_use]
+pub fn in_fours() -> Vec<Case<CaseShape>> {
+    let mut shapes = vec![];
+    for pairs in RopePairs::ALL {
+        for rotated in [16, 24, 32] {
+            let whole = shape((2, 3, 5, 32), rotated == 32);
+            shapes.push(CaseShape {
+                rotated,
+                pairs,
+                ..whole
+            });
+        }
+    }
+    case::contiguous(shapes)
+}
+
 /// Interleaved pairs, and heads that are rotated in part, down to one pair.
 fn others() -> Vec<CaseShape> {
     let mut others = vec![];

@@ -2,7 +2,7 @@
 
 use super::{RopePairs, cases, cases::CaseShape, reference, rope};
 use crate::case::{Case, View};
-use crate::testkit::{Array, Failure, Input, Problem, check_cases};
+use crate::testkit::{Array, Failure, Input, Problem, check_all_cases, check_cases};
 use candle_core::{DType, Device};
 
 /// Checks all cases on `device`.
@@ -12,6 +12,7 @@ use candle_core::{DType, Device};
 pub fn check(device: &Device) -> Result<(), Failure> {
     let cases = cases::small();
     check_cases(&cases, problem, device)?;
+    check_all_cases(&cases::in_fours(), problem, device)?;
     let large = |case: &Case<CaseShape>| {
         let x = x(case).map(|x| 3e4 * x);
         of(x, tables(case, None), case.shape.pairs)

@@ -46,6 +46,13 @@ pub fn small() -> Vec<Case<CaseShape>> {
     cases
 }
 
+/// Whole numbers of fours, less and more than a SIMD group keeps.
+#[must_use]
+pub fn in_fours() -> Vec<Case<CaseShape>> {
+    let dims = [vec![2, 3, 36], vec![5, 520]];
+    case::contiguous(dims.map(|dims| CaseShape { dims }))
+}
+
 /// Attention scores of one row, and the logits of one token.
 #[must_use]
 pub fn models() -> Vec<Case<CaseShape>> {

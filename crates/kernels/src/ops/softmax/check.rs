@@ -2,7 +2,7 @@
 
 use super::{cases, cases::CaseShape, reference, softmax};
 use crate::case::Case;
-use crate::testkit::{Array, Failure, Input, Problem, check_cases};
+use crate::testkit::{Array, Failure, Input, Problem, check_all_cases, check_cases};
 use candle_core::Device;
 
 /// Checks all cases on `device`.
@@ -12,6 +12,7 @@ use candle_core::Device;
 pub fn check(device: &Device) -> Result<(), Failure> {
     let cases = cases::small();
     check_cases(&cases, problem, device)?;
+    check_all_cases(&cases::in_fours(), problem, device)?;
     check_cases(&cases, |case| of(x(case).map(|x| 1e4 * x)), device)?;
     check_cases(&cases, |case| of(masked(case)), device)
 }

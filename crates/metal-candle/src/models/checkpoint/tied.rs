@@ -1,4 +1,4 @@
-use super::Checkpoint;
+use super::shards::Shards;
 use crate::models::Result;
 use safetensors::Dtype;
 use safetensors::tensor::TensorInfo;
@@ -17,10 +17,10 @@ pub(in crate::models) enum Agreement {
 /// Numbers that are compared at a time.
 const RUN: usize = 1 << 16;
 
-impl Checkpoint {
+impl Shards {
     /// Compares two tensors of one shape in the files, a run at a time: the second one is never
     /// held whole.
-    pub(in crate::models) fn agreement(&self, a: &str, b: &str) -> Result<Agreement> {
+    pub(super) fn agreement(&self, a: &str, b: &str) -> Result<Agreement> {
         let (Some((shard_a, a)), Some((shard_b, b))) = (self.find(a), self.find(b)) else {
             return Ok(Agreement::Different);
         };

@@ -5,6 +5,7 @@
 //! `layers`.
 
 mod common;
+mod ernie4_5;
 mod gemma2;
 mod gemma3;
 mod glm4;
@@ -72,7 +73,8 @@ impl Frame {
 pub(super) type Read = fn(&mut Fields<'_>, Sizes) -> Result<Arc<dyn Family>>;
 
 /// Families by `model_type`.
-const FAMILIES: [(&str, Read); 12] = [
+const FAMILIES: [(&str, Read); 13] = [
+    ("ernie4_5", ernie4_5::read),
     ("gemma2", gemma2::read),
     ("gemma3_text", gemma3::read),
     ("glm4", glm4::read),

@@ -3,6 +3,7 @@
 
 mod bitsandbytes;
 mod fp8;
+mod gguf;
 mod mlx;
 mod on_load;
 
@@ -14,7 +15,7 @@ use metal_candle_kernels::Weight;
 /// The matrix at `path`, `(N, K)`: packed where the checkpoint has it so, or is to be packed.
 pub(super) fn matrix(weights: &Weights<'_>, path: &str, dims: (usize, usize)) -> Result<Weight> {
     let packed = match weights.quantization() {
-        None => None,
+        None => gguf::matrix(weights, path, dims)?,
         Some(Quantization::Mlx(settings)) => mlx::matrix(weights, settings, path, dims)?,
         Some(Quantization::BitsAndBytes(settings)) => {
             bitsandbytes::matrix(weights, settings, path, dims)?

@@ -53,7 +53,7 @@ fn sizes_are_compared_with_the_files_first() {
             config["head_dim"] = 8.into();
             config[name] = value.into();
         });
-        let message = checkpoint.refuses(&["does not match its config.json"]);
+        let message = checkpoint.refuses(&["does not match its configuration"]);
         assert!(message.lines().count() < 25, "{message}");
     }
     checkpoint.edit_config(|config| config["num_hidden_layers"] = 1_000_000.into());

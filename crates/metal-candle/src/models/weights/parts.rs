@@ -117,7 +117,7 @@ impl Weights<'_> {
         match self.source {
             Source::Values(checkpoint) if largest.to_scalar::<f32>()? == 0.0 => {
                 Err(Error::Safetensors {
-                    path: checkpoint.folder.clone(),
+                    path: checkpoint.path.clone(),
                     reason: format!("all scales of the quantized {path} are zero"),
                 })
             }

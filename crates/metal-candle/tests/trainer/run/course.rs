@@ -42,7 +42,7 @@ fn a_run_reports_evaluates_saves_and_learns() {
         assert!(lines.iter().all(|line| line[key].is_number()), "{key}");
     }
     for saved in ["checkpoint-2", "checkpoint-4", "checkpoint-5", "."] {
-        peft::read(&folder.path().join(saved)).unwrap();
+        format::read(&folder.path().join(saved)).unwrap();
     }
 }
 
@@ -84,9 +84,11 @@ fn a_run_in_two_parts_trains_the_same_adapter_to_the_bit() {
     let options = |iters| Options {
         schedule: Schedule {
             peak: 1e-2,
-            warmup_steps: 4,
-            decay: Decay::Cosine { end: 1e-4 },
-            total_steps: 7,
+            warmup: Warmup::over(4, 1e-2),
+            decay: Decay::Cosine {
+                end: 1e-4,
+                steps: 3,
+            },
         },
         ..options(iters)
     };
@@ -96,13 +98,13 @@ fn a_run_in_two_parts_trains_the_same_adapter_to_the_bit() {
     assert_eq!(run.result.unwrap().steps, 7);
 
     let (model, parts) = model_with(&lora, &device);
-    let mut optimizer = Optimizer::new(&parts).unwrap();
+    let mut optimizer = Optimizer::new(Rule::default(), &parts).unwrap();
     let first = options(7);
     let first = (&model, &parts, &first, folder.path());
     let first = run_with(&mut optimizer, first, endless(4), 3, None);
     assert_eq!(first.result.unwrap().ending, Ending::Stopped);
     let path = folder.path().join("checkpoint-3/optimizer.safetensors");
-    let mut optimizer = Optimizer::load(&path, &parts, &device).unwrap();
+    let mut optimizer = Optimizer::load(Rule::default(), &path, &parts, &device).unwrap();
     let rest = options(4);
     let rest = (&model, &parts, &rest, folder.path());
     let rest = run_with(&mut optimizer, rest, endless(4).skip(3), 99, None);

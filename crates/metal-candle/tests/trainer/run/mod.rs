@@ -8,11 +8,11 @@ use crate::device;
 use candle_core::{Device, Tensor, TensorId, Var};
 use metal_candle::data::Batch;
 use metal_candle::layout::{Arrangement, Layout};
-use metal_candle::lora::{AdapterSet, LastBlocks, LoraConfig, Mode, Plan, Targets, format::peft};
+use metal_candle::lora::{AdapterSet, LastBlocks, LoraConfig, Mode, Plan, Targets, format};
 use metal_candle::models::Model;
 use metal_candle::train::{
-    Decay, Ending, Error, Event, MetricsFile, Optimizer, Options, Output, Parameters, Reduce,
-    RunFolder, Saves, Schedule, Start, Summary, Trainer,
+    Decay, Ending, Error, Event, MetricsFile, Optimizer, Options, Output, Parameters, Reduce, Rule,
+    RunFolder, Saves, Schedule, Start, Summary, Trainer, Warmup,
 };
 use serde_json::{Value, json};
 use std::collections::HashSet;
@@ -62,12 +62,7 @@ pub fn batch(rows: usize, start: u32) -> Batch {
 pub fn options(iters: usize) -> Options {
     Options {
         iters,
-        schedule: Schedule {
-            peak: 1e-2,
-            warmup_steps: 0,
-            decay: Decay::Constant,
-            total_steps: iters,
-        },
+        schedule: Schedule::constant(1e-2),
         steps_per_report: 2,
         save_every: 2,
         ..Options::default()
@@ -87,7 +82,7 @@ pub fn run(
     batches: impl Iterator<Item = Vec<Batch>>,
     stop_after: usize,
 ) -> Recorded {
-    let mut optimizer = Optimizer::new(parameters).unwrap();
+    let mut optimizer = Optimizer::new(Rule::default(), parameters).unwrap();
     let run = (model, parameters, options, folder);
     run_with(&mut optimizer, run, batches, stop_after, None)
 }
