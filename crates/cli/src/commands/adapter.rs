@@ -128,7 +128,7 @@ fn portable(args: &ConvertArgs, terminal: &Terminal) -> Result<Portable> {
     let Some(name) = &args.model else {
         return Ok(file.portable()?);
     };
-    let loaded = loading::load(name, &args.device.open()?, terminal)?;
+    let loaded = loading::load(name, None, &args.device.open()?, terminal)?;
     let adapted = loading::read_adapter(&loaded.model, &loaded.folder, &args.from)?;
     let base_model = file.base_model.as_deref().unwrap_or(name);
     Ok(adapted.portable(&loaded.model, base_model)?)

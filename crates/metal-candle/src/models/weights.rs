@@ -123,7 +123,6 @@ impl<'a> Weights<'a> {
             Source::Random { .. } => None,
         }
     }
-    }
 
     fn tensor(&self, name: &str, shape: Shape, init: Init, dtypes: &[Dtype]) -> Result<Tensor> {
         match self.source {
