@@ -114,6 +114,7 @@ fn fine_tuning(folder: &Path, iters: usize, subject: Subject) -> Settings {
     };
     Settings {
         model: "tiny".into(),
+        on_load: None,
         rows: RowSettings {
             folder: folder.to_path_buf(),
             mask_prompt: true,

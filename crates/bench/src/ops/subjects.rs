@@ -9,7 +9,7 @@ use metal_candle_cli::error::{Error, Result};
 use metal_candle_kernels::adamw::{self, Moments, Update};
 use metal_candle_kernels::case::{Case, Costed};
 use metal_candle_kernels::ops;
-use metal_candle_kernels::weight::packing::{Packing, weight_of};
+use metal_candle_kernels::weight::packing::weight_of;
 use metal_candle_kernels::{Activation, AdamW, AttentionMask, LoraWeights, RopePairs, matmul_with};
 use metal_candle_mps::plan::Engine;
 use metal_candle_mps::tensor::MpsMatMul;
@@ -104,9 +104,8 @@ fn linear(case: &Case<ops::linear::cases::CaseShape>) -> Operation {
     let shape = &case.shape;
     let (k, n, packing) = (shape.inputs, shape.outputs, shape.packing);
     let rows: usize = shape.lead.iter().product();
-    let Packing { bits, group } = packing;
-    let name = format!("{} {bits} bits", sizes_text(&[rows, k, n]));
-    let sizes = json!({"rows": rows, "inputs": k, "outputs": n, "bits": bits, "group": group});
+    let name = format!("{} {packing}", sizes_text(&[rows, k, n]));
+    let sizes = json!({"rows": rows, "inputs": k, "outputs": n, "packing": packing.to_string()});
     let packed = OnceCell::new();
     Operation {
         inputs: vec![

@@ -142,7 +142,7 @@ impl Source {
             let (adapter, model) = (file.portable()?, None);
             return Ok(Self { adapter, model });
         };
-        let loaded = loading::load(name, &args.device.open()?, terminal)?;
+        let loaded = loading::load(name, None, &args.device.open()?, terminal)?;
         let adapted = loading::read_adapter(&loaded.model, &loaded.folder, &args.from)?;
         let base_model = file.base_model.as_deref().unwrap_or(name);
         Ok(Self {

@@ -52,7 +52,7 @@ impl FineTuning {
     /// # Errors
     /// When a file cannot be read, or the adapter does not fit the model.
     pub fn load(self, base: &Path, splits: Splits, device: &Device) -> Result<Prepared> {
-        let mut model = Model::load(base, device)?;
+        let mut model = Model::load_packing(base, self.settings.on_load, device)?;
         let trained = Trained::choose(&self, &mut model, base)?;
         let rule = self.settings.options.rule;
         let optimizer = trained.optimizer(rule, self.resume.as_ref(), device)?;

@@ -85,6 +85,7 @@ impl Args {
     pub fn settings(&self) -> Result<Settings> {
         Ok(Settings {
             model: self.model()?.into(),
+            on_load: self.weights.on_load(),
             rows: RowSettings {
                 folder: self.data()?.into(),
                 mask_prompt: self.rows.mask_prompt,

@@ -72,13 +72,23 @@ mod tests {
     /// A weight of several blocks in every direction, and of fewer rows than a tile.
     #[test]
     fn a_weight_of_several_blocks() {
-        for (rows, bits, group) in [(1, 4, 64), (7, 8, 64), (30, 4, 128), (1100, 3, 32)] {
+        let affine = |bits, group| Packing::Affine { bits, group };
+        let cases = [
+            (1, affine(4, 64)),
+            (7, affine(8, 64)),
+            (30, affine(4, 128)),
+            (1100, affine(3, 32)),
+            (7, Packing::Nf4),
+            (1100, Packing::Nf4),
+            (30, Packing::Fp8 { block: (128, 128) }),
+        ];
+        for (rows, packing) in cases {
             let shape = CaseShape {
                 lead: vec![rows],
                 inputs: 1280,
                 outputs: 1100,
                 bias: true,
-                packing: Packing { bits, group },
+                packing,
             };
             testkit::agree(&problem(&plain(shape)), DType::F32, &Device::Cpu).unwrap();
         }
@@ -87,7 +97,7 @@ mod tests {
     #[test]
     fn another_width_is_refused() {
         let dense = Tensor::ones((2, 64), DType::F32, &Device::Cpu).unwrap();
-        let packing = Packing { bits: 4, group: 32 };
+        let packing = Packing::Affine { bits: 4, group: 32 };
         let weight = weight_of(&dense, Some(packing)).unwrap();
         let x = dense.narrow(1, 0, 63).unwrap();
         assert_eq!(
