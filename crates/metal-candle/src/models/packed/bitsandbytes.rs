@@ -72,7 +72,8 @@ fn eight_bits(weights: &Weights<'_>, path: &str, (n, k): (usize, usize)) -> Resu
 /// Other orders are those of kernels on GPUs.
 fn check_row_major(weights: &Weights<'_>, name: &str) -> Result<()> {
     let format = weights.bytes(name, TensorShape::Bytes(1), &[Dtype::U8])?;
-    if let [other @ 1..] = format.to_dtype(DType::U8)?.to_vec1::<u8>()?[..] {
+    let format = format.to_dtype(DType::U8)?.to_vec1::<u8>()?;
+    if let Some(other) = format.first().filter(|format| **format != 0) {
         weights.problem(format!("{name}: expected 0 (rows), got {other}"));
     }
     Ok(())
