@@ -10,6 +10,7 @@
 mod dropout;
 mod launch;
 mod library;
+mod matrix;
 mod operand;
 mod product;
 mod rows;
@@ -18,8 +19,12 @@ mod strided;
 pub(crate) use dropout::dropped;
 pub(crate) use launch::{Launch, Output, SIMD};
 pub(crate) use library::{Source, release};
+pub use matrix::Matrix;
+pub(crate) use matrix::format_source;
 pub(crate) use operand::Operand;
-pub(crate) use product::{add_product, product, product_plus, product_to_add_to};
+pub(crate) use product::{
+    Onto, Product, Room, Side, add_product, product, product_with_room, ranges,
+};
 pub(crate) use rows::Rows;
 pub(crate) use strided::Strided;
 

@@ -20,19 +20,13 @@ pub(crate) struct Rows<'a> {
 }
 
 /// `Rows` of `prelude.metal`, strides in elements.
+#[repr(C)]
+#[derive(Clone, Copy)]
 pub(super) struct RowsLayout {
     stride: u64,
     /// Innermost first; those that are missing are 1.
     sizes: [u64; LEAD],
     strides: [u64; LEAD],
-}
-
-impl RowsLayout {
-    pub(super) fn bytes(&self) -> Vec<u8> {
-        let leading = self.sizes.iter().chain(&self.strides);
-        let words = std::iter::once(&self.stride).chain(leading);
-        words.flat_map(|word| word.to_ne_bytes()).collect()
-    }
 }
 
 impl<'a> Rows<'a> {

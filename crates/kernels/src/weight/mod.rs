@@ -6,9 +6,13 @@
 
 pub mod affine;
 mod host;
+#[cfg(any(target_vendor = "apple", soft_metal))]
+mod metal;
 #[cfg(any(test, feature = "testkit"))]
 pub mod packing;
 
+#[cfg(any(target_vendor = "apple", soft_metal))]
+pub use crate::metal::Matrix as MetalMatrix;
 pub(crate) use host::Host;
 pub use metal_candle_cpu::gemm::Blocks;
 
@@ -51,6 +55,15 @@ pub trait Packed: std::fmt::Debug + Send + Sync {
     /// # Errors
     /// When it lies on another device.
     fn on_host(&self) -> candle_core::Result<Box<dyn Blocks + '_>>;
+
+    /// The matrix as kernels on Apple GPUs read it.
+    ///
+    /// # Errors
+    /// When the format has none, or the matrix lies on another device.
+    #[cfg(any(target_vendor = "apple", soft_metal))]
+    fn on_metal(&self) -> candle_core::Result<MetalMatrix> {
+        candle_core::bail!("no Metal kernel reads {self:?}")
+    }
 }
 
 impl From<Tensor> for Weight {
@@ -141,18 +154,36 @@ impl Weight {
         }
     }
 
+    /// Whether it has a gradient.
+    #[cfg(any(target_vendor = "apple", soft_metal))]
+    fn is_tracked(&self) -> bool {
+        self.tensor().is_some_and(Tensor::track_op)
+    }
+
     /// The rows `ids` (any shape) of u32, in float32: `(.., K)`.
+    ///
+    /// On an Apple GPU a row of a frozen matrix is NaN where its id is not below `N`.
     ///
     /// # Errors
     /// When an id is not below `N`, or memory runs out.
     pub fn gather(&self, ids: &Tensor) -> Result<Tensor> {
         let (n, k) = self.dims()?;
         let flat = ids.flatten_all()?;
+        #[cfg(any(target_vendor = "apple", soft_metal))]
+        if self.device().is_metal() && !self.is_tracked() {
+            return Ok(metal::gather(self, &flat)?.reshape([ids.dims(), &[k]].concat())?);
+        }
         let rows = match self {
             Self::Dense(tensor) => tensor.index_select(&flat, 0)?.to_dtype(DType::F32)?,
             Self::Packed(packed) => host::gather(packed.as_ref(), &flat.to_vec1::<u32>()?, (n, k))?,
         };
         Ok(rows.reshape([ids.dims(), &[k]].concat())?)
+    }
+
+    /// The matrix on an Apple GPU.
+    #[cfg(any(target_vendor = "apple", soft_metal))]
+    pub(crate) fn on_metal(&self) -> candle_core::Result<metal::OnMetal> {
+        metal::OnMetal::new(self)
     }
 
     /// The matrix in host memory.

@@ -90,8 +90,8 @@ impl<'a> Weights<'a> {
         let Some(Packing { bits, group }) = packing.filter(|_| self.has(&name("scales"))) else {
             return Ok(self.get(&name("weight"), (n, k), Init::Normal)?.into());
         };
-        if !self.device.is_cpu() {
-            let reason = "quantized weights are computed with on a CPU only: --device cpu";
+        if self.device.is_cuda() {
+            let reason = "quantized weights are computed with on CPUs and Apple GPUs only";
             let device = format!("{:?}", self.device.location());
             return Err(Error::unsupported("quantization", device, reason));
         }

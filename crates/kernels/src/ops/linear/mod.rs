@@ -11,8 +11,10 @@ pub mod cases;
 #[cfg(any(test, feature = "testkit"))]
 pub mod check;
 pub(crate) mod cpu;
+#[cfg(any(target_vendor = "apple", soft_metal))]
+mod metal;
 
-use crate::graph::path::{Devices, Run};
+use crate::graph::path::{Devices, Run, metal};
 use crate::graph::{Kernel, Operation};
 use crate::ops::matmul;
 use crate::{Error, Result, Weight};
@@ -21,7 +23,7 @@ use candle_core::{Shape, Tensor};
 /// Of packed weights.
 const DEVICES: Devices<Run<Linear, 1>> = Devices {
     cpu: Some(cpu::Cpu::run),
-    metal: None,
+    metal: metal!(metal::Metal::run),
     cuda: None,
 };
 

@@ -108,7 +108,7 @@ pub fn small() -> Vec<Case<Shape>> {
         Shape {
             dropout: 0.4,
             packing: Some(Packing { bits: 8, group: 64 }),
-            ..shape(&[1], 64, 33, 2)
+            ..shape(&[2], 64, 33, 2)
         },
     ]);
     case::small(shapes)

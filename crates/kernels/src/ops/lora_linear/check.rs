@@ -9,14 +9,12 @@ use candle_core::{DType, Device, Tensor};
 
 const SCALE: f64 = 1.75;
 
-/// Checks all cases on `device`; packed weights are the CPU's.
+/// Checks all cases on `device`.
 ///
 /// # Errors
 /// The first failure.
 pub fn check(device: &Device) -> std::result::Result<(), Failure> {
-    let mut cases = cases::small();
-    cases.retain(|case| device.is_cpu() || case.shape.packing.is_none());
-    check_cases(&cases, problem, device)
+    check_cases(&cases::small(), problem, device)
 }
 
 /// The problem of a case. The frozen weight and its bias never have a gradient, even if tracked.

@@ -6,6 +6,8 @@
 //! `(N, K / group)` in any float dtype but f64.
 
 mod cpu;
+#[cfg(any(target_vendor = "apple", soft_metal))]
+mod metal;
 mod quantize;
 mod reference;
 #[cfg(test)]
@@ -39,16 +41,17 @@ impl Affine {
     ///
     /// # Errors
     /// When `bits` or `group` is none of those that there are, a shape or dtype does not fit, or the
-    /// tensors are not in host memory.
+    /// tensors are on a device without kernels.
     pub fn new([words, scales, biases]: [Tensor; 3], bits: usize, group: usize) -> Result<Self> {
         one_of("bits", &BITS, bits)?;
         one_of("group", &GROUPS, group)?;
-        if !words.device().is_cpu() {
+        let device = words.device();
+        if !(device.is_cpu() || device.is_metal()) {
             return Err(Error::Value {
                 op: "affine",
                 what: "device",
-                expected: "the CPU: there are no kernels for others yet".into(),
-                got: format!("{:?}", words.device().location()),
+                expected: "the CPU or an Apple GPU: there are no kernels for others yet".into(),
+                got: format!("{:?}", device.location()),
             });
         }
         let (n, n_groups) = scales.dims2()?;
@@ -118,6 +121,11 @@ impl Packed for Affine {
 
     fn on_host(&self) -> CandleResult<Box<dyn Blocks + '_>> {
         Ok(Box::new(cpu::OnHost::new(self)?))
+    }
+
+    #[cfg(any(target_vendor = "apple", soft_metal))]
+    fn on_metal(&self) -> CandleResult<super::MetalMatrix> {
+        metal::matrix(self)
     }
 }
 
