@@ -5,6 +5,7 @@ Windows and original lengths are shorter than the texts, so that they show in th
 
 import torch
 from transformers import (
+    Ernie4_5Config,
     Gemma2Config,
     Gemma3TextConfig,
     Glm4Config,
@@ -150,6 +151,7 @@ OLMO3 = Olmo3Config(
     ),
 )
 GLM4 = Glm4Config(**ODD, head_dim=12, attention_bias=True, rope_parameters=rope(partial_rotary_factor=0.5))
+ERNIE4_5 = Ernie4_5Config(**ODD, head_dim=14, use_bias=True, rope_parameters=rope())
 GEMMA2 = Gemma2Config(
     **ODD,
     head_dim=10,
@@ -185,6 +187,7 @@ CHECKPOINTS = {
     "olmo2": (OLMO2, 10, torch.float32, "5GB"),
     "olmo3": (OLMO3, 15, torch.float32, "5GB"),
     "glm4": (GLM4, 12, torch.float32, "5GB"),
+    "ernie4_5": (ERNIE4_5, 16, torch.float32, "5GB"),
     "gemma2": (GEMMA2, 13, torch.float32, "5GB"),
     "gemma3": (GEMMA3, 14, torch.float32, "5GB"),
     "qwen2-bf16": (QWEN2, 4, torch.bfloat16, "5GB"),

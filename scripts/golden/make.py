@@ -18,6 +18,7 @@ if os.environ.get("PYTHONHASHSEED") != "0":
 os.environ.update(HF_HUB_OFFLINE="1", TOKENIZERS_PARALLELISM="false", TRANSFORMERS_VERBOSITY="error")
 
 import adapter_files
+import adapter_ties
 import added_tokens
 import chat
 import jinja_expressions
@@ -40,6 +41,7 @@ def main():
     for run in training.ACCUMULATED:
         training.write_accumulation(run)
     adapter_files.write_all()
+    adapter_ties.write_all()
     chat.write_all()
     added_tokens.write_all()
     jinja_expressions.write_all()

@@ -20,6 +20,8 @@ of which is not quantized:
         <path>.lora_{A,B}.weight            an adapter in PEFT's shapes, scale 2
         grad.<path>.lora_{A,B}.weight       its gradients of the loss
 
+mlx-adapters/: see adapter_mlx.py.
+
 Everything is computed on the CPU in float32.
 """
 
@@ -27,6 +29,7 @@ import json
 import shutil
 from pathlib import Path
 
+import adapter_mlx
 import mlx.core as mx
 import mlx.nn as nn
 from mlx.utils import tree_flatten
@@ -159,3 +162,4 @@ if __name__ == "__main__":
     mx.set_default_device(mx.cpu)
     write_affine(CRATES / "kernels/tests/golden/affine.safetensors")
     write_model(CRATES / "metal-candle/tests/golden/mlx-4bit")
+    adapter_mlx.write_all()

@@ -2,6 +2,7 @@
 #![allow(clippy::print_stderr)]
 
 mod memory;
+mod msl_check;
 mod soft_metal;
 
 use std::process::{Command, ExitCode};
@@ -48,6 +49,10 @@ const USAGE: &str = "usage: cargo xtask <command>
 
   test    every test of the project
   check   formatting, lints, also for Apple, documentation, and every test
+  msl-check
+          what a Mac would compile, read by clang 17 or later: docs/apple.md; a part of `check`
+  gpu-replay
+          a folder that repeats the kernels' launches on an NVIDIA GPU: docs/soft-metal.md
   miri    the kernels' unsafe code in an interpreter that sees undefined behaviour; nightly
   asan    the kernels' tests with AddressSanitizer, at every level; nightly, x86-64 Linux
   soft-metal test [filter]
@@ -65,7 +70,14 @@ fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let passed = match words.first().map(String::as_str) {
         Some("test") => Some(test()),
-        Some("check") => Some(LINT.iter().all(run) && soft_metal::lint_where_it_runs() && test()),
+        Some("check") => Some(
+            LINT.iter().all(run)
+                && soft_metal::lint_where_it_runs()
+                && msl_check::where_it_runs()
+                && test(),
+        ),
+        Some("msl-check") => Some(msl_check::main()),
+        Some("gpu-replay") => Some(soft_metal::replay::prepare()),
         Some("miri") => Some(memory::MIRI.iter().all(run)),
         Some("asan") => Some(memory::ASAN.iter().all(run)),
         Some("soft-metal") => soft_metal::main(&words[1..]),
@@ -97,7 +109,7 @@ fn run(step: &Step) -> bool {
     run_command(&title, command.args(words).envs(step.env.iter().copied()))
 }
 
-/// As [`run`], for a command that has been put together.
+/// A run as of [`run`], for a command that has been put together.
 fn run_command(title: &str, command: &mut Command) -> bool {
     eprintln!("xtask: {title}");
     let began = Instant::now();

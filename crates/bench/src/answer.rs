@@ -1,4 +1,4 @@
-//! What one contender measured, as processes tell each other: one JSON object on one line.
+//! Measurements of one contender, as processes tell each other: one JSON object on one line.
 
 use crate::clock::Spread;
 use crate::record::{Figures, Pass};
@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 /// Seconds of single runs, and what else a contender tells.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub struct Answer {
-    /// By pass and by the way it was computed; a contender with one way leaves its name empty.
+    /// Seconds by pass and by the way it was computed; a contender with one way leaves its name empty.
     #[serde(default)]
     pub secs: BTreeMap<Pass, BTreeMap<String, Vec<f64>>>,
     /// The most memory held at once.

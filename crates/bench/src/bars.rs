@@ -1,4 +1,4 @@
-//! How much faster than PyTorch this program means to be, in the cases of the published table.
+//! Bars: how much faster than PyTorch this program means to be, in the cases of the published table.
 
 use crate::record::{Pass, Row};
 use metal_candle_kernels::case::TABLE;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 /// Fewer runs than this say nothing about their spread.
 const MIN_RUNS: usize = 5;
 
-/// How long one run took, over many of them.
+/// Spread of the durations of many runs.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Spread {
     /// How many runs there were.
@@ -25,7 +25,7 @@ pub struct Spread {
 }
 
 impl Spread {
-    /// Of the durations of single runs in seconds; `None` where there are none.
+    /// Statistics of the durations of single runs in seconds; `None` where there are none.
     pub fn of(mut secs: Vec<f64>) -> Option<Self> {
         secs.sort_by(f64::total_cmp);
         let last = secs.len().checked_sub(1)?;
@@ -40,7 +40,7 @@ impl Spread {
     }
 }
 
-/// Runs once, and says how long that took without what had to be prepared.
+/// A single run that says how long it took without what had to be prepared.
 pub type Once<'a> = Box<dyn FnMut() -> Result<Duration> + 'a>;
 
 /// A clock that stops when a device has done its work.
@@ -80,20 +80,20 @@ impl Clock {
         &self.device
     }
 
-    /// Of how many runs in a row one is taken.
+    /// Number of runs in a row of which one duration is taken.
     pub fn runs_per_wait(&self) -> usize {
         self.runs_per_wait
     }
 }
 
-/// Seconds of single runs of each contender, who take turns until `budget` for each is spent. They
+/// Seconds of single runs of each contender, who alternate until `budget` for each is spent. They
 /// first run for a tenth of that without being counted.
 pub fn alternate(budget: Duration, contenders: &mut [Once<'_>]) -> Result<Vec<Vec<f64>>> {
-    take_turns(budget / 10, 1, contenders)?;
-    take_turns(budget, MIN_RUNS, contenders)
+    alternate_until(budget / 10, 1, contenders)?;
+    alternate_until(budget, MIN_RUNS, contenders)
 }
 
-fn take_turns(
+fn alternate_until(
     budget: Duration,
     min_runs: usize,
     contenders: &mut [Once<'_>],
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn contenders_take_turns() {
+    fn contenders_alternate() {
         let order = std::cell::RefCell::new(vec![]);
         let contender = |name| -> Once<'_> {
             let order = &order;

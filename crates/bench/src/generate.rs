@@ -72,7 +72,7 @@ pub fn run(args: &Args, terminal: &Terminal) -> Result<()> {
     sitting.finish()
 }
 
-/// Who has no generation.
+/// Rivals without generation, and why.
 const IMPOSSIBLE: [(Rival, &str); 3] = [
     (Rival::Candle, "candle has no generation to compare with"),
     (Rival::Engines, "an engine is a product's, not a token's"),

@@ -1,4 +1,4 @@
-//! Where and with what a record was made.
+//! The machine and the versions with which a record was made.
 
 use candle_core::Device;
 use metal_candle_cli::machine::{output, processor, system};
@@ -6,7 +6,7 @@ use metal_candle_kernels::simd::Level;
 use serde::{Deserialize, Serialize};
 use std::process::Command;
 
-/// What runs a benchmark.
+/// The machine that runs a benchmark.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Machine {
     /// Model of the processor.

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-/// What is common to all that is measured.
+/// Options of everything that is measured.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Options {
     #[command(flatten)]
@@ -49,7 +49,7 @@ pub enum Rival {
 }
 
 impl Rival {
-    /// As records have it; the engines have names of their own.
+    /// Name in records; the engines have names of their own.
     pub fn name(self) -> &'static str {
         match self {
             Self::Candle => "candle",

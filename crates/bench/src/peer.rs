@@ -8,7 +8,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
-/// Where the scripts that measure others are, in a checkout.
+/// Folder of a checkout with the scripts that measure others.
 const SCRIPTS: &str = "scripts/bench";
 
 /// A script of the checkout.

@@ -1,4 +1,4 @@
-//! What of a record is published.
+//! The part of a record that is published.
 
 use crate::bars::bar;
 use crate::record::{Pass, Record, Row};

@@ -1,6 +1,6 @@
 //! A record: what was measured, on what, and what that machine can do at most.
 
-use crate::ceilings::Ceiling;
+use crate::ceilings::{Ceiling, Limit};
 use crate::clock::Spread;
 use crate::machine::Machine;
 use metal_candle::files;
@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// What of an operation or a model was timed.
+/// Pass of an operation, or part of a model's work, that was timed.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 pub enum Pass {
     /// The result, with nothing kept for gradients.
@@ -47,7 +47,7 @@ impl fmt::Display for Pass {
     }
 }
 
-/// What was timed: two rows of the same subject can be compared, whoever computed them.
+/// The subject of a time: two rows of the same subject can be compared, whoever computed them.
 #[derive(Clone, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 pub struct Subject {
     /// An operation, `train` or `generate`.
@@ -60,7 +60,7 @@ pub struct Subject {
     pub pass: Pass,
 }
 
-/// How fast one implementation was.
+/// Speed of one implementation.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Figures {
     /// Seconds.
@@ -111,7 +111,7 @@ fn is_one(n: &usize) -> bool {
 }
 
 impl Row {
-    /// The same, with this many runs for each wait.
+    /// This row, with this many runs for each wait.
     pub fn of_runs(self, runs_per_wait: usize) -> Self {
         Self {
             runs_per_wait,
@@ -127,14 +127,19 @@ impl Row {
         }
     }
 
+    /// Limit of the machine; `None` where the work is not counted.
+    pub fn limit(&self, ceiling: &Ceiling) -> Option<Limit> {
+        let is_counted = self.flops + self.bytes > 0;
+        is_counted.then(|| match self.subject.pass {
+            Pass::Decode => ceiling.reading_limit(self.cost()),
+            _ => ceiling.limit(self.cost()),
+        })
+    }
+
     /// Share of the machine's limit; `None` where the work is not counted.
     pub fn share(&self, ceiling: &Ceiling) -> Option<f64> {
-        let is_counted = self.flops + self.bytes > 0;
-        let limit_secs = match self.subject.pass {
-            Pass::Decode => ceiling.reading_limit_secs(self.cost()),
-            _ => ceiling.limit_secs(self.cost()),
-        };
-        is_counted.then(|| limit_secs / self.ours.spread.median_secs)
+        let limit = self.limit(ceiling)?;
+        Some(limit.secs / self.ours.spread.median_secs)
     }
 
     /// A rival's time over ours.
@@ -178,7 +183,7 @@ impl Record {
         self.ceilings.last().ok_or_else(missing)
     }
 
-    /// The same in the sitting of `row`.
+    /// The ceiling in the sitting of `row`.
     ///
     /// # Errors
     /// As above.
@@ -230,7 +235,7 @@ impl Record {
         let is_new = |row: &Row| !rows.iter().any(|newer| newer.subject == row.subject);
         self.rows.retain(is_new);
         for row in &mut self.rows {
-            row.ceiling = row.ceiling.take().or_else(|| self.ceilings.last().copied());
+            row.ceiling = row.ceiling.take().or_else(|| self.ceilings.last().cloned());
         }
         self.rows.append(&mut rows);
         self.versions.extend(newer.versions);
@@ -281,6 +286,8 @@ pub mod testing {
             threads: Some(2),
             read_bytes_per_sec: Some(10e9),
             copy_bytes_per_sec: 8e9,
+            memory_bytes: None,
+            caches: vec![],
             flops_per_sec: 100e9,
             wait_secs: None,
         };

@@ -5,7 +5,7 @@ use crate::record::{Pass, Row, Subject};
 use metal_candle_kernels::case::Cost;
 use std::collections::BTreeMap;
 
-/// What the passes of one case have in common.
+/// Measurements that the passes of one case have in common.
 #[derive(Clone, Debug)]
 pub struct Measured {
     /// An operation, `train` or `generate`.

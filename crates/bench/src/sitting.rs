@@ -1,6 +1,6 @@
 //! Measurements of one command: rows are shown as they come, and kept for the record.
 
-use crate::ceilings::{self, Ceiling};
+use crate::ceilings;
 use crate::machine::Machine;
 use crate::options::Options;
 use crate::record::{Record, Row};
@@ -11,10 +11,10 @@ use metal_candle_cli::terminal::Terminal;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// Time for each of the three ceilings of a number of threads.
+/// Time for each of the rates of a number of threads.
 const CEILING_BUDGET: Duration = Duration::from_millis(500);
 
-/// What was measured so far.
+/// Measurements so far.
 pub struct Sitting<'a> {
     record: Record,
     rivals: Vec<&'static str>,
@@ -30,7 +30,7 @@ impl<'a> Sitting<'a> {
     pub fn begin(options: &'a Options, device: &Device, terminal: &'a Terminal) -> Result<Self> {
         let machine = Machine::here(device);
         let ceilings = match device.is_cpu() {
-            true => Ceiling::measure_all(machine.threads, CEILING_BUDGET)?,
+            true => ceilings::of_cpu(machine.threads, CEILING_BUDGET)?,
             false => vec![ceilings::of_gpu(device, CEILING_BUDGET)?],
         };
         let sitting = Self {

@@ -1,7 +1,7 @@
 //! Rows as a person reads them.
 
 use crate::bars::{RIVAL, bar, is_met};
-use crate::ceilings::Ceiling;
+use crate::ceilings::{Bound, CacheCeiling, Ceiling};
 use crate::record::Row;
 use std::fmt;
 
@@ -20,7 +20,7 @@ pub fn heading(rivals: &[&str]) -> String {
     line.0
 }
 
-/// Of the column of a rival.
+/// Width of the column of a rival.
 fn width(rival: &str) -> usize {
     rival.len().max(7) + 4
 }
@@ -36,7 +36,7 @@ pub fn line(row: &Row, ceiling: &Ceiling, rivals: &[&str]) -> String {
         &seconds(spread.median_secs),
         &format!("{}..{}", seconds(spread.p25_secs), seconds(spread.p75_secs)),
         &rate(row, ceiling),
-        &row.share(ceiling).map_or_else(String::new, percent),
+        &share(row, ceiling).unwrap_or_default(),
         &row.ours.peak_bytes.map_or_else(String::new, mebibytes),
     );
     for rival in rivals {
@@ -62,15 +62,34 @@ pub fn ceiling_line(ceiling: &Ceiling) -> String {
         Some(1) => "1 thread".to_owned(),
         Some(n) => format!("{n} threads"),
     };
+    let size = ceiling.memory_bytes;
+    let size = size.map_or_else(String::new, |bytes| {
+        format!("memory ({} MiB) ", bytes >> 20)
+    });
     let read = ceiling.read_bytes_per_sec;
     let read = read.map_or_else(String::new, |rate| format!("read {:.1} GB/s, ", rate / 1e9));
+    let caches: String = ceiling.caches.iter().map(cache_rates).collect();
     let wait = ceiling.wait_secs;
     let wait = wait.map_or_else(String::new, |secs| format!(", a wait {}", seconds(secs)));
     format!(
-        "{who}: {read}copy {:.1} GB/s, {:.0} GFLOP/s{wait}",
+        "{who}: {size}{read}copy {:.1} GB/s, {caches}{:.0} GFLOP/s{wait}",
         ceiling.copy_bytes_per_sec / 1e9,
         ceiling.flops_per_sec / 1e9
     )
+}
+
+fn cache_rates(cache: &CacheCeiling) -> String {
+    let (level, size) = (cache.level, mebibytes(cache.bytes));
+    let gigabytes = |rate: f64| format!("{:.0} GB/s", rate / 1e9);
+    let read = gigabytes(cache.read_bytes_per_sec);
+    let copy = gigabytes(cache.copy_bytes_per_sec);
+    format!("L{level} ({size} MiB) read {read}, copy {copy}, ")
+}
+
+/// Share of the limit, and what of the machine it is a limit of.
+pub fn share(row: &Row, ceiling: &Ceiling) -> Option<String> {
+    let share = percent(row.share(ceiling)?);
+    Some(format!("{share} {}", row.limit(ceiling)?.bound))
 }
 
 /// Tokens a second, or what binds the row: GB/s or GFLOP/s.
@@ -78,10 +97,12 @@ pub fn rate(row: &Row, ceiling: &Ceiling) -> String {
     let secs = row.ours.spread.median_secs;
     match row.tokens {
         Some(tokens) => format!("{:.1} tok/s", tokens as f64 / secs),
-        None if ceiling.is_bound_by_memory(row.cost()) => {
-            format!("{:.1} GB/s", row.bytes as f64 / secs / 1e9)
-        }
-        None => format!("{:.1} GFLOP/s", row.flops as f64 / secs / 1e9),
+        None => match ceiling.limit(row.cost()).bound {
+            Bound::Arithmetic => format!("{:.1} GFLOP/s", row.flops as f64 / secs / 1e9),
+            Bound::Cache(_) | Bound::Memory => {
+                format!("{:.1} GB/s", row.bytes as f64 / secs / 1e9)
+            }
+        },
     }
 }
 
@@ -118,7 +139,7 @@ impl Line {
     }
 
     fn figures(&mut self, median: &str, quartiles: &str, rate: &str, limit: &str, memory: &str) {
-        self.0 += &format!("{median:>9}{quartiles:>21}{rate:>15}{limit:>7}{memory:>9}");
+        self.0 += &format!("{median:>9}{quartiles:>21}{rate:>15}{limit:>17}{memory:>9}");
     }
 
     fn cell(&mut self, width: usize, text: &str) {
@@ -142,7 +163,7 @@ mod tests {
             "2048x2048",
             "2.00 ms",
             "50.0 GFLOP/s",
-            "50 %",
+            "50 % arithmetic",
             "3.0",
             "-",
             "1.25",

@@ -122,7 +122,7 @@ pub fn run(args: &Args, terminal: &Terminal) -> Result<()> {
     sitting.finish()
 }
 
-/// Who has no training.
+/// Rivals without training, and why.
 const IMPOSSIBLE: [(Rival, &str); 2] = [
     (Rival::Candle, "candle has no training to compare with"),
     (Rival::Engines, "an engine is a product's, not a step's"),
@@ -227,8 +227,7 @@ fn step_secs(case: &Case, model: &mut Model, steps: usize, device: &Device) -> R
     let plan = Plan::new(&LoraConfig::default(), &model.decoder.layer_infos()?)?;
     let set = AdapterSet::fresh(&plan, &model.decoder.adaptable(), 0)?;
     let parameters = Parameters::of_adapters(Arc::new(set), &model.decoder);
-    let mut optimizer = Optimizer::new(&parameters)?;
-    let options = train::Options::default();
+    let mut optimizer = Optimizer::new(train::Rule::default(), &parameters)?;
     let batch = case.batch();
     let mean = 1.0 / batch.trained_tokens as f64;
     let mut secs = vec![];
@@ -237,7 +236,7 @@ fn step_secs(case: &Case, model: &mut Model, steps: usize, device: &Device) -> R
         let duration = clock.timed(|| {
             let mode = Mode::training(0);
             let result = step(&model.decoder, &parameters, &batch, mode, false)?;
-            Ok(optimizer.step(&parameters, &result.gradients, &options, 1e-4, mean)?)
+            Ok(optimizer.step(&parameters, &result.gradients, 1e-4, mean)?)
         });
         secs.push(duration?.as_secs_f64());
     }

@@ -1,9 +1,8 @@
 //! The options that say what an adapter is, shared by `train` and `inspect`.
 
-use crate::error::{Error, Result};
 use crate::numbers::{at_least_one, finite, share_below_one};
 use clap::ValueEnum;
-use metal_candle::lora::{LoraConfig, Targets};
+use metal_candle::lora::{LastBlocks, LoraConfig, Targets};
 
 /// Rank where none is given, PEFT's and mlx-lm's.
 const DEFAULT_RANK: usize = 8;
@@ -62,11 +61,8 @@ impl Module {
 }
 
 impl AdapterOptions {
-    /// The adapter for a model of `n_blocks`.
-    ///
-    /// # Errors
-    /// When there are fewer blocks than asked for.
-    pub fn config(&self, n_blocks: usize) -> Result<LoraConfig> {
+    /// Settings of an adapter, on all blocks.
+    pub fn config(&self) -> LoraConfig {
         let r = self.rank.unwrap_or(DEFAULT_RANK);
         let defaults = LoraConfig::default();
         let mut config = LoraConfig {
@@ -80,29 +76,21 @@ impl AdapterOptions {
                 .iter()
                 .map(|m| m.name().into())
                 .collect(),
-            layers_to_transform: self.blocks(n_blocks)?,
             ..defaults
         };
         if let Some(scale) = self.scale {
             // The alpha whose factor is `scale`.
             config.alpha = scale / config.scale(1.0, r);
         }
-        Ok(config)
+        config
     }
 
-    /// Which blocks carry adapters; `None` is all.
-    fn blocks(&self, n_blocks: usize) -> Result<Option<Vec<usize>>> {
-        let n = match self.num_layers {
-            None => DEFAULT_LAYERS.min(n_blocks),
-            Some(-1) => n_blocks,
-            Some(n) => usize::try_from(n).unwrap_or(0),
-        };
-        if n == n_blocks {
-            return Ok(None);
-        }
-        match LoraConfig::last_blocks(n, n_blocks) {
-            Ok(blocks) => Ok(Some(blocks)),
-            Err(error) => Err(Error::input(format!("--num-layers: {error}"))),
+    /// Blocks that carry adapters.
+    pub fn blocks(&self) -> LastBlocks {
+        match self.num_layers {
+            None => LastBlocks::AtMost(DEFAULT_LAYERS),
+            Some(-1) => LastBlocks::All,
+            Some(n) => LastBlocks::Exactly(usize::try_from(n).unwrap_or(0)),
         }
     }
 
@@ -153,7 +141,7 @@ mod tests {
                 rslora,
                 ..AdapterOptions::default()
             };
-            let config = options.config(2).unwrap();
+            let config = options.config();
             assert!((config.scale(config.alpha, 4) - 20.0).abs() < 1e-12);
         }
     }
@@ -165,9 +153,7 @@ mod tests {
                 num_layers,
                 ..AdapterOptions::default()
             };
-            options
-                .config(n_blocks)
-                .map(|config| config.layers_to_transform)
+            options.blocks().of(n_blocks)
         };
         assert_eq!(blocks(None, 4).unwrap(), None);
         assert_eq!(blocks(None, 18).unwrap().unwrap()[0], 2);

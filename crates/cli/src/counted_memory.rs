@@ -1,4 +1,4 @@
-//! How much memory a piece of work holds at most: the program's allocator counts while it is asked
+//! The most memory that a piece of work holds: the program's allocator counts while it is asked
 //! to. What the system says of the whole process cannot tell one operation from another, because
 //! freed memory stays with the process.
 #![allow(unsafe_code)]

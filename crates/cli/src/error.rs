@@ -1,13 +1,13 @@
 //! Errors as a person reads them: what went wrong, what to do about it, and the exit code.
 
 use crate::exit::Exit;
-use metal_candle::{data, files, language_model, lora, models, train};
+use metal_candle::{data, files, fine_tune, gguf, language_model, lora, models, train};
 use std::fmt::Display;
 
 mod adapter_advice;
 mod advice;
 
-/// Why a command cannot do what it was asked, for a person to read.
+/// The reason why a command cannot do what it was asked, for a person to read.
 #[derive(Debug)]
 pub struct Error {
     message: String,
@@ -83,7 +83,9 @@ impl From<files::Error> for Error {
 impl From<data::Error> for Error {
     fn from(error: data::Error) -> Self {
         let exit = match &error {
-            data::Error::File(file) => exit_of_file(file),
+            data::Error::File(file) | data::Error::Gguf(gguf::Error::File(file)) => {
+                exit_of_file(file)
+            }
             _ => Exit::BadInput,
         };
         Self::new(&error, exit).with_optional_advice(advice::of_data(&error))
@@ -108,16 +110,41 @@ impl From<language_model::Error> for Error {
     }
 }
 
+impl From<fine_tune::Error> for Error {
+    fn from(error: fine_tune::Error) -> Self {
+        match error {
+            fine_tune::Error::Model(error) => error.into(),
+            fine_tune::Error::Data(error) => error.into(),
+            fine_tune::Error::Adapter(error) => error.into(),
+            fine_tune::Error::Training(error) => error.into(),
+            fine_tune::Error::LanguageModel(error) => error.into(),
+            fine_tune::Error::OwnFolder { .. } => Self::input(&error)
+                .with_advice("choose another --adapter-path: the model would be overwritten"),
+            fine_tune::Error::OtherMethod { .. } => {
+                Self::input(&error).with_advice("leave --fine-tune-type out to go on with it")
+            }
+        }
+    }
+}
+
 impl From<models::Error> for Error {
     fn from(error: models::Error) -> Self {
         let exit = match &error {
-            models::Error::File(file) => exit_of_file(file),
+            models::Error::File(file) | models::Error::Gguf(gguf::Error::File(file)) => {
+                exit_of_file(file)
+            }
             models::Error::NotFinite { .. }
             | models::Error::Kernel(_)
             | models::Error::Candle(_) => Exit::Failed,
             _ => Exit::BadInput,
         };
         Self::new(&error, exit).with_optional_advice(advice::of_model(&error))
+    }
+}
+
+impl From<gguf::Error> for Error {
+    fn from(error: gguf::Error) -> Self {
+        models::Error::from(error).into()
     }
 }
 

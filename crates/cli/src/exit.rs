@@ -1,4 +1,4 @@
-//! How a command ends, as other programs see it.
+//! Ends of a command, as other programs see it.
 
 use std::process::ExitCode;
 
@@ -10,7 +10,7 @@ Exit codes:
   2    the command line, a model, an adapter or data cannot be used; nothing was run
   130  interrupted (Ctrl-C, SIGTERM); what was trained is saved";
 
-/// How a command ended.
+/// End of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
     /// All is done.
@@ -19,7 +19,7 @@ pub enum Exit {
     Failed,
     /// What it was given cannot be used.
     BadInput,
-    /// It was asked to stop, and saved.
+    /// Stopped on request, and saved.
     Interrupted,
 }
 

@@ -6,7 +6,7 @@ use crate::terminal::Terminal;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// What a shell reports of a process that SIGINT ended.
+/// Exit status that a shell reports of a process that SIGINT ended.
 const KILLED: i32 = 130;
 
 /// Signals that came.

@@ -6,6 +6,7 @@
 
 mod adapter_options;
 mod args;
+pub mod caches;
 #[cfg(any(target_vendor = "apple", soft_metal))]
 mod calibration;
 pub mod command_line;

@@ -5,11 +5,10 @@ use crate::hub;
 use crate::terminal::Terminal;
 use candle_core::Device;
 use metal_candle::LanguageModel;
-use metal_candle::data::{Tokenizer, has_tokenizer_files};
 use metal_candle::files;
-use metal_candle::language_model::Adapted;
-use metal_candle::lora::{AdapterSet, LoraConfig};
-use metal_candle::models::{self, Config, Model, check_folder};
+use metal_candle::language_model::{Adapted, own_tokenizer};
+use metal_candle::lora::AdapterSet;
+use metal_candle::models::{self, Model};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -32,62 +31,18 @@ pub fn load_for(
     terminal: &Terminal,
 ) -> Result<LanguageModel> {
     let folder = hub::folder(name, terminal)?;
-    // What is small first: what is wrong with it is known at once.
-    check_folder(&folder)?;
-    let (config, _) = Config::read(&folder)?;
-    let tokenizer = tokenizer_for(&folder, adapter, &config, terminal)?;
-    Ok(LanguageModel {
-        model: Model::load(&folder, device)?,
-        tokenizer,
-        folder,
-    })
+    tell_tokenizer(adapter, terminal);
+    Ok(LanguageModel::load_for(folder, adapter, device)?)
 }
 
-/// Reads the model's tokenizer, or what lies beside the adapter instead: trainers that add tokens
-/// or a chat template save them there.
-///
-/// # Errors
-/// When its files are not what they should be.
-pub fn tokenizer_for(
-    model: &Path,
-    adapter: Option<&Path>,
-    config: &Config,
-    terminal: &Terminal,
-) -> Result<Tokenizer> {
-    let Some(adapter) = adapter.and_then(own_tokenizer) else {
-        return Ok(Tokenizer::from_folder(model)?);
-    };
-    let tokenizer = Tokenizer::from_adapter(adapter, model)?;
-    terminal.say(format_args!(
-        "Using the tokenizer and chat template in {}",
-        adapter.display()
-    ));
-    let (n_ids, n_model) = (tokenizer.n_ids(), config.vocab_size);
-    if n_ids > n_model {
-        tracing::warn!(
-            "the tokenizer in {} has ids up to {}, and the model has {n_model} tokens: those beyond cannot be used",
-            adapter.display(),
-            n_ids - 1
-        );
+/// Says that an adapter's own tokenizer is used.
+pub fn tell_tokenizer(adapter: Option<&Path>, terminal: &Terminal) {
+    if let Some(folder) = adapter.and_then(own_tokenizer) {
+        terminal.say(format_args!(
+            "Using the tokenizer and chat template in {}",
+            folder.display()
+        ));
     }
-    Ok(tokenizer)
-}
-
-/// Folder of an adapter that has a tokenizer's files of its own. `adapter` is that folder or the
-/// tensor file in it; a checkpoint of a run has those of the run's folder.
-pub fn own_tokenizer(adapter: &Path) -> Option<&Path> {
-    let folder = match adapter.is_file() {
-        true => adapter.parent()?,
-        false => adapter,
-    };
-    let name = folder.file_name().and_then(|name| name.to_str());
-    let of_run = folder
-        .parent()
-        .filter(|_| name.is_some_and(|n| n.starts_with("checkpoint-")));
-    [Some(folder), of_run]
-        .into_iter()
-        .flatten()
-        .find(|folder| has_tokenizer_files(folder))
 }
 
 /// Copies what an adapter has of a tokenizer over that of a model in `to`, and removes what would
@@ -115,29 +70,32 @@ pub fn copy_tokenizer(adapter: &Path, to: &Path) -> Result<()> {
     Ok(models::copy_tokenizer(from, to)?)
 }
 
-/// Reads the adapter that lies at `path`, a PEFT folder or the tensor file in one, for the model in
-/// `folder`, to compute with.
+/// Reads the adapter that lies at `path`, a folder of PEFT or mlx-lm or the tensor file in one, for the
+/// model in `folder`, to compute with.
 ///
 /// # Errors
 /// When it cannot be read, or belongs to another model.
 pub fn adapter(model: &Model, folder: &Path, path: &Path) -> Result<Arc<AdapterSet>> {
-    Ok(read_adapter(model, folder, path, |_| {})?.frozen(model)?)
+    Ok(read_adapter(model, folder, path)?.frozen(model)?)
 }
 
-/// Reads an adapter as [`adapter`] does, its settings changed by `adjust` before, to be trained or
-/// looked at.
+/// Reads an adapter as [`adapter`] does, to be looked at.
 ///
 /// # Errors
 /// As [`adapter`].
-pub fn read_adapter(
-    model: &Model,
-    folder: &Path,
-    path: &Path,
-    adjust: impl FnOnce(&mut LoraConfig),
-) -> Result<Adapted> {
-    if !path.exists() {
-        return Err(Error::input(format!("no adapter at {}", path.display()))
-            .with_advice("name a folder with adapter_config.json and adapter_model.safetensors"));
+pub fn read_adapter(model: &Model, folder: &Path, path: &Path) -> Result<Adapted> {
+    check_adapter(path)?;
+    Ok(Adapted::read(path, model, folder, |_| {})?)
+}
+
+/// Checks that something lies where an adapter is named.
+///
+/// # Errors
+/// When nothing does.
+pub fn check_adapter(path: &Path) -> Result<()> {
+    match path.exists() {
+        true => Ok(()),
+        false => Err(Error::input(format!("no adapter at {}", path.display()))
+            .with_advice("name a folder with adapter_config.json and the tensors beside it")),
     }
-    Ok(Adapted::read(path, model, folder, adjust)?)
 }

@@ -55,7 +55,7 @@ where
     }
 }
 
-/// Writes lines between progress bars, and a warning only once: a file that is read twice has
+/// Writer of lines between progress bars, and of a warning only once: a file that is read twice has
 /// nothing new to say.
 struct Notices {
     terminal: Terminal,

@@ -25,6 +25,19 @@ pub fn processor() -> Option<String> {
         .map(|(_, name)| name.trim().to_owned())
 }
 
+/// Memory that programs may have, in bytes; `None` where the system does not tell.
+pub fn memory_bytes() -> Option<u64> {
+    if cfg!(target_vendor = "apple") {
+        return output("sysctl", &["-n", "hw.memsize"])?.parse().ok();
+    }
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    let kibibytes = line.trim().strip_suffix(" kB")?;
+    Some(kibibytes.parse::<u64>().ok()? << 10)
+}
+
 /// What a program says; `None` where there is none or it fails.
 pub fn output(program: &str, words: &[&str]) -> Option<String> {
     let output = Command::new(program).args(words).output().ok()?;

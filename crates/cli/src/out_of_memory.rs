@@ -1,4 +1,5 @@
-//! How the program ends when the system gives no more memory. Nothing here may allocate, or wait for another thread.
+//! End of the program when the system gives no more memory. Nothing here may allocate, or wait for another
+//! thread.
 #![allow(unsafe_code)]
 
 use std::fmt::{self, Write};

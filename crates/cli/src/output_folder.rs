@@ -2,6 +2,7 @@
 //! lost to a missing permission.
 
 use crate::error::{Error, Result};
+use metal_candle::files::{self, NewFolder};
 use std::path::Path;
 
 /// Checks that `folder` is, or can become, a folder to write into. Leaves nothing behind.
@@ -44,4 +45,15 @@ pub fn check_new(option: &str, folder: &Path, advice: &str) -> Result<()> {
         ))
         .with_advice(advice)),
     }
+}
+
+/// Gives a finished folder its name, `path`, at which there is nothing but perhaps an empty folder.
+///
+/// # Errors
+/// When something came there since that was checked, or the system refuses.
+pub fn finish(new: NewFolder, path: &Path) -> Result<()> {
+    if path.exists() {
+        std::fs::remove_dir(path).map_err(files::Error::at("write", path))?;
+    }
+    Ok(new.finish()?)
 }

@@ -1,4 +1,4 @@
-//! What the processor can do at most, as loops that a benchmark times: one is bound by memory, the
+//! Ceilings of the processor, as loops that a benchmark times: one is bound by memory, the
 //! other by arithmetic. Both run at the level of the process ([`crate::simd`]), on one thread.
 
 use crate::simd::dispatch;
@@ -17,7 +17,7 @@ pub fn multiply_add(rounds: usize) -> MultiplyAdds {
     dispatch(Rounds(rounds))
 }
 
-/// What [`multiply_add`] has done.
+/// Work that [`multiply_add`] has done.
 #[derive(Clone, Copy, Debug)]
 pub struct MultiplyAdds {
     /// Floating-point operations; a multiplication with an addition counts as two.

@@ -95,7 +95,7 @@ impl Element for f16 {
         self.to_f32()
     }
 
-    /// By the processor's conversion, where it has one.
+    /// Conversion by the processor, where it has one.
     #[inline(always)]
     fn widen_block(from: &[Self; BLOCK]) -> [f32; BLOCK] {
         let mut to = [0.0; BLOCK];

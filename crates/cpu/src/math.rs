@@ -12,7 +12,7 @@ mod exponential {
     pub(super) const ROUND: f32 = 12_582_912.0;
     pub(super) const LN_2_HIGH: f32 = 0.693_359_4;
     pub(super) const LN_2_LOW: f32 = -2.121_944_4e-4;
-    /// Of `(e^r - 1 - r) / r^2`, highest power first: the smallest relative error of `e^r` (3.2e-9)
+    /// Coefficients of `(e^r - 1 - r) / r^2`, highest power first: the smallest relative error of `e^r` (3.2e-9)
     /// for `|r| <= ln(2) / 2`.
     pub(super) const POLYNOMIAL: [f32; 5] = [
         1.381_388e-3,
@@ -175,7 +175,7 @@ mod tests {
         }
     }
 
-    /// By the scalar function, and at every level.
+    /// Exponentials by the scalar function, and at every level.
     fn exponentials(x: &[f32]) -> Vec<Vec<f32>> {
         let at = |level| {
             let mut y = Vec::with_capacity(x.len());

@@ -1,4 +1,4 @@
-//! Which vector instructions the kernels use: the widest that the processor has, seen when the
+//! Vector instructions of the kernels: the widest that the processor has, seen when the
 //! program runs. `METAL_CANDLE_SIMD` forces a lower level, by its name in lower case.
 
 use pulp::WithSimd;
@@ -17,6 +17,8 @@ pub enum Level {
     Avx2,
     /// 512 bits.
     Avx512,
+    /// The same, and products in tiles of bf16 (AMX), which Linux lets a program use.
+    Amx,
 }
 
 /// A name that is no level of this processor.
@@ -38,7 +40,13 @@ fn names(levels: &[Level]) -> String {
 const VARIABLE: &str = "METAL_CANDLE_SIMD";
 
 impl Level {
-    const ALL: [Self; 4] = [Self::Avx512, Self::Avx2, Self::Neon, Self::Scalar];
+    const ALL: [Self; 5] = [
+        Self::Amx,
+        Self::Avx512,
+        Self::Avx2,
+        Self::Neon,
+        Self::Scalar,
+    ];
 
     /// The levels that this processor has, widest first.
     pub fn available() -> impl Iterator<Item = Self> {
@@ -67,6 +75,8 @@ impl Level {
             Self::Avx2 => pulp::x86::V3::try_new().is_some(),
             #[cfg(target_arch = "x86_64")]
             Self::Avx512 => pulp::x86::V4::try_new().is_some(),
+            #[cfg(all(target_arch = "x86_64", target_os = "linux", not(miri)))]
+            Self::Amx => Self::Avx512.is_available() && crate::amx::is_available(),
             #[cfg(target_arch = "aarch64")]
             Self::Neon => pulp::aarch64::Neon::try_new().is_some(),
             _ => false,
@@ -79,6 +89,7 @@ impl Level {
             Self::Neon => "neon",
             Self::Avx2 => "avx2",
             Self::Avx512 => "avx512",
+            Self::Amx => "amx",
         }
     }
 }
@@ -121,25 +132,25 @@ pub fn dispatch_at<Op: WithSimd>(level: Level, op: Op) -> Op::Output {
     use pulp::Simd;
     match level {
         #[cfg(target_arch = "x86_64")]
-        Level::Avx512 => match pulp::x86::V4::try_new() {
+        Level::Amx | Level::Avx512 => match pulp::x86::V4::try_new() {
             Some(simd) => Simd::vectorize(simd, op),
-            None => pulp::Scalar256b.vectorize(op),
+            None => pulp::Scalar.vectorize(op),
         },
         #[cfg(target_arch = "x86_64")]
         Level::Avx2 => match pulp::x86::V3::try_new() {
             Some(simd) => Simd::vectorize(simd, op),
-            None => pulp::Scalar256b.vectorize(op),
+            None => pulp::Scalar.vectorize(op),
         },
         #[cfg(target_arch = "aarch64")]
         Level::Neon => match pulp::aarch64::Neon::try_new() {
             Some(simd) => Simd::vectorize(simd, op),
-            None => pulp::Scalar256b.vectorize(op),
+            None => pulp::Scalar.vectorize(op),
         },
-        _ => pulp::Scalar256b.vectorize(op),
+        _ => pulp::Scalar.vectorize(op),
     }
 }
 
-/// How near a line is brought.
+/// Cache that a line is brought to.
 #[derive(Debug, Clone, Copy)]
 pub enum Cache {
     /// To the first cache, for what is read at once.
@@ -185,9 +196,10 @@ mod tests {
     fn each_level_has_its_width() {
         for level in Level::available() {
             let expected = match level {
-                Level::Avx512 => 16,
-                Level::Avx2 | Level::Scalar => 8,
+                Level::Amx | Level::Avx512 => 16,
+                Level::Avx2 => 8,
                 Level::Neon => 4,
+                Level::Scalar => 1,
             };
             assert_eq!(dispatch_at(level, Lanes), expected, "{level}");
         }

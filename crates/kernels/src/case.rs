@@ -3,7 +3,7 @@
 use candle_core::DType;
 use std::fmt;
 
-/// How operands lie in memory.
+/// Layout of operands in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum View {
     /// Row after row.
@@ -95,6 +95,14 @@ pub fn small<S: Clone>(shapes: impl IntoIterator<Item = S>) -> Vec<Case<S>> {
     cases
 }
 
+/// Contiguous shapes in every dtype, for kernels that read several elements at once where they may.
+pub fn contiguous<S: Clone>(shapes: impl IntoIterator<Item = S>) -> Vec<Case<S>> {
+    let shapes = shapes.into_iter();
+    let in_each =
+        |shape: S| DTYPES.map(|dtype| case("contiguous", shape.clone(), View::Contiguous, dtype));
+    shapes.flat_map(in_each).collect()
+}
+
 /// One contiguous float32 shape, for what depends on the size alone.
 pub fn plain<S>(shape: S) -> Case<S> {
     case("small", shape, View::Contiguous, DType::F32)
@@ -110,7 +118,7 @@ pub fn of_models<S>(shapes: impl Fn(&Model) -> Vec<S>) -> Vec<Case<S>> {
     cases
 }
 
-/// What [`Case::name`] is where a case belongs to the table of benchmarks that is published.
+/// [`Case::name`] where a case belongs to the table of benchmarks that is published.
 pub const TABLE: &str = "table";
 
 /// Contiguous shapes of the published table, each in every one of `dtypes`.

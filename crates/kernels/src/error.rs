@@ -1,6 +1,6 @@
 use candle_core::{DType, Shape};
 
-/// What an operation refuses, with the values it saw.
+/// Refusal of an operation, with the values it saw.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// An input does not have the shape that the operation needs.

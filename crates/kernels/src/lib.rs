@@ -37,7 +37,9 @@ pub use graph::tape::{self, Tape};
 pub use metal_candle_cpu::ceiling;
 pub use metal_candle_cpu::simd;
 pub use ops::adamw::{self, AdamW};
-pub use ops::attention::{AttentionMask, AttentionScores, attention};
+pub use ops::attention::{
+    AttentionMask, AttentionScores, AttentionSpan, CachedSequence, attention, cached_attention,
+};
 pub use ops::glu::{Activation, glu};
 pub use ops::linear::linear;
 pub use ops::linear_cross_entropy::{IGNORED_TARGET, linear_cross_entropy};

@@ -1,4 +1,4 @@
-//! Which freed blocks are kept, and for how long.
+//! Cache of freed blocks: which are kept, and for how long.
 #![allow(unsafe_code)]
 
 use super::class::Class;
@@ -31,7 +31,7 @@ struct List {
     used: u64,
 }
 
-/// Lies at the start of a free block.
+/// Link at the start of a free block.
 struct Free {
     next: *mut Free,
 }
@@ -39,8 +39,8 @@ struct Free {
 // SAFETY: the cache alone refers to free blocks, and moves between threads whole.
 unsafe impl<P: Pages + Send> Send for Cache<P> {}
 
-/// What an allocation gives.
-pub(super) struct Block {
+/// Memory that was asked for.
+pub(super) struct Allocation {
     /// Null when there is no memory.
     pub(super) start: *mut u8,
     /// Fresh from the system.
@@ -64,7 +64,7 @@ impl<P: Pages> Cache<P> {
         }
     }
 
-    pub(super) fn take(&mut self, class: Class) -> Block {
+    pub(super) fn take(&mut self, class: Class) -> Allocation {
         self.count_one();
         let bytes = class.bytes();
         let (start, is_zero) = match self.pop(class) {
@@ -79,7 +79,7 @@ impl<P: Pages> Cache<P> {
             self.used_bytes += bytes;
             self.peaks_bytes[0] = self.peaks_bytes[0].max(self.used_bytes);
         }
-        Block { start, is_zero }
+        Allocation { start, is_zero }
     }
 
     /// # Safety

@@ -28,7 +28,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 pub use class::LARGE_BYTES;
 pub use poison::Poison;
 
-/// Keeps freed blocks of [`LARGE_BYTES`] and more; smaller ones are the system allocator's.
+/// An allocator that keeps freed blocks of [`LARGE_BYTES`] and more; smaller ones are the system allocator's.
 ///
 /// What is in use and what is kept together stay within 5/4 of the most that was in use at a time
 /// during the last few thousand allocations of large blocks; what is over is given back.

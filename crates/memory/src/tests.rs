@@ -145,7 +145,7 @@ fn small_and_oddly_aligned_blocks_are_the_system_s() {
     assert_eq!(Class::of(aligned), None);
 }
 
-/// Counts the bytes it has handed out.
+/// Pages that count the bytes they have handed out.
 #[derive(Default)]
 struct Counted(Arc<AtomicUsize>);
 

@@ -16,6 +16,6 @@ pub fn main() -> Result<(), Box<dyn std::error::Error>> {
     let rows = dates.map(|(date, iso)| Row::completion(date, iso));
     let options = Options { iters: 100, ..Options::default() };
     model.train(&adapter, &rows, &options, |event| println!("{event:?}"))?;
-    model.generate(Some(&adapter), "9 June 2004", &Default::default(), |piece| print!("{piece}"))?;
+    model.generate(Some(adapter.frozen(&model.model)?), "9 June 2004", &Default::default(), |text| print!("{text}"))?;
     Ok(model.save_adapter(&adapter, "adapters")?)
 }

@@ -1,4 +1,5 @@
-//! Logits of a text under an adapter, for `scripts/interop/check_adapter.py` to compare with PEFT's.
+//! Logits of a text under an adapter of any format, for `scripts/interop/check_adapter.py` to compare with PEFT's,
+//! and `check_adapter_mlx.py` with mlx-lm's.
 //!
 //! ```sh
 //! cargo run --release --example logits -p metal-candle -- MODEL ADAPTER "3 March 2021" logits.safetensors
@@ -9,7 +10,7 @@ use candle_core::{DType, Device, Tensor};
 use metal_candle::data::Tokenizer;
 use metal_candle::files::write_tensors;
 use metal_candle::layout::{Arrangement, Layout};
-use metal_candle::lora::{Context, format::peft};
+use metal_candle::lora::{Context, format};
 use metal_candle::models::Model;
 use std::path::Path;
 use std::sync::Arc;
@@ -21,8 +22,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let ids = Tokenizer::from_folder(Path::new(model))?.encode(text)?;
     let model = Model::load(Path::new(model), &Device::Cpu)?;
-    let adapter = peft::read(Path::new(adapter))?;
-    let plan = adapter.plan(&model.decoder.layer_infos()?)?;
+    let adapter = format::read(Path::new(adapter))?;
+    let layers = model.decoder.layer_infos()?;
+    let plan = adapter.plan(&adapter.config(&layers)?, &layers)?;
     let base = model.decoder.named_weights();
     let set = adapter.load(&plan, &model.decoder.adaptable(), &base)?;
     let context = Context::inference(Some(Arc::new(set)));

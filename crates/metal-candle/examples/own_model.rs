@@ -35,7 +35,12 @@ impl Bigram {
             let var = Var::randn(0f32, 0.3, (rows, WIDTH), &Device::Cpu)?;
             let weight = var.as_tensor().clone();
             let name = name.to_string();
-            all.push(Parameter { name, var, segment });
+            all.push(Parameter {
+                name,
+                var,
+                segment,
+                rate: 1.0,
+            });
             Ok(weight)
         };
         let embedding = weight("embedding", VOCABULARY, Segment::Embedding)?;
@@ -103,10 +108,7 @@ pub fn losses() -> std::result::Result<Vec<f64>, Box<dyn std::error::Error>> {
     let (model, parameters) = Bigram::new()?;
     let options = Options {
         iters: 150,
-        schedule: Schedule {
-            peak: 3e-2,
-            ..Options::default().schedule
-        },
+        schedule: Schedule::constant(3e-2),
         ..Options::default()
     };
     let trainer = Trainer {
@@ -129,7 +131,7 @@ pub fn losses() -> std::result::Result<Vec<f64>, Box<dyn std::error::Error>> {
         }
         Ok(())
     };
-    let mut optimizer = Optimizer::new(&parameters)?;
+    let mut optimizer = Optimizer::new(options.rule, &parameters)?;
     trainer.run(&mut optimizer, &mut steps, None, &mut observe, &|| false)?;
     Ok(losses)
 }

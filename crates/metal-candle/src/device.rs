@@ -1,4 +1,4 @@
-//! What the host has to do for a device that works while the host goes on.
+//! Work of the host for a device that works while the host goes on.
 //!
 //! candle keeps every command buffer that it has given to an Apple GPU until somebody waits, and a
 //! loop that never reads anything back grows. The loops of this crate read something back in every

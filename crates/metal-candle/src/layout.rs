@@ -1,6 +1,6 @@
 //! Ragged tokens in rows of one width: which sequence every token belongs to, and its position there.
 
-use std::iter::repeat_n;
+use metal_candle_kernels::AttentionSpan;
 
 /// Consecutive tokens of one sequence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,7 +21,7 @@ impl Span {
     }
 }
 
-/// How whole sequences share rows.
+/// Arrangement of whole sequences in rows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Arrangement {
     /// One sequence a row, and padding behind the shorter ones.
@@ -113,19 +113,23 @@ impl Layout {
         }
     }
 
-    /// Number of the span of every place within its row, `(rows, width)`; `None` where no row has
-    /// two. Padding, which no token sees, counts as one more.
+    /// Spans of whole sequences, each of which sees its own tokens alone; `None` where every one fills
+    /// its row.
     #[must_use]
-    pub fn segments(&self) -> Option<Vec<u32>> {
-        if self.rows.iter().all(|row| row.len() < 2) {
+    pub fn attention_spans(&self) -> Option<Vec<AttentionSpan>> {
+        let fills = |row: &Vec<Span>| row.len() == 1 && row[0].len == self.width;
+        if self.rows.iter().all(fills) {
             return None;
         }
-        let of = |row: &Vec<Span>| {
-            let spans = (0..).zip(row).flat_map(|(i, span)| repeat_n(i, span.len));
-            let padding = repeat_n(row.len() as u32, self.width - n_tokens(row));
-            spans.chain(padding).collect::<Vec<u32>>()
-        };
-        Some(self.rows.iter().flat_map(of).collect())
+        let spans = self.spans().map(|(place, span)| {
+            let start = place % self.width;
+            AttentionSpan {
+                row: place / self.width,
+                queries: start..start + span.len,
+                keys: start..start + span.len,
+            }
+        });
+        Some(spans.filter(|span| !span.keys.is_empty()).collect())
     }
 
     /// Values of all tokens, span by span, in their places; `padding` elsewhere.
@@ -148,13 +152,34 @@ fn n_tokens(row: &[Span]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::ops::Range;
+
+    /// Rows and places of the spans that see their own tokens alone.
+    fn seen(layout: &Layout) -> Vec<(usize, Range<usize>)> {
+        let spans = layout.attention_spans().unwrap().into_iter();
+        let place = |span: AttentionSpan| {
+            assert_eq!(span.queries, span.keys);
+            (span.row, span.keys)
+        };
+        spans.map(place).collect()
+    }
 
     #[test]
-    fn padded_rows_share_positions_and_need_no_segments() {
+    fn sequences_that_fill_their_rows_need_no_spans() {
+        for layout in [
+            Layout::new(Arrangement::Padded, &[3, 3]),
+            Layout::new(Arrangement::Packed, &[4]),
+        ] {
+            assert_eq!(layout.attention_spans(), None);
+        }
+    }
+
+    #[test]
+    fn padded_rows_share_positions() {
         let layout = Layout::new(Arrangement::Padded, &[3, 1]);
         assert_eq!((layout.dims(), layout.n_tokens()), ((2, 3), 4));
         assert_eq!(layout.positions(), [0, 1, 2]);
-        assert_eq!(layout.segments(), None);
+        assert_eq!(seen(&layout), [(0, 0..3), (1, 0..1)]);
         assert_eq!(layout.lay([5, 6, 7, 8], 0), [5, 6, 7, 8, 0, 0]);
         let places: Vec<_> = layout
             .spans()
@@ -168,7 +193,7 @@ mod tests {
         let layout = Layout::new(Arrangement::Packed, &[3, 1, 2]);
         assert_eq!((layout.dims(), layout.n_tokens()), ((1, 6), 6));
         assert_eq!(layout.positions(), [0, 1, 2, 0, 0, 1]);
-        assert_eq!(layout.segments(), Some(vec![0, 0, 0, 1, 2, 2]));
+        assert_eq!(seen(&layout), [(0, 0..3), (0, 3..4), (0, 4..6)]);
         assert_eq!(layout.longest(), 3);
     }
 
@@ -198,7 +223,7 @@ mod tests {
         };
         let layout = Layout::of(vec![vec![span(0, 2), span(0, 1)], vec![span(5, 1)]]);
         assert_eq!(layout.positions(), [0, 1, 0, 5, 6, 7]);
-        assert_eq!(layout.segments(), Some(vec![0, 0, 1, 0, 1, 1]));
+        assert_eq!(seen(&layout), [(0, 0..2), (0, 2..3), (1, 0..1)]);
         assert_eq!(layout.lay([1, 2, 3, 4], 9), [1, 2, 3, 4, 9, 9]);
     }
 

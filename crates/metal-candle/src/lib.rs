@@ -3,7 +3,7 @@
 //! Modules depend on each other in this order: [`layout`] (where tokens stand), [`lora`] (adapters
 //! beside the layers of a model and their files), [`models`] (decoders, checkpoints and caches),
 //! [`data`] (tokenizers, chat templates, data sets), [`train`] and [`generate`]; [`LanguageModel`] is
-//! all of them in a few lines.
+//! all of them in a few lines, and [`fine_tune()`] a whole run from folder to folder.
 
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]
@@ -12,7 +12,9 @@ struct Readme;
 pub mod data;
 pub mod device;
 pub mod files;
+pub mod fine_tune;
 pub mod generate;
+pub mod gguf;
 pub mod language_model;
 pub mod layout;
 pub mod lora;
@@ -22,4 +24,5 @@ pub mod process;
 mod random;
 pub mod train;
 
+pub use fine_tune::fine_tune;
 pub use language_model::LanguageModel;

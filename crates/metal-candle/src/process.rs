@@ -1,4 +1,4 @@
-//! What the operating system tells about this process.
+//! Facts that the operating system tells about this process.
 
 /// The most memory that the process has held at once, in bytes; `None` where the system does not
 /// tell.

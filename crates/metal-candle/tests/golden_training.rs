@@ -5,13 +5,14 @@ mod support;
 
 use candle_core::Device;
 use metal_candle::data::Batch;
-use metal_candle::lora::{AdapterSet, LoraConfig, Mode, Plan, Targets, format::peft};
+use metal_candle::lora::format::peft;
+use metal_candle::lora::{AdapterSet, LoraConfig, Mode, Plan, Targets};
 use metal_candle::models::{Model, save_checkpoint};
 use metal_candle::train::step::step;
 use metal_candle::train::{Gradients, Parameters};
 use support::models::forward_with;
 use support::training::{self, batch, frobenius, run_step};
-use support::{adapter, golden, load, max_difference, model, tensors};
+use support::{adapted, adapter, golden, max_difference, model, tensors};
 
 /// See `scripts/golden/training.py`.
 const RUNS: [&str; 6] = [
@@ -57,10 +58,9 @@ fn packed_rows_train_as_padded_ones() {
 fn recomputed_blocks_give_the_same_gradients_to_the_bit() {
     let folder = golden("qwen3").join("train");
     let batches = tensors(&folder.join("batches.safetensors"));
-    let mut model = model("qwen3");
-    let mut adapter = peft::read(&folder.join("initial_adapter")).unwrap();
-    adapter.config.dropout = 0.3;
-    let set = load(&adapter, &mut model);
+    let model = model("qwen3");
+    let initial = folder.join("initial_adapter");
+    let set = adapted(&model, &initial, |config| config.dropout = 0.3).set;
     let parameters = Parameters::of_adapters(set, &model.decoder);
     for parameter in parameters.as_slice() {
         if parameter.name.ends_with("lora_B.weight") {
@@ -103,12 +103,11 @@ fn recomputed_blocks_give_the_same_gradients_to_the_bit() {
 #[test]
 fn an_adapter_that_is_written_is_read_back_and_has_pefts_keys() {
     let folder = golden("llama3").join("adapter");
-    let mut model = model("llama3");
-    let parameters = adapter(&mut model, &folder).parameters();
+    let model = model("llama3");
+    let adapter = adapted(&model, &folder, |_| {});
     let out = tempfile::tempdir().unwrap();
-    let adapter = peft::read(&folder).unwrap();
-    peft::write(out.path(), &adapter.config, "base", &parameters).unwrap();
-    let read = peft::read(out.path()).unwrap();
+    adapter.save(out.path(), "base").unwrap();
+    let read = adapted(&model, out.path(), |_| {});
     assert_eq!(read.config, adapter.config);
     let (ours, theirs) = (
         tensors(&out.path().join("adapter_model.safetensors")),
@@ -162,14 +161,12 @@ fn adapters_on_some_blocks_are_written_with_names() {
         let parameters = set.parameters();
         let folder = tempfile::tempdir().unwrap();
         peft::write(folder.path(), &config, "base", &parameters).unwrap();
-        let read = peft::read(folder.path()).unwrap();
+        let read = adapted(&model, folder.path(), |_| {});
         let Targets::Names(names) = &read.config.targets else {
             panic!("{}", read.config.targets);
         };
         assert_eq!(names.len(), n_targets);
-        let again = Plan::new(&read.config, &model.decoder.layer_infos().unwrap()).unwrap();
-        assert_eq!(again, plan);
-        peft::load_into(&read, &parameters).unwrap();
+        assert_eq!(read.plan, plan);
     }
 }
 

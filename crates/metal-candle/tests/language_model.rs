@@ -9,10 +9,12 @@ mod own_model;
 
 use candle_core::Device;
 use metal_candle::data::{Row, train_bpe, write_tokenizer};
-use metal_candle::language_model::{Error, Generation, LanguageModel};
-use metal_candle::lora::LoraConfig;
+use metal_candle::fine_tune::{self, FineTuning, Rows, Settings, Subject, fine_tune};
+use metal_candle::language_model::{Adapted, Error, Generation, LanguageModel};
+use metal_candle::layout::Arrangement;
+use metal_candle::lora::{LastBlocks, LoraConfig, Method};
 use metal_candle::models::{Model, save_checkpoint};
-use metal_candle::train::{Event, Options, Schedule};
+use metal_candle::train::{Decay, Event, Options, Schedule};
 use serde_json::json;
 use std::path::Path;
 
@@ -37,10 +39,7 @@ fn write_model(folder: &Path) {
 }
 
 fn options(iters: usize) -> Options {
-    let schedule = Schedule {
-        peak: 1e-2,
-        ..Options::default().schedule
-    };
+    let schedule = Schedule::constant(1e-2);
     Options {
         iters,
         schedule,
@@ -68,9 +67,10 @@ fn an_adapter_learns_rows_and_is_read_back() {
         max_tokens: 12,
         ..Generation::default()
     };
-    let answer = |adapter, model: &LanguageModel| {
+    let answer = |adapter: Option<&Adapted>, model: &LanguageModel| {
         let mut shown = String::new();
-        let answer = model.generate(adapter, "12 May", &how, |piece| shown.push_str(piece));
+        let adapters = adapter.map(|adapter| adapter.frozen(&model.model).unwrap());
+        let answer = model.generate(adapters, "12 May", &how, |piece| shown.push_str(piece));
         assert_eq!(*answer.as_ref().unwrap(), shown);
         shown
     };
@@ -100,6 +100,137 @@ fn rows_that_train_nothing_are_named() {
             row: 1,
             n_tokens: 128
         }
+    ));
+}
+
+/// Settings of a run from folder to folder.
+fn fine_tuning(folder: &Path, iters: usize, subject: Subject) -> Settings {
+    let schedule = Schedule {
+        decay: Decay::Cosine {
+            end: 1e-3,
+            steps: iters,
+        },
+        ..options(iters).schedule
+    };
+    Settings {
+        model: "tiny".into(),
+        rows: Rows {
+            folder: folder.to_path_buf(),
+            mask_prompt: true,
+            max_seq_length: None,
+            arrangement: Arrangement::Packed,
+        },
+        output: folder.join("run"),
+        overwrite: false,
+        subject,
+        tests: true,
+        lr_decay_steps: Some(7),
+        warmup_ratio: None,
+        loraplus_lr_ratio: None,
+        options: Options {
+            schedule,
+            batch_size: 2,
+            ..options(iters)
+        },
+    }
+}
+
+fn fresh() -> Subject {
+    let config = LoraConfig {
+        dropout: 0.1,
+        ..LoraConfig::default()
+    };
+    Subject::Fresh {
+        config,
+        blocks: LastBlocks::Exactly(1),
+    }
+}
+
+/// Two folders with a model and rows.
+fn folders() -> [tempfile::TempDir; 2] {
+    [(); 2].map(|()| {
+        let folder = tempfile::tempdir().unwrap();
+        write_model(&folder.path().join("model"));
+        let row = |i: usize| json!({"prompt": format!("{i} March"), "completion": "2021"});
+        for (split, n) in [("train", 5), ("valid", 2), ("test", 3)] {
+            let rows: String = (0..n).map(|i| format!("{}\n", row(i))).collect();
+            std::fs::write(folder.path().join(format!("{split}.jsonl")), rows).unwrap();
+        }
+        folder
+    })
+}
+
+#[test]
+fn a_run_from_folder_to_folder_goes_on_to_the_bit() {
+    let [whole, parts] = folders();
+    let run = |folder: &Path, iters, subject| {
+        let mut losses = vec![];
+        let settings = fine_tuning(folder, iters, subject);
+        let observe = |event: &Event| {
+            if let Event::Step { loss, .. } = event {
+                losses.push(*loss);
+            }
+        };
+        let base = folder.join("model");
+        let summary = fine_tune(settings, &base, &Device::Cpu, observe).unwrap();
+        (summary.steps, losses)
+    };
+    let (steps, losses) = run(whole.path(), 8, fresh());
+    assert_eq!(steps, 8);
+    assert!(losses[7] < losses[0], "{losses:?}");
+    let (_, first) = run(parts.path(), 3, fresh());
+    let resumed = Subject::Resumed {
+        path: parts.path().join("run"),
+        method: Some(Method::Lora),
+        dropout: None,
+    };
+    let (steps, second) = run(parts.path(), 5, resumed);
+    assert_eq!((steps, [first, second].concat()), (8, losses));
+    for file in ["adapter_model.safetensors", "adapter_config.json"] {
+        let read = |folder: &Path| std::fs::read(folder.join("run").join(file)).unwrap();
+        assert_eq!(read(whole.path()), read(parts.path()), "{file}");
+    }
+}
+
+#[test]
+fn what_a_run_goes_on_with_is_told() {
+    let [folder, _] = folders();
+    let base = folder.path().join("model");
+    let prepare = |settings| {
+        let tuning = FineTuning::claim(settings)?;
+        let splits = tuning.splits(&base)?;
+        tuning.load(&base, splits, &Device::Cpu)
+    };
+    let mut first = prepare(fine_tuning(folder.path(), 2, fresh())).unwrap();
+    assert!(first.resumed().is_none() && first.differences().is_empty());
+    first.train(&mut |_| {}, &|| false).unwrap();
+    let loss = first.test(None).unwrap().loss();
+    drop(first);
+    let resumed = |method| Subject::Resumed {
+        path: folder.path().join("run"),
+        method,
+        dropout: Some(0.25),
+    };
+    let mut settings = fine_tuning(folder.path(), 2, resumed(None));
+    settings.options.seed = 3;
+    let second = prepare(settings).unwrap();
+    assert_eq!((second.steps(), second.n_rows()), (2, 5));
+    assert_eq!(second.differences(), ["seed 0 -> 3", "dropout 0.1 -> 0.25"]);
+    assert_eq!(second.test(None).unwrap().loss(), loss);
+    drop(second);
+    let other = fine_tuning(folder.path(), 2, resumed(Some(Method::Dora)));
+    assert!(matches!(
+        prepare(other),
+        Err(fine_tune::Error::OtherMethod { .. })
+    ));
+    let full = Settings {
+        output: base.clone(),
+        overwrite: true,
+        ..fine_tuning(folder.path(), 2, Subject::AllWeights)
+    };
+    assert!(matches!(
+        prepare(full),
+        Err(fine_tune::Error::OwnFolder { .. })
     ));
 }
 

@@ -7,7 +7,7 @@
 #[cfg(soft_metal)]
 #[path = "support/failures.rs"]
 mod failures;
-#[path = "trainer/run.rs"]
+#[path = "trainer/run/mod.rs"]
 mod run;
 mod support;
 

@@ -1,4 +1,4 @@
-//! Where things are, and cargo in the workspace of soft-metal.
+//! Folders, and cargo in the workspace of soft-metal.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -36,7 +36,7 @@ impl Folders {
         command
     }
 
-    /// For the compiler wrapper itself, which is compiled without one.
+    /// Cargo for the compiler wrapper itself, which is compiled without one.
     pub fn wrapper_cargo(&self, line: &str) -> Command {
         let mut command = self.cargo(line);
         command.env("CARGO_TARGET_DIR", self.target.join("wrapper"));
@@ -49,6 +49,7 @@ impl Folders {
         self.soften(&mut command);
         command
             .env("SOFT_METAL_RECORD", self.kernels())
+            .env("SOFT_METAL_TEXTS", self.texts())
             .env("CARGO_TARGET_DIR", &self.target);
         command
     }
@@ -77,7 +78,22 @@ impl Folders {
         self.target.join("kernels.txt")
     }
 
-    /// Begins that file anew.
+    /// The folder in which test programs leave the texts of libraries.
+    pub fn texts(&self) -> PathBuf {
+        self.target.join("texts")
+    }
+
+    /// The folder that repeats launches on another GPU.
+    pub fn launches(&self) -> PathBuf {
+        self.target.join("launches")
+    }
+
+    /// Begins the folder of texts anew.
+    pub fn forget_texts(&self) {
+        let _ = std::fs::remove_dir_all(self.texts());
+    }
+
+    /// Begins the file of kernels anew.
     pub fn forget_kernels(&self) {
         let _ = std::fs::remove_file(self.kernels());
     }

@@ -1,4 +1,4 @@
-//! Which kernels the tests have compared with other numbers: every one that a library has, but for those below.
+//! Kernels that the tests have compared with other numbers: every one that a library has, but for those below.
 //!
 //! The test programs write what they see into one file (`SOFT_METAL_RECORD`, `crates/soft-metal/metal/src/record.rs`).
 
@@ -23,7 +23,7 @@ const fn exception(pattern: &'static str, kernels: usize, reason: &'static str) 
     }
 }
 
-/// Of libraries, but dispatched by no test.
+/// Kernels of libraries that no test dispatches.
 const UNUSED: &[Exception] = &[
     exception("kernel_*", 152, "llama.cpp's, which candle does not call"),
     exception(

@@ -5,10 +5,16 @@
 mod candle;
 mod folders;
 mod kernels;
+pub mod replay;
 
 use crate::run_command;
 use folders::Folders;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
+
+/// The checks of all operations, which compile and launch every kernel of ours.
+const OPERATIONS: &str =
+    "test --locked --package soft-metal-product --test operations -- --test-threads=1";
 
 /// Runs the command line after `soft-metal`.
 pub fn main(words: &[String]) -> Option<bool> {
@@ -23,12 +29,25 @@ pub fn main(words: &[String]) -> Option<bool> {
     }
 }
 
-/// As a part of the project's tests. Other machines have nothing to run it on.
+/// The tests as a part of the project's own. Other machines have nothing to run them on.
 pub fn test_where_it_runs() -> bool {
     where_it_runs(|| test_all(""))
 }
 
-/// As a part of the project's lints.
+/// Where the texts of all kernels are that the tests of operations compile.
+pub fn texts_of_operations() -> Option<PathBuf> {
+    let mut texts = None;
+    with_wrapper(|folders| {
+        folders.forget_texts();
+        let title = "soft-metal: the texts of kernels";
+        let passed = run_command(title, &mut folders.soft_cargo(OPERATIONS));
+        texts = passed.then(|| folders.texts());
+        passed
+    });
+    texts
+}
+
+/// The lints as a part of the project's own.
 pub fn lint_where_it_runs() -> bool {
     where_it_runs(lint)
 }
@@ -41,7 +60,7 @@ fn where_it_runs(step: impl FnOnce() -> bool) -> bool {
     step()
 }
 
-fn supported() -> bool {
+pub fn supported() -> bool {
     cfg!(all(target_os = "linux", target_arch = "x86_64"))
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-/// For each arrow, from importer to imported, the files that draw it.
+/// Files for each arrow, from importer to imported, the files that draw it.
 #[derive(Default)]
 pub struct Graph {
     arrows: BTreeMap<(String, String), BTreeSet<PathBuf>>,

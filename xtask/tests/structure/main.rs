@@ -1,6 +1,8 @@
-//! Arrows between crates and between the modules of a crate: they point down, and none closes a circle.
+//! Structure of the source. Arrows between crates and between the modules of a crate point down, and none closes a
+//! circle; doc comments begin with their noun.
 #![allow(clippy::unwrap_used)]
 
+mod comments;
 mod crates;
 mod graph;
 mod imports;
@@ -27,6 +29,21 @@ fn modules_import_each_other_in_one_direction() {
         let graph = graph_of(&root().join("crates").join(name).join("src"));
         let found = graph.circles().into_iter();
         faults.extend(found.map(|fault| format!("crates/{name}: {fault}")));
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[test]
+fn doc_comments_begin_with_the_noun_that_they_are_about() {
+    let mut faults = vec![];
+    // Not those of crates/mps yet.
+    for (name, _) in crates::LAYERS
+        .into_iter()
+        .filter(|(name, _)| *name != "mps")
+    {
+        for file in sources(&root().join("crates").join(name).join("src")) {
+            faults.extend(comments::faults(&file, &fs::read_to_string(&file).unwrap()));
+        }
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }

@@ -1,4 +1,4 @@
-//! What a GPU can do at most, as far as work that it is given through candle shows.
+//! Ceilings of a GPU, as far as work that it is given through candle shows.
 
 use super::Ceiling;
 use crate::clock::{Clock, Once, Spread, alternate};
@@ -27,6 +27,8 @@ pub fn of_gpu(device: &Device, budget: Duration) -> Result<Ceiling> {
         threads: None,
         read_bytes_per_sec: None,
         copy_bytes_per_sec: copy_rate(&clock, budget)?,
+        memory_bytes: None,
+        caches: vec![],
         flops_per_sec: product_rate(&clock, budget)?,
         wait_secs: Some(wait),
     })
@@ -41,7 +43,7 @@ fn best(clock: &Clock, budget: Duration, work: &Work<'_>) -> Result<f64> {
     Ok(Spread::of(secs).map_or(f64::INFINITY, |spread| spread.min_secs))
 }
 
-/// Of a size that takes long enough.
+/// The highest rate over sizes that take long enough.
 fn best_of_growing(
     clock: &Clock,
     budget: Duration,
@@ -74,7 +76,7 @@ fn copy_rate(clock: &Clock, budget: Duration) -> Result<f64> {
 /// Multiplications and additions a second.
 fn product_rate(clock: &Clock, budget: Duration) -> Result<f64> {
     let flops = |n: usize| 2.0 * (n as f64).powi(3);
-    let rate = |product: Product| {
+    let rate = |product: Multiply| {
         let device = clock.device().clone();
         best_of_growing(clock, budget, ROWS, flops, move |n| {
             let x = Tensor::ones((n, n), DType::F32, &device)?;
@@ -85,7 +87,7 @@ fn product_rate(clock: &Clock, budget: Duration) -> Result<f64> {
     Ok(ours.max(rate(|x| Ok(x.matmul(x)?))?))
 }
 
-type Product = fn(&Tensor) -> Result<Tensor>;
+type Multiply = fn(&Tensor) -> Result<Tensor>;
 
 #[cfg(test)]
 mod tests {

@@ -1,26 +1,18 @@
-//! What the machine can do at most, measured in the run that refers to it.
+//! Ceilings of the machine, measured in the run that refers to it.
 
+mod cpu;
 mod gpu;
+mod sizes;
 
+pub use cpu::of_cpu;
 pub use gpu::of_gpu;
 
-use crate::clock::{Clock, Once, Spread, alternate};
-use candle_core::Device;
-use metal_candle_cli::error::{Error, Result};
 use metal_candle_kernels::case::Cost;
-use metal_candle_kernels::ceiling;
 use serde::{Deserialize, Serialize};
-use std::hint::black_box;
-use std::time::Duration;
-
-/// float32 numbers of each thread: far more than caches hold where threads share one.
-const NUMBERS: usize = 128 << 20;
-
-/// Rounds of the loop over registers: some milliseconds.
-const ROUNDS: usize = 1 << 20;
+use std::fmt;
 
 /// The best rates of a number of threads, or of a GPU.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Ceiling {
     /// Threads at work; `None` of a GPU.
     pub threads: Option<usize>,
@@ -28,6 +20,12 @@ pub struct Ceiling {
     pub read_bytes_per_sec: Option<f64>,
     /// Bytes read and written by a large copy, on a GPU by candle's.
     pub copy_bytes_per_sec: f64,
+    /// Bytes that were read again and again for these two rates; not told by old records.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_bytes: Option<u64>,
+    /// Rates of the processor's caches, the nearest first; none of a GPU, and in old records.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub caches: Vec<CacheCeiling>,
     /// Multiplications and additions in registers; on a GPU of a large product in f32, the better
     /// of candle's and ours.
     pub flops_per_sec: f64,
@@ -36,120 +34,145 @@ pub struct Ceiling {
     pub wait_secs: Option<f64>,
 }
 
-impl Ceiling {
-    /// Those of one thread and of `threads`.
-    pub fn measure_all(threads: usize, budget: Duration) -> Result<Vec<Self>> {
-        let mut counts = vec![1, threads];
-        counts.dedup();
-        counts.iter().map(|&n| Self::measure(n, budget)).collect()
-    }
+/// The best rates over what a level of caches holds.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
+pub struct CacheCeiling {
+    /// Level of the caches.
+    pub level: u32,
+    /// Bytes that the caches of all threads hold together.
+    pub bytes: u64,
+    /// Bytes read by a sum.
+    pub read_bytes_per_sec: f64,
+    /// Bytes read and written by a copy.
+    pub copy_bytes_per_sec: f64,
+}
 
-    fn measure(threads: usize, budget: Duration) -> Result<Self> {
-        let clock = Clock::new(&Device::Cpu, 1);
-        let mut memory = vec![Memory::default(); threads];
-        memory.iter_mut().for_each(Memory::fill);
-        let mut rate = |amount_of_each: f64, work: fn(&mut Memory)| {
-            let once: Once<'_> = Box::new(|| {
-                clock.timed(|| {
-                    on_all_threads(&mut memory, work);
-                    Ok(())
-                })
-            });
-            let secs = alternate(budget, &mut [once])?.remove(0);
-            let best = Spread::of(secs).map_or(f64::INFINITY, |spread| spread.min_secs);
-            Ok::<_, Error>(threads as f64 * amount_of_each / best)
-        };
-        let bytes = (NUMBERS * size_of::<f32>()) as f64;
-        Ok(Self {
-            threads: Some(threads),
-            read_bytes_per_sec: Some(rate(bytes, Memory::read)?),
-            copy_bytes_per_sec: rate(bytes, Memory::copy)?,
-            flops_per_sec: rate(ceiling::multiply_add(ROUNDS).flops as f64, |_| {
-                black_box(ceiling::multiply_add(black_box(ROUNDS)));
-            })?,
-            wait_secs: None,
+/// The least time that work can take.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Limit {
+    /// The time.
+    pub secs: f64,
+    /// What the machine needs it for.
+    pub bound: Bound,
+}
+
+/// The part of the machine that a limit is of.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Bound {
+    /// Multiplications and additions in registers.
+    Arithmetic,
+    /// Caches of this level.
+    Cache(u32),
+    /// Memory behind all caches.
+    Memory,
+}
+
+impl fmt::Display for Bound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Arithmetic => f.write_str("arithmetic"),
+            Self::Cache(level) => write!(f, "L{level}"),
+            Self::Memory => f.write_str("memory"),
+        }
+    }
+}
+
+impl Ceiling {
+    /// Limit of `cost`: of moving its bytes at the level of memory that holds them all, or of its
+    /// arithmetic, whichever is longer. Work that is run again finds its bytes there.
+    pub fn limit(&self, cost: Cost) -> Limit {
+        let read = self.read_bytes_per_sec.unwrap_or_default();
+        self.longer_of(cost, read.max(self.copy_bytes_per_sec), |cache| {
+            cache.read_bytes_per_sec.max(cache.copy_bytes_per_sec)
         })
     }
 
-    /// The least time that `cost` can take: by memory or by arithmetic, whichever is longer.
-    pub fn limit_secs(&self, cost: Cost) -> f64 {
-        let read = self.read_bytes_per_sec.unwrap_or_default();
-        self.limit_at(read.max(self.copy_bytes_per_sec), cost)
-    }
-
-    /// The same of work that writes next to nothing, such as a token, for which every weight is read.
-    pub fn reading_limit_secs(&self, cost: Cost) -> f64 {
+    /// Limit of work that writes next to nothing, such as a token, for which every weight is read.
+    pub fn reading_limit(&self, cost: Cost) -> Limit {
         let read = self.read_bytes_per_sec;
-        self.limit_at(read.unwrap_or(self.copy_bytes_per_sec), cost)
+        let memory = read.unwrap_or(self.copy_bytes_per_sec);
+        self.longer_of(cost, memory, |cache| cache.read_bytes_per_sec)
     }
 
-    fn limit_at(&self, bytes_per_sec: f64, cost: Cost) -> f64 {
-        let by_memory = cost.bytes as f64 / bytes_per_sec;
-        by_memory.max(cost.flops as f64 / self.flops_per_sec)
-    }
-
-    /// Whether memory is the limit of `cost`.
-    pub fn is_bound_by_memory(&self, cost: Cost) -> bool {
-        self.limit_secs(cost) > cost.flops as f64 / self.flops_per_sec
-    }
-}
-
-/// What one thread works on.
-#[derive(Clone, Default)]
-struct Memory {
-    from: Vec<f32>,
-    /// Half as large, so that reading and writing are as many bytes as reading alone.
-    to: Vec<f32>,
-}
-
-impl Memory {
-    fn fill(&mut self) {
-        self.from = vec![1.0; NUMBERS];
-        self.to = vec![2.0; NUMBERS / 2];
-    }
-
-    fn read(&mut self) {
-        black_box(ceiling::read(&self.from));
-    }
-
-    fn copy(&mut self) {
-        self.to.copy_from_slice(&self.from[..NUMBERS / 2]);
-        black_box(&self.to);
-    }
-}
-
-/// One thread for each part: starting them costs microseconds, the work milliseconds.
-fn on_all_threads<T: Send>(parts: &mut [T], work: fn(&mut T)) {
-    std::thread::scope(|scope| {
-        for part in parts {
-            scope.spawn(|| work(part));
+    fn longer_of(
+        &self,
+        cost: Cost,
+        memory_rate: f64,
+        cache_rate: impl Fn(&CacheCeiling) -> f64,
+    ) -> Limit {
+        let cache = self.caches.iter().find(|cache| cache.bytes >= cost.bytes);
+        let (bound, rate) = cache.map_or((Bound::Memory, memory_rate), |cache| {
+            (Bound::Cache(cache.level), cache_rate(cache))
+        });
+        let arithmetic = cost.flops as f64 / self.flops_per_sec;
+        match cost.bytes as f64 / rate {
+            secs if secs > arithmetic => Limit { secs, bound },
+            _ => Limit {
+                secs: arithmetic,
+                bound: Bound::Arithmetic,
+            },
         }
-    });
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_cost_is_bound_by_the_slower_of_memory_and_arithmetic() {
-        let ceiling = Ceiling {
+    fn ceiling() -> Ceiling {
+        let cache = |level, bytes, rate| CacheCeiling {
+            level,
+            bytes,
+            read_bytes_per_sec: rate,
+            copy_bytes_per_sec: rate / 2.0,
+        };
+        Ceiling {
             threads: Some(1),
             read_bytes_per_sec: Some(10.0),
             copy_bytes_per_sec: 8.0,
+            memory_bytes: Some(8000),
+            caches: vec![cache(2, 10, 40.0), cache(3, 100, 20.0)],
             flops_per_sec: 100.0,
             wait_secs: None,
-        };
+        }
+    }
+
+    #[test]
+    fn a_cost_is_bound_by_the_slower_of_memory_and_arithmetic() {
         let cost = |flops, bytes| Cost { flops, bytes };
+        let limit = |secs, bound| Limit { secs, bound };
+        let of = |flops, bytes| ceiling().limit(cost(flops, bytes));
+        assert_eq!(of(100, 800), limit(80.0, Bound::Memory));
+        assert_eq!(of(1000, 200), limit(20.0, Bound::Memory));
+        assert_eq!(of(10_000, 200), limit(100.0, Bound::Arithmetic));
         let copies = Ceiling {
             copy_bytes_per_sec: 16.0,
-            ..ceiling
+            ..ceiling()
         };
-        assert_eq!(copies.limit_secs(cost(100, 80)), 5.0);
-        assert_eq!(copies.reading_limit_secs(cost(100, 80)), 8.0);
-        assert_eq!(ceiling.limit_secs(cost(1000, 20)), 10.0);
-        assert!(!ceiling.is_bound_by_memory(cost(1000, 20)));
-        assert_eq!(ceiling.limit_secs(cost(100, 20)), 2.0);
-        assert!(ceiling.is_bound_by_memory(cost(100, 20)));
+        assert_eq!(copies.limit(cost(100, 800)).secs, 50.0);
+        assert_eq!(copies.reading_limit(cost(100, 800)).secs, 80.0);
+    }
+
+    /// A limit of memory for what a cache holds is none: it is passed by as much as the cache is faster.
+    #[test]
+    fn a_cost_that_a_cache_holds_is_bound_by_it() {
+        let bound = |bytes| {
+            let limit = ceiling().limit(Cost { flops: 1, bytes });
+            (limit.bound, limit.secs)
+        };
+        assert_eq!(bound(10), (Bound::Cache(2), 0.25));
+        assert_eq!(bound(11), (Bound::Cache(3), 0.55));
+        assert_eq!(bound(100), (Bound::Cache(3), 5.0));
+        assert_eq!(bound(101), (Bound::Memory, 10.1));
+        let names = [Bound::Cache(3), Bound::Memory].map(|bound| bound.to_string());
+        assert_eq!(names, ["L3", "memory"]);
+    }
+
+    #[test]
+    fn an_old_record_is_of_memory_alone() {
+        let text = r#"{"threads":2,"read_bytes_per_sec":1.0,"copy_bytes_per_sec":2.0,"flops_per_sec":3.0}"#;
+        let ceiling: Ceiling = serde_json::from_str(text).unwrap();
+        let cost = Cost { flops: 0, bytes: 4 };
+        assert_eq!(ceiling.limit(cost).bound, Bound::Memory);
     }
 }

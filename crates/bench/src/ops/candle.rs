@@ -1,14 +1,14 @@
 //! The operations as candle offers them: fused where nothing is differentiated, and composed of
 //! others where gradients are needed, because candle's fused operations have none.
 
-use super::operation::Run;
+use super::operation::Implementation;
 use candle_core::{D, Result as CandleResult, Tensor};
 use candle_nn::{AdamW, Optimizer, ParamsAdamW, loss, ops, rotary_emb};
 use metal_candle_cli::error::Result;
 use std::cell::{OnceCell, RefCell};
 
-/// One function as a [`Run`].
-pub fn run(f: impl Fn(&[Tensor]) -> CandleResult<Tensor> + 'static) -> Run {
+/// One function as a [`Implementation`].
+pub fn run(f: impl Fn(&[Tensor]) -> CandleResult<Tensor> + 'static) -> Implementation {
     Box::new(move |x| Ok(vec![f(x)?]))
 }
 
@@ -17,7 +17,7 @@ fn is_tracked(x: &[Tensor]) -> bool {
 }
 
 /// `A B`, with `B` as `(N, K)` where it is transposed.
-pub fn matmul(transpose_b: bool) -> Run {
+pub fn matmul(transpose_b: bool) -> Implementation {
     run(move |x| match transpose_b {
         true => x[0].matmul(&x[1].t()?),
         false => x[0].matmul(&x[1]),
@@ -25,7 +25,7 @@ pub fn matmul(transpose_b: bool) -> Run {
 }
 
 /// Softmax over the last dimension.
-pub fn softmax() -> Run {
+pub fn softmax() -> Implementation {
     run(|x| match is_tracked(x) {
         true => ops::softmax(&x[0], D::Minus1),
         false => ops::softmax_last_dim(&x[0]),
@@ -33,7 +33,7 @@ pub fn softmax() -> Run {
 }
 
 /// Root-mean-square norm.
-pub fn rms_norm(eps: f32) -> Run {
+pub fn rms_norm(eps: f32) -> Implementation {
     run(move |x| match is_tracked(x) {
         true => ops::rms_norm_slow(&x[0], &x[1], eps),
         false => ops::rms_norm(&x[0], &x[1], eps),
@@ -41,7 +41,7 @@ pub fn rms_norm(eps: f32) -> Run {
 }
 
 /// Rotary embedding.
-pub fn rope() -> Run {
+pub fn rope() -> Implementation {
     run(|x| match is_tracked(x) {
         true => rotary_emb::rope_slow(&x[0], &x[1], &x[2]),
         false => rotary_emb::rope(&x[0], &x[1], &x[2]),
@@ -49,12 +49,12 @@ pub fn rope() -> Run {
 }
 
 /// The gate of a feed-forward layer.
-pub fn swiglu() -> Run {
+pub fn swiglu() -> Implementation {
     run(|x| ops::silu(&x[0])? * &x[1])
 }
 
 /// Attention with all scores in memory; the mask is made once.
-pub fn attention(is_causal: bool, scale: f64) -> Run {
+pub fn attention(is_causal: bool, scale: f64) -> Implementation {
     let mask = OnceCell::new();
     run(move |x| {
         let (_, heads, tq, _) = x[0].dims4()?;
@@ -98,7 +98,7 @@ fn causal_mask(tq: usize, tk: usize, like: &Tensor) -> CandleResult<Tensor> {
 }
 
 /// The sum of the losses of the rows that have a target, through all of their logits.
-pub fn linear_cross_entropy(targets: Vec<i64>) -> Run {
+pub fn linear_cross_entropy(targets: Vec<i64>) -> Implementation {
     let (rows, targets): (Vec<u32>, Vec<u32>) = (0..)
         .zip(targets)
         .filter_map(|(row, target)| Some((row, u32::try_from(target).ok()?)))
@@ -113,7 +113,7 @@ pub fn linear_cross_entropy(targets: Vec<i64>) -> Run {
 }
 
 /// A frozen layer with an adapter: `x`, `A`, `B`, `W`.
-pub fn lora_linear(scale: f64) -> Run {
+pub fn lora_linear(scale: f64) -> Implementation {
     run(move |x| {
         let update = x[0].matmul(&x[1].t()?)?.matmul(&x[2].t()?)?;
         x[0].matmul(&x[3].t()?)? + (update * scale)?
@@ -121,7 +121,7 @@ pub fn lora_linear(scale: f64) -> Run {
 }
 
 /// Steps of candle's optimizer over parameters and gradients, stacked.
-pub fn adamw() -> Run {
+pub fn adamw() -> Implementation {
     let state = RefCell::new(None);
     Box::new(move |x| {
         let mut state = state.borrow_mut();

@@ -1,6 +1,6 @@
-//! Those who are measured in this process.
+//! Contenders that are measured in this process.
 
-use super::operation::{Inputs, Operation, Outcome, Run, once};
+use super::operation::{Implementation, InputTensors, Operation, Outcome, once};
 use crate::answer::Answer;
 use crate::clock::{Clock, alternate};
 use crate::options::Rival;
@@ -11,17 +11,17 @@ use std::time::Duration;
 /// The kernel and its rivals on one set of inputs, and what they have answered so far.
 pub struct Contenders<'a> {
     operation: &'a Operation,
-    inputs: &'a Inputs,
+    inputs: &'a InputTensors,
     clock: &'a Clock,
     /// This program first.
-    running: Vec<(Option<&'static str>, &'a Run)>,
+    running: Vec<(Option<&'static str>, &'a Implementation)>,
     ours: Answer,
     theirs: BTreeMap<&'static str, Answer>,
 }
 
 impl<'a> Contenders<'a> {
     /// The kernel alone.
-    pub fn new(operation: &'a Operation, inputs: &'a Inputs, clock: &'a Clock) -> Self {
+    pub fn new(operation: &'a Operation, inputs: &'a InputTensors, clock: &'a Clock) -> Self {
         Self {
             operation,
             inputs,
@@ -52,7 +52,7 @@ impl<'a> Contenders<'a> {
     }
 
     /// One that cannot is left out, and why is in its answer.
-    fn add(&mut self, name: &'static str, run: &'a Run, usable: Result<()>) {
+    fn add(&mut self, name: &'static str, run: &'a Implementation, usable: Result<()>) {
         let answer = self.theirs.entry(name).or_default();
         match usable {
             Ok(()) => self.running.push((Some(name), run)),
@@ -60,18 +60,18 @@ impl<'a> Contenders<'a> {
         }
     }
 
-    /// Times every pass by everybody in turns.
+    /// Times every pass by everybody, who alternate.
     ///
     /// # Errors
     /// Those of the operations.
-    pub fn take_turns(&mut self, budget: Duration) -> Result<()> {
+    pub fn alternate_passes(&mut self, budget: Duration) -> Result<()> {
         for &pass in self.operation.passes() {
             let runs = self.running.iter();
-            let mut turns: Vec<_> = runs
+            let mut passes: Vec<_> = runs
                 .map(|(_, run)| once(run, pass, self.inputs, self.clock))
                 .collect();
-            let secs = alternate(budget, &mut turns)?;
-            drop(turns);
+            let secs = alternate(budget, &mut passes)?;
+            drop(passes);
             for ((name, _), secs) in self.running.iter().zip(secs) {
                 let answer = match name {
                     Some(name) => self.theirs.entry(name).or_default(),

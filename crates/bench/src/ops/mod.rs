@@ -66,7 +66,7 @@ pub fn run(args: &Args, terminal: &Terminal) -> Result<()> {
     sitting.finish()
 }
 
-/// On an Apple GPU candle and the engines are measured unless others are named.
+/// Options with their defaults: on an Apple GPU candle and the engines are measured unless others are named.
 fn options(args: &Args, device: &Device) -> Result<Options> {
     let mut options = args.options.clone();
     let engines = (Rival::Engines, "they are those of an Apple GPU");
@@ -106,7 +106,7 @@ fn measure(
     rivals: &mut Rivals,
     clock: &Clock,
 ) -> Result<Measured> {
-    let inputs = operation.inputs(clock.device())?;
+    let inputs = operation.tensors(clock.device())?;
     let want = operation.true_outcome(&inputs)?;
     let peak = operation.check(&operation.run, &inputs, &want)?;
     let mut contenders = Contenders::new(operation, &inputs, clock);
@@ -118,7 +118,7 @@ fn measure(
     }
     let budget = args.seconds / args.options.rounds as u32;
     for _ in 0..args.options.rounds {
-        contenders.take_turns(budget)?;
+        contenders.alternate_passes(budget)?;
         let theirs = rivals.ask(operation, budget, clock.runs_per_wait())?;
         contenders.merge(theirs);
     }

@@ -14,7 +14,7 @@ use rand_chacha::ChaCha8Rng;
 use serde_json::Value;
 
 /// An implementation: inputs in, results out. Only the first result has gradients.
-pub type Run = Box<dyn Fn(&[Tensor]) -> Result<Vec<Tensor>>>;
+pub type Implementation = Box<dyn Fn(&[Tensor]) -> Result<Vec<Tensor>>>;
 
 /// An operation on one set of sizes.
 pub struct Operation {
@@ -33,23 +33,23 @@ pub struct Operation {
     /// Cost of the gradients; nothing where there are none.
     pub backward: Cost,
     /// Its inputs.
-    pub operands: Vec<Operand>,
+    pub inputs: Vec<InputSpec>,
     /// The kernel.
-    pub run: Run,
+    pub run: Implementation,
     /// The definition, for inputs in float64; the kernel's own where it takes them, because float64
     /// is computed by the reference.
-    pub truth: Option<Run>,
+    pub truth: Option<Implementation>,
     /// What candle offers.
-    pub candle: Run,
-    /// The same by each engine that this program could choose on the device, by name.
-    pub engines: Vec<(&'static str, Run)>,
+    pub candle: Implementation,
+    /// Implementations by each engine that this program could choose on the device, by name.
+    pub engines: Vec<(&'static str, Implementation)>,
 }
 
 /// Results and gradients, named.
 pub type Outcome = Vec<(String, Tensor)>;
 
 /// One input.
-pub struct Operand {
+pub struct InputSpec {
     /// Its name.
     pub name: &'static str,
     /// Its shape.
@@ -61,10 +61,10 @@ pub struct Operand {
 }
 
 /// Inputs in memory.
-pub struct Inputs {
+pub struct InputTensors {
     /// Without gradients.
     plain: Vec<Tensor>,
-    /// The same; those that have a gradient are variables.
+    /// Tensors of the same numbers; those that have a gradient are variables.
     tracked: Vec<Tensor>,
     /// Gradient of the result, where there are gradients.
     upstream: Option<Tensor>,
@@ -103,17 +103,17 @@ impl Operation {
     }
 
     /// Random inputs on `device`, the same in every run of the program.
-    pub fn inputs(&self, device: &Device) -> Result<Inputs> {
-        let operands = self.operands.iter();
-        let plain: Vec<Tensor> = operands
-            .map(|operand| operand.tensor(self.dtype, device))
+    pub fn tensors(&self, device: &Device) -> Result<InputTensors> {
+        let inputs = self.inputs.iter();
+        let plain: Vec<Tensor> = inputs
+            .map(|spec| spec.tensor(self.dtype, device))
             .collect::<Result<_>>()?;
-        let track = |(operand, t): (&Operand, &Tensor)| match operand.has_gradient {
+        let track = |(spec, t): (&InputSpec, &Tensor)| match spec.has_gradient {
             true => Ok(Var::from_tensor(t)?.into_inner()),
             false => Ok(t.clone()),
         };
-        let tracked = self.operands.iter().zip(&plain).map(track);
-        Ok(Inputs {
+        let tracked = self.inputs.iter().zip(&plain).map(track);
+        Ok(InputTensors {
             tracked: tracked.collect::<Result<_>>()?,
             upstream: self.upstream(&plain)?,
             plain,
@@ -132,7 +132,7 @@ impl Operation {
     }
 
     /// What the definition gives in float64, on the CPU.
-    pub fn true_outcome(&self, inputs: &Inputs) -> Result<Outcome> {
+    pub fn true_outcome(&self, inputs: &InputTensors) -> Result<Outcome> {
         self.outcome(self.truth.as_ref().unwrap_or(&self.run), &inputs.in_f64()?)
     }
 
@@ -141,7 +141,12 @@ impl Operation {
     ///
     /// # Errors
     /// When they differ by more than the dtype's tolerance: such a kernel is not worth timing.
-    pub fn check(&self, run: &Run, inputs: &Inputs, want: &Outcome) -> Result<Option<u64>> {
+    pub fn check(
+        &self,
+        run: &Implementation,
+        inputs: &InputTensors,
+        want: &Outcome,
+    ) -> Result<Option<u64>> {
         let (got, peak) = peak_bytes(inputs.device(), || self.outcome(run, inputs))?;
         for ((what, got), (_, want)) in got.iter().zip(want) {
             self.compare(what, got, want)?;
@@ -162,7 +167,7 @@ impl Operation {
         tolerance.compare(what, &got_array, &want).map_err(wrong)
     }
 
-    fn outcome(&self, run: &Run, inputs: &Inputs) -> Result<Outcome> {
+    fn outcome(&self, run: &Implementation, inputs: &InputTensors) -> Result<Outcome> {
         let (results, tape) = Tape::record(|| run(&inputs.tracked))?;
         let mut named: Vec<_> = results
             .iter()
@@ -170,9 +175,9 @@ impl Operation {
             .collect();
         if let Some(upstream) = &inputs.upstream {
             let grads = backward(&results[0], &tape, upstream)?;
-            for (operand, x) in self.operands.iter().zip(&inputs.tracked) {
-                if operand.has_gradient {
-                    let what = format!("gradient of {}", operand.name);
+            for (spec, x) in self.inputs.iter().zip(&inputs.tracked) {
+                if spec.has_gradient {
+                    let what = format!("gradient of {}", spec.name);
                     let missing = || Error::failed(format!("{}: no {what}", self.line()));
                     named.push((what.clone(), grads.get(x).ok_or_else(missing)?.clone()));
                 }
@@ -183,7 +188,12 @@ impl Operation {
 }
 
 /// A contender of [`crate::clock::alternate`].
-pub fn once<'a>(run: &'a Run, pass: Pass, inputs: &'a Inputs, clock: &'a Clock) -> Once<'a> {
+pub fn once<'a>(
+    run: &'a Implementation,
+    pass: Pass,
+    inputs: &'a InputTensors,
+    clock: &'a Clock,
+) -> Once<'a> {
     let result = || Tape::record(|| first(run(&inputs.tracked)?));
     let upstream = inputs.upstream.as_ref();
     match (pass, upstream) {
@@ -201,7 +211,8 @@ pub fn once<'a>(run: &'a Run, pass: Pass, inputs: &'a Inputs, clock: &'a Clock) 
     }
 }
 
-/// As the trainer does it; candle's operations, which are on no tape, by candle's own backward.
+/// Gradients as the trainer computes them; those of candle's operations, which are on no tape, by candle's own
+/// backward.
 fn backward(y: &Tensor, tape: &Tape, upstream: &Tensor) -> Result<GradStore> {
     Ok(tape.backward(y, &upstream.to_dtype(y.dtype())?)?)
 }
@@ -213,7 +224,7 @@ fn first(results: Vec<Tensor>) -> Result<Tensor> {
         .ok_or_else(|| Error::failed("an operation without a result"))
 }
 
-impl Inputs {
+impl InputTensors {
     fn device(&self) -> &Device {
         self.plain.first().map_or(&Device::Cpu, Tensor::device)
     }
@@ -239,7 +250,7 @@ impl Inputs {
     }
 }
 
-impl Operand {
+impl InputSpec {
     /// An input with a gradient, of numbers in `[-1, 1)`.
     pub fn new(name: &'static str, dims: &[usize]) -> Self {
         Self {
@@ -256,7 +267,7 @@ impl Operand {
         self
     }
 
-    /// Of numbers in `[-size, size)`.
+    /// An input of numbers in `[-size, size)`.
     pub fn of_size(mut self, size: f32) -> Self {
         self.size = size;
         self

@@ -1,4 +1,4 @@
-//! Who is measured beside the kernels.
+//! Rivals that are measured beside the kernels.
 
 use super::operation::Operation;
 use crate::answer::Answer;
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// What `--vs` names, with the processes that it takes.
+/// Rivals that `--vs` names, with the processes that it takes.
 #[derive(Default)]
 pub struct Rivals {
     /// candle's own operations.

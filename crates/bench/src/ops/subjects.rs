@@ -2,7 +2,7 @@
 //! those of models.
 
 use super::candle;
-use super::operation::{Operand, Operation, Run};
+use super::operation::{Implementation, InputSpec, Operation};
 use crate::options::ENGINES;
 use candle_core::{Tensor, Var};
 use metal_candle_cli::error::{Error, Result};
@@ -47,7 +47,7 @@ fn operation<S: Costed>(op: &'static str, case: &Case<S>, name: String, sizes: V
         sizes,
         forward: case.forward(),
         backward: case.backward(),
-        operands: vec![],
+        inputs: vec![],
         run: Box::new(|_| Ok(vec![])),
         truth: None,
         candle: Box::new(|_| Ok(vec![])),
@@ -55,8 +55,8 @@ fn operation<S: Costed>(op: &'static str, case: &Case<S>, name: String, sizes: V
     }
 }
 
-/// One function as a [`Run`].
-fn run(f: impl Fn(&[Tensor]) -> metal_candle_kernels::Result<Tensor> + 'static) -> Run {
+/// One function as a [`Implementation`].
+fn run(f: impl Fn(&[Tensor]) -> metal_candle_kernels::Result<Tensor> + 'static) -> Implementation {
     Box::new(move |x| Ok(vec![f(x)?]))
 }
 
@@ -67,13 +67,13 @@ fn sizes_text(dims: &[usize]) -> String {
         .join("x")
 }
 
-fn matmul(case: &Case<ops::matmul::cases::Shape>) -> Operation {
+fn matmul(case: &Case<ops::matmul::cases::CaseShape>) -> Operation {
     let shape = &case.shape;
     let (m, n, k) = shape.sizes();
     let options = shape.options;
     let sizes = json!({"a": shape.a, "b": shape.b, "transpose_b": options.transpose_b});
     Operation {
-        operands: vec![Operand::new("A", &shape.a), Operand::new("B", &shape.b)],
+        inputs: vec![InputSpec::new("A", &shape.a), InputSpec::new("B", &shape.b)],
         run: run(move |x| matmul_with(&x[0], &x[1], None, options)),
         candle: candle::matmul(options.transpose_b),
         engines: engines(options.transpose_b),
@@ -82,8 +82,8 @@ fn matmul(case: &Case<ops::matmul::cases::Shape>) -> Operation {
 }
 
 /// The product by each engine of an Apple GPU.
-fn engines(transpose_right: bool) -> Vec<(&'static str, Run)> {
-    let by = |engine| -> Run {
+fn engines(transpose_right: bool) -> Vec<(&'static str, Implementation)> {
+    let by = |engine| -> Implementation {
         Box::new(move |x| {
             let options = metal_candle_mps::tensor::MatMulOptions {
                 transpose_right,
@@ -99,7 +99,7 @@ fn engines(transpose_right: bool) -> Vec<(&'static str, Run)> {
 }
 
 /// The product with a weight that is packed or of another dtype, beside candle's with one of the dtype of `x`.
-fn linear(case: &Case<ops::linear::cases::Shape>) -> Operation {
+fn linear(case: &Case<ops::linear::cases::CaseShape>) -> Operation {
     let shape = &case.shape;
     let (k, n, storage) = (shape.inputs, shape.outputs, shape.storage);
     let rows: usize = shape.lead.iter().product();
@@ -109,9 +109,9 @@ fn linear(case: &Case<ops::linear::cases::Shape>) -> Operation {
     let sizes = json!({"rows": rows, "inputs": k, "outputs": n, "weight": weight, "group": group});
     let stored = OnceCell::new();
     Operation {
-        operands: vec![
-            Operand::new("x", &[rows, k]),
-            Operand::new("W", &[n, k]).frozen(),
+        inputs: vec![
+            InputSpec::new("x", &[rows, k]),
+            InputSpec::new("W", &[n, k]).frozen(),
         ],
         run: Box::new(move |x| {
             if stored.get().is_none() {
@@ -131,18 +131,18 @@ fn linear(case: &Case<ops::linear::cases::Shape>) -> Operation {
     }
 }
 
-fn lora_linear(case: &Case<ops::lora_linear::cases::Shape>) -> Operation {
+fn lora_linear(case: &Case<ops::lora_linear::cases::CaseShape>) -> Operation {
     let shape = &case.shape;
     let (k, n, r) = (shape.inputs, shape.outputs, shape.rank);
     let rows: usize = shape.lead.iter().product();
     let name = format!("{} r{r}", sizes_text(&[rows, k, n]));
     let sizes = json!({"rows": rows, "inputs": k, "outputs": n, "rank": r});
     Operation {
-        operands: vec![
-            Operand::new("x", &[rows, k]),
-            Operand::new("A", &[r, k]),
-            Operand::new("B", &[n, r]),
-            Operand::new("W", &[n, k]).frozen(),
+        inputs: vec![
+            InputSpec::new("x", &[rows, k]),
+            InputSpec::new("A", &[r, k]),
+            InputSpec::new("B", &[n, r]),
+            InputSpec::new("W", &[n, k]).frozen(),
         ],
         run: run(|x| {
             let lora = LoraWeights {
@@ -158,60 +158,63 @@ fn lora_linear(case: &Case<ops::lora_linear::cases::Shape>) -> Operation {
     }
 }
 
-fn rms_norm(case: &Case<ops::rms_norm::cases::Shape>) -> Operation {
+fn rms_norm(case: &Case<ops::rms_norm::cases::CaseShape>) -> Operation {
     let (dims, width) = (&case.shape.dims, case.shape.width());
     Operation {
-        operands: vec![Operand::new("x", dims), Operand::new("weight", &[width])],
+        inputs: vec![
+            InputSpec::new("x", dims),
+            InputSpec::new("weight", &[width]),
+        ],
         run: run(|x| metal_candle_kernels::rms_norm(&x[0], &x[1], EPS)),
         candle: candle::rms_norm(EPS as f32),
         ..operation("rms_norm", case, sizes_text(dims), json!({"dims": dims}))
     }
 }
 
-fn softmax(case: &Case<ops::softmax::cases::Shape>) -> Operation {
+fn softmax(case: &Case<ops::softmax::cases::CaseShape>) -> Operation {
     let dims = &case.shape.dims;
     Operation {
-        operands: vec![Operand::new("x", dims).of_size(4.0)],
+        inputs: vec![InputSpec::new("x", dims).of_size(4.0)],
         run: run(|x| metal_candle_kernels::softmax(&x[0])),
         candle: candle::softmax(),
         ..operation("softmax", case, sizes_text(dims), json!({"dims": dims}))
     }
 }
 
-fn rope(case: &Case<ops::rope::cases::Shape>) -> Operation {
+fn rope(case: &Case<ops::rope::cases::CaseShape>) -> Operation {
     let (dims, table) = (case.shape.dims(), case.shape.table_dims());
-    let tables = ["cos", "sin"].map(|name| Operand::new(name, &table).frozen());
-    let operands = std::iter::once(Operand::new("x", &dims)).chain(tables);
+    let tables = ["cos", "sin"].map(|name| InputSpec::new(name, &table).frozen());
+    let inputs = std::iter::once(InputSpec::new("x", &dims)).chain(tables);
     Operation {
-        operands: operands.collect(),
+        inputs: inputs.collect(),
         run: run(|x| metal_candle_kernels::rope(&x[0], &x[1], &x[2], RopePairs::Halves)),
         candle: candle::rope(),
         ..operation("rope", case, sizes_text(&dims), json!({"dims": dims}))
     }
 }
 
-fn glu(case: &Case<ops::glu::cases::Shape>) -> Operation {
+fn glu(case: &Case<ops::glu::cases::CaseShape>) -> Operation {
     let dims = &case.shape.dims;
-    let gate = Operand::new("gate", dims).of_size(4.0);
+    let gate = InputSpec::new("gate", dims).of_size(4.0);
     Operation {
-        operands: vec![gate, Operand::new("up", dims)],
+        inputs: vec![gate, InputSpec::new("up", dims)],
         run: run(|x| metal_candle_kernels::glu(&x[0], &x[1], Activation::Silu)),
         candle: candle::swiglu(),
         ..operation("swiglu", case, sizes_text(dims), json!({"dims": dims}))
     }
 }
 
-fn attention(case: &Case<ops::attention::cases::Shape>) -> Operation {
+fn attention(case: &Case<ops::attention::cases::CaseShape>) -> Operation {
     let shape = &case.shape;
     let (q, k) = (shape.query_dims(), shape.key_dims());
     let causal = shape.causal;
     let scale = 1.0 / (shape.width as f64).sqrt();
     let name = format!("h{} kv{} {}x{} d{}", q[1], k[1], q[2], k[2], q[3]);
     Operation {
-        operands: vec![
-            Operand::new("q", &q).of_size(2.0),
-            Operand::new("k", &k).of_size(2.0),
-            Operand::new("v", &k),
+        inputs: vec![
+            InputSpec::new("q", &q).of_size(2.0),
+            InputSpec::new("k", &k).of_size(2.0),
+            InputSpec::new("v", &k),
         ],
         run: run(move |x| {
             let mask = AttentionMask {
@@ -230,7 +233,7 @@ fn attention(case: &Case<ops::attention::cases::Shape>) -> Operation {
     }
 }
 
-fn linear_cross_entropy(case: &Case<ops::linear_cross_entropy::cases::Shape>) -> Operation {
+fn linear_cross_entropy(case: &Case<ops::linear_cross_entropy::cases::CaseShape>) -> Operation {
     let shape = &case.shape;
     let (n, d, v) = (shape.rows, shape.width, shape.vocabulary);
     let targets = shape.targets();
@@ -240,9 +243,9 @@ fn linear_cross_entropy(case: &Case<ops::linear_cross_entropy::cases::Shape>) ->
     let own_targets = targets.clone();
     Operation {
         // Logits as a trained head gives them: a few units wide.
-        operands: vec![
-            Operand::new("hidden", &[n, d]).of_size(0.25),
-            Operand::new("weight", &[v, d]).frozen(),
+        inputs: vec![
+            InputSpec::new("hidden", &[n, d]).of_size(0.25),
+            InputSpec::new("weight", &[v, d]).frozen(),
         ],
         run: run(move |x| {
             let targets = Tensor::new(&own_targets[..], x[0].device())?;
@@ -254,15 +257,15 @@ fn linear_cross_entropy(case: &Case<ops::linear_cross_entropy::cases::Shape>) ->
 }
 
 /// Parameters and gradients are stacked; each is a tensor of its own in the step.
-fn adamw(case: &Case<ops::adamw::cases::Shape>) -> Operation {
+fn adamw(case: &Case<ops::adamw::cases::CaseShape>) -> Operation {
     let stacked = match &case.shape.dims[..] {
         [n, rows, columns] => [*n, *rows, *columns],
         other => [1, 1, other.iter().product()],
     };
     Operation {
-        operands: vec![
-            Operand::new("parameters", &stacked).frozen(),
-            Operand::new("gradients", &stacked).frozen(),
+        inputs: vec![
+            InputSpec::new("parameters", &stacked).frozen(),
+            InputSpec::new("gradients", &stacked).frozen(),
         ],
         run: adamw_steps(),
         truth: Some(Box::new(first_adamw_step)),
@@ -285,49 +288,56 @@ pub fn variables(stacked: &Tensor) -> Result<Vec<Var>> {
 }
 
 /// One step more at every run.
-fn adamw_steps() -> Run {
-    struct State {
-        parameters: Vec<Var>,
-        gradients: Vec<Tensor>,
-        moments: Vec<Moments>,
-        steps: usize,
-    }
-    let begin = |x: &[Tensor]| {
-        let parameters = variables(&x[0])?;
-        let moments = parameters.iter().map(|p| Moments::zeros_like(p));
-        Ok::<_, Error>(State {
-            moments: moments.collect::<metal_candle_kernels::Result<_>>()?,
-            gradients: (0..parameters.len())
-                .map(|i| x[1].get(i))
-                .collect::<candle_core::Result<_>>()?,
-            parameters,
-            steps: 0,
-        })
-    };
+fn adamw_steps() -> Implementation {
     let state = RefCell::new(None);
     Box::new(move |x| {
         let mut state = state.borrow_mut();
         let state = match &mut *state {
             Some(state) => state,
-            empty => empty.insert(begin(x)?),
+            empty => empty.insert(Steps::begin(x)?),
         };
-        state.steps += 1;
-        let tensors = state.parameters.iter().zip(&state.gradients);
-        let mut updates: Vec<Update<'_>> = tensors
-            .zip(&mut state.moments)
+        state.step()
+    })
+}
+
+/// Parameters on their way.
+struct Steps {
+    parameters: Vec<Var>,
+    gradients: Vec<Tensor>,
+    moments: Vec<Moments>,
+    done: usize,
+}
+
+impl Steps {
+    /// The state before the first step, of stacked parameters and gradients.
+    fn begin(x: &[Tensor]) -> Result<Self> {
+        let parameters = variables(&x[0])?;
+        let moments = parameters.iter().map(|p| Moments::zeros_like(p));
+        let gradients = (0..parameters.len()).map(|i| x[1].get(i));
+        Ok(Self {
+            moments: moments.collect::<metal_candle_kernels::Result<_>>()?,
+            gradients: gradients.collect::<candle_core::Result<_>>()?,
+            parameters,
+            done: 0,
+        })
+    }
+
+    /// Parameters after one step more.
+    fn step(&mut self) -> Result<Vec<Tensor>> {
+        self.done += 1;
+        let tensors = self.parameters.iter().zip(&self.gradients);
+        let updates = tensors.zip(&mut self.moments);
+        let mut updates: Vec<Update<'_>> = updates
             .map(|((parameter, gradient), moments)| Update {
                 parameter,
                 gradient,
                 moments,
             })
             .collect();
-        adamw::step(&AdamW::default(), state.steps, &mut updates)?;
-        Ok(state
-            .parameters
-            .iter()
-            .map(|p| p.as_detached_tensor())
-            .collect())
-    })
+        adamw::step(&AdamW::default(), self.done, &mut updates)?;
+        let parameters = self.parameters.iter();
+        Ok(parameters.map(|p| p.as_detached_tensor()).collect())
+    }
 }
 
 /// From moments of zero, whose corrections cancel: `p (1 - lr decay) - lr g / (|g| + eps)`.

@@ -1,4 +1,4 @@
-use super::operation::{Inputs, Operand};
+use super::operation::{InputSpec, InputTensors};
 use super::*;
 use candle_core::{DType, Tensor};
 use contenders::Contenders;
@@ -22,7 +22,7 @@ fn small(run: impl Fn(&[Tensor]) -> Result<Vec<Tensor>> + 'static) -> Operation 
         sizes: json!({"dims": [3, 5]}),
         forward: cost,
         backward: cost,
-        operands: vec![Operand::new("x", &[3, 5])],
+        inputs: vec![InputSpec::new("x", &[3, 5])],
         run: Box::new(run),
         truth: Some(Box::new(|x| Ok(vec![softmax(&x[0])?]))),
         candle: candle::softmax(),
@@ -151,18 +151,18 @@ fn filters_take_all_words_in_any_order() {
     assert!(count(Some("no such thing"), false).is_err());
 }
 
-fn check(operation: &Operation, inputs: &Inputs) {
+fn check(operation: &Operation, inputs: &InputTensors) {
     let want = operation.true_outcome(inputs).unwrap();
     operation.check(&operation.run, inputs, &want).unwrap();
 }
 
-/// The passes of every operation on small operands, kernel and candle, without a clock that
+/// The passes of every operation on small inputs, kernel and candle, without a clock that
 /// matters.
 #[test]
 fn every_operation_is_measured_and_right() {
     let mut operations = subjects::all();
     let size = |o: &Operation| {
-        o.operands
+        o.inputs
             .iter()
             .map(|x| x.dims.iter().product::<usize>())
             .sum::<usize>()
@@ -172,7 +172,7 @@ fn every_operation_is_measured_and_right() {
     operations.retain(|o| ops.insert(o.op));
     assert_eq!(ops.len(), 10);
     for operation in operations.iter().filter(|o| o.op != "linear_cross_entropy") {
-        let inputs = operation.inputs(&Device::Cpu).unwrap();
+        let inputs = operation.tensors(&Device::Cpu).unwrap();
         check(operation, &inputs);
         let clock = clock();
         let mut contenders = Contenders::new(operation, &inputs, &clock);
@@ -186,7 +186,7 @@ fn every_operation_is_measured_and_right() {
 fn candle_computes_the_same() {
     for mut operation in subjects::all() {
         let small = operation
-            .operands
+            .inputs
             .iter()
             .map(|x| x.dims.iter().product::<usize>())
             .sum::<usize>()
@@ -195,7 +195,7 @@ fn candle_computes_the_same() {
             let truth = std::mem::replace(&mut operation.run, candle::softmax());
             operation.run = std::mem::replace(&mut operation.candle, candle::softmax());
             operation.truth = Some(truth);
-            check(&operation, &operation.inputs(&Device::Cpu).unwrap());
+            check(&operation, &operation.tensors(&Device::Cpu).unwrap());
         }
     }
 }

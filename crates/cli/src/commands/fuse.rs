@@ -4,8 +4,10 @@ use crate::error::Result;
 use crate::exit::Exit;
 use crate::loading;
 use crate::output_folder;
+use candle_core::DType;
 use metal_candle::LanguageModel;
 use metal_candle::files::{self, NewFolder};
+use metal_candle::gguf::GgufFile;
 use metal_candle::models::{copy_companions, save_checkpoint};
 use std::path::PathBuf;
 
@@ -18,10 +20,10 @@ Examples:
 #[derive(clap::Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Folder or Hugging Face id of the model
+    /// Folder, GGUF file or Hugging Face id of the model
     #[arg(long, value_name = "MODEL")]
     pub model: String,
-    /// Folder of a PEFT adapter
+    /// Folder of an adapter of PEFT or mlx-lm
     #[arg(long, value_name = "PATH", default_value = "adapters")]
     pub adapter_path: PathBuf,
     /// Where the checkpoint is written: a new or empty folder
@@ -43,6 +45,11 @@ pub fn run(args: Args, context: &Context) -> Result<Exit> {
     let adapter = Some(args.adapter_path.as_path());
     let mut loaded = loading::load_for(&args.model, adapter, &args.device.open()?, terminal)?;
     let adapter = loading::adapter(&loaded.model, &loaded.folder, &args.adapter_path)?;
+    if GgufFile::is_at(&loaded.folder) {
+        // A folder of Hugging Face holds no blocks of GGUF.
+        terminal.say("Unpacking the GGUF file's matrices to float16");
+        loaded.model.unpack(DType::F16)?;
+    }
     loaded.model.fuse(&adapter)?;
     write(loaded, &args)?;
     terminal.print_line(format_args!(
@@ -61,9 +68,5 @@ fn write(loaded: LanguageModel, args: &Args) -> Result<()> {
     copy_companions(&loaded.folder, new.path())?;
     // The adapter was trained with the tokenizer that lies beside it, if one does.
     loading::copy_tokenizer(&args.adapter_path, new.path())?;
-    if path.exists() {
-        // Empty, as was checked; anything that came since makes this fail.
-        std::fs::remove_dir(path).map_err(files::Error::at("write", path))?;
-    }
-    Ok(new.finish()?)
+    output_folder::finish(new, path)
 }

@@ -1,6 +1,8 @@
 //! One module for each command: its options and what it does.
 
+pub mod adapter;
 pub mod calibrate;
+pub mod convert;
 pub mod doctor;
 pub mod fuse;
 pub mod generate;
@@ -13,7 +15,7 @@ use crate::error::Result;
 use crate::exit::Exit;
 use crate::terminal::Terminal;
 
-/// What every command is given.
+/// Surroundings that every command is given.
 pub struct Context {
     /// Where results, notices and progress go.
     pub terminal: Terminal,
@@ -28,6 +30,8 @@ pub enum Command {
     Perplexity(perplexity::Args),
     Inspect(inspect::Args),
     Fuse(fuse::Args),
+    Convert(convert::Args),
+    Adapter(adapter::Args),
     Calibrate(calibrate::Args),
     Doctor(doctor::Args),
 }
@@ -44,6 +48,8 @@ pub fn run(command: Command, context: &Context) -> Result<Exit> {
         Command::Perplexity(args) => perplexity::run(args, context),
         Command::Inspect(args) => inspect::run(args, context),
         Command::Fuse(args) => fuse::run(args, context),
+        Command::Convert(args) => convert::run(args, context),
+        Command::Adapter(args) => adapter::run(args, context),
         Command::Calibrate(args) => calibrate::run(args, context),
         Command::Doctor(args) => doctor::run(args, context),
     }

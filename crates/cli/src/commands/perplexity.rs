@@ -1,5 +1,4 @@
 use super::Context;
-use super::train::max_seq_length;
 use crate::device::DeviceArgs;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
@@ -7,7 +6,7 @@ use crate::loading;
 use crate::numbers::{at_least_one, not_zero};
 use crate::terminal::Terminal;
 use metal_candle::LanguageModel;
-use metal_candle::data::{self, Batches, Dataset};
+use metal_candle::data::{self, Batches, Dataset, longest_row};
 use metal_candle::layout::Arrangement;
 use metal_candle::lora::AdapterSet;
 use metal_candle::models::Decoder;
@@ -32,7 +31,7 @@ pub struct Args {
     /// File of rows, as `train` takes them
     #[arg(long, value_name = "FILE.jsonl")]
     pub data: PathBuf,
-    /// Folder of a PEFT adapter; the model without it is told beside
+    /// Folder of an adapter of PEFT or mlx-lm; the model without it is told beside
     #[arg(long, value_name = "PATH")]
     pub adapter_path: Option<PathBuf>,
     /// Rows that are computed at once
@@ -60,7 +59,7 @@ struct Figures {
     tokens: usize,
 }
 
-/// What `--json` prints: the figures with the adapter, if there is one, and those without.
+/// Answer that `--json` prints: the figures with the adapter, if there is one, and those without.
 #[derive(Serialize)]
 struct Answer {
     #[serde(flatten)]
@@ -102,7 +101,10 @@ pub fn run(args: Args, context: &Context) -> Result<Exit> {
 
 fn dataset(args: &Args, loaded: &LanguageModel) -> Result<Dataset> {
     let options = data::Options {
-        max_seq_length: max_seq_length(args.max_seq_length, &loaded.model.config)?,
+        max_seq_length: longest_row(
+            args.max_seq_length,
+            loaded.model.config.max_position_embeddings,
+        )?,
         mask_prompt: args.mask_prompt,
         vocab_size: Some(loaded.model.config.vocab_size),
     };

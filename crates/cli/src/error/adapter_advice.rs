@@ -1,6 +1,7 @@
-//! What to do about each error of an adapter.
+//! Advice about each error of an adapter.
 
 use super::advice::{of_file, of_gpu};
+use metal_candle::lora::format::Inexpressible;
 use metal_candle::lora::{Error, Found, Problem, Refusal, Unexpected};
 use std::path::Path;
 
@@ -39,13 +40,29 @@ fn of_setting(error: &Error) -> Option<&'static str> {
         Error::Memory { .. } => {
             Some("use a smaller --rank, fewer --targets, or fewer blocks with --num-layers")
         }
+        Error::Setting {
+            what: "the number of layers",
+            ..
+        } => Some("--num-layers counts blocks from the last, and -1 is all of them"),
         Error::Json { .. } => Some(
-            "the file must be one JSON object, as PEFT writes it: fetch or train the adapter again",
+            "the file must be one JSON object, as PEFT and mlx-lm write it: fetch or train the adapter again",
         ),
+        Error::Inexpressible { reasons, .. } => reasons.first().map(of_inexpressible),
+        Error::WhichModel { .. } => Some("name the model with --model"),
         Error::Safetensors { .. } => {
             Some("the adapter file is incomplete: fetch or train it again")
         }
         _ => None,
+    }
+}
+
+fn of_inexpressible(reason: &Inexpressible) -> &'static str {
+    match reason {
+        Inexpressible::Ranks { .. } => "--pad-ranks fills lower ranks up with zeros",
+        Inexpressible::OneEnd { .. } => {
+            "train the adapter with ensure_weight_tying, or fuse it and use the fused model"
+        }
+        _ => "fuse the adapter into its model and use that",
     }
 }
 
@@ -54,9 +71,7 @@ fn of_setting_in_file(error: &Error) -> Option<&'static str> {
         Error::NoMatch { .. } => Some(
             "the adapter is for a model with other layers: base_model_name_or_path in the file names it",
         ),
-        Error::NotBuilt { .. } => {
-            Some("merge the adapter with PEFT (merge_and_unload) and use the merged model")
-        }
+        Error::NotBuilt { .. } => Some("fuse it with mlx_lm.fuse and use the fused model"),
         _ => None,
     }
 }
@@ -64,7 +79,7 @@ fn of_setting_in_file(error: &Error) -> Option<&'static str> {
 fn of_found(path: &Path, found: &Found) -> Option<String> {
     let shown = path.display();
     Some(match found {
-        Found::Nothing => "name a folder with adapter_config.json and adapter_model.safetensors".into(),
+        Found::Nothing => "name a folder with adapter_config.json and the tensors beside it".into(),
         Found::Pickle => {
             let new = path.with_extension("safetensors");
             format!(
@@ -74,10 +89,9 @@ fn of_found(path: &Path, found: &Found) -> Option<String> {
                 new.display()
             )
         }
-        Found::Mlx => {
-            "fuse it with mlx_lm.fuse and use the fused model, or train the adapter again with metal-candle".into()
+        Found::Gguf => {
+            "take the adapter that it was converted from, a folder with adapter_config.json".into()
         }
-        Found::Gguf => "take the adapter that it was converted from, a folder with adapter_config.json".into(),
         Found::Model => "give a model to --model".into(),
         Found::Folders(names) => {
             let first = names.first().map_or("", String::as_str);
@@ -88,6 +102,7 @@ fn of_found(path: &Path, found: &Found) -> Option<String> {
 
 fn of_field(refusal: &Refusal) -> Option<&'static str> {
     Some(match refusal.field.as_str() {
+        "fine_tune_type" => "fuse it with mlx_lm.fuse and use the fused model",
         "peft_type" => {
             "train the adapter with PEFT's LoraConfig; other methods can be merged there (merge_and_unload)"
         }
@@ -129,7 +144,7 @@ fn of_problems(problems: &[Problem]) -> Option<&'static str> {
             why: Unexpected::NoSuchLayer | Unexpected::NotTargeted | Unexpected::Unknown,
             ..
         } => 1,
-        Problem::Unexpected { .. } | Problem::Trained { .. } => 0,
+        Problem::Unexpected { .. } | Problem::Trained { .. } | Problem::Untied { .. } => 0,
         Problem::Shape { .. } | Problem::Rank { .. } => 2,
         Problem::Dtype { .. } | Problem::NotFinite { .. } => 3,
         Problem::Missing { .. } => 4,
@@ -143,6 +158,9 @@ fn of_problem(problem: &Problem) -> &'static str {
         Problem::Trained { .. } => {
             "merge the adapter with PEFT (merge_and_unload) and use the merged model: a vocabulary that was resized \
              belongs to it"
+        }
+        Problem::Untied { .. } => {
+            "the file holds two adapters of one matrix: train it without ensure_weight_tying"
         }
         Problem::Rank { got: 0, .. } => SHARD,
         Problem::Shape { got, .. } if got.contains(&0) => SHARD,
@@ -171,7 +189,10 @@ fn of_unexpected(why: Unexpected) -> &'static str {
     match why {
         U::Bias => "merge the adapter with PEFT (merge_and_unload) and use the merged model",
         U::Mlx => {
-            "an adapter of mlx-lm: fuse it there and use the fused model, or train it again with metal-candle"
+            "adapter_config.json is of PEFT, and the tensors of mlx-lm: fetch both from one place"
+        }
+        U::Peft => {
+            "adapter_config.json is of mlx-lm, and the tensors of PEFT: fetch both from one place"
         }
         U::NoPrefix => {
             "save the adapter with PEFT's save_pretrained, which names tensors as they are read here"
@@ -184,7 +205,7 @@ fn of_unexpected(why: Unexpected) -> &'static str {
         }
         U::MultiModal => "the adapter is for a multi-modal model; text models are built",
         U::Dora => {
-            "adapter_config.json is not the one that was saved with these tensors: its use_dora differs"
+            "adapter_config.json is not the one that was saved with these tensors: its method differs"
         }
         U::NotTargeted => {
             "adapter_config.json is not the one that was saved with these tensors: its target_modules differ"

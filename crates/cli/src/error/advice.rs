@@ -1,7 +1,7 @@
-//! What to do about each error of the library.
+//! Advice about each error of the library.
 
 use metal_candle::device::GpuFailure;
-use metal_candle::{data, files, models, train};
+use metal_candle::{data, files, gguf, models, train};
 use std::error::Error as _;
 use std::io::{self, ErrorKind};
 
@@ -46,6 +46,7 @@ pub(super) fn of_data(error: &data::Error) -> Option<String> {
              a short --max-seq-length cuts the end of a row, where the answer is"
                 .into(),
         ),
+        E::MaxSeqLength { limit, .. } => Some(format!("use --max-seq-length {limit} or less")),
         E::MissingSplit { .. } => {
             Some("--data names a folder with train.jsonl and, if wanted, valid.jsonl and test.jsonl".into())
         }
@@ -128,11 +129,11 @@ pub(super) fn of_model(error: &models::Error) -> Option<String> {
              remove them from a copy of config.json"
                 .into(),
         ),
-        E::MissingShards { .. } | E::Safetensors { .. } => {
+        E::MissingShards { .. } | E::Safetensors { .. } | E::Gguf(gguf::Error::Damaged { .. }) => {
             Some("the download or copy is incomplete: fetch the files again".into())
         }
         E::Tensors { .. } => {
-            Some("config.json and the safetensors files must be of the same checkpoint, complete and undamaged".into())
+            Some("configuration and tensors must be of the same checkpoint, complete and undamaged".into())
         }
         E::TokenOutOfRange { .. } => Some(OTHER_TOKENIZER.into()),
         E::TooLong { .. } => Some("shorten the text, or cut rows with --max-seq-length".into()),
@@ -144,12 +145,7 @@ pub(super) fn of_model(error: &models::Error) -> Option<String> {
 fn of_found(found: &models::Found) -> String {
     use models::Found as F;
     match found {
-        F::PeftAdapter { .. } => "name the adapter with --adapter-path, and its base model with --model".into(),
-        F::MlxAdapter => {
-            "name a model with --model; adapters are read in PEFT's format, adapter_config.json with \
-             adapter_model.safetensors"
-                .into()
-        }
+        F::PeftAdapter { .. } | F::MlxAdapter => "name the adapter with --adapter-path, and its base model with --model".into(),
         F::Weights { format, .. } if format.starts_with("PyTorch") => {
             "convert it with transformers: AutoModelForCausalLM.from_pretrained(FOLDER).save_pretrained(NEW_FOLDER)"
                 .into()

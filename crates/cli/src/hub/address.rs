@@ -1,4 +1,4 @@
-//! Where an address leads: which server it is, and where a redirect goes.
+//! Addresses: which server it is, and where a redirect goes.
 
 use ureq::http::Uri;
 use ureq::http::uri::Scheme;

@@ -6,11 +6,11 @@ use super::whole::damage_in_cache;
 use hf_hub::{Cache, CacheRepo, Repo};
 use std::path::PathBuf;
 
-/// What the cache holds of a model.
+/// State of a model in the cache.
 pub enum Cached {
     /// Everything: its folder.
     Complete(PathBuf),
-    /// Not everything: what is missing.
+    /// A part; the text says what is missing.
     Missing(String),
 }
 

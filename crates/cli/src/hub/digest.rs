@@ -91,7 +91,7 @@ fn hex(bytes: &[u8]) -> String {
 mod tests {
     use super::*;
 
-    /// Of `hello\n`: `sha256sum`, `git hash-object` and `sha1sum`.
+    /// Digests of `hello\n`: `sha256sum`, `git hash-object` and `sha1sum`.
     const SHA256: &str = "5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03";
     const GIT: &str = "ce013625030ba8dba906f756967f9e9ca394464a";
     const SHA1: &str = "f572d396fae9206628714fb2ce00f72e94f2258f";

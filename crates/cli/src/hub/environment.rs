@@ -1,4 +1,4 @@
-//! What Hugging Face's environment variables say.
+//! Settings in Hugging Face's environment variables.
 
 use crate::error::{Error, Result};
 use metal_candle::files;
@@ -10,7 +10,7 @@ use std::time::Duration;
 /// Longer than servers and networks pause.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Where models are kept, and how to get at others.
+/// Folder where models are kept, and how to get at others.
 pub struct Environment {
     /// The folder of all models: `HF_HUB_CACHE`, or `hub` in `HF_HOME`.
     pub cache: PathBuf,
@@ -74,7 +74,7 @@ fn text(name: &str) -> Option<String> {
     set(name)?.into_string().ok()
 }
 
-/// As `huggingface_hub` reads it.
+/// Truth of a value as `huggingface_hub` reads it.
 fn is_yes(value: &str) -> bool {
     ["1", "on", "yes", "true"].contains(&value.to_lowercase().as_str())
 }

@@ -1,4 +1,4 @@
-//! Why an attempt to fetch a file failed, and so whether another may succeed.
+//! Failures of an attempt to fetch a file, and so whether another may succeed.
 
 use crate::error::Error;
 use std::fmt;

@@ -1,4 +1,4 @@
-//! Which files of a repository make a model.
+//! Files of a repository that make a model.
 
 use crate::error::{Error, Result};
 use serde::Deserialize;
@@ -84,7 +84,7 @@ pub fn shards(index: &Path) -> Result<BTreeSet<String>> {
     }
 }
 
-/// Whether a name is that of a file of some kind.
+/// Test of whether a name is that of a file of some kind.
 type IsKind<'a> = &'a dyn Fn(&str) -> bool;
 
 /// What a repository without safetensors of a model holds instead, in one sentence, and what to do.

@@ -1,4 +1,4 @@
-//! `--model`: a folder, or a model of the Hugging Face hub, which is downloaded once into the cache
+//! `--model`: a folder, a GGUF file, or a model of the Hugging Face hub, which is downloaded once into the cache
 //! that Hugging Face's own tools use.
 
 mod address;
@@ -17,20 +17,23 @@ use crate::error::{Error, Result};
 use crate::terminal::Terminal;
 use cache::Cached;
 use environment::Environment;
+use metal_candle::gguf::GgufFile;
 use std::path::{Path, PathBuf};
 
-/// The folder of the model `name`.
+/// The folder, or GGUF file, of the model `name`.
 ///
 /// # Errors
 /// When there is no such folder or model, or it cannot be downloaded.
 pub fn folder(name: &str, terminal: &Terminal) -> Result<PathBuf> {
     let path = Path::new(name);
-    if path.is_dir() {
+    if path.is_dir() || GgufFile::is_at(path) {
         return Ok(path.to_path_buf());
     }
     if path.is_file() {
-        return Err(Error::input(format!("--model {name} is a file"))
-            .with_advice("name the folder that holds config.json and the safetensors files"));
+        return Err(
+            Error::input(format!("--model {name} is a file, and no GGUF file"))
+                .with_advice("name the folder that holds config.json and the safetensors files"),
+        );
     }
     if !is_plausible_id(name) {
         return Err(

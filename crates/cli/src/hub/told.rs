@@ -1,11 +1,11 @@
-//! What the hub's headers tell of a file. For a file of Git LFS they stand on the first answer, which leads to another
-//! server.
+//! Headers of the hub about a file. Those of a file of Git LFS stand on the first answer, which leads to
+//! another server.
 
 use super::digest::Digest;
 use std::str::FromStr;
 use ureq::http::{HeaderMap, header};
 
-/// What is known of a file before it arrives.
+/// Facts about a file before it arrives.
 #[derive(Debug, Default)]
 pub struct Told {
     /// Its hash; mirrors may tell none.

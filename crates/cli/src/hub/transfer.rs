@@ -34,7 +34,7 @@ const WAIT: Duration = Duration::from_millis(500);
 
 type Attempt<T> = std::result::Result<T, Failure>;
 
-/// Fetches files of one model.
+/// Transfer of the files of one model.
 pub struct Transfer<'a> {
     environment: &'a Environment,
     name: &'a str,

@@ -1,5 +1,5 @@
-//! Whether a file is what it must be, as far as the file itself can tell: mirrors tell no hash, and a disk may have
-//! been full when another tool wrote into the cache.
+//! Checks that a file is what it must be, as far as the file itself can tell: mirrors tell no hash, and a disk
+//! may have been full when another tool wrote into the cache.
 
 use super::digest::Digest;
 use serde::Deserialize;

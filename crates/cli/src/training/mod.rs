@@ -1,4 +1,4 @@
-//! What every command that trains tells meanwhile.
+//! Reports of every command that trains.
 
 mod reporter;
 

@@ -1,4 +1,4 @@
-//! What a person sees of a run: a bar that moves where standard error is a terminal, otherwise
+//! The view that a person has of a run: a bar that moves where standard error is a terminal, otherwise
 //! lines in mlx-lm's words.
 
 use crate::terminal::Terminal;
@@ -8,7 +8,7 @@ use std::path::Path;
 
 const BAR: &str = "{bar:30} {pos}/{len} steps [{elapsed}<{eta}] {msg}";
 
-/// Tells the events of a run.
+/// Teller of the events of a run.
 pub struct Reporter<'a> {
     terminal: &'a Terminal,
     bar: ProgressBar,

@@ -224,7 +224,7 @@ fn what_is_no_checkpoint_is_named_before_any_tensor_is_read() {
         "model/adapter_config.json",
         "{\"fine_tune_type\": \"lora\"}",
     );
-    said(&fixture, &["an adapter of mlx-lm", "PEFT's format"]);
+    said(&fixture, &["an adapter of mlx-lm", "--adapter-path"]);
 }
 
 #[test]

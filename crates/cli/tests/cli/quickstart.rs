@@ -1,6 +1,6 @@
 use crate::fixture::Fixture;
 use metal_candle::data::Tokenizer;
-use metal_candle::lora::format::peft;
+use metal_candle::lora::format;
 
 /// The main job as a newcomer runs it.
 #[test]
@@ -12,7 +12,7 @@ fn it_teaches_the_base_what_it_could_not_do() {
     assert!(after >= 0.95, "{after}");
     assert!(report["seconds"].as_f64().unwrap() > 0.0);
     assert_eq!(report["adapter_path"], "demo/adapter");
-    peft::read(&fixture.path("demo/adapter")).unwrap();
+    format::read(&fixture.path("demo/adapter")).unwrap();
     assert!(
         Tokenizer::from_folder(&fixture.path("demo/base"))
             .unwrap()

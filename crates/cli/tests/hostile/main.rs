@@ -7,6 +7,7 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod adapter_config;
+mod adapter_mlx;
 mod adapter_tensors;
 mod checkpoint;
 mod child;
@@ -16,6 +17,7 @@ mod fault;
 #[path = "../cli/fixture.rs"]
 mod fixture;
 mod generation_config;
+mod gguf;
 mod index;
 mod input;
 mod judge;
@@ -38,14 +40,16 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_metal-candle");
 /// A kind of input, and what makes those of it.
 type Kind = (&'static str, fn() -> Vec<Input>);
 
-const KINDS: [Kind; 12] = [
+const KINDS: [Kind; 13] = [
     ("config", config::inputs),
     ("tokenizer", tokenizer::inputs),
     ("template", template::inputs),
     ("weights", weights::inputs),
+    ("gguf", gguf::inputs),
     ("index", index::inputs),
     ("generation_config", generation_config::inputs),
     ("adapter_config", adapter_config::inputs),
+    ("adapter_mlx", adapter_mlx::inputs),
     ("adapter_tensors", adapter_tensors::inputs),
     ("rows", rows::inputs),
     ("yaml", yaml::inputs),
@@ -82,9 +86,11 @@ mod each {
         tokenizer,
         template,
         weights,
+        gguf,
         index,
         generation_config,
         adapter_config,
+        adapter_mlx,
         adapter_tensors,
         rows,
         yaml,

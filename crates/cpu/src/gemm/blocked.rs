@@ -8,7 +8,7 @@ use super::output::Place;
 use super::pack;
 use super::ranges::blocks;
 use super::transpose::BLOCK;
-use super::{DEPTH, MOST_STEPS, Product, Term, Then, tile};
+use super::{DEPTH, ProductSum, SECOND, Term, Then, tile};
 use crate::simd::dispatch_at;
 use crate::threads::{for_each_part, on_threads};
 use pulp::{Simd, WithSimd};
@@ -22,8 +22,8 @@ const SHARED: usize = 1024;
 /// its second cache.
 const PASS_COLUMNS: usize = 256;
 
-/// Elements that a thread packs for itself: 768 KiB of its second cache.
-const OWN_ELEMENTS: usize = 192 << 10;
+/// What a thread packs for itself: 768 KiB of its second cache.
+const OWN_FLOATS: usize = 192 << 10;
 
 /// Memory to pack in, or for sums, which a thread keeps for all its products.
 #[derive(Default)]
@@ -43,24 +43,82 @@ pub(super) fn with_own_blocks(f: impl FnOnce(&mut Own)) {
     OWN_BLOCKS.with_borrow_mut(f);
 }
 
+/// How blocks are packed, in lines of floats, and multiplied.
+pub(super) trait Scheme {
+    /// Inner steps of a block at most.
+    const DEPTH: usize;
+
+    /// Inner steps that belong together; a divisor of [`Scheme::DEPTH`].
+    const STEPS: usize;
+
+    /// Rows of `A`, or columns of `B`, of which whole ones are packed and multiplied alone.
+    fn unit(side: Side) -> usize;
+
+    /// Lines that so many rows or columns are packed as.
+    fn lines(side: Side, count: usize) -> usize;
+
+    /// Floats of a line.
+    fn line(job: Job<'_>, side: Side) -> usize;
+
+    /// Packs some rows or columns.
+    fn pack(job: Job<'_>, side: Side, part: Range<usize>, to: &mut [f32]);
+
+    /// Multiplies packed rows with packed columns, both from their first on.
+    fn multiply(job: Job<'_>, rows: Range<usize>, columns: Range<usize>, a: &[f32], b: &[f32]);
+}
+
+/// Multiplications of float32.
+pub(super) struct Float32;
+
+impl Scheme for Float32 {
+    const DEPTH: usize = DEPTH;
+    const STEPS: usize = BLOCK;
+
+    fn unit(side: Side) -> usize {
+        match side {
+            Side::Rows => tile::UNIT_ROWS,
+            Side::Columns => tile::UNIT_COLUMNS,
+        }
+    }
+
+    fn lines(side: Side, count: usize) -> usize {
+        match side {
+            Side::Rows => count,
+            Side::Columns => count.next_multiple_of(tile::UNIT_COLUMNS),
+        }
+    }
+
+    fn line(job: Job<'_>, _: Side) -> usize {
+        steps(job.depth)
+    }
+
+    fn pack(job: Job<'_>, side: Side, part: Range<usize>, to: &mut [f32]) {
+        dispatch_at(job.product.level, job.pack(side, part, to));
+    }
+
+    fn multiply(job: Job<'_>, rows: Range<usize>, columns: Range<usize>, a: &[f32], b: &[f32]) {
+        dispatch_at(job.product.level, job.multiply(rows, columns, a, b));
+    }
+}
+
 /// Computes a product on at most so many threads.
-pub(super) fn run(product: &Product<'_>, threads: usize) {
+pub(super) fn run<T: Scheme>(product: &ProductSum<'_>, threads: usize) {
     let mut shared = SHARED_BLOCK.take();
     let (rows, columns) = product.sizes();
-    for depth in depths(product.terms) {
+    for depth in depths(product.terms, T::DEPTH, T::STEPS) {
         let job = Job {
             product,
             depth: &depth,
             threads,
         };
-        // Each thread packs its parts of the larger operand.
+        // Each thread packs its parts of the larger side.
         if rows > columns {
             for columns in blocks(&(0..columns), SHARED) {
-                job.share_columns(columns, &mut shared);
+                job.share_columns::<T>(columns, &mut shared);
             }
         } else {
             for rows in blocks(&(0..rows), SHARED) {
-                job.share_rows(rows, &mut shared);
+                job.share_rows::<T>(rows, &mut shared);
             }
         }
     }
@@ -70,15 +128,16 @@ pub(super) fn run(product: &Product<'_>, threads: usize) {
 /// Steps of the inner dimension of each of two terms.
 type Depth = [Range<usize>; 2];
 
-/// Blocks of the inner dimension, about equally deep. The last of the first term takes the second
-/// term along where there is room. One without a step where there is none, whose sums are zero.
-fn depths(terms: &[Term<'_>]) -> impl Iterator<Item = Depth> + use<> {
+/// Blocks of the inner dimension, about equally deep, of whole `unit`s but the last. The last of the
+/// first term takes the second term along where there is room. One without a step where there is none,
+/// whose sums are zero.
+fn depths(terms: &[Term<'_>], most: usize, unit: usize) -> impl Iterator<Item = Depth> + use<> {
     let first = terms[0].0.columns;
     let second = terms.get(1).map_or(0, |(a, _)| a.columns);
-    let count = first.div_ceil(DEPTH).max(1);
-    let step = first.div_ceil(count).next_multiple_of(BLOCK);
+    let count = first.div_ceil(most).max(1);
+    let step = first.div_ceil(count).next_multiple_of(unit);
     let last = first - (count - 1) * step;
-    let taken = match last + second <= MOST_STEPS {
+    let taken = match last + second <= most + SECOND {
         true => second,
         false => 0,
     };
@@ -87,7 +146,7 @@ fn depths(terms: &[Term<'_>]) -> impl Iterator<Item = Depth> + use<> {
         let end = first.min((i + 1) * step);
         [i * step..end, 0..if is_last { taken } else { 0 }]
     });
-    let rest = blocks(&(taken..second), DEPTH).map(move |range| [first..first, range]);
+    let rest = blocks(&(taken..second), most).map(move |range| [first..first, range]);
     of_first.chain(rest)
 }
 
@@ -98,60 +157,74 @@ fn steps(depth: &Depth) -> usize {
 /// One block of the inner dimension.
 #[derive(Clone, Copy)]
 pub(super) struct Job<'a> {
-    pub(super) product: &'a Product<'a>,
+    pub(super) product: &'a ProductSum<'a>,
     pub(super) depth: &'a Depth,
     pub(super) threads: usize,
 }
 
 impl Job<'_> {
-    fn share_rows(&self, rows: Range<usize>, a: &mut Vec<f32>) {
-        let row = steps(self.depth);
-        let a = grown(a, rows.len() * row);
-        for_each_part(self.threads, a, tile::UNIT_ROWS * row, |first, a| {
-            let [first, count] = [first, a.len()].map(|n| n / row);
-            let part = rows.start + first..rows.start + first + count;
-            self.dispatch(self.pack(Operand::Rows, part, a));
-        });
+    fn share_rows<T: Scheme>(self, rows: Range<usize>, memory: &mut Vec<f32>) {
+        let a = self.pack_shared::<T>(Side::Rows, &rows, memory);
         let columns = 0..self.product.sizes().1;
-        self.for_each_own(&columns, tile::UNIT_COLUMNS, |columns, own| {
-            let width = columns.len().next_multiple_of(tile::UNIT_COLUMNS);
-            let b = grown(&mut own.b, width * row);
-            self.dispatch(self.pack(Operand::Columns, columns.clone(), b));
-            self.dispatch(self.multiply(rows.clone(), columns, a, b));
+        self.for_each_own::<T>(Side::Columns, &columns, |columns, own| {
+            let b = self.pack_own::<T>(Side::Columns, &columns, &mut own.b);
+            T::multiply(self, rows.clone(), columns, a, b);
         });
     }
 
-    fn share_columns(&self, columns: Range<usize>, b: &mut Vec<f32>) {
-        let row = steps(self.depth);
-        let width = columns.len().next_multiple_of(tile::UNIT_COLUMNS);
-        let b = grown(b, width * row);
-        for_each_part(self.threads, b, tile::UNIT_COLUMNS * row, |first, b| {
-            let [first, count] = [first, b.len()].map(|n| n / row);
-            let part = columns.start + first..columns.end.min(columns.start + first + count);
-            self.dispatch(self.pack(Operand::Columns, part, b));
-        });
+    fn share_columns<T: Scheme>(self, columns: Range<usize>, memory: &mut Vec<f32>) {
+        let b = self.pack_shared::<T>(Side::Columns, &columns, memory);
         let rows = 0..self.product.sizes().0;
-        self.for_each_own(&rows, tile::UNIT_ROWS, |rows, own| {
-            let a = grown(&mut own.a, rows.len() * row);
-            self.dispatch(self.pack(Operand::Rows, rows.clone(), a));
+        self.for_each_own::<T>(Side::Rows, &rows, |rows, own| {
+            let a = self.pack_own::<T>(Side::Rows, &rows, &mut own.a);
             for part in blocks(&columns, PASS_COLUMNS) {
-                let b = &b[(part.start - columns.start) * row..];
-                self.dispatch(self.multiply(rows.clone(), part, a, b));
+                let first = (part.start - columns.start) * T::line(self, Side::Columns);
+                T::multiply(self, rows.clone(), part, a, &b[first..]);
             }
         });
     }
 
+    /// Some lines, packed by all threads.
+    fn pack_shared<'m, T: Scheme>(
+        self,
+        side: Side,
+        lines: &Range<usize>,
+        memory: &'m mut Vec<f32>,
+    ) -> &'m [f32] {
+        let line = T::line(self, side);
+        let to = aligned(memory, T::lines(side, lines.len()) * line);
+        for_each_part(self.threads, to, T::unit(side) * line, |first, to| {
+            let [first, count] = [first, to.len()].map(|n| n / line);
+            let first = lines.start + first;
+            T::pack(self, side, first..lines.end.min(first + count), to);
+        });
+        to
+    }
+
+    fn pack_own<'m, T: Scheme>(
+        self,
+        side: Side,
+        lines: &Range<usize>,
+        memory: &'m mut Vec<f32>,
+    ) -> &'m [f32] {
+        let len = T::lines(side, lines.len()) * T::line(self, side);
+        let to = aligned(memory, len);
+        T::pack(self, side, lines.clone(), to);
+        to
+    }
+
     /// Parts of the operand that is not shared, each of whole `unit`s and of about
-    /// [`OWN_ELEMENTS`] at most, as many for each thread.
-    fn for_each_own(
-        &self,
+    /// [`OWN_FLOATS`] at most, as many for each thread.
+    fn for_each_own<T: Scheme>(
+        self,
+        side: Side,
         range: &Range<usize>,
-        unit: usize,
         f: impl Fn(Range<usize>, &mut Own) + Sync,
     ) {
-        let elements = range.len() * steps(self.depth);
-        let parts = elements.div_ceil(OWN_ELEMENTS).max(1);
+        let floats = range.len() * T::line(self, side);
+        let parts = floats.div_ceil(OWN_FLOATS).max(1);
         let parts = parts.next_multiple_of(self.threads);
+        let unit = T::unit(side);
         let units = range.len().div_ceil(unit);
         on_threads(self.threads, parts, |i| {
             let [start, end] = [i, i + 1].map(|i| range.start + unit * (units * i / parts));
@@ -160,10 +233,6 @@ impl Job<'_> {
                 with_own_blocks(|own| f(part, own));
             }
         });
-    }
-
-    fn dispatch(&self, work: impl WithSimd<Output = ()>) {
-        dispatch_at(self.product.level, work);
     }
 }
 
@@ -175,20 +244,30 @@ pub(super) fn grown(memory: &mut Vec<f32>, len: usize) -> &mut [f32] {
     &mut memory[..len]
 }
 
-/// What is packed.
+/// The first `len` numbers from the start of a line of the caches on, which registers and tiles are then
+/// read from.
+fn aligned(memory: &mut Vec<f32>, len: usize) -> &mut [f32] {
+    const LINE: usize = 16;
+    let memory = grown(memory, len + LINE - 1);
+    let bytes = LINE * size_of::<f32>();
+    let first = (memory.as_ptr().addr().wrapping_neg() % bytes) / size_of::<f32>();
+    &mut memory[first..first + len]
+}
+
+/// The side of a product that is packed.
 #[derive(Clone, Copy)]
-pub(super) enum Operand {
+pub(super) enum Side {
     /// Rows of `A`, as tiles.
     Rows,
     /// Columns of `B`, as panels.
     Columns,
 }
 
-/// A part of an operand, packed where it goes. Nothing but such a struct is compiled for a level: a
+/// A part of an side, packed where it goes. Nothing but such a struct is compiled for a level: a
 /// closure in between would not be.
 pub(super) struct Pack<'a> {
     job: Job<'a>,
-    operand: Operand,
+    side: Side,
     part: Range<usize>,
     data: &'a mut [f32],
 }
@@ -202,9 +281,9 @@ impl WithSimd for Pack<'_> {
         for ((a, b), range) in self.job.product.terms.iter().zip(self.job.depth) {
             let data = &mut *self.data;
             let to = pack::Target { data, steps, first };
-            match self.operand {
-                Operand::Rows => pack::rows(simd, *a, &self.part, range, to),
-                Operand::Columns => pack::columns(simd, *b, &self.part, range, to),
+            match self.side {
+                Side::Rows => pack::rows(simd, *a, &self.part, range, to),
+                Side::Columns => pack::columns(simd, *b, &self.part, range, to),
             }
             first += range.len();
         }
@@ -253,18 +332,13 @@ impl WithSimd for Multiply<'_> {
 
 impl<'a> Job<'a> {
     #[inline(always)]
-    pub(super) fn pack<'p>(
-        self,
-        operand: Operand,
-        part: Range<usize>,
-        data: &'p mut [f32],
-    ) -> Pack<'p>
+    pub(super) fn pack<'p>(self, side: Side, part: Range<usize>, data: &'p mut [f32]) -> Pack<'p>
     where
         'a: 'p,
     {
         Pack {
             job: self,
-            operand,
+            side,
             part,
             data,
         }

@@ -7,10 +7,16 @@ pub trait Blocks: Sync {
     /// Writes the numbers of some rows and columns in float32, row after row.
     fn read(&self, rows: Range<usize>, columns: Range<usize>, to: &mut [f32]);
 
-    /// Writes the dot products of each of `x`, a few rows of `K`, with some rows of the matrix, where
-    /// there is a kernel that needs not unpack them. Says whether there is.
-    fn products(&self, x: &[Vec<f32>], rows: Range<usize>, to: &mut [f32]) -> bool {
-        let _ = (x, rows, to);
-        false
+    /// A few rows `x`, of `K` numbers each, prepared for a kernel that multiplies them with the matrix
+    /// without unpacking it, where there is one.
+    fn few_rows(&self, x: &[Vec<f32>]) -> Option<Box<dyn FewRows + '_>> {
+        let _ = x;
+        None
     }
+}
+
+/// A few rows beside a packed matrix, shared by the threads of a product.
+pub trait FewRows: Sync {
+    /// Writes the dot products of each of them with some rows of the matrix, row after row.
+    fn products(&self, rows: Range<usize>, to: &mut [f32]);
 }

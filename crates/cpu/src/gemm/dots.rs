@@ -5,7 +5,7 @@ use super::matrix::{Data, Matrix, Packed};
 use super::output::Place;
 use super::pack::UNPACKED;
 use super::ranges::blocks;
-use super::{Product, Then, pack};
+use super::{ProductSum, Then, pack};
 use crate::floats::Floats;
 use crate::simd::{Cache, dispatch_at, prefetch};
 use half::bf16;
@@ -16,7 +16,7 @@ use std::ops::Range;
 /// Rows up to which dot products are faster.
 const MOST_ROWS: usize = 8;
 
-/// The same with a matrix of bf16, which would have to be packed.
+/// Rows at most with a matrix of bf16, which would have to be packed.
 const MOST_ROWS_BF16: usize = 16;
 
 /// Rows that share each element of a column while it is in a register.
@@ -39,14 +39,9 @@ pub(super) fn takes(a: Matrix<'_>, b: Matrix<'_>) -> bool {
 }
 
 /// Computes some columns of a product.
-pub(super) fn run(product: &Product<'_>, columns: Range<usize>) {
+pub(super) fn run(product: &ProductSum<'_>, columns: Range<usize>) {
     let (a, b) = product.terms[0];
     let b = b.transposed();
-    if let Data::Packed(packed) = b.data
-        && multiply_packed(product, a, packed, &columns)
-    {
-        return;
-    }
     dispatch_at(
         product.level,
         Dots {
@@ -56,28 +51,6 @@ pub(super) fn run(product: &Product<'_>, columns: Range<usize>) {
             columns,
         },
     );
-}
-
-/// Columns of a product with a packed matrix whose format has a kernel for it. Says whether it has.
-fn multiply_packed(
-    product: &Product<'_>,
-    a: Matrix<'_>,
-    packed: Packed<'_>,
-    columns: &Range<usize>,
-) -> bool {
-    let rows: Vec<Vec<f32>> = (0..a.rows).map(|row| a.row(row)).collect();
-    let mut sums = vec![0.0; a.rows * columns.len()];
-    if !packed.products(&rows, columns, &mut sums) {
-        return false;
-    }
-    let then = product.then;
-    for (row, sums) in sums.chunks(columns.len().max(1)).enumerate() {
-        for (column, sum) in columns.clone().zip(sums) {
-            let place = Place { row, column, then };
-            product.output.write_sums(&[[*sum]], place);
-        }
-    }
-    true
 }
 
 fn are_pairs(data: &[bf16], b: Matrix<'_>) -> bool {
@@ -94,7 +67,7 @@ fn pairs(data: &[bf16], row_stride: usize) -> Option<&[u32]> {
 
 /// The columns of the result that one thread computes; `b` is the matrix read column by column.
 struct Dots<'a> {
-    product: &'a Product<'a>,
+    product: &'a ProductSum<'a>,
     a: Matrix<'a>,
     b: Matrix<'a>,
     columns: Range<usize>,
@@ -189,7 +162,7 @@ impl Dots<'_> {
 
 /// Some rows, as prepared, times all columns.
 struct Tiles<'a, W> {
-    product: &'a Product<'a>,
+    product: &'a ProductSum<'a>,
     rows: &'a [Vec<f32>],
     /// From the first of the columns on.
     words: &'a [W],
@@ -300,7 +273,7 @@ fn add_products<S: Simd>(simd: S, sum: &mut S::f32s, a: [S::f32s; 2], b: [S::f32
     *sum = simd.mul_add_e_f32s(a[1], b[1], *sum);
 }
 
-/// What a matrix is read in: two vectors of elements in a step.
+/// The unit in which a matrix is read: two vectors of elements in a step.
 trait Word: Copy {
     /// Words in a step.
     fn step<S: Simd>() -> usize;

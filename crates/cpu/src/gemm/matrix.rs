@@ -1,9 +1,9 @@
 //! Matrices in host memory, to read and to write.
 #![allow(unsafe_code)]
 
-use super::Blocks;
 use super::blocked::grown;
 use super::pack;
+use super::{Blocks, FewRows};
 use crate::floats::Floats;
 use std::mem::MaybeUninit;
 use std::ops::Range;
@@ -96,7 +96,7 @@ impl<'a> Matrix<'a> {
         }
     }
 
-    /// The same memory, read the other way.
+    /// The transposed matrix: the same memory, read the other way.
     #[must_use]
     pub fn transposed(self) -> Self {
         Self {
@@ -148,15 +148,14 @@ impl<'a> Matrix<'a> {
     }
 }
 
-impl Packed<'_> {
-    /// Dot products of each of `x` with some rows, where there is a kernel for them.
-    pub(super) fn products(&self, x: &[Vec<f32>], rows: &Range<usize>, to: &mut [f32]) -> bool {
+impl<'a> Packed<'a> {
+    /// Rows `x` prepared for the matrix as it is stored, where its format has a kernel for them, and the
+    /// first of its rows.
+    pub(super) fn few_rows(&self, x: &[Vec<f32>]) -> Option<(Box<dyn FewRows + 'a>, usize)> {
         let (row, column) = (self.start / self.columns, self.start % self.columns);
         let is_whole = column == 0 && x.iter().all(|x| x.len() == self.columns);
-        is_whole
-            && self
-                .blocks
-                .products(x, row + rows.start..row + rows.end, to)
+        let rows = is_whole.then(|| self.blocks.few_rows(x)).flatten()?;
+        Some((rows, row))
     }
 
     /// Rows and columns as they are stored, from the first number on.
@@ -170,7 +169,7 @@ impl Packed<'_> {
 
 /// A matrix to write.
 pub struct MatrixMut<'a> {
-    /// Not necessarily written before.
+    /// Memory that need not have been written before.
     pub(super) data: &'a mut [MaybeUninit<f32>],
     pub(super) rows: usize,
     pub(super) columns: usize,
@@ -202,7 +201,7 @@ impl<'a> MatrixMut<'a> {
         }
     }
 
-    /// The same memory, written the other way.
+    /// The transposed matrix: the same memory, written the other way.
     #[must_use]
     pub fn transposed(self) -> Self {
         Self {

@@ -4,12 +4,15 @@
 //! Which kernel computes a product depends on its sizes and on how the operands lie: few rows times
 //! a matrix that is stored column after column are dot products (`dots.rs`), few rows times one that
 //! is stored row after row read it as it is (`streamed.rs`), many rows times few columns read the
-//! rows as they are (`narrow.rs`), everything else is multiplied in packed blocks (`blocked.rs`). No bit of
-//! a result depends on the number of threads.
+//! rows as they are (`narrow.rs`), everything else is multiplied in packed blocks (`blocked.rs`), of float32
+//! or, where the processor has tiles, of bf16 (`amx/`). No bit of a result depends on the number of threads.
 
+#[cfg(all(target_arch = "x86_64", target_os = "linux", not(miri)))]
+mod amx;
 mod blocked;
 mod blocks;
 mod dots;
+mod few;
 mod fresh;
 mod matrix;
 mod narrow;
@@ -22,11 +25,12 @@ mod tests;
 mod tile;
 mod transpose;
 
-pub use blocks::Blocks;
+pub use blocks::{Blocks, FewRows};
 pub use matrix::{Matrix, MatrixMut};
 
 use crate::simd::{self, Level};
 use crate::threads::{current_threads, on_threads};
+use few::Few;
 use output::Output;
 use std::ops::Range;
 
@@ -34,17 +38,18 @@ use std::ops::Range;
 /// is read and written once in so many steps.
 const DEPTH: usize = 512;
 
-/// Inner steps of a block that takes a second term along.
-const MOST_STEPS: usize = DEPTH + 64;
+/// Inner steps of a second term that the last block of the first one takes along.
+const SECOND: usize = 64;
 
 /// Multiplications of a block below which a second thread does not pay: some microseconds of work,
 /// where handing it over takes one ([`on_threads`]).
 const PARALLEL_WORK: usize = 1 << 18;
 
-/// The same where every element of an operand is read from memory for a few multiplications.
+/// Multiplications below which a second thread does not pay where every element of an operand is read from
+/// memory for a few of them.
 const PARALLEL_READS: usize = 1 << 15;
 
-/// What a product does with the numbers that are there.
+/// Use that a product makes of the numbers that are there.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Then {
     /// Overwrites them, without a look.
@@ -110,18 +115,19 @@ fn product_at(level: Level, c: MatrixMut<'_>, then: Then, alpha: f32, terms: &[T
     if c.rows == 0 || c.columns == 0 {
         return;
     }
-    let turned: Vec<Term<'_>> = terms.iter().copied().map(turned).collect();
+    let transposed: Vec<Term<'_>> = terms.iter().copied().map(transposed_term).collect();
     // Few columns are few rows of the transposed product.
-    let turns = Kernel::of(terms[0]) == Kernel::Blocked
-        && (c.row_stride == 1 && c.column_stride != 1 || Kernel::of(turned[0]) != Kernel::Blocked);
-    let (c, terms) = if turns {
-        (c.transposed(), &turned[..])
+    let transposes = Kernel::of(terms[0]) == Kernel::Blocked
+        && (c.row_stride == 1 && c.column_stride != 1
+            || Kernel::of(transposed[0]) != Kernel::Blocked);
+    let (c, terms) = if transposes {
+        (c.transposed(), &transposed[..])
     } else {
         (c, terms)
     };
     let output = Output::new(c, alpha);
     let run = |terms: &[Term<'_>], then| {
-        let product = Product {
+        let product = ProductSum {
             level,
             output,
             then,
@@ -138,11 +144,11 @@ fn product_at(level: Level, c: MatrixMut<'_>, then: Then, alpha: f32, terms: &[T
 }
 
 /// `A B` read as `(B^T A^T)^T`.
-pub fn turned((a, b): Term<'_>) -> Term<'_> {
+pub fn transposed_term((a, b): Term<'_>) -> Term<'_> {
     (b.transposed(), a.transposed())
 }
 
-/// How a product is computed.
+/// Ways to compute a product.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kernel {
     /// Few rows, and columns that lie densely.
@@ -170,25 +176,29 @@ impl Kernel {
 }
 
 /// A sum of products, after its kernel was chosen.
-struct Product<'a> {
+struct ProductSum<'a> {
     level: Level,
     output: Output<'a>,
     then: Then,
     terms: &'a [Term<'a>],
 }
 
-impl Product<'_> {
+impl ProductSum<'_> {
     fn run(&self) {
         let (a, b) = self.terms[0];
         let (rows, columns) = self.sizes();
         let readers = |elements: usize| threads(elements / PARALLEL_READS);
         match Kernel::of((a, b)) {
             Kernel::Blocked => {
-                blocked::run(self, threads(rows * a.columns * columns / PARALLEL_WORK))
+                self.run_blocked(threads(rows * a.columns * columns / PARALLEL_WORK));
             }
-            Kernel::Dots => share(readers(b.rows * columns), columns, |part| {
-                dots::run(self, part);
-            }),
+            Kernel::Dots => {
+                let few = Few::of(self);
+                share(readers(b.rows * columns), columns, |part| match &few {
+                    Some(few) => few.run(self, part),
+                    None => dots::run(self, part),
+                });
+            }
             Kernel::Streamed => share(readers(b.rows * columns), columns, |part| {
                 streamed::run(self, part);
             }),
@@ -196,6 +206,14 @@ impl Product<'_> {
                 narrow::run(self, part);
             }),
         }
+    }
+
+    fn run_blocked(&self, threads: usize) {
+        #[cfg(all(target_arch = "x86_64", target_os = "linux", not(miri)))]
+        if amx::takes(self.level, self.terms[0]) {
+            return blocked::run::<amx::Amx>(self, threads);
+        }
+        blocked::run::<blocked::Float32>(self, threads);
     }
 
     /// Rows and columns of the result.

@@ -1,8 +1,8 @@
 //! Many float32 rows times a matrix of a few columns, such as tokens times an adapter: packing the
 //! rows would take as long as the product, so they are read as they are stored.
 
-use super::Product;
-use super::blocked::{Job, Operand, Own, grown, with_own_blocks};
+use super::ProductSum;
+use super::blocked::{Job, Own, Side, grown, with_own_blocks};
 use super::matrix::{Data, Matrix};
 use super::output::Place;
 use super::ranges::blocks;
@@ -17,10 +17,10 @@ use std::ops::Range;
 const MOST_COLUMNS: usize = 16;
 
 /// Columns from which this is faster, where a row lies densely: fewer are dot products of the product
-/// turned, which leave nothing of a vector empty.
+/// transposed, which leave nothing of a vector empty.
 const FEWEST_COLUMNS: usize = 9;
 
-/// The same where a column lies densely, and there are [`STRIDED_STEPS`].
+/// Columns from which this is faster where a column lies densely, and there are [`STRIDED_STEPS`].
 const FEWEST_OF_DENSE_COLUMNS: usize = 4;
 
 /// Rows from which this is faster.
@@ -30,7 +30,7 @@ const FEWEST_ROWS: usize = 17;
 /// keeps for all rows.
 const STEPS: usize = 512;
 
-/// The same where a column lies densely: each step is another place in memory.
+/// Steps from which this is faster where a column lies densely: each step is another place in memory.
 const STRIDED_STEPS: usize = 32;
 
 /// Rows whose sums are held at a time: 128 KiB of the second cache.
@@ -53,7 +53,7 @@ pub(super) fn takes(a: Matrix<'_>, b: Matrix<'_>) -> bool {
 }
 
 /// Computes some rows of a product.
-pub(super) fn run(product: &Product<'_>, rows: Range<usize>) {
+pub(super) fn run(product: &ProductSum<'_>, rows: Range<usize>) {
     let Data::Dense(Floats::F32(data)) = product.terms[0].0.data else {
         unreachable!("a product that `takes` refuses")
     };
@@ -71,7 +71,7 @@ pub(super) fn run(product: &Product<'_>, rows: Range<usize>) {
 }
 
 struct Narrow<'a> {
-    product: &'a Product<'a>,
+    product: &'a ProductSum<'a>,
     data: &'a [f32],
     rows: Range<usize>,
     /// Memory for the sums and to pack in.
@@ -115,7 +115,7 @@ impl Narrow<'_> {
                 depth: &[depth, 0..0],
                 threads: 1,
             };
-            let pack = job.pack(Operand::Columns, columns.clone(), &mut *b);
+            let pack = job.pack(Side::Columns, columns.clone(), &mut *b);
             pack.with_simd(simd);
             let strip = Strip {
                 data: &self.data[start..],
@@ -136,7 +136,7 @@ impl Narrow<'_> {
         let sums = &own.a[..rows.len() * NV * S::F32_LANES];
         let then = product.then;
         if !product.output.has_dense_rows() {
-            return self.write_turned(simd, sums, NV * S::F32_LANES, column);
+            return self.write_transposed(simd, sums, NV * S::F32_LANES, column);
         }
         let sums = S::as_simd_f32s(sums).0.as_chunks::<NV>().0;
         for (row, sums) in rows.clone().zip(sums) {
@@ -145,10 +145,10 @@ impl Narrow<'_> {
         }
     }
 
-    /// The same where the columns of the result lie densely, which become rows. Only the last rows of
+    /// Sums to a result where the columns of the result lie densely, which become rows. Only the last rows of
     /// all are less than a block.
     #[inline(always)]
-    fn write_turned<S: Simd>(&self, simd: S, sums: &[f32], width: usize, column: usize) {
+    fn write_transposed<S: Simd>(&self, simd: S, sums: &[f32], width: usize, column: usize) {
         let output = self.product.output.transposed();
         let columns = column..output.rows.min(column + width);
         for (rows, sums) in blocks(&self.rows, BLOCK).zip(sums.chunks(BLOCK * width)) {
@@ -190,7 +190,7 @@ impl<S: Simd, const NV: usize> Strip<'_, S, NV> {
         self.tiles::<1, 1>(simd, done, sums);
     }
 
-    /// As many tiles as there are from row `first` on, of `DENSE` rows where those lie densely and of
+    /// Products of as many tiles as there are from row `first` on, of `DENSE` rows where those lie densely and of
     /// `STRIDED` where columns do. Says which row is next.
     #[inline(always)]
     fn tiles<const DENSE: usize, const STRIDED: usize>(

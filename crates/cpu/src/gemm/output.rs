@@ -7,7 +7,7 @@ use crate::simd::{Cache, prefetch};
 use pulp::Simd;
 use std::marker::PhantomData;
 
-/// Where a result lies, and the factor of every sum that is written there.
+/// Memory of a result, and the factor of every sum that is written there.
 #[derive(Clone, Copy)]
 pub(super) struct Output<'a> {
     start: *mut f32,
@@ -46,7 +46,7 @@ impl<'a> Output<'a> {
         }
     }
 
-    /// The same memory, written the other way.
+    /// The transposed result: the same memory, written the other way.
     #[must_use]
     pub(super) fn transposed(self) -> Self {
         Self {

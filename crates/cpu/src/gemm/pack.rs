@@ -10,7 +10,7 @@ use std::cell::Cell;
 use std::ops::Range;
 
 thread_local! {
-    /// Of a packed matrix, what this thread is about to copy.
+    /// Part of a packed matrix that this thread is about to copy.
     pub(super) static UNPACKED: Cell<Vec<f32>> = Cell::default();
 }
 
@@ -40,7 +40,7 @@ fn row_of<E: Element>(data: &[E], a: Matrix<'_>, row: usize, depth: &Range<usize
     }
 }
 
-/// Where a block goes: tiles or panels of `steps` inner steps, of which those from `first` on are
+/// Memory that a block goes to: tiles or panels of `steps` inner steps, of which those from `first` on are
 /// written.
 pub(super) struct Target<'a> {
     pub(super) data: &'a mut [f32],
@@ -116,14 +116,14 @@ fn part_of_tile<S: Simd, E: Element>(
 
 /// Whether a whole block lies at the start of each of so many lines; of the last ones it may not.
 #[inline(always)]
-fn reaches<E>(data: &[E], stride: usize, lines: usize) -> bool {
+pub(super) fn reaches<E>(data: &[E], stride: usize, lines: usize) -> bool {
     (lines - 1) * stride + BLOCK <= data.len()
 }
 
 /// The first elements of each of `count` lines in float32, the last one repeated: a loop of a known
 /// length leaves them in registers. Not `array::from_fn`, which is not compiled for a level.
 #[inline(always)]
-fn lines<E: Element>(data: &[E], stride: usize, count: usize) -> [[f32; BLOCK]; BLOCK] {
+pub(super) fn lines<E: Element>(data: &[E], stride: usize, count: usize) -> [[f32; BLOCK]; BLOCK] {
     let mut lines = [[0.0; BLOCK]; BLOCK];
     for (i, line) in lines.iter_mut().enumerate() {
         if let Some(block) = data[i.min(count - 1) * stride..].first_chunk() {

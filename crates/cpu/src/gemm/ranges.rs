@@ -12,7 +12,7 @@ pub(super) fn blocks(
     starts.map(move |start| start..end.min(start + size))
 }
 
-/// As few parts of at most `size` as there can be, about equally large.
+/// Ranges of as few parts of at most `size` as there can be, about equally large.
 pub(super) fn even_parts(
     range: &Range<usize>,
     size: usize,

@@ -1,11 +1,11 @@
 //! A few rows times a matrix whose rows lie densely: read as it is stored, since packing it would
 //! take as long as the product. Only the last columns, less than a panel, are packed.
 
-use super::Product;
-use super::blocked::{Job, Operand, grown, with_own_blocks};
+use super::ProductSum;
+use super::blocked::{Job, Side, grown, with_own_blocks};
 use super::matrix::{Data, Matrix};
 use super::ranges::blocks;
-use super::tile::{self, Rows};
+use super::tile::{self, StoredRows};
 use crate::floats::Floats;
 use crate::simd::dispatch_at;
 use pulp::{Simd, WithSimd};
@@ -22,7 +22,7 @@ pub(super) fn takes(a: Matrix<'_>, b: Matrix<'_>) -> bool {
 }
 
 /// Computes some columns of a product.
-pub(super) fn run(product: &Product<'_>, columns: Range<usize>) {
+pub(super) fn run(product: &ProductSum<'_>, columns: Range<usize>) {
     let Data::Dense(Floats::F32(data)) = product.terms[0].1.data else {
         unreachable!("a product that `takes` refuses")
     };
@@ -39,7 +39,7 @@ pub(super) fn run(product: &Product<'_>, columns: Range<usize>) {
 }
 
 struct Streamed<'a> {
-    product: &'a Product<'a>,
+    product: &'a ProductSum<'a>,
     data: &'a [f32],
     columns: Range<usize>,
     /// Memory to pack in.
@@ -63,10 +63,10 @@ impl WithSimd for Streamed<'_> {
                 threads: 1,
             };
             let rest = whole.end..end;
-            job.pack(Operand::Rows, 0..a.rows, &mut *self.a)
+            job.pack(Side::Rows, 0..a.rows, &mut *self.a)
                 .with_simd(simd);
             multiply_stored(simd, job, self.data, whole.clone(), self.a);
-            job.pack(Operand::Columns, rest.clone(), &mut *self.b)
+            job.pack(Side::Columns, rest.clone(), &mut *self.b)
                 .with_simd(simd);
             job.multiply(0..a.rows, rest, self.a, self.b)
                 .with_simd(simd);
@@ -80,7 +80,7 @@ fn multiply_stored<S: Simd>(simd: S, job: Job<'_>, data: &[f32], columns: Range<
     let (rows, b) = job.product.terms[0];
     for panel in blocks(&columns, 2 * S::F32_LANES) {
         let start = job.depth[0].start * b.row_stride + panel.start;
-        let b = Rows {
+        let b = StoredRows {
             data: data.get(start..).unwrap_or(&[]),
             stride: b.row_stride,
             count: job.depth[0].len(),

@@ -43,7 +43,7 @@ pub(super) fn multiply<S: Simd, const NV: usize>(
 
 /// Rows of `B` as they are stored.
 #[derive(Clone, Copy)]
-pub(super) struct Rows<'a> {
+pub(super) struct StoredRows<'a> {
     pub(super) data: &'a [f32],
     pub(super) stride: usize,
     pub(super) count: usize,
@@ -55,7 +55,7 @@ pub(super) fn multiply_stored<S: Simd>(
     simd: S,
     rows: usize,
     a: &[f32],
-    b: Rows<'_>,
+    b: StoredRows<'_>,
     output: &Output<'_>,
     place: Place,
 ) {
@@ -66,7 +66,7 @@ pub(super) fn multiply_stored<S: Simd>(
 fn stored_sums<S: Simd, const MR: usize>(
     simd: S,
     a: &[[f32; MR]],
-    b: Rows<'_>,
+    b: StoredRows<'_>,
 ) -> [[S::f32s; 2]; MR] {
     let mut sums = [[simd.splat_f32s(0.0); 2]; MR];
     for (k, a) in a[..b.count].iter().enumerate() {

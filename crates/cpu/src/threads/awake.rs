@@ -9,7 +9,7 @@ use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-/// How long a thread looks for work: longer than what one thread does alone between two operations.
+/// Time for which a thread looks for work: longer than what one thread does alone between two operations.
 const PATIENCE: Duration = Duration::from_millis(1);
 
 /// After this a thread goes back to what rayon had it do, in case somebody waits for that.
@@ -40,7 +40,7 @@ pub(super) fn beside<R>(count: usize, work: impl FnOnce() -> R) -> R {
     work()
 }
 
-/// Not where rayon has a thread that waits for others take the job up: it would wait longer.
+/// Works for others while it waits. Not where rayon has such a thread take the job up: it would wait longer.
 fn look_for_work() {
     if IS_BUSY.get() {
         return;
@@ -58,7 +58,7 @@ fn look_for_work() {
     }
 }
 
-/// Marks this thread as busy for as long as it lives.
+/// Mark of this thread as busy for as long as it lives.
 struct Busy {
     before: bool,
 }

@@ -21,7 +21,7 @@ pub(super) fn with_threads<R>(share: usize, work: impl FnOnce() -> R) -> R {
     work()
 }
 
-/// Goes back to the share of before, also when a task panics.
+/// Return to the share of before, also when a task panics.
 struct Before(usize);
 
 impl Drop for Before {

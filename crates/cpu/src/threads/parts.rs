@@ -57,7 +57,7 @@ impl Parts {
     }
 }
 
-/// Counts a part as done, also when it panics.
+/// Count of a part as done, also when it panics.
 struct Done<'a>(&'a AtomicUsize);
 
 impl Drop for Done<'_> {

@@ -1,16 +1,16 @@
 //! The only adaptor to candle's graph, whose own operations have three inputs at most and one output.
 //!
-//! A node becomes as many of candle's as it takes. One output of up to three tracked inputs is one
-//! node. More inputs are tied together first, three at a time, by nodes whose value stands for
-//! nothing. Several outputs hang on such a node, too:
+//! Each output of a node is a chain of candle's nodes, of which the last holds its value and those below
+//! hold none, but take up to three of the inputs each:
 //!
 //! ```text
-//! x1 x2 x3 -> tie, x4, x5 -> core -> y1
-//!                                 -> y2
+//! x1 x2 x3 -> link, x4, x5 -> y1
+//! x1 x2 x3 -> link, x4, x5 -> y2
 //! ```
 //!
-//! candle walks in reverse: it comes to the core after all outputs, which have left their upstream
-//! gradients, and to the ties after the core, which leaves them the gradients of the inputs.
+//! candle walks in reverse, and hands the gradient of an output down its chain as it is: from it alone each
+//! part computes the gradients of its inputs, which candle adds up over the outputs. So nothing is kept
+//! between two steps of a walk, and any number of walks may go through a graph at once, or end inside of it.
 
 use super::{Node, Value, pull_back};
 use crate::Result;
@@ -19,38 +19,24 @@ use candle_core::{
     CpuStorage, CudaStorage, CustomOp1, CustomOp2, CustomOp3, Layout, MetalStorage,
     Result as CandleResult, Shape, Storage, Tensor,
 };
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// Inputs of one of candle's nodes at most.
 const MOST: usize = 3;
 
 /// `values`, the outputs of `node`, as tensors of the graph.
 pub(crate) fn attach(node: &Arc<dyn Node>, values: Vec<Value>) -> Result<Vec<Tensor>> {
-    let run = Arc::new(Run {
+    let shared = Arc::new(Shared {
         node: node.clone(),
         outputs: OnceLock::new(),
-        pass: Mutex::new(Pass::new(values.len())),
     });
-    let mut args = tracked(node.inputs());
-    while args.len() > MOST {
-        let rest = args.split_off(MOST);
-        args = vec![run.place(&args, stand_in(&args[0])?, Role::Tie)?];
-        args.extend(rest);
-    }
-    let outputs = match <[Value; 1]>::try_from(values) {
-        Ok([value]) => vec![run.place(&args, value, Role::Whole)?],
-        Err(values) => {
-            let core = run.place(&args, stand_in(&args[0])?, Role::Core)?;
-            let outputs = values.into_iter().enumerate();
-            let output =
-                |(i, value)| run.place(std::slice::from_ref(&core), value, Role::Output(i));
-            outputs.map(output).collect::<CandleResult<_>>()?
-        }
-    };
+    let inputs = tracked(node.inputs());
+    let outputs = values.into_iter().enumerate();
+    let outputs = outputs.map(|(output, value)| shared.chain(output, value, &inputs));
+    let outputs: Vec<Tensor> = outputs.collect::<CandleResult<_>>()?;
     // Detached, they do not hold the nodes that hold them.
-    let _ = run
-        .outputs
-        .set(outputs.iter().map(Tensor::detach).collect());
+    let detached = outputs.iter().map(Tensor::detach);
+    let _ = shared.outputs.set(detached.collect());
     Ok(outputs)
 }
 
@@ -65,45 +51,50 @@ fn tracked(inputs: &[Tensor]) -> Vec<Tensor> {
     distinct
 }
 
-/// A scalar on the device of `like` that is never read; on a GPU, in memory that is there.
-pub(crate) fn stand_in(like: &Tensor) -> CandleResult<Value> {
-    let shape = Shape::from(());
-    Ok(match &*like.storage_and_layout().0 {
-        Storage::Cpu(_) => Value::cpu(CpuStorage::F32(vec![0.0]), shape),
-        other => Value::new(other.try_clone(&Layout::contiguous(&shape))?, shape),
-    })
+/// A value in the shape and dtype of `value`, so that its gradients can pass. It is never read: there is one
+/// element of it.
+fn unread(value: &Value) -> CandleResult<Value> {
+    let Value { storage, shape } = value;
+    let element = Tensor::zeros((), storage.dtype(), &storage.device())?;
+    let Value { storage, .. } = Value::copied(&element)?;
+    Ok(Value::new(storage, shape.clone()))
 }
 
-/// What the parts of one node share.
-struct Run {
+/// State that the parts of one node share.
+struct Shared {
     node: Arc<dyn Node>,
     outputs: OnceLock<Vec<Tensor>>,
-    pass: Mutex<Pass>,
 }
 
-/// What backward has come to.
-struct Pass {
-    /// Gradients of the outputs, of those that candle was at.
-    upstream: Vec<Option<Tensor>>,
-    /// Gradients of the inputs that candle was not at yet.
-    gradients: GradStore,
-}
-
-impl Pass {
-    fn new(outputs: usize) -> Self {
-        Self {
-            upstream: vec![None; outputs],
-            gradients: GradStore::default(),
+impl Shared {
+    /// `value`, the output of this number, above all inputs.
+    fn chain(
+        self: &Arc<Self>,
+        output: usize,
+        value: Value,
+        inputs: &[Tensor],
+    ) -> CandleResult<Tensor> {
+        let (first, more) = inputs.split_at(inputs.len().min(MOST));
+        let mut args = first.to_vec();
+        for more in more.chunks(MOST - 1) {
+            let link = self.place(output, unread(&value)?, &args)?;
+            args = [&[link], more].concat();
         }
+        self.place(output, value, &args)
     }
-}
 
-impl Run {
     /// `value` in the graph, above `args`.
-    fn place(self: &Arc<Self>, args: &[Tensor], value: Value, role: Role) -> CandleResult<Tensor> {
-        let run = self.clone();
-        let value = Mutex::new(Some(value));
-        let part = Part { run, value, role };
+    fn place(
+        self: &Arc<Self>,
+        output: usize,
+        value: Value,
+        args: &[Tensor],
+    ) -> CandleResult<Tensor> {
+        let part = Part {
+            shared: self.clone(),
+            value: Mutex::new(Some(value)),
+            output,
+        };
         match args {
             [a] => a.apply_op1(part),
             [a, b] => a.apply_op2(b, part),
@@ -112,70 +103,46 @@ impl Run {
         }
     }
 
-    fn backward(&self, pass: &mut Pass) -> Result<()> {
+    /// Gradients of all inputs from that of one output.
+    fn backward(&self, output: usize, gradient: &Tensor) -> Result<GradStore> {
         let outputs = self.outputs.get().map_or(&[][..], Vec::as_slice);
-        let Pass { upstream, .. } = std::mem::replace(pass, Pass::new(outputs.len()));
-        pull_back(&*self.node, outputs, &upstream, &mut pass.gradients)
+        let mut upstream = vec![None; outputs.len()];
+        upstream[output] = Some(gradient.clone());
+        let mut gradients = GradStore::default();
+        pull_back(&*self.node, outputs, &upstream, &mut gradients)?;
+        Ok(gradients)
     }
 }
 
 /// One of candle's nodes.
 struct Part {
-    run: Arc<Run>,
+    shared: Arc<Shared>,
     /// Computed before, and handed over once.
     value: Mutex<Option<Value>>,
-    role: Role,
-}
-
-enum Role {
-    /// The only output, over all inputs.
-    Whole,
-    /// Inputs tied together.
-    Tie,
-    /// All inputs, below the outputs.
-    Core,
-    /// One of several outputs, over the core.
-    Output(usize),
+    /// Number of the output that it is a part of.
+    output: usize,
 }
 
 impl Part {
     fn take(&self) -> CandleResult<(Storage, Shape)> {
-        match lock(&self.value).take() {
+        let value = self.value.lock();
+        match value.unwrap_or_else(PoisonError::into_inner).take() {
             Some(Value { storage, shape }) => Ok((storage, shape)),
-            None => candle_core::bail!("{}: its value was asked for twice", self.run.node.name()),
+            None => {
+                candle_core::bail!("{}: its value was asked for twice", self.shared.node.name())
+            }
         }
     }
 
-    /// The gradients of `args`. That of a tie or a core is a scalar that is never read: itself.
+    /// The gradients of `args`. That of the link below, which is no input, is the gradient itself.
     fn backward<const N: usize>(
         &self,
         args: [&Tensor; N],
         gradient: &Tensor,
     ) -> CandleResult<[Tensor; N]> {
-        let mut pass = lock(&self.run.pass);
-        if let Some(output) = self.role.output() {
-            pass.upstream[output] = Some(gradient.clone());
-        }
-        if let Role::Whole | Role::Core = self.role {
-            self.run.backward(&mut pass)?;
-        }
-        let mut gradient = |arg| pass.gradients.remove(arg);
-        Ok(args.map(|arg| gradient(arg).unwrap_or_else(|| arg.detach())))
+        let mut gradients = self.shared.backward(self.output, gradient)?;
+        Ok(args.map(|arg| gradients.remove(arg).unwrap_or_else(|| gradient.clone())))
     }
-}
-
-impl Role {
-    fn output(&self) -> Option<usize> {
-        match *self {
-            Self::Whole => Some(0),
-            Self::Output(i) => Some(i),
-            Self::Tie | Self::Core => None,
-        }
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The value of a [`Part`], which lies on this device.
@@ -185,7 +152,7 @@ macro_rules! handed_over {
             (Storage::$device(storage), shape) => Ok((storage, shape)),
             _ => candle_core::bail!(
                 "{}: its inputs lie on several devices",
-                $part.run.node.name()
+                $part.shared.node.name()
             ),
         }
     };
@@ -195,7 +162,7 @@ macro_rules! custom_op {
     ($op:ident -> $gradients:ty: $($any:tt $arg:ident),*) => {
         impl $op for Part {
             fn name(&self) -> &'static str {
-                self.run.node.name()
+                self.shared.node.name()
             }
 
             fn cpu_fwd(

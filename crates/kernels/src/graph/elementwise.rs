@@ -5,7 +5,7 @@
 //! spin where rayon's would work.
 
 use crate::Result;
-use crate::graph::path::{Devices, Run};
+use crate::graph::path::{Devices, KernelFn};
 use crate::graph::{Function, Gradients, Kernel, Operation, Trace, Value};
 use crate::host::{Rows, stored};
 use crate::storage::{on_any_device, sum_to_shape};
@@ -51,7 +51,7 @@ impl<Op: Derivative> Operation for Binary<Op> {
 }
 
 impl<Op: Derivative> Binary<Op> {
-    const DEVICES: Devices<Run<Self, 2>> = Devices {
+    const DEVICES: Devices<KernelFn<Self, 2>> = Devices {
         cpu: Some(Cpu::run),
         metal: None,
         cuda: None,

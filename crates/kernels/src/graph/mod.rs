@@ -14,7 +14,7 @@ pub mod tape;
 mod tests;
 mod value;
 
-pub(crate) use adaptor::{attach, stand_in};
+pub(crate) use adaptor::attach;
 pub(crate) use value::Value;
 
 use crate::{Error, Result};
@@ -22,7 +22,7 @@ use candle_core::Tensor;
 use candle_core::backprop::GradStore;
 use std::sync::Arc;
 
-/// What is the same on every device.
+/// An operation: what is the same on every device.
 pub(crate) trait Operation: Send + Sync + 'static {
     /// Its name in errors and logs.
     fn name(&self) -> &'static str;
@@ -30,7 +30,7 @@ pub(crate) trait Operation: Send + Sync + 'static {
 
 /// Forward and backward of an operation with `N` inputs and `M` outputs, on one device.
 pub(crate) trait Kernel<O: Operation, const N: usize, const M: usize>: 'static {
-    /// What forward leaves for backward, besides inputs and outputs.
+    /// Values that forward leaves for backward, besides inputs and outputs.
     type Saved: Send + Sync;
 
     /// The outputs. Which gradients will be asked for is seen by the inputs that are tracked.
@@ -56,7 +56,7 @@ pub(crate) trait Kernel<O: Operation, const N: usize, const M: usize>: 'static {
             return Ok(values.map(Value::into_tensor));
         }
         let inputs = inputs.map(Tensor::clone);
-        let node: Arc<dyn Node> = Arc::new(Run::<O, Self, N, M> { op, saved, inputs });
+        let node: Arc<dyn Node> = Arc::new(KernelNode::<O, Self, N, M> { op, saved, inputs });
         let outputs = attach(&node, values.into())?;
         tape::note(&outputs, || node);
         sized(outputs)
@@ -65,7 +65,7 @@ pub(crate) trait Kernel<O: Operation, const N: usize, const M: usize>: 'static {
 
 /// A kernel with one output, whose gradient is there whenever backward runs.
 pub(crate) trait Function<O: Operation, const N: usize>: 'static {
-    /// What forward leaves for backward, besides inputs and output.
+    /// Values that forward leaves for backward, besides inputs and output.
     type Saved: Send + Sync;
 
     /// The output.
@@ -78,7 +78,7 @@ pub(crate) trait Function<O: Operation, const N: usize>: 'static {
 /// A gradient for every input, or `None` where it is not wanted or zero.
 pub(crate) type Gradients<const N: usize> = [Option<Tensor>; N];
 
-/// What a run of one output has left to backward.
+/// Tensors that a run of one output has left to backward.
 pub(crate) struct Trace<'a, const N: usize> {
     pub(crate) inputs: &'a [Tensor; N],
     /// The output.
@@ -117,7 +117,7 @@ pub(crate) trait Node: Send + Sync {
     /// All inputs, tracked or not.
     fn inputs(&self) -> &[Tensor];
 
-    /// As [`Kernel::backward`].
+    /// Gradients of all inputs, as [`Kernel::backward`].
     fn backward(
         &self,
         outputs: &[Tensor],
@@ -125,13 +125,15 @@ pub(crate) trait Node: Send + Sync {
     ) -> Result<Vec<Option<Tensor>>>;
 }
 
-struct Run<O: Operation, K: Kernel<O, N, M>, const N: usize, const M: usize> {
+struct KernelNode<O: Operation, K: Kernel<O, N, M>, const N: usize, const M: usize> {
     op: O,
     saved: K::Saved,
     inputs: [Tensor; N],
 }
 
-impl<O: Operation, K: Kernel<O, N, M>, const N: usize, const M: usize> Node for Run<O, K, N, M> {
+impl<O: Operation, K: Kernel<O, N, M>, const N: usize, const M: usize> Node
+    for KernelNode<O, K, N, M>
+{
     fn name(&self) -> &'static str {
         self.op.name()
     }

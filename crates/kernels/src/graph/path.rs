@@ -14,7 +14,7 @@ pub(crate) struct Devices<K> {
 }
 
 /// An operation on one device: `Kernel::run`.
-pub(crate) type Run<O, const N: usize, const M: usize = 1> =
+pub(crate) type KernelFn<O, const N: usize, const M: usize = 1> =
     fn(O, [&Tensor; N]) -> Result<[Tensor; M]>;
 
 /// The kernel for Apple GPUs, on targets that have them.

@@ -1,9 +1,10 @@
 use super::{Kernel, Operation, Value};
 use crate::{Result, Tape};
 use candle_core::backprop::GradStore;
-use candle_core::{Device, Tensor, Var};
-use std::sync::Arc;
+use candle_core::{CpuStorage, CustomOp1, Device, Layout, Shape, Tensor, Var};
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Barrier};
 
 /// `y_j = sum_i (i + j + 1) x_i^2`; counts how often backward runs.
 #[derive(Clone, Default)]
@@ -100,6 +101,12 @@ fn same_gradients(ours: &GradStore, theirs: &GradStore, vars: &[Var], what: &str
     }
 }
 
+/// candle's nodes of one output: the first takes three inputs, each further one two.
+fn links<const N: usize>(places: [usize; N]) -> usize {
+    let distinct = HashSet::from(places).len();
+    1 + distinct.saturating_sub(3).div_ceil(2)
+}
+
 /// One node with `N` inputs, the variables at `places`, and `M` outputs, against candle's operations.
 fn check<const N: usize, const M: usize>(places: [usize; N], used: &[usize]) {
     let what = format!("{places:?} of which {used:?} of {M} outputs are used");
@@ -112,7 +119,7 @@ fn check<const N: usize, const M: usize>(places: [usize; N], used: &[usize]) {
     let root = total(&y, used);
     for passes in 1..3 {
         same_gradients(&root.backward().unwrap(), &theirs, &vars, &what);
-        let runs = if used.is_empty() { 0 } else { passes };
+        let runs = passes * used.len() * links(places);
         assert_eq!(op.runs.load(Ordering::Relaxed), runs, "{what}");
     }
     drop((y, root));
@@ -159,9 +166,10 @@ fn the_tape_comes_to_the_gradients_of_candle() {
     let (vars, op) = (variables(5), Squares::default());
     let (y, tape) = Tape::record(|| two_nodes(&vars, &op)).unwrap();
     let theirs = y.backward().unwrap();
-    assert_eq!(op.runs.load(Ordering::Relaxed), 3);
+    // Of the first node one output is used by two, the other by one; it has two links each.
+    assert_eq!(op.runs.swap(0, Ordering::Relaxed), 2 * 2 + 2 + 1);
     let ours = tape.backward(&y, &y.ones_like().unwrap()).unwrap();
-    assert_eq!(op.runs.load(Ordering::Relaxed), 6);
+    assert_eq!(op.runs.load(Ordering::Relaxed), 3);
     assert!(theirs.get(&vars[4]).is_some());
     same_gradients(&ours, &theirs, &vars, "three nodes");
 }
@@ -212,5 +220,76 @@ fn a_gradient_that_is_not_given_is_zero() {
     let ones = y.ones_like().unwrap();
     for gradients in [y.backward().unwrap(), tape.backward(&y, &ones).unwrap()] {
         assert_eq!(numbers(gradients.get(&vars[0]).unwrap()), [0.0, 0.0]);
+    }
+}
+
+/// A copy whose backward does something besides.
+struct Beside<F>(F);
+
+impl<F: Fn() -> candle_core::Result<()> + Send + Sync> CustomOp1 for Beside<F> {
+    fn name(&self) -> &'static str {
+        "beside"
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, l: &Layout) -> candle_core::Result<(CpuStorage, Shape)> {
+        Ok((x.clone(), l.shape().clone()))
+    }
+
+    fn bwd(&self, _: &Tensor, _: &Tensor, dy: &Tensor) -> candle_core::Result<Option<Tensor>> {
+        (self.0)()?;
+        Ok(Some(dy.clone()))
+    }
+}
+
+/// Both outputs added up, either of which candle's backward may come to first.
+fn sums(y: &[Tensor; 2], copy_of: usize, beside: &Tensor) -> [Tensor; 2] {
+    let other = &y[1 - copy_of];
+    [(beside + other).unwrap(), (other + beside).unwrap()]
+}
+
+/// A fault: what a pass that ended in an error had left at a node went into the next pass.
+#[test]
+fn a_pass_that_fails_leaves_nothing_behind() {
+    let vars = variables(2);
+    let inputs = [vars[0].as_tensor(), vars[1].as_tensor()];
+    let y: [Tensor; 2] = Plain::run(Squares::default(), inputs).unwrap();
+    for failing in [0, 1] {
+        let fails = Beside(|| candle_core::bail!("no gradient"));
+        for sum in sums(&y, failing, &y[failing].apply_op1(fails).unwrap()) {
+            assert!(sum.backward().is_err());
+        }
+        let expected = output(&inputs, failing).unwrap().backward().unwrap();
+        let got = y[failing].backward().unwrap();
+        same_gradients(&got, &expected, &vars, "the pass after one that failed");
+    }
+}
+
+/// A fault: passes of two threads through one node took each other's gradients.
+#[test]
+fn passes_of_several_threads_at_once_have_their_own_gradients() {
+    let vars = variables(5);
+    let inputs: [&Tensor; 5] = std::array::from_fn(|i| vars[i].as_tensor());
+    let y: [Tensor; 2] = Plain::run(Squares::default(), inputs).unwrap();
+    let both = Arc::new(Barrier::new(2));
+    for waiting in [0, 1] {
+        let both = both.clone();
+        let waits = Beside(move || {
+            both.wait();
+            Ok(())
+        });
+        for sum in sums(&y, waiting, &y[waiting].apply_op1(waits).unwrap()) {
+            std::thread::scope(|scope| {
+                for factor in [1.0, 3.0] {
+                    let (sum, vars) = (&sum, &vars);
+                    scope.spawn(move || {
+                        let x = std::array::from_fn::<_, 5, _>(|i| vars[i].as_tensor());
+                        let plain = (output(&x, 0).unwrap() + output(&x, 1).unwrap()).unwrap();
+                        let backward = |y: &Tensor| (y * factor).unwrap().backward().unwrap();
+                        let what = "one of two threads";
+                        same_gradients(&backward(sum), &backward(&plain), vars, what);
+                    });
+                }
+            });
+        }
     }
 }

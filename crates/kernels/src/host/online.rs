@@ -4,19 +4,19 @@
 use metal_candle_cpu::math::{self, exp_f32s};
 use pulp::Simd;
 
-/// Of the scores of a row: `probability = exp(score - max) / sum`.
+/// Statistics of the scores of a row: `probability = exp(score - max) / sum`.
 ///
 /// They are kept apart, not as one `max + ln(sum)`, which would round away the digits of large
 /// scores.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Statistics {
     pub(crate) max: f32,
-    /// Of `exp(score - max)`.
+    /// Sum of `exp(score - max)`.
     pub(crate) sum: f32,
 }
 
 impl Default for Statistics {
-    /// Of no scores.
+    /// Statistics of no scores.
     fn default() -> Self {
         Self {
             max: f32::NEG_INFINITY,
@@ -59,7 +59,7 @@ impl Statistics {
         factor
     }
 
-    /// Of the scores of all `parts`.
+    /// Statistics of the scores of all `parts`.
     pub(crate) fn joined(parts: impl Iterator<Item = Self> + Clone) -> Self {
         let max = parts.clone().map(|part| part.max);
         let max = max.fold(f32::NEG_INFINITY, f32::max);

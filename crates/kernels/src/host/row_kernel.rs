@@ -12,10 +12,10 @@ use metal_candle_cpu::vector::{each, map, streaming};
 use pulp::{Simd, WithSimd};
 use std::mem::MaybeUninit;
 
-/// Computes a row of each of `M` results from a row of each of `N` inputs.
+/// Arithmetic of a row of each of `M` results from a row of each of `N` inputs.
 pub(crate) trait RowKernel<const N: usize, const M: usize>: Sync {
-    /// What the rows of one block add to: a gradient that is summed over rows, for instance.
-    type Block: Send;
+    /// Sums that the rows of one block add to: a gradient that is summed over rows, for instance.
+    type Sums: Send;
 
     /// Writes the rows `y` and gives them back.
     fn row<'y, S: Simd>(
@@ -23,13 +23,13 @@ pub(crate) trait RowKernel<const N: usize, const M: usize>: Sync {
         simd: S,
         x: [&[f32]; N],
         y: [Unwritten<'y>; M],
-        block: &mut Self::Block,
+        sums: &mut Self::Sums,
     ) -> [&'y mut [f32]; M];
 }
 
 /// The results of a kernel whose rows have nothing to do with each other.
 pub(crate) fn rows<const N: usize, const M: usize>(
-    kernel: &impl RowKernel<N, M, Block = ()>,
+    kernel: &impl RowKernel<N, M, Sums = ()>,
     x: &[Input<'_>; N],
     shape: &Shape,
     dtype: DType,
@@ -41,7 +41,7 @@ pub(crate) fn rows<const N: usize, const M: usize>(
     rows_in_blocks(kernel, x, shape, dtype, &mut vec![(); blocks])
 }
 
-/// The same numbers in another dtype, in order.
+/// The numbers of a storage in another dtype, in order.
 pub(crate) fn converted(storage: &CpuStorage, layout: &Layout, dtype: DType) -> Result<CpuStorage> {
     let is_known = |dtype| matches!(dtype, DType::F32 | DType::F16 | DType::BF16);
     if !is_known(storage.dtype()) || !is_known(dtype) {
@@ -69,7 +69,7 @@ fn in_even_rows(layout: &Layout) -> Layout {
 struct Same;
 
 impl RowKernel<1, 1> for Same {
-    type Block = ();
+    type Sums = ();
 
     #[inline(always)]
     fn row<'y, S: Simd>(
@@ -96,7 +96,7 @@ pub(crate) fn rows_in_blocks<K: RowKernel<N, M>, const N: usize, const M: usize>
     x: &[Input<'_>; N],
     shape: &Shape,
     dtype: DType,
-    blocks: &mut [K::Block],
+    blocks: &mut [K::Sums],
 ) -> Result<[CpuStorage; M]> {
     Ok(match dtype {
         DType::F32 => rows_as::<f32, K, N, M>(kernel, x, shape, blocks),
@@ -110,7 +110,7 @@ fn rows_as<T: Writable, K: RowKernel<N, M>, const N: usize, const M: usize>(
     kernel: &K,
     x: &[Input<'_>; N],
     shape: &Shape,
-    blocks: &mut [K::Block],
+    blocks: &mut [K::Sums],
 ) -> [CpuStorage; M] {
     let elements = shape.elem_count();
     let width = shape.dims().last().copied().unwrap_or(1).max(1);
@@ -120,14 +120,14 @@ fn rows_as<T: Writable, K: RowKernel<N, M>, const N: usize, const M: usize>(
         .each_mut()
         .map(|y| &mut y.spare_capacity_mut()[..elements]);
     let mut tasks = Vec::with_capacity(blocks.len());
-    for (i, block) in blocks.iter_mut().enumerate() {
+    for (i, sums) in blocks.iter_mut().enumerate() {
         tasks.push(Task {
             kernel,
             x,
             first_row: i * block_rows,
             width,
             y: rest.each_mut().map(|rest| first(rest, block_rows * width)),
-            block,
+            sums,
         });
     }
     assert!(
@@ -155,7 +155,7 @@ struct Task<'a, T, K: RowKernel<N, M>, const N: usize, const M: usize> {
     first_row: usize,
     width: usize,
     y: [&'a mut [MaybeUninit<T>]; M],
-    block: &'a mut K::Block,
+    sums: &'a mut K::Sums,
 }
 
 impl<T: Writable, K: RowKernel<N, M>, const N: usize, const M: usize> WithSimd
@@ -179,7 +179,7 @@ impl<T: Writable, K: RowKernel<N, M>, const N: usize, const M: usize> WithSimd
                 #[inline(always)]
                 |y| y.memory(),
             );
-            let written = self.kernel.row(simd, x, memory, self.block);
+            let written = self.kernel.row(simd, x, memory, self.sums);
             let written = each(
                 written,
                 #[inline(always)]
@@ -240,7 +240,7 @@ mod tests {
     struct Twice;
 
     impl RowKernel<1, 2> for Twice {
-        type Block = usize;
+        type Sums = usize;
 
         #[inline(always)]
         fn row<'y, S: Simd>(
@@ -323,11 +323,11 @@ mod tests {
         }
     }
 
-    /// Gives back other memory than it was given.
+    /// A kernel that gives back other memory than it was given.
     struct Elsewhere;
 
     impl RowKernel<1, 1> for Elsewhere {
-        type Block = ();
+        type Sums = ();
 
         #[inline(always)]
         fn row<'y, S: Simd>(

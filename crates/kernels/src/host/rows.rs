@@ -199,7 +199,7 @@ struct Dimension {
 /// A walk over the rows of an [`Input`].
 pub(crate) struct RowsFrom<'a> {
     data: Floats<'a>,
-    /// Of the row that comes next.
+    /// Offset of the row that comes next.
     offset: usize,
     width: usize,
     stride: usize,

@@ -1,9 +1,10 @@
 //! One launch of a kernel: what is bound to it, in the order of its parameters.
 
 use super::library::{self, Program, Source, Types};
-use super::operand::Operand;
 use super::rows::{Rows, RowsLayout};
 use super::strided::Strided;
+use super::tensor::DeviceTensor;
+use super::{FOUR, FOURS_A_THREAD};
 use crate::graph::Value;
 use candle_core::{DType, MetalDevice, MetalStorage, Result, Shape, Storage, Tensor};
 use candle_metal_kernels::metal::{Buffer, ComputeCommandEncoder, ComputePipeline};
@@ -17,6 +18,9 @@ const THREADS: usize = 256;
 
 /// Threads that run in step on every Apple GPU.
 pub(crate) const SIMD: usize = 32;
+
+/// Fours of elements that a thread keeps of a row, as in `fours.metal`.
+const KEPT: usize = 4;
 
 /// Memory that a kernel writes.
 pub(crate) struct Output {
@@ -50,10 +54,10 @@ impl Output {
     }
 
     /// What a launch wrote, as a matrix with rows of this width.
-    pub(crate) fn matrix(&self, width: usize) -> Operand {
+    pub(crate) fn matrix(&self, width: usize) -> DeviceTensor {
         let (buffer, device) = (self.buffer.clone(), self.device.clone());
         let storage = MetalStorage::new(buffer, device, self.elements, self.dtype);
-        Operand::packed(storage, (self.elements / width.max(1), width))
+        DeviceTensor::packed(storage, (self.elements / width.max(1), width))
     }
 
     /// Its memory from the start on, to be written or changed.
@@ -65,18 +69,18 @@ impl Output {
         MetalStorage::new(self.buffer, self.device, self.elements, self.dtype)
     }
 
-    /// As an operation's result.
+    /// The memory as an operation's result.
     pub(crate) fn into_value(self, shape: &Shape) -> Value {
         Value::new(Storage::Metal(self.into_storage()), shape)
     }
 
-    /// As a tensor that is not tracked.
+    /// The memory as a tensor that is not tracked.
     pub(crate) fn into_tensor(self, shape: &Shape) -> Tensor {
         self.into_value(shape).into_tensor()
     }
 }
 
-/// What is bound to one parameter.
+/// Value that is bound to one parameter.
 enum Argument<'a> {
     Input(&'a Buffer, usize),
     Output(&'a Buffer, usize),
@@ -138,7 +142,7 @@ impl<'a> Launch<'a> {
         })
     }
 
-    /// For a kernel that computes much for each element: floating-point operations, the product of
+    /// Floating-point operations of a kernel that computes much for each element, the product of
     /// `factors`. candle's command buffer is committed before it holds too many.
     pub(crate) fn flops(mut self, factors: &[usize]) -> Self {
         let factors = factors.iter().map(|&factor| factor as u64);
@@ -154,6 +158,13 @@ impl<'a> Launch<'a> {
         self
     }
 
+    /// `device const T*` alone, whose rows lie as those of a tensor that is bound, too.
+    pub(crate) fn more_rows(mut self, rows: &Rows<'a>) -> Self {
+        self.arguments
+            .push(Argument::Input(rows.buffer, rows.offset_bytes));
+        self
+    }
+
     /// Two parameters: `device const T*` and its strides, a struct of four `ulong`.
     pub(crate) fn strided(mut self, tensor: &Strided<'a>) -> Self {
         self.arguments
@@ -163,8 +174,8 @@ impl<'a> Launch<'a> {
     }
 
     /// `device const T*`, from its first element on.
-    pub(crate) fn operand(self, operand: &'a Operand) -> Self {
-        self.buffer(operand.place())
+    pub(crate) fn tensor(self, tensor: &'a DeviceTensor) -> Self {
+        self.buffer(tensor.place())
     }
 
     /// `constant C&`, a struct that has the same fields there.
@@ -216,18 +227,32 @@ impl<'a> Launch<'a> {
         self
     }
 
+    /// A threadgroup for every row, of which each thread keeps a part, as in `fours.metal`.
+    pub(crate) fn over_kept_rows(self, rows: usize, width: usize) -> Result<()> {
+        let most = self.pipeline.max_total_threads_per_threadgroup();
+        let threads = width.div_ceil(FOUR * KEPT).next_multiple_of(SIMD);
+        self.over_groups([rows, 1, 1], [threads.min(most / SIMD * SIMD), 1, 1])
+    }
+
+    /// A thread for every few fours of elements, `FOURS_A_THREAD` of `fours.metal`: `x` within a row, `y` the row.
+    pub(crate) fn over_fours(self, rows: usize, width: usize) -> Result<()> {
+        self.over_elements(rows, width.div_ceil(FOUR * FOURS_A_THREAD))
+    }
+
     /// A threadgroup for every row, as wide as there is work.
     pub(crate) fn over_rows(self, rows: usize, width: usize) -> Result<()> {
         let threads = width.next_multiple_of(SIMD).min(THREADS);
         self.over_groups([rows, 1, 1], [threads, 1, 1])
     }
 
-    /// A thread for every element: `x` within a row, `y` the row.
+    /// A thread for every element: `x` within a row, `y` the row. Narrow rows share a threadgroup.
     pub(crate) fn over_elements(self, rows: usize, width: usize) -> Result<()> {
         let most = self.pipeline.max_total_threads_per_threadgroup();
-        let threads = width.next_multiple_of(SIMD).min(THREADS).min(most);
+        let most = THREADS.min(most);
+        let across = width.clamp(1, most);
+        let down = rows.clamp(1, most / across);
         self.run([width, rows, 1], |encoder, grid| {
-            encoder.dispatch_threads(grid, size([threads, 1, 1]));
+            encoder.dispatch_threads(grid, size([across, down, 1]));
         })
     }
 

@@ -9,7 +9,7 @@ use std::sync::{PoisonError, RwLock};
 /// The kernels of one operation, or what they read a matrix with.
 #[derive(Debug)]
 pub(crate) struct Source {
-    /// Of the operation, or of the matrix's format.
+    /// Name of the operation, or of the matrix's format.
     pub(crate) name: &'static str,
     /// Metal Shading Language, without the prelude.
     pub(crate) text: &'static str,

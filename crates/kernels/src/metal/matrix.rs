@@ -1,7 +1,7 @@
 //! Matrices in any storage, as kernels read them: in runs of numbers.
 
 use super::library::{Program, Source};
-use super::{Launch, Operand, Output};
+use super::{DeviceTensor, Launch, Output};
 use candle_core::{DType, MetalDevice, Result};
 
 /// Numbers that a format unpacks at once, `RUN` of `matrix.metal`.
@@ -12,11 +12,11 @@ const AT_ONCE: usize = 4;
 
 /// A matrix `(N, K)` on an Apple GPU, and the MSL that unpacks it.
 #[derive(Debug)]
-pub struct Matrix {
+pub struct DeviceMatrix {
     format: &'static Source,
     /// Bits of a number, or what else tells a format's libraries apart.
     number: Option<(&'static str, u32)>,
-    parts: [Operand; 3],
+    parts: [DeviceTensor; 3],
     layout: MatrixLayout,
 }
 
@@ -59,9 +59,9 @@ static GATHER: Source = Source {
     text: include_str!("gather.metal"),
 };
 
-impl Matrix {
+impl DeviceMatrix {
     /// A matrix of floats, in any layout.
-    pub(crate) fn dense(matrix: &Operand) -> Result<Self> {
+    pub(crate) fn dense(matrix: &DeviceTensor) -> Result<Self> {
         let [row, column] = matrix.strides()?;
         let bytes = AT_ONCE * matrix.dtype().size_in_bytes();
         let (_, offset) = matrix.place();
@@ -82,14 +82,14 @@ impl Matrix {
     /// once more.
     pub(crate) fn new(
         format: &'static Source,
-        parts: [&Operand; 3],
+        parts: [&DeviceTensor; 3],
         (n, k): (usize, usize),
     ) -> Result<Self> {
         let size = |size: usize| u32::try_from(size).map_err(candle_core::Error::wrap);
         Ok(Self {
             format,
             number: None,
-            parts: parts.map(Operand::clone),
+            parts: parts.map(DeviceTensor::clone),
             layout: MatrixLayout {
                 row: 0,
                 column: 0,
@@ -123,11 +123,11 @@ impl Matrix {
     }
 
     /// The rows `ids`, `(ids)` u32, in float32; NaN where there is no such row.
-    pub(crate) fn gather(&self, ids: &Operand) -> Result<Operand> {
+    pub(crate) fn gather(&self, ids: &DeviceTensor) -> Result<DeviceTensor> {
         let (count, (_, k)) = (ids.dims()[0], self.dims());
         let y = Output::new(self.device(), count * k, DType::F32)?;
         self.launch(&GATHER, &[], "gather")?
-            .operand(ids)
+            .tensor(ids)
             .output(&y)
             .over_elements(count, k.div_ceil(RUN))?;
         Ok(y.matrix(k))
@@ -141,7 +141,7 @@ impl Matrix {
         kernel: &'static str,
     ) -> Result<Launch<'_>> {
         let own = ["PART_0", "PART_1", "PART_2"].into_iter();
-        let own = own.zip(self.parts.each_ref().map(Operand::dtype));
+        let own = own.zip(self.parts.each_ref().map(DeviceTensor::dtype));
         let types: Vec<_> = own.chain(types.iter().copied()).collect();
         let program = Program {
             sources: &[self.format, source],
@@ -150,7 +150,7 @@ impl Matrix {
         };
         let launch = Launch::of(self.device(), program, kernel)?;
         let [first, second, third] = &self.parts;
-        let launch = launch.operand(first).operand(second).operand(third);
+        let launch = launch.tensor(first).tensor(second).tensor(third);
         Ok(launch.constants(&self.layout))
     }
 }

@@ -11,24 +11,30 @@ mod dropout;
 mod launch;
 mod library;
 mod matrix;
-mod operand;
 mod product;
 mod rows;
 mod strided;
+mod tensor;
 
 pub(crate) use dropout::dropped;
 pub(crate) use launch::{Launch, Output, SIMD};
 pub(crate) use library::{Source, release};
-pub use matrix::Matrix;
+pub use matrix::DeviceMatrix;
 pub(crate) use matrix::format_source;
-pub(crate) use operand::Operand;
 pub(crate) use product::{
-    Onto, Product, Room, Side, add_product, product, product_with_room, ranges,
+    MatrixProduct, Onto, Room, Side, add_product, product, product_with_room, ranges,
 };
 pub(crate) use rows::Rows;
 pub(crate) use strided::Strided;
+pub(crate) use tensor::DeviceTensor;
 
 use candle_core::{MetalDevice, MetalStorage, Result, Storage, Tensor};
+
+/// Elements of a row that are read and written at once.
+pub(crate) const FOUR: usize = 4;
+
+/// Fours of a thread that needs no other, as in `fours.metal`.
+pub(crate) const FOURS_A_THREAD: usize = 2;
 
 /// The device of a tensor that lies on an Apple GPU.
 pub(crate) fn device_of(t: &Tensor) -> Result<&MetalDevice> {

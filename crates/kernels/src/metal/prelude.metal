@@ -7,20 +7,22 @@ using namespace metal;
 constant constexpr uint SIMD = 32;
 
 // The rows of a tensor's last dimension: elements of a row are `stride` apart, the dimensions before
-// it are walked innermost first.
+// it are walked innermost first. `row / sizes[i]` is `row * factors[i] >> shifts[i]`, since GPUs divide in software.
 struct Rows {
     ulong stride;
-    ulong sizes[4];
     ulong strides[4];
+    uint sizes[4];
+    uint factors[4];
+    uint shifts[4];
 };
 
-// Where a row begins, in elements. Division is of 32 bits, which the host has made sure of: GPUs do that of 64 in software.
+// Where a row begins, in elements.
 inline ulong row_start(constant Rows& rows, uint row) {
     ulong start = 0;
     for (uint i = 0; i < 4 && row > 0; i++) {
-        uint size = uint(rows.sizes[i]);
-        start += ulong(row % size) * rows.strides[i];
-        row /= size;
+        uint outer = uint(ulong(row) * rows.factors[i] >> rows.shifts[i]);
+        start += ulong(row - outer * rows.sizes[i]) * rows.strides[i];
+        row = outer;
     }
     return start;
 }
@@ -38,22 +40,20 @@ inline void share(float value, threadgroup float* shared, uint thread_index) {
     threadgroup_barrier(mem_flags::mem_threadgroup);
 }
 
+// The value of the SIMD group that the thread's lane stands for, or `other` where there are fewer.
+inline float shared_value(threadgroup const float* shared, uint thread_index, uint threads, float other) {
+    uint lane = thread_index % SIMD;
+    return lane * SIMD < threads ? shared[lane] : other;
+}
+
 // The sum over a threadgroup, in every thread. `shared` has an element for every SIMD group.
 inline float group_sum(float value, threadgroup float* shared, uint thread_index, uint threads) {
     share(simd_sum(value), shared, thread_index);
-    float total = 0;
-    for (uint i = 0; i * SIMD < threads; i++) {
-        total += shared[i];
-    }
-    return total;
+    return simd_sum(shared_value(shared, thread_index, threads, 0));
 }
 
 // The largest value of a threadgroup, in every thread.
 inline float group_max(float value, threadgroup float* shared, uint thread_index, uint threads) {
     share(simd_max(value), shared, thread_index);
-    float largest = shared[0];
-    for (uint i = 1; i * SIMD < threads; i++) {
-        largest = max(largest, shared[i]);
-    }
-    return largest;
+    return simd_max(shared_value(shared, thread_index, threads, -INFINITY));
 }

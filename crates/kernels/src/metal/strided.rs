@@ -5,7 +5,7 @@ use candle_core::backend::BackendStorage;
 use candle_core::{DType, Layout, MetalStorage, Result, Storage};
 use candle_metal_kernels::metal::Buffer;
 
-/// What a kernel reads by index: two parameters, the first element and the strides.
+/// A tensor that a kernel reads by index: two parameters, the first element and the strides.
 #[derive(Clone, Copy)]
 pub(crate) struct Strided<'a> {
     pub(super) buffer: &'a Buffer,
@@ -35,7 +35,7 @@ impl<'a> Strided<'a> {
         Self::new(on_metal(storage)?, layout)
     }
 
-    /// The same memory from its start on, for a parameter that the kernel does not read.
+    /// The memory from its start on, for a parameter that the kernel does not read.
     pub(crate) fn unread(self) -> Self {
         Self {
             offset_bytes: 0,

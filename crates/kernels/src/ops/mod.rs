@@ -61,7 +61,7 @@ mod tests {
         ($($test:ident: $op:ident { $($field:ident: $value:expr),* };)*) => {$(
             #[test]
             fn $test() {
-                let shape = super::$op::cases::Shape { $($field: $value),* };
+                let shape = super::$op::cases::CaseShape { $($field: $value),* };
                 for case in crate::case::small([shape]) {
                     let problem = super::$op::check::problem(&case);
                     crate::testkit::agree(&problem, case.dtype, &Device::Cpu).unwrap();
@@ -107,7 +107,7 @@ mod tests {
     fn no_bit_depends_on_the_number_of_threads() {
         macro_rules! same_bits {
             ($op:ident: $($field:ident = $value:expr),* $(,)?) => {{
-                let shape = super::$op::cases::Shape { $($field: $value),* };
+                let shape = super::$op::cases::CaseShape { $($field: $value),* };
                 let problem = super::$op::check::problem(&plain(shape));
                 let one = numbers(&problem, 1);
                 for threads in [2, 3, 11] {
@@ -125,7 +125,7 @@ mod tests {
         );
         same_bits!(attention:
             batch = 1, heads = 4, kv_heads = 2, queries = 200, keys = 200, width = 32,
-            causal = true, window = Some(150), segments = vec![], softcap = Some(2.0),
+            causal = true, window = Some(150), spans = vec![], softcap = Some(2.0),
         );
         same_bits!(lora_linear:
             lead = vec![200], inputs = 300, outputs = 500, rank = 8, bias = true, dropout = 0.1,

@@ -6,7 +6,7 @@ use candle_core::{DType, Device, Tensor};
 pub struct Array {
     /// Sizes of the dimensions.
     pub dims: Vec<usize>,
-    /// As many numbers as the product of `dims`.
+    /// Numbers, as many as the product of `dims`.
     pub data: Vec<f64>,
 }
 

@@ -6,7 +6,7 @@ use crate::case::Case;
 use candle_core::{DType, Device, Tensor};
 
 /// One implementation: tensors in, result out.
-pub type Run = Box<dyn Fn(&[Tensor]) -> crate::Result<Tensor> + Send + Sync>;
+pub type Implementation = Box<dyn Fn(&[Tensor]) -> crate::Result<Tensor> + Send + Sync>;
 
 /// The formula, over f64.
 pub type Truth = Box<dyn Fn(&[Array]) -> Array + Send + Sync>;
@@ -15,7 +15,7 @@ pub type Truth = Box<dyn Fn(&[Array]) -> Array + Send + Sync>;
 pub struct Problem {
     pub(super) inputs: Vec<Input>,
     pub(super) truth: Truth,
-    implementations: Vec<(&'static str, Run)>,
+    implementations: Vec<(&'static str, Implementation)>,
     result_dtype: Option<DType>,
 }
 
@@ -65,7 +65,7 @@ impl Problem {
 
     /// The implementations by name, the operation itself first.
     #[must_use]
-    pub fn implementations(&self) -> &[(&'static str, Run)] {
+    pub fn implementations(&self) -> &[(&'static str, Implementation)] {
         &self.implementations
     }
 }
@@ -84,12 +84,12 @@ pub fn check(problem: &Problem, dtype: DType, device: &Device) -> Result<(), Fai
     Ok(())
 }
 
-/// What one dtype's implementations are compared with.
+/// Truth that one dtype's implementations are compared with.
 struct Check<'a> {
     problem: &'a Problem,
     setting: Setting<'a>,
     want: Array,
-    /// Of each input that has one.
+    /// Gradient of each input that has one.
     gradients: Vec<Option<Gradient>>,
     dtype: DType,
     result_dtype: DType,
@@ -125,14 +125,14 @@ impl<'a> Check<'a> {
         })
     }
 
-    fn with_all_tracked(&self, name: &str, run: &Run) -> Result<(), Failure> {
+    fn with_all_tracked(&self, name: &str, run: &Implementation) -> Result<(), Failure> {
         let outcome = self.setting.run(run, |_| true)?;
         self.result(name, &outcome)?;
         self.no_strays(name, &outcome)?;
         (0..self.gradients.len()).try_for_each(|i| self.gradient(name, i, &outcome))
     }
 
-    fn with_one_tracked(&self, name: &str, run: &Run) -> Result<(), Failure> {
+    fn with_one_tracked(&self, name: &str, run: &Implementation) -> Result<(), Failure> {
         for i in 0..self.gradients.len() {
             if self.gradients[i].is_some() {
                 let name = format!("{name} with {} tracked", self.problem.inputs[i].name);
@@ -145,7 +145,7 @@ impl<'a> Check<'a> {
         Ok(())
     }
 
-    fn with_none_tracked(&self, name: &str, run: &Run) -> Result<(), Failure> {
+    fn with_none_tracked(&self, name: &str, run: &Implementation) -> Result<(), Failure> {
         let name = format!("{name} with nothing tracked");
         let outcome = self.setting.run(run, |_| false)?;
         self.result(&name, &outcome)?;
@@ -209,8 +209,31 @@ pub fn check_cases<S: std::fmt::Debug>(
 ) -> Result<(), Failure> {
     let is_slow = cfg!(soft_metal) && device.is_metal();
     let chosen = cases.iter().step_by(if is_slow { EVERY } else { 1 });
-    let check = |case| check(&problem(case), case.dtype, device).map_err(|f| f.of(case));
-    chosen.into_iter().try_for_each(check)
+    chosen
+        .into_iter()
+        .try_for_each(|case| check_case(case, &problem, device))
+}
+
+/// Checks the problem of every case, on every device.
+///
+/// # Errors
+/// The first failure, with its case.
+pub fn check_all_cases<S: std::fmt::Debug>(
+    cases: &[Case<S>],
+    problem: impl Fn(&Case<S>) -> Problem,
+    device: &Device,
+) -> Result<(), Failure> {
+    cases
+        .iter()
+        .try_for_each(|case| check_case(case, &problem, device))
+}
+
+fn check_case<S: std::fmt::Debug>(
+    case: &Case<S>,
+    problem: impl Fn(&Case<S>) -> Problem,
+    device: &Device,
+) -> Result<(), Failure> {
+    check(&problem(case), case.dtype, device).map_err(|failure| failure.of(case))
 }
 
 /// One less than the layouts and dtypes of a shape: every shape comes, each time in another.

@@ -17,7 +17,7 @@ const STEP: f64 = 5e-4;
 pub(super) enum Gradient {
     Elements(Array),
     Along {
-        /// Of elements 1 and -1.
+        /// Directions of elements 1 and -1.
         directions: Vec<Vec<f64>>,
         slopes: Vec<f64>,
     },

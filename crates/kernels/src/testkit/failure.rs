@@ -1,6 +1,6 @@
 use candle_core::DType;
 
-/// What a check found.
+/// Failure that a check found.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
     /// A number is too far from the truth.
@@ -73,7 +73,7 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// The same failure, with the case it belongs to.
+    /// This failure, with the case it belongs to.
     #[must_use]
     pub fn of(self, case: impl ToString) -> Self {
         Self::Case {

@@ -1,6 +1,6 @@
 //! A run through candle's graph: result, gradients, and what else was computed.
 
-use super::check::Run;
+use super::check::Implementation;
 use super::input::Placed;
 use super::{Array, Failure, Input};
 use crate::graph::elementwise;
@@ -12,7 +12,7 @@ pub(super) struct Setting<'a> {
     pub(super) inputs: &'a [Input],
     /// Rounded to the inputs' dtypes.
     pub(super) values: Vec<Array>,
-    /// On the device, in the result's shape and dtype.
+    /// Gradient of the result, in its shape and dtype.
     pub(super) upstream: Tensor,
     pub(super) dtype: DType,
     pub(super) device: &'a Device,
@@ -20,7 +20,7 @@ pub(super) struct Setting<'a> {
 
 pub(super) struct Outcome {
     pub(super) result: Tensor,
-    /// Of each input, in the input's shape.
+    /// Gradient of each input, in the input's shape.
     pub(super) gradients: Vec<Option<Tensor>>,
     /// Gradients of tensors that were not tracked.
     pub(super) strays: usize,
@@ -30,7 +30,7 @@ impl Setting<'_> {
     /// Runs with the inputs tracked whose index is chosen, constants included.
     pub(super) fn run(
         &self,
-        run: &Run,
+        run: &Implementation,
         chosen: impl Fn(usize) -> bool,
     ) -> Result<Outcome, Failure> {
         let placed = self.place(chosen)?;

@@ -111,7 +111,7 @@ impl Placed {
     }
 }
 
-/// Where an input lies in its memory.
+/// Place of an input in its memory.
 #[derive(Clone, Copy, Debug)]
 enum Placement {
     Whole,

@@ -25,7 +25,7 @@ mod tolerance;
 
 pub use agree::agree;
 pub use array::Array;
-pub use check::{Problem, Run, Truth, check, check_cases};
+pub use check::{Implementation, Problem, Truth, check, check_all_cases, check_cases};
 pub use failure::Failure;
 pub use input::Input;
 pub use tolerance::{Tolerance, tolerance};

@@ -151,7 +151,7 @@ fn another_shape_or_dtype_fails() {
     }
 }
 
-/// Copies all elements but the last.
+/// An operation that copies all elements but the last.
 struct Forgetful;
 
 impl CustomOp1 for Forgetful {

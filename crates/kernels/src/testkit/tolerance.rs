@@ -1,16 +1,16 @@
 use super::{Array, Failure};
 use candle_core::DType;
 
-/// How far from the truth a dtype may be.
+/// Distance from the truth that a dtype may have.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Tolerance {
-    /// Of one element, relative to itself and the root mean square of all.
+    /// Error of one element, relative to itself and the root mean square of all.
     pub element: f64,
-    /// Of all elements together, relative to their length. Below 2 % in every dtype.
+    /// Error of all elements together, relative to their length. Below 2 % in every dtype.
     pub norm: f64,
 }
 
-/// What cancellation may leave of terms of size one, computed in float32.
+/// Error that cancellation may leave of terms of size one, computed in float32.
 const FLOOR: f64 = 2e-6;
 
 /// The one table of tolerances: a few units in the last place of each dtype.
@@ -32,7 +32,7 @@ pub(super) fn coarser(a: DType, b: DType) -> Tolerance {
 }
 
 impl Tolerance {
-    /// For results of millions of elements that are sums of thousands of terms: the element that is
+    /// Tolerance of results of millions of elements that are sums of thousands of terms: the element that is
     /// furthest off is further off than in a small case; all together are not.
     #[must_use]
     pub fn of_long_sums(self) -> Self {
@@ -97,7 +97,7 @@ fn distance(got: f64, want: f64) -> f64 {
     (got - want).abs()
 }
 
-/// Of the finite numbers.
+/// Root mean square of the finite numbers.
 fn root_mean_square(numbers: &[f64]) -> f64 {
     let squares = numbers.iter().filter(|x| x.is_finite()).map(|x| x * x);
     (squares.sum::<f64>() / numbers.len().max(1) as f64).sqrt()

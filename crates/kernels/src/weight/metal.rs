@@ -2,28 +2,29 @@
 
 use super::Weight;
 use crate::metal::{
-    Matrix, Onto, Operand, Product, Room, Side, add_product, product, product_with_room,
+    DeviceMatrix, DeviceTensor, MatrixProduct, Onto, Room, Side, add_product, product,
+    product_with_room,
 };
 use candle_core::{Result, Tensor};
 
 /// A weight `(N, K)` for as long as it is read.
 pub(crate) enum OnMetal {
-    Dense(Operand),
-    Packed(Box<Matrix>),
+    Dense(DeviceTensor),
+    Packed(Box<DeviceMatrix>),
 }
 
 impl OnMetal {
     pub(super) fn new(weight: &Weight) -> Result<Self> {
         Ok(match weight {
-            Weight::Dense(tensor) => Self::Dense(Operand::of(tensor)?),
+            Weight::Dense(tensor) => Self::Dense(DeviceTensor::of(tensor)?),
             Weight::Packed(packed) => Self::Packed(Box::new(packed.on_metal()?)),
         })
     }
 
     /// For kernels that unpack it, whatever it is.
-    pub(crate) fn into_matrix(self) -> Result<Matrix> {
+    pub(crate) fn into_matrix(self) -> Result<DeviceMatrix> {
         match self {
-            Self::Dense(dense) => Matrix::dense(&dense),
+            Self::Dense(dense) => DeviceMatrix::dense(&dense),
             Self::Packed(matrix) => Ok(*matrix),
         }
     }
@@ -31,10 +32,10 @@ impl OnMetal {
     /// `x W^T + bias`, `(M, N)` in the dtype of `x`.
     pub(crate) fn linear(
         &self,
-        x: &Operand,
-        bias: Option<&Operand>,
+        x: &DeviceTensor,
+        bias: Option<&DeviceTensor>,
         room: Room,
-    ) -> Result<Operand> {
+    ) -> Result<DeviceTensor> {
         match self {
             Self::Dense(dense) => {
                 let bias = bias.map(|bias| (1.0, bias));
@@ -53,7 +54,7 @@ impl OnMetal {
     }
 
     /// `dy W`, `(M, K)` in the dtype of `dy`.
-    pub(crate) fn gradient(&self, dy: &Operand) -> Result<Operand> {
+    pub(crate) fn gradient(&self, dy: &DeviceTensor) -> Result<DeviceTensor> {
         match self {
             Self::Dense(dense) => product(1.0, dy, dense),
             Self::Packed(matrix) => times(dy, matrix, Side::AsItIs, Onto::Nothing).run(Room::None),
@@ -61,7 +62,7 @@ impl OnMetal {
     }
 
     /// `dx + dy W` in the memory of `dx`, which nothing else holds.
-    pub(crate) fn add_gradient(&self, dx: Operand, dy: &Operand) -> Result<Operand> {
+    pub(crate) fn add_gradient(&self, dx: DeviceTensor, dy: &DeviceTensor) -> Result<DeviceTensor> {
         match self {
             Self::Dense(dense) => add_product(dx, 1.0, dy, dense),
             Self::Packed(matrix) => times(dy, matrix, Side::AsItIs, Onto::Result).run_in(dx),
@@ -69,9 +70,14 @@ impl OnMetal {
     }
 }
 
-fn times<'a>(x: &'a Operand, matrix: &'a Matrix, side: Side, onto: Onto<'a>) -> Product<'a> {
+fn times<'a>(
+    x: &'a DeviceTensor,
+    matrix: &'a DeviceMatrix,
+    side: Side,
+    onto: Onto<'a>,
+) -> MatrixProduct<'a> {
     let alpha = 1.0;
-    Product {
+    MatrixProduct {
         alpha,
         x,
         matrix,
@@ -83,7 +89,7 @@ fn times<'a>(x: &'a Operand, matrix: &'a Matrix, side: Side, onto: Onto<'a>) -> 
 /// The rows `ids` of u32, `(ids)`, in float32: `(ids, K)`. NaN where there is no such row: to know
 /// it the host would have to wait.
 pub(super) fn gather(weight: &Weight, ids: &Tensor) -> Result<Tensor> {
-    let ids = Operand::of(&ids.contiguous()?)?;
+    let ids = DeviceTensor::of(&ids.contiguous()?)?;
     let rows = OnMetal::new(weight)?.into_matrix()?.gather(&ids)?;
     Ok(rows.into_tensor())
 }

@@ -5,6 +5,7 @@
 //! never made dense as a whole where there is a kernel.
 
 pub mod affine;
+pub mod gguf;
 mod host;
 #[cfg(any(target_vendor = "apple", soft_metal))]
 mod metal;
@@ -12,13 +13,14 @@ mod metal;
 pub mod packing;
 
 #[cfg(any(target_vendor = "apple", soft_metal))]
-pub use crate::metal::Matrix as MetalMatrix;
+pub use crate::metal::DeviceMatrix;
 pub(crate) use host::Host;
-pub use metal_candle_cpu::gemm::Blocks;
+pub use metal_candle_cpu::gemm::{Blocks, FewRows};
 
 use crate::Result;
 use affine::Affine;
 use candle_core::{DType, Device, Tensor};
+use gguf::Gguf;
 use std::sync::Arc;
 
 /// A matrix `(N, K)`, of which only the dense one can be trained.
@@ -61,7 +63,7 @@ pub trait Packed: std::fmt::Debug + Send + Sync {
     /// # Errors
     /// When the format has none, or the matrix lies on another device.
     #[cfg(any(target_vendor = "apple", soft_metal))]
-    fn on_metal(&self) -> candle_core::Result<MetalMatrix> {
+    fn on_metal(&self) -> candle_core::Result<DeviceMatrix> {
         candle_core::bail!("no Metal kernel reads {self:?}")
     }
 }
@@ -74,6 +76,12 @@ impl From<Tensor> for Weight {
 
 impl From<Affine> for Weight {
     fn from(packed: Affine) -> Self {
+        Self::Packed(Arc::new(packed))
+    }
+}
+
+impl From<Gguf> for Weight {
+    fn from(packed: Gguf) -> Self {
         Self::Packed(Arc::new(packed))
     }
 }

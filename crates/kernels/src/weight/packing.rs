@@ -1,4 +1,4 @@
-//! How the weights of test cases are packed.
+//! Packing of the weights of test cases.
 
 use super::Weight;
 use super::affine::Affine;

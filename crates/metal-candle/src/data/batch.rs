@@ -6,7 +6,7 @@ use crate::layout::{Arrangement, Layout};
 /// The target of a position that the loss skips, as in PyTorch's `cross_entropy`.
 pub const IGNORED: i64 = -100;
 
-/// What one step trains on.
+/// Tokens that one step trains on.
 ///
 /// The input at position `t` of a row is its token `t`, the target its token `t + 1`. What follows
 /// the last target of a row is left out: under causal attention it changes no loss.

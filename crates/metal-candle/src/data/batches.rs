@@ -16,7 +16,7 @@ use crate::layout::Arrangement;
 /// what meets in a batch still changes from epoch to epoch.
 const BATCHES_PER_BUCKET: usize = 8;
 
-/// Where in the data a run stands: what to save in order to go on later.
+/// Place in the data where a run stands: what to save in order to go on later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Cursor {
     /// Whole passes over the data so far.

@@ -15,7 +15,7 @@ use tokenizers::{AddedToken, SplitDelimiterBehavior};
 use super::error::{Error, Result};
 use crate::files;
 
-/// How Qwen2 cuts a text into words (`tokenizer.json` of Qwen/Qwen2-0.5B): GPT-4's pattern, but
+/// Qwen2's pattern of words (`tokenizer.json` of Qwen/Qwen2-0.5B): GPT-4's pattern, but
 /// every digit alone.
 const SPLIT: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 

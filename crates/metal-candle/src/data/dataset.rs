@@ -10,7 +10,7 @@ use super::notes::listed;
 use super::reader::Reader;
 use super::tokenizer::Tokenizer;
 
-/// How rows become examples.
+/// Options of how rows become examples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
     /// Longest row in tokens; what is longer is cut at its end.
@@ -20,6 +20,21 @@ pub struct Options {
     /// Rows of the model's embedding table: a token id at or above it is an error. `None` checks
     /// nothing.
     pub vocab_size: Option<usize>,
+}
+
+/// Longest row in tokens where nothing is said and the model has room, as in mlx-lm.
+const DEFAULT_TOKENS: usize = 2048;
+
+/// The longest row in tokens: what was asked for, or else 2048 or the model's `limit`.
+///
+/// # Errors
+/// When more was asked for than the model takes.
+pub fn longest_row(asked: Option<usize>, limit: usize) -> Result<usize> {
+    match asked {
+        None => Ok(DEFAULT_TOKENS.min(limit)),
+        Some(asked) if asked <= limit => Ok(asked),
+        Some(asked) => Err(Error::MaxSeqLength { asked, limit }),
+    }
 }
 
 /// The examples of one file.

@@ -1,4 +1,4 @@
-//! What can be wrong with a tokenizer, a chat template or a data set.
+//! Errors of a tokenizer, a chat template or a data set.
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,7 @@ use super::splits::Split;
 use super::template::{TemplateError, TemplateErrorKind};
 use crate::files;
 
-/// What the functions of this module give.
+/// Result of the functions of this module.
 pub type Result<T> = std::result::Result<T, Error>;
 
 /// An error of the data module. Lines count from 1.
@@ -17,6 +17,9 @@ pub enum Error {
     /// A file cannot be read or written.
     #[error(transparent)]
     File(#[from] files::Error),
+    /// A GGUF file cannot be used.
+    #[error(transparent)]
+    Gguf(#[from] crate::gguf::Error),
     /// A file of a model folder is not what it should be.
     #[error("{}: {reason}", path.display())]
     Config {
@@ -108,6 +111,14 @@ pub enum Error {
         /// Rows read.
         n_rows: usize,
     },
+    /// Longer rows were asked for than the model can take.
+    #[error("rows of {asked} tokens are over the model's max_position_embeddings of {limit}")]
+    MaxSeqLength {
+        /// The longest row that was asked for.
+        asked: usize,
+        /// The longest that the model takes.
+        limit: usize,
+    },
     /// A split was asked for whose file does not exist.
     #[error("no {split} data: {} does not exist", path.display())]
     MissingSplit {
@@ -136,7 +147,7 @@ pub enum Error {
     },
 }
 
-/// What can be wrong with one row.
+/// Error in one row.
 #[derive(Debug, thiserror::Error)]
 pub enum RowError {
     /// The line is no JSON.

@@ -90,7 +90,7 @@ impl Example {
 
 type TokensAndMask = (Vec<u32>, Vec<bool>);
 
-/// What a row is turned into tokens with.
+/// Converter of a row into tokens.
 struct Converter<'a> {
     tokenizer: &'a Tokenizer,
     mask_prompt: bool,

@@ -7,7 +7,7 @@ use super::error::{Error, Result};
 use super::json::{Json, parse};
 use super::lines::Lines;
 
-/// What a file is that is not JSONL.
+/// Format of a file that is not JSONL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FileFormat {
     /// Text in 16 bits a character.

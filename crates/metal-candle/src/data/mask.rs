@@ -1,4 +1,4 @@
-//! Which parts of a rendered conversation the assistant wrote.
+//! Parts of a rendered conversation that the assistant wrote.
 //!
 //! Few templates mark it (`{% generation %}`), and those that do disagree about the header before
 //! and the line break behind a turn. So turns are found by rendering: the assistant's turn `i`

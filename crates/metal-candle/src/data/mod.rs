@@ -1,4 +1,4 @@
-//! From files to batches: tokenizers, chat templates, data sets, loss masks, and text coming back
+//! Data from files to batches: tokenizers, chat templates, data sets, loss masks, and text coming back
 //! out.
 //!
 //! A row of a JSONL file ([`Row`]) becomes tokens of which some are trained ([`Example`]), examples
@@ -36,13 +36,13 @@ pub use batch::{Batch, IGNORED};
 pub use batches::{Batches, Cursor};
 pub use bos::Plain;
 pub use bpe::{train_bpe, write_tokenizer};
-pub use dataset::{Dataset, Options};
+pub use dataset::{Dataset, Options, longest_row};
 pub use error::{Error, Result, RowError};
 pub use example::Example;
 pub use format::FileFormat;
 pub use json::{Json, JsonError, Object};
 pub use mask::{Turns, assistant_turns};
-pub use render::{Run, runs};
+pub use render::{MaskSpan, mask_spans};
 pub use row::{Row, RowKind};
 pub use splits::{Split, Splits};
 pub use stop::{Checked, StopStrings};

@@ -1,4 +1,4 @@
-//! What is told about the rows of a file: once each, with how many rows and where the first is.
+//! Notes about the rows of a file: once each, with how many rows and where the first is.
 
 use std::path::Path;
 

@@ -8,7 +8,7 @@ use super::notes::{Note, Notes};
 use super::row::{Line, RowKind};
 use super::tokenizer::Tokenizer;
 
-/// Reads the rows of a file, which are all of the first one's kind, and keeps what is to be told
+/// Reader of the rows of a file, which are all of the first one's kind, and of what is to be told
 /// about them.
 pub(super) struct Reader<'a> {
     tokenizer: &'a Tokenizer,

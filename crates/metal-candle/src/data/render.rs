@@ -6,7 +6,7 @@ use super::tokenizer::Tokenizer;
 
 /// Neighbouring tokens that are all trained or all not.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Run {
+pub struct MaskSpan {
     /// Their text, special tokens included.
     pub text: String,
     /// Their number.
@@ -15,12 +15,12 @@ pub struct Run {
     pub trained: bool,
 }
 
-/// Splits an example into runs. Their texts together are the text of all its tokens.
+/// Splits an example into spans. Their texts together are the text of all its tokens.
 ///
 /// # Errors
 /// When the decoder fails.
-pub fn runs(example: &Example, tokenizer: &Tokenizer) -> Result<Vec<Run>> {
-    let mut runs = Vec::new();
+pub fn mask_spans(example: &Example, tokenizer: &Tokenizer) -> Result<Vec<MaskSpan>> {
+    let mut spans = Vec::new();
     let mut start = 0;
     let mut before = String::new();
     for group in example.trained.chunk_by(|a, b| a == b) {
@@ -32,7 +32,7 @@ pub fn runs(example: &Example, tokenizer: &Tokenizer) -> Result<Vec<Run>> {
             // The border runs through a character.
             None => tokenizer.decode_all(&example.tokens[start..end])?,
         };
-        runs.push(Run {
+        spans.push(MaskSpan {
             text,
             n_tokens: group.len(),
             trained: group[0],
@@ -40,7 +40,7 @@ pub fn runs(example: &Example, tokenizer: &Tokenizer) -> Result<Vec<Run>> {
         before = so_far;
         start = end;
     }
-    Ok(runs)
+    Ok(spans)
 }
 
 #[cfg(test)]
@@ -54,10 +54,10 @@ mod tests {
             trained: trained.to_vec(),
             line: 1,
         };
-        runs(&example, tokenizer)
+        mask_spans(&example, tokenizer)
             .unwrap()
             .into_iter()
-            .map(|run| run.text)
+            .map(|span| span.text)
             .collect()
     }
 

@@ -11,7 +11,7 @@ use super::json::{Json, Object, parse};
 use super::template::Message;
 pub(super) use fields::{wrong_type, zero_or_one};
 
-/// What one line of a data set holds.
+/// Content of one line of a data set.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Row {
     /// `prompt` and `completion` (and maybe `tools`).

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
-/// Watches the pieces of a text for stop strings. Hidden pieces, the special tokens that decoded
+/// Stop strings, for which the pieces of a text are watched. Hidden pieces, the special tokens that decoded
 /// text leaves out, are looked at like any other, but never given out.
 ///
 /// Every byte is looked at once for every stop string (Knuth, Morris and Pratt 1977), however long
@@ -19,7 +19,7 @@ pub struct StopStrings {
     hidden: VecDeque<Range<usize>>,
 }
 
-/// What a piece of text led to.
+/// Outcome of a piece of text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Checked {
     /// Text that can be printed now.
@@ -126,7 +126,7 @@ impl StopStrings {
 #[derive(Debug, Clone)]
 struct Stop {
     text: String,
-    /// For each length of a beginning of `text`, the length of the longest shorter beginning that
+    /// Lengths, for each beginning of `text`, of the longest shorter beginning that
     /// it ends with.
     fallback: Vec<usize>,
     /// Bytes of `text` that the text so far ends with; never all of them.
@@ -208,7 +208,7 @@ mod tests {
         assert_eq!(stops.finish(), "");
     }
 
-    /// As in `<|im_end|>`, the form that chat models end a turn with.
+    /// Pieces such as `<|im_end|>`, the form that chat models end a turn with.
     #[test]
     fn hidden_pieces_are_looked_at_but_not_given() {
         let stops = |text: &str| StopStrings::new([text.to_owned()]);

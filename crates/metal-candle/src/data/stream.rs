@@ -10,7 +10,7 @@ const MAX_WAITING: usize = 32;
 /// Tokens that a character can span.
 const SPAN: usize = 4;
 
-/// Turns token ids into text piece by piece. The pieces together are what [`Tokenizer::decode`]
+/// Text of token ids, piece by piece. The pieces together are what [`Tokenizer::decode`]
 /// gives for all ids.
 ///
 /// A token's text depends on its neighbours (a decoder strips the first blank, several tokens make

@@ -1,4 +1,4 @@
-//! Which chat template a tokenizer folder offers: Hugging Face keeps it in one of four places.
+//! Chat templates of a tokenizer folder: Hugging Face keeps it in one of four places.
 
 use std::path::{Path, PathBuf};
 
@@ -28,19 +28,22 @@ struct Named {
 impl Templates {
     /// Reads `chat_template.jinja` and `additional_chat_templates/*.jinja`, or else the
     /// `chat_template` of `config`, or else that of `chat_template.json`, as older processors have
-    /// it: a template, a list of `{name, template}`, or an object of templates by name.
+    /// it: a template, a list of `{name, template}`, or an object of templates by name. `folder` may be a file, which
+    /// has them in `config` only.
     pub(super) fn read(
         folder: &Path,
         config_path: &Path,
         config: &Map<String, Value>,
     ) -> Result<Self> {
-        let mut templates = Self::default();
-        templates.add_file(DEFAULT, &folder.join("chat_template.jinja"))?;
-        templates.add_folder(&folder.join("additional_chat_templates"))?;
+        let (mut templates, is_folder) = (Self::default(), !folder.is_file());
+        if is_folder {
+            templates.add_file(DEFAULT, &folder.join("chat_template.jinja"))?;
+            templates.add_folder(&folder.join("additional_chat_templates"))?;
+        }
         if templates.named.is_empty() {
             templates.add_config(config_path, config.get("chat_template"))?;
         }
-        if templates.named.is_empty() {
+        if templates.named.is_empty() && is_folder {
             templates.add_processor(&folder.join("chat_template.json"))?;
         }
         Ok(templates)

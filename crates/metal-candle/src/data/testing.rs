@@ -11,7 +11,7 @@ use super::tokenizer::Tokenizer;
 
 pub(super) const EOS: &str = "<|im_end|>";
 
-/// In the style of Qwen2.5, without its default system prompt.
+/// Template in the style of Qwen2.5, without its default system prompt.
 pub(super) const CHATML: &str = "{% for m in messages %}{{ '<|im_start|>' + m.role + '\\n' + m.content + '<|im_end|>\\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}";
 
 const SPECIAL: [&str; 7] = [

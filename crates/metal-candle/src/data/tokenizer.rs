@@ -1,4 +1,4 @@
-//! A Hugging Face tokenizer with its special tokens and chat template, read from a model's folder.
+//! A Hugging Face tokenizer with its special tokens and chat template, read from a model's folder or GGUF file.
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -15,6 +15,7 @@ use crate::panics::quietly;
 use sources::Sources;
 
 mod file;
+mod gguf;
 mod growth;
 mod sources;
 mod unused;
@@ -45,13 +46,14 @@ impl Tokenizer {
     /// Reads `tokenizer.json`, and where they exist `tokenizer_config.json`,
     /// `special_tokens_map.json`, `added_tokens.json` and the chat template (`chat_template.jinja`
     /// before the one in `tokenizer_config.json`). Tokens that only the files beside
-    /// `tokenizer.json` know are added as transformers 5 adds them.
+    /// `tokenizer.json` know are added as transformers 5 adds them. Where `path` is a GGUF file, what its metadata
+    /// describe.
     ///
     /// # Errors
     /// With the file, when it cannot be read or does not hold what it should;
     /// [`Error::OtherTokenizer`] and [`Error::NoTokenizer`] when there is no `tokenizer.json`.
-    pub fn from_folder(folder: &Path) -> Result<Self> {
-        Self::read(&Sources::of_model(folder))
+    pub fn from_folder(path: &Path) -> Result<Self> {
+        Self::read(&Sources::of_model(path)?)
     }
 
     /// Reads the files that lie beside an adapter, and those of its `model` for what is not there:
@@ -60,11 +62,12 @@ impl Tokenizer {
     /// # Errors
     /// As [`from_folder`](Self::from_folder).
     pub fn from_adapter(adapter: &Path, model: &Path) -> Result<Self> {
-        Self::read(&Sources::of_adapter(adapter, model))
+        Self::read(&Sources::of_adapter(adapter, model)?)
     }
 
     fn read(sources: &Sources) -> Result<Self> {
-        let mut inner = file::read(&sources.tokenizer()?)?;
+        let (path, text) = sources.tokenizer()?;
+        let mut inner = file::parse(&path, &text)?;
         let (config_path, config) = sources.config()?;
         let (_, map) = sources.object("special_tokens_map.json")?;
         let (added_path, added) = sources.object("added_tokens.json")?;
@@ -80,7 +83,7 @@ impl Tokenizer {
         unused::tell_conflicts(&config_path, &config, &map, &special);
         let tokenizer = Self {
             inner,
-            folder: sources.vocabulary.clone(),
+            folder: sources.path().to_owned(),
             special,
             templates: sources.templates()?,
             variables: Map::new(),

@@ -1,11 +1,11 @@
 use std::error::Error;
 
-/// Why an Apple GPU did not do what it was given.
+/// Reason why an Apple GPU did not do what it was given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GpuFailure {
     /// macOS ended it, because the screen waited.
     Interactivity,
-    /// It took too long, or hung.
+    /// Work that took too long, or hung.
     Timeout,
     /// Another program's work failed, and took this with it.
     Victim,

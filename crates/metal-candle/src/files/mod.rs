@@ -9,6 +9,7 @@ mod lock;
 mod on_host;
 mod publish;
 mod read;
+mod stable;
 mod whole;
 
 pub use folder::NewFolder;
@@ -16,6 +17,7 @@ pub use hash::sha256;
 pub use lock::FolderLock;
 pub use publish::publish;
 pub use read::{open, read_bytes, read_text};
+pub use stable::StableFile;
 pub use whole::{write_json, write_tensors, write_whole};
 
 use std::fs::File;

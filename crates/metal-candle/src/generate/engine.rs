@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 /// are being generated do not wait long for a new one's prompt.
 const PREFILL_TOKENS: usize = 2048;
 
-/// Generates the texts of any number of prompts of different lengths, each with its own sampler,
+/// Generator of the texts of any number of prompts of different lengths, each with its own sampler,
 /// limits and ends, on token ids.
 #[derive(Debug)]
 pub struct Engine<'a> {
@@ -23,7 +23,7 @@ pub struct Engine<'a> {
     next_id: u64,
 }
 
-/// What a sequence does in a step.
+/// Part of a sequence in a step.
 struct Part {
     id: SequenceId,
     n_tokens: usize,

@@ -1,13 +1,13 @@
-/// Why a text ended.
+/// Reason why a text ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FinishReason {
     /// The model chose a token that ends a text, or a stop string was found.
     Stop,
-    /// As many tokens as possible were generated.
+    /// Length at its limit.
     Length(Limit),
 }
 
-/// What bounds the length of a text.
+/// Bound of the length of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Limit {
     /// The number of tokens asked for.

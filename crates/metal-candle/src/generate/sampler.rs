@@ -1,7 +1,7 @@
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-/// How the next token is chosen; the filters apply in the order of the fields.
+/// Choice of the next token; the filters apply in the order of the fields.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sampling {
     /// Logits of tokens seen in the last [`Self::repetition_context`] are divided by this where
@@ -39,7 +39,7 @@ impl Default for Sampling {
     }
 }
 
-/// Chooses tokens; the same seed and logits give the same tokens.
+/// Sampler of tokens; the same seed and logits give the same tokens.
 #[derive(Clone, Debug)]
 pub struct Sampler {
     sampling: Sampling,

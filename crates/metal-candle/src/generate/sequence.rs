@@ -30,7 +30,7 @@ pub enum Step {
 /// A text that is being generated.
 #[derive(Debug)]
 pub(super) struct Sequence {
-    /// Those of the prompt, and the generated ones.
+    /// Tokens of the prompt, and the generated ones.
     tokens: Vec<u32>,
     n_prompt: usize,
     max_tokens: usize,

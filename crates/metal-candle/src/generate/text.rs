@@ -10,7 +10,7 @@ pub struct Text<'a> {
     stops: StopStrings,
 }
 
-/// What one step adds to a text.
+/// Piece that one step adds to a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Piece {
     /// Text that can be shown now, often one word, sometimes nothing.

@@ -1,5 +1,6 @@
 use super::{Result, base_model};
-use crate::lora::{AdapterSet, LoraConfig, Plan, format::peft};
+use crate::lora::format::{self, Base, Portable, peft};
+use crate::lora::{AdapterSet, LoraConfig, Plan};
 use crate::models::Model;
 use std::path::Path;
 use std::sync::Arc;
@@ -22,14 +23,17 @@ impl Adapted {
     /// # Errors
     /// When a setting is out of range, or names no layer of the model.
     pub fn fresh(model: &Model, config: LoraConfig, seed: u64) -> Result<Self> {
-        let plan = Plan::new(&config, &model.decoder.layer_infos()?)?;
+        let layers = model.decoder.layer_infos()?;
+        let config = config.for_layers(&layers);
+        let plan = Plan::new(&config, &layers)?;
         let set = AdapterSet::fresh(&plan, &model.decoder.adaptable(), seed)?;
         let set = Arc::new(set);
         Ok(Self { config, plan, set })
     }
 
-    /// Reads a PEFT folder, or the tensor file in one, for `model`, which was read from `folder`.
-    /// `adjust` may change its settings before. That it was trained on another model is told.
+    /// Reads an adapter of any [`format::Format`], a folder or the tensor file in one, for `model`, which
+    /// was read from `folder`. `adjust` may change its settings before. That it was trained on another
+    /// model is told.
     ///
     /// # Errors
     /// When it cannot be read, or does not fit the model.
@@ -39,16 +43,18 @@ impl Adapted {
         folder: &Path,
         adjust: impl FnOnce(&mut LoraConfig),
     ) -> Result<Self> {
-        let mut file = peft::read(path)?;
+        let file = format::read(path)?;
         if let Some(trained_on) = &file.base_model {
             base_model::tell_other(trained_on, folder, &model.raw_config);
         }
-        adjust(&mut file.config);
         let decoder = &model.decoder;
-        let plan = file.plan(&decoder.layer_infos()?)?;
+        let layers = decoder.layer_infos()?;
+        let mut config = file.config(&layers)?;
+        adjust(&mut config);
+        let plan = file.plan(&config, &layers)?;
         let set = file.load(&plan, &decoder.adaptable(), &decoder.named_weights())?;
         Ok(Self {
-            config: file.config,
+            config,
             plan,
             set: Arc::new(set),
         })
@@ -69,5 +75,27 @@ impl Adapted {
     pub fn save(&self, folder: &Path, base_model: &str) -> Result<()> {
         let values = self.set.parameters();
         Ok(peft::write(folder, &self.config, base_model, &values)?)
+    }
+
+    /// The adapters of `model` without it, to be written for any tool; `base_model` is what they name as
+    /// the model that they are for.
+    ///
+    /// # Errors
+    /// Never for a model that was loaded.
+    pub fn portable(&self, model: &Model, base_model: &str) -> Result<Portable> {
+        let layers = model.decoder.layer_infos()?;
+        let values = self.set.parameters().into_iter();
+        Ok(Portable {
+            config: self.config.clone(),
+            plan: self.plan.clone(),
+            base_model: base_model.into(),
+            values: values
+                .map(|(name, var)| (name, var.as_detached_tensor()))
+                .collect(),
+            base: Some(Base {
+                n_blocks: model.decoder.n_blocks(),
+                is_tied: layers.iter().any(|layer| layer.tied_to.is_some()),
+            }),
+        })
     }
 }

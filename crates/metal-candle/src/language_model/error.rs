@@ -1,6 +1,6 @@
 use crate::{data, lora, models, train};
 
-/// Why something cannot be done with a [`super::LanguageModel`].
+/// Reason why something cannot be done with a [`super::LanguageModel`].
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A checkpoint, or the model's output.

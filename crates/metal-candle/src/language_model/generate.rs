@@ -1,8 +1,10 @@
-use super::{Adapted, LanguageModel, Result};
+use super::{LanguageModel, Result};
 use crate::data::Message;
 use crate::generate::{Engine, Request, Sampling, Text};
+use crate::lora::AdapterSet;
+use std::sync::Arc;
 
-/// How a text is generated.
+/// Settings of the generation of a text.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Generation {
     /// Most tokens that are generated.
@@ -25,19 +27,20 @@ impl Default for Generation {
 
 impl LanguageModel {
     /// Answer to `prompt`, a user's message where the tokenizer has a chat template, else the
-    /// beginning of the text. `show` is given its pieces as they come.
+    /// beginning of the text. `adapters` are those of [`super::Adapted::frozen`]. `show` is given the answer's
+    /// pieces as they come.
     ///
     /// # Errors
     /// When the prompt is over the model's limit, or the model's output is not finite.
     pub fn generate(
         &self,
-        adapted: Option<&Adapted>,
+        adapters: Option<Arc<AdapterSet>>,
         prompt: &str,
         how: &Generation,
         mut show: impl FnMut(&str),
     ) -> Result<String> {
         let mut engine = Engine::new(&self.model.decoder);
-        engine.insert(self.request(adapted, prompt, how)?)?;
+        engine.insert(self.request(adapters, prompt, how)?)?;
         let mut text = Text::new(&self.tokenizer, &how.stop);
         let mut answer = String::new();
         loop {
@@ -54,11 +57,10 @@ impl LanguageModel {
 
     fn request(
         &self,
-        adapted: Option<&Adapted>,
+        adapters: Option<Arc<AdapterSet>>,
         prompt: &str,
         how: &Generation,
     ) -> Result<Request> {
-        let adapter = adapted.map(|adapted| adapted.frozen(&self.model));
         let mut eos_token_ids = self.model.eos_token_ids.clone();
         eos_token_ids.extend(self.tokenizer.eos_token().map(|(_, id)| id));
         Ok(Request {
@@ -66,7 +68,7 @@ impl LanguageModel {
             max_tokens: how.max_tokens,
             eos_token_ids,
             sampling: how.sampling,
-            adapter: adapter.transpose()?,
+            adapter: adapters,
         })
     }
 

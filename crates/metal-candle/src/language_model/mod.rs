@@ -4,15 +4,17 @@ mod adapted;
 mod base_model;
 mod error;
 mod generate;
+mod tokenizer;
 mod train;
 
 pub use adapted::Adapted;
 pub use error::{Error, Result};
 pub use generate::Generation;
+pub use tokenizer::{own_tokenizer, tokenizer_for};
 
 use crate::data::Tokenizer;
 use crate::lora::LoraConfig;
-use crate::models::Model;
+use crate::models::{Config, Model, check_folder};
 use candle_core::Device;
 use std::path::{Path, PathBuf};
 
@@ -32,9 +34,25 @@ impl LanguageModel {
     /// # Errors
     /// When a file is missing or damaged, or asks for what is not built.
     pub fn load(folder: impl AsRef<Path>, device: &Device) -> Result<Self> {
+        Self::load_for(folder, None, device)
+    }
+
+    /// Reads a checkpoint folder with the tokenizer of `adapter`, a PEFT folder or the tensor file in one, if
+    /// that has its own.
+    ///
+    /// # Errors
+    /// Those of [`Self::load`].
+    pub fn load_for(
+        folder: impl AsRef<Path>,
+        adapter: Option<&Path>,
+        device: &Device,
+    ) -> Result<Self> {
         let folder = folder.as_ref();
+        // What is small first: what is wrong with it is known at once.
+        check_folder(folder)?;
+        let (config, _) = Config::read(folder)?;
         Ok(Self {
-            tokenizer: Tokenizer::from_folder(folder)?,
+            tokenizer: tokenizer_for(folder, adapter, &config)?,
             model: Model::load(folder, device)?,
             folder: folder.to_path_buf(),
         })
@@ -48,7 +66,7 @@ impl LanguageModel {
         Adapted::fresh(&self.model, config, seed)
     }
 
-    /// Reads a PEFT folder.
+    /// Reads an adapter folder of PEFT or of mlx-lm.
     ///
     /// # Errors
     /// When it cannot be read, or does not fit the model.

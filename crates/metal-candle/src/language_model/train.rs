@@ -1,11 +1,8 @@
 use super::{Adapted, Error, LanguageModel, Result};
-use crate::data::{Example, Row, Windows};
+use crate::data::{Example, Row, Windows, longest_row};
 use crate::layout::Arrangement;
 use crate::train::{Error as TrainError, Event, Optimizer, Options, Parameters, Summary, Trainer};
 use std::num::NonZeroUsize;
-
-/// Longest row in tokens, where the model has room.
-const MAX_TOKENS: usize = 2048;
 
 impl LanguageModel {
     /// Trains `adapted` on `rows`, the completion or the assistant's turns of each, and the whole of
@@ -43,7 +40,7 @@ impl LanguageModel {
             Arrangement::Packed,
             options.seed,
         );
-        let mut optimizer = Optimizer::new(&parameters)?;
+        let mut optimizer = Optimizer::new(options.rule, &parameters)?;
         let mut observe = |event: &Event| -> std::result::Result<(), TrainError> {
             observe(event);
             Ok(())
@@ -58,7 +55,7 @@ impl LanguageModel {
             row: i,
             source: Box::new(source),
         })?;
-        example.truncate(MAX_TOKENS.min(self.model.decoder.max_tokens()));
+        example.truncate(longest_row(None, self.model.decoder.max_tokens())?);
         match example.trained_tokens() {
             0 => Err(Error::NothingToTrain {
                 row: i,

@@ -7,7 +7,7 @@ use super::{Error, LayerInfo, LoraConfig, Method};
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-/// Who named the settings, for the words of errors.
+/// Source of the settings, for the words of errors.
 #[derive(Clone, Copy)]
 pub(super) enum Origin {
     Options,
@@ -55,6 +55,8 @@ pub(super) struct Choice<'a> {
     config: &'a LoraConfig,
     pub(super) layers: Vec<(&'a LayerInfo, Method)>,
     pub(super) unmatched: Vec<Unmatched>,
+    /// Whether one adapter acts on both ends.
+    pub(super) is_tied: bool,
     /// When the matching of patterns began.
     start: Instant,
 }
@@ -70,9 +72,12 @@ impl<'a> Choice<'a> {
         let mut unmatched = absent_names(config, layers, origin);
         unmatched.extend(absent_blocks(config, layers));
         unmatched.extend(absent_modules(config, layers));
+        let tied = tied_method(config, layers, &rule)?;
         let mut chosen = vec![];
         for layer in layers {
-            if config.is_saved(&layer.path) {
+            if let (Some(method), None) = (tied, layer.block) {
+                chosen.push((layer, method));
+            } else if config.is_saved(&layer.path) {
                 chosen.push((layer, Method::Whole));
             } else if rule.takes(layer)? {
                 chosen.push((layer, config.method));
@@ -92,6 +97,7 @@ impl<'a> Choice<'a> {
             config,
             layers: chosen,
             unmatched,
+            is_tied: tied.is_some(),
             start,
         })
     }
@@ -132,7 +138,7 @@ impl<'a> Choice<'a> {
     }
 }
 
-/// Whether a module carries an adapter.
+/// Rule for whether a module carries an adapter.
 struct Rule<'a> {
     wanted: Matcher<'a>,
     excluded: Option<Matcher<'a>>,
@@ -165,6 +171,30 @@ impl<'a> Rule<'a> {
         let is_reached = self.blocks.is_none_or(of_block) || self.wanted.names_exactly(path);
         Ok(is_reached && self.wanted.matches(path)?)
     }
+}
+
+/// What is done to both ends where they are one matrix, stay it, and either is chosen. As in PEFT, a name
+/// or pattern chooses them without the rest of their path.
+fn tied_method(
+    config: &LoraConfig,
+    layers: &[LayerInfo],
+    rule: &Rule<'_>,
+) -> Result<Option<Method>, Error> {
+    let are_one = layers.iter().any(|layer| layer.tied_to.is_some());
+    if !config.ensure_weight_tying || !are_one {
+        return Ok(None);
+    }
+    let mut ends = layers.iter().filter(|layer| layer.block.is_none());
+    if ends.clone().any(|end| config.is_saved(&end.path)) {
+        return Ok(Some(Method::Whole));
+    }
+    let is_chosen = |end: &LayerInfo| match &rule.wanted {
+        Matcher::All => Ok(false),
+        Matcher::Names(_) => rule.wanted.matches(&end.path),
+        Matcher::Regex(pattern) => pattern.is_match(last_name(&end.path)),
+    };
+    let chosen = ends.try_fold(false, |found, end| Ok::<_, Error>(found || is_chosen(end)?))?;
+    Ok(chosen.then_some(config.method))
 }
 
 /// Names that no layer has: one that is mistyped among good ones would train less than was asked.

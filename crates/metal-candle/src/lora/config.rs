@@ -1,10 +1,10 @@
 use super::targets::ends_in;
-use super::{Error, Method, Targets};
+use super::{Error, LayerInfo, Method, Targets};
 
 /// Highest rank: no layer is so wide that a higher one could be of use.
 const MAX_RANK: usize = 1 << 16;
 
-/// What an adapter is, in PEFT's terms.
+/// Settings of an adapter, in PEFT's terms.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LoraConfig {
     /// What the adapters do.
@@ -29,6 +29,9 @@ pub struct LoraConfig {
     pub alpha_pattern: Vec<(String, f64)>,
     /// Indices of the blocks that carry adapters; `None` is all of them.
     pub layers_to_transform: Option<Vec<usize>>,
+    /// Whether a token embedding that is the output head stays it: where one of the two is adapted, one
+    /// adapter acts on both.
+    pub ensure_weight_tying: bool,
 }
 
 impl Default for LoraConfig {
@@ -45,6 +48,42 @@ impl Default for LoraConfig {
             rank_pattern: vec![],
             alpha_pattern: vec![],
             layers_to_transform: None,
+            ensure_weight_tying: false,
+        }
+    }
+}
+
+/// Blocks of a model that carry adapters, counted from the last, as in mlx-lm's `--num-layers`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LastBlocks {
+    /// All blocks.
+    #[default]
+    All,
+    /// So many, or all if the model has fewer.
+    AtMost(usize),
+    /// So many.
+    Exactly(usize),
+}
+
+impl LastBlocks {
+    /// Indices of the blocks in a model of `n_blocks`; `None` is all of them.
+    ///
+    /// # Errors
+    /// When the model has fewer than asked for, or none was.
+    pub fn of(self, n_blocks: usize) -> Result<Option<Vec<usize>>, Error> {
+        let n = match self {
+            Self::All => n_blocks,
+            Self::AtMost(n) => n.min(n_blocks),
+            Self::Exactly(n) => n,
+        };
+        match n {
+            n if n == n_blocks => Ok(None),
+            n if (1..n_blocks).contains(&n) => Ok(Some((n_blocks - n..n_blocks).collect())),
+            n => Err(Error::Setting {
+                what: "the number of layers",
+                expected: "at least 1 and at most the model's number of blocks, or all",
+                got: format!("{n} of {n_blocks}"),
+            }),
         }
     }
 }
@@ -57,6 +96,25 @@ impl LoraConfig {
             true => alpha / (r as f64).sqrt(),
             false => alpha / r as f64,
         }
+    }
+
+    /// Alpha of an update of rank `r` whose factor is `scale`, to the last bit where a float64 gives it.
+    #[must_use]
+    pub fn alpha_for(&self, scale: f64, r: usize) -> f64 {
+        let alpha = scale / self.scale(1.0, r);
+        // What a person wrote is a whole number more often than not.
+        let candidates = [alpha.round(), alpha, alpha.next_up(), alpha.next_down()];
+        let exact = candidates
+            .into_iter()
+            .find(|alpha| self.scale(*alpha, r) == scale);
+        exact.unwrap_or(alpha)
+    }
+
+    /// The settings that take effect on a model with these `layers`: ends that are two matrices are not
+    /// kept one.
+    pub(crate) fn for_layers(mut self, layers: &[LayerInfo]) -> Self {
+        self.ensure_weight_tying &= layers.iter().any(|layer| layer.tied_to.is_some());
+        self
     }
 
     /// Whether the whole weight of the layer at `path` is trained.
@@ -72,21 +130,6 @@ impl LoraConfig {
             true => Ok(scale),
             false => Err(setting("alpha", "of use as a float32 factor", alpha)),
         }
-    }
-
-    /// The last `n` of `n_blocks` blocks, as mlx-lm counts `--num-layers`; `None` is all of them.
-    ///
-    /// # Errors
-    /// When the model has fewer blocks, or `n` is 0.
-    pub fn last_blocks(n: usize, n_blocks: usize) -> Result<Vec<usize>, Error> {
-        if (1..=n_blocks).contains(&n) {
-            return Ok((n_blocks - n..n_blocks).collect());
-        }
-        Err(Error::Setting {
-            what: "the number of layers",
-            expected: "at least 1 and at most the model's number of blocks, or -1 for all",
-            got: format!("{n} of {n_blocks}"),
-        })
     }
 
     pub(super) fn check(&self) -> Result<(), Error> {

@@ -1,7 +1,7 @@
 use super::{AdapterSet, Mode};
 use std::sync::Arc;
 
-/// What the layers of one pass compute beside their weights.
+/// Computations of the layers of one pass beside their weights.
 #[derive(Clone, Debug, Default)]
 pub struct Context {
     /// Whether the pass is part of training.

@@ -1,3 +1,4 @@
+use super::format::{Format, Inexpressible};
 use std::path::PathBuf;
 
 /// Problems that are listed; the rest is counted.
@@ -6,7 +7,7 @@ const LISTED: usize = 20;
 /// Characters of a name or value from a file that are shown.
 const SHOWN: usize = 200;
 
-/// What can be wrong with an adapter.
+/// Error in an adapter.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A setting is outside its range.
@@ -67,7 +68,7 @@ pub enum Error {
         /// What is wrong with it.
         source: Box<Error>,
     },
-    /// There is something else than a PEFT adapter.
+    /// There is something else than an adapter.
     #[error("{} {found}", path.display())]
     NotAnAdapter {
         /// The folder or file.
@@ -90,6 +91,21 @@ pub enum Error {
         path: PathBuf,
         /// Every missing, unexpected, misshaped and unusable tensor.
         problems: Vec<Problem>,
+    },
+    /// A format has no way to say what an adapter is.
+    #[error("{} cannot express: {}", format.tool(), listed(reasons, "; "))]
+    Inexpressible {
+        /// The format.
+        format: Format,
+        /// Everything that it cannot say.
+        reasons: Vec<Inexpressible>,
+    },
+    /// An adapter of a token embedding, which in one format acts on an output head that is the same
+    /// matrix and in another does not.
+    #[error("{path}: whether the token embedding is the output head too, its model tells")]
+    WhichModel {
+        /// Path of the embedding.
+        path: String,
     },
     /// Weights with their adapters added are too large for their dtype.
     #[error(
@@ -120,7 +136,7 @@ pub enum Error {
         /// Line, column and reason.
         source: serde_json::Error,
     },
-    /// A field of a configuration file is not of PEFT's type.
+    /// A field of a configuration file is not of its type.
     #[error("{}: {field}: {reason}", path.display())]
     Field {
         /// The file.
@@ -146,7 +162,7 @@ pub enum Error {
     Candle(#[from] candle_core::Error),
 }
 
-/// What lies where an adapter was looked for.
+/// Content of a place where an adapter was looked for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Found {
     /// No such file.
@@ -157,11 +173,8 @@ pub enum Found {
         "is in PyTorch's pickle format; adapters are read from adapter_model.safetensors alone"
     )]
     Pickle,
-    /// An adapter of mlx-lm.
-    #[error("is an adapter of mlx-lm; PEFT's are read")]
-    Mlx,
     /// An adapter of llama.cpp.
-    #[error("is a GGUF file; PEFT's adapters are read")]
+    #[error("is a GGUF file; adapters of PEFT and mlx-lm are read")]
     Gguf,
     /// A checkpoint.
     #[error("is a model, not an adapter")]
@@ -238,6 +251,12 @@ pub enum Problem {
         /// Its name in the file.
         key: String,
     },
+    /// The adapter of an output head with other values than that of the embedding that it is.
+    #[error("{key}: not the embedding's, and ensure_weight_tying says that they are one")]
+    Untied {
+        /// Its name in the file.
+        key: String,
+    },
     /// A weight of the base model with other values than the base model's.
     #[error("{key}: not the weight of this model, and modules_to_save does not name it")]
     Trained {
@@ -246,11 +265,11 @@ pub enum Problem {
     },
 }
 
-/// What the name of an unexpected tensor says.
+/// Meaning of the name of an unexpected tensor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Unexpected {
     /// Magnitudes of DoRA beside an adapter without.
-    #[error("adapter_config.json does not say use_dora")]
+    #[error("adapter_config.json is not of DoRA")]
     Dora,
     /// A bias beside `B`.
     #[error("a bias on B is not built")]
@@ -258,6 +277,9 @@ pub enum Unexpected {
     /// A name as mlx-lm writes it.
     #[error("a name of mlx-lm")]
     Mlx,
+    /// A name as PEFT writes it, in a file of mlx-lm.
+    #[error("a name of PEFT")]
+    Peft,
     /// A name that does not begin as PEFT's.
     #[error("PEFT's names begin with base_model.model.")]
     NoPrefix,

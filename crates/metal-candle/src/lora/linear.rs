@@ -3,7 +3,7 @@ use candle_core::{Device, Tensor};
 use metal_candle_kernels::{Result, Weight, linear, tape};
 use std::sync::Arc;
 
-/// How a layer reads its weight.
+/// Kind of a layer: how it reads its weight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// `x W^T + bias`, the weight `(out_features, in_features)`.

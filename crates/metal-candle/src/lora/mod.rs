@@ -20,12 +20,12 @@ mod targets;
 #[cfg(test)]
 mod tests;
 
-pub use config::LoraConfig;
+pub use config::{LastBlocks, LoraConfig};
 pub use context::{Adapters, Context, Share};
 use error::shortened;
 pub use error::{Error, Found, Problem, Refusal, Unexpected};
 pub use linear::{Embedding, Kind, Linear};
-pub use methods::{Adapter, Method};
+pub use methods::{Adapter, Method, is_b};
 pub use mode::Mode;
 pub use plan::{LayerInfo, Placement, Plan};
 pub use set::AdapterSet;

@@ -1,7 +1,7 @@
 use candle_core::{Tensor, Var};
 use metal_candle_kernels::mix_seed;
 
-/// Whether a forward pass is part of training.
+/// Mode of a forward pass: whether it is part of training.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Mode {
     dropout_seed: Option<u64>,

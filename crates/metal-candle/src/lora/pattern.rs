@@ -119,7 +119,7 @@ mod tests {
         "lm_head",
     ];
 
-    /// Which names match whole, by `re.fullmatch(pattern, name)` of Python 3.11.
+    /// Names that match whole, by `re.fullmatch(pattern, name)` of Python 3.11.
     const WHOLE: [(&str, [u8; 5]); 18] = [
         (
             r"^(?!.*(?:lm_head|vision)).*\.(q_proj|v_proj)",
@@ -147,7 +147,7 @@ mod tests {
         (r"(?x) lm _ head", [0, 0, 0, 0, 1]),
     ];
 
-    /// Which names match at their end, by PEFT 0.21.2's `get_pattern_key([pattern], name)`.
+    /// Names that match at their end, by PEFT 0.21.2's `get_pattern_key([pattern], name)`.
     const END: [(&str, [u8; 5]); 6] = [
         (r"q_proj", [1, 0, 1, 0, 0]),
         (r"(?!.*layers\.0).*q_proj", [1, 0, 1, 0, 0]),

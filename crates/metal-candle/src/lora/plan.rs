@@ -16,6 +16,8 @@ pub struct LayerInfo {
     pub in_features: usize,
     /// Width of its output.
     pub out_features: usize,
+    /// Path of the layer whose weight it has: an output head that is the token embedding.
+    pub tied_to: Option<String>,
 }
 
 /// One adapter to be made.
@@ -37,9 +39,11 @@ pub struct Placement {
     pub in_features: usize,
     /// Width of the layer's output.
     pub out_features: usize,
+    /// Path of the layer whose adapter acts here too, transposed where that is an embedding.
+    pub tied_to: Option<String>,
 }
 
-/// Where adapters go, and of what rank and strength each is.
+/// Places of adapters, and the rank and strength of each.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
     /// One entry for each layer that carries an adapter, in the model's order.
@@ -90,14 +94,6 @@ impl Plan {
         self.placements.iter().map(Placement::n_parameters).sum()
     }
 
-    /// Path of an adapter on the token embedding or the output head.
-    pub(super) fn outside_blocks(&self, layers: &[LayerInfo]) -> Option<String> {
-        let mut outside = layers.iter().filter(|layer| layer.block.is_none());
-        let is_placed = |path: &str| self.placements.iter().any(|place| place.path == path);
-        let layer = outside.find(|layer| is_placed(&layer.path))?;
-        Some(layer.path.clone())
-    }
-
     /// Warns of ranks above a layer's narrower side: the update cannot be of a higher one.
     fn tell_useless_ranks(&self) {
         let useless = self
@@ -132,6 +128,7 @@ fn matched(
             dropout: config.dropout,
             in_features: layer.in_features,
             out_features: layer.out_features,
+            tied_to: layer.tied_to.clone().filter(|_| choice.is_tied),
         });
     }
     Ok((Plan { placements }, choice.unmatched))

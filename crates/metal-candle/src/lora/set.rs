@@ -1,4 +1,4 @@
-use super::methods::Made;
+use super::methods::{Made, Tied};
 use super::{Adapter, Error, Linear, Placement, Plan};
 use candle_core::{DType, Tensor, Var};
 use metal_candle_kernels::Weight;
@@ -24,22 +24,25 @@ impl AdapterSet {
         seed: u64,
     ) -> Result<Self, Error> {
         check_memory(plan)?;
-        Self::made(plan, layers, |place, layer| {
-            place.method.fresh(place, layer, seed)
+        Self::made(plan, layers, |place, layer, other| {
+            place.method.fresh(place, layer, other, seed)
         })
     }
 
-    /// Adapters that `make` gives for each place and its layer.
+    /// Adapters that `make` gives for each place and its layer, and the adapter that acts there too.
     pub(super) fn made<'a>(
         plan: &Plan,
         layers: impl IntoIterator<Item = &'a Linear>,
-        mut make: impl FnMut(&Placement, &Linear) -> Made,
+        mut make: impl FnMut(&Placement, &Linear, Tied<'_>) -> Made,
     ) -> Result<Self, Error> {
         let layers = by_path(layers);
-        let mut adapters = BTreeMap::new();
+        let mut adapters: BTreeMap<String, Arc<dyn Adapter>> = BTreeMap::new();
         for place in &plan.placements {
             let layer = found(&layers, &place.path)?;
-            adapters.insert(place.path.clone(), make(place, layer)?);
+            // An embedding comes before the head.
+            let other = place.tied_to.as_ref().and_then(|path| adapters.get(path));
+            let adapter = make(place, layer, other.map(AsRef::as_ref))?;
+            adapters.insert(place.path.clone(), adapter);
         }
         Ok(Self { adapters })
     }

@@ -1,7 +1,7 @@
 use super::Error;
 use super::pattern::Pattern;
 
-/// Which layers an adapter goes to, with PEFT's meaning of each form.
+/// Layers that an adapter goes to, with PEFT's meaning of each form.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Targets {
     /// Layers whose path is a name or ends in `.` and a name.

@@ -37,6 +37,7 @@ fn place(method: Method, dropout: f64) -> Placement {
         dropout,
         in_features: K,
         out_features: N,
+        tied_to: None,
     }
 }
 

@@ -3,6 +3,7 @@
 
 use super::Result;
 use crate::files;
+use crate::gguf::{GgufFile, tokenizer::TokenizerFiles};
 use std::path::{Path, PathBuf};
 
 /// Ends of files that do not belong to what is copied: weights, states of training, data, logs and
@@ -76,11 +77,19 @@ const NAMED_TEMPLATES: &str = "additional_chat_templates";
 
 /// Copies what a checkpoint has beside its weights to another folder: every file that is not known
 /// to be something else, since each tool has files of its own. The model card stays: it describes
-/// the model that it was written for.
+/// the model that it was written for. Of a GGUF file, the tokenizer that it describes.
 ///
 /// # Errors
 /// When a file cannot be read or written.
 pub fn copy_companions(from: &Path, to: &Path) -> Result<()> {
+    if GgufFile::is_at(from) {
+        let files = TokenizerFiles::read(GgufFile::open(from)?.metadata())?;
+        files::write_json(&to.join("tokenizer.json"), &files.tokenizer)?;
+        return Ok(files::write_json(
+            &to.join("tokenizer_config.json"),
+            &files.config,
+        )?);
+    }
     let is_companion = |name: &str| is_licence(name) || !is_left_out(name);
     copy_files(from, to, Path::new(""), is_companion)?;
     copy_files(from, to, Path::new(NAMED_TEMPLATES), is_companion)

@@ -28,7 +28,7 @@ pub struct Decoder {
     pub(super) limits: Limits,
 }
 
-/// What a model cannot go beyond.
+/// Limits that a model cannot go beyond.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
     vocab_size: usize,

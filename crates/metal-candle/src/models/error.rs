@@ -2,12 +2,15 @@ use super::problems::Problems;
 use super::recognise::Found;
 use std::path::PathBuf;
 
-/// What can be wrong with a checkpoint, or with what is asked of a model.
+/// Error in a checkpoint, or in what is asked of a model.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A file cannot be read or written.
     #[error(transparent)]
     File(#[from] crate::files::Error),
+    /// A GGUF file cannot be used.
+    #[error(transparent)]
+    Gguf(#[from] crate::gguf::Error),
     /// A JSON file does not hold what it should.
     #[error("{}: {source}", path.display())]
     Json {
@@ -100,10 +103,10 @@ pub enum Error {
         reason: String,
     },
     /// The tensors are not those that the configuration calls for.
-    #[error("{} does not match its config.json:\n  {problems}", folder.display())]
+    #[error("{} does not match its configuration:\n  {problems}", path.display())]
     Tensors {
-        /// The checkpoint's folder.
-        folder: PathBuf,
+        /// The checkpoint's folder, or its one file.
+        path: PathBuf,
         /// Every missing, unexpected, misshaped or damaged tensor.
         problems: Problems,
     },
@@ -112,7 +115,7 @@ pub enum Error {
     ModelType {
         /// The type in `config.json`.
         got: String,
-        /// Those that exist.
+        /// Types that exist.
         supported: Vec<&'static str>,
     },
     /// A configuration asks for something that would change the result and is not built.

@@ -1,4 +1,4 @@
-//! How a decoder takes its weights, in the order of the data.
+//! Loading of a decoder's weights, in the order of the data.
 
 use super::Result;
 use super::checkpoint::Checkpoint;
@@ -19,7 +19,7 @@ const HEAD: &str = "lm_head";
 /// anything of the configuration's sizes is allocated.
 pub(super) fn check(config: &Config, checkpoint: &Checkpoint) -> Result<()> {
     if config.quantization.is_none() {
-        recognise::by_tensors(&checkpoint.folder, checkpoint.names())?;
+        recognise::by_tensors(&checkpoint.path, checkpoint.names())?;
     }
     let weights = Weights::headers(checkpoint, config.quantization.as_ref());
     check_packed(config, checkpoint, &weights);

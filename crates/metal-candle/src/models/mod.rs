@@ -12,6 +12,7 @@ mod config;
 mod decoder;
 mod error;
 mod families;
+mod gguf;
 mod json;
 mod layers;
 mod load;
@@ -25,12 +26,13 @@ mod scope;
 mod tests;
 mod weights;
 
-pub use cache::{Cache, CacheForm, Contiguous, KvCache, Paged, Rotating};
+pub use cache::{Cache, CacheForm, Contiguous, KvCache, Paged, Piece, Rotating};
 pub use companions::{copy_companions, copy_tokenizer};
 pub use config::{Config, GenerationConfig, Packing, Quantization};
 pub use decoder::Decoder;
 pub use error::{Error, Result};
 pub use families::MODEL_TYPES;
+pub use gguf::FileType;
 pub use layers::rope::{Llama3, LongRope, RopeConfig, Scaling, Yarn};
 pub use layers::{Part, PartMut, RmsNorm};
 pub use parts::Segment;
@@ -40,8 +42,9 @@ pub use recognise::{Found, check_folder};
 pub use save::save_checkpoint;
 
 use crate::lora::{self, AdapterSet};
-use candle_core::Device;
+use candle_core::{DType, Device};
 use checkpoint::Checkpoint;
+use metal_candle_kernels::Weight;
 use serde_json::Value;
 use std::path::Path;
 use weights::Weights;
@@ -60,15 +63,15 @@ pub struct Model {
 }
 
 impl Model {
-    /// Reads a checkpoint folder: `config.json`, `generation_config.json` and safetensors.
+    /// Reads a checkpoint: a folder with `config.json`, `generation_config.json` and safetensors, or a GGUF file.
     ///
     /// # Errors
     /// When a file is missing or damaged, the configuration asks for something that is not built,
     /// or the tensors are not exactly those it calls for.
-    pub fn load(folder: &Path, device: &Device) -> Result<Self> {
-        let (config, raw_config) = Config::read(folder)?;
-        let generation = GenerationConfig::read(folder)?;
-        let checkpoint = Checkpoint::open(folder)?;
+    pub fn load(path: &Path, device: &Device) -> Result<Self> {
+        let (config, raw_config) = Config::read(path)?;
+        let generation = GenerationConfig::read(path)?;
+        let checkpoint = Checkpoint::open(path)?;
         load::check(&config, &checkpoint)?;
         let weights = Weights::values(&checkpoint, config.quantization.as_ref(), device);
         let decoder = load::decoder(&config, &weights)?;
@@ -107,13 +110,30 @@ impl Model {
     /// # Errors
     /// As [`AdapterSet::fuse_into`].
     pub fn fuse(&mut self, set: &AdapterSet) -> std::result::Result<(), lora::Error> {
-        let of_ends = ["model.embed_tokens", "lm_head"];
-        let is_adapted = of_ends.iter().any(|path| set.get(path).is_some());
-        if self.decoder.lm_head.is_none() && is_adapted {
+        let of_ends = ["model.embed_tokens", "lm_head"].map(|path| set.get(path));
+        let is_adapted = of_ends.iter().any(Option::is_some);
+        // One adapter on both changes them alike.
+        let are_one = of_ends[1].is_some_and(|head| head.parameters().is_empty());
+        if self.decoder.lm_head.is_none() && is_adapted && !are_one {
             self.decoder.untie();
             self.raw_config["tie_word_embeddings"] = false.into();
         }
         set.fuse_into(self.decoder.matrices_mut())
+    }
+}
+
+impl Model {
+    /// Replaces every matrix in blocks of few bits by a dense one of `dtype`.
+    ///
+    /// # Errors
+    /// When memory runs out.
+    pub fn unpack(&mut self, dtype: DType) -> Result<()> {
+        for (_, weight) in self.decoder.matrices_mut() {
+            if matches!(weight, Weight::Packed(_)) {
+                *weight = weight.dense()?.to_dtype(dtype)?.into();
+            }
+        }
+        Ok(())
     }
 }
 

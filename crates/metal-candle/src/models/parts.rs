@@ -81,11 +81,16 @@ impl Decoder {
             block: None,
             in_features,
             out_features,
+            tied_to: None,
         }];
         for (block, layer) in self.linears() {
             infos.push(info(layer, Some(block))?);
         }
-        infos.push(info(&self.head_layer(), None)?);
+        let mut head = info(&self.head_layer(), None)?;
+        if self.lm_head.is_none() {
+            head.tied_to = Some(embedding.path().into());
+        }
+        infos.push(head);
         Ok(infos)
     }
 
@@ -139,5 +144,6 @@ fn info(layer: &Linear, block: Option<usize>) -> Result<LayerInfo> {
         block,
         in_features,
         out_features,
+        tied_to: None,
     })
 }

@@ -2,15 +2,16 @@ use super::Result;
 use super::layers::rope::{Positions, Rope};
 use crate::layout::{Layout, Span};
 use crate::lora::Context;
-use candle_core::{Device, Tensor};
+use candle_core::Device;
 use metal_candle_kernels::AttentionMask;
+use std::sync::Arc;
 
 /// Everything that is the same for all blocks of one forward pass: where its tokens stand, and
 /// what is computed with beside the weights.
 #[derive(Debug)]
 pub struct Pass {
     pub(super) layout: Layout,
-    /// Of each of the model's rotary embeddings.
+    /// Positions for each of the model's rotary embeddings.
     pub(super) positions: Vec<Positions>,
     pub(super) mask: AttentionMask,
     pub(super) context: Context,
@@ -27,10 +28,8 @@ impl Pass {
         context: &Context,
         device: &Device,
     ) -> Result<Self> {
-        let ids = layout.segments();
-        let ids = ids.map(|ids| Tensor::from_vec(ids, layout.dims(), device));
         let mut pass = Self::new(layout, (ropes, &|span| span.end()), context, device)?;
-        pass.mask.segments = ids.transpose()?;
+        pass.mask.spans = layout.attention_spans().map(Arc::from);
         Ok(pass)
     }
 

@@ -3,7 +3,7 @@ use std::fmt;
 /// Most problems that a message lists.
 const LISTED: usize = 20;
 
-/// What is wrong with a checkpoint: the first twenty problems in words, and how many more
+/// Problems of a checkpoint: the first twenty problems in words, and how many more
 /// there are.
 #[derive(Debug, Default)]
 pub struct Problems {

@@ -1,4 +1,4 @@
-//! What a folder holds that is no checkpoint of a model that is built: told in one sentence, before
+//! Content of a folder that is no checkpoint of a model that is built: told in one sentence, before
 //! any tensor is looked at.
 
 use super::json::{CONFIG_LIMIT_BYTES, read_object, shown, shown_name};
@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use std::fmt;
 use std::path::Path;
 
-/// What is found in a folder instead of a checkpoint.
+/// Content found in a folder instead of a checkpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Found {
     /// An adapter of PEFT.
@@ -43,7 +43,7 @@ pub enum Found {
     },
     /// A checkpoint in a folder below.
     Below {
-        /// That folder.
+        /// Path of that folder.
         folder: String,
     },
 }
@@ -96,6 +96,9 @@ impl fmt::Display for Found {
 /// When the folder holds no checkpoint of a model that is built.
 pub fn check_folder(folder: &Path) -> Result<()> {
     Config::read(folder)?;
+    if folder.is_file() {
+        return Ok(());
+    }
     checkpoint::file_names(folder).map(|_| ())
 }
 

@@ -7,11 +7,12 @@ use crate::random::normal;
 use candle_core::{DType, Device, Shape, Tensor};
 use metal_candle_kernels::Weight;
 use metal_candle_kernels::weight::affine::Affine;
+use metal_candle_kernels::weight::gguf::{BlockType, Gguf};
 use safetensors::Dtype;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 
-/// What a tensor starts as when a model is made from nothing.
+/// Values that a tensor starts with when a model is made from nothing.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Init {
     /// Normal with the configuration's `initializer_range`.
@@ -25,7 +26,7 @@ pub(super) enum Init {
 /// Dtypes of what is not packed.
 const FLOATS: [Dtype; 3] = [Dtype::F32, Dtype::F16, Dtype::BF16];
 
-/// Where a model's tensors come from; takes account of every one.
+/// Source of a model's tensors; takes account of every one.
 pub(super) struct Weights<'a> {
     source: Source<'a>,
     quantization: Option<&'a Quantization>,
@@ -86,15 +87,15 @@ impl<'a> Weights<'a> {
     /// The matrix `path`, `(N, K)`: packed where the configuration says so and there are scales.
     pub(super) fn matrix(&self, path: &str, (n, k): (usize, usize)) -> Result<Weight> {
         let name = |part: &str| format!("{path}.{part}");
+        if let Some(block) = self.block(&name("weight")) {
+            return self.blocks(&name("weight"), (n, k), block);
+        }
         let packing = self.quantization.and_then(|settings| settings.of(path));
         let Some(Packing { bits, group }) = packing.filter(|_| self.has(&name("scales"))) else {
             return Ok(self.get(&name("weight"), (n, k), Init::Normal)?.into());
         };
-        if self.device.is_cuda() {
-            let reason = "quantized weights are computed with on CPUs and Apple GPUs only";
-            let device = format!("{:?}", self.device.location());
-            return Err(Error::unsupported("quantization", device, reason));
-        }
+        let reason = "MLX's packing is computed with on CPUs and Apple GPUs only";
+        self.check_device(!self.device.is_cuda(), reason)?;
         if !k.is_multiple_of(group) {
             self.problem(format!(
                 "{path}: rows of {k} do not divide into groups of {group}"
@@ -114,13 +115,49 @@ impl<'a> Weights<'a> {
         Ok(Affine::new(parts, bits, group)?.into())
     }
 
+    /// The matrix `name` of a GGUF file, `(N, K)`.
+    fn blocks(&self, name: &str, (n, k): (usize, usize), block: BlockType) -> Result<Weight> {
+        let reason = "blocks of GGUF are computed with on a CPU only: --device cpu";
+        self.check_device(self.device.is_cpu(), reason)?;
+        let shape = (n, k / block.numbers() * block.bytes());
+        if !k.is_multiple_of(block.numbers()) {
+            let (numbers, kind) = (block.numbers(), block.name());
+            self.problem(format!(
+                "{name}: rows of {k} do not divide into blocks of {numbers} ({kind})"
+            ));
+        }
+        let bytes = self.tensor(name, shape.into(), Init::Zeros, &[Dtype::U8])?;
+        match bytes.rank() {
+            2 => Ok(Gguf::new(bytes, block)?.into()),
+            // A stand-in, whose problem is noted.
+            _ => Ok(bytes.into()),
+        }
+    }
+
+    /// Type of the blocks that a matrix consists of, where it does.
+    fn block(&self, name: &str) -> Option<BlockType> {
+        match self.source {
+            Source::Headers(checkpoint) | Source::Values(checkpoint) => checkpoint.block(name),
+            Source::Random { .. } => None,
+        }
+    }
+
+    /// That the device has kernels for a packing.
+    fn check_device(&self, has_kernels: bool, reason: &'static str) -> Result<()> {
+        if has_kernels {
+            return Ok(());
+        }
+        let device = format!("{:?}", self.device.location());
+        Err(Error::unsupported("quantization", device, reason))
+    }
+
     /// No quantizer writes a scale of zero: where all of them are, a copy has left a hole in the file.
     fn check_scales(&self, path: &str, scales: &Tensor) -> Result<()> {
         let largest = scales.to_dtype(DType::F32)?.abs()?.max_all()?;
         match self.source {
             Source::Values(checkpoint) if largest.to_scalar::<f32>()? == 0.0 => {
                 Err(Error::Safetensors {
-                    path: checkpoint.folder.clone(),
+                    path: checkpoint.path.clone(),
                     reason: format!("all scales of the quantized {path} are zero"),
                 })
             }

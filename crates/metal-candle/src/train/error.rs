@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-/// Why a training run ends early.
+/// Reason why a training run ends early.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A setting is outside its range.

@@ -2,7 +2,7 @@ use super::Evaluation;
 use serde::Serialize;
 use std::path::PathBuf;
 
-/// What a run tells while it goes on.
+/// Event of a run while it goes on.
 #[derive(Clone, Debug)]
 pub enum Event {
     /// A step was taken; its loss in nats per token.

@@ -8,7 +8,9 @@ use metal_candle_kernels::tape;
 pub struct Gradients(Vec<Option<Tensor>>);
 
 impl Gradients {
-    pub(super) fn new(gradients: Vec<Option<Tensor>>) -> Self {
+    /// One gradient for each parameter, in their order; `None` where there is none.
+    #[must_use]
+    pub fn new(gradients: Vec<Option<Tensor>>) -> Self {
         Self(gradients)
     }
 

@@ -2,7 +2,7 @@
 //!
 //! One step walks a batch forward through embedding, blocks and head, and backward again block by
 //! block ([`step`](mod@step)); gradients are summed over micro-batches, clipped by their global norm and
-//! applied by AdamW. Losses and gradients are sums over tokens until the very end, so that any
+//! applied by an [`Optimizer`]. Losses and gradients are sums over tokens until the very end, so that any
 //! split of a batch into micro-batches gives the same step.
 
 mod checkpoint;
@@ -33,7 +33,7 @@ pub use event::{Event, Report, Validation};
 pub use gradients::Gradients;
 pub use metrics::MetricsFile;
 pub use network::Network;
-pub use optimizer::Optimizer;
+pub use optimizer::{Adafactor, Adam, Muon, Optimizer, Rule, Sgd};
 pub use options::Options;
 pub use output::Output;
 pub use parameters::{Parameter, Parameters};
@@ -41,5 +41,5 @@ pub use reduce::Reduce;
 pub use resume::Resume;
 pub use run_folder::{RunFolder, Start};
 pub use saves::Saves;
-pub use schedule::{Decay, Schedule};
+pub use schedule::{Decay, Schedule, Warmup};
 pub use trainer::{Ending, Summary, Trainer};

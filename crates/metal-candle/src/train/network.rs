@@ -9,7 +9,7 @@ use metal_candle_kernels::softcap;
 /// What a step differentiates must be operations of `metal-candle-kernels` or candle, on tensors of
 /// float32.
 pub trait Network {
-    /// What the blocks share in one pass.
+    /// Values that the blocks share in one pass.
     type Pass;
 
     /// Where the weights are.

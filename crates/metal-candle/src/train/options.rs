@@ -1,4 +1,4 @@
-use super::{Decay, Error, Result, Schedule};
+use super::{Error, Result, Rule, Schedule};
 
 /// Settings of a run.
 #[derive(Clone, Debug, PartialEq)]
@@ -11,12 +11,8 @@ pub struct Options {
     pub grad_accumulation_steps: usize,
     /// Learning rate over the steps.
     pub schedule: Schedule,
-    /// Decoupled weight decay.
-    pub weight_decay: f64,
-    /// Decay rates of the first and second moment.
-    pub betas: (f64, f64),
-    /// Added to the root of the second moment.
-    pub eps: f64,
+    /// How parameters follow their gradients.
+    pub rule: Rule,
     /// Gradients are scaled down to this global norm; 0 switches that off.
     pub max_grad_norm: f64,
     /// Compute blocks again in backward instead of keeping their graphs.
@@ -35,20 +31,12 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        let iters = 1000;
         Self {
-            iters,
+            iters: 1000,
             batch_size: 4,
             grad_accumulation_steps: 1,
-            schedule: Schedule {
-                peak: 1e-4,
-                warmup_steps: 0,
-                decay: Decay::Constant,
-                total_steps: iters,
-            },
-            weight_decay: 0.01,
-            betas: (0.9, 0.999),
-            eps: 1e-8,
+            schedule: Schedule::constant(1e-4),
+            rule: Rule::default(),
             max_grad_norm: 1.0,
             grad_checkpoint: false,
             steps_per_report: 10,
@@ -71,13 +59,6 @@ impl Options {
                 what: "max_grad_norm",
                 expected: "0 (no clipping) or more",
                 got: self.max_grad_norm.to_string(),
-            });
-        }
-        if self.eps.is_nan() || self.eps <= 0.0 {
-            return Err(Error::Setting {
-                what: "eps",
-                expected: "more than 0",
-                got: self.eps.to_string(),
             });
         }
         self.schedule.check()

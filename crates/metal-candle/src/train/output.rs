@@ -4,7 +4,7 @@ use crate::models::{copy_companions, copy_tokenizer, save_checkpoint};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
-/// What a run leaves in its folder.
+/// Result that a run leaves in its folder.
 #[derive(Clone, Debug)]
 pub enum Output {
     /// A PEFT adapter.

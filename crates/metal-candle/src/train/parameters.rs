@@ -1,5 +1,5 @@
 use super::{Error, Result};
-use crate::lora::{AdapterSet, Context, Mode};
+use crate::lora::{AdapterSet, Context, Mode, is_b};
 use crate::models::{Decoder, Model, Segment};
 use candle_core::{DType, Var};
 use std::collections::BTreeMap;
@@ -14,6 +14,8 @@ pub struct Parameter {
     pub var: Var,
     /// Where it acts.
     pub segment: Segment,
+    /// Factor of its learning rate.
+    pub rate: f64,
 }
 
 /// Everything that is trained.
@@ -48,6 +50,7 @@ impl Parameters {
                 name: format!("{path}.{name}"),
                 var: var.clone(),
                 segment,
+                rate: 1.0,
             })
         });
         Self {
@@ -74,11 +77,22 @@ impl Parameters {
                     name,
                     var: var.clone(),
                     segment,
+                    rate: 1.0,
                 });
                 Ok::<_, Error>(var.into_inner())
             })?;
         }
         Ok(Self::new(parameters))
+    }
+
+    /// Parameters of which every `B` of an adapter learns `ratio` times as fast as its `A` (LoRA+:
+    /// Hayou, Ghosh, Yu 2024, arXiv 2402.12354).
+    #[must_use]
+    pub fn lora_plus(mut self, ratio: f64) -> Self {
+        for parameter in self.all.iter_mut().filter(|p| is_b(&p.name)) {
+            parameter.rate = ratio;
+        }
+        self
     }
 
     /// The parameters in order.

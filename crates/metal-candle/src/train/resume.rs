@@ -1,4 +1,4 @@
-//! What a run goes on from.
+//! State that a run goes on from.
 
 use super::checkpoint::{Checkpoint, OPTIMIZER, SETTINGS, checkpoints};
 use super::{Error, Result};

@@ -13,7 +13,7 @@ use crate::process::peak_memory_bytes;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// What one optimizer step came to.
+/// Result of one optimizer step.
 struct Taken {
     loss_sum: f64,
     tokens: usize,
@@ -115,7 +115,7 @@ impl<'a, N: Network> Run<'a, N> {
         let learning_rate = options.schedule.learning_rate(number);
         let scale = mean * trainer.clip_factor(grad_norm);
         self.optimizer
-            .step(parameters, &gradients, options, learning_rate, scale)?;
+            .step(parameters, &gradients, learning_rate, scale)?;
         Ok(Taken {
             loss_sum,
             tokens,

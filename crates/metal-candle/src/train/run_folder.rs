@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 /// Reports and evaluations of a run, one JSON object a line.
 const METRICS: &str = "metrics.jsonl";
 
-/// How a run meets what lies in its folder.
+/// Start of a run in a folder in which something may lie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Start {
     /// Nothing of another run may be there.

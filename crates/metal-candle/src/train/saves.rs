@@ -3,7 +3,7 @@ use super::{Optimizer, Output, Parameters, Result, RunFolder};
 use serde_json::Value;
 use std::path::Path;
 
-/// Where a run is saved: adapter or model, optimizer and settings, as one checkpoint.
+/// Place where a run is saved: adapter or model, optimizer and settings, as one checkpoint.
 #[derive(Clone, Copy, Debug)]
 pub struct Saves<'a> {
     /// What is written.

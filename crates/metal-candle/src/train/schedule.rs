@@ -1,21 +1,85 @@
 use super::{Error, Result};
 use std::f64::consts::PI;
 
-/// How the learning rate falls after the warm-up.
+/// Course of the learning rate after the warm-up; steps are counted from 0 there.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Decay {
-    /// It does not.
+    /// None.
     Constant,
-    /// Along a straight line to `end` at the last step.
+    /// A straight line, at `end` after `steps` steps and from then on.
     Linear {
-        /// Learning rate at the last step.
+        /// Learning rate at the end.
         end: f64,
+        /// Steps to it.
+        steps: usize,
     },
-    /// Along half a cosine to `end` at the last step (Loshchilov, Hutter 2016, arXiv 1608.03983).
+    /// Half a cosine, at `end` after `steps` steps and from then on (Loshchilov, Hutter 2016, arXiv
+    /// 1608.03983).
     Cosine {
-        /// Learning rate at the last step.
+        /// Learning rate at the end.
         end: f64,
+        /// Steps to it.
+        steps: usize,
     },
+    /// A factor for every step.
+    Exponential {
+        /// The factor.
+        factor: f64,
+    },
+    /// A factor every few steps.
+    Steps {
+        /// The factor.
+        factor: f64,
+        /// Steps between.
+        every: usize,
+    },
+}
+
+impl Decay {
+    /// Its name in the field.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Constant => "constant",
+            Self::Linear { .. } => "linear",
+            Self::Cosine { .. } => "cosine",
+            Self::Exponential { .. } => "exponential",
+            Self::Steps { .. } => "step",
+        }
+    }
+
+    /// Course to its end after `steps` steps, where it has an end.
+    #[must_use]
+    pub fn over(self, steps: usize) -> Self {
+        match self {
+            Self::Linear { end, .. } => Self::Linear { end, steps },
+            Self::Cosine { end, .. } => Self::Cosine { end, steps },
+            other => other,
+        }
+    }
+}
+
+/// Rise of the learning rate in a straight line.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Warmup {
+    /// Learning rate of the first step.
+    pub from: f64,
+    /// Steps to the peak.
+    pub rise: usize,
+    /// Steps before the decay begins: `rise`, or more to stay at the peak for some.
+    pub steps: usize,
+}
+
+impl Warmup {
+    /// Rise in equal parts, of which the first step has one and the step after `steps` all.
+    #[must_use]
+    pub fn over(steps: usize, peak: f64) -> Self {
+        Self {
+            from: peak / (steps + 1) as f64,
+            rise: steps,
+            steps,
+        }
+    }
 }
 
 /// Learning rate of every step.
@@ -23,71 +87,64 @@ pub enum Decay {
 pub struct Schedule {
     /// Learning rate after the warm-up.
     pub peak: f64,
-    /// Steps over which it rises in a straight line from `peak / (warmup_steps + 1)`.
-    pub warmup_steps: usize,
+    /// How it comes there.
+    pub warmup: Warmup,
     /// What comes then.
     pub decay: Decay,
-    /// Number of steps, those of the runs that this one goes on from included.
-    pub total_steps: usize,
 }
 
 impl Schedule {
+    /// One learning rate for all steps.
+    #[must_use]
+    pub fn constant(peak: f64) -> Self {
+        Self {
+            peak,
+            warmup: Warmup::over(0, peak),
+            decay: Decay::Constant,
+        }
+    }
+
     /// Learning rate of `step`, counted from 1.
     #[must_use]
     pub fn learning_rate(&self, step: usize) -> f64 {
-        if step <= self.warmup_steps {
-            return self.peak * step as f64 / (self.warmup_steps + 1) as f64;
+        let Warmup { from, rise, steps } = self.warmup;
+        let before = step.saturating_sub(1);
+        if before < steps {
+            let risen = (before as f64 / rise.max(1) as f64).min(1.0);
+            return from + (self.peak - from) * risen;
         }
-        let done = (step - self.warmup_steps - 1) as f64;
-        let span = self
-            .total_steps
-            .saturating_sub(self.warmup_steps + 1)
-            .max(1) as f64;
-        let progress = (done / span).min(1.0);
+        self.decayed(before - steps)
+    }
+
+    /// Learning rate `done` steps after the warm-up.
+    fn decayed(&self, done: usize) -> f64 {
+        let share = |steps: usize| (done as f64 / steps.max(1) as f64).min(1.0);
         match self.decay {
             Decay::Constant => self.peak,
-            Decay::Linear { end } => self.peak * (1.0 - progress) + end * progress,
-            Decay::Cosine { end } => end + (self.peak - end) * 0.5 * (1.0 + (PI * progress).cos()),
+            Decay::Linear { end, steps } => self.peak + (end - self.peak) * share(steps),
+            Decay::Cosine { end, steps } => {
+                end + (self.peak - end) * 0.5 * (1.0 + (PI * share(steps)).cos())
+            }
+            Decay::Exponential { factor } => self.peak * factor.powf(done as f64),
+            Decay::Steps { factor, every } => self.peak * factor.powf((done / every.max(1)) as f64),
         }
     }
 
     pub(super) fn check(&self) -> Result<()> {
-        match self.peak.is_finite() && self.peak >= 0.0 {
-            true => Ok(()),
-            false => Err(Error::Setting {
+        let is_right = |rate: f64| rate.is_finite() && rate >= 0.0;
+        let rates = match self.decay {
+            Decay::Constant => vec![],
+            Decay::Linear { end, .. } | Decay::Cosine { end, .. } => vec![end],
+            Decay::Exponential { factor } | Decay::Steps { factor, .. } => vec![factor],
+        };
+        let mut rates = [self.peak, self.warmup.from].into_iter().chain(rates);
+        match rates.find(|rate| !is_right(*rate)) {
+            None => Ok(()),
+            Some(rate) => Err(Error::Setting {
                 what: "the learning rate",
                 expected: "a finite number, not negative",
-                got: self.peak.to_string(),
+                got: rate.to_string(),
             }),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn schedules_warm_up_and_fall() {
-        let schedule = |decay| Schedule {
-            peak: 1.0,
-            warmup_steps: 4,
-            decay,
-            total_steps: 14,
-        };
-        let rates = |decay| -> Vec<f64> {
-            let schedule = schedule(decay);
-            [1, 4, 5, 14, 20]
-                .map(|step| schedule.learning_rate(step))
-                .to_vec()
-        };
-        assert_eq!(rates(Decay::Constant), [0.2, 0.8, 1.0, 1.0, 1.0]);
-        assert_eq!(rates(Decay::Linear { end: 0.1 }), [0.2, 0.8, 1.0, 0.1, 0.1]);
-        assert_eq!(rates(Decay::Cosine { end: 0.1 }), [0.2, 0.8, 1.0, 0.1, 0.1]);
-        let middle = schedule(Decay::Cosine { end: 0.0 }).learning_rate(8);
-        assert!(
-            (middle - 0.75).abs() < 1e-12,
-            "a third of the way down: {middle}"
-        );
     }
 }

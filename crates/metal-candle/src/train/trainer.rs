@@ -26,16 +26,16 @@ pub struct Trainer<'a, N = Decoder> {
     pub reduce: Option<&'a dyn Reduce>,
 }
 
-/// How a run ended.
+/// End of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
     /// All steps were taken.
     Finished,
-    /// It was asked to stop; the steps that were taken are saved.
+    /// Stopped on request; the steps that were taken are saved.
     Stopped,
 }
 
-/// What a run came to.
+/// Summary of a run.
 #[derive(Clone, Copy, Debug)]
 pub struct Summary {
     /// How it ended.

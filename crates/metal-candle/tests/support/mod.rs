@@ -6,10 +6,8 @@ pub mod quantized;
 pub mod training;
 
 use candle_core::{DType, Device, Tensor};
-use metal_candle::lora::{
-    AdapterSet,
-    format::peft::{self, PeftFolder},
-};
+use metal_candle::language_model::Adapted;
+use metal_candle::lora::{AdapterSet, LoraConfig};
 use metal_candle::models::Model;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -57,14 +55,11 @@ pub fn ids(t: &Tensor) -> Vec<u32> {
 
 /// The adapter in `folder`, for `model`.
 pub fn adapter(model: &mut Model, folder: &Path) -> Arc<AdapterSet> {
-    load(&peft::read(folder).unwrap(), model)
+    adapted(model, folder, |_| {}).set
 }
 
-pub fn load(adapter: &PeftFolder, model: &mut Model) -> Arc<AdapterSet> {
-    let plan = adapter.plan(&model.decoder.layer_infos().unwrap()).unwrap();
-    let base = model.decoder.named_weights();
-    let layers = &model.decoder.adaptable();
-    Arc::new(adapter.load(&plan, layers, &base).unwrap())
+pub fn adapted(model: &Model, folder: &Path, adjust: impl FnOnce(&mut LoraConfig)) -> Adapted {
+    Adapted::read(folder, model, folder, adjust).unwrap()
 }
 
 /// Of two tensors on any devices.

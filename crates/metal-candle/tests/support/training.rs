@@ -7,7 +7,7 @@ use metal_candle::layout::{Arrangement, Layout};
 use metal_candle::lora::Mode;
 use metal_candle::models::Model;
 use metal_candle::train::step::{StepResult, step};
-use metal_candle::train::{Decay, Gradients, Optimizer, Options, Parameters, Schedule};
+use metal_candle::train::{Gradients, Optimizer, Options, Parameters, Schedule};
 
 /// The rows of a step as a batch: `ids` and `labels` are `(rows, T)`, labels not shifted.
 pub fn batch(ids: &Tensor, labels: &Tensor) -> Batch {
@@ -40,13 +40,7 @@ pub fn ready(run: &str, adapter: &str, device: &Device) -> (Model, Parameters) {
 /// The settings of `scripts/golden/training.py`.
 fn options() -> Options {
     Options {
-        schedule: Schedule {
-            peak: 1e-2,
-            warmup_steps: 0,
-            decay: Decay::Constant,
-            total_steps: 10,
-        },
-        weight_decay: 0.01,
+        schedule: Schedule::constant(1e-2),
         max_grad_norm: 1.0,
         ..Options::default()
     }
@@ -109,7 +103,7 @@ pub fn ten_losses_and_the_final_adapter_equal_peft(run: &str, variant: &str, dev
     let norms = numbers(format!("{variant}_grad_norm"));
     assert_eq!((losses.len(), norms.len()), (10, 10));
     let (model, parameters) = ready(run, "initial_adapter", device);
-    let mut optimizer = Optimizer::new(&parameters).unwrap();
+    let mut optimizer = Optimizer::new(options().rule, &parameters).unwrap();
     let labels = &batches[&format!("labels_{variant}")];
     for (i, (want_loss, want_norm)) in losses.into_iter().zip(norms).enumerate() {
         let batch = batch(
@@ -131,7 +125,7 @@ pub fn ten_losses_and_the_final_adapter_equal_peft(run: &str, variant: &str, dev
         );
         let scale = mean * (1.0 / (grad_norm + 1e-6)).min(1.0);
         optimizer
-            .step(&parameters, &result.gradients, &options(), 1e-2, scale)
+            .step(&parameters, &result.gradients, 1e-2, scale)
             .unwrap();
     }
     let want = tensors(&folder.join(format!("final_adapter_{variant}/adapter_model.safetensors")));
@@ -155,12 +149,10 @@ pub fn steps(n: usize, device: &Device, mut after_each: impl FnMut()) {
     let (model, parameters) = ready(run, "initial_adapter", device);
     let part = |name: &str| batches[name].get(0).unwrap();
     let batch = batch(&part("input_ids"), &part("labels_masked"));
-    let mut optimizer = Optimizer::new(&parameters).unwrap();
+    let mut optimizer = Optimizer::new(options().rule, &parameters).unwrap();
     for _ in 0..n {
         let gradients = run_step(&model, &parameters, &batch, false).gradients;
-        optimizer
-            .step(&parameters, &gradients, &options(), 1e-4, 1.0)
-            .unwrap();
+        optimizer.step(&parameters, &gradients, 1e-4, 1.0).unwrap();
         after_each();
     }
 }

@@ -3,7 +3,7 @@
 use crate::run::{batch, endless, model_with, options, run, run_with, values};
 use candle_core::{Device, Tensor};
 use metal_candle::lora::LoraConfig;
-use metal_candle::train::{Event, Optimizer, Reduce, Result};
+use metal_candle::train::{Event, Optimizer, Reduce, Result, Rule};
 use std::sync::{Barrier, Mutex};
 
 /// What the workers share.
@@ -79,7 +79,7 @@ fn workers_train_what_one_trains_alone() {
         let work = |rank| {
             let folder = tempfile::tempdir().unwrap();
             let (model, parameters) = model_with(&config, &Device::Cpu);
-            let mut optimizer = Optimizer::new(&parameters).unwrap();
+            let mut optimizer = Optimizer::new(Rule::default(), &parameters).unwrap();
             let (options, worker) = (
                 options(4),
                 Worker {

@@ -11,6 +11,7 @@ mod event;
 mod foundation;
 mod gpu;
 mod guard;
+mod launches;
 mod library;
 mod memory;
 mod mps;

@@ -65,6 +65,11 @@ pub struct Function {
 }
 
 impl Function {
+    /// The file of its library in CUDA C++, where launches are written.
+    pub fn cuda(&self) -> Option<&str> {
+        self.library.ivars().cuda.as_deref()
+    }
+
     fn kernel(&self) -> &Kernel {
         &self.library.ivars().kernels[&self.name]
     }

@@ -6,7 +6,7 @@ use metal_candle::generate::{Engine, Request};
 use metal_candle::layout::{Arrangement, Layout};
 use metal_candle::lora::{AdapterSet, LoraConfig, Mode, Plan};
 use metal_candle::models::Model;
-use metal_candle::train::{Optimizer, Options, Parameters, step::step};
+use metal_candle::train::{Optimizer, Parameters, Rule, step::step};
 use serde_json::json;
 use soft_metal::{Counts, Guard, drain, take_counts};
 use std::sync::Arc;
@@ -106,11 +106,11 @@ fn a_step_of_training_asks_for_no_more_than_it_did() {
         let plan = Plan::new(&LoraConfig::default(), &model.decoder.layer_infos().unwrap()).unwrap();
         let set = AdapterSet::fresh(&plan, &model.decoder.adaptable(), 0).unwrap();
         let parameters = Parameters::of_adapters(Arc::new(set), &model.decoder);
-        let mut optimizer = Optimizer::new(&parameters).unwrap();
+        let mut optimizer = Optimizer::new(Rule::default(), &parameters).unwrap();
         let batch = batch();
         counts_of_last(3, || {
             let result = step(&model.decoder, &parameters, &batch, Mode::training(0), false).unwrap();
-            optimizer.step(&parameters, &result.gradients, &Options::default(), 1e-4, 1.0 / 48.0).unwrap();
+            optimizer.step(&parameters, &result.gradients, 1e-4, 1.0 / 48.0).unwrap();
         })
     });
     let asked = Asked::of(&counts);

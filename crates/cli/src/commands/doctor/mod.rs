@@ -21,7 +21,7 @@ pub struct Args {
     pub json: bool,
 }
 
-/// What is found.
+/// Report of what is found.
 #[derive(Serialize)]
 struct Report {
     version: &'static str,
@@ -35,7 +35,7 @@ struct Report {
 /// An Apple GPU.
 #[derive(Serialize)]
 struct Gpu {
-    /// As `--device` takes it.
+    /// Name that `--device` takes.
     device: String,
     /// Why kernels do not run on it; `None` where they do.
     obstacle: Option<String>,
@@ -51,7 +51,7 @@ struct Usable {
     architecture: String,
     macos: String,
     mps: bool,
-    /// Those that can be asked for.
+    /// Engines that can be asked for.
     engines: Vec<String>,
     /// How MPS work is ordered with candle's, and whether that was shown here.
     strategy: String,
@@ -69,7 +69,7 @@ struct CalibrationFile {
     ignored: Option<String>,
 }
 
-/// What is chosen for a product.
+/// Choice of an engine for a product.
 #[derive(Serialize)]
 struct Choice {
     product: String,

@@ -17,7 +17,7 @@ pub struct Args {
     /// Folder or Hugging Face id of the model
     #[arg(long, value_name = "MODEL")]
     pub model: String,
-    /// Folder of a PEFT adapter
+    /// Folder of an adapter of PEFT or mlx-lm
     #[arg(long, value_name = "PATH")]
     pub adapter_path: Option<PathBuf>,
     /// Merge the adapter into the weights first: faster for long texts
@@ -53,7 +53,7 @@ pub struct Args {
     pub sampling: SamplingOptions,
 }
 
-/// How tokens are chosen.
+/// Sampling of tokens.
 #[derive(clap::Args, Clone, Copy, Debug)]
 #[command(next_help_heading = "Sampling")]
 pub struct SamplingOptions {

@@ -19,7 +19,7 @@ use serde::Serialize;
 use speed::Clock;
 use std::sync::Arc;
 
-/// What `--json` prints.
+/// Answer that `--json` prints.
 #[derive(Serialize)]
 struct Answer {
     prompt_token_ids: Vec<u32>,
@@ -107,7 +107,7 @@ fn tell_room(wanted: usize, n_prompt: usize, loaded: &LanguageModel) -> Result<(
     Ok(())
 }
 
-/// What came of a prompt.
+/// Text that came of a prompt.
 struct Generated {
     token_ids: Vec<u32>,
     reason: FinishReason,

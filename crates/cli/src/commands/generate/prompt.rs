@@ -1,4 +1,4 @@
-//! What a text starts from, and what ends it.
+//! Prompts: what a text starts from, and what ends it.
 
 use super::Args;
 use crate::error::{Error, Result};

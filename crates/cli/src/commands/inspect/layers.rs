@@ -6,7 +6,7 @@ use metal_candle::lora::{LayerInfo, Placement, Plan};
 use metal_candle::models::Model;
 use serde::Serialize;
 
-/// What `--json` prints.
+/// Answer that `--json` prints.
 #[derive(Serialize)]
 struct Answer {
     model_type: String,
@@ -54,8 +54,12 @@ pub fn show(args: &Args, terminal: &Terminal) -> Result<()> {
     let mut model = loaded.model;
     let infos = model.decoder.layer_infos()?;
     let plan = match &args.adapter_path {
-        Some(path) => loading::read_adapter(&model, &loaded.folder, path, |_| {})?.plan,
-        None => Plan::new(&args.adapter.config(model.decoder.n_blocks())?, &infos)?,
+        Some(path) => loading::read_adapter(&model, &loaded.folder, path)?.plan,
+        None => {
+            let mut config = args.adapter.config();
+            config.layers_to_transform = args.adapter.blocks().of(model.decoder.n_blocks())?;
+            Plan::new(&config, &infos)?
+        }
     };
     let answer = answer(&mut model, &infos, &plan);
     match args.json {

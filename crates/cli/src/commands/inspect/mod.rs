@@ -31,7 +31,7 @@ pub struct Args {
     pub device: DeviceArgs,
     #[command(flatten)]
     pub row: RowOptions,
-    /// Folder of a PEFT adapter: show the layers that it reaches, or a row as its own tokenizer cuts it
+    /// Folder of an adapter of PEFT or mlx-lm: show the layers that it reaches, or a row as its own tokenizer cuts it
     #[arg(long, value_name = "PATH", help_heading = "Adapter")]
     #[arg(conflicts_with_all = ["rank", "alpha", "scale", "dropout", "rslora", "targets", "modules_to_save", "num_layers"])]
     pub adapter_path: Option<PathBuf>,
@@ -39,7 +39,7 @@ pub struct Args {
     pub adapter: AdapterOptions,
 }
 
-/// Which row to show; without a file the model's layers are shown.
+/// The row to show; without a file the model's layers are shown.
 #[derive(clap::Args, Debug)]
 #[command(next_help_heading = "Row")]
 pub struct RowOptions {

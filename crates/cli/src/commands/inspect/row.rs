@@ -1,15 +1,15 @@
 use super::Args;
-use crate::commands::train::max_seq_length;
 use crate::error::{Error, Result};
 use crate::hub;
 use crate::loading;
 use crate::terminal::Terminal;
-use metal_candle::data::{self, Dataset, Run, Tokenizer, runs};
+use metal_candle::data::{self, Dataset, MaskSpan, Tokenizer, longest_row, mask_spans};
+use metal_candle::language_model::tokenizer_for;
 use metal_candle::models::Config;
 use serde::Serialize;
 use std::path::Path;
 
-/// What `--json` prints.
+/// Answer that `--json` prints.
 #[derive(Serialize)]
 struct Answer {
     path: String,
@@ -30,8 +30,8 @@ struct RunOnOutput {
     trained: bool,
 }
 
-impl From<Run> for RunOnOutput {
-    fn from(run: Run) -> Self {
+impl From<MaskSpan> for RunOnOutput {
+    fn from(run: MaskSpan) -> Self {
         Self {
             text: run.text,
             tokens: run.n_tokens,
@@ -45,7 +45,8 @@ pub fn show(args: &Args, file: &Path, terminal: &Terminal) -> Result<()> {
     let folder = hub::folder(&args.model, terminal)?;
     let (config, _) = Config::read(&folder)?;
     let adapter = args.adapter_path.as_deref();
-    let tokenizer = loading::tokenizer_for(&folder, adapter, &config, terminal)?;
+    loading::tell_tokenizer(adapter, terminal);
+    let tokenizer = tokenizer_for(&folder, adapter, &config)?;
     let answer = answer(args, file, &tokenizer, &config)?;
     match args.json {
         true => terminal.print_json(&answer),
@@ -56,7 +57,7 @@ pub fn show(args: &Args, file: &Path, terminal: &Terminal) -> Result<()> {
 fn answer(args: &Args, file: &Path, tokenizer: &Tokenizer, config: &Config) -> Result<Answer> {
     let line = args.row.row;
     let options = data::Options {
-        max_seq_length: max_seq_length(args.row.max_seq_length, config)?,
+        max_seq_length: longest_row(args.row.max_seq_length, config.max_position_embeddings)?,
         mask_prompt: args.row.mask_prompt,
         vocab_size: Some(config.vocab_size),
     };
@@ -66,14 +67,14 @@ fn answer(args: &Args, file: &Path, tokenizer: &Tokenizer, config: &Config) -> R
                 .with_advice("--row counts lines from 1, as errors and warnings do"),
         );
     };
-    let runs = runs(&example, tokenizer)?;
+    let spans = mask_spans(&example, tokenizer)?;
     Ok(Answer {
         path: file.display().to_string(),
         line,
         tokens: example.tokens.len(),
         trained_tokens: example.trained_tokens(),
         truncated_tokens,
-        runs: runs.into_iter().map(RunOnOutput::from).collect(),
+        runs: spans.into_iter().map(RunOnOutput::from).collect(),
         trained: example.trained,
         token_ids: example.tokens,
     })

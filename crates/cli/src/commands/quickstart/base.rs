@@ -29,23 +29,8 @@ pub(super) fn make(
     terminal: &Terminal,
     interrupt: &Interrupt,
 ) -> Result<()> {
-    let texts: Vec<String> = corpus
-        .base_rows(BASE_ROWS)
-        .into_iter()
-        .map(as_text)
-        .collect();
-    let rows = texts.iter().map(|text| json!({ "text": text }));
-    let path = write_rows(folders, rows)?;
-    let bpe = train_bpe(&texts, VOCAB_SIZE, &[TURN_START, TURN_END])?;
-    write_tokenizer(&folders.base, &bpe, TURN_END, Some(CHAT_TEMPLATE))?;
-    let tokenizer = Tokenizer::from_folder(&folders.base)?;
-    let options = Options {
-        max_seq_length: MAX_TOKENS,
-        mask_prompt: false,
-        vocab_size: Some(VOCAB_SIZE),
-    };
-    let dataset = Dataset::load(&path, &tokenizer, &options)?;
-    let raw_config = config(tokenizer.eos_token().map(|(_, id)| id));
+    let dataset = corpus_and_tokenizer(folders, corpus)?;
+    let raw_config = config(&Tokenizer::from_folder(&folders.base)?);
     let eos = json!({ "eos_token_id": raw_config["eos_token_id"] });
     files::write_json(&folders.base.join("generation_config.json"), &eos)?;
     let mut model = Model::random(raw_config.clone(), args.seed, &Device::Cpu)?;
@@ -71,6 +56,22 @@ pub(super) fn make(
     )
 }
 
+/// Writes rows, and a tokenizer made of them; gives the rows as tokens.
+fn corpus_and_tokenizer(folders: &Folders, corpus: &mut Corpus) -> Result<Dataset> {
+    let rows = corpus.base_rows(BASE_ROWS).into_iter();
+    let texts: Vec<String> = rows.map(as_text).collect();
+    let path = write_rows(folders, texts.iter().map(|text| json!({ "text": text })))?;
+    let bpe = train_bpe(&texts, VOCAB_SIZE, &[TURN_START, TURN_END])?;
+    write_tokenizer(&folders.base, &bpe, TURN_END, Some(CHAT_TEMPLATE))?;
+    let options = Options {
+        max_seq_length: MAX_TOKENS,
+        mask_prompt: false,
+        vocab_size: Some(VOCAB_SIZE),
+    };
+    let tokenizer = Tokenizer::from_folder(&folders.base)?;
+    Ok(Dataset::load(&path, &tokenizer, &options)?)
+}
+
 fn write_rows(folders: &Folders, rows: impl Iterator<Item = Value>) -> Result<std::path::PathBuf> {
     files::make_folder(&folders.corpus)?;
     let path = folders.corpus.join("train.jsonl");
@@ -89,7 +90,8 @@ fn as_text(row: Row) -> String {
 }
 
 /// A Qwen3 of 0.9 million parameters.
-fn config(eos_token_id: Option<u32>) -> Value {
+fn config(tokenizer: &Tokenizer) -> Value {
+    let eos_token_id = tokenizer.eos_token().map(|(_, id)| id);
     json!({
         "architectures": ["Qwen3ForCausalLM"],
         "model_type": "qwen3",

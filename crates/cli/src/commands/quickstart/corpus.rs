@@ -50,7 +50,7 @@ impl Date {
     }
 }
 
-/// What a user says and how an assistant answers.
+/// A question of a user, and the assistant's answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Exchange {
     pub(super) prompt: String,
@@ -64,7 +64,7 @@ pub(super) enum Row {
     Exchange(Exchange),
 }
 
-/// Makes rows from a seed.
+/// Rows made from a seed.
 pub(super) struct Corpus {
     generator: ChaCha8Rng,
 }

@@ -17,7 +17,7 @@ pub(super) struct Exam {
     pub(super) questions: Vec<Exchange>,
 }
 
-/// What a model answered.
+/// Score of a model's answers.
 pub(super) struct Score {
     pub(super) answers: Vec<Answer>,
 }

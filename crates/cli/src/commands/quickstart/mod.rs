@@ -103,7 +103,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// Where everything goes.
+/// Folders that everything goes to.
 struct Folders {
     /// The corpus of the base model.
     corpus: PathBuf,

@@ -1,9 +1,7 @@
+use super::optimizer::OptimizerOptions;
 use crate::adapter_options::AdapterOptions;
 use crate::device::DeviceArgs;
-use crate::numbers::{
-    MAX_COUNT, at_least_one, count, not_negative, not_zero, rate, rate_above_zero, seed,
-    share_below_one,
-};
+use crate::numbers::{MAX_COUNT, at_least_one, count, not_zero, seed};
 use clap::ValueEnum;
 use metal_candle::layout::Arrangement;
 use std::num::NonZeroUsize;
@@ -53,7 +51,7 @@ pub struct Args {
     /// rows), or all weights (full), which gives a whole checkpoint
     #[arg(long, value_name = "TYPE", default_value = "lora")]
     pub fine_tune_type: FineTuneType,
-    /// Go on with a PEFT adapter (folder or file): its rank, alpha and targets are kept
+    /// Go on with an adapter of PEFT or mlx-lm (folder or file): its rank, alpha and targets are kept
     #[arg(long, value_name = "PATH")]
     pub resume_adapter_file: Option<PathBuf>,
     /// Seed of the adapter's start, the order of rows and dropout
@@ -72,7 +70,7 @@ pub struct Args {
     pub reports: ReportOptions,
 }
 
-/// Which rows a step sees, and how much of them.
+/// Rows that a step sees, and how much of them.
 #[derive(clap::Args, Debug)]
 #[command(next_help_heading = "Rows")]
 pub struct RowOptions {
@@ -107,46 +105,7 @@ impl RowOptions {
     }
 }
 
-/// How parameters are updated.
-#[derive(clap::Args, Debug)]
-#[command(next_help_heading = "Optimizer")]
-pub struct OptimizerOptions {
-    /// Optimizer steps (not batches: a step takes --grad-accumulation-steps of them)
-    #[arg(long, value_name = "N", default_value = "1000", value_parser = at_least_one)]
-    pub iters: usize,
-    /// Learning rate after the warm-up; ten times mlx-lm's 1e-5, which is low for adapters
-    #[arg(long, value_name = "X", default_value = "1e-4", value_parser = rate)]
-    pub learning_rate: f64,
-    /// How the learning rate goes on after the warm-up
-    #[arg(long, value_name = "SCHEDULE", default_value = "constant")]
-    pub lr_schedule: LrSchedule,
-    /// Steps over which the learning rate rises
-    #[arg(long, value_name = "N", default_value_t = 0, value_parser = count)]
-    pub warmup_steps: usize,
-    /// Learning rate at the end of a linear or cosine schedule
-    #[arg(long, value_name = "X", default_value_t = 0.0, value_parser = rate)]
-    pub min_lr: f64,
-    /// Steps from the warm-up to the end of a schedule [default: to the last step]
-    #[arg(long, value_name = "N", value_parser = count)]
-    pub lr_decay_steps: Option<usize>,
-    /// Only adamw is built
-    #[arg(long, value_name = "NAME", default_value = "adamw")]
-    pub optimizer: OptimizerName,
-    /// Decoupled weight decay
-    #[arg(long, value_name = "X", default_value_t = 0.01, value_parser = rate)]
-    pub weight_decay: f64,
-    /// Decay rates of AdamW's first and second moment
-    #[arg(long, value_name = "B1,B2", default_value = "0.9,0.999", value_parser = parse_betas)]
-    pub betas: (f64, f64),
-    /// Added to the root of AdamW's second moment
-    #[arg(long, value_name = "X", default_value = "1e-8", value_parser = rate_above_zero)]
-    pub eps: f64,
-    /// Gradients are scaled down to this global norm; 0 for never
-    #[arg(long, value_name = "X", default_value_t = 1.0, value_parser = not_negative)]
-    pub max_grad_norm: f64,
-}
-
-/// What is told and saved, and how often.
+/// Reports and saves, and how often they come.
 #[derive(clap::Args, Debug)]
 #[command(next_help_heading = "Reports and saves")]
 pub struct ReportOptions {
@@ -167,34 +126,12 @@ pub struct ReportOptions {
     pub save_every: usize,
 }
 
-/// What is trained.
+/// The part of a model that is trained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum FineTuneType {
     Lora,
     Dora,
     Full,
-}
-
-/// The optimizers that mlx-lm knows; those that are hidden are not built.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum OptimizerName {
-    Adamw,
-    #[value(hide = true)]
-    Adam,
-    #[value(hide = true)]
-    Muon,
-    #[value(hide = true)]
-    Sgd,
-    #[value(hide = true)]
-    Adafactor,
-}
-
-/// Course of the learning rate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum LrSchedule {
-    Constant,
-    Linear,
-    Cosine,
 }
 
 /// A number of batches.
@@ -220,12 +157,4 @@ fn parse_some(text: &str) -> Result<Count, String> {
         Count::UpTo(0) => Err("must be -1, or 1 or more".into()),
         count => Ok(count),
     }
-}
-
-fn parse_betas(text: &str) -> Result<(f64, f64), String> {
-    let parsed = text.split_once(',').and_then(|(first, second)| {
-        let rate = |text: &str| share_below_one(text.trim()).ok();
-        Some((rate(first)?, rate(second)?))
-    });
-    parsed.ok_or("expected two numbers in [0, 1) with a comma between".into())
 }

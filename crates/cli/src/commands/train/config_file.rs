@@ -87,7 +87,7 @@ fn entry(key: &str, value: Value) -> Parsed<Vec<String>> {
         ("train", Value::Bool(train)) => Ok(vec![format!("--train={train}")]),
         ("lora_parameters", Value::Object(fields)) => nested::lora_parameters(fields),
         ("lr_schedule", Value::Object(fields)) => nested::lr_schedule(&fields),
-        ("optimizer_config", Value::Object(fields)) => nested::optimizer_config(fields),
+        ("optimizer_config", Value::Object(fields)) => Ok(nested::optimizer_config(fields)),
         (key, value) if NESTED.contains(&key) => {
             Err(format!("{key}: expected keys and values, got {value}"))
         }

@@ -1,14 +1,12 @@
-//! From the command's options to the library's.
+//! The library's options from the command's.
 
-use super::args::{Args, Count, FineTuneType, LrSchedule, OptimizerName};
+use super::args::{Args, Count, FineTuneType};
 use crate::error::{Error, Result};
+use crate::loading;
+use metal_candle::fine_tune::{Rows, Settings, Subject};
 use metal_candle::lora::Method;
-use metal_candle::models::Config;
-use metal_candle::train::{Decay, Options, Schedule};
+use metal_candle::train::Options;
 use std::path::Path;
-
-/// Rows are cut here where nothing is said and the model has room, as mlx-lm does.
-pub const DEFAULT_MAX_SEQ_LENGTH: usize = 2048;
 
 impl Args {
     /// Refuses what is not built, and what makes no sense together.
@@ -16,11 +14,6 @@ impl Args {
     /// # Errors
     /// With the option.
     pub fn check(&self) -> Result<()> {
-        if self.optimizer.optimizer != OptimizerName::Adamw {
-            let name = format!("{:?}", self.optimizer.optimizer).to_lowercase();
-            return Err(Error::input(format!("--optimizer {name} is not built"))
-                .with_advice("use --optimizer adamw; with --weight-decay 0 it is Adam"));
-        }
         if !self.trains() && !self.test {
             return Err(
                 Error::input("there is nothing to do: neither to train nor to test").with_advice(
@@ -39,6 +32,11 @@ impl Args {
         if self.resume_adapter_file.is_some() {
             return Err(Error::input(format!("--resume-adapter-file: {full}"))
                 .with_advice("to go on with a checkpoint, name its folder with --model"));
+        }
+        if self.optimizer.loraplus_lr_ratio.is_some() {
+            return Err(
+                Error::input(format!("--loraplus-lr-ratio: {full}")).with_advice("leave it out")
+            );
         }
         match self.adapter.given().first() {
             Some(option) if self.adapter.num_layers != Some(-1) => {
@@ -80,21 +78,59 @@ impl Args {
         }
     }
 
-    /// Whether the loss on other rows is watched.
-    pub fn validates(&self) -> bool {
-        self.reports.val_batches != Count::UpTo(0)
+    /// Settings of the run.
+    ///
+    /// # Errors
+    /// When the data or an adapter to go on with is not there.
+    pub fn settings(&self) -> Result<Settings> {
+        Ok(Settings {
+            model: self.model()?.into(),
+            rows: Rows {
+                folder: self.data()?.into(),
+                mask_prompt: self.rows.mask_prompt,
+                max_seq_length: self.rows.max_seq_length,
+                arrangement: self.rows.arrangement(),
+            },
+            output: self.adapter_path.clone(),
+            overwrite: self.overwrite,
+            subject: self.subject()?,
+            tests: self.test,
+            lr_decay_steps: self.optimizer.lr_decay_steps,
+            warmup_ratio: self.optimizer.warmup_ratio,
+            loraplus_lr_ratio: self.optimizer.loraplus_lr_ratio,
+            options: self.options()?,
+        })
     }
 
-    /// Settings of the run, which goes on after `done` steps.
-    pub fn options(&self, done: usize) -> Options {
-        Options {
+    fn subject(&self) -> Result<Subject> {
+        let method = self.fine_tune_type.method();
+        Ok(match (method, &self.resume_adapter_file) {
+            (None, _) => Subject::AllWeights,
+            (Some(method), None) => {
+                let mut config = self.adapter.config();
+                config.method = method;
+                let blocks = self.adapter.blocks();
+                Subject::Fresh { config, blocks }
+            }
+            (Some(method), Some(path)) => {
+                loading::check_adapter(path)?;
+                Subject::Resumed {
+                    path: path.clone(),
+                    // LoRA is what is trained where nothing is said.
+                    method: (method != Method::Lora).then_some(method),
+                    dropout: self.adapter.dropout,
+                }
+            }
+        })
+    }
+
+    fn options(&self) -> Result<Options> {
+        Ok(Options {
             iters: self.optimizer.iters,
             batch_size: self.rows.batch_size.get(),
             grad_accumulation_steps: self.rows.grad_accumulation_steps.get(),
-            schedule: self.schedule(done),
-            weight_decay: self.optimizer.weight_decay,
-            betas: self.optimizer.betas,
-            eps: self.optimizer.eps,
+            schedule: self.optimizer.schedule(),
+            rule: self.optimizer.rule()?,
             max_grad_norm: self.optimizer.max_grad_norm,
             grad_checkpoint: self.rows.grad_checkpoint,
             steps_per_report: self.reports.steps_per_report,
@@ -102,35 +138,17 @@ impl Args {
             val_batches: self.reports.val_batches.limit(),
             save_every: self.reports.save_every,
             seed: self.seed,
-        }
-    }
-
-    fn schedule(&self, done: usize) -> Schedule {
-        let options = &self.optimizer;
-        let end = options.min_lr;
-        Schedule {
-            peak: options.learning_rate,
-            warmup_steps: options.warmup_steps,
-            decay: match options.lr_schedule {
-                LrSchedule::Constant => Decay::Constant,
-                LrSchedule::Linear => Decay::Linear { end },
-                LrSchedule::Cosine => Decay::Cosine { end },
-            },
-            total_steps: match options.lr_decay_steps {
-                // The first step after the warm-up has the full learning rate.
-                Some(steps) => options.warmup_steps + 1 + steps,
-                None => done + options.iters,
-            },
-        }
+        })
     }
 }
 
 impl FineTuneType {
-    /// What a fresh adapter does.
-    pub fn method(self) -> Method {
+    /// Method of the adapters; `None` where all weights are trained.
+    fn method(self) -> Option<Method> {
         match self {
-            Self::Dora => Method::Dora,
-            Self::Lora | Self::Full => Method::Lora,
+            Self::Lora => Some(Method::Lora),
+            Self::Dora => Some(Method::Dora),
+            Self::Full => None,
         }
     }
 }
@@ -142,22 +160,6 @@ impl Count {
             Self::All => None,
             Self::UpTo(n) => Some(n),
         }
-    }
-}
-
-/// The longest row: what was asked for, or a length that the model can take.
-///
-/// # Errors
-/// When more was asked for than the model can take.
-pub fn max_seq_length(asked: Option<usize>, config: &Config) -> Result<usize> {
-    let limit = config.max_position_embeddings;
-    match asked {
-        None => Ok(DEFAULT_MAX_SEQ_LENGTH.min(limit)),
-        Some(asked) if asked <= limit => Ok(asked),
-        Some(asked) => Err(Error::input(format!(
-            "--max-seq-length {asked} is over the model's max_position_embeddings of {limit}"
-        ))
-        .with_advice(format!("use --max-seq-length {limit} or less"))),
     }
 }
 

@@ -5,8 +5,8 @@ use crate::input::Input;
 use crate::mutate::nested;
 
 pub fn inputs() -> Vec<Input> {
-    type Shape = (&'static str, fn(usize) -> String);
-    let shapes: [Shape; 24] = [
+    type Nest = (&'static str, fn(usize) -> String);
+    let shapes: [Nest; 24] = [
         ("parentheses", |n| {
             format!("{{{{ {} }}}}", nested("(", "1", ")", n))
         }),
@@ -60,7 +60,7 @@ pub fn inputs() -> Vec<Input> {
             format!("{{{{ {} }}}}", "'a' ".repeat(n))
         }),
     ];
-    let input = |(name, shape): Shape| {
+    let input = |(name, shape): Nest| {
         [1000, 10_000, 100_000].map(|n| template(shape(n)).named(&format!("{n} {name}")))
     };
     shapes.into_iter().flat_map(input).collect()

@@ -18,8 +18,8 @@ fn pass(x: &Tensor, weight: &Tensor, bias: &Tensor, norm: &Tensor) -> Result<Ten
     let wide = linear(&normed, &weight.clone().into(), Some(bias))?;
     let heads = transpose(&reshape(&wide, (2, 3, 2, 4))?, 1, 2)?;
     let (cos, sin) = (input(5, &[3, 2]), input(6, &[3, 2]));
-    let turned = rope(&heads, &cos, &sin, RopePairs::Halves)?;
-    let back = reshape(&transpose(&turned, 1, 2)?, (2, 3, 8))?;
+    let rotated = rope(&heads, &cos, &sin, RopePairs::Halves)?;
+    let back = reshape(&transpose(&rotated, 1, 2)?, (2, 3, 8))?;
     let sum = add(&glu(&back, &wide, Activation::Silu)?, &softmax(&wide)?)?;
     let halves = [0, 4].map(|start| narrow(&sum, 2, start, 4));
     let [first, second] = halves;

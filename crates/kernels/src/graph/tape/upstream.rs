@@ -1,9 +1,9 @@
 //! Backward by candle, from an output whose gradient is known.
 
 use crate::Result;
-use crate::graph::{Node, attach, stand_in};
-use candle_core::Tensor;
+use crate::graph::{Node, Value, attach};
 use candle_core::backprop::GradStore;
+use candle_core::{CpuStorage, Layout, Result as CandleResult, Shape, Storage, Tensor};
 use std::sync::Arc;
 
 /// Gradients of everything below `output`.
@@ -20,6 +20,15 @@ pub(super) fn backward(output: &Tensor, gradient: &Tensor) -> Result<GradStore> 
         gradients = root.backward()?;
     }
     Ok(gradients)
+}
+
+/// A scalar on the device of `like` that is never read; on a GPU, in memory that is there.
+fn stand_in(like: &Tensor) -> CandleResult<Value> {
+    let shape = Shape::from(());
+    Ok(match &*like.storage_and_layout().0 {
+        Storage::Cpu(_) => Value::cpu(CpuStorage::F32(vec![0.0]), shape),
+        other => Value::new(other.try_clone(&Layout::contiguous(&shape))?, shape),
+    })
 }
 
 /// The end of a graph: a scalar that hands a known gradient to its input.

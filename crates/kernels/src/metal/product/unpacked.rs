@@ -4,7 +4,7 @@
 
 use super::Room;
 use crate::metal::library::Source;
-use crate::metal::{Matrix, Operand, Output, SIMD, Strided};
+use crate::metal::{DeviceMatrix, DeviceTensor, Output, SIMD, Strided};
 use candle_core::{DType, Result};
 use candle_metal_kernels::metal::Buffer;
 use metal_candle_mps::plan::steel::MAX_ADDEND_ROOM_ROWS;
@@ -53,18 +53,18 @@ pub(crate) enum Side {
 pub(crate) enum Onto<'a> {
     Nothing,
     /// So many times a matrix of the result's shape, or one that broadcasts to it by its strides.
-    Addend(f64, &'a Operand),
+    Addend(f64, &'a DeviceTensor),
     /// What the result holds.
     Result,
 }
 
 /// `alpha x op(W)` and what is added to it.
 #[derive(Clone, Copy)]
-pub(crate) struct Product<'a> {
+pub(crate) struct MatrixProduct<'a> {
     pub(crate) alpha: f64,
     /// `(M, K)` or `(M, N)`.
-    pub(crate) x: &'a Operand,
-    pub(crate) matrix: &'a Matrix,
+    pub(crate) x: &'a DeviceTensor,
+    pub(crate) matrix: &'a DeviceMatrix,
     pub(crate) side: Side,
     pub(crate) onto: Onto<'a>,
 }
@@ -90,9 +90,9 @@ struct Grid {
     threads: usize,
 }
 
-impl Product<'_> {
+impl MatrixProduct<'_> {
     /// The result, in the dtype of `x`.
-    pub(crate) fn run(&self, room: Room) -> Result<Operand> {
+    pub(crate) fn run(&self, room: Room) -> Result<DeviceTensor> {
         let (rows, columns) = self.dims();
         let behind = match room {
             Room::None => 0,
@@ -105,7 +105,7 @@ impl Product<'_> {
     }
 
     /// The result in the memory of `y`, which nothing else holds.
-    pub(crate) fn run_in(&self, y: Operand) -> Result<Operand> {
+    pub(crate) fn run_in(&self, y: DeviceTensor) -> Result<DeviceTensor> {
         self.run_into(y.place(), y.dtype(), 1)?;
         Ok(y)
     }

@@ -19,9 +19,14 @@ pub fn check(device: &Device) -> Result<(), Failure> {
         eps: 1e-3,
         weight_decay: 0.3,
         gradient_scale: 0.25,
+        bias_correction: true,
+    };
+    let uncorrected = AdamW {
+        bias_correction: false,
+        ..plain
     };
     for case in cases::small() {
-        for settings in [plain, scaled] {
+        for settings in [plain, scaled, uncorrected] {
             for (name, step) in [("adamw", step as Step), ("reference", reference_step)] {
                 let steps = ten_steps(&case.shape.dims, &settings, step, device);
                 steps.map_err(|failure| failure.of(format!("{name}, {case}, {settings:?}")))?;
@@ -91,8 +96,12 @@ impl Truth {
             let g = settings.gradient_scale * g;
             self.first[i] = beta1 * self.first[i] + (1.0 - beta1) * g;
             self.second[i] = beta2 * self.second[i] + (1.0 - beta2) * g * g;
-            let m = self.first[i] / (1.0 - beta1.powi(t as i32));
-            let v = self.second[i] / (1.0 - beta2.powi(t as i32));
+            let correction = |beta: f64| match settings.bias_correction {
+                true => 1.0 - beta.powi(t as i32),
+                false => 1.0,
+            };
+            let m = self.first[i] / correction(beta1);
+            let v = self.second[i] / correction(beta2);
             let p = &mut self.parameter.data[i];
             *p -= settings.lr * settings.weight_decay * *p;
             *p -= settings.lr * m / (v.sqrt() + settings.eps);

@@ -104,7 +104,7 @@ fn update_all(factors: &Factors, numbers: &mut [Numbers<'_>]) {
     for_each_task(tasks, elements * MOVED, |_: &mut (), part| dispatch(part));
 }
 
-/// What one thread updates at a time.
+/// Part of a parameter that one thread updates at a time.
 struct Part<'a> {
     factors: &'a Factors,
     /// Parameter, first and second moment.

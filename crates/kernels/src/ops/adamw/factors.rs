@@ -3,7 +3,7 @@
 use super::AdamW;
 use pulp::Simd;
 
-/// As float32, or in every lane of a register. The order is that of `Factors` in `adamw.metal`.
+/// Factors as float32, or in every lane of a register. The order is that of `Factors` in `adamw.metal`.
 pub(super) struct Factors<T = f32> {
     pub(super) gradient: T,
     pub(super) beta1: T,
@@ -21,7 +21,7 @@ impl Factors {
         let AdamW {
             beta1, beta2, lr, ..
         } = *settings;
-        let correction = |beta: f64| 1.0 / (1.0 - beta.powi(step as i32));
+        let correction = |beta: f64| 1.0 / settings.correction(beta, step);
         Self {
             gradient: settings.gradient_scale as f32,
             beta1: beta1 as f32,

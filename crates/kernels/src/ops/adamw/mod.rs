@@ -23,7 +23,7 @@ use candle_core::{DType, Storage, Tensor, Var};
 use factors::Factors;
 use std::collections::HashSet;
 
-/// Updates parameters of one device, which have been checked.
+/// Update of parameters of one device, which have been checked.
 type Step = fn(&Factors, &[Update<'_>]) -> Result<()>;
 
 const DEVICES: Devices<Step> = Devices {
@@ -47,6 +47,18 @@ pub struct AdamW {
     pub weight_decay: f64,
     /// Factor of every gradient: one over the number of tokens, times the clipping factor.
     pub gradient_scale: f64,
+    /// Whether moments are divided by `1 - beta^t`; without it, steps are those of MLX's default.
+    pub bias_correction: bool,
+}
+
+impl AdamW {
+    /// What a moment of decay `beta` is divided by after `step` steps.
+    fn correction(&self, beta: f64, step: usize) -> f64 {
+        match self.bias_correction {
+            true => 1.0 - beta.powf(step as f64),
+            false => 1.0,
+        }
+    }
 }
 
 impl Default for AdamW {
@@ -59,6 +71,7 @@ impl Default for AdamW {
             eps: 1e-8,
             weight_decay: 0.01,
             gradient_scale: 1.0,
+            bias_correction: true,
         }
     }
 }
@@ -174,7 +187,7 @@ fn check_memory(updates: &[Update<'_>]) -> Result<()> {
     Ok(())
 }
 
-/// The same for two views of one allocation.
+/// The allocation of a tensor: one address for all its views.
 fn memory(t: &Tensor) -> *const Storage {
     &raw const *t.storage_and_layout().0
 }

@@ -1,11 +1,12 @@
 //! Shapes of attention.
 
+use super::AttentionSpan;
 use crate::case::{self, Case, Cost, Costed, TRAINED_TOKENS};
 use candle_core::DType;
 
 /// Sizes and masks.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Shape {
+pub struct CaseShape {
     /// `B`.
     pub batch: usize,
     /// `H`.
@@ -22,13 +23,13 @@ pub struct Shape {
     pub causal: bool,
     /// Keys up to its own that a query sees at most.
     pub window: Option<usize>,
-    /// Segment of each key, the same in every row of the batch; empty for none.
-    pub segments: Vec<u32>,
+    /// Spans; empty for none.
+    pub spans: Vec<AttentionSpan>,
     /// Bound of the scores.
     pub softcap: Option<f64>,
 }
 
-impl Shape {
+impl CaseShape {
     /// `(B, H, Tq, D)`.
     #[must_use]
     pub fn query_dims(&self) -> [usize; 4] {
@@ -41,20 +42,27 @@ impl Shape {
         [self.batch, self.kv_heads, self.keys, self.width]
     }
 
-    /// Whether query `i` sees key `j`.
+    /// Whether query `i` of row `b` sees key `j`.
     #[must_use]
-    pub fn sees(&self, i: usize, j: usize) -> bool {
-        let position = (i + self.keys).wrapping_sub(self.queries);
+    pub fn sees(&self, b: usize, i: usize, j: usize) -> bool {
+        let is_own = |span: &&AttentionSpan| {
+            span.row == b && span.queries.contains(&i) && span.keys.contains(&j)
+        };
+        let (queries, keys) = match self.spans.iter().find(is_own) {
+            Some(span) => (span.queries.clone(), span.keys.clone()),
+            None if self.spans.is_empty() => (0..self.queries, 0..self.keys),
+            None => return false,
+        };
+        let position = (i + keys.end).wrapping_sub(queries.end);
         let causal = !self.causal || j <= position;
-        let near = self.window.is_none_or(|window| j + window > position);
-        causal && near && (self.segments.is_empty() || self.segments[j] == self.segments[position])
+        causal && self.window.is_none_or(|window| j + window > position)
     }
 
     /// Pairs of a query and a key that it sees, over batch and heads.
     fn pairs(&self) -> usize {
-        let seen = |i| (0..self.keys).filter(|&j| self.sees(i, j)).count();
-        let pairs: usize = (0..self.queries).map(seen).sum();
-        self.batch * self.heads * pairs
+        let seen = |b, i| (0..self.keys).filter(|&j| self.sees(b, i, j)).count();
+        let of_row = |b| (0..self.queries).map(|i| seen(b, i)).sum::<usize>();
+        self.heads * (0..self.batch).map(of_row).sum::<usize>()
     }
 
     fn moved(&self) -> (usize, usize) {
@@ -65,7 +73,7 @@ impl Shape {
     }
 }
 
-impl Costed for Shape {
+impl Costed for CaseShape {
     /// Two products over the visible pairs; reads `q`, `k`, `v`, writes `y`.
     fn forward(&self, dtype: DType) -> Cost {
         let (q, k) = self.moved();
@@ -83,7 +91,7 @@ impl Costed for Shape {
 /// of Metal's kernels, columns of several tiles and slices, ranges of keys and more heads of a group
 /// than SIMD groups.
 #[must_use]
-pub fn small() -> Vec<Case<Shape>> {
+pub fn small() -> Vec<Case<CaseShape>> {
     let mut shapes = vec![
         shape([1, 1, 1, 1, 1, 1], false),
         shape([1, 2, 1, 1, 5, 4], true),
@@ -100,26 +108,37 @@ pub fn small() -> Vec<Case<Shape>> {
         shape([1, 9, 1, 2, 3, 131], false),
         shape([1, 9, 3, 2, 3, 70], false),
     ];
-    let packed: Vec<u32> = (0..67).map(|i| i / 23).collect();
-    shapes.push(segmented([1, 2, 1, 67, 67, 3], true, &packed));
     shapes.push(shape([1, 2, 1, 1, 69, 3], true));
     for causal in [false, true] {
-        shapes.push(segmented([2, 4, 2, 6, 6, 4], causal, &[0, 0, 1, 1, 1, 2]));
-        shapes.push(segmented(
-            [1, 2, 1, 3, 7, 3],
-            causal,
-            &[3, 3, 5, 5, 3, 3, 5],
-        ));
-        shapes.push(segmented([1, 2, 1, 1, 4, 4], causal, &[0, 1, 1, 1]));
+        shapes.push(packed([1, 2, 1, 67, 67, 3], causal, &[23, 23, 21]));
+        shapes.push(packed([2, 4, 2, 6, 6, 4], causal, &[2, 3, 1]));
+        shapes.push(ragged(causal));
     }
-    shapes.extend(windowed(&packed));
+    shapes.extend(windowed());
     shapes.extend(bounded());
     case::small(shapes)
 }
 
-/// Windows of one key and of more than there are, in one query, with a cache, over tiles, and in segments.
-fn windowed(packed: &[u32]) -> Vec<Shape> {
-    let windowed = |shape, window| Shape {
+/// Rows of several lengths beside and behind each other, with queries and keys that are in no span,
+/// single queries, and keys from before.
+fn ragged(causal: bool) -> CaseShape {
+    let spans = [
+        (0, 0..5, 0..5),
+        (1, 1..2, 0..4),
+        (1, 2..6, 4..9),
+        (1, 7..8, 10..11),
+        (3, 0..9, 1..12),
+    ];
+    let spans = spans.map(|(row, queries, keys)| AttentionSpan { row, queries, keys });
+    CaseShape {
+        spans: spans.to_vec(),
+        ..shape([4, 2, 1, 9, 12, 3], causal)
+    }
+}
+
+/// Windows of one key and of more than there are, in one query, with a cache, over tiles, and in spans.
+fn windowed() -> Vec<CaseShape> {
+    let windowed = |shape, window| CaseShape {
         window: Some(window),
         ..shape
     };
@@ -130,23 +149,21 @@ fn windowed(packed: &[u32]) -> Vec<Shape> {
         windowed(shape([1, 2, 1, 4, 6, 3], true), 99),
         windowed(shape([1, 2, 1, 7, 9, 3], false), 2),
         windowed(shape([1, 1, 1, 37, 100, 3], true), 20),
-        windowed(segmented([1, 2, 1, 67, 67, 3], true, packed), 9),
-        windowed(
-            segmented([2, 1, 1, 3, 7, 3], false, &[3, 3, 5, 5, 3, 3, 5]),
-            3,
-        ),
+        windowed(packed([1, 2, 1, 67, 67, 3], true, &[23, 23, 21]), 9),
+        windowed(ragged(true), 3),
+        windowed(ragged(false), 3),
     ]
 }
 
 /// Bounds below and above the scores, in one query, few and many, and under every mask.
-fn bounded() -> Vec<Shape> {
-    let bounded = |shape, cap| Shape {
+fn bounded() -> Vec<CaseShape> {
+    let bounded = |shape, cap| CaseShape {
         softcap: Some(cap),
         ..shape
     };
-    let near = Shape {
+    let near = CaseShape {
         window: Some(4),
-        ..segmented([2, 4, 2, 6, 6, 4], true, &[0, 0, 1, 1, 1, 1])
+        ..packed([2, 4, 2, 6, 6, 4], true, &[2, 4])
     };
     vec![
         bounded(shape([1, 2, 1, 1, 9, 4], true), 1.5),
@@ -159,7 +176,7 @@ fn bounded() -> Vec<Shape> {
 
 /// A training row, and one token against a cache of 2048.
 #[must_use]
-pub fn models() -> Vec<Case<Shape>> {
+pub fn models() -> Vec<Case<CaseShape>> {
     case::of_models(|model| {
         let sizes = |queries, keys| {
             let (h, g) = (model.heads, model.kv_heads);
@@ -175,14 +192,14 @@ pub fn models() -> Vec<Case<Shape>> {
 
 /// Training rows of two lengths, with the heads of a small model.
 #[must_use]
-pub fn table() -> Vec<Case<Shape>> {
+pub fn table() -> Vec<Case<CaseShape>> {
     let rows = [512, 2048].map(|tokens| shape([1, 14, 2, tokens, tokens, 64], true));
     case::of_table(rows, &[DType::F32])
 }
 
-fn shape(sizes: [usize; 6], causal: bool) -> Shape {
+fn shape(sizes: [usize; 6], causal: bool) -> CaseShape {
     let [batch, heads, kv_heads, queries, keys, width] = sizes;
-    Shape {
+    CaseShape {
         batch,
         heads,
         kv_heads,
@@ -190,13 +207,27 @@ fn shape(sizes: [usize; 6], causal: bool) -> Shape {
         keys,
         width,
         causal,
-        ..Shape::default()
+        ..CaseShape::default()
     }
 }
 
-fn segmented(sizes: [usize; 6], causal: bool, segments: &[u32]) -> Shape {
-    Shape {
-        segments: segments.to_vec(),
-        ..shape(sizes, causal)
+/// Sequences of these lengths behind each other in every row.
+pub(super) fn packed(sizes: [usize; 6], causal: bool, lengths: &[usize]) -> CaseShape {
+    let shape = shape(sizes, causal);
+    let row = |row| {
+        let mut start = 0;
+        lengths.iter().map(move |len| {
+            let place = start..start + len;
+            start = place.end;
+            AttentionSpan {
+                row,
+                queries: place.clone(),
+                keys: place,
+            }
+        })
+    };
+    CaseShape {
+        spans: (0..shape.batch).flat_map(row).collect(),
+        ..shape
     }
 }

@@ -3,9 +3,11 @@
 //! where they have a bound; float32 inside, result in the dtype of `q`.
 //!
 //! `q` is `(B, H, Tq, D)`, `k` and `v` are `(B, G, Tk, D)`; head `h` reads key-value head
-//! `h / (H / G)`. A causal mask aligns the last query with the last key, so that one row of
+//! `h / (H / G)`. The queries of a row see its keys, or, where there are spans, those of each span the keys
+//! of it alone: sequences behind each other in a row, and rows of several lengths beside each other, are
+//! spans both. A causal mask aligns the last query of a span with its last key, so that one row of
 //! queries against a cache of keys sees all of it. With a window a query sees the last keys up to its own
-//! only, with segment ids the keys of its own segment; a key has to pass all of these.
+//! only. [`cached_attention`] is the same over keys and values that lie in many tensors.
 //!
 //! Backward: with `p` the probabilities, `dv = p^T dy`, `ds = p * (dy v^T - sum(p * dy v^T))`, times
 //! `1 - (s / cap)^2` where there is a bound, `dq = scale * ds k`, `dk = scale * ds^T q`, those of `k`
@@ -13,42 +15,37 @@
 //! dtype is narrower than float32; it never holds more scores than a tile per thread, or threadgroup
 //! on a GPU. The reference holds all `H * Tq * Tk` of them.
 
-mod backward;
-mod decode;
-mod delta;
-mod forward;
-mod gradients;
-mod panels;
-mod scores;
-mod sizes;
-mod tile;
-mod turn;
-
+mod cached;
 #[cfg(any(test, feature = "testkit"))]
 pub mod cases;
 #[cfg(any(test, feature = "testkit"))]
 pub mod check;
 mod cpu;
-mod heads;
 #[cfg(any(target_vendor = "apple", soft_metal))]
 mod metal;
 mod reference;
+mod sizes;
+mod spans;
 mod visible;
 
+pub use cached::{CachedSequence, cached_attention};
+pub use spans::AttentionSpan;
+
 use super::softcap::check_cap;
-use crate::graph::path::{Devices, Run, metal};
+use crate::graph::path::{Devices, KernelFn, metal};
 use crate::graph::{Kernel, Operation};
 use crate::{Error, Result};
-use candle_core::{DType, Tensor};
+use candle_core::Tensor;
 use sizes::{Scoring, Sizes};
+use std::sync::Arc;
 
-const DEVICES: Devices<Run<Attention, 3>> = Devices {
+const DEVICES: Devices<KernelFn<Attention, 3>> = Devices {
     cpu: Some(cpu::Cpu::run),
     metal: metal!(metal::Metal::run),
     cuda: None,
 };
 
-/// Which keys a query sees.
+/// Mask of the keys that a query sees; `i`, `j`, `Tq` and `Tk` are those within a span where there are spans.
 #[derive(Clone, Debug, Default)]
 pub struct AttentionMask {
     /// Query `i` sees key `j` only when `j <= i + Tk - Tq`.
@@ -56,18 +53,20 @@ pub struct AttentionMask {
     /// Query `i` sees key `j` only when `j > i + Tk - Tq - window`: its own and those before it, `window`
     /// in all; keys after it are the business of `causal`.
     pub window: Option<usize>,
-    /// Segment of every key, `(B, Tk)` u32; query `i` belongs to the segment of key `i + Tk - Tq`.
-    pub segments: Option<Tensor>,
+    /// Queries that see keys, and which; `None` where those of a row see all of its keys. The result of
+    /// a query in no span is zero. Spans ascend by row, and within a row by queries and by keys, and
+    /// none overlaps another.
+    pub spans: Option<Arc<[AttentionSpan]>>,
 }
 
 impl AttentionMask {
     /// Whether every query has a position among the keys.
     fn needs_positions(&self) -> bool {
-        self.causal || self.window.is_some() || self.segments.is_some()
+        self.causal || self.window.is_some()
     }
 }
 
-/// How a query and a key are scored; a number alone is the scale.
+/// Scoring of a query and a key; a number alone is the scale.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AttentionScores {
     /// Factor of `q k^T`.
@@ -89,7 +88,8 @@ impl From<f64> for AttentionScores {
 ///
 /// # Errors
 /// When shapes do not fit, `H` is no multiple of `G`, there is no key, there are more queries than
-/// keys under a mask, segments are not u32, the window is empty, or the bound is not positive.
+/// keys under a mask, spans are out of range or order, the window is empty, or the bound is not
+/// positive.
 pub fn attention(
     q: &Tensor,
     k: &Tensor,
@@ -119,34 +119,24 @@ fn check(q: &Tensor, k: &Tensor, v: &Tensor, mask: &AttentionMask) -> Result<()>
     if v.dims() != k.dims() {
         return Err(Error::shape("attention", "v", format!("{:?}", k.dims()), v));
     }
-    if tq > tk && mask.needs_positions() {
-        return Err(Error::shape(
-            "attention",
-            "q",
-            format!("at most {tk} queries"),
-            q,
-        ));
+    check_window("attention", mask.window)?;
+    match &mask.spans {
+        Some(spans) => spans::check(spans, mask.needs_positions(), b, [tq, tk]),
+        None if tq > tk && mask.needs_positions() => {
+            let expected = format!("at most {tk} queries");
+            Err(Error::shape("attention", "q", expected, q))
+        }
+        None => Ok(()),
     }
-    if mask.window == Some(0) {
-        return Err(Error::Value {
-            op: "attention",
+}
+
+fn check_window(op: &'static str, window: Option<usize>) -> Result<()> {
+    match window {
+        Some(0) => Err(Error::Value {
+            op,
             what: "window",
             expected: "at least 1".to_owned(),
             got: "0".to_owned(),
-        });
-    }
-    match &mask.segments {
-        Some(ids) if ids.dims() != [b, tk] => Err(Error::shape(
-            "attention",
-            "segments",
-            format!("({b}, {tk})"),
-            ids,
-        )),
-        Some(ids) if ids.dtype() != DType::U32 => Err(Error::DType {
-            op: "attention",
-            what: "segments",
-            expected: "U32",
-            got: ids.dtype(),
         }),
         _ => Ok(()),
     }
@@ -155,6 +145,8 @@ fn check(q: &Tensor, k: &Tensor, v: &Tensor, mask: &AttentionMask) -> Result<()>
 /// The operation of `q`, `k` and `v`.
 struct Attention {
     sizes: Sizes,
+    /// `Tk`.
+    keys: usize,
     mask: AttentionMask,
     scoring: Scoring,
 }
@@ -169,9 +161,9 @@ impl Attention {
                 heads,
                 kv_heads,
                 queries,
-                keys,
                 width,
             },
+            keys,
             mask: mask.clone(),
             scoring: scores.into(),
         })

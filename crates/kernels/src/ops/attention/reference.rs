@@ -1,5 +1,6 @@
 //! The definition: two products around a masked softmax of scores. Memory grows with `Tq * Tk`.
 
+use super::visible::Visible;
 use super::{AttentionMask, AttentionScores};
 use crate::graph::elementwise;
 use crate::ops::matmul::reference as matmul;
@@ -7,7 +8,7 @@ use crate::ops::softcap::reference as softcap;
 use crate::ops::softmax::reference as softmax;
 use crate::storage::accumulator;
 use crate::{MatMulOptions, Result};
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 
 pub(super) fn forward(
     q: &Tensor,
@@ -31,69 +32,38 @@ pub(super) fn forward(
         Some(cap) => softcap::forward(&products, cap)?,
         None => products,
     };
-    let scores = match visible(mask, b, tq, tk, q.device())? {
-        Some(visible) => hide(&scores.reshape((b, h, tq, tk))?, &visible)?,
-        None => scores,
-    };
+    let (scores, sees_any) = hide(&scores.reshape((b, h, tq, tk))?, mask)?;
     let probabilities = softmax::forward(&scores)?.reshape((b, g, h / g * tq, tk))?;
     let options = MatMulOptions::default();
     let y = matmul::forward(&probabilities, &v.to_dtype(dtype)?, None, options)?;
-    Ok(y.reshape((b, h, tq, d))?.to_dtype(q.dtype())?)
+    let y = elementwise::mul(&y.reshape((b, h, tq, d))?, &sees_any)?;
+    Ok(y.to_dtype(q.dtype())?)
 }
 
-/// `scores` where visible, -inf elsewhere: a constant added, so that only `scores` has a gradient.
-fn hide(scores: &Tensor, visible: &Tensor) -> Result<Tensor> {
-    let constant = |value: f32| {
-        let value = Tensor::new(value, scores.device())?.to_dtype(scores.dtype())?;
-        value.broadcast_as(visible.shape())
-    };
-    let added = visible.where_cond(&constant(0.0)?, &constant(f32::NEG_INFINITY)?)?;
-    elementwise::add(scores, &added)
-}
-
-/// 1 where a query sees a key: `(1 or B, 1, Tq, Tk)`; `None` when every query sees every key.
-fn visible(
-    mask: &AttentionMask,
-    b: usize,
-    tq: usize,
-    tk: usize,
-    device: &Device,
-) -> Result<Option<Tensor>> {
-    let causal = match mask.causal && tq > 1 {
-        true => Some(keys(tk, device)?.broadcast_le(&of_queries(tq, tk, |p| p, device)?)?),
-        false => None,
-    };
-    let window = match mask.window {
-        Some(window) => {
-            let first = of_queries(tq, tk, |p| (p + 1).saturating_sub(window), device)?;
-            Some(keys(tk, device)?.broadcast_ge(&first)?)
+/// `scores` where a query sees a key, -inf elsewhere: a constant added, so that only `scores` has a
+/// gradient; and 1 for a query that sees any, `(B, 1, Tq, 1)`. One that sees none, whose result is zero,
+/// keeps its scores, so that they have a softmax.
+fn hide(scores: &Tensor, mask: &AttentionMask) -> Result<(Tensor, Tensor)> {
+    let (b, _, tq, tk) = scores.dims4()?;
+    let mut added = vec![f32::NEG_INFINITY; b * tq * tk];
+    let mut sees_any = vec![0_f32; b * tq];
+    for span in &*mask.spans(b, [tq, tk]) {
+        let visible = Visible::new(mask, span);
+        for (i, query) in span.queries.clone().enumerate() {
+            let row = span.row * tq + query;
+            sees_any[row] = 1.0;
+            added[row * tk + span.keys.start..][visible.range(i..i + 1)].fill(0.0);
         }
-        None => None,
-    };
-    let segments = match &mask.segments {
-        Some(ids) => {
-            let own = ids.narrow(1, tk - tq, tq)?.reshape((b, 1, tq, 1))?;
-            Some(own.broadcast_eq(&ids.reshape((b, 1, 1, tk))?)?)
-        }
-        None => None,
-    };
-    let mut seen: Option<Tensor> = None;
-    for part in [causal, window, segments].into_iter().flatten() {
-        seen = Some(match seen {
-            Some(seen) => seen.broadcast_mul(&part)?,
-            None => part,
-        });
     }
-    Ok(seen)
-}
-
-/// `(1, 1, 1, Tk)`.
-fn keys(tk: usize, device: &Device) -> Result<Tensor> {
-    Ok(Tensor::arange(0, tk as u32, device)?.reshape((1, 1, 1, tk))?)
-}
-
-/// `f` of the position of every query among the keys, `(1, 1, Tq, 1)`.
-fn of_queries(tq: usize, tk: usize, f: impl Fn(usize) -> usize, device: &Device) -> Result<Tensor> {
-    let keys: Vec<u32> = (tk - tq..tk).map(|position| f(position) as u32).collect();
-    Ok(Tensor::from_vec(keys, (1, 1, tq, 1), device)?)
+    for (added, sees_any) in added.chunks_mut(tk).zip(&sees_any) {
+        if *sees_any == 0.0 {
+            added.fill(0.0);
+        }
+    }
+    let constant = |values, dims| {
+        let constant = Tensor::from_vec(values, dims, scores.device())?;
+        constant.to_dtype(scores.dtype())
+    };
+    let scores = elementwise::add(scores, &constant(added, (b, 1, tq, tk))?)?;
+    Ok((scores, constant(sees_any, (b, 1, tq, 1))?))
 }

@@ -6,14 +6,14 @@ use candle_core::DType;
 
 /// Sizes of both inputs, and the activation.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Shape {
+pub struct CaseShape {
     /// Any shape.
     pub dims: Vec<usize>,
-    /// Of the gate.
+    /// Activation of the gate.
     pub activation: Activation,
 }
 
-impl Shape {
+impl CaseShape {
     /// Operations beyond those of SiLU: the polynomial in the exponent, and its derivative.
     fn extra(&self) -> (usize, usize) {
         match self.activation {
@@ -23,7 +23,7 @@ impl Shape {
     }
 }
 
-impl Costed for Shape {
+impl Costed for CaseShape {
     /// An exponential, a sum, a division and two products.
     fn forward(&self, dtype: DType) -> Cost {
         let n: usize = self.dims.iter().product();
@@ -40,7 +40,7 @@ impl Costed for Shape {
 /// One element, one row, one column, primes, both sides of a vector register's width, and enough
 /// elements for several threads, of every activation.
 #[must_use]
-pub fn small() -> Vec<Case<Shape>> {
+pub fn small() -> Vec<Case<CaseShape>> {
     let dims: [&[usize]; 8] = [
         &[],
         &[1],
@@ -57,9 +57,16 @@ pub fn small() -> Vec<Case<Shape>> {
     cases
 }
 
+/// Whole numbers of fours, even and odd, of every activation.
+#[must_use]
+pub fn in_fours() -> Vec<Case<CaseShape>> {
+    let shapes = |activation| [shape(&[3, 16], activation), shape(&[5, 44], activation)];
+    case::contiguous(Activation::ALL.into_iter().flat_map(shapes))
+}
+
 /// The feed-forward layer of one token and of a training row.
 #[must_use]
-pub fn models() -> Vec<Case<Shape>> {
+pub fn models() -> Vec<Case<CaseShape>> {
     case::of_models(|model| {
         let rows = [1, TRAINED_TOKENS].into_iter();
         rows.map(|n| shape(&[n, model.intermediate], Activation::Silu))
@@ -69,13 +76,13 @@ pub fn models() -> Vec<Case<Shape>> {
 
 /// The feed-forward layer of a training row of a small model.
 #[must_use]
-pub fn table() -> Vec<Case<Shape>> {
+pub fn table() -> Vec<Case<CaseShape>> {
     let shape = shape(&[TRAINED_TOKENS, 4864], Activation::Silu);
     case::of_table([shape], &[DType::F32])
 }
 
-fn shape(dims: &[usize], activation: Activation) -> Shape {
-    Shape {
+fn shape(dims: &[usize], activation: Activation) -> CaseShape {
+    CaseShape {
         dims: dims.into(),
         activation,
     }

@@ -1,8 +1,8 @@
 //! The formula over f64, and what the gate is checked on.
 
-use super::{Activation, cases, cases::Shape, glu, reference};
+use super::{Activation, cases, cases::CaseShape, glu, reference};
 use crate::case::Case;
-use crate::testkit::{Array, Failure, Input, Problem, check_cases};
+use crate::testkit::{Array, Failure, Input, Problem, check_all_cases, check_cases};
 use candle_core::Device;
 
 /// Checks all cases on `device`.
@@ -12,22 +12,23 @@ use candle_core::Device;
 pub fn check(device: &Device) -> Result<(), Failure> {
     let cases = cases::small();
     check_cases(&cases, problem, device)?;
+    check_all_cases(&cases::in_fours(), problem, device)?;
     // Both ends of the sigmoid, and exponentials that overflow float32.
     check_cases(&cases, |case| scaled(case, 200.0), device)
 }
 
 /// The problem of a case.
 #[must_use]
-pub fn problem(case: &Case<Shape>) -> Problem {
+pub fn problem(case: &Case<CaseShape>) -> Problem {
     scaled(case, 4.0)
 }
 
-fn scaled(case: &Case<Shape>, size: f64) -> Problem {
+fn scaled(case: &Case<CaseShape>, size: f64) -> Problem {
     let gate = input("gate", case).map(|x| size * x);
     of(gate, input("up", case), case.shape.activation)
 }
 
-fn input(name: &'static str, case: &Case<Shape>) -> Input {
+fn input(name: &'static str, case: &Case<CaseShape>) -> Input {
     Input::new(name, &case.shape.dims).viewed(case.view)
 }
 

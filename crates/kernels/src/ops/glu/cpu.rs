@@ -130,7 +130,7 @@ struct Forward<E> {
 }
 
 impl<E: Exponent> RowKernel<2, 1> for Forward<E> {
-    type Block = ();
+    type Sums = ();
 
     #[inline(always)]
     fn row<'y, S: Simd>(
@@ -160,7 +160,7 @@ struct Backward<E> {
 }
 
 impl<E: Exponent> RowKernel<3, 2> for Backward<E> {
-    type Block = ();
+    type Sums = ();
 
     /// `dgate = dy * up * s * (1 + z * w'(z) * (1 - s))` and `dup = dy * z * s`.
     #[inline(always)]

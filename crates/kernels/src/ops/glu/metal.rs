@@ -1,4 +1,4 @@
-//! A thread for every element.
+//! A thread for every few fours of elements.
 
 use super::{Activation, Glu};
 use crate::Result;
@@ -8,7 +8,10 @@ use candle_core::Tensor;
 
 const SOURCE: Source = Source {
     name: "glu",
-    text: include_str!("glu.metal"),
+    text: concat!(
+        include_str!("../../metal/fours.metal"),
+        include_str!("glu.metal")
+    ),
 };
 
 pub(super) struct Metal;
@@ -17,20 +20,23 @@ impl Function<Glu, 2> for Metal {
     type Saved = ();
 
     fn forward(op: &Glu, [gate, up]: [&Tensor; 2]) -> Result<(Value, ())> {
-        let kernel = match op.0 {
-            Activation::Silu => "swiglu_forward",
-            Activation::GeluTanh => "geglu_forward",
+        let names = match op.0 {
+            Activation::Silu => ["swiglu_forward", "swiglu_forward_fours"],
+            Activation::GeluTanh => ["geglu_forward", "geglu_forward_fours"],
         };
         let (device, dtype) = (device_of(gate)?, gate.dtype());
         let (gate_storage, gate_layout) = gate.storage_and_layout();
         let (up_storage, up_layout) = up.storage_and_layout();
         let rows = Rows::of(&gate_storage, gate_layout)?;
+        let up = Rows::of(&up_storage, up_layout)?;
+        let kernel = Rows::choose(&[&rows, &up], names);
         let y = Output::new(device, gate.elem_count(), dtype)?;
         Launch::new(device, &SOURCE, &[("T", dtype)], kernel)?
             .rows(&rows)
-            .rows(&Rows::of(&up_storage, up_layout)?)
+            .rows(&up)
             .output(&y)
-            .over_elements(rows.count, rows.width)?;
+            .int(rows.width)?
+            .over_fours(rows.count, rows.width)?;
         Ok((y.into_value(gate.shape()), ()))
     }
 
@@ -40,24 +46,28 @@ impl Function<Glu, 2> for Metal {
             dy,
             ..
         } = trace;
-        let kernel = match op.0 {
-            Activation::Silu => "swiglu_backward",
-            Activation::GeluTanh => "geglu_backward",
+        let names = match op.0 {
+            Activation::Silu => ["swiglu_backward", "swiglu_backward_fours"],
+            Activation::GeluTanh => ["geglu_backward", "geglu_backward_fours"],
         };
         let (device, dtype) = (device_of(gate)?, gate.dtype());
         let (gate_storage, gate_layout) = gate.storage_and_layout();
         let (up_storage, up_layout) = up.storage_and_layout();
         let (dy_storage, dy_layout) = dy.storage_and_layout();
         let rows = Rows::of(&gate_storage, gate_layout)?;
+        let up = Rows::of(&up_storage, up_layout)?;
+        let dy = Rows::of(&dy_storage, dy_layout)?;
+        let kernel = Rows::choose(&[&rows, &up, &dy], names);
         let new = || Output::new(device, gate.elem_count(), dtype);
         let (dgate, dup) = (new()?, new()?);
         Launch::new(device, &SOURCE, &[("T", dtype)], kernel)?
             .rows(&rows)
-            .rows(&Rows::of(&up_storage, up_layout)?)
-            .rows(&Rows::of(&dy_storage, dy_layout)?)
+            .rows(&up)
+            .rows(&dy)
             .output(&dgate)
             .output(&dup)
-            .over_elements(rows.count, rows.width)?;
+            .int(rows.width)?
+            .over_fours(rows.count, rows.width)?;
         Ok([dgate, dup].map(|gradient| Some(gradient.into_tensor(gate.shape()))))
     }
 }

@@ -8,7 +8,7 @@ use std::fmt;
 
 /// Sizes and how the weight is stored.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Shape {
+pub struct CaseShape {
     /// Leading dimensions of `x`.
     pub lead: Vec<usize>,
     /// `K`.
@@ -70,7 +70,7 @@ impl Storage {
     }
 }
 
-impl Shape {
+impl CaseShape {
     /// `(.., K)`.
     #[must_use]
     pub fn x_dims(&self) -> Vec<usize> {
@@ -97,7 +97,7 @@ impl fmt::Display for Storage {
     }
 }
 
-impl Costed for Shape {
+impl Costed for CaseShape {
     fn forward(&self, dtype: DType) -> Cost {
         self.cost(dtype)
     }
@@ -110,7 +110,7 @@ impl Costed for Shape {
 
 /// Every packing and dtype, one row and many, and sizes that are no multiple of any block.
 #[must_use]
-pub fn small() -> Vec<Case<Shape>> {
+pub fn small() -> Vec<Case<CaseShape>> {
     let bits = [2, 3, 4, 5, 6, 8].map(|bits| packed(&[3], 64, 5, (bits, 32)));
     let sizes = [
         packed(&[1], 32, 1, (4, 32)),
@@ -132,7 +132,7 @@ pub fn small() -> Vec<Case<Shape>> {
 
 /// The layers of models for one token and for a training row, at 4 bits and in bfloat16.
 #[must_use]
-pub fn models() -> Vec<Case<Shape>> {
+pub fn models() -> Vec<Case<CaseShape>> {
     case::of_models(|model| {
         let layers = [
             (model.hidden, model.intermediate),
@@ -151,8 +151,13 @@ pub fn models() -> Vec<Case<Shape>> {
     })
 }
 
-fn packed(lead: &[usize], inputs: usize, outputs: usize, (bits, group): (usize, usize)) -> Shape {
-    Shape {
+fn packed(
+    lead: &[usize],
+    inputs: usize,
+    outputs: usize,
+    (bits, group): (usize, usize),
+) -> CaseShape {
+    CaseShape {
         lead: lead.to_vec(),
         inputs,
         outputs,
@@ -161,8 +166,8 @@ fn packed(lead: &[usize], inputs: usize, outputs: usize, (bits, group): (usize, 
     }
 }
 
-fn dense(lead: &[usize], inputs: usize, outputs: usize, dtype: DType) -> Shape {
-    Shape {
+fn dense(lead: &[usize], inputs: usize, outputs: usize, dtype: DType) -> CaseShape {
+    CaseShape {
         lead: lead.to_vec(),
         inputs,
         outputs,

@@ -1,6 +1,6 @@
 //! The formula over f64, and what the product with a frozen weight is checked on.
 
-use super::cases::{self, Shape, Storage};
+use super::cases::{self, CaseShape, Storage};
 use super::{linear, reference};
 use crate::case::Case;
 use crate::testkit::{Array, Failure, Input, Problem, check_cases};
@@ -18,7 +18,7 @@ pub fn check(device: &Device) -> std::result::Result<(), Failure> {
 
 /// The problem of a case: weight and bias are frozen.
 #[must_use]
-pub fn problem(case: &Case<Shape>) -> Problem {
+pub fn problem(case: &Case<CaseShape>) -> Problem {
     let shape = &case.shape;
     let (k, n, storage) = (shape.inputs, shape.outputs, shape.storage);
     let mut inputs = vec![
@@ -74,11 +74,11 @@ mod tests {
         check(&Device::Cpu).unwrap();
     }
 
-    /// Of several blocks in every direction, and of fewer rows than a tile.
+    /// A weight of several blocks in every direction, and of fewer rows than a tile.
     #[test]
     fn a_weight_of_several_blocks() {
         for (rows, bits, group) in [(1, 4, 64), (7, 8, 64), (30, 4, 128), (1100, 3, 32)] {
-            let shape = Shape {
+            let shape = CaseShape {
                 lead: vec![rows],
                 inputs: 1280,
                 outputs: 1100,

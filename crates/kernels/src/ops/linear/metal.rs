@@ -3,7 +3,7 @@
 use super::{Linear, result_shape};
 use crate::Result;
 use crate::graph::{Function, Gradients, Trace, Value};
-use crate::metal::{Operand, Room};
+use crate::metal::{DeviceTensor, Room};
 use candle_core::Tensor;
 
 pub(super) struct Metal;
@@ -13,9 +13,9 @@ impl Function<Linear, 1> for Metal {
 
     fn forward(op: &Linear, [x]: [&Tensor; 1]) -> Result<(Value, ())> {
         let (n, _) = op.weight.dims()?;
-        let bias = op.bias.as_ref().map(Operand::of).transpose()?;
+        let bias = op.bias.as_ref().map(DeviceTensor::of).transpose()?;
         let weight = op.weight.on_metal()?;
-        let y = weight.linear(&Operand::of(x)?.as_rows()?, bias.as_ref(), Room::None)?;
+        let y = weight.linear(&DeviceTensor::of(x)?.as_rows()?, bias.as_ref(), Room::None)?;
         Ok((y.into_value(result_shape(x.dims(), n)), ()))
     }
 
@@ -26,7 +26,7 @@ impl Function<Linear, 1> for Metal {
         let dx = op
             .weight
             .on_metal()?
-            .gradient(&Operand::of(dy)?.as_rows()?)?;
+            .gradient(&DeviceTensor::of(dy)?.as_rows()?)?;
         Ok([Some(dx.into_gradient(x)?)])
     }
 }

@@ -14,14 +14,14 @@ pub(crate) mod cpu;
 #[cfg(any(target_vendor = "apple", soft_metal))]
 mod metal;
 
-use crate::graph::path::{Devices, Run, metal};
+use crate::graph::path::{Devices, KernelFn, metal};
 use crate::graph::{Kernel, Operation};
 use crate::ops::matmul;
 use crate::{Error, Result, Weight};
 use candle_core::{Shape, Tensor};
 
-/// Of packed weights.
-const DEVICES: Devices<Run<Linear, 1>> = Devices {
+/// Kernels for packed weights.
+const DEVICES: Devices<KernelFn<Linear, 1>> = Devices {
     cpu: Some(cpu::Cpu::run),
     metal: metal!(metal::Metal::run),
     cuda: None,
@@ -47,7 +47,7 @@ pub(crate) fn reference(x: &Tensor, weight: &Weight, bias: Option<&Tensor>) -> R
     matmul::reference::linear(x, &weight.dense()?, bias.map(Tensor::detach).as_ref())
 }
 
-/// That `x` is `(.., K)` and the bias `(N)`.
+/// Check that `x` is `(.., K)` and the bias `(N)`.
 pub(crate) fn check_shapes(
     op: &'static str,
     x: &Tensor,

@@ -7,7 +7,7 @@ use candle_core::DType;
 
 /// Sizes and which rows have a target.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Shape {
+pub struct CaseShape {
     /// `N`.
     pub rows: usize,
     /// `D`.
@@ -22,7 +22,7 @@ pub struct Shape {
     pub softcap: Option<f64>,
 }
 
-impl Shape {
+impl CaseShape {
     /// Targets that are spread over the vocabulary.
     #[must_use]
     pub fn targets(&self) -> Vec<i64> {
@@ -48,7 +48,7 @@ impl Shape {
     }
 }
 
-impl Costed for Shape {
+impl Costed for CaseShape {
     /// The loss alone: one product and an exponential of each logit; logits stay inside.
     fn forward(&self, dtype: DType) -> Cost {
         let exponentials = 4 * self.trained_rows() * self.vocabulary;
@@ -66,7 +66,7 @@ impl Costed for Shape {
 /// One row, one column, a vocabulary of one, primes, ignored targets and none trained, bounds, and, of
 /// Metal's kernels, more rows than a tile and a vocabulary of several parts, of a CPU all shares of it.
 #[must_use]
-pub fn small() -> Vec<Case<Shape>> {
+pub fn small() -> Vec<Case<CaseShape>> {
     case::small([
         shape(1, 1, 1, 1),
         shape(1, 5, 7, 1),
@@ -79,7 +79,7 @@ pub fn small() -> Vec<Case<Shape>> {
         shape(66, 2, 3, 1),
         shape(3, 70, 1100, 1),
         shape(5, 2, 4200, 2),
-        Shape {
+        CaseShape {
             packing: Some(Packing { bits: 4, group: 32 }),
             ..shape(5, 64, 1100, 2)
         },
@@ -92,18 +92,18 @@ pub fn small() -> Vec<Case<Shape>> {
 
 /// A training row whose prompt, half of it, is not trained.
 #[must_use]
-pub fn models() -> Vec<Case<Shape>> {
+pub fn models() -> Vec<Case<CaseShape>> {
     case::of_models(|m| vec![shape(TRAINED_TOKENS, m.hidden, m.vocabulary, 2)])
 }
 
 /// A training row, all of it trained, under the largest vocabulary.
 #[must_use]
-pub fn table() -> Vec<Case<Shape>> {
+pub fn table() -> Vec<Case<CaseShape>> {
     case::of_table([shape(512, 896, 151_936, 1)], &[DType::F32])
 }
 
-fn shape(rows: usize, width: usize, vocabulary: usize, trained_every: usize) -> Shape {
-    Shape {
+fn shape(rows: usize, width: usize, vocabulary: usize, trained_every: usize) -> CaseShape {
+    CaseShape {
         rows,
         width,
         vocabulary,
@@ -113,8 +113,8 @@ fn shape(rows: usize, width: usize, vocabulary: usize, trained_every: usize) -> 
     }
 }
 
-fn bounded(shape: Shape, cap: f64) -> Shape {
-    Shape {
+fn bounded(shape: CaseShape, cap: f64) -> CaseShape {
+    CaseShape {
         softcap: Some(cap),
         ..shape
     }

@@ -1,7 +1,7 @@
 //! The formula over f64, and what the loss is checked on.
 
 use super::chunked::Chunked;
-use super::{Head, cases, cases::Shape, loss};
+use super::{Head, cases, cases::CaseShape, loss};
 use crate::IGNORED_TARGET;
 use crate::case::Case;
 use crate::graph::Kernel;
@@ -23,12 +23,12 @@ pub fn check(device: &Device) -> Result<(), Failure> {
 
 /// The problem of a case.
 #[must_use]
-pub fn problem(case: &Case<Shape>) -> Problem {
+pub fn problem(case: &Case<CaseShape>) -> Problem {
     of(case, |x| x)
 }
 
-fn of(case: &Case<Shape>, size: fn(f64) -> f64) -> Problem {
-    let Shape {
+fn of(case: &Case<CaseShape>, size: fn(f64) -> f64) -> Problem {
+    let CaseShape {
         rows,
         width,
         vocabulary,
@@ -114,7 +114,7 @@ mod tests {
 
     #[test]
     fn many_rows_on_many_threads() {
-        let shape = Shape {
+        let shape = CaseShape {
             rows: 40,
             width: 9,
             vocabulary: 2003,
@@ -128,7 +128,7 @@ mod tests {
 
     #[test]
     fn bounded_logits_in_several_parts_and_passes() {
-        let shape = Shape {
+        let shape = CaseShape {
             rows: 2100,
             width: 3,
             vocabulary: 1500,
@@ -142,7 +142,7 @@ mod tests {
 
     #[test]
     fn a_weight_of_several_panels() {
-        let shape = Shape {
+        let shape = CaseShape {
             rows: 3,
             width: 500,
             vocabulary: 600,

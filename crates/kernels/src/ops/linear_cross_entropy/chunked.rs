@@ -1,4 +1,4 @@
-//! On any device, by the reference: chunks of rows, each through logits, loss and gradients before
+//! The loss on any device, by the reference: chunks of rows, each through logits, loss and gradients before
 //! the next begins.
 
 use super::{Head, Saved, reference};
@@ -17,10 +17,7 @@ impl<const N: usize> Function<Head, N> for Chunked {
     }
 
     fn backward(_: &Head, saved: &Saved, trace: Trace<'_, N>) -> Result<Gradients<N>> {
-        let Trace {
-            inputs, dy: dloss, ..
-        } = trace;
-        saved.scaled(inputs, dloss)
+        saved.scaled(trace)
     }
 }
 

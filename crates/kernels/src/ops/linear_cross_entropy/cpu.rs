@@ -42,10 +42,7 @@ impl<const N: usize> Function<Head, N> for Cpu {
     }
 
     fn backward(_: &Head, saved: &Saved, trace: Trace<'_, N>) -> Result<Gradients<N>> {
-        let Trace {
-            inputs, dy: dloss, ..
-        } = trace;
-        saved.scaled(inputs, dloss)
+        saved.scaled(trace)
     }
 }
 
@@ -219,7 +216,7 @@ fn differentiate(logits: &mut [f32], first: usize, pass: &Pass<'_>, seen: &[Seen
         softcap: pass.softcap,
     });
     for_each_task(rows.collect(), elements, |slopes, row| {
-        dispatch(Run { row, slopes });
+        dispatch(Vectorized { row, slopes });
     });
 }
 
@@ -232,13 +229,13 @@ struct Row<'a> {
     softcap: Option<f32>,
 }
 
-struct Run<'a, 'b> {
+struct Vectorized<'a, 'b> {
     row: Row<'a>,
     /// Memory for the derivatives of a bound.
     slopes: &'b mut Vec<f32>,
 }
 
-impl WithSimd for Run<'_, '_> {
+impl WithSimd for Vectorized<'_, '_> {
     type Output = ();
 
     #[inline(always)]

@@ -1,12 +1,12 @@
-//! On an Apple GPU: chunks of rows through one buffer of logits, which becomes their gradient in
+//! The loss on an Apple GPU: chunks of rows through one buffer of logits, which becomes their gradient in
 //! place.
 
 use super::{Head, Saved};
 use crate::Result;
 use crate::graph::{Function, Gradients, Trace, Value};
 use crate::metal::{
-    Launch, Matrix, Onto, Operand, Output, Product, Side, Source, Strided, device_of, on_metal,
-    ranges,
+    DeviceMatrix, DeviceTensor, Launch, MatrixProduct, Onto, Output, Side, Source, Strided,
+    device_of, on_metal, ranges,
 };
 use candle_core::{DType, MetalDevice, Result as CandleResult, Shape, Tensor};
 
@@ -33,10 +33,7 @@ impl<const N: usize> Function<Head, N> for Metal {
     }
 
     fn backward(_: &Head, saved: &Saved, trace: Trace<'_, N>) -> Result<Gradients<N>> {
-        let Trace {
-            inputs, dy: dloss, ..
-        } = trace;
-        saved.scaled(inputs, dloss)
+        saved.scaled(trace)
     }
 }
 
@@ -86,7 +83,7 @@ fn compute(head: &Head, hidden: &Tensor, wants_dweight: bool) -> Result<(Value, 
 
 /// Results, over all chunks.
 struct Sums {
-    /// Of every trained row.
+    /// Loss of every trained row.
     losses: Output,
     /// `(N, D)`, zero where no row is trained.
     dhidden: Option<Tensor>,
@@ -116,8 +113,8 @@ struct Inputs<'a> {
     device: &'a MetalDevice,
     hidden: Strided<'a>,
     /// `(V, D)`.
-    weight: Matrix,
-    /// Of the trained rows.
+    weight: DeviceMatrix,
+    /// Indices of the trained rows.
     indices: Strided<'a>,
     targets: Strided<'a>,
     softcap: Option<f32>,
@@ -155,7 +152,7 @@ impl Inputs<'_> {
         self.gather(chunk, rows)?;
         // The last chunk may have fewer rows than the memory.
         let h = rows.matrix(self.d).first_rows(chunk.rows)?;
-        let of_weight = |x, side| Product {
+        let of_weight = |x, side| MatrixProduct {
             alpha: 1.0,
             x,
             matrix: &self.weight,
@@ -181,14 +178,14 @@ impl Inputs<'_> {
     fn add_dweight(
         &self,
         chunk: Chunk,
-        dlogits: &Operand,
-        h: &Operand,
+        dlogits: &DeviceTensor,
+        h: &DeviceTensor,
         dweight: &Output,
     ) -> CandleResult<()> {
-        let product = Product {
+        let product = MatrixProduct {
             alpha: 1.0,
             x: &dlogits.transposed()?,
-            matrix: &Matrix::dense(h)?,
+            matrix: &DeviceMatrix::dense(h)?,
             side: Side::AsItIs,
             onto: match chunk.first {
                 0 => Onto::Nothing,

@@ -27,8 +27,8 @@ mod reference;
 
 use super::softcap::check_cap;
 use crate::graph::elementwise;
-use crate::graph::path::{Devices, Run, metal};
-use crate::graph::{Gradients, Kernel, Operation};
+use crate::graph::path::{Devices, KernelFn, metal};
+use crate::graph::{Gradients, Kernel, Operation, Trace};
 use crate::{Error, Result, Weight};
 use candle_core::{DType, Tensor};
 
@@ -57,8 +57,8 @@ pub fn linear_cross_entropy(
     }
 }
 
-/// With one input the weight is frozen.
-const fn devices<const N: usize>() -> Devices<Run<Head, N>> {
+/// Kernels; with one input the weight is frozen.
+const fn devices<const N: usize>() -> Devices<KernelFn<Head, N>> {
     Devices {
         cpu: Some(cpu::Cpu::run),
         metal: metal!(metal::Metal::run),
@@ -98,11 +98,12 @@ struct Saved {
 }
 
 impl Saved {
-    /// In the order and the dtypes of `inputs`.
-    fn scaled<const N: usize>(&self, inputs: &[Tensor; N], dloss: &Tensor) -> Result<Gradients<N>> {
+    /// Gradients in the order and the dtypes of the inputs, times that of the loss.
+    fn scaled<const N: usize>(&self, trace: Trace<'_, N>) -> Result<Gradients<N>> {
+        let Trace { inputs, dy, .. } = trace;
         let scaled = |saved: Option<&Tensor>, input: &Tensor| -> Result<Option<Tensor>> {
             let Some(saved) = saved else { return Ok(None) };
-            let product = elementwise::mul(saved, &dloss.to_dtype(saved.dtype())?)?;
+            let product = elementwise::mul(saved, &dy.to_dtype(saved.dtype())?)?;
             Ok(Some(product.to_dtype(input.dtype())?))
         };
         let mut gradients = [const { None }; N];

@@ -13,13 +13,13 @@ use metal_candle_cpu::vector::update;
 use pulp::{Simd, WithSimd};
 use std::ops::Range;
 
-/// What all passes have in common.
+/// Inputs that all passes have in common.
 pub(super) struct Pass<'a> {
     /// `(rows, D)`.
     pub(super) hidden: Matrix<'a>,
     /// `(V, D)`.
     pub(super) weight: Matrix<'a>,
-    /// Of each row.
+    /// Target of each row.
     pub(super) targets: &'a [u32],
     /// Bound of the logits.
     pub(super) softcap: Option<f32>,
@@ -29,17 +29,17 @@ pub(super) struct Pass<'a> {
     pub(super) wants_dhidden: bool,
 }
 
-/// What a share of the vocabulary tells of rows.
+/// Results of a share of the vocabulary for rows.
 pub(super) struct Share {
     range: Range<usize>,
-    /// Of each row.
+    /// Statistics of each row.
     pub(super) seen: Vec<Seen>,
     /// `(rows, D)`: of each row `sum exp(logit - max) W_v` over all `v` of the share but the target,
     /// times the derivative of a bound, where the gradient is wanted.
     pub(super) sums: Vec<f32>,
 }
 
-/// What is known of a row's logits.
+/// Statistics of the logits of a row so far.
 #[derive(Clone, Copy)]
 pub(super) struct Seen {
     pub(super) statistics: Statistics,
@@ -105,7 +105,7 @@ impl Pass<'_> {
             softcap: self.softcap,
         });
         for_each_task(rows.collect(), elements, |slopes, row| {
-            dispatch(Run { row, slopes });
+            dispatch(Vectorized { row, slopes });
         });
     }
 }
@@ -118,7 +118,7 @@ pub(super) fn parts(range: Range<usize>, columns: usize) -> impl Iterator<Item =
 }
 
 impl Default for Seen {
-    /// Of no logits.
+    /// Statistics of no logits.
     fn default() -> Self {
         Self {
             statistics: Statistics::default(),
@@ -148,13 +148,13 @@ struct Row<'a> {
     softcap: Option<f32>,
 }
 
-struct Run<'a, 'b> {
+struct Vectorized<'a, 'b> {
     row: Row<'a>,
     /// Memory for the derivatives of a bound.
     slopes: &'b mut Vec<f32>,
 }
 
-impl WithSimd for Run<'_, '_> {
+impl WithSimd for Vectorized<'_, '_> {
     type Output = ();
 
     #[inline(always)]

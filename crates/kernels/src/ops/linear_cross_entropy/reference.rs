@@ -5,7 +5,7 @@ use crate::ops::softcap::reference as softcap;
 use crate::{MatMulOptions, Result};
 use candle_core::{D, Tensor};
 
-/// What one pass over a chunk of rows gives.
+/// Results of one pass over a chunk of rows.
 pub(super) struct ChunkLoss {
     /// Sum of the losses, a scalar.
     pub(super) loss: Tensor,

@@ -6,7 +6,7 @@ use candle_core::DType;
 
 /// Sizes and options.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Shape {
+pub struct CaseShape {
     /// Leading dimensions of `x`.
     pub lead: Vec<usize>,
     /// `K`.
@@ -25,7 +25,7 @@ pub struct Shape {
     pub packing: Option<Packing>,
 }
 
-impl Shape {
+impl CaseShape {
     /// `(.., K)`.
     #[must_use]
     pub fn x_dims(&self) -> Vec<usize> {
@@ -48,7 +48,7 @@ impl Shape {
     }
 }
 
-impl Costed for Shape {
+impl Costed for CaseShape {
     /// Three products.
     fn forward(&self, dtype: DType) -> Cost {
         let weights = self.inputs * self.outputs + self.adapter();
@@ -70,7 +70,7 @@ impl Costed for Shape {
 
 /// One row, one column, rank one, primes, a bias, dropout and a frozen weight of another dtype.
 #[must_use]
-pub fn small() -> Vec<Case<Shape>> {
+pub fn small() -> Vec<Case<CaseShape>> {
     let plain = [
         shape(&[1], 1, 1, 1),
         shape(&[1], 7, 5, 2),
@@ -82,30 +82,30 @@ pub fn small() -> Vec<Case<Shape>> {
     let mut shapes = plain.to_vec();
     let [.., odd, large] = plain;
     shapes.extend([
-        Shape {
+        CaseShape {
             bias: true,
             ..odd.clone()
         },
-        Shape {
+        CaseShape {
             dropout: 0.4,
             ..odd.clone()
         },
-        Shape {
+        CaseShape {
             weight_dtype: Some(DType::BF16),
             ..odd
         },
-        Shape {
+        CaseShape {
             bias: true,
             dropout: 0.1,
             weight_dtype: Some(DType::F16),
             ..large
         },
-        Shape {
+        CaseShape {
             bias: true,
             packing: Some(Packing { bits: 4, group: 32 }),
             ..shape(&[17], 64, 19, 4)
         },
-        Shape {
+        CaseShape {
             dropout: 0.4,
             packing: Some(Packing { bits: 8, group: 64 }),
             ..shape(&[2], 64, 33, 2)
@@ -114,9 +114,18 @@ pub fn small() -> Vec<Case<Shape>> {
     case::small(shapes)
 }
 
+/// Dropout, whose factors are drawn by a kernel of its own, in every dtype.
+#[must_use]
+pub fn dropped() -> Vec<Case<CaseShape>> {
+    case::contiguous([CaseShape {
+        dropout: 0.4,
+        ..shape(&[2, 3], 11, 13, 3)
+    }])
+}
+
 /// The layers that adapters sit on, for one token and for a training row, at rank 16.
 #[must_use]
-pub fn models() -> Vec<Case<Shape>> {
+pub fn models() -> Vec<Case<CaseShape>> {
     case::of_models(|model| {
         let attention = model.heads * model.head_width;
         let layers = [
@@ -133,7 +142,7 @@ pub fn models() -> Vec<Case<Shape>> {
 
 /// Square layers: two for one token and for a training row, and two narrow ones for a row, as others publish them.
 #[must_use]
-pub fn table() -> Vec<Case<Shape>> {
+pub fn table() -> Vec<Case<CaseShape>> {
     let one = [896, 2048].map(|width| (1, width));
     let row = [512, 896, 1024, 2048].map(|width| (TRAINED_TOKENS, width));
     let layers = one.into_iter().chain(row);
@@ -142,8 +151,8 @@ pub fn table() -> Vec<Case<Shape>> {
     case::of_table(shapes, &[DType::F32])
 }
 
-fn shape(lead: &[usize], inputs: usize, outputs: usize, rank: usize) -> Shape {
-    Shape {
+fn shape(lead: &[usize], inputs: usize, outputs: usize, rank: usize) -> CaseShape {
+    CaseShape {
         lead: lead.to_vec(),
         inputs,
         outputs,

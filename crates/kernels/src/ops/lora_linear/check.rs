@@ -1,8 +1,8 @@
 //! The formula over f64, and what the adapted layer is checked on.
 
-use super::{LoraWeights, cases, cases::Shape, lora_linear, reference};
+use super::{LoraWeights, cases, cases::CaseShape, lora_linear, reference};
 use crate::case::Case;
-use crate::testkit::{Array, Failure, Input, Problem, check_cases};
+use crate::testkit::{Array, Failure, Input, Problem, check_all_cases, check_cases};
 use crate::weight::packing::{Packing, dense_of, weight_of};
 use crate::{Dropout, Result, Weight};
 use candle_core::{DType, Device, Tensor};
@@ -14,12 +14,13 @@ const SCALE: f64 = 1.75;
 /// # Errors
 /// The first failure.
 pub fn check(device: &Device) -> std::result::Result<(), Failure> {
-    check_cases(&cases::small(), problem, device)
+    check_cases(&cases::small(), problem, device)?;
+    check_all_cases(&cases::dropped(), problem, device)
 }
 
 /// The problem of a case. The frozen weight and its bias never have a gradient, even if tracked.
 #[must_use]
-pub fn problem(case: &Case<Shape>) -> Problem {
+pub fn problem(case: &Case<CaseShape>) -> Problem {
     let shape = &case.shape;
     let (k, n, r) = (shape.inputs, shape.outputs, shape.rank);
     let mut inputs = vec![
@@ -113,7 +114,7 @@ mod tests {
 
     #[test]
     fn a_weight_of_several_panels() {
-        let shape = Shape {
+        let shape = CaseShape {
             lead: vec![3],
             inputs: 500,
             outputs: 600,

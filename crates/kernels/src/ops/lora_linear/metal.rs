@@ -5,7 +5,7 @@
 use super::LoraLinear;
 use crate::Result;
 use crate::graph::{Function, Gradients, Trace, Value};
-use crate::metal::{Operand, Room, add_product, dropped, product, product_with_room};
+use crate::metal::{DeviceTensor, Room, add_product, dropped, product, product_with_room};
 use crate::ops::linear::result_shape;
 use candle_core::{DType, Result as CandleResult, Tensor};
 
@@ -13,17 +13,17 @@ pub(super) struct Metal;
 
 impl Function<LoraLinear, 3> for Metal {
     /// `h`, `(M, R)`.
-    type Saved = Operand;
+    type Saved = DeviceTensor;
 
-    fn forward(op: &LoraLinear, [x, a, b]: [&Tensor; 3]) -> Result<(Value, Operand)> {
+    fn forward(op: &LoraLinear, [x, a, b]: [&Tensor; 3]) -> Result<(Value, DeviceTensor)> {
         let dtype = op.dtype([x, a, b]);
-        let rows = Operand::of(x)?.as_rows()?.in_dtype(dtype)?;
+        let rows = DeviceTensor::of(x)?.as_rows()?.in_dtype(dtype)?;
         let [a, b] = [
-            Operand::of(a)?.in_dtype(dtype)?,
-            Operand::of(b)?.in_dtype(dtype)?,
+            DeviceTensor::of(a)?.in_dtype(dtype)?,
+            DeviceTensor::of(b)?.in_dtype(dtype)?,
         ];
         let h = product(1.0, &op.dropped(&rows)?, &a.transposed()?)?;
-        let bias = op.bias.as_ref().map(Operand::of).transpose()?;
+        let bias = op.bias.as_ref().map(DeviceTensor::of).transpose()?;
         let y = op
             .weight
             .on_metal()?
@@ -33,11 +33,11 @@ impl Function<LoraLinear, 3> for Metal {
         Ok((y.in_dtype(x.dtype())?.into_value(shape), h))
     }
 
-    fn backward(op: &LoraLinear, h: &Operand, trace: Trace<'_, 3>) -> Result<Gradients<3>> {
+    fn backward(op: &LoraLinear, h: &DeviceTensor, trace: Trace<'_, 3>) -> Result<Gradients<3>> {
         let Trace { inputs, dy, .. } = trace;
         let [x, a, b] = inputs;
         let dtype = op.dtype([x, a, b]);
-        let dy = Operand::of(dy)?.as_rows()?.in_dtype(dtype)?;
+        let dy = DeviceTensor::of(dy)?.as_rows()?.in_dtype(dtype)?;
         let db = b
             .track_op()
             .then(|| product(op.scale, &dy.transposed()?, h)?.into_gradient(b));
@@ -53,16 +53,16 @@ impl Function<LoraLinear, 3> for Metal {
 fn through_h(
     op: &LoraLinear,
     [x, a, b]: &[Tensor; 3],
-    dy: &Operand,
+    dy: &DeviceTensor,
     dtype: DType,
 ) -> Result<Gradients<2>> {
-    let dh = product(op.scale, dy, &Operand::of(b)?.in_dtype(dtype)?)?;
+    let dh = product(op.scale, dy, &DeviceTensor::of(b)?.in_dtype(dtype)?)?;
     let da = a.track_op().then(|| {
-        let input = op.dropped(&Operand::of(x)?.as_rows()?.in_dtype(dtype)?)?;
+        let input = op.dropped(&DeviceTensor::of(x)?.as_rows()?.in_dtype(dtype)?)?;
         product(1.0, &dh.transposed()?, &input)?.into_gradient(a)
     });
     let dx = x.track_op().then(|| {
-        let a = Operand::of(a)?.in_dtype(dtype)?;
+        let a = DeviceTensor::of(a)?.in_dtype(dtype)?;
         let through_adapter = product_with_room(1.0, &dh, &a, None, Room::ForAddend)?;
         let dx = op.dropped(&through_adapter)?;
         op.weight.on_metal()?.add_gradient(dx, dy)?.into_gradient(x)
@@ -71,7 +71,7 @@ fn through_h(
 }
 
 impl LoraLinear {
-    /// That of `x` and the adapter where it is one, or else float32.
+    /// Dtype of `x` and the adapter where it is one, or else float32.
     fn dtype(&self, [x, a, b]: [&Tensor; 3]) -> DType {
         match [a, b].iter().all(|other| other.dtype() == x.dtype()) {
             true => x.dtype(),
@@ -79,7 +79,7 @@ impl LoraLinear {
         }
     }
 
-    fn dropped(&self, x: &Operand) -> CandleResult<Operand> {
+    fn dropped(&self, x: &DeviceTensor) -> CandleResult<DeviceTensor> {
         match self.dropout {
             None => Ok(x.clone()),
             Some(dropout) => x.map(|storage, layout| dropped(dropout, storage, layout)),

@@ -18,13 +18,13 @@ mod cpu;
 mod metal;
 mod reference;
 
-use crate::graph::path::{Devices, Run, metal};
+use crate::graph::path::{Devices, KernelFn, metal};
 use crate::graph::{Kernel, Operation};
 use crate::ops::linear;
 use crate::{Dropout, Error, Result, Weight};
 use candle_core::Tensor;
 
-const DEVICES: Devices<Run<LoraLinear, 3>> = Devices {
+const DEVICES: Devices<KernelFn<LoraLinear, 3>> = Devices {
     cpu: Some(cpu::Cpu::run),
     metal: metal!(metal::Metal::run),
     cuda: None,

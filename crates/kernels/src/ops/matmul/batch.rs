@@ -47,13 +47,13 @@ pub(super) fn split(layout: &Layout, transposed: bool) -> (&[usize], usize, usiz
 }
 
 /// A batch of matrices, borrowed in any layout and dtype, since products read any.
-pub(super) struct Operand<'a> {
+pub(super) struct Matrices<'a> {
     data: Floats<'a>,
     layout: Layout,
     transposed: bool,
 }
 
-impl<'a> Operand<'a> {
+impl<'a> Matrices<'a> {
     /// `transposed` reads every matrix the other way.
     pub(super) fn new(
         storage: &'a CpuStorage,

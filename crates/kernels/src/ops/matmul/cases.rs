@@ -6,7 +6,7 @@ use candle_core::DType;
 
 /// Shapes as stored, before the transposes.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Shape {
+pub struct CaseShape {
     /// Shape of `A`.
     pub a: Vec<usize>,
     /// Shape of `B`.
@@ -19,7 +19,7 @@ pub struct Shape {
     pub options: MatMulOptions,
 }
 
-impl Shape {
+impl CaseShape {
     /// `(M, N, K)`.
     #[must_use]
     pub fn sizes(&self) -> (usize, usize, usize) {
@@ -68,7 +68,7 @@ fn batch_size(dims: &[usize], rank: usize, dim: usize) -> usize {
     }
 }
 
-impl Costed for Shape {
+impl Costed for CaseShape {
     fn forward(&self, dtype: DType) -> Cost {
         Cost {
             flops: self.flops() as u64,
@@ -87,19 +87,19 @@ impl Costed for Shape {
 
 /// All transposes and factors, ranks 2 to 5, broadcast batches, a bias and mixed dtypes.
 #[must_use]
-pub fn small() -> Vec<Case<Shape>> {
+pub fn small() -> Vec<Case<CaseShape>> {
     let mut shapes = transposes();
     shapes.extend(batches());
     shapes.extend(sums());
     let mixed = [DType::F32, DType::F16, DType::BF16];
-    shapes.extend(mixed.map(|b_dtype| Shape {
+    shapes.extend(mixed.map(|b_dtype| CaseShape {
         b_dtype: Some(b_dtype),
         ..plain(&[5, 7], &[7, 3])
     }));
     case::small(shapes)
 }
 
-fn transposes() -> Vec<Shape> {
+fn transposes() -> Vec<CaseShape> {
     let mut shapes = vec![];
     for (m, n, k) in [(1, 1, 1), (1, 7, 5), (7, 1, 3), (3, 5, 1), (17, 13, 11)] {
         for (transpose_a, transpose_b) in FLAGS {
@@ -121,7 +121,7 @@ fn ordered(rows: usize, columns: usize, transposed: bool) -> [usize; 2] {
     }
 }
 
-fn batches() -> Vec<Shape> {
+fn batches() -> Vec<CaseShape> {
     let mut shapes = vec![
         plain(&[3, 2, 5], &[3, 5, 4]),
         plain(&[2, 3, 4, 5], &[2, 3, 5, 2]),
@@ -142,7 +142,7 @@ fn batches() -> Vec<Shape> {
     shapes
 }
 
-fn sums() -> Vec<Shape> {
+fn sums() -> Vec<CaseShape> {
     let c: [&[usize]; 5] = [&[4], &[1], &[3, 1], &[2, 3, 4], &[3, 4]];
     let mut shapes = vec![];
     for (c, (alpha, beta)) in c
@@ -151,7 +151,7 @@ fn sums() -> Vec<Shape> {
     {
         let mut shape = plain(&[2, 3, 5], &[2, 5, 4]);
         (shape.options.alpha, shape.options.beta) = (alpha, beta);
-        shapes.push(Shape {
+        shapes.push(CaseShape {
             c: Some(c.to_vec()),
             ..shape
         });
@@ -161,7 +161,7 @@ fn sums() -> Vec<Shape> {
 
 /// The products of a block for one token and for a training row, weights as stored: `(N, K)`.
 #[must_use]
-pub fn models() -> Vec<Case<Shape>> {
+pub fn models() -> Vec<Case<CaseShape>> {
     case::of_models(|model| {
         let layers = [
             (model.hidden, model.hidden),
@@ -176,7 +176,7 @@ pub fn models() -> Vec<Case<Shape>> {
 
 /// Squares, the thin products of an adapter, and one row by a weight as stored.
 #[must_use]
-pub fn table() -> Vec<Case<Shape>> {
+pub fn table() -> Vec<Case<CaseShape>> {
     let squares = [512, 1024, 2048].map(|n| plain(&[n, n], &[n, n]));
     let thin = [layer(256, 16, 2048), layer(256, 2048, 16)];
     let rows = [layer(1, 2048, 2048), layer(1, 4864, 896)];
@@ -185,16 +185,16 @@ pub fn table() -> Vec<Case<Shape>> {
     cases
 }
 
-fn layer(rows: usize, n: usize, k: usize) -> Shape {
+fn layer(rows: usize, n: usize, k: usize) -> CaseShape {
     let mut shape = plain(&[rows, k], &[n, k]);
     shape.options.transpose_b = true;
     shape
 }
 
-fn plain(a: &[usize], b: &[usize]) -> Shape {
-    Shape {
+fn plain(a: &[usize], b: &[usize]) -> CaseShape {
+    CaseShape {
         a: a.to_vec(),
         b: b.to_vec(),
-        ..Shape::default()
+        ..CaseShape::default()
     }
 }

@@ -1,6 +1,6 @@
 //! The formula over f64, and what products are checked on.
 
-use super::{MatMulOptions, cases, cases::Shape, matmul_with, reference};
+use super::{MatMulOptions, cases, cases::CaseShape, matmul_with, reference};
 use crate::case::Case;
 use crate::testkit::{Array, Failure, Input, Problem, check_cases};
 use candle_core::Device;
@@ -13,7 +13,7 @@ pub fn check(device: &Device) -> Result<(), Failure> {
     let cases = cases::small();
     check_cases(&cases, problem, device)?;
     // The products leave the range of f16, their scaled sum does not.
-    let large = |case: &Case<Shape>| {
+    let large = |case: &Case<CaseShape>| {
         let mut shape = case.shape.clone();
         shape.options.alpha *= 1e-3;
         of(&shape, inputs(case).map(|x| x.map(|x| 1e2 * x)))
@@ -23,11 +23,11 @@ pub fn check(device: &Device) -> Result<(), Failure> {
 
 /// The problem of a case.
 #[must_use]
-pub fn problem(case: &Case<Shape>) -> Problem {
+pub fn problem(case: &Case<CaseShape>) -> Problem {
     of(&case.shape, inputs(case))
 }
 
-fn inputs(case: &Case<Shape>) -> impl Iterator<Item = Input> {
+fn inputs(case: &Case<CaseShape>) -> impl Iterator<Item = Input> {
     let shape = &case.shape;
     let a = Input::new("A", &shape.a);
     let b = Input::new("B", &shape.b).in_dtype(shape.b_dtype);
@@ -36,7 +36,7 @@ fn inputs(case: &Case<Shape>) -> impl Iterator<Item = Input> {
     [a, b].into_iter().chain(c).map(move |x| x.viewed(view))
 }
 
-fn of(shape: &Shape, inputs: impl Iterator<Item = Input>) -> Problem {
+fn of(shape: &CaseShape, inputs: impl Iterator<Item = Input>) -> Problem {
     let options = shape.options;
     let shape = shape.clone();
     Problem::new(inputs.collect(), move |x| truth(x, &shape))
@@ -48,7 +48,7 @@ fn of(shape: &Shape, inputs: impl Iterator<Item = Input>) -> Problem {
         })
 }
 
-fn truth(x: &[Array], shape: &Shape) -> Array {
+fn truth(x: &[Array], shape: &CaseShape) -> Array {
     let MatMulOptions { alpha, beta, .. } = shape.options;
     let (m, n, k) = shape.sizes();
     let dims = [shape.batch(), vec![m, n]].concat();
@@ -104,11 +104,11 @@ mod tests {
     #[test]
     fn a_weight_of_several_panels() {
         for transpose_b in [false, true] {
-            let mut shape = Shape {
+            let mut shape = CaseShape {
                 a: vec![2, 3, if transpose_b { 500 } else { 600 }],
                 b: vec![600, 500],
                 b_dtype: Some(DType::BF16),
-                ..Shape::default()
+                ..CaseShape::default()
             };
             shape.options.transpose_b = transpose_b;
             let problem = problem(&crate::case::plain(shape));
@@ -169,11 +169,11 @@ mod tests {
             };
             // 1 repeats A, 2 repeats B.
             let lead = |repeated| batch.iter().map(|&(size, r)| if r == repeated { 1 } else { size }).collect::<Vec<_>>();
-            let shape = Shape {
+            let shape = CaseShape {
                 a: [&lead(1)[..], &matrix(m, k, transpose_a)].concat(),
                 b: [&lead(2)[..], &matrix(k, n, transpose_b)].concat(),
                 options: MatMulOptions { transpose_a, transpose_b, ..MatMulOptions::default() },
-                ..Shape::default()
+                ..CaseShape::default()
             };
             let inputs = [
                 Input::new("A", &shape.a).viewed(views[0]),

@@ -1,13 +1,13 @@
 //! The product, its factors and its summand in one pass.
 
 use super::MatMul;
-use super::batch::{Operand, Sizes, Target, split};
+use super::batch::{Matrices, Sizes, Target, split};
 use crate::Result;
 use crate::graph::{Function, Gradients, Trace, Value};
 use crate::host::{Rows, on_host, stored, tensor_like};
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, Layout, Result as CandleResult, Tensor};
-use metal_candle_cpu::gemm::{MatrixMut, Term, Then, computed_batch, product, turned};
+use metal_candle_cpu::gemm::{MatrixMut, Term, Then, computed_batch, product, transposed_term};
 use metal_candle_cpu::threads::for_each_row;
 
 pub(super) struct Cpu;
@@ -39,8 +39,8 @@ impl MatMul {
     fn product(&self, a: Stored<'_>, b: Stored<'_>, c: Option<Stored<'_>>) -> Result<Value> {
         let sizes = Sizes::new(a.1, b.1, self.0)?;
         let (shape, dtype) = (sizes.shape(), a.0.dtype());
-        let a = Operand::new(a.0, a.1, self.0.transpose_a, &sizes.batch)?;
-        let b = Operand::new(b.0, b.1, self.0.transpose_b, &sizes.batch)?;
+        let a = Matrices::new(a.0, a.1, self.0.transpose_a, &sizes.batch)?;
+        let b = Matrices::new(b.0, b.1, self.0.transpose_b, &sizes.batch)?;
         let y = match c {
             None => self.products(&sizes, |i| (a.matrix(i), b.matrix(i))),
             Some(c) => self.added_products(c, &a, &b, &sizes)?,
@@ -56,8 +56,8 @@ impl MatMul {
     fn added_products(
         &self,
         c: Stored<'_>,
-        a: &Operand<'_>,
-        b: &Operand<'_>,
+        a: &Matrices<'_>,
+        b: &Matrices<'_>,
         sizes: &Sizes,
     ) -> CandleResult<Vec<f32>> {
         let mut y = vec![0.0; sizes.shape().elem_count()];
@@ -84,13 +84,13 @@ impl MatMul {
         product(c, Then::Add, self.0.alpha as f32, a, b);
     }
 
-    /// Those of the factors that are tracked.
+    /// Gradients of the factors that are tracked.
     fn product_gradients(&self, a: &Tensor, b: &Tensor, dy: &Tensor) -> Result<Gradients<2>> {
         let (a_storage, a_layout) = a.storage_and_layout();
         let (b_storage, b_layout) = b.storage_and_layout();
         let (dy_storage, dy_layout) = dy.storage_and_layout();
         let sizes = Sizes::new(a_layout, b_layout, self.0)?;
-        let dy = Operand::new(on_host(&dy_storage)?, dy_layout, false, &sizes.batch)?;
+        let dy = Matrices::new(on_host(&dy_storage)?, dy_layout, false, &sizes.batch)?;
         let da = a.track_op().then(|| {
             let da = self.da(a_layout, (on_host(&b_storage)?, b_layout), &dy, &sizes)?;
             tensor_like(da, a)
@@ -107,10 +107,10 @@ impl MatMul {
         &self,
         a: &Layout,
         b: Stored<'_>,
-        dy: &Operand<'_>,
+        dy: &Matrices<'_>,
         sizes: &Sizes,
     ) -> CandleResult<Vec<f32>> {
-        let b = Operand::new(b.0, b.1, self.0.transpose_b, &sizes.batch)?;
+        let b = Matrices::new(b.0, b.1, self.0.transpose_b, &sizes.batch)?;
         let term = |i| (dy.matrix(i), b.matrix(i).transposed());
         self.gradient(a, self.0.transpose_a, sizes, term)
     }
@@ -120,10 +120,10 @@ impl MatMul {
         &self,
         a: Stored<'_>,
         b: &Layout,
-        dy: &Operand<'_>,
+        dy: &Matrices<'_>,
         sizes: &Sizes,
     ) -> CandleResult<Vec<f32>> {
-        let a = Operand::new(a.0, a.1, self.0.transpose_a, &sizes.batch)?;
+        let a = Matrices::new(a.0, a.1, self.0.transpose_a, &sizes.batch)?;
         let term = |i| (a.matrix(i).transposed(), dy.matrix(i));
         self.gradient(b, self.0.transpose_b, sizes, term)
     }
@@ -138,7 +138,7 @@ impl MatMul {
         term: impl Fn(usize) -> Term<'a>,
     ) -> CandleResult<Vec<f32>> {
         let term = |i| match transposed {
-            true => turned(term(i)),
+            true => transposed_term(term(i)),
             false => term(i),
         };
         let (count, (_, rows, columns)) = (sizes.count(), split(operand, false));

@@ -4,7 +4,7 @@ use super::MatMul;
 use super::batch::Sizes;
 use crate::Result;
 use crate::graph::{Function, Gradients, Trace, Value};
-use crate::metal::{Operand, Room, product, product_with_room};
+use crate::metal::{DeviceTensor, Room, product, product_with_room};
 use crate::storage::sum_to_shape;
 use candle_core::{Result as CandleResult, Tensor};
 
@@ -19,7 +19,7 @@ impl<const N: usize> Function<MatMul, N> for Metal {
         let sizes = Sizes::new(a.layout(), b.layout(), *options)?;
         let left = operand(a, options.transpose_a, &sizes)?;
         let right = operand(b, options.transpose_b, &sizes)?;
-        let c = c.map(|c| Operand::of(c)).transpose()?;
+        let c = c.map(|c| DeviceTensor::of(c)).transpose()?;
         let addend = c.as_ref().map(|c| (options.beta, c));
         let y = product_with_room(options.alpha, &left, &right, addend, Room::None)?;
         Ok((y.into_value(sizes.shape()), ()))
@@ -46,7 +46,7 @@ fn product_gradients(
 ) -> Result<Gradients<2>> {
     let sizes = Sizes::new(a.layout(), b.layout(), *options)?;
     let wide = |t: &Tensor, transposed| operand(t, transposed, &sizes);
-    let dy = Operand::of(dy)?;
+    let dy = DeviceTensor::of(dy)?;
     let da = a.track_op().then(|| {
         let b = wide(b, options.transpose_b)?.transposed()?;
         gradient(product(options.alpha, &dy, &b)?, options.transpose_a, a)
@@ -61,13 +61,13 @@ fn product_gradients(
 }
 
 /// `op(x)`, for every matrix of the batch.
-fn operand(x: &Tensor, transposed: bool, sizes: &Sizes) -> CandleResult<Operand> {
-    let x = Operand::of(x)?;
+fn operand(x: &Tensor, transposed: bool, sizes: &Sizes) -> CandleResult<DeviceTensor> {
+    let x = DeviceTensor::of(x)?;
     let x = if transposed { x.transposed()? } else { x };
     x.for_batch(&sizes.batch)
 }
 
-fn gradient(of_view: Operand, transposed: bool, like: &Tensor) -> CandleResult<Tensor> {
+fn gradient(of_view: DeviceTensor, transposed: bool, like: &Tensor) -> CandleResult<Tensor> {
     let gradient = of_view.into_tensor();
     let rank = gradient.rank();
     let gradient = match transposed {

@@ -20,7 +20,7 @@ mod metal;
 mod product;
 pub(crate) mod reference;
 
-use crate::graph::path::{Devices, Run, metal};
+use crate::graph::path::{Devices, KernelFn, metal};
 use crate::graph::tape;
 use crate::graph::{Gradients, Kernel, Operation};
 use crate::storage::sum_to_shape;
@@ -109,8 +109,8 @@ pub fn matmul_with(
     }
 }
 
-/// Of two operands, or of three.
-const fn devices<const N: usize>() -> Devices<Run<MatMul, N>> {
+/// Kernels of two operands, or of three.
+const fn devices<const N: usize>() -> Devices<KernelFn<MatMul, N>> {
     Devices {
         cpu: Some(cpu::Cpu::run),
         metal: metal!(metal::Metal::run),

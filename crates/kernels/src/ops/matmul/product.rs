@@ -6,9 +6,9 @@ use candle_core::backend::{BackendDevice, BackendStorage};
 use candle_core::{D, DType, DeviceLocation, Layout, Result, Shape, Tensor};
 
 /// `A B` with broadcast batches; the gradient of an operand that is not tracked is not computed.
-pub(super) struct Product;
+pub(super) struct BroadcastMatMul;
 
-impl Operation for Product {
+impl Operation for BroadcastMatMul {
     fn name(&self) -> &'static str {
         "matmul"
     }
@@ -17,10 +17,10 @@ impl Operation for Product {
 /// Any device, through candle.
 pub(super) struct Candle;
 
-impl Function<Product, 2> for Candle {
+impl Function<BroadcastMatMul, 2> for Candle {
     type Saved = ();
 
-    fn forward(_: &Product, [a, b]: [&Tensor; 2]) -> crate::Result<(Value, ())> {
+    fn forward(_: &BroadcastMatMul, [a, b]: [&Tensor; 2]) -> crate::Result<(Value, ())> {
         let (batch, a_layout, b_layout) = broadcast_batches(a.layout(), b.layout())?;
         let shape = [&batch[..], &[a.dim(D::Minus2)?, b.dim(D::Minus1)?]].concat();
         let (a, b) = (a.storage_and_layout().0, b.storage_and_layout().0);
@@ -28,17 +28,17 @@ impl Function<Product, 2> for Candle {
         Ok((Value::new(y, shape), ()))
     }
 
-    fn backward(_: &Product, (): &(), trace: Trace<'_, 2>) -> crate::Result<Gradients<2>> {
+    fn backward(_: &BroadcastMatMul, (): &(), trace: Trace<'_, 2>) -> crate::Result<Gradients<2>> {
         let Trace {
             inputs: [a, b], dy, ..
         } = trace;
         let transposed = |t: &Tensor| t.detach().transpose(D::Minus2, D::Minus1);
         let da = a.track_op().then(|| {
-            let [da] = Self::run(Product, [dy, &transposed(b)?])?;
+            let [da] = Self::run(BroadcastMatMul, [dy, &transposed(b)?])?;
             sum_to_shape(&da, a)
         });
         let db = b.track_op().then(|| {
-            let [db] = Self::run(Product, [&transposed(a)?, dy])?;
+            let [db] = Self::run(BroadcastMatMul, [&transposed(a)?, dy])?;
             sum_to_shape(&db, b)
         });
         Ok([da.transpose()?, db.transpose()?])
@@ -107,7 +107,7 @@ struct Matrices<'a, S> {
     columns: usize,
 }
 
-/// Which layouts a product takes as they are; others are packed first.
+/// Layouts that a product takes as they are; others are packed first.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Order {
     Any,

@@ -1,7 +1,7 @@
 //! The definition: a product, a factor and a sum.
 
 use super::MatMulOptions;
-use super::product::{Candle, Product};
+use super::product::{BroadcastMatMul, Candle};
 use crate::Result;
 use crate::graph::Kernel;
 use crate::graph::elementwise;
@@ -16,7 +16,7 @@ pub(crate) fn forward(
 ) -> Result<Tensor> {
     let a_view = transposed(a, options.transpose_a)?;
     let b_view = transposed(b, options.transpose_b)?;
-    let [product] = Candle::run(Product, [&a_view, &b_view])?;
+    let [product] = Candle::run(BroadcastMatMul, [&a_view, &b_view])?;
     let product = scaled(product, options.alpha)?;
     match c {
         Some(c) if options.beta != 0.0 => {

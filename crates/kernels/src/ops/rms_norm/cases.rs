@@ -5,12 +5,12 @@ use candle_core::DType;
 
 /// Sizes of `x`; the weight has the last of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Shape {
+pub struct CaseShape {
     /// `(.., D)`.
     pub dims: Vec<usize>,
 }
 
-impl Shape {
+impl CaseShape {
     /// Size of a row.
     #[must_use]
     pub fn width(&self) -> usize {
@@ -22,7 +22,7 @@ impl Shape {
     }
 }
 
-impl Costed for Shape {
+impl Costed for CaseShape {
     /// Square, sum and two factors.
     fn forward(&self, dtype: DType) -> Cost {
         let n = self.elements();
@@ -39,7 +39,7 @@ impl Costed for Shape {
 /// One row, one column, primes, both sides of a vector register's width, more rows than one block
 /// of the weight's gradient, and enough elements for several threads.
 #[must_use]
-pub fn small() -> Vec<Case<Shape>> {
+pub fn small() -> Vec<Case<CaseShape>> {
     let dims: [&[usize]; 9] = [
         &[7],
         &[1, 1],
@@ -51,16 +51,23 @@ pub fn small() -> Vec<Case<Shape>> {
         &[31, 37],
         &[67, 5],
     ];
-    let mut cases = case::small(dims.map(|dims| Shape { dims: dims.into() }));
-    cases.push(case::plain(Shape {
+    let mut cases = case::small(dims.map(|dims| CaseShape { dims: dims.into() }));
+    cases.push(case::plain(CaseShape {
         dims: vec![71, 1031],
     }));
     cases
 }
 
+/// Whole numbers of fours, less and more than a SIMD group keeps.
+#[must_use]
+pub fn in_fours() -> Vec<Case<CaseShape>> {
+    let dims = [vec![2, 3, 36], vec![5, 520]];
+    case::contiguous(dims.map(|dims| CaseShape { dims }))
+}
+
 /// Hidden states, and the heads of a model that normalises queries.
 #[must_use]
-pub fn models() -> Vec<Case<Shape>> {
+pub fn models() -> Vec<Case<CaseShape>> {
     case::of_models(|model| {
         let rows = [1, TRAINED_TOKENS];
         let mut shapes = rows.map(|n| shape(n, model.hidden)).to_vec();
@@ -71,12 +78,12 @@ pub fn models() -> Vec<Case<Shape>> {
 
 /// Many rows, and long ones.
 #[must_use]
-pub fn table() -> Vec<Case<Shape>> {
+pub fn table() -> Vec<Case<CaseShape>> {
     case::of_table([shape(2048, 2048), shape(64, 32_000)], &[DType::F32])
 }
 
-fn shape(rows: usize, width: usize) -> Shape {
-    Shape {
+fn shape(rows: usize, width: usize) -> CaseShape {
+    CaseShape {
         dims: vec![rows, width],
     }
 }

@@ -1,9 +1,9 @@
 //! The formula over f64, and what the norm is checked on.
 
-use super::{cases, cases::Shape, reference, rms_norm, rms_norm_residual};
+use super::{cases, cases::CaseShape, reference, rms_norm, rms_norm_residual};
 use crate::case::Case;
 use crate::graph::elementwise;
-use crate::testkit::{Array, Failure, Input, Problem, check_cases};
+use crate::testkit::{Array, Failure, Input, Problem, check_all_cases, check_cases};
 use candle_core::{DType, Device};
 
 /// Large enough that a zero row is smooth, small enough that it is not all there is.
@@ -16,28 +16,30 @@ const EPS: f64 = 1e-2;
 pub fn check(device: &Device) -> Result<(), Failure> {
     let cases = cases::small();
     check_cases(&cases, problem, device)?;
+    check_all_cases(&cases::in_fours(), problem, device)?;
     // Squares of these are infinite in f16.
-    let large = |case: &Case<Shape>| of(x(case).map(|x| 3e4 * x), weight(case));
+    let large = |case: &Case<CaseShape>| of(x(case).map(|x| 3e4 * x), weight(case));
     check_cases(&cases, large, device)?;
-    let mixed = |case: &Case<Shape>| of(x(case), weight(case).in_dtype(Some(DType::F32)));
+    let mixed = |case: &Case<CaseShape>| of(x(case), weight(case).in_dtype(Some(DType::F32)));
     check_cases(&cases, mixed, device)?;
     for used in [[true, true], [true, false], [false, true]] {
         check_cases(&cases, |case| with_residual(case, used), device)?;
+        check_all_cases(&cases::in_fours(), |case| with_residual(case, used), device)?;
     }
     Ok(())
 }
 
 /// The problem of a case.
 #[must_use]
-pub fn problem(case: &Case<Shape>) -> Problem {
+pub fn problem(case: &Case<CaseShape>) -> Problem {
     of(x(case), weight(case))
 }
 
-fn x(case: &Case<Shape>) -> Input {
+fn x(case: &Case<CaseShape>) -> Input {
     Input::new("x", &case.shape.dims).viewed(case.view)
 }
 
-fn weight(case: &Case<Shape>) -> Input {
+fn weight(case: &Case<CaseShape>) -> Input {
     Input::new("weight", &[case.shape.width()]).viewed(case.view)
 }
 
@@ -48,7 +50,7 @@ fn of(x: Input, weight: Input) -> Problem {
 }
 
 /// The sum of those results that are used, so that each of them has a gradient.
-fn with_residual(case: &Case<Shape>, used: [bool; 2]) -> Problem {
+fn with_residual(case: &Case<CaseShape>, used: [bool; 2]) -> Problem {
     let residual = Input::new("residual", &case.shape.dims).viewed(case.view);
     let inputs = vec![x(case), residual, weight(case)];
     let factors = used.map(f64::from);

@@ -155,7 +155,7 @@ struct Forward<'a> {
 }
 
 impl RowKernel<1, 1> for Forward<'_> {
-    type Block = ();
+    type Sums = ();
 
     /// `y = x * rstd * weight`.
     #[inline(always)]
@@ -171,7 +171,7 @@ impl RowKernel<1, 1> for Forward<'_> {
 }
 
 impl RowKernel<2, 2> for Forward<'_> {
-    type Block = ();
+    type Sums = ();
 
     /// The sum, and its norm.
     #[inline(always)]
@@ -221,7 +221,7 @@ struct Backward<'a> {
 
 impl<'a> RowKernel<2, 1> for Backward<'a> {
     /// A part of the weight's gradient; empty where that is not wanted.
-    type Block = &'a mut [f32];
+    type Sums = &'a mut [f32];
 
     /// `dx = rstd * (g - x * rstd^2 * mean(g * x))` with `g = dy * weight`, and
     /// `dweight += dy * x * rstd`.

@@ -3,16 +3,22 @@
 use super::{RmsNorm, WithResidual};
 use crate::Result;
 use crate::graph::{Function, Gradients, Kernel, Trace, Value};
-use crate::metal::{Launch, Output, Rows, Source, device_of};
+use crate::metal::{FOUR, Launch, Output, Rows, SIMD, Source, device_of};
 use candle_core::{DType, MetalDevice, Tensor};
 
 const SOURCE: Source = Source {
     name: "rms_norm",
-    text: include_str!("rms_norm.metal"),
+    text: concat!(
+        include_str!("../../metal/fours.metal"),
+        include_str!("rms_norm.metal")
+    ),
 };
 
-/// Rows that one thread sums for the weight's gradient, for one column.
-const PART_ROWS: usize = 64;
+/// Rows that one thread sums for the weight's gradient, for four columns.
+const PART_ROWS: usize = 16;
+
+/// SIMD groups that share the parts of a column.
+const SUMMANDS: usize = 8;
 
 pub(super) struct Metal;
 
@@ -24,14 +30,17 @@ impl Function<RmsNorm, 2> for Metal {
         let (x_storage, x_layout) = x.storage_and_layout();
         let (weight_storage, weight_layout) = weight.storage_and_layout();
         let rows = Rows::of(&x_storage, x_layout)?;
+        let weight = Rows::of(&weight_storage, weight_layout)?;
+        let names = ["rms_norm_forward", "rms_norm_forward_fours"];
+        let kernel = Rows::choose(&[&rows, &weight], names);
         let y = Output::new(device, x.elem_count(), x.dtype())?;
-        Launch::new(device, &SOURCE, &types, "rms_norm_forward")?
+        Launch::new(device, &SOURCE, &types, kernel)?
             .rows(&rows)
-            .rows(&Rows::of(&weight_storage, weight_layout)?)
+            .rows(&weight)
             .output(&y)
             .int(rows.width)?
             .float(op.eps)
-            .over_rows(rows.count, rows.width)?;
+            .over_kept_rows(rows.count, rows.width)?;
         Ok((y.into_value(x.shape()), ()))
     }
 
@@ -57,17 +66,21 @@ impl Kernel<WithResidual, 3, 2> for Metal {
         let (residual_storage, residual_layout) = residual.storage_and_layout();
         let (weight_storage, weight_layout) = weight.storage_and_layout();
         let rows = Rows::of(&x_storage, x_layout)?;
+        let residual = Rows::of(&residual_storage, residual_layout)?;
+        let weight = Rows::of(&weight_storage, weight_layout)?;
+        let names = ["rms_norm_residual", "rms_norm_residual_fours"];
+        let kernel = Rows::choose(&[&rows, &residual, &weight], names);
         let sum = Output::new(device, x.elem_count(), x.dtype())?;
         let y = Output::new(device, x.elem_count(), x.dtype())?;
-        Launch::new(device, &SOURCE, &types, "rms_norm_residual")?
+        Launch::new(device, &SOURCE, &types, kernel)?
             .rows(&rows)
-            .rows(&Rows::of(&residual_storage, residual_layout)?)
-            .rows(&Rows::of(&weight_storage, weight_layout)?)
+            .rows(&residual)
+            .rows(&weight)
             .output(&sum)
             .output(&y)
             .int(rows.width)?
             .float(op.eps)
-            .over_rows(rows.count, rows.width)?;
+            .over_kept_rows(rows.count, rows.width)?;
         Ok(([sum, y].map(|output| output.into_value(x.shape())), ()))
     }
 
@@ -92,21 +105,24 @@ fn gradients(op: &RmsNorm, x: &Tensor, weight: &Tensor, dy: &Tensor) -> Result<G
     let (x_storage, x_layout) = x.storage_and_layout();
     let (dy_storage, dy_layout) = dy.storage_and_layout();
     let (weight_storage, weight_layout) = weight.storage_and_layout();
-    let [x_rows, dy_rows] = [
+    let [x_rows, dy_rows, weight_rows] = [
         Rows::of(&x_storage, x_layout)?,
         Rows::of(&dy_storage, dy_layout)?,
+        Rows::of(&weight_storage, weight_layout)?,
     ];
+    let names = ["rms_norm_backward", "rms_norm_backward_fours"];
+    let kernel = Rows::choose(&[&x_rows, &dy_rows, &weight_rows], names);
     let dx = Output::new(device, x.elem_count(), x.dtype())?;
     let rstds = Output::new(device, x_rows.count, DType::F32)?;
-    Launch::new(device, &SOURCE, &types, "rms_norm_backward")?
+    Launch::new(device, &SOURCE, &types, kernel)?
         .rows(&x_rows)
-        .rows(&Rows::of(&weight_storage, weight_layout)?)
+        .rows(&weight_rows)
         .rows(&dy_rows)
         .output(&dx)
         .output(&rstds)
         .int(x_rows.width)?
         .float(op.eps)
-        .over_rows(x_rows.count, x_rows.width)?;
+        .over_kept_rows(x_rows.count, x_rows.width)?;
     let dweight = weight
         .track_op()
         .then(|| weight_gradient(device, &types, &x_rows, &dy_rows, &rstds))
@@ -125,19 +141,22 @@ fn weight_gradient(
 ) -> Result<Output> {
     let parts = x.count.div_ceil(PART_ROWS);
     let sums = Output::new(device, parts * x.width, DType::F32)?;
-    Launch::new(device, &SOURCE, types, "rms_norm_weight_parts")?
+    let names = ["rms_norm_weight_parts", "rms_norm_weight_parts_fours"];
+    Launch::new(device, &SOURCE, types, Rows::choose(&[x, dy], names))?
         .rows(x)
         .rows(dy)
         .input(rstds)
         .output(&sums)
         .int(x.count)?
         .int(PART_ROWS)?
-        .over_elements(parts, x.width)?;
+        .int(x.width)?
+        .over_elements(parts, x.width.div_ceil(FOUR))?;
     let dweight = Output::new(device, x.width, types[1].1)?;
     Launch::new(device, &SOURCE, types, "rms_norm_weight_sum")?
         .input(&sums)
         .output(&dweight)
         .int(parts)?
-        .over_elements(1, x.width)?;
+        .int(x.width)?
+        .over_groups([x.width.div_ceil(SIMD), 1, 1], [SUMMANDS * SIMD, 1, 1])?;
     Ok(dweight)
 }

@@ -17,18 +17,18 @@ mod metal;
 mod reference;
 
 use crate::graph::elementwise;
-use crate::graph::path::{Devices, Run, metal};
+use crate::graph::path::{Devices, KernelFn, metal};
 use crate::graph::{Gradients, Kernel, Operation};
 use crate::{Error, Result};
 use candle_core::Tensor;
 
-const DEVICES: Devices<Run<RmsNorm, 2>> = Devices {
+const DEVICES: Devices<KernelFn<RmsNorm, 2>> = Devices {
     cpu: Some(cpu::Cpu::run),
     metal: metal!(metal::Metal::run),
     cuda: None,
 };
 
-const WITH_RESIDUAL: Devices<Run<WithResidual, 3, 2>> = Devices {
+const WITH_RESIDUAL: Devices<KernelFn<WithResidual, 3, 2>> = Devices {
     cpu: Some(cpu::Cpu::run),
     metal: metal!(metal::Metal::run),
     cuda: None,

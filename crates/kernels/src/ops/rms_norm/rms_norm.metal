@@ -1,10 +1,11 @@
-// T: dtype of x, W: dtype of the weight. A threadgroup computes one row.
+// T: dtype of x, W: dtype of the weight. A threadgroup computes one row, which its threads keep where it fits.
 
 inline float rstd_of(float squares, uint width, float eps) {
     return 1 / precise::sqrt(squares / width + eps);
 }
 
 // y = x rstd weight.
+template <bool FOURS>
 kernel void rms_norm_forward(
     device const T* x [[buffer(0)]],
     constant Rows& x_rows [[buffer(1)]],
@@ -20,19 +21,30 @@ kernel void rms_norm_forward(
     threadgroup float shared[SIMD];
     x += row_start(x_rows, row);
     y += ulong(row) * width;
+    uint step = kept_by(threads);
+    Part values;
+    Part weights;
     float squares = 0;
-    for (uint i = thread_index; i < width; i += threads) {
-        float value = float(x[i * x_rows.stride]);
-        squares += value * value;
+    for (uint first = 4 * thread_index; first < width; first += step) {
+        values = read_part<FOURS>(x, x_rows, first, threads, width, 0);
+        weights = read_part<FOURS>(weight, weight_rows, first, threads, width, 0);
+        squares += dot(values, values);
     }
-    squares = group_sum(squares, shared, thread_index, threads);
-    float rstd = rstd_of(squares, width, eps);
-    for (uint i = thread_index; i < width; i += threads) {
-        y[i] = T(float(x[i * x_rows.stride]) * rstd * float(weight[i * weight_rows.stride]));
+    float rstd = rstd_of(group_sum(squares, shared, thread_index, threads), width, eps);
+    for (uint first = 4 * thread_index; first < width; first += step) {
+        if (step < width) {
+            values = read_part<FOURS>(x, x_rows, first, threads, width, 0);
+            weights = read_part<FOURS>(weight, weight_rows, first, threads, width, 0);
+        }
+        write_part<FOURS>(y, times(scaled(values, rstd), weights), first, threads, width);
     }
 }
 
-// sum = x + residual, y = its norm; the norm is that of the sum before it is rounded.
+template [[host_name("rms_norm_forward")]] [[kernel]] decltype(rms_norm_forward<false>) rms_norm_forward<false>;
+template [[host_name("rms_norm_forward_fours")]] [[kernel]] decltype(rms_norm_forward<true>) rms_norm_forward<true>;
+
+// sums = x + residual, y = their norm; the norm is that of the sums before they are rounded.
+template <bool FOURS>
 kernel void rms_norm_residual(
     device const T* x [[buffer(0)]],
     constant Rows& x_rows [[buffer(1)]],
@@ -40,7 +52,7 @@ kernel void rms_norm_residual(
     constant Rows& residual_rows [[buffer(3)]],
     device const W* weight [[buffer(4)]],
     constant Rows& weight_rows [[buffer(5)]],
-    device T* sum [[buffer(6)]],
+    device T* sums [[buffer(6)]],
     device T* y [[buffer(7)]],
     constant uint& width [[buffer(8)]],
     constant float& eps [[buffer(9)]],
@@ -51,23 +63,37 @@ kernel void rms_norm_residual(
     threadgroup float shared[SIMD];
     x += row_start(x_rows, row);
     residual += row_start(residual_rows, row);
-    sum += ulong(row) * width;
+    sums += ulong(row) * width;
     y += ulong(row) * width;
+    uint step = kept_by(threads);
+    Part values;
+    Part weights;
     float squares = 0;
-    for (uint i = thread_index; i < width; i += threads) {
-        float value = float(x[i * x_rows.stride]) + float(residual[i * residual_rows.stride]);
-        sum[i] = T(value);
-        squares += value * value;
+    for (uint first = 4 * thread_index; first < width; first += step) {
+        Part before = read_part<FOURS>(x, x_rows, first, threads, width, 0);
+        Part added = read_part<FOURS>(residual, residual_rows, first, threads, width, 0);
+        weights = read_part<FOURS>(weight, weight_rows, first, threads, width, 0);
+        values = plus(before, added);
+        write_part<FOURS>(sums, values, first, threads, width);
+        squares += dot(values, values);
     }
-    squares = group_sum(squares, shared, thread_index, threads);
-    float rstd = rstd_of(squares, width, eps);
-    for (uint i = thread_index; i < width; i += threads) {
-        float value = float(x[i * x_rows.stride]) + float(residual[i * residual_rows.stride]);
-        y[i] = T(value * rstd * float(weight[i * weight_rows.stride]));
+    float rstd = rstd_of(group_sum(squares, shared, thread_index, threads), width, eps);
+    for (uint first = 4 * thread_index; first < width; first += step) {
+        if (step < width) {
+            Part before = read_part<FOURS>(x, x_rows, first, threads, width, 0);
+            Part added = read_part<FOURS>(residual, residual_rows, first, threads, width, 0);
+            weights = read_part<FOURS>(weight, weight_rows, first, threads, width, 0);
+            values = plus(before, added);
+        }
+        write_part<FOURS>(y, times(scaled(values, rstd), weights), first, threads, width);
     }
 }
 
+template [[host_name("rms_norm_residual")]] [[kernel]] decltype(rms_norm_residual<false>) rms_norm_residual<false>;
+template [[host_name("rms_norm_residual_fours")]] [[kernel]] decltype(rms_norm_residual<true>) rms_norm_residual<true>;
+
 // dx = rstd (g - x rstd^2 mean(g x)) with g = dy weight; rstd is kept for the weight's gradient.
+template <bool FOURS>
 kernel void rms_norm_backward(
     device const T* x [[buffer(0)]],
     constant Rows& x_rows [[buffer(1)]],
@@ -83,32 +109,57 @@ kernel void rms_norm_backward(
     uint thread_index [[thread_position_in_threadgroup]],
     uint threads [[threads_per_threadgroup]])
 {
-    threadgroup float shared[SIMD];
+    threadgroup float shared_squares[SIMD];
+    threadgroup float shared_products[SIMD];
     x += row_start(x_rows, row);
     dy += row_start(dy_rows, row);
     dx += ulong(row) * width;
+    uint step = kept_by(threads);
+    Part values;
+    Part weights;
+    Part upstream;
     float squares = 0;
     float products = 0;
-    for (uint i = thread_index; i < width; i += threads) {
-        float value = float(x[i * x_rows.stride]);
-        float g = float(dy[i * dy_rows.stride]) * float(weight[i * weight_rows.stride]);
-        squares += value * value;
-        products += g * value;
+    for (uint first = 4 * thread_index; first < width; first += step) {
+        values = read_part<FOURS>(x, x_rows, first, threads, width, 0);
+        upstream = read_part<FOURS>(dy, dy_rows, first, threads, width, 0);
+        weights = read_part<FOURS>(weight, weight_rows, first, threads, width, 0);
+        squares += dot(values, values);
+        products += dot(values, times(upstream, weights));
     }
-    squares = group_sum(squares, shared, thread_index, threads);
-    products = group_sum(products, shared, thread_index, threads);
+    squares = simd_sum(squares);
+    products = simd_sum(products);
+    if (threads > SIMD) {
+        if (thread_index % SIMD == 0) {
+            shared_squares[thread_index / SIMD] = squares;
+            shared_products[thread_index / SIMD] = products;
+        }
+        threadgroup_barrier(mem_flags::mem_threadgroup);
+        squares = simd_sum(shared_value(shared_squares, thread_index, threads, 0));
+        products = simd_sum(shared_value(shared_products, thread_index, threads, 0));
+    }
     float rstd = rstd_of(squares, width, eps);
     float factor = rstd * rstd * products / width;
-    for (uint i = thread_index; i < width; i += threads) {
-        float g = float(dy[i * dy_rows.stride]) * float(weight[i * weight_rows.stride]);
-        dx[i] = T(rstd * (g - float(x[i * x_rows.stride]) * factor));
+    for (uint first = 4 * thread_index; first < width; first += step) {
+        if (step < width) {
+            values = read_part<FOURS>(x, x_rows, first, threads, width, 0);
+            upstream = read_part<FOURS>(dy, dy_rows, first, threads, width, 0);
+            weights = read_part<FOURS>(weight, weight_rows, first, threads, width, 0);
+        }
+        Part g = times(upstream, weights);
+        Part gradient = scaled(plus(g, scaled(values, -factor)), rstd);
+        write_part<FOURS>(dx, gradient, first, threads, width);
     }
     if (thread_index == 0) {
         rstds[row] = rstd;
     }
 }
 
-// The sum of dy x rstd over `part_rows` rows: a thread for every column (x) of every part (y).
+template [[host_name("rms_norm_backward")]] [[kernel]] decltype(rms_norm_backward<false>) rms_norm_backward<false>;
+template [[host_name("rms_norm_backward_fours")]] [[kernel]] decltype(rms_norm_backward<true>) rms_norm_backward<true>;
+
+// The sum of dy x rstd over `part_rows` rows: a thread for four columns (x) of every part (y).
+template <bool FOURS>
 kernel void rms_norm_weight_parts(
     device const T* x [[buffer(0)]],
     constant Rows& x_rows [[buffer(1)]],
@@ -118,31 +169,49 @@ kernel void rms_norm_weight_parts(
     device float* parts [[buffer(5)]],
     constant uint& rows [[buffer(6)]],
     constant uint& part_rows [[buffer(7)]],
-    uint2 position [[thread_position_in_grid]],
-    uint2 grid [[threads_per_grid]])
+    constant uint& width [[buffer(8)]],
+    uint2 position [[thread_position_in_grid]])
 {
     uint first = position.y * part_rows;
     uint last = min(first + part_rows, rows);
-    float sum = 0;
+    uint column = 4 * position.x;
+    float4 total = float4(0);
     for (uint row = first; row < last; row++) {
-        float value = float(x[row_start(x_rows, row) + position.x * x_rows.stride]);
-        float upstream = float(dy[row_start(dy_rows, row) + position.x * dy_rows.stride]);
-        sum += upstream * value * rstds[row];
+        float4 value = read_four<FOURS>(x + row_start(x_rows, row), x_rows, column, width, 0);
+        float4 upstream = read_four<FOURS>(dy + row_start(dy_rows, row), dy_rows, column, width, 0);
+        total += upstream * value * rstds[row];
     }
-    parts[ulong(position.y) * grid.x + position.x] = sum;
+    write_four<FOURS>(parts + ulong(position.y) * width, total, column, width);
 }
 
-// The sum of all parts, in their order.
+template [[host_name("rms_norm_weight_parts")]] [[kernel]] decltype(rms_norm_weight_parts<false>) rms_norm_weight_parts<false>;
+template [[host_name("rms_norm_weight_parts_fours")]] [[kernel]] decltype(rms_norm_weight_parts<true>) rms_norm_weight_parts<true>;
+
+// The sum of all parts. A threadgroup sums as many columns as a SIMD group has lanes: each SIMD group every so many-th part,
+// then their sums in order.
 kernel void rms_norm_weight_sum(
     device const float* parts [[buffer(0)]],
     device W* dweight [[buffer(1)]],
     constant uint& part_count [[buffer(2)]],
-    uint2 position [[thread_position_in_grid]],
-    uint2 grid [[threads_per_grid]])
+    constant uint& width [[buffer(3)]],
+    uint group [[threadgroup_position_in_grid]],
+    uint thread_index [[thread_position_in_threadgroup]],
+    uint threads [[threads_per_threadgroup]])
 {
+    threadgroup float sums[SIMD * SIMD];
+    uint column = group * SIMD + thread_index % SIMD;
     float sum = 0;
-    for (uint part = 0; part < part_count; part++) {
-        sum += parts[ulong(part) * grid.x + position.x];
+    if (column < width) {
+        for (uint part = thread_index / SIMD; part < part_count; part += threads / SIMD) {
+            sum += parts[ulong(part) * width + column];
+        }
     }
-    dweight[position.x] = W(sum);
+    sums[thread_index] = sum;
+    threadgroup_barrier(mem_flags::mem_threadgroup);
+    if (thread_index < SIMD && column < width) {
+        for (uint other = thread_index + SIMD; other < threads; other += SIMD) {
+            sum += sums[other];
+        }
+        dweight[column] = W(sum);
+    }
 }

@@ -6,7 +6,7 @@ use candle_core::DType;
 
 /// Sizes of `x` and of the tables.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Shape {
+pub struct CaseShape {
     /// `B`.
     pub batch: usize,
     /// `H`.
@@ -23,7 +23,7 @@ pub struct Shape {
     pub pairs: RopePairs,
 }
 
-impl Shape {
+impl CaseShape {
     /// `(B, H, T, D)`.
     #[must_use]
     pub fn dims(&self) -> [usize; 4] {
@@ -46,7 +46,7 @@ impl Shape {
     }
 }
 
-impl Costed for Shape {
+impl Costed for CaseShape {
     fn forward(&self, dtype: DType) -> Cost {
         self.cost(dtype)
     }
@@ -59,7 +59,7 @@ impl Costed for Shape {
 /// `(B, H, T, D)` with one of each, primes, enough elements for several threads, both kinds of table,
 /// both kinds of pairs, and heads that are rotated in part.
 #[must_use]
-pub fn small() -> Vec<Case<Shape>> {
+pub fn small() -> Vec<Case<CaseShape>> {
     let sizes = [
         (1, 1, 1, 2),
         (1, 3, 1, 6),
@@ -74,12 +74,29 @@ pub fn small() -> Vec<Case<Shape>> {
     cases
 }
 
+/// Whole numbers of fours of pairs, even and odd, of both kinds, and heads that are rotated in part.
+#[must_use]
+pub fn in_fours() -> Vec<Case<CaseShape>> {
+    let mut shapes = vec![];
+    for pairs in RopePairs::ALL {
+        for rotated in [16, 24, 32] {
+            let whole = shape((2, 3, 5, 32), rotated == 32);
+            shapes.push(CaseShape {
+                rotated,
+                pairs,
+                ..whole
+            });
+        }
+    }
+    case::contiguous(shapes)
+}
+
 /// Interleaved pairs, and heads that are rotated in part, down to one pair.
-fn others() -> Vec<Shape> {
+fn others() -> Vec<CaseShape> {
     let mut others = vec![];
     for pairs in RopePairs::ALL {
         for (sizes, rotated) in [((2, 3, 4, 34), 34), ((1, 2, 5, 7), 2), ((2, 1, 3, 40), 34)] {
-            others.push(Shape {
+            others.push(CaseShape {
                 rotated,
                 pairs,
                 ..shape(sizes, rotated == 34)
@@ -91,7 +108,7 @@ fn others() -> Vec<Shape> {
 
 /// Queries and keys of one token and of a training row.
 #[must_use]
-pub fn models() -> Vec<Case<Shape>> {
+pub fn models() -> Vec<Case<CaseShape>> {
     case::of_models(|model| {
         let mut shapes = vec![];
         for tokens in [1, TRAINED_TOKENS] {
@@ -105,12 +122,12 @@ pub fn models() -> Vec<Case<Shape>> {
 
 /// The queries of a training row of a small model.
 #[must_use]
-pub fn table() -> Vec<Case<Shape>> {
+pub fn table() -> Vec<Case<CaseShape>> {
     case::of_table([shape((1, 14, TRAINED_TOKENS, 64), false)], &[DType::F32])
 }
 
-fn shape(sizes: (usize, usize, usize, usize), table_per_row: bool) -> Shape {
-    Shape {
+fn shape(sizes: (usize, usize, usize, usize), table_per_row: bool) -> CaseShape {
+    CaseShape {
         batch: sizes.0,
         heads: sizes.1,
         tokens: sizes.2,

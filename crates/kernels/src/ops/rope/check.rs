@@ -1,8 +1,8 @@
 //! The formula over f64, and what the rotation is checked on.
 
-use super::{RopePairs, cases, cases::Shape, reference, rope};
+use super::{RopePairs, cases, cases::CaseShape, reference, rope};
 use crate::case::{Case, View};
-use crate::testkit::{Array, Failure, Input, Problem, check_cases};
+use crate::testkit::{Array, Failure, Input, Problem, check_all_cases, check_cases};
 use candle_core::{DType, Device};
 
 /// Checks all cases on `device`.
@@ -12,12 +12,13 @@ use candle_core::{DType, Device};
 pub fn check(device: &Device) -> Result<(), Failure> {
     let cases = cases::small();
     check_cases(&cases, problem, device)?;
-    let large = |case: &Case<Shape>| {
+    check_all_cases(&cases::in_fours(), problem, device)?;
+    let large = |case: &Case<CaseShape>| {
         let x = x(case).map(|x| 3e4 * x);
         of(x, tables(case, None), case.shape.pairs)
     };
     check_cases(&cases, large, device)?;
-    let mixed = |case: &Case<Shape>| {
+    let mixed = |case: &Case<CaseShape>| {
         let tables = tables(case, Some(DType::F32));
         of(x(case), tables, case.shape.pairs)
     };
@@ -26,20 +27,20 @@ pub fn check(device: &Device) -> Result<(), Failure> {
 
 /// The problem of a case.
 #[must_use]
-pub fn problem(case: &Case<Shape>) -> Problem {
+pub fn problem(case: &Case<CaseShape>) -> Problem {
     of(x(case), tables(case, None), case.shape.pairs)
 }
 
-fn x(case: &Case<Shape>) -> Input {
+fn x(case: &Case<CaseShape>) -> Input {
     Input::new("x", &case.shape.dims()).viewed(case.view)
 }
 
-/// Not from angles: the formula holds for any numbers, and errors show in more of them.
-fn tables(case: &Case<Shape>, dtype: Option<DType>) -> [Input; 2] {
+/// Tables that are not made of angles: the formula holds for any numbers, and errors show in more of them.
+fn tables(case: &Case<CaseShape>, dtype: Option<DType>) -> [Input; 2] {
     ["cos", "sin"].map(|name| table(name, &case.shape, case.view).in_dtype(dtype))
 }
 
-fn table(name: &'static str, shape: &Shape, view: View) -> Input {
+fn table(name: &'static str, shape: &CaseShape, view: View) -> Input {
     Input::new(name, &shape.table_dims())
         .viewed(view)
         .constant()
@@ -125,7 +126,7 @@ mod tests {
         ) {
             let [batch, heads, tokens, half] = sizes;
             let (rotated, width) = (2 * half, 2 * half + rest);
-            let shape = Shape { batch, heads, tokens, width, rotated, table_per_row, pairs };
+            let shape = CaseShape { batch, heads, tokens, width, rotated, table_per_row, pairs };
             let x = Input::new("x", &shape.dims()).viewed(view);
             let tables = ["cos", "sin"].map(|name| table(name, &shape, View::Contiguous));
             testkit::check(&of(x, tables, pairs), DType::F32, &Device::Cpu).unwrap();

@@ -17,17 +17,17 @@ impl Function<Rope, 1> for Cpu {
     type Saved = ();
 
     fn forward(op: &Rope, [x]: [&Tensor; 1]) -> Result<(Value, ())> {
-        Ok((turned(op, x, 1.0)?, ()))
+        Ok((rotated(op, x, 1.0)?, ()))
     }
 
     fn backward(op: &Rope, (): &(), trace: Trace<'_, 1>) -> Result<Gradients<1>> {
         let Trace { dy, .. } = trace;
-        Ok([Some(turned(op, dy, -1.0)?.into_tensor())])
+        Ok([Some(rotated(op, dy, -1.0)?.into_tensor())])
     }
 }
 
-/// `x` turned by the angles of the tables, or back where `sign` is -1.
-fn turned(rope: &Rope, x: &Tensor, sign: f32) -> Result<Value> {
+/// `x` rotated by the angles of the tables, or back where `sign` is -1.
+fn rotated(rope: &Rope, x: &Tensor, sign: f32) -> Result<Value> {
     let (cos, sin) = (per_head(&rope.cos, x)?, per_head(&rope.sin, x)?);
     let (x_storage, x_layout) = x.storage_and_layout();
     let (cos_storage, cos_layout) = cos.storage_and_layout();
@@ -45,17 +45,17 @@ fn turned(rope: &Rope, x: &Tensor, sign: f32) -> Result<Value> {
     Ok(Value::cpu(y, shape))
 }
 
-/// A way to turn the pairs of a row.
+/// A way to rotate the pairs of a row.
 trait Pairs: Sync {
     /// Writes all of `y`; `x` has two elements for every angle.
-    fn turn<S: Simd>(simd: S, x: &[f32], angles: [&[f32]; 2], sign: f32, y: Unwritten<'_>);
+    fn rotate<S: Simd>(simd: S, x: &[f32], angles: [&[f32]; 2], sign: f32, y: Unwritten<'_>);
 }
 
 struct Halves;
 
 impl Pairs for Halves {
     #[inline(always)]
-    fn turn<S: Simd>(simd: S, x: &[f32], [cos, sin]: [&[f32]; 2], sign: f32, y: Unwritten<'_>) {
+    fn rotate<S: Simd>(simd: S, x: &[f32], [cos, sin]: [&[f32]; 2], sign: f32, y: Unwritten<'_>) {
         let sign = simd.splat_f32s(sign);
         let (x1, x2) = x.split_at(x.len() / 2);
         let (y1, y2) = y.split_at_mut(x.len() / 2);
@@ -78,7 +78,7 @@ struct Interleaved;
 
 impl Pairs for Interleaved {
     #[inline(always)]
-    fn turn<S: Simd>(_: S, x: &[f32], [cos, sin]: [&[f32]; 2], sign: f32, y: Unwritten<'_>) {
+    fn rotate<S: Simd>(_: S, x: &[f32], [cos, sin]: [&[f32]; 2], sign: f32, y: Unwritten<'_>) {
         let (x, y) = (x.as_chunks().0, y.as_chunks_mut::<2>().0);
         assert!(x.len() == cos.len() && x.len() == sin.len() && x.len() == y.len());
         for (([x1, x2], y), (cos, sin)) in x.iter().zip(y).zip(cos.iter().zip(sin)) {
@@ -105,7 +105,7 @@ impl<P> Turn<P> {
 }
 
 impl<P: Pairs> RowKernel<3, 1> for Turn<P> {
-    type Block = ();
+    type Sums = ();
 
     #[inline(always)]
     fn row<'y, S: Simd>(
@@ -116,8 +116,8 @@ impl<P: Pairs> RowKernel<3, 1> for Turn<P> {
         (): &mut (),
     ) -> [&'y mut [f32]; 1] {
         let (x, rest) = x.split_at(2 * cos.len());
-        let (y_turned, y_rest) = y.split_at_mut(x.len());
-        P::turn(simd, x, [cos, sin], self.sign, y_turned);
+        let (y_rotated, y_rest) = y.split_at_mut(x.len());
+        P::rotate(simd, x, [cos, sin], self.sign, y_rotated);
         map(
             simd,
             [rest],

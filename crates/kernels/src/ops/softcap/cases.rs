@@ -4,7 +4,7 @@ use crate::case::{self, Case};
 
 /// Sizes and the bound.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Shape {
+pub struct CaseShape {
     /// Any shape.
     pub dims: Vec<usize>,
     /// The bound.
@@ -13,10 +13,10 @@ pub struct Shape {
 
 /// One element, one row, one column, primes; bounds below and above the numbers.
 #[must_use]
-pub fn small() -> Vec<Case<Shape>> {
+pub fn small() -> Vec<Case<CaseShape>> {
     let dims: [&[usize]; 4] = [&[], &[1, 17], &[13, 1], &[2, 3, 33]];
     let shape = |cap| {
-        dims.map(|dims| Shape {
+        dims.map(|dims| CaseShape {
             dims: dims.into(),
             cap,
         })

@@ -1,6 +1,6 @@
 //! The formula over f64, and what the bound is checked on.
 
-use super::{cases, cases::Shape, softcap};
+use super::{cases, cases::CaseShape, softcap};
 use crate::case::Case;
 use crate::testkit::{Array, Failure, Input, Problem, check_cases};
 use candle_core::Device;
@@ -17,11 +17,11 @@ pub fn check(device: &Device) -> Result<(), Failure> {
 
 /// The problem of a case.
 #[must_use]
-pub fn problem(case: &Case<Shape>) -> Problem {
+pub fn problem(case: &Case<CaseShape>) -> Problem {
     of(case, 2.0)
 }
 
-fn of(case: &Case<Shape>, size: f64) -> Problem {
+fn of(case: &Case<CaseShape>, size: f64) -> Problem {
     let x = Input::new("x", &case.shape.dims).map(|x| size * x);
     let cap = case.shape.cap;
     let truth = move |x: &[Array]| Array::from_fn(&x[0].dims, |i| cap * (x[0].at(i) / cap).tanh());

@@ -7,7 +7,7 @@ use pulp::Simd;
 /// Below this, `1 - 2 / (e^2x + 1)` would lose digits.
 const SMALL: f32 = 0.625;
 
-/// Of `(tanh(x) / x - 1) / x^2` in powers of `x^2`, highest first, for `|x| < SMALL`; those of
+/// Coefficients of `(tanh(x) / x - 1) / x^2` in powers of `x^2`, highest first, for `|x| < SMALL`; those of
 /// Cephes' `tanhf` (Moshier 1992).
 const POLYNOMIAL: [f32; 5] = [
     -5.704_988_7e-3,

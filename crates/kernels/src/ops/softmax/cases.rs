@@ -5,12 +5,12 @@ use candle_core::DType;
 
 /// Sizes of `x`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Shape {
+pub struct CaseShape {
     /// `(.., D)`.
     pub dims: Vec<usize>,
 }
 
-impl Costed for Shape {
+impl Costed for CaseShape {
     /// Shift, exponential, sum and division of each element.
     fn forward(&self, dtype: DType) -> Cost {
         let n: usize = self.dims.iter().product();
@@ -27,7 +27,7 @@ impl Costed for Shape {
 /// One row, one column, primes, both sides of a vector register's width, and enough elements for
 /// several threads.
 #[must_use]
-pub fn small() -> Vec<Case<Shape>> {
+pub fn small() -> Vec<Case<CaseShape>> {
     let dims: [&[usize]; 9] = [
         &[1],
         &[7],
@@ -39,22 +39,29 @@ pub fn small() -> Vec<Case<Shape>> {
         &[2, 3, 33],
         &[31, 37],
     ];
-    let mut cases = case::small(dims.map(|dims| Shape { dims: dims.into() }));
-    cases.push(case::plain(Shape {
+    let mut cases = case::small(dims.map(|dims| CaseShape { dims: dims.into() }));
+    cases.push(case::plain(CaseShape {
         dims: vec![71, 1031],
     }));
     cases
 }
 
+/// Whole numbers of fours, less and more than a SIMD group keeps.
+#[must_use]
+pub fn in_fours() -> Vec<Case<CaseShape>> {
+    let dims = [vec![2, 3, 36], vec![5, 520]];
+    case::contiguous(dims.map(|dims| CaseShape { dims }))
+}
+
 /// Attention scores of one row, and the logits of one token.
 #[must_use]
-pub fn models() -> Vec<Case<Shape>> {
+pub fn models() -> Vec<Case<CaseShape>> {
     case::of_models(|model| {
         vec![
-            Shape {
+            CaseShape {
                 dims: vec![model.heads, TRAINED_TOKENS, TRAINED_TOKENS],
             },
-            Shape {
+            CaseShape {
                 dims: vec![1, model.vocabulary],
             },
         ]
@@ -63,7 +70,7 @@ pub fn models() -> Vec<Case<Shape>> {
 
 /// Many rows, and long ones.
 #[must_use]
-pub fn table() -> Vec<Case<Shape>> {
+pub fn table() -> Vec<Case<CaseShape>> {
     let dims = [vec![2048, 2048], vec![64, 32_000]];
-    case::of_table(dims.map(|dims| Shape { dims }), &[DType::F32])
+    case::of_table(dims.map(|dims| CaseShape { dims }), &[DType::F32])
 }

@@ -1,8 +1,8 @@
 //! The formula over f64, and what softmax is checked on.
 
-use super::{cases, cases::Shape, reference, softmax};
+use super::{cases, cases::CaseShape, reference, softmax};
 use crate::case::Case;
-use crate::testkit::{Array, Failure, Input, Problem, check_cases};
+use crate::testkit::{Array, Failure, Input, Problem, check_all_cases, check_cases};
 use candle_core::Device;
 
 /// Checks all cases on `device`.
@@ -12,22 +12,23 @@ use candle_core::Device;
 pub fn check(device: &Device) -> Result<(), Failure> {
     let cases = cases::small();
     check_cases(&cases, problem, device)?;
+    check_all_cases(&cases::in_fours(), problem, device)?;
     check_cases(&cases, |case| of(x(case).map(|x| 1e4 * x)), device)?;
     check_cases(&cases, |case| of(masked(case)), device)
 }
 
 /// The problem of a case.
 #[must_use]
-pub fn problem(case: &Case<Shape>) -> Problem {
+pub fn problem(case: &Case<CaseShape>) -> Problem {
     of(x(case).map(|x| 4.0 * x))
 }
 
-fn x(case: &Case<Shape>) -> Input {
+fn x(case: &Case<CaseShape>) -> Input {
     Input::new("x", &case.shape.dims).viewed(case.view)
 }
 
 /// About a tenth is hidden, never the first of a row.
-fn masked(case: &Case<Shape>) -> Input {
+fn masked(case: &Case<CaseShape>) -> Input {
     let width = case.shape.dims.last().copied().unwrap_or(1);
     let mut element = 0;
     x(case).map(|x| {

@@ -40,7 +40,7 @@ impl Function<Softmax, 1> for Cpu {
 struct Forward;
 
 impl RowKernel<1, 1> for Forward {
-    type Block = ();
+    type Sums = ();
 
     #[inline(always)]
     fn row<'y, S: Simd>(
@@ -74,7 +74,7 @@ impl RowKernel<1, 1> for Forward {
 struct Backward;
 
 impl RowKernel<2, 1> for Backward {
-    type Block = ();
+    type Sums = ();
 
     /// `dx = y * (dy - sum(dy * y))`.
     #[inline(always)]

@@ -1,4 +1,4 @@
-//! A threadgroup for every row.
+//! A threadgroup for every row, which its threads keep where it fits.
 
 use super::Softmax;
 use crate::Result;
@@ -8,7 +8,10 @@ use candle_core::Tensor;
 
 const SOURCE: Source = Source {
     name: "softmax",
-    text: include_str!("softmax.metal"),
+    text: concat!(
+        include_str!("../../metal/fours.metal"),
+        include_str!("softmax.metal")
+    ),
 };
 
 pub(super) struct Metal;
@@ -21,11 +24,12 @@ impl Function<Softmax, 1> for Metal {
         let (storage, layout) = x.storage_and_layout();
         let rows = Rows::of(&storage, layout)?;
         let y = Output::new(device, x.elem_count(), x.dtype())?;
-        Launch::new(device, &SOURCE, &[("T", x.dtype())], "softmax_forward")?
+        let kernel = Rows::choose(&[&rows], ["softmax_forward", "softmax_forward_fours"]);
+        Launch::new(device, &SOURCE, &[("T", x.dtype())], kernel)?
             .rows(&rows)
             .output(&y)
             .int(rows.width)?
-            .over_rows(rows.count, rows.width)?;
+            .over_kept_rows(rows.count, rows.width)?;
         Ok((y.into_value(x.shape()), ()))
     }
 
@@ -35,13 +39,16 @@ impl Function<Softmax, 1> for Metal {
         let (y_storage, y_layout) = y.storage_and_layout();
         let (dy_storage, dy_layout) = dy.storage_and_layout();
         let rows = Rows::of(&y_storage, y_layout)?;
+        let dy = Rows::of(&dy_storage, dy_layout)?;
+        let names = ["softmax_backward", "softmax_backward_fours"];
+        let kernel = Rows::choose(&[&rows, &dy], names);
         let dx = Output::new(device, y.elem_count(), y.dtype())?;
-        Launch::new(device, &SOURCE, &[("T", y.dtype())], "softmax_backward")?
+        Launch::new(device, &SOURCE, &[("T", y.dtype())], kernel)?
             .rows(&rows)
-            .rows(&Rows::of(&dy_storage, dy_layout)?)
+            .rows(&dy)
             .output(&dx)
             .int(rows.width)?
-            .over_rows(rows.count, rows.width)?;
+            .over_kept_rows(rows.count, rows.width)?;
         Ok([Some(dx.into_tensor(y.shape()))])
     }
 }

@@ -15,11 +15,11 @@ mod metal;
 pub(crate) mod reference;
 
 use crate::Result;
-use crate::graph::path::{Devices, Run, metal};
+use crate::graph::path::{Devices, KernelFn, metal};
 use crate::graph::{Kernel, Operation};
 use candle_core::Tensor;
 
-const DEVICES: Devices<Run<Softmax, 1>> = Devices {
+const DEVICES: Devices<KernelFn<Softmax, 1>> = Devices {
     cpu: Some(cpu::Cpu::run),
     metal: metal!(metal::Metal::run),
     cuda: None,

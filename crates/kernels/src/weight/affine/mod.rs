@@ -13,6 +13,8 @@ mod reference;
 #[cfg(test)]
 mod tests;
 
+pub(super) use quantize::check_finite;
+
 use super::{Blocks, Packed};
 use crate::{Error, Result};
 use candle_core::{DType, Device, Result as CandleResult, Tensor};
@@ -124,7 +126,7 @@ impl Packed for Affine {
     }
 
     #[cfg(any(target_vendor = "apple", soft_metal))]
-    fn on_metal(&self) -> CandleResult<super::MetalMatrix> {
+    fn on_metal(&self) -> CandleResult<super::DeviceMatrix> {
         metal::matrix(self)
     }
 }

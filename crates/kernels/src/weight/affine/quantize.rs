@@ -35,7 +35,8 @@ pub(super) fn tensors(dense: &Tensor, bits: usize, group: usize) -> Result<[Tens
     Ok([words, floats(scales)?, floats(biases)?])
 }
 
-fn check_finite(values: &[f32]) -> Result<()> {
+/// That numbers to be packed are finite.
+pub(in crate::weight) fn check_finite(values: &[f32]) -> Result<()> {
     match values.iter().find(|value| !value.is_finite()) {
         None => Ok(()),
         Some(value) => Err(Error::Value {
@@ -47,7 +48,7 @@ fn check_finite(values: &[f32]) -> Result<()> {
     }
 }
 
-/// What the numbers of a group are rounded to: `scale * q + bias`.
+/// Grid that the numbers of a group are rounded to: `scale * q + bias`.
 struct Grid {
     scale: f32,
     bias: f32,

@@ -1,4 +1,4 @@
-//! Which keys a chat template reads, as far as its source shows.
+//! Keys that a chat template reads, as far as its source shows.
 
 /// The source of a template.
 pub(super) struct Reads<'a> {

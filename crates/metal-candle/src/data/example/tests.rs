@@ -1,5 +1,5 @@
 use super::*;
-use crate::data::render::runs;
+use crate::data::render::mask_spans;
 use crate::data::testing::{CHATML, byte_fallback_tokenizer, messages, tokenizer};
 use serde_json::json;
 
@@ -21,17 +21,18 @@ fn example(row: &Row, tokenizer: &Tokenizer, mask_prompt: bool) -> Example {
 
 /// The text with its trained runs in brackets.
 fn bracketed(example: &Example, tokenizer: &Tokenizer) -> String {
-    let runs = runs(example, tokenizer).unwrap();
+    let spans = mask_spans(example, tokenizer).unwrap();
     assert_eq!(
-        runs.iter().map(|run| run.n_tokens).sum::<usize>(),
+        spans.iter().map(|span| span.n_tokens).sum::<usize>(),
         example.tokens.len()
     );
-    runs.iter()
-        .map(|run| {
-            if run.trained {
-                format!("⟦{}⟧", run.text)
+    spans
+        .iter()
+        .map(|span| {
+            if span.trained {
+                format!("⟦{}⟧", span.text)
             } else {
-                run.text.clone()
+                span.text.clone()
             }
         })
         .collect()

@@ -6,7 +6,7 @@ use super::{Json, Object};
 /// Deepest nesting of lists and objects. No data set comes near; beyond it a stack could end.
 const MAX_DEPTH: usize = 200;
 
-/// Why a text is no JSON.
+/// Reason why a text is no JSON.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{reason} at column {column}")]
 pub struct JsonError {

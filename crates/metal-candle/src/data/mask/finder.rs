@@ -1,4 +1,4 @@
-//! Where turns start and end: by prefixes of the rendered conversation, or else by markers.
+//! Starts and ends of turns: by prefixes of the rendered conversation, or else by markers.
 
 use std::ops::Range;
 
@@ -9,7 +9,7 @@ use crate::data::json::Json;
 use crate::data::template::Message;
 use crate::data::tokenizer::Tokenizer;
 
-/// Finds turns of one conversation.
+/// Finder of the turns of one conversation.
 pub(super) struct Finder<'a> {
     pub(super) tokenizer: &'a Tokenizer,
     pub(super) messages: &'a [Message],

@@ -4,7 +4,7 @@
 use crate::data::json::Json;
 use crate::data::template::Message;
 
-/// Where in a message the marker goes.
+/// Place of the marker in a message.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Mark {
     /// Before the content's first character.

@@ -23,7 +23,7 @@ pub struct ChatTemplate {
     template: Template,
 }
 
-/// What a chat template sees.
+/// Conversation that a chat template sees.
 #[derive(Clone, Copy)]
 pub struct Conversation<'a> {
     /// The messages so far.

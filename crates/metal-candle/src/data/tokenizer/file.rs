@@ -11,17 +11,15 @@ use super::growth::{self, Factor};
 use super::guarded;
 use crate::data::added_tokens::check_id;
 use crate::data::error::{Error, Result};
-use crate::files;
 
-/// Reads a tokenizer without the truncation and padding of whoever saved it: neither belongs to
-/// the tokenizer.
+/// Makes a tokenizer of the text of `path`, without the truncation and padding of whoever saved it: neither
+/// belongs to the tokenizer.
 ///
 /// # Errors
 /// When it is no tokenizer, or an id in it is not what the tokenizer would give.
-pub(super) fn read(path: &Path) -> Result<tokenizers::Tokenizer> {
-    let text = files::read_text(path)?;
+pub(super) fn parse(path: &Path, text: &str) -> Result<tokenizers::Tokenizer> {
     let wrong = |reason: String| Error::config(path, format!("not a tokenizer: {reason}"));
-    let parts: Parts = serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
+    let parts: Parts = serde_json::from_str(text).map_err(|error| wrong(error.to_string()))?;
     // Before the crate reads the file: it normalises added tokens then.
     parts
         .check_sizes()

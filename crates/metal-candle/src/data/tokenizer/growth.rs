@@ -1,4 +1,4 @@
-//! How much longer a tokenizer can make a text: a file of a few lines may ask for gigabytes.
+//! Growth of a text by a tokenizer: a file of a few lines may ask for gigabytes.
 
 use fancy_regex::Regex;
 use serde_json::Value;

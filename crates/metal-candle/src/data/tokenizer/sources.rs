@@ -1,12 +1,15 @@
-//! Which files make a tokenizer: those of a model's folder, or of an adapter's before them.
+//! Files that make a tokenizer: those of a model's folder or what its GGUF file describes, or of an adapter's folder
+//! before them.
 
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use serde_json::{Map, Value};
 
 use crate::data::error::{Error, Result};
 use crate::data::templates::Templates;
 use crate::files;
+use crate::gguf::{GgufFile, tokenizer::TokenizerFiles};
 
 const TOKENIZER: &str = "tokenizer.json";
 const CONFIG: &str = "tokenizer_config.json";
@@ -24,48 +27,71 @@ const OTHER_FORMATS: [&str; 8] = [
     "merges.txt",
 ];
 
-/// Folders that a tokenizer is read from.
+/// Places that a tokenizer is read from.
 pub(super) struct Sources {
-    /// Folder of `tokenizer.json`.
-    pub(super) vocabulary: PathBuf,
-    /// Folder of `tokenizer_config.json`, `special_tokens_map.json` and `added_tokens.json`: each
+    /// Where `tokenizer.json` is.
+    vocabulary: Place,
+    /// Where `tokenizer_config.json`, `special_tokens_map.json` and `added_tokens.json` are: each
     /// completes the others, so they are never mixed.
-    settings: PathBuf,
-    /// Folders that may have chat templates, the first that has one counts.
-    templates: Vec<PathBuf>,
+    settings: Place,
+    /// Places that may have chat templates, the first that has one counts.
+    templates: Vec<Place>,
+}
+
+/// A folder, or a GGUF file with what it would have there.
+#[derive(Clone)]
+enum Place {
+    Folder(PathBuf),
+    Gguf(PathBuf, Rc<TokenizerFiles>),
 }
 
 impl Sources {
-    pub(super) fn of_model(folder: &Path) -> Self {
-        Self {
-            vocabulary: folder.to_owned(),
-            settings: folder.to_owned(),
-            templates: vec![folder.to_owned()],
-        }
+    /// # Errors
+    /// When the model is a GGUF file that describes no tokenizer that is built.
+    pub(super) fn of_model(path: &Path) -> Result<Self> {
+        let place = Place::of(path)?;
+        Ok(Self {
+            vocabulary: place.clone(),
+            settings: place.clone(),
+            templates: vec![place],
+        })
     }
 
     /// Files of `adapter` where it has them, those of `model` for the rest.
-    pub(super) fn of_adapter(adapter: &Path, model: &Path) -> Self {
-        let with = |name: &str| match adapter.join(name).is_file() {
-            true => adapter.to_owned(),
-            false => model.to_owned(),
+    ///
+    /// # Errors
+    /// As [`of_model`](Self::of_model).
+    pub(super) fn of_adapter(adapter: &Path, model: &Path) -> Result<Self> {
+        let (adapter, model) = (Place::Folder(adapter.to_owned()), Place::of(model)?);
+        let with = |name: &str| match adapter.path().join(name).is_file() {
+            true => adapter.clone(),
+            false => model.clone(),
         };
-        Self {
+        Ok(Self {
             vocabulary: with(TOKENIZER),
             settings: with(CONFIG),
-            templates: vec![adapter.to_owned(), model.to_owned()],
-        }
+            templates: vec![adapter.clone(), model.clone()],
+        })
     }
 
-    /// The path of `tokenizer.json`.
+    /// The folder or file of the vocabulary.
+    pub(super) fn path(&self) -> &Path {
+        self.vocabulary.path()
+    }
+
+    /// `tokenizer.json`, and the file that it is in.
     ///
     /// # Errors
     /// [`Error::OtherTokenizer`] and [`Error::NoTokenizer`] when it is not there.
-    pub(super) fn tokenizer(&self) -> Result<PathBuf> {
-        let folder = &self.vocabulary;
+    pub(super) fn tokenizer(&self) -> Result<(PathBuf, String)> {
+        let folder = match &self.vocabulary {
+            Place::Folder(folder) => folder,
+            Place::Gguf(path, files) => return Ok((path.clone(), files.tokenizer.to_string())),
+        };
         let path = folder.join(TOKENIZER);
         if files::is_there(&path) {
-            return Ok(path);
+            let text = files::read_text(&path)?;
+            return Ok((path, text));
         }
         let there = OTHER_FORMATS
             .iter()
@@ -87,22 +113,50 @@ impl Sources {
 
     /// Path and object of a file beside `tokenizer_config.json`.
     pub(super) fn object(&self, name: &str) -> Result<(PathBuf, Map<String, Value>)> {
-        let path = self.settings.join(name);
-        let object = read_object(&path)?;
-        Ok((path, object))
+        self.settings.object(name)
     }
 
-    /// Chat templates of the first folder that has any.
+    /// Chat templates of the first place that has any.
     pub(super) fn templates(&self) -> Result<Templates> {
         let mut templates = Templates::default();
-        for folder in &self.templates {
-            let path = folder.join(CONFIG);
-            templates = Templates::read(folder, &path, &read_object(&path)?)?;
+        for place in &self.templates {
+            let (path, config) = place.object(CONFIG)?;
+            templates = Templates::read(place.path(), &path, &config)?;
             if !templates.is_empty() {
                 break;
             }
         }
         Ok(templates)
+    }
+}
+
+impl Place {
+    fn of(path: &Path) -> Result<Self> {
+        let path = path.to_owned();
+        if !GgufFile::is_at(&path) {
+            return Ok(Self::Folder(path));
+        }
+        let files = TokenizerFiles::read(GgufFile::open(&path)?.metadata())?;
+        Ok(Self::Gguf(path, Rc::new(files)))
+    }
+
+    fn path(&self) -> &Path {
+        match self {
+            Self::Folder(path) | Self::Gguf(path, _) => path,
+        }
+    }
+
+    /// Path and object of a file; empty when there is no such file.
+    fn object(&self, name: &str) -> Result<(PathBuf, Map<String, Value>)> {
+        match self {
+            Self::Gguf(path, files) if name == CONFIG => Ok((path.clone(), files.config.clone())),
+            Self::Gguf(path, _) => Ok((path.clone(), Map::new())),
+            Self::Folder(folder) => {
+                let path = folder.join(name);
+                let object = read_object(&path)?;
+                Ok((path, object))
+            }
+        }
     }
 }
 

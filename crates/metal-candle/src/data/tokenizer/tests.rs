@@ -190,7 +190,7 @@ fn a_tokenizer_in_another_format_is_named() {
     }
 }
 
-/// As trainers save them: tokens that the model's tokenizer lacks, and another template.
+/// Files as trainers save them: tokens that the model's tokenizer lacks, and another template.
 #[test]
 fn an_adapters_own_files_win_over_the_models() {
     let (model, adapter) = (tempdir().unwrap(), tempdir().unwrap());

@@ -1,5 +1,5 @@
-use super::dora::{MAGNITUDE, lengths, root, tiles};
 use super::embedding::{self, Embedding};
+use super::magnitude::{MAGNITUDE, Magnitude, lengths, tiles};
 use super::{Adapter, Shapes, Take};
 use crate::lora::{Error, Linear, Mode, Placement};
 use candle_core::{Tensor, Var};
@@ -7,16 +7,13 @@ use metal_candle_kernels::{Result, Weight, matmul, tape};
 use std::sync::Arc;
 
 /// `factor * (W[id] + scale * B A[id])` with `factor = magnitude / |column of W + scale * (B A)^T|`, one
-/// for each column: PEFT's DoRA on an embedding. The length is a constant in backward.
+/// for each column: PEFT's DoRA on an embedding. The length is a constant in backward. mlx-lm's has a
+/// magnitude for each row, which is another adapter.
 #[derive(Clone, Debug)]
 pub(super) struct DoraEmbedding {
     embedding: Embedding,
     /// Length of each column, `(D)`.
-    magnitude: Var,
-    /// Square of the length of each column of `W`, `(D)`.
-    squares: Tensor,
-    /// The factor, where nothing is trained.
-    factor: Option<Tensor>,
+    magnitude: Magnitude,
 }
 
 pub(super) fn shapes(place: &Placement) -> Shapes {
@@ -32,12 +29,9 @@ impl DoraEmbedding {
         layer: &Linear,
         seed: u64,
     ) -> std::result::Result<Self, Error> {
-        let squares = column_squares(layer.weight())?;
         Ok(Self {
             embedding: Embedding::fresh(place, layer, seed)?,
-            magnitude: Var::from_tensor(&squares.sqrt()?)?,
-            squares,
-            factor: None,
+            magnitude: Magnitude::fresh(column_squares(layer.weight())?)?,
         })
     }
 
@@ -48,22 +42,18 @@ impl DoraEmbedding {
     ) -> std::result::Result<Self, Error> {
         Ok(Self {
             embedding: Embedding::with(place, take)?,
-            magnitude: take(MAGNITUDE)?,
-            squares: column_squares(layer.weight())?,
-            factor: None,
+            magnitude: Magnitude::new(take(MAGNITUDE)?, column_squares(layer.weight())?),
         })
     }
 
     /// `(D)`.
     fn factor(&self, layer: &Linear, mode: Mode) -> Result<Tensor> {
-        if let Some(factor) = &self.factor {
-            return Ok(factor.clone());
-        }
-        let Embedding { a, b, scale } = &self.embedding;
-        let (a, b) = (a.detach(), b.detach());
-        let products = products(&a, layer.weight())?.t()?;
-        let lengths = lengths(&self.squares, &products, [a, b], *scale)?;
-        tape::mul(&mode.seen(&self.magnitude), &lengths.recip()?)
+        self.magnitude.factor(mode, |squares| {
+            let Embedding { a, b, scale } = &self.embedding;
+            let (a, b) = (a.detach(), b.detach());
+            let products = products(&a, layer.weight())?.t()?;
+            lengths(squares, &products, [a, b], *scale)
+        })
     }
 }
 
@@ -79,22 +69,20 @@ impl Adapter for DoraEmbedding {
     }
 
     fn merged(&self, weight: &Tensor) -> Result<Tensor> {
-        let sum = self.embedding.merged(weight)?;
-        let lengths = root(&sum.sqr()?.sum(0)?)?;
-        tape::mul(&sum, &(self.magnitude.detach() / lengths)?)
+        self.magnitude.applied(&self.embedding.merged(weight)?, 0)
     }
 
     fn parameters(&self) -> Vec<(&'static str, &Var)> {
         let mut parameters = self.embedding.parameters();
-        parameters.push((MAGNITUDE, &self.magnitude));
+        parameters.push(self.magnitude.parameter());
         parameters
     }
 
     fn frozen(&self, layer: &Linear) -> Result<Arc<dyn Adapter>> {
-        let factor = Some(self.factor(layer, Mode::INFERENCE)?);
+        let factor = self.factor(layer, Mode::INFERENCE)?;
         Ok(Arc::new(Self {
-            factor,
-            ..self.clone()
+            embedding: self.embedding.clone(),
+            magnitude: self.magnitude.frozen(factor),
         }))
     }
 }

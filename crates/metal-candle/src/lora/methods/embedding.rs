@@ -5,8 +5,8 @@ use candle_core::{DType, Tensor, Var};
 use metal_candle_kernels::{MatMulOptions, Result, matmul, matmul_with};
 use std::sync::Arc;
 
-const A: &str = "lora_embedding_A";
-const B: &str = "lora_embedding_B";
+pub(super) const A: &str = "lora_embedding_A";
+pub(super) const B: &str = "lora_embedding_B";
 
 /// `W[id] + scale * B A[id]` for each token id, `A[id]` a column; nothing is dropped (PEFT's `Embedding`).
 #[derive(Clone, Debug)]

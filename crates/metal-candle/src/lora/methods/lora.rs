@@ -1,7 +1,8 @@
-use super::{Adapter, Shapes, Take};
+use super::factor::Factor;
+use super::{Adapter, Shapes, Take, Tied, embedding};
 use crate::lora::{Error, Linear, Mode, Placement};
 use crate::random::{name_stream, uniform};
-use candle_core::{DType, Device, Tensor, Var};
+use candle_core::{DType, Tensor, Var};
 use metal_candle_kernels::{
     Dropout, LoraWeights, MatMulOptions, Result, linear, lora_linear, matmul_with, mix_seed,
 };
@@ -14,9 +15,9 @@ pub(super) const B: &str = "lora_B.weight";
 #[derive(Clone, Debug)]
 pub(super) struct Lora {
     /// Down projection, `(R, K)`.
-    pub(super) a: Var,
+    pub(super) a: Factor,
     /// Up projection, `(N, R)`.
-    pub(super) b: Var,
+    pub(super) b: Factor,
     /// Factor of the update.
     pub(super) scale: f64,
     /// Probability of dropping an element of the input while training.
@@ -26,6 +27,9 @@ pub(super) struct Lora {
 }
 
 pub(super) fn shapes(place: &Placement) -> Shapes {
+    if place.tied_to.is_some() {
+        return vec![];
+    }
     let (k, n) = (place.in_features, place.out_features);
     vec![(A, vec![place.r, k]), (B, vec![n, place.r])]
 }
@@ -34,31 +38,48 @@ impl Lora {
     /// `A` uniform in `±1/sqrt(K)` (PEFT's Kaiming initialisation with `a = sqrt(5)`), `B` zero.
     pub(super) fn fresh(
         place: &Placement,
+        layer: &Linear,
+        other: Tied<'_>,
         seed: u64,
-        device: &Device,
     ) -> std::result::Result<Self, Error> {
-        let (r, k) = (place.r, place.in_features);
+        let (r, k, device) = (place.r, place.in_features, layer.device());
         let bound = 1.0 / (k as f64).sqrt();
-        let values = uniform(seed, &format!("{}.lora_A", place.path), r * k, bound);
-        let a = Var::from_tensor(&Tensor::from_vec(values, (r, k), device)?)?;
-        let b = Var::zeros((place.out_features, r), DType::F32, device)?;
-        Ok(Self::new(place, a, b))
+        Self::new(place, other, &mut |name| {
+            if name == B {
+                return Ok(Var::zeros((place.out_features, r), DType::F32, device)?);
+            }
+            let values = uniform(seed, &format!("{}.lora_A", place.path), r * k, bound);
+            Ok(Var::from_tensor(&Tensor::from_vec(
+                values,
+                (r, k),
+                device,
+            )?)?)
+        })
     }
 
-    pub(super) fn with(place: &Placement, take: Take<'_>) -> std::result::Result<Self, Error> {
-        Ok(Self::new(place, take(A)?, take(B)?))
+    pub(super) fn with(
+        place: &Placement,
+        other: Tied<'_>,
+        take: Take<'_>,
+    ) -> std::result::Result<Self, Error> {
+        Self::new(place, other, take)
     }
 
-    fn new(place: &Placement, a: Var, b: Var) -> Self {
-        let stream = name_stream(&place.path);
-        let (scale, dropout) = (place.scale, place.dropout);
-        Self {
-            a,
-            b,
-            scale,
-            dropout,
-            stream,
-        }
+    /// Factors of its own, or those of the embedding's adapter.
+    fn new(place: &Placement, other: Tied<'_>, take: Take<'_>) -> std::result::Result<Self, Error> {
+        let mut factor = |name, across| -> std::result::Result<_, Error> {
+            match Factor::across(place, &other, across)? {
+                Some(factor) => Ok(factor),
+                None => Ok(Factor::Own(take(name)?)),
+            }
+        };
+        Ok(Self {
+            a: factor(A, embedding::B)?,
+            b: factor(B, embedding::A)?,
+            scale: place.scale,
+            dropout: place.dropout,
+            stream: name_stream(&place.path),
+        })
     }
 
     /// `scale * B A` in float32, `(N, K)`.
@@ -67,7 +88,7 @@ impl Lora {
             alpha: self.scale,
             ..MatMulOptions::default()
         };
-        matmul_with(&self.b.detach(), &self.a.detach(), None, options)
+        matmul_with(&self.b.detach()?, &self.a.detach()?, None, options)
     }
 
     /// `x W^T + bias + scale * dropout(x) A^T B^T`.
@@ -79,7 +100,7 @@ impl Lora {
         mode: Mode,
         dropout: Option<Dropout>,
     ) -> Result<Tensor> {
-        let (a, b) = (mode.seen(&self.a), mode.seen(&self.b));
+        let (a, b) = (self.a.seen(mode)?, self.b.seen(mode)?);
         let scale = self.scale;
         let weights = LoraWeights {
             a: &a,
@@ -99,10 +120,19 @@ impl Lora {
         }
     }
 
+    /// Adapter with factors of its own.
+    pub(super) fn as_frozen(&self) -> Result<Self> {
+        Ok(Self {
+            a: self.a.frozen()?,
+            b: self.b.frozen()?,
+            ..self.clone()
+        })
+    }
+
     /// `product + scale * x A^T B^T`, without a graph.
     pub(super) fn added(&self, x: &Tensor, product: &Tensor) -> Result<Tensor> {
-        let factor = |var: &Var| var.as_detached_tensor().into();
-        let update = linear(&linear(x, &factor(&self.a), None)?, &factor(&self.b), None)?;
+        let (a, b) = (self.a.detach()?.into(), self.b.detach()?.into());
+        let update = linear(&linear(x, &a, None)?, &b, None)?;
         Ok((product + (update * self.scale)?)?)
     }
 }
@@ -121,10 +151,13 @@ impl Adapter for Lora {
     }
 
     fn parameters(&self) -> Vec<(&'static str, &Var)> {
-        vec![(A, &self.a), (B, &self.b)]
+        let factors = [(A, &self.a), (B, &self.b)].into_iter();
+        factors
+            .filter_map(|(name, factor)| Some((name, factor.own()?)))
+            .collect()
     }
 
     fn frozen(&self, _: &Linear) -> Result<Arc<dyn Adapter>> {
-        Ok(Arc::new(self.clone()))
+        Ok(Arc::new(self.as_frozen()?))
     }
 }

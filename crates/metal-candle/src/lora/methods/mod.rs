@@ -1,10 +1,12 @@
-//! How an adapter changes a layer. A method is one file: its tensors by the names that files have,
+//! Methods by which an adapter changes a layer. A method is one file: its tensors by the names that files have,
 //! fresh values, the layer with it, and the weight it comes to.
 
 mod dora;
 mod dora_embedding;
 mod embedding;
+mod factor;
 mod lora;
+mod magnitude;
 mod whole;
 
 use super::{Error, Kind, Linear, Mode, Placement};
@@ -28,6 +30,12 @@ pub enum Method {
     Dora,
     /// Another weight in place of `W`.
     Whole,
+}
+
+/// Whether a trained tensor of this name is the `B` of an adapter, which begins at zero.
+#[must_use]
+pub fn is_b(name: &str) -> bool {
+    [lora::B, embedding::B].iter().any(|b| name.ends_with(b))
 }
 
 /// Trained part of one layer, float32 whatever the dtype of the layer's weight.
@@ -57,7 +65,7 @@ pub trait Adapter: std::fmt::Debug + Send + Sync {
         None
     }
 
-    /// Trained tensors with their names.
+    /// Trained tensors with their names, but for those of another layer's adapter.
     fn parameters(&self) -> Vec<(&'static str, &Var)>;
 
     /// Adapter for passes that train nothing, with everything computed that does not depend on the
@@ -93,27 +101,42 @@ impl Method {
     }
 
     /// Adapter that changes nothing before it is trained.
-    pub(super) fn fresh(self, place: &Placement, layer: &Linear, seed: u64) -> Made {
+    pub(super) fn fresh(
+        self,
+        place: &Placement,
+        layer: &Linear,
+        other: Tied<'_>,
+        seed: u64,
+    ) -> Made {
         Ok(match (self, place.kind) {
-            (Self::Whole, _) => Arc::new(Whole::fresh(place, layer)?),
+            (Self::Whole, _) => Arc::new(Whole::fresh(place, layer, other)?),
             (Self::Lora, Kind::Embedding) => Arc::new(Embedding::fresh(place, layer, seed)?),
             (Self::Dora, Kind::Embedding) => Arc::new(DoraEmbedding::fresh(place, layer, seed)?),
-            (Self::Lora, Kind::Linear) => Arc::new(Lora::fresh(place, seed, layer.device())?),
-            (Self::Dora, Kind::Linear) => Arc::new(Dora::fresh(place, layer, seed)?),
+            (Self::Lora, Kind::Linear) => Arc::new(Lora::fresh(place, layer, other, seed)?),
+            (Self::Dora, Kind::Linear) => Arc::new(Dora::fresh(place, layer, other, seed)?),
         })
     }
 
     /// Adapter of the tensors that `take` gives for [`Self::shapes`].
-    pub(super) fn with(self, place: &Placement, layer: &Linear, take: Take<'_>) -> Made {
+    pub(super) fn with(
+        self,
+        place: &Placement,
+        layer: &Linear,
+        other: Tied<'_>,
+        take: Take<'_>,
+    ) -> Made {
         Ok(match (self, place.kind) {
-            (Self::Whole, _) => Arc::new(Whole::with(place, take)?),
+            (Self::Whole, _) => Arc::new(Whole::with(place, other, take)?),
             (Self::Lora, Kind::Embedding) => Arc::new(Embedding::with(place, take)?),
             (Self::Dora, Kind::Embedding) => Arc::new(DoraEmbedding::with(place, layer, take)?),
-            (Self::Lora, Kind::Linear) => Arc::new(Lora::with(place, take)?),
-            (Self::Dora, Kind::Linear) => Arc::new(Dora::with(place, layer, take)?),
+            (Self::Lora, Kind::Linear) => Arc::new(Lora::with(place, other, take)?),
+            (Self::Dora, Kind::Linear) => Arc::new(Dora::with(place, layer, other, take)?),
         })
     }
 }
+
+/// Adapter of the token embedding, where that of the output head is the same.
+pub(super) type Tied<'a> = Option<&'a dyn Adapter>;
 
 pub(super) type Made = std::result::Result<Arc<dyn Adapter>, Error>;
 

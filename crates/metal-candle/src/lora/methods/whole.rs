@@ -1,4 +1,4 @@
-use super::{Adapter, Shapes, Take};
+use super::{Adapter, Shapes, Take, Tied};
 use crate::device::snapshot;
 use crate::lora::{Error, Kind, Linear, Mode, Placement};
 use candle_core::{DType, Tensor, Var};
@@ -12,9 +12,14 @@ const WEIGHT: &str = "weight";
 pub(super) struct Whole {
     weight: Var,
     kind: Kind,
+    /// Whether it is that of the embedding.
+    is_tied: bool,
 }
 
 pub(super) fn shapes(place: &Placement) -> Shapes {
+    if place.tied_to.is_some() {
+        return vec![];
+    }
     let (inputs, outputs) = (place.in_features, place.out_features);
     let shape = match place.kind {
         Kind::Linear => vec![outputs, inputs],
@@ -25,15 +30,34 @@ pub(super) fn shapes(place: &Placement) -> Shapes {
 
 impl Whole {
     /// The layer's own weight, to begin with.
-    pub(super) fn fresh(place: &Placement, layer: &Linear) -> std::result::Result<Self, Error> {
-        let weight = layer.weight().dense()?.to_dtype(DType::F32)?;
-        let (weight, kind) = (Var::from_tensor(&snapshot(&weight)?)?, place.kind);
-        Ok(Self { weight, kind })
+    pub(super) fn fresh(
+        place: &Placement,
+        layer: &Linear,
+        other: Tied<'_>,
+    ) -> std::result::Result<Self, Error> {
+        Self::with(place, other, &mut |_| {
+            let weight = layer.weight().dense()?.to_dtype(DType::F32)?;
+            Ok(Var::from_tensor(&snapshot(&weight)?)?)
+        })
     }
 
-    pub(super) fn with(place: &Placement, take: Take<'_>) -> std::result::Result<Self, Error> {
-        let (weight, kind) = (take(WEIGHT)?, place.kind);
-        Ok(Self { weight, kind })
+    pub(super) fn with(
+        place: &Placement,
+        other: Tied<'_>,
+        take: Take<'_>,
+    ) -> std::result::Result<Self, Error> {
+        let tied = other.and_then(|other| {
+            let mut parameters = other.parameters().into_iter();
+            parameters.find(|(name, _)| *name == WEIGHT)
+        });
+        Ok(Self {
+            weight: match tied {
+                Some((_, weight)) => weight.clone(),
+                None => take(WEIGHT)?,
+            },
+            kind: place.kind,
+            is_tied: tied.is_some(),
+        })
     }
 
     fn product(&self, x: &Tensor, bias: Option<&Tensor>, mode: Mode) -> Result<Tensor> {
@@ -63,7 +87,10 @@ impl Adapter for Whole {
     }
 
     fn parameters(&self) -> Vec<(&'static str, &Var)> {
-        vec![(WEIGHT, &self.weight)]
+        match self.is_tied {
+            true => vec![],
+            false => vec![(WEIGHT, &self.weight)],
+        }
     }
 
     fn frozen(&self, _: &Linear) -> Result<Arc<dyn Adapter>> {

@@ -1,5 +1,5 @@
 use super::super::Result;
-use super::Cache;
+use super::{Cache, Piece};
 use crate::device::snapshot;
 use candle_core::Tensor;
 
@@ -14,7 +14,7 @@ pub struct Contiguous {
 const FIRST_CAPACITY_TOKENS: usize = 256;
 
 impl Cache for Contiguous {
-    fn append(&mut self, k: &Tensor, v: &Tensor) -> Result<(Tensor, Tensor)> {
+    fn append(&mut self, k: &Tensor, v: &Tensor) -> Result<Vec<Piece>> {
         let new = k.dim(2)?;
         let stored = self.with_room(k, self.len + new)?;
         for (stored, new) in stored.iter().zip([k, v]) {
@@ -22,9 +22,9 @@ impl Cache for Contiguous {
         }
         self.len += new;
         let [keys, values] = &stored;
-        let all = (keys.narrow(2, 0, self.len)?, values.narrow(2, 0, self.len)?);
+        let all = [keys.narrow(2, 0, self.len)?, values.narrow(2, 0, self.len)?];
         self.stored = Some(stored);
-        Ok(all)
+        Ok(vec![all])
     }
 
     fn len(&self) -> usize {

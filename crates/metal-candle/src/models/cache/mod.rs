@@ -14,15 +14,18 @@ use super::Result;
 use candle_core::Tensor;
 use std::fmt::Debug;
 
+/// Keys and values of consecutive tokens, `(1, G, n, D)` each.
+pub type Piece = [Tensor; 2];
+
 /// Keys and values that one block keeps of one sequence.
 pub trait Cache: Debug + Send {
     /// Adds keys and values of new tokens, `(1, G, T, D)`, and gives those that the new tokens may
-    /// see, `(1, G, S, D)`: in the order of their positions, the new ones last. For a single token
-    /// their order is free.
+    /// see, where they lie: in the order of their positions, the new ones last. For a single token
+    /// their order is free. They are valid until the cache changes again.
     ///
     /// # Errors
     /// When shapes differ from those before, or memory runs out.
-    fn append(&mut self, k: &Tensor, v: &Tensor) -> Result<(Tensor, Tensor)>;
+    fn append(&mut self, k: &Tensor, v: &Tensor) -> Result<Vec<Piece>>;
 
     /// Number of tokens so far, those that are no longer held included.
     fn len(&self) -> usize;
@@ -45,7 +48,7 @@ pub trait Cache: Debug + Send {
     fn fork(&self) -> Result<Box<dyn Cache>>;
 }
 
-/// How a sequence's keys and values are held.
+/// Form in which a sequence's keys and values are held.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum CacheForm {
     /// One stretch of memory that grows: the fastest to read.

@@ -1,5 +1,5 @@
 use super::super::Result;
-use super::Cache;
+use super::{Cache, Piece};
 use crate::device::snapshot;
 use candle_core::Tensor;
 use std::sync::Arc;
@@ -8,19 +8,16 @@ use std::sync::Arc;
 /// and copies the last one when it goes on.
 #[derive(Clone, Debug, Default)]
 pub struct Paged {
-    pages: Vec<Arc<Page>>,
+    pages: Vec<Arc<Piece>>,
     len: usize,
 }
-
-/// Keys and values of consecutive tokens.
-pub(super) type Page = [Tensor; 2];
 
 /// Tokens of a page.
 pub const PAGE_TOKENS: usize = 64;
 
 impl Paged {
     /// The page of the next token, which no fork shares.
-    fn page(&mut self, like: &Tensor) -> Result<&Page> {
+    fn page(&mut self, like: &Tensor) -> Result<&Piece> {
         let i = self.len / PAGE_TOKENS;
         if i == self.pages.len() {
             let (b, g, _, d) = like.dims4()?;
@@ -36,23 +33,24 @@ impl Paged {
     }
 
     #[cfg(test)]
-    pub(super) fn pages(&self) -> impl Iterator<Item = &Page> {
+    pub(super) fn pages(&self) -> impl Iterator<Item = &Piece> {
         self.pages.iter().map(|page| &**page)
     }
 
-    /// Keys, or values, of all tokens; one page is given as it is.
-    fn all(&self, which: usize) -> Result<Tensor> {
-        let pages = self.pages.iter().enumerate().map(|(i, page)| {
-            let n = PAGE_TOKENS.min(self.len - i * PAGE_TOKENS);
-            page[which].narrow(2, 0, n)
+    /// Tokens in use of every page.
+    fn all(&self) -> Result<Vec<Piece>> {
+        let pages = self.pages.iter().zip((0..self.len).step_by(PAGE_TOKENS));
+        let pages = pages.map(|(page, first)| {
+            let n = PAGE_TOKENS.min(self.len - first);
+            let [keys, values] = &**page;
+            Ok([keys.narrow(2, 0, n)?, values.narrow(2, 0, n)?])
         });
-        let pages = pages.collect::<candle_core::Result<Vec<_>>>()?;
-        Ok(Tensor::cat(&pages, 2)?)
+        pages.collect()
     }
 }
 
 impl Cache for Paged {
-    fn append(&mut self, k: &Tensor, v: &Tensor) -> Result<(Tensor, Tensor)> {
+    fn append(&mut self, k: &Tensor, v: &Tensor) -> Result<Vec<Piece>> {
         let (t, mut done) = (k.dim(2)?, 0);
         while done < t {
             let slot = self.len % PAGE_TOKENS;
@@ -63,7 +61,7 @@ impl Cache for Paged {
             self.len += n;
             done += n;
         }
-        Ok((self.all(0)?, self.all(1)?))
+        self.all()
     }
 
     fn len(&self) -> usize {

@@ -1,5 +1,5 @@
 use super::super::{Error, Result};
-use super::Cache;
+use super::{Cache, Piece};
 use crate::device::snapshot;
 use candle_core::Tensor;
 
@@ -8,7 +8,7 @@ use candle_core::Tensor;
 #[derive(Debug)]
 pub struct Rotating {
     window: usize,
-    stored: Option<[Tensor; 2]>,
+    stored: Option<Piece>,
     len: usize,
     /// Position of the first token whose slot was not written again.
     first_held: usize,
@@ -26,7 +26,7 @@ impl Rotating {
         }
     }
 
-    fn stored(&mut self, like: &Tensor) -> Result<[Tensor; 2]> {
+    fn stored(&mut self, like: &Tensor) -> Result<Piece> {
         if let Some(stored) = self.stored.take() {
             return Ok(stored);
         }
@@ -36,55 +36,68 @@ impl Rotating {
     }
 
     /// The tokens that the next one still sees, in the order of their positions.
-    fn held(&self, stored: &Tensor) -> Result<Vec<Tensor>> {
+    fn held(&self, stored: &Piece) -> Result<Vec<Piece>> {
         let held = self.len.min(self.window - 1);
-        let first = (self.len - held) % self.window;
-        let before_wrap = held.min(self.window - first);
-        let parts = [(first, before_wrap), (0, held - before_wrap)];
-        let parts = parts.into_iter().filter(|(_, n)| *n > 0);
-        Ok(parts
-            .map(|(slot, n)| stored.narrow(2, slot, n))
-            .collect::<candle_core::Result<_>>()?)
+        let parts = self.slots(self.len - held, held).into_iter();
+        let parts = parts.filter(|(_, n)| *n > 0);
+        parts.map(|(slot, n)| part(stored, slot, n)).collect()
+    }
+
+    /// First slot and number of those of `n` tokens, at most a window of them, before and behind the end
+    /// of the memory.
+    fn slots(&self, first: usize, n: usize) -> [(usize, usize); 2] {
+        let first = first % self.window;
+        let before_end = n.min(self.window - first);
+        [(first, before_end), (0, n - before_end)]
     }
 
     /// Puts the last of the new tokens into their slots.
-    fn put(&self, stored: &Tensor, new: &Tensor) -> Result<()> {
-        let t = new.dim(2)?;
+    fn put(&self, stored: &Piece, new: &Piece) -> Result<()> {
+        let t = new[0].dim(2)?;
         let kept = t.min(self.window);
-        let first = (self.len + t - kept) % self.window;
-        let before_wrap = kept.min(self.window - first);
-        for (slot, from, n) in [
-            (first, t - kept, before_wrap),
-            (0, t - kept + before_wrap, kept - before_wrap),
-        ] {
+        let mut from = t - kept;
+        for (slot, n) in self.slots(self.len + t - kept, kept) {
             if n > 0 {
-                stored.slice_set(&new.narrow(2, from, n)?.contiguous()?, 2, slot)?;
+                for (stored, new) in stored.iter().zip(part(new, from, n)?) {
+                    stored.slice_set(&new.contiguous()?, 2, slot)?;
+                }
             }
+            from += n;
         }
         Ok(())
     }
 
-    /// What new tokens see, with them.
-    fn append_to(&self, stored: &Tensor, new: &Tensor) -> Result<Tensor> {
-        if new.dim(2)? == 1 {
-            self.put(stored, new)?;
-            return Ok(stored.narrow(2, 0, self.window.min(self.len + 1))?);
+    /// Tokens that new ones see, with them, and the memory with the last of them. The first of several still
+    /// see what the last overwrite: that stays as it is.
+    fn append_to(&self, stored: Piece, new: Piece) -> Result<(Vec<Piece>, Piece)> {
+        if new[0].dim(2)? == 1 {
+            self.put(&stored, &new)?;
+            let seen = part(&stored, 0, self.window.min(self.len + 1))?;
+            return Ok((vec![seen], stored));
         }
-        let mut parts = self.held(stored)?;
-        parts.push(new.clone());
-        let seen = Tensor::cat(&parts, 2)?;
-        self.put(stored, new)?;
-        Ok(seen)
+        let mut seen = self.held(&stored)?;
+        let stored = match seen.is_empty() {
+            true => stored,
+            false => [snapshot(&stored[0])?, snapshot(&stored[1])?],
+        };
+        self.put(&stored, &new)?;
+        seen.push(new);
+        Ok((seen, stored))
     }
 }
 
+/// `n` tokens from the one in `first` on.
+fn part([keys, values]: &Piece, first: usize, n: usize) -> Result<Piece> {
+    Ok([keys.narrow(2, first, n)?, values.narrow(2, first, n)?])
+}
+
 impl Cache for Rotating {
-    fn append(&mut self, k: &Tensor, v: &Tensor) -> Result<(Tensor, Tensor)> {
-        let [keys, values] = self.stored(k)?;
-        let seen = (self.append_to(&keys, k)?, self.append_to(&values, v)?);
+    fn append(&mut self, k: &Tensor, v: &Tensor) -> Result<Vec<Piece>> {
+        let stored = self.stored(k)?;
+        let (seen, stored) = self.append_to(stored, [k.clone(), v.clone()])?;
         self.len += k.dim(2)?;
         self.first_held = self.first_held.max(self.len.saturating_sub(self.window));
-        self.stored = Some([keys, values]);
+        self.stored = Some(stored);
         Ok(seen)
     }
 

@@ -11,7 +11,11 @@ fn keys(from: usize, t: usize) -> Tensor {
 /// Positions that a cache gives after new tokens, ordered where the cache says they are.
 fn seen(cache: &mut dyn Cache, t: usize) -> Vec<usize> {
     let new = keys(cache.len(), t);
-    let (k, v) = cache.append(&new, &(&new * 2.0).unwrap()).unwrap();
+    let pieces = cache.append(&new, &(&new * 2.0).unwrap()).unwrap();
+    let [k, v] = [0, 1].map(|i| {
+        let pieces: Vec<_> = pieces.iter().map(|piece| &piece[i]).collect();
+        Tensor::cat(&pieces, 2).unwrap()
+    });
     assert_eq!(k.dims(), v.dims());
     let twice = (&k * 2.0).unwrap().flatten_all().unwrap();
     assert_eq!(

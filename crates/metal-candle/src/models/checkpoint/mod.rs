@@ -1,48 +1,51 @@
-//! Tensors of a checkpoint folder: which files they are in, and their values.
+//! Tensors of a checkpoint: which files they are in, and their values.
 
 mod index;
 mod shard;
+mod shards;
 mod tied;
 
 pub(super) use index::file_names;
 pub(super) use tied::Agreement;
 
-use super::json::shown_name;
 use super::problems::Problems;
-use super::{Error, Result};
+use super::{Error, Result, gguf};
+use crate::gguf::GgufFile;
 use candle_core::{Device, Tensor};
+use metal_candle_kernels::weight::gguf::BlockType;
 use safetensors::tensor::TensorInfo;
-use shard::Shard;
-use std::collections::{BTreeMap, BTreeSet};
+use shards::Shards;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-/// The tensor files of a checkpoint, single or sharded. Opening reads their headers only.
+/// The tensor files of a checkpoint. Opening reads their headers only.
 pub(super) struct Checkpoint {
-    pub(super) folder: PathBuf,
-    shards: Vec<Shard>,
-    /// Tensor name to the number of its shard.
-    shard_of: BTreeMap<String, usize>,
+    /// The folder, or the one file.
+    pub(super) path: PathBuf,
+    store: Store,
+}
+
+/// Where tensors are.
+enum Store {
+    /// Files of safetensors.
+    Shards(Shards),
+    /// One GGUF file.
+    Gguf(gguf::Tensors),
 }
 
 impl Checkpoint {
-    pub(super) fn open(folder: &Path) -> Result<Self> {
-        let mut checkpoint = Self {
-            folder: folder.to_path_buf(),
-            shards: vec![],
-            shard_of: BTreeMap::new(),
+    /// Opens a folder of safetensors, or a GGUF file.
+    pub(super) fn open(path: &Path) -> Result<Self> {
+        let checkpoint = |store| Self {
+            path: path.to_path_buf(),
+            store,
         };
-        let mut twice = Problems::default();
-        for file in file_names(folder)? {
-            let shard = Shard::open(&folder.join(&file))?;
-            let number = checkpoint.shards.len();
-            for name in shard.metadata.offset_keys() {
-                if checkpoint.shard_of.contains_key(&name) {
-                    twice.push(format!("{} is in two files", shown_name(&name)));
-                }
-                checkpoint.shard_of.insert(name, number);
-            }
-            checkpoint.shards.push(shard);
+        if GgufFile::is_at(path) {
+            let tensors = gguf::Tensors::new(GgufFile::open(path)?)?;
+            return Ok(checkpoint(Store::Gguf(tensors)));
         }
+        let (shards, twice) = Shards::open(path)?;
+        let checkpoint = checkpoint(Store::Shards(shards));
         checkpoint.fail_with(twice)?;
         Ok(checkpoint)
     }
@@ -52,19 +55,22 @@ impl Checkpoint {
         match problems.is_empty() {
             true => Ok(()),
             false => Err(Error::Tensors {
-                folder: self.folder.clone(),
+                path: self.path.clone(),
                 problems,
             }),
         }
     }
 
-    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
-        self.shard_of.keys().map(String::as_str)
+    pub(super) fn names(&self) -> Box<dyn Iterator<Item = &str> + '_> {
+        match &self.store {
+            Store::Shards(shards) => Box::new(shards.names()),
+            Store::Gguf(tensors) => Box::new(tensors.names()),
+        }
     }
 
     /// Number of tensors.
     pub(super) fn len(&self) -> usize {
-        self.shard_of.len()
+        self.names().count()
     }
 
     /// Number of blocks that tensors are named for.
@@ -77,26 +83,43 @@ impl Checkpoint {
         numbers.len()
     }
 
-    /// Shape and dtype; `None` where there is no such tensor.
+    /// Shape and dtype; `None` where there is no such tensor. A matrix in blocks is one of bytes.
     pub(super) fn info(&self, name: &str) -> Option<&TensorInfo> {
-        self.find(name).map(|(_, info)| info)
+        match &self.store {
+            Store::Shards(shards) => shards.info(name),
+            Store::Gguf(tensors) => tensors.info(name),
+        }
+    }
+
+    /// Type of the blocks that a matrix consists of, where it does.
+    pub(super) fn block(&self, name: &str) -> Option<BlockType> {
+        match &self.store {
+            Store::Shards(_) => None,
+            Store::Gguf(tensors) => tensors.block(name),
+        }
     }
 
     /// Copies a tensor to `device`, in the dtype of the file; `None` where it is not finite.
     pub(super) fn tensor(&self, name: &str, device: &Device) -> Result<Option<Tensor>> {
-        match self.find(name) {
-            Some((shard, info)) => shard.tensor(info, device),
-            None => Ok(None),
+        match &self.store {
+            Store::Shards(shards) => shards.tensor(name, device),
+            Store::Gguf(tensors) => tensors.tensor(name, device),
         }
     }
 
-    /// That what was read is of one checkpoint.
-    pub(super) fn check_unchanged(&self) -> Result<()> {
-        self.shards.iter().try_for_each(Shard::check_unchanged)
+    /// How two tensors of one shape compare. A GGUF file has no copies of tensors.
+    pub(super) fn agreement(&self, a: &str, b: &str) -> Result<Agreement> {
+        match &self.store {
+            Store::Shards(shards) => shards.agreement(a, b),
+            Store::Gguf(_) => Ok(Agreement::Different),
+        }
     }
 
-    fn find(&self, name: &str) -> Option<(&Shard, &TensorInfo)> {
-        let shard = &self.shards[*self.shard_of.get(name)?];
-        Some((shard, shard.metadata.info(name)?))
+    /// Check that what was read is of one checkpoint.
+    pub(super) fn check_unchanged(&self) -> Result<()> {
+        match &self.store {
+            Store::Shards(shards) => shards.check_unchanged(),
+            Store::Gguf(tensors) => tensors.check_unchanged(),
+        }
     }
 }

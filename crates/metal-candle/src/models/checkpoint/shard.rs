@@ -1,71 +1,48 @@
-use crate::files;
+use crate::files::{self, StableFile};
 use crate::models::{Error, Result};
 use candle_core::{Device, Tensor, WithDType};
 use half::{bf16, f16};
 use safetensors::Dtype;
 use safetensors::tensor::{Metadata, TensorInfo};
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, Read};
 use std::ops::Range;
-use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::path::Path;
 
 /// Most bytes of a header, as in the safetensors crate.
 const HEADER_LIMIT_BYTES: u64 = 100_000_000;
 
-/// Bytes that are read at a time, few enough to stay in a cache of the processor.
-const CHUNK_BYTES: usize = 256 << 10;
+/// Numbers that are looked at without an end between, few enough to stay in a cache of the processor.
+const CHUNK: usize = 64 << 10;
 
-/// One safetensors file. It is read, not mapped: a file that becomes shorter meanwhile is an error,
-/// where a map of it would end the program with a signal.
+/// One safetensors file.
 pub(super) struct Shard {
-    path: PathBuf,
-    file: File,
-    state: State,
+    file: StableFile,
     /// Where tensor data begin, in bytes.
     data_start: u64,
     pub(super) metadata: Metadata,
-}
-
-/// What shows that a file was written to.
-#[derive(PartialEq)]
-struct State {
-    bytes: u64,
-    modified: Option<SystemTime>,
-}
-
-impl State {
-    fn of(file: &File) -> io::Result<Self> {
-        let found = file.metadata()?;
-        Ok(Self {
-            bytes: found.len(),
-            modified: found.modified().ok(),
-        })
-    }
 }
 
 impl Shard {
     /// Opens a file and reads its header, whose sizes must be those of the file.
     pub(super) fn open(path: &Path) -> Result<Self> {
         let damaged = |reason: String| damaged(path, reason);
-        let file = files::open(path)?;
-        let state = State::of(&file).map_err(files::Error::at("read", path))?;
-        let header = read_header(&file, state.bytes).map_err(damaged)?;
+        let file = StableFile::open(path)?;
+        let start = file.from_start().map_err(files::Error::at("read", path))?;
+        let header = read_header(start, file.bytes()).map_err(damaged)?;
         let metadata: Metadata =
             serde_json::from_slice(&header).map_err(|error| damaged(error.to_string()))?;
         // The header follows its own length, which takes eight bytes.
         let data_start = 8 + header.len() as u64;
         let described = data_start + metadata.data_len() as u64;
-        if described != state.bytes {
-            let bytes = state.bytes;
+        if described != file.bytes() {
+            let bytes = file.bytes();
             return Err(damaged(format!(
                 "the header describes {described} bytes, the file has {bytes}"
             )));
         }
         Ok(Self {
-            path: path.to_path_buf(),
             file,
-            state,
             data_start,
             metadata,
         })
@@ -80,7 +57,7 @@ impl Shard {
             Dtype::F16 => self.finite(info, all, f16::from_le_bytes, f16::is_finite, device),
             Dtype::BF16 => self.finite(info, all, bf16::from_le_bytes, bf16::is_finite, device),
             Dtype::U32 => self.finite(info, all, u32::from_le_bytes, |_| true, device),
-            other => Err(damaged(&self.path, format!("dtype {other:?}"))),
+            other => Err(damaged(self.file.path(), format!("dtype {other:?}"))),
         }
     }
 
@@ -90,16 +67,15 @@ impl Shard {
             Dtype::F32 => self.values(info, run, f32::from_le_bytes),
             Dtype::F16 => self.values(info, run, |bytes| f16::from_le_bytes(bytes).to_f32()),
             Dtype::BF16 => self.values(info, run, |bytes| bf16::from_le_bytes(bytes).to_f32()),
-            other => Err(damaged(&self.path, format!("dtype {other:?}"))),
+            other => Err(damaged(self.file.path(), format!("dtype {other:?}"))),
         }
     }
 
-    /// That nobody wrote to the file since it was opened: what was read is of one checkpoint.
+    /// Check that nobody wrote to the file since it was opened: what was read is of one checkpoint.
     pub(super) fn check_unchanged(&self) -> Result<()> {
-        let now = State::of(&self.file).map_err(files::Error::at("read", &self.path))?;
-        match now == self.state {
+        match self.file.is_unchanged()? {
             true => Ok(()),
-            false => Err(damaged(&self.path, CHANGED.into())),
+            false => Err(damaged(self.file.path(), CHANGED.into())),
         }
     }
 
@@ -113,7 +89,7 @@ impl Shard {
     ) -> Result<Option<Tensor>> {
         let values = self.values(info, run, from_bytes)?;
         // Whole chunks, without an end as soon as one is found: so it is done with vectors.
-        let mut chunks = values.chunks(CHUNK_BYTES / N);
+        let mut chunks = values.chunks(CHUNK);
         match chunks.all(|chunk| chunk.iter().fold(true, |all, x| all & is_finite(*x))) {
             true => Ok(Some(Tensor::from_vec(
                 values,
@@ -131,9 +107,10 @@ impl Shard {
         from_bytes: impl Fn([u8; N]) -> T,
     ) -> Result<Vec<T>> {
         let start = self.data_start + (info.data_offsets.0 + run.start * N) as u64;
-        read_values(&self.file, start, run.len(), from_bytes).map_err(|error| match error.kind() {
-            io::ErrorKind::UnexpectedEof => damaged(&self.path, CHANGED.into()),
-            _ => files::Error::at("read", &self.path)(error).into(),
+        let values = self.file.values(start, run.len(), from_bytes);
+        values.map_err(|error| match error.kind() {
+            io::ErrorKind::UnexpectedEof => damaged(self.file.path(), CHANGED.into()),
+            _ => files::Error::at("read", self.file.path())(error).into(),
         })
     }
 }
@@ -161,22 +138,4 @@ fn read_header(mut file: &File, file_bytes: u64) -> std::result::Result<Vec<u8>,
     let read = file.read_exact(&mut header);
     read.map_err(|error| error.to_string())?;
     Ok(header)
-}
-
-fn read_values<T, const N: usize>(
-    mut file: &File,
-    start: u64,
-    count: usize,
-    from_bytes: impl Fn([u8; N]) -> T,
-) -> io::Result<Vec<T>> {
-    let mut chunk = vec![0; CHUNK_BYTES.min(count * N)];
-    let mut values = Vec::with_capacity(count);
-    file.seek(SeekFrom::Start(start))?;
-    while values.len() < count {
-        let n = (count - values.len()).min(CHUNK_BYTES / N);
-        let bytes = &mut chunk[..n * N];
-        file.read_exact(bytes)?;
-        values.extend(bytes.as_chunks().0.iter().map(|bytes| from_bytes(*bytes)));
-    }
-    Ok(values)
 }

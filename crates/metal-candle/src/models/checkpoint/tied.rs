@@ -1,9 +1,9 @@
-use super::Checkpoint;
+use super::shards::Shards;
 use crate::models::Result;
 use safetensors::Dtype;
 use safetensors::tensor::TensorInfo;
 
-/// How two tensors of a checkpoint compare that ought to be one.
+/// Agreement of two tensors of a checkpoint that ought to be one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::models) enum Agreement {
     /// Number for number.
@@ -17,10 +17,10 @@ pub(in crate::models) enum Agreement {
 /// Numbers that are compared at a time.
 const RUN: usize = 1 << 16;
 
-impl Checkpoint {
+impl Shards {
     /// Compares two tensors of one shape in the files, a run at a time: the second one is never
     /// held whole.
-    pub(in crate::models) fn agreement(&self, a: &str, b: &str) -> Result<Agreement> {
+    pub(super) fn agreement(&self, a: &str, b: &str) -> Result<Agreement> {
         let (Some((shard_a, a)), Some((shard_b, b))) = (self.find(a), self.find(b)) else {
             return Ok(Agreement::Different);
         };

@@ -12,18 +12,18 @@ pub struct GenerationConfig {
 }
 
 impl GenerationConfig {
-    /// Reads `generation_config.json` in `folder`; defaults where there is none.
+    /// Reads `generation_config.json` in the folder `path`; defaults where there is none, as of one file.
     ///
     /// # Errors
     /// When the file exists and is malformed.
-    pub fn read(folder: &Path) -> Result<Self> {
-        let path = folder.join("generation_config.json");
-        if !files::is_there(&path) {
+    pub fn read(path: &Path) -> Result<Self> {
+        let file = path.join("generation_config.json");
+        if path.is_file() || !files::is_there(&file) {
             return Ok(Self::default());
         }
-        let object = read_object(&path, CONFIG_LIMIT_BYTES)?;
+        let object = read_object(&file, CONFIG_LIMIT_BYTES)?;
         Ok(Self {
-            eos_token_ids: Fields::new(&object, &path).token_ids("eos_token_id")?,
+            eos_token_ids: Fields::new(&object, &file).token_ids("eos_token_id")?,
         })
     }
 }

@@ -14,8 +14,9 @@ pub use quantization::{Packing, Quantization};
 use super::families::{self, Family};
 use super::json::{CONFIG_LIMIT_BYTES, read_object};
 use super::layers::rope::RopeConfig;
-use super::{Result, recognise};
+use super::{Result, gguf, recognise};
 use crate::files;
+use crate::gguf::GgufFile;
 use fields::Fields;
 use serde_json::{Map, Value};
 use std::path::Path;
@@ -55,18 +56,23 @@ pub(super) struct Sizes {
 }
 
 impl Config {
-    /// Reads `config.json` in `folder`, and the file as it is, for writing it again.
+    /// Reads `config.json` in the folder `path`, and the file as it is, for writing it again; or what it would be of the
+    /// GGUF file `path`.
     ///
     /// # Errors
     /// When the file is missing or malformed, or asks for what is not built.
-    pub fn read(folder: &Path) -> Result<(Self, Value)> {
-        recognise::by_files(folder)?;
-        let path = folder.join("config.json");
-        if !files::is_there(&path) {
-            recognise::instead_of_config(folder)?;
+    pub fn read(path: &Path) -> Result<(Self, Value)> {
+        if GgufFile::is_at(path) {
+            let object = gguf::config(&GgufFile::open(path)?)?;
+            return Ok((Self::from_object(&object, path)?, object.into()));
         }
-        let object = read_object(&path, CONFIG_LIMIT_BYTES)?;
-        let config = Self::from_object(&object, &path)?;
+        recognise::by_files(path)?;
+        let file = path.join("config.json");
+        if !files::is_there(&file) {
+            recognise::instead_of_config(path)?;
+        }
+        let object = read_object(&file, CONFIG_LIMIT_BYTES)?;
+        let config = Self::from_object(&object, &file)?;
         Ok((config, object.into()))
     }
 

@@ -8,15 +8,15 @@ use std::collections::BTreeMap;
 /// The field.
 const NAME: &str = "quantization";
 
-/// What mlx-lm writes it as too, for the hub.
+/// Name under which mlx-lm writes it too, for the hub.
 const REPEATED: &str = "quantization_config";
 
-/// How a checkpoint of mlx-lm packs its matrices: the field `quantization`. Which ones are packed
+/// Packing of the matrices in a checkpoint of mlx-lm: the field `quantization`. Which ones are packed
 /// its tensors say, those that have `scales`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Quantization {
     default: Packing,
-    /// By path, where it is another one; `None` for a matrix that is not packed.
+    /// Packings by path, where it is another one; `None` for a matrix that is not packed.
     overrides: BTreeMap<String, Option<Packing>>,
 }
 

@@ -14,7 +14,7 @@ struct Gemma3 {
     common: Common,
     attention: AttentionKind,
     windows: Windows,
-    /// Of blocks that see every token, and of those with a window.
+    /// Rotary embeddings of blocks that see every token, and of those with a window.
     ropes: [RopeConfig; 2],
     logit_cap: Option<f64>,
 }

@@ -5,6 +5,7 @@
 //! `layers`.
 
 mod common;
+mod ernie4_5;
 mod gemma2;
 mod gemma3;
 mod glm4;
@@ -38,7 +39,7 @@ pub(super) trait Family: Debug + Send + Sync {
     fn block(&self, i: usize, at: &Scope<'_>) -> Result<Box<dyn Block>>;
 }
 
-/// What is around the blocks of a model.
+/// Parts around the blocks of a model.
 #[derive(Clone, Debug)]
 pub(super) struct Frame {
     pub(super) embedding_scale: EmbeddingScale,
@@ -68,11 +69,12 @@ impl Frame {
     }
 }
 
-/// Takes what a family reads of `config.json`.
+/// Reader of what a family takes from `config.json`.
 pub(super) type Read = fn(&mut Fields<'_>, Sizes) -> Result<Arc<dyn Family>>;
 
 /// Families by `model_type`.
-const FAMILIES: [(&str, Read); 12] = [
+const FAMILIES: [(&str, Read); 13] = [
+    ("ernie4_5", ernie4_5::read),
     ("gemma2", gemma2::read),
     ("gemma3_text", gemma3::read),
     ("glm4", glm4::read),

@@ -13,7 +13,7 @@ struct Olmo3 {
     common: Common,
     attention: AttentionKind,
     windows: Windows,
-    /// Of blocks that see every token, and of those with a window.
+    /// Rotary embeddings of blocks that see every token, and of those with a window.
     ropes: [RopeConfig; 2],
 }
 

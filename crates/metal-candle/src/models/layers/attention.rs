@@ -10,7 +10,9 @@ use crate::models::pass::Pass;
 use crate::models::scope::Scope;
 use candle_core::Tensor;
 use metal_candle_kernels::tape::{reshape, transpose};
-use metal_candle_kernels::{AttentionMask, AttentionScores, RopePairs, attention, rope};
+use metal_candle_kernels::{
+    AttentionMask, AttentionScores, CachedSequence, RopePairs, attention, cached_attention, rope,
+};
 
 /// Numbers of heads, and their width.
 #[derive(Clone, Copy, Debug)]
@@ -63,7 +65,7 @@ pub(in crate::models) enum QkNorm {
     Whole(NormKind),
 }
 
-/// How attention is computed, and what it has.
+/// Kind of attention: how it is computed, and what it has.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::models) struct AttentionKind {
     pub(in crate::models) heads: Heads,
@@ -168,20 +170,27 @@ impl Attention {
         }
     }
 
-    /// Attention of every span, `(1, H, T, head_dim)`, over what its sequence's cache holds.
+    /// Attention of every span, which lie in one row, over what its sequence's cache holds.
     fn cached(
         &self,
-        qkv: [&Tensor; 3],
+        [q, k, v]: [&Tensor; 3],
         pass: &Pass,
         mut caches: BlockCaches<'_>,
     ) -> Result<Tensor> {
-        let (mask, mut parts) = (self.mask(pass), vec![]);
-        for (place, span) in pass.layout.spans() {
-            let [q, k, v] = qkv.map(|x| x.narrow(2, place, span.len));
-            let (k, v) = caches[span.sequence].append(&k?, &v?)?;
-            parts.push(attention(&q?, &k, &v, &mask, self.kind.scores)?);
-        }
-        Ok(Tensor::cat(&parts, 2)?)
+        let sequences = pass.layout.spans().map(|(place, span)| {
+            let [k, v] = [k, v].map(|x| x.narrow(2, place, span.len));
+            Ok(CachedSequence {
+                queries: span.len,
+                pieces: caches[span.sequence].append(&k?, &v?)?,
+            })
+        });
+        let sequences = sequences.collect::<Result<Vec<_>>>()?;
+        Ok(cached_attention(
+            q,
+            &sequences,
+            self.kind.window,
+            self.kind.scores,
+        )?)
     }
 
     /// `(B, T, H * head_dim)` -> `(B, H, T, head_dim)`.

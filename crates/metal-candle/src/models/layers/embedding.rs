@@ -2,7 +2,7 @@ use crate::models::Result;
 use candle_core::{DType, Tensor};
 use metal_candle_kernels::Weight;
 
-/// What embeddings are multiplied by.
+/// Factor that embeddings are multiplied by.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(in crate::models) enum EmbeddingScale {
     /// Nothing.
@@ -24,7 +24,7 @@ impl EmbeddingScale {
     }
 }
 
-/// Of a packed weight, the dtype of its scales: what it was before.
+/// Dtype of a packed weight's scales: what it was before.
 fn dtype(weight: &Weight) -> DType {
     let mut dtypes = weight.tensors().into_iter().map(|(_, t)| t.dtype());
     dtypes.find(|dtype| dtype.is_float()).unwrap_or(DType::F32)

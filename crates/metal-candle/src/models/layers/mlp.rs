@@ -8,7 +8,7 @@ use crate::models::{Error, Result};
 use candle_core::Tensor;
 use metal_candle_kernels::{Activation, glu};
 
-/// What a feed-forward layer has.
+/// Kind of a feed-forward layer.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::models) struct MlpKind {
     /// Width inside.

@@ -3,7 +3,7 @@ use crate::models::config::fields::Fields;
 use candle_core::{DType, Tensor};
 use metal_candle_kernels::{rms_norm, rms_norm_residual, tape};
 
-/// How a norm is computed.
+/// Kind of a norm: how it is computed.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(in crate::models) struct NormKind {
     /// Added to the mean square.
@@ -27,7 +27,7 @@ impl NormKind {
 #[derive(Debug)]
 pub struct RmsNorm {
     path: String,
-    /// As the checkpoint has it, `(D)`.
+    /// Weight of the checkpoint, `(D)`.
     weight: Tensor,
     /// What is computed with.
     factor: Tensor,
@@ -59,7 +59,7 @@ impl RmsNorm {
         Ok(rms_norm_residual(x, residual, &factor, self.kind.eps)?)
     }
 
-    /// That of a weight that is trained changes with it.
+    /// Factor of the norm; that of a weight that is trained changes with it.
     fn factor(&self) -> Result<Tensor> {
         match self.weight.is_variable() {
             true => factor(&self.weight, self.kind),

@@ -115,7 +115,7 @@ impl<'a> PartMut<'a> {
     }
 }
 
-/// What holds parts, in the order of the data.
+/// Holder of parts, in the order of the data.
 pub(in crate::models) trait Visit {
     /// Gives every part to `to`.
     fn visit<'a>(&'a self, to: &mut dyn FnMut(Part<'a>));

@@ -1,4 +1,4 @@
-//! Which blocks see a window of the tokens before them only.
+//! Blocks that see a window of the tokens before them only.
 
 use crate::models::config::Sizes;
 use crate::models::config::fields::Fields;
@@ -22,9 +22,9 @@ pub(in crate::models) enum Blocks {
     Every(usize),
     /// All but every n-th.
     NotEvery(usize),
-    /// Those from one on.
+    /// Blocks from one on.
     From(usize),
-    /// Those that a list says.
+    /// Blocks that a list says.
     Listed(Vec<bool>),
 }
 

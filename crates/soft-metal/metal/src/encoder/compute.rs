@@ -7,6 +7,7 @@ use crate::counts;
 use crate::device::{MAX_THREADGROUP_MEMORY, MAX_THREADS};
 use crate::event::SoftFence;
 use crate::gpu::{Command, lock};
+use crate::launches;
 use crate::library::SoftPipeline;
 use crate::msl::{self, Launch};
 use crate::object::soft;
@@ -114,7 +115,12 @@ fn dispatch(encoder: &Encoder, threads: [usize; 3], group: [usize; 3]) {
     let (buffers, copies) = (bound.buffers, bound.copies);
     let work = Box::new(move || {
         let _kept = (&copies, &pipeline);
-        msl::launch(&launch, buffers)
+        let written = launches::begin(&pipeline, &launch, &buffers);
+        let result = msl::launch(&launch, buffers);
+        if let Some(written) = written {
+            written.end();
+        }
+        result
     });
     encoder.push(&name.clone(), Command::Run { what: name, accesses: bound.accesses, work });
 }

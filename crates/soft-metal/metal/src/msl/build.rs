@@ -66,7 +66,7 @@ fn folder() -> &'static Path {
         let include = folder.join(format!("include-{:016x}", hash(SHIM)));
         fs::create_dir_all(&include).expect("a folder for compiled kernels");
         for (name, text) in SHIM.iter().copied().chain(EMPTY.iter().map(|name| (*name, ""))) {
-            put(&include.join(name), text).expect("headers for kernels");
+            put(&include.join(name), text.as_bytes()).expect("headers for kernels");
         }
         folder
     })
@@ -76,7 +76,7 @@ fn include() -> PathBuf {
     folder().join(format!("include-{:016x}", hash(SHIM)))
 }
 
-fn hash(value: impl Hash) -> u64 {
+pub fn hash(value: impl Hash) -> u64 {
     let mut hasher = DefaultHasher::new();
     value.hash(&mut hasher);
     hasher.finish()
@@ -89,9 +89,9 @@ fn unique(extension: &str) -> String {
 }
 
 /// Whole or not at all.
-fn put(path: &Path, text: &str) -> std::io::Result<()> {
+pub fn put(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let part = path.with_extension(unique("part"));
-    fs::write(&part, text)?;
+    fs::write(&part, bytes)?;
     fs::rename(part, path)
 }
 
@@ -130,7 +130,7 @@ pub fn build(unit: &Unit) -> Result<PathBuf, String> {
         return Ok(object);
     }
     let source = folder().join(format!("{name}.cpp"));
-    put(&source, &unit.cpp).map_err(|e| e.to_string())?;
+    put(&source, unit.cpp.as_bytes()).map_err(|e| e.to_string())?;
     let part = folder().join(unique("so.part"));
     run(compiler().args(FLAGS).arg("-I").arg(include()).arg("-o").arg(&part).arg(&source))?;
     fs::rename(&part, &object).map_err(|e| e.to_string())?;

@@ -8,15 +8,17 @@ mod lex;
 mod load;
 mod params;
 mod rewrite;
+mod texts;
 mod tokens;
 
-pub use build::build;
+pub use build::{build, hash, put};
 pub use launch::{Buffers, Launch, launch};
 pub use load::load;
 pub use params::{Kind, Param};
-pub use rewrite::{Kernel, Unit, translate};
+pub use rewrite::{Kernel, Unit, cuda, translate};
 
 use crate::gpu::lock;
+use crate::launches;
 use crate::record::{self, Mark};
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex};
@@ -28,7 +30,9 @@ pub fn parse(source: &str) -> Result<Arc<Unit>, String> {
     if let Some(unit) = parsed.get(source) {
         return Ok(unit.clone());
     }
-    let unit = Arc::new(translate(&build::preprocess(source)?));
+    texts::keep(source);
+    let expanded = build::preprocess(source)?;
+    let unit = Arc::new(Unit { cuda: launches::library(source, &expanded), ..translate(&expanded) });
     record::mark(Mark::Offered, unit.kernels.keys());
     parsed.insert(source.into(), unit.clone());
     Ok(unit)

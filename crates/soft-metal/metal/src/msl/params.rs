@@ -32,6 +32,8 @@ pub struct Param {
     pub index: usize,
     /// The kernel may write through it.
     pub writes: bool,
+    /// The type that it points to, where that is one word: `T` of `device T*`.
+    pub element: Option<String>,
     /// The function constant that says whether it is there at all.
     pub switch: Option<String>,
 }
@@ -61,14 +63,14 @@ fn param(p: &[Token], next_buffer: &mut usize, next_threadgroup: &mut usize) -> 
     let position = |word: &str| p.iter().position(|t| is_word(Some(t), word));
     let has = |word: &str| position(word).is_some();
     if let Some((_, name)) = THREAD.iter().find(|(attribute, _)| has(attribute)) {
-        return Param { kind: Kind::Thread(name), index: 0, writes: false, switch: None };
+        return Param { kind: Kind::Thread(name), index: 0, writes: false, element: None, switch: None };
     }
     let declared = p.iter().take_while(|t| !is_op(Some(t), "[["));
     if declared.clone().any(|t| is_word(Some(t), "threadgroup")) {
         let attribute = p.iter().position(|t| is_op(Some(t), "[[")).map(|i| i + 1);
         let index = attribute.and_then(|i| number(p, i)).unwrap_or(*next_threadgroup);
         *next_threadgroup = index + 1;
-        return Param { kind: Kind::Threadgroup, index, writes: false, switch: None };
+        return Param { kind: Kind::Threadgroup, index, writes: false, element: element(p), switch: None };
     }
     let index = position("buffer").and_then(|i| number(p, i)).unwrap_or(*next_buffer);
     *next_buffer = index + 1;
@@ -77,7 +79,16 @@ fn param(p: &[Token], next_buffer: &mut usize, next_threadgroup: &mut usize) -> 
         Some(Word(name)) => Some(name.clone()),
         _ => None,
     });
-    Param { kind: Kind::Buffer, index, writes, switch }
+    Param { kind: Kind::Buffer, index, writes, element: element(p), switch }
+}
+
+/// The word before a pointer's star.
+fn element(p: &[Token]) -> Option<String> {
+    let star = p.iter().position(|t| is_op(Some(t), "*"))?;
+    match p.get(star.checked_sub(1)?) {
+        Some(Word(name)) => Some(name.clone()),
+        _ => None,
+    }
 }
 
 /// The number in `attribute(number)`.
@@ -99,11 +110,17 @@ mod tests {
             "device const float* a [[buffer(3)]], device float* b, constant int& n [[buffer(7), function_constant(f)]], \
              threadgroup half* s [[threadgroup(1)]], uint3 g [[thread_position_in_grid]]",
         ));
-        let buffer = |index, writes| Param { kind: Kind::Buffer, index, writes, switch: None };
+        let buffer = |index, writes| {
+            let element = Some("float".into());
+            Param { kind: Kind::Buffer, index, writes, element, switch: None }
+        };
         assert_eq!(p[0], buffer(3, false));
         assert_eq!(p[1], buffer(4, true));
-        assert_eq!(p[2], Param { switch: Some("f".into()), ..buffer(7, false) });
-        assert_eq!(p[3], Param { kind: Kind::Threadgroup, index: 1, writes: false, switch: None });
+        assert_eq!(p[2], Param { switch: Some("f".into()), element: None, ..buffer(7, false) });
+        assert_eq!(
+            p[3],
+            Param { kind: Kind::Threadgroup, index: 1, writes: false, element: Some("half".into()), switch: None }
+        );
         assert_eq!(p[4].kind, Kind::Thread("TPIG"));
     }
 }

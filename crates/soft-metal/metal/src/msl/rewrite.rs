@@ -28,7 +28,7 @@ use super::tokens::{closing, is_one_of, is_op, is_word};
 use address_spaces::fresh;
 use choice::{branches, plain};
 use duplicates::without_duplicates;
-use entries::{Host, entry_points};
+use entries::{Host, cuda_entry_points, entry_points};
 use std::collections::HashMap;
 
 #[derive(Clone, Debug)]
@@ -44,6 +44,8 @@ pub struct Unit {
     /// The numbers of function constants.
     pub constants: HashMap<String, usize>,
     pub cpp: String,
+    /// The file of its text in CUDA C++, where launches are written.
+    pub cuda: Option<String>,
 }
 
 /// `source` is preprocessed MSL.
@@ -51,14 +53,21 @@ pub fn translate(source: &str) -> Unit {
     let tokens: Vec<Token> = lex(source).into_iter().map(without_suffix).collect();
     // Threads that never wait for each other need no stacks of their own.
     let waits = tokens.iter().any(|t| matches!(t, Word(w) if w.contains("barrier") || w.starts_with("simd")));
-    let mut r = Rewriter { tokens: &tokens, ..Rewriter::default() };
-    while r.i < tokens.len() {
-        r.step();
-    }
+    let r = Rewriter { tokens: &tokens, ..Rewriter::default() }.run();
     let mut cpp = String::from("#include \"msl.h\"\n");
     cpp.push_str(&without_duplicates(&r.out));
     let kernels = entry_points(&mut cpp, r.hosts, &r.definitions, waits);
-    Unit { kernels, constants: r.constants, cpp }
+    Unit { kernels, constants: r.constants, cpp, cuda: None }
+}
+
+/// `source` for an NVIDIA GPU, in CUDA C++ over `crates/soft-metal/replay/metal.cuh`: threadgroup memory is shared there.
+pub fn cuda(source: &str) -> String {
+    let tokens: Vec<Token> = lex(source).into_iter().map(without_suffix).collect();
+    let r = Rewriter { tokens: &tokens, cuda: true, ..Rewriter::default() }.run();
+    let mut cpp = String::from("#include \"metal.cuh\"\n");
+    cpp.push_str(&without_duplicates(&r.out));
+    cuda_entry_points(&mut cpp, r.hosts, &r.definitions);
+    cpp
 }
 
 /// `0.5h` is no literal of C++.
@@ -71,6 +80,8 @@ fn without_suffix(token: Token) -> Token {
 #[derive(Default)]
 struct Rewriter<'a> {
     tokens: &'a [Token],
+    /// For [`cuda`].
+    cuda: bool,
     i: usize,
     out: Vec<Token>,
     depth: i32,
@@ -84,6 +95,13 @@ struct Rewriter<'a> {
 }
 
 impl Rewriter<'_> {
+    fn run(mut self) -> Self {
+        while self.i < self.tokens.len() {
+            self.step();
+        }
+        self
+    }
+
     fn at(&self, ahead: usize) -> Option<&Token> {
         self.tokens.get(self.i + ahead)
     }

@@ -23,6 +23,30 @@ pub(super) fn lora_parameters(fields: Map<String, Value>) -> Parsed<Vec<String>>
     Ok(options)
 }
 
+/// Options of the positional arguments of mlx's functions, by their names.
+const SCHEDULES: [(&str, &str, &[&str]); 4] = [
+    (
+        "cosine_decay",
+        "cosine",
+        &["learning-rate", "lr-decay-steps", "min-lr"],
+    ),
+    (
+        "linear_schedule",
+        "linear",
+        &["learning-rate", "min-lr", "lr-decay-steps"],
+    ),
+    (
+        "exponential_decay",
+        "exponential",
+        &["learning-rate", "lr-decay-rate"],
+    ),
+    (
+        "step_decay",
+        "step",
+        &["learning-rate", "lr-decay-rate", "lr-step-size"],
+    ),
+];
+
 /// mlx-lm names a function of mlx and its positional arguments, of which the first is the learning
 /// rate.
 pub(super) fn lr_schedule(fields: &Map<String, Value>) -> Parsed<Vec<String>> {
@@ -30,67 +54,41 @@ pub(super) fn lr_schedule(fields: &Map<String, Value>) -> Parsed<Vec<String>> {
     if let Some(key) = fields.keys().find(|key| !KEYS.contains(&key.as_str())) {
         return Err(unknown_in("lr_schedule", key, &KEYS));
     }
-    if fields
-        .get("warmup_init")
-        .is_some_and(|init| init.as_f64() != Some(0.0))
-    {
-        tracing::warn!("lr_schedule: warmup_init is not built, the warm-up begins near 0");
-    }
-    let (schedule, arguments) = match fields.get("name").and_then(Value::as_str) {
-        Some("cosine_decay") => ("cosine", ["learning-rate", "lr-decay-steps", "min-lr"]),
-        Some("linear_schedule") => ("linear", ["learning-rate", "min-lr", "lr-decay-steps"]),
-        other => {
-            let name = other.unwrap_or("nothing");
-            return Err(format!(
-                "lr_schedule: name must be cosine_decay or linear_schedule, got {name}"
-            ));
-        }
+    let name = fields
+        .get("name")
+        .and_then(Value::as_str)
+        .unwrap_or("nothing");
+    let found = SCHEDULES.iter().find(|(function, ..)| *function == name);
+    let Some((_, schedule, names)) = found else {
+        let known = SCHEDULES.map(|(function, ..)| function).join(", ");
+        return Err(format!(
+            "lr_schedule: name must be one of {known}, got {name}"
+        ));
     };
     let mut options = vec![format!("--lr-schedule={schedule}")];
-    let given: &[Value] = match fields.get("arguments") {
-        None | Some(Value::Null) => &[],
-        Some(Value::Array(given)) if given.len() <= arguments.len() => given,
-        Some(other) => {
-            let expected = arguments.join(", ");
-            return Err(format!(
-                "lr_schedule: arguments: expected a list of {expected}, got {other}"
-            ));
-        }
-    };
-    for (name, value) in arguments.iter().zip(given) {
+    for (name, value) in names.iter().zip(arguments(fields, names)?) {
         options.extend(option(name, "lr_schedule: arguments", value)?);
     }
-    let warmup = fields.get("warmup").unwrap_or(&Value::Null);
-    options.extend(option("warmup-steps", "lr_schedule: warmup", warmup)?);
+    for (key, name) in [("warmup", "warmup-steps"), ("warmup_init", "warmup-init")] {
+        let value = fields.get(key).unwrap_or(&Value::Null);
+        options.extend(option(name, &format!("lr_schedule: {key}"), value)?);
+    }
     Ok(options)
 }
 
-/// Settings by the optimizer's name; those of others are mlx-lm's way to switch between them.
-pub(super) fn optimizer_config(fields: Map<String, Value>) -> Parsed<Vec<String>> {
-    let settings = match fields.get("adamw") {
-        None | Some(Value::Null) => return Ok(vec![]),
-        Some(Value::Object(settings)) => settings,
-        Some(other) => {
-            return Err(format!(
-                "optimizer_config: adamw: expected keys and values, got {other}"
-            ));
-        }
-    };
-    let mut options = vec![];
-    for (key, value) in settings {
-        match (key.as_str(), value) {
-            ("betas" | "eps" | "weight_decay", value) => {
-                options.extend(option(&key.replace('_', "-"), key, value)?);
-            }
-            ("bias_correction", Value::Bool(true)) => {}
-            ("bias_correction", _) => {
-                return Err("optimizer_config: adamw without bias_correction is not built".into());
-            }
-            _ => {
-                let known = ["betas", "eps", "weight_decay", "bias_correction"];
-                return Err(unknown_in("optimizer_config: adamw", key, &known));
-            }
-        }
+/// The positional arguments of a schedule.
+fn arguments<'a>(fields: &'a Map<String, Value>, names: &[&str]) -> Parsed<&'a [Value]> {
+    match fields.get("arguments") {
+        None | Some(Value::Null) => Ok(&[]),
+        Some(Value::Array(given)) if given.len() <= names.len() => Ok(given),
+        Some(other) => Err(format!(
+            "lr_schedule: arguments: expected a list of {}, got {other}",
+            names.join(", ")
+        )),
     }
-    Ok(options)
+}
+
+/// Settings by the optimizer's name; those of others are mlx-lm's way to switch between them.
+pub(super) fn optimizer_config(fields: Map<String, Value>) -> Vec<String> {
+    vec![format!("--optimizer-config={}", Value::Object(fields))]
 }

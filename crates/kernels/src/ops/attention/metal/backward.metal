@@ -36,8 +36,8 @@ kernel void attention_queries(
     constant Strides& k_strides [[buffer(3)]],
     device const V* v [[buffer(4)]],
     constant Strides& v_strides [[buffer(5)]],
-    device const uint* segments [[buffer(6)]],
-    constant Strides& segment_strides [[buffer(7)]],
+    device const uint* seen [[buffer(6)]],
+    constant Strides& seen_strides [[buffer(7)]],
     constant Sizes& sizes [[buffer(8)]],
     device const Q* dy [[buffer(9)]],
     constant Strides& dy_strides [[buffer(10)]],
@@ -54,7 +54,7 @@ kernel void attention_queries(
     threadgroup float scores[TILE * STEP];
     Group group = group_of(rows, tokens, scores, simd_index, lane);
     uint batch = at.y / sizes.heads, head = at.y % sizes.heads, column = at.z * WIDTH;
-    Mask mask = mask_of(segments, segment_strides, batch, sizes);
+    Mask mask = mask_of(seen, seen_strides, batch, sizes);
     Tokens<Q> queries = tokens_of(q, q_strides, batch, head, sizes.queries, sizes.width);
     Tokens<K> keys = tokens_of(k, k_strides, batch, head / sizes.group, sizes.keys, sizes.width);
     Tokens<V> values = tokens_of(v, v_strides, batch, head / sizes.group, sizes.keys, sizes.width);
@@ -68,10 +68,8 @@ kernel void attention_queries(
     float delta = deltas[row];
     Sums<WIDTH> sums;
     sums.clear();
-    for (uint key = mask.start(first) / TILE * TILE; key < mask.end(first + TILE); key += TILE) {
-        if (mask.hides(first, key, lane)) {
-            continue;
-        }
+    uint2 seen_keys = mask.keys_of(first, TILE, lane);
+    for (uint key = seen_keys.x / TILE * TILE; key < seen_keys.y; key += TILE) {
         multiply(queries, first, keys, key, group);
         float scale = group.bound(sizes);
         float p[SEEN];
@@ -109,8 +107,8 @@ kernel void attention_keys(
     constant Strides& k_strides [[buffer(3)]],
     device const V* v [[buffer(4)]],
     constant Strides& v_strides [[buffer(5)]],
-    device const uint* segments [[buffer(6)]],
-    constant Strides& segment_strides [[buffer(7)]],
+    device const uint* seen [[buffer(6)]],
+    constant Strides& seen_strides [[buffer(7)]],
     constant Sizes& sizes [[buffer(8)]],
     device const Q* dy [[buffer(9)]],
     constant Strides& dy_strides [[buffer(10)]],
@@ -129,12 +127,13 @@ kernel void attention_keys(
     Group group = group_of(rows, tokens, scores, simd_index, lane);
     uint kv_heads = sizes.heads / sizes.group;
     uint batch = at.y / kv_heads, kv_head = at.y % kv_heads, column = at.z * WIDTH;
-    Mask mask = mask_of(segments, segment_strides, batch, sizes);
+    Mask mask = mask_of(seen, seen_strides, batch, sizes);
     Tokens<K> keys = tokens_of(k, k_strides, batch, kv_head, sizes.keys, sizes.width);
     Tokens<V> values = tokens_of(v, v_strides, batch, kv_head, sizes.keys, sizes.width);
 
     uint first = at.x * TILE;
     uint key = first + group.row();
+    uint2 seeing = mask.queries_of(first);
     Sums<WIDTH> dk_sums, dv_sums;
     dk_sums.clear();
     dv_sums.clear();
@@ -143,7 +142,7 @@ kernel void attention_keys(
         Tokens<Q> queries = tokens_of(q, q_strides, batch, head, sizes.queries, sizes.width);
         Tokens<Q> upstream = tokens_of(dy, dy_strides, batch, head, sizes.queries, sizes.width);
         ulong row = (ulong(batch) * sizes.heads + head) * sizes.queries;
-        for (uint query = mask.first_query(first); query < mask.end_query(first + TILE); query += TILE) {
+        for (uint query = seeing.x; query < seeing.y; query += TILE) {
             if (mask.hides(query, first, lane)) {
                 continue;
             }

@@ -3,7 +3,7 @@
 
 use super::THREADS;
 use super::forward::Saved;
-use super::inputs::{Inputs, segments};
+use super::inputs::Inputs;
 use crate::graph::Gradients;
 use crate::metal::{Output, Strided, device_of};
 use crate::ops::attention::Attention;
@@ -17,7 +17,7 @@ struct Wanted {
     dv: u32,
 }
 
-/// What forward read and wrote, and the gradient of its result.
+/// Tensors that forward read and wrote, and the gradient of its result.
 struct Backward<'a> {
     inputs: Inputs<'a>,
     y: Strided<'a>,
@@ -35,12 +35,13 @@ pub(super) fn backward(
     let y = saved.y.as_ref().unwrap_or(y);
     let stored = [q, k, v, y, dy].map(Tensor::storage_and_layout);
     let strided = |i: usize| Strided::of(&stored[i].0, stored[i].1);
-    let ids = segments(op)?;
-    let ids = ids.as_ref().map(Tensor::storage_and_layout);
-    let ids = ids.as_ref().map(|(ids, layout)| Strided::of(ids, layout));
+    let seen = saved.seen.as_ref().map(Tensor::storage_and_layout);
+    let seen = seen
+        .as_ref()
+        .map(|(seen, layout)| Strided::of(seen, layout));
     let qkv = [strided(0)?, strided(1)?, strided(2)?];
     let backward = Backward {
-        inputs: Inputs::new(op, device_of(q)?, qkv, ids.transpose()?)?,
+        inputs: Inputs::new(op, device_of(q)?, qkv, seen.transpose()?)?,
         y: strided(3)?,
         dy: strided(4)?,
         statistics: &saved.statistics,
@@ -73,7 +74,7 @@ impl Backward<'_> {
     /// `(B, H, Tq)`.
     fn deltas(&self) -> Result<Output> {
         let sizes = self.inputs.op.sizes;
-        let rows = sizes.batch * sizes.heads * sizes.queries;
+        let rows = sizes.rows();
         let deltas = self.inputs.output(rows, DType::F32)?;
         let [tiles, heads, _] = self.inputs.tiles(sizes.queries, sizes.heads);
         self.inputs
@@ -88,7 +89,7 @@ impl Backward<'_> {
 
     fn queries(&self, deltas: &Output, dtype: DType) -> Result<Output> {
         let sizes = self.inputs.op.sizes;
-        let elements = sizes.batch * sizes.heads * sizes.queries * sizes.width;
+        let elements = sizes.rows() * sizes.width;
         let dq = self.inputs.output(elements, dtype)?;
         let kernel = match self.inputs.slices() {
             (64, _) => "attention_queries_64",
@@ -129,7 +130,10 @@ impl Backward<'_> {
             .constants(&wanted)
             .output(&dk)
             .output(&dv)
-            .over_groups(self.inputs.tiles(sizes.keys, sizes.kv_heads), THREADS)?;
+            .over_groups(
+                self.inputs.tiles(self.inputs.op.keys, sizes.kv_heads),
+                THREADS,
+            )?;
         Ok((k.then_some(dk), v.then_some(dv)))
     }
 }

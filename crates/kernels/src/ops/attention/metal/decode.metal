@@ -17,8 +17,8 @@ kernel void attention_decode(
     constant Strides& k_strides [[buffer(3)]],
     device const V* v [[buffer(4)]],
     constant Strides& v_strides [[buffer(5)]],
-    device const uint* segments [[buffer(6)]],
-    constant Strides& segment_strides [[buffer(7)]],
+    device const uint* seen [[buffer(6)]],
+    constant Strides& seen_strides [[buffer(7)]],
     constant Sizes& sizes [[buffer(8)]],
     device float* parts [[buffer(9)]],
     device float2* statistics [[buffer(10)]],
@@ -31,11 +31,12 @@ kernel void attention_decode(
 {
     uint kv_heads = sizes.heads / sizes.group;
     uint batch = at.y / kv_heads, kv_head = at.y % kv_heads, query = at.z;
-    Mask mask = mask_of(segments, segment_strides, batch, sizes);
+    Mask mask = mask_of(seen, seen_strides, batch, sizes);
     Tokens<K> keys = tokens_of(k, k_strides, batch, kv_head, sizes.keys, sizes.width);
     Tokens<V> values = tokens_of(v, v_strides, batch, kv_head, sizes.keys, sizes.width);
-    uint start = max(at.x * range, mask.start(query));
-    uint end = min((at.x + 1) * range, mask.end(query + 1));
+    uint2 seen_keys = mask.keys_of(query, 1, lane);
+    uint start = max(at.x * range, seen_keys.x);
+    uint end = min((at.x + 1) * range, seen_keys.y);
     for (uint member = simd_index; member < sizes.group; member += simds) {
         uint head = kv_head * sizes.group + member;
         Tokens<Q> queries = tokens_of(q, q_strides, batch, head, sizes.queries, sizes.width);
@@ -124,17 +125,19 @@ kernel void attention_join(
         largest = max(largest, part_statistics[i].x);
     }
     largest = group_max(largest, shared, thread_index, threads);
+    // In no span, a query sees no key: -inf - -inf would be no number.
+    float shift = largest == -INFINITY ? 0.0f : largest;
     float total = 0;
     for (uint i = thread_index; i < ranges; i += threads) {
-        total += part_statistics[i].y * exp(part_statistics[i].x - largest);
+        total += part_statistics[i].y * exp(part_statistics[i].x - shift);
     }
     total = group_sum(total, shared, thread_index, threads);
     for (uint d = thread_index; d < width; d += threads) {
         float sum = 0;
         for (uint i = 0; i < ranges; i++) {
-            sum += exp(part_statistics[i].x - largest) * parts[i * width + d];
+            sum += exp(part_statistics[i].x - shift) * parts[i * width + d];
         }
-        y[ulong(row) * width + d] = sum / total;
+        y[ulong(row) * width + d] = total == 0 ? 0.0f : sum / total;
     }
     if (thread_index == 0) {
         statistics[row] = float2(largest, total);

@@ -10,8 +10,8 @@ kernel void attention_forward(
     constant Strides& k_strides [[buffer(3)]],
     device const V* v [[buffer(4)]],
     constant Strides& v_strides [[buffer(5)]],
-    device const uint* segments [[buffer(6)]],
-    constant Strides& segment_strides [[buffer(7)]],
+    device const uint* seen [[buffer(6)]],
+    constant Strides& seen_strides [[buffer(7)]],
     constant Sizes& sizes [[buffer(8)]],
     device float* y [[buffer(9)]],
     device float2* statistics [[buffer(10)]],
@@ -25,7 +25,7 @@ kernel void attention_forward(
     threadgroup float scores[TILE * STEP];
     Group group = group_of(rows, tokens, scores, simd_index, lane);
     uint batch = at.y / sizes.heads, head = at.y % sizes.heads, column = at.z * WIDTH;
-    Mask mask = mask_of(segments, segment_strides, batch, sizes);
+    Mask mask = mask_of(seen, seen_strides, batch, sizes);
     Tokens<Q> queries = tokens_of(q, q_strides, batch, head, sizes.queries, sizes.width);
     Tokens<K> keys = tokens_of(k, k_strides, batch, head / sizes.group, sizes.keys, sizes.width);
     Tokens<V> values = tokens_of(v, v_strides, batch, head / sizes.group, sizes.keys, sizes.width);
@@ -36,17 +36,15 @@ kernel void attention_forward(
     Sums<WIDTH> sums;
     sums.clear();
     float largest = -INFINITY, total = 0;
-    for (uint key = mask.start(first) / TILE * TILE; key < mask.end(first + TILE); key += TILE) {
-        if (mask.hides(first, key, lane)) {
-            continue;
-        }
+    uint2 seen_keys = mask.keys_of(first, TILE, lane);
+    for (uint key = seen_keys.x / TILE * TILE; key < seen_keys.y; key += TILE) {
         multiply(queries, first, keys, key, group);
         float scale = group.bound(sizes);
-        float seen[SEEN];
+        float shown[SEEN];
         float next = largest;
         for (uint i = 0; i < SEEN; i++) {
-            seen[i] = mask.sees(query, key + group.column(i)) ? scale * group.score(i) : -INFINITY;
-            next = max(next, seen[i]);
+            shown[i] = mask.sees(query, key + group.column(i)) ? scale * group.score(i) : -INFINITY;
+            next = max(next, shown[i]);
         }
         next = row_max(next);
         // Where no key is visible yet, -inf - -inf would be no number.
@@ -57,7 +55,7 @@ kernel void attention_forward(
         }
         float part = 0;
         for (uint i = 0; i < SEEN; i++) {
-            float p = exp(seen[i] - shift);
+            float p = exp(shown[i] - shift);
             group.score(i) = p;
             part += p;
         }
@@ -65,7 +63,8 @@ kernel void attention_forward(
         largest = next;
         sums.add(values, key, column, group);
     }
-    sums.scale(1 / total, group);
+    // In no span, a query sees no key.
+    sums.scale(total == 0 ? 0.0f : 1 / total, group);
     sums.write(y + ulong(at.y) * sizes.queries * sizes.width, first, sizes.queries, column, sizes.width, group);
     if (at.z == 0 && lane % 4 == 0 && query < sizes.queries) {
         statistics[ulong(at.y) * sizes.queries + query] = float2(largest, total);

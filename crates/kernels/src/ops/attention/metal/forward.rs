@@ -1,7 +1,7 @@
 //! The result.
 
 use super::THREADS;
-use super::inputs::{Inputs, segments};
+use super::inputs::{Inputs, seen};
 use crate::graph::Value;
 use crate::host::untracked;
 use crate::metal::{Output, SIMD, Strided, device_of};
@@ -23,57 +23,54 @@ const MOST_RANGES: usize = 64;
 /// SIMD groups of a threadgroup at most when there are few queries.
 const MOST_SIMDS: usize = 8;
 
-/// What forward leaves for backward.
+/// Values that forward leaves for backward.
 pub(in crate::ops::attention) struct Saved {
     /// Maximum and sum of each row of scores, `(B, H, Tq, 2)`.
     pub(super) statistics: Output,
     /// The result before it was rounded to a narrower dtype.
     pub(super) y: Option<Tensor>,
+    /// Keys that every query sees, where there are spans.
+    pub(super) seen: Option<Tensor>,
 }
 
 /// The result in the dtype of `q`, and what backward reads.
 pub(super) fn forward(op: &Attention, [q, k, v]: [&Tensor; 3]) -> Result<(Value, Saved)> {
     let stored = [q, k, v].map(Tensor::storage_and_layout);
     let strided = |i: usize| Strided::of(&stored[i].0, stored[i].1);
-    let ids = segments(op)?;
-    let ids = ids.as_ref().map(Tensor::storage_and_layout);
-    let ids = ids.as_ref().map(|(ids, layout)| Strided::of(ids, layout));
+    let seen = seen(op, q.device())?;
+    let ranges = seen.as_ref().map(Tensor::storage_and_layout);
+    let ranges = ranges
+        .as_ref()
+        .map(|(seen, layout)| Strided::of(seen, layout));
     let qkv = [strided(0)?, strided(1)?, strided(2)?];
-    let inputs = Inputs::new(op, device_of(q)?, qkv, ids.transpose()?)?;
+    let inputs = Inputs::new(op, device_of(q)?, qkv, ranges.transpose()?)?;
     let is_few = op.sizes.queries <= FEW && op.sizes.width <= WIDEST_DECODED;
     let (y, statistics) = if is_few {
         inputs.decode()?
     } else {
         inputs.tiled()?
     };
+    let saved = |seen, y| Saved {
+        statistics,
+        y,
+        seen,
+    };
     if q.dtype() == DType::F32 {
         let y = y.into_value(q.shape());
-        return Ok((
-            y,
-            Saved {
-                statistics,
-                y: None,
-            },
-        ));
+        return Ok((y, saved(seen, None)));
     }
     let wide = y.into_storage();
     let y = wide.to_dtype(&Layout::contiguous(q.shape()), q.dtype())?;
     let is_tracked = [q, k, v].into_iter().any(Tensor::track_op);
     let wide = is_tracked.then(|| untracked(Storage::Metal(wide), q.shape()));
     let y = Value::new(Storage::Metal(y), q.shape());
-    Ok((
-        y,
-        Saved {
-            statistics,
-            y: wide,
-        },
-    ))
+    Ok((y, saved(seen, wide)))
 }
 
 impl Inputs<'_> {
     /// `(B, H, Tq, D)` and `(B, H, Tq, 2)`, not written yet.
     fn results(&self) -> Result<(Output, Output)> {
-        let rows = self.op.sizes.batch * self.op.sizes.heads * self.op.sizes.queries;
+        let rows = self.op.sizes.rows();
         let y = self.output(rows * self.op.sizes.width, DType::F32)?;
         Ok((y, self.output(rows * 2, DType::F32)?))
     }
@@ -99,9 +96,9 @@ impl Inputs<'_> {
     fn decode(&self) -> Result<(Output, Output)> {
         let sizes = self.op.sizes;
         let (y, statistics) = self.results()?;
-        let range = sizes.keys.div_ceil(MOST_RANGES).max(LEAST_RANGE);
-        let ranges = sizes.keys.div_ceil(range);
-        let rows = sizes.batch * sizes.heads * sizes.queries;
+        let range = self.op.keys.div_ceil(MOST_RANGES).max(LEAST_RANGE);
+        let ranges = self.op.keys.div_ceil(range);
+        let rows = sizes.rows();
         let parts = self.output(rows * ranges * sizes.width, DType::F32)?;
         let part_statistics = self.output(rows * ranges * 2, DType::F32)?;
         let kernel = match sizes.width {

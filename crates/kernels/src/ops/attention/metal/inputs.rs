@@ -1,9 +1,11 @@
-//! What all kernels read.
+//! Inputs that all kernels read.
 
 use super::{SOURCE, TILE};
 use crate::metal::{Launch, Output, Strided};
 use crate::ops::attention::Attention;
-use candle_core::{DType, MetalDevice, Result, Tensor};
+use crate::ops::attention::sizes::Sizes;
+use crate::ops::attention::visible::Visible;
+use candle_core::{DType, Device, MetalDevice, Result, Tensor};
 
 /// Floating-point operations for each score and column at most: the gradients of keys and values
 /// take four products of a multiplication and an addition.
@@ -12,7 +14,7 @@ const MOST_FLOPS: usize = 8;
 /// `Sizes` of `tiles.metal`.
 #[repr(C)]
 #[derive(Clone, Copy)]
-pub(super) struct Sizes {
+pub(super) struct Constants {
     heads: u32,
     group: u32,
     queries: u32,
@@ -20,7 +22,7 @@ pub(super) struct Sizes {
     width: u32,
     causal: u32,
     window: u32,
-    segmented: u32,
+    has_spans: u32,
     scale: f32,
     softcap: f32,
 }
@@ -32,17 +34,17 @@ pub(super) struct Inputs<'a> {
     q: Strided<'a>,
     k: Strided<'a>,
     v: Strided<'a>,
-    segments: Strided<'a>,
-    pub(super) sizes: Sizes,
+    seen: Strided<'a>,
+    pub(super) sizes: Constants,
 }
 
 impl<'a> Inputs<'a> {
-    /// `segments` is `(B, 1, Tk, 1)`.
+    /// `seen` is what [`seen`] gives.
     pub(super) fn new(
         op: &'a Attention,
         device: &'a MetalDevice,
         [q, k, v]: [Strided<'a>; 3],
-        segments: Option<Strided<'a>>,
+        seen: Option<Strided<'a>>,
     ) -> Result<Self> {
         let size = |size: usize| u32::try_from(size).map_err(candle_core::Error::wrap);
         Ok(Self {
@@ -51,17 +53,17 @@ impl<'a> Inputs<'a> {
             q,
             k,
             v,
-            // Something must be bound even where no segment is read.
-            segments: segments.unwrap_or(k.unread()),
-            sizes: Sizes {
+            // Something must be bound even where it is not read.
+            seen: seen.unwrap_or(k.unread()),
+            sizes: Constants {
                 heads: size(op.sizes.heads)?,
                 group: size(op.sizes.group())?,
                 queries: size(op.sizes.queries)?,
-                keys: size(op.sizes.keys)?,
+                keys: size(op.keys)?,
                 width: size(op.sizes.width)?,
                 causal: op.mask.causal.into(),
-                window: size(op.mask.window.map_or(0, |window| window.min(op.sizes.keys)))?,
-                segmented: segments.is_some().into(),
+                window: size(op.mask.window.map_or(0, |window| window.min(op.keys)))?,
+                has_spans: seen.is_some().into(),
                 scale: op.scoring.scale,
                 softcap: op.scoring.softcap.unwrap_or(0.0),
             },
@@ -75,13 +77,12 @@ impl<'a> Inputs<'a> {
         Launch::new(self.device, &SOURCE, &types, kernel)
     }
 
-    /// A kernel with its first nine: `q`, `k`, `v` and the segments, each with strides, and sizes.
+    /// A kernel with its first nine: `q`, `k`, `v` and what is seen, each with strides, and sizes.
     pub(super) fn launch(&self, kernel: &'static str) -> Result<Launch<'_>> {
         let launch = self.bare(kernel)?.strided(&self.q).strided(&self.k);
-        let launch = launch.strided(&self.v).strided(&self.segments);
-        let sizes = self.op.sizes;
-        let scores = sizes.batch * sizes.heads * sizes.queries;
-        let launch = launch.flops(&[scores, sizes.keys, sizes.width, MOST_FLOPS]);
+        let launch = launch.strided(&self.v).strided(&self.seen);
+        let op = self.op;
+        let launch = launch.flops(&[op.sizes.rows(), op.keys, op.sizes.width, MOST_FLOPS]);
         Ok(launch.constants(&self.sizes))
     }
 
@@ -103,8 +104,26 @@ impl<'a> Inputs<'a> {
     }
 }
 
-/// The segments of the keys in the shape that kernels take, `(B, 1, Tk, 1)`.
-pub(super) fn segments(op: &Attention) -> Result<Option<Tensor>> {
-    let ids = op.mask.segments.as_ref();
-    ids.map(|ids| ids.unsqueeze(1)?.unsqueeze(3)).transpose()
+/// First key that every query sees and the one behind the last, u32 `(B, 1, Tq, 2)`, where there are
+/// spans. One that sees none has no key for the first and the first for the last.
+pub(super) fn seen(op: &Attention, device: &Device) -> Result<Option<Tensor>> {
+    let Some(spans) = &op.mask.spans else {
+        return Ok(None);
+    };
+    let Sizes { batch, queries, .. } = op.sizes;
+    let mut seen = vec![[op.keys as u32, 0]; batch * queries];
+    for span in &**spans {
+        let visible = Visible::new(&op.mask, span);
+        for (i, query) in span.queries.clone().enumerate() {
+            let keys = visible.range(i..i + 1);
+            let [start, end] = [keys.start, keys.end].map(|key| (span.keys.start + key) as u32);
+            seen[span.row * queries + query] = [start, end];
+        }
+    }
+    let seen: Vec<u32> = seen.into_iter().flatten().collect();
+    Ok(Some(Tensor::from_vec(
+        seen,
+        (batch, 1, queries, 2),
+        device,
+    )?))
 }

@@ -1,4 +1,4 @@
-//! On an Apple GPU: tiles as in FlashAttention-2 (Dao 2023, <https://arxiv.org/abs/2307.08691>).
+//! Attention on an Apple GPU: tiles as in FlashAttention-2 (Dao 2023, <https://arxiv.org/abs/2307.08691>).
 
 mod backward;
 mod forward;

@@ -25,13 +25,13 @@ struct Sizes {
     uint causal;
     // Zero for none.
     uint window;
-    uint segmented;
+    uint has_spans;
     float scale;
     // Zero for none.
     float softcap;
 };
 
-// Of q, k, v and what has their shapes; of segments, (B, 1, Tk, 1).
+// Of q, k, v and what has their shapes; of what queries see, (B, 1, Tq, 2).
 struct Strides {
     ulong batch;
     ulong head;
@@ -58,73 +58,74 @@ inline Tokens<T> tokens_of(
 
 // Which keys a query sees.
 struct Mask {
-    device const uint* segments;
+    // Where there are spans: of every query the first key that it sees, and the one behind the last.
+    device const uint* seen;
     ulong token;
     uint queries;
     uint keys;
     bool causal;
     uint window;
-    bool segmented;
+    bool has_spans;
 
-    // The key at the position of a query.
+    // The key at the position of a query, without spans.
     uint position(uint query) {
         return query + keys - queries;
     }
 
-    uint segment(uint key) {
-        return segments[key * token];
+    uint2 range(uint query) {
+        return uint2(seen[query * token], seen[query * token + 1]);
     }
 
     bool sees(uint query, uint key) {
-        return query < queries && key < keys && (!causal || key <= position(query))
-            && (window == 0 || key + window > position(query)) && (!segmented || segment(key) == segment(position(query)));
-    }
-
-    // Keys before this one are hidden from all queries from `query` on.
-    uint start(uint query) {
-        uint end = position(query) + 1;
-        return window != 0 && end > window ? end - window : 0;
-    }
-
-    // Keys from this one on are hidden from all queries before `query`.
-    uint end(uint query) {
-        return causal ? min(position(query), keys) : keys;
-    }
-
-    // The first of the queries that see a key.
-    uint first_query(uint key) {
-        return causal && key + queries > keys ? key + queries - keys : 0;
-    }
-
-    // Queries from this one on do not see the keys before `key`.
-    uint end_query(uint key) {
-        uint end = min(key, keys) - 1 + window + queries;
-        return window == 0 ? queries : end > keys ? min(end - keys, queries) : 0;
-    }
-
-    // The smallest and the largest segment of a tile of keys.
-    uint2 range(uint key, uint lane) {
-        uint own = segment(min(key + lane, keys - 1));
-        return uint2(simd_min(own), simd_max(own));
-    }
-
-    // Whether no query of a tile sees a key of a tile, by their segments: surely where these are
-    // numbered in order. The same in all threads.
-    bool hides(uint query, uint key, uint lane) {
-        if (!segmented) {
+        if (query >= queries || key >= keys) {
             return false;
         }
-        uint2 of_queries = range(position(query), lane);
-        uint2 of_keys = range(key, lane);
-        return of_queries.y < of_keys.x || of_keys.y < of_queries.x;
+        if (has_spans) {
+            uint2 own = range(query);
+            return own.x <= key && key < own.y;
+        }
+        return (!causal || key <= position(query)) && (window == 0 || key + window > position(query));
+    }
+
+    // Keys outside of this range are hidden from `count` queries from `query` on, at most a tile of them.
+    // The same in all threads.
+    uint2 keys_of(uint query, uint count, uint lane) {
+        if (has_spans) {
+            uint2 own = range(min(query + min(lane, count - 1), queries - 1));
+            return uint2(simd_min(own.x), simd_max(own.y));
+        }
+        uint start = position(query) + 1;
+        return uint2(
+            window != 0 && start > window ? start - window : 0,
+            causal ? min(position(query + count), keys) : keys);
+    }
+
+    // Queries outside of this range see no key of the tile that begins with `key`.
+    uint2 queries_of(uint key) {
+        if (has_spans) {
+            return uint2(0, queries);
+        }
+        uint end = min(key + TILE, keys) - 1 + window + queries;
+        return uint2(
+            causal && key + queries > keys ? key + queries - keys : 0,
+            window == 0 ? queries : end > keys ? min(end - keys, queries) : 0);
+    }
+
+    // Whether no query of a tile sees a key of a tile, by their spans. The same in all threads.
+    bool hides(uint query, uint key, uint lane) {
+        if (!has_spans) {
+            return false;
+        }
+        uint2 own = keys_of(query, TILE, lane);
+        return own.y <= key || key + TILE <= own.x;
     }
 };
 
 inline Mask mask_of(
-    device const uint* segments, constant Strides& strides, uint batch, constant Sizes& sizes)
+    device const uint* seen, constant Strides& strides, uint batch, constant Sizes& sizes)
 {
-    return {segments + batch * strides.batch, strides.token, sizes.queries, sizes.keys,
-        sizes.causal != 0, sizes.window, sizes.segmented != 0};
+    return {seen + batch * strides.batch, strides.token, sizes.queries, sizes.keys,
+        sizes.causal != 0, sizes.window, sizes.has_spans != 0};
 }
 
 // A SIMD group's place and the memory of its threadgroup: three tiles, and of the scores its own eight

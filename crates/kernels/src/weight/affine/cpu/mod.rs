@@ -1,15 +1,19 @@
-//! Rows in host memory.
+//! PackedRows in host memory.
 
+mod arranged;
 mod dots;
 mod unpack;
 
 use super::Affine;
 use crate::host::floats;
-use crate::weight::{Blocks, host::Guard};
+use crate::weight::{Blocks, FewRows, host::Guard};
 use candle_core::{CpuStorage, Result, Storage, Tensor};
 use metal_candle_cpu::floats::Floats;
 use metal_candle_cpu::simd::dispatch;
 use std::ops::Range;
+
+/// PackedRows of `x` that share each number of the matrix while it is in a register.
+const MOST_ROWS: usize = 4;
 
 /// A matrix for as long as it is read.
 pub(super) struct OnHost<'a> {
@@ -44,12 +48,12 @@ impl<'a> OnHost<'a> {
         })
     }
 
-    fn rows(&self) -> Rows<'_> {
+    fn rows(&self) -> PackedRows<'_> {
         let words = match &**self.words {
             Storage::Cpu(CpuStorage::U32(words)) => &words[..],
             _ => &[],
         };
-        Rows {
+        PackedRows {
             words,
             scales: factors(&self.scales),
             biases: factors(&self.biases),
@@ -78,23 +82,42 @@ impl Blocks for OnHost<'_> {
         });
     }
 
-    fn products(&self, x: &[Vec<f32>], rows: Range<usize>, to: &mut [f32]) -> bool {
-        let is_built = x.len() <= dots::MOST_ROWS && [2, 4, 8].contains(&self.bits);
-        if is_built {
-            dispatch(dots::Dots {
-                matrix: self.rows(),
-                x,
-                rows,
-                to,
-            });
+    fn few_rows(&self, x: &[Vec<f32>]) -> Option<Box<dyn FewRows + '_>> {
+        if x.len() > MOST_ROWS || ![2, 4, 8].contains(&self.bits) {
+            return None;
         }
-        is_built
+        let arrange = arranged::Arrange {
+            x,
+            bits: self.bits,
+            group: self.group,
+        };
+        Some(Box::new(Prepared {
+            matrix: self.rows(),
+            x: dispatch(arrange),
+        }))
+    }
+}
+
+/// A few rows, ready to be multiplied with the matrix.
+struct Prepared<'a> {
+    matrix: PackedRows<'a>,
+    x: Vec<arranged::Arranged>,
+}
+
+impl FewRows for Prepared<'_> {
+    fn products(&self, rows: Range<usize>, to: &mut [f32]) {
+        dispatch(dots::Dots {
+            matrix: self.matrix,
+            x: &self.x,
+            rows,
+            to,
+        });
     }
 }
 
 /// The memory of a matrix.
 #[derive(Clone, Copy)]
-struct Rows<'a> {
+struct PackedRows<'a> {
     words: &'a [u32],
     scales: Floats<'a>,
     biases: Floats<'a>,
@@ -103,7 +126,7 @@ struct Rows<'a> {
     n_groups: usize,
 }
 
-impl<'a> Rows<'a> {
+impl<'a> PackedRows<'a> {
     /// The words of a row.
     #[inline(always)]
     fn words(&self, row: usize) -> &'a [u32] {
@@ -113,9 +136,19 @@ impl<'a> Rows<'a> {
 
     /// Scales and biases of some groups of a row.
     #[inline(always)]
-    fn factors(&self, row: usize, groups: &Range<usize>, [scales, biases]: [&mut [f32]; 2]) {
+    fn factors(&self, row: usize, groups: &Range<usize>, to: [&mut [f32]; 2]) {
         let first = row * self.n_groups;
-        let part = first + groups.start..first + groups.end;
+        self.widened(first + groups.start..first + groups.end, to);
+    }
+
+    /// Scales and biases of whole rows.
+    #[inline(always)]
+    fn factors_of_rows(&self, rows: Range<usize>, to: [&mut [f32]; 2]) {
+        self.widened(rows.start * self.n_groups..rows.end * self.n_groups, to);
+    }
+
+    #[inline(always)]
+    fn widened(&self, part: Range<usize>, [scales, biases]: [&mut [f32]; 2]) {
         self.scales.part(part.clone()).widen_all(scales);
         self.biases.part(part).widen_all(biases);
     }

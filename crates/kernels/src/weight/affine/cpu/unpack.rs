@@ -1,12 +1,12 @@
 //! A block in float32, to the bit what the reference says.
 
-use super::Rows;
+use super::PackedRows;
 use pulp::{Simd, WithSimd};
 use std::ops::Range;
 
 /// Some rows and columns, unpacked where they go.
 pub(super) struct Unpack<'a> {
-    pub(super) matrix: Rows<'a>,
+    pub(super) matrix: PackedRows<'a>,
     pub(super) rows: Range<usize>,
     pub(super) columns: Range<usize>,
     pub(super) to: &'a mut [f32],

@@ -73,7 +73,7 @@ pub(super) enum Operator {
     Pow,
 }
 
-/// What follows an expression.
+/// Link that follows an expression.
 #[derive(Debug)]
 pub(super) struct Link {
     pub(super) line: usize,
@@ -155,7 +155,7 @@ pub(super) struct Reads {
     pub(super) kwargs: bool,
 }
 
-/// What is assigned to.
+/// Target of an assignment.
 #[derive(Debug)]
 pub(super) enum Target {
     Name(Name),

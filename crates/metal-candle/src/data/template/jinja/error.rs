@@ -1,4 +1,4 @@
-//! What can go wrong with a template.
+//! Errors of a template.
 
 use std::fmt;
 
@@ -17,7 +17,7 @@ struct Failure {
     line: usize,
 }
 
-/// Who refuses.
+/// Party that refuses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// The source is no template.

@@ -1,4 +1,4 @@
-//! What a template is given: values of JSON under names.
+//! Input of a template: values of JSON under names.
 
 use crate::data::json::{Json, Object};
 

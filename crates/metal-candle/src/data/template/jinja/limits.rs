@@ -55,7 +55,7 @@ pub(super) struct InputSize {
     pub(super) n_messages: usize,
 }
 
-/// What is left to a rendering.
+/// Budget that is left to a rendering.
 pub(super) struct Budget {
     steps: Cell<u64>,
     bytes: Cell<u64>,

@@ -1,26 +1,14 @@
-use super::fields;
-use crate::files;
-use crate::lora::{Error, Found, LoraConfig, Method, Targets, shortened};
+use crate::lora::format::json::Fields;
+use crate::lora::{Error, LoraConfig, Method, Targets, shortened};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
-use std::path::Path;
 
 /// PEFT's default rank.
 const DEFAULT_R: usize = 8;
 
 /// PEFT's default alpha.
 const DEFAULT_ALPHA: f64 = 8.0;
-
-/// What a configuration file says.
-pub(super) struct Read {
-    pub(super) config: LoraConfig,
-    pub(super) base_model: Option<String>,
-    /// Whether a head that is the embedding stays it while they are trained.
-    pub(super) ties_weights: bool,
-    /// Beginnings of tensors without effect.
-    pub(super) ignored: Vec<&'static str>,
-}
 
 #[derive(Deserialize)]
 #[serde(untagged, expecting = "a text or a list of texts")]
@@ -66,124 +54,71 @@ enum Indices {
     Many(Vec<usize>),
 }
 
-pub(super) fn read(path: &Path) -> Result<Read, Error> {
-    let text = files::read_text(path)?;
-    let all: Map<String, Value> = serde_json::from_str(&text).map_err(|source| Error::Json {
-        path: path.to_path_buf(),
-        source,
-    })?;
-    if !all.contains_key("peft_type") && all.contains_key("fine_tune_type") {
-        let folder = path.parent().unwrap_or(path).to_path_buf();
-        return Err(Error::NotAnAdapter {
-            path: folder,
-            found: Found::Mlx,
-        });
-    }
-    fields::check(path, &all)?;
-    Fields { path, all: &all }.read()
+/// Settings that the fields of a file give.
+///
+/// # Errors
+/// When a field is not of its type.
+pub(super) fn read(fields: &Fields<'_>) -> Result<LoraConfig, Error> {
+    let saved = fields.optional::<Names>("modules_to_save")?;
+    let modules_to_save = saved.map_or(vec![], Names::into_list);
+    let exclude = fields
+        .optional::<Names>("exclude_modules")?
+        .map(Names::into_excluded);
+    let method = match fields.optional("use_dora")?.unwrap_or(false) {
+        true => Method::Dora,
+        false => Method::Lora,
+    };
+    Ok(LoraConfig {
+        method,
+        r: fields.or("r", DEFAULT_R)?,
+        alpha: fields.or("lora_alpha", DEFAULT_ALPHA)?,
+        dropout: fields.or("lora_dropout", 0.0)?,
+        use_rslora: fields.or("use_rslora", false)?,
+        targets: targets(fields, &modules_to_save)?,
+        exclude: exclude.filter(|targets| !is_empty(targets)),
+        modules_to_save,
+        rank_pattern: patterns(fields, "rank_pattern")?,
+        alpha_pattern: patterns(fields, "alpha_pattern")?,
+        layers_to_transform: blocks(fields)?,
+        ensure_weight_tying: fields.optional("ensure_weight_tying")?.unwrap_or(false),
+    })
 }
 
-/// The fields of a file, to be read one by one, so that errors name them.
-struct Fields<'a> {
-    path: &'a Path,
-    all: &'a Map<String, Value>,
+/// PEFT adapts no module that it saves whole.
+fn targets(fields: &Fields<'_>, saved_modules: &[String]) -> Result<Targets, Error> {
+    let Some(names) = fields.optional::<Names>("target_modules")? else {
+        // PEFT's default for the model types that exist here.
+        return Ok(Targets::Names(vec!["q_proj".into(), "v_proj".into()]));
+    };
+    let mut targets = Targets::from(names);
+    if let Targets::Names(names) = &mut targets {
+        names.retain(|name| !saved_modules.contains(name));
+    }
+    Ok(targets)
 }
 
-impl Fields<'_> {
-    fn read(&self) -> Result<Read, Error> {
-        let saved = self.optional::<Names>("modules_to_save")?;
-        let modules_to_save = saved.map_or(vec![], Names::into_list);
-        let exclude = self
-            .optional::<Names>("exclude_modules")?
-            .map(Names::into_excluded);
-        let method = match self.optional("use_dora")?.unwrap_or(false) {
-            true => Method::Dora,
-            false => Method::Lora,
-        };
-        let config = LoraConfig {
-            method,
-            r: self.required("r", DEFAULT_R)?,
-            alpha: self.required("lora_alpha", DEFAULT_ALPHA)?,
-            dropout: self.required("lora_dropout", 0.0)?,
-            use_rslora: self.required("use_rslora", false)?,
-            targets: self.targets(&modules_to_save)?,
-            exclude: exclude.filter(|targets| !is_empty(targets)),
-            modules_to_save,
-            rank_pattern: self.patterns("rank_pattern")?,
-            alpha_pattern: self.patterns("alpha_pattern")?,
-            layers_to_transform: self.blocks()?,
-        };
-        Ok(Read {
-            config,
-            base_model: self.optional("base_model_name_or_path")?,
-            ties_weights: self.optional("ensure_weight_tying")?.unwrap_or(false),
-            ignored: fields::ignored(self.all),
-        })
-    }
+/// An empty list is none.
+fn blocks(fields: &Fields<'_>) -> Result<Option<Vec<usize>>, Error> {
+    let blocks = fields.optional("layers_to_transform")?;
+    let blocks = blocks.map(|indices| match indices {
+        Indices::One(index) => vec![index],
+        Indices::Many(indices) => indices,
+    });
+    Ok(blocks.filter(|blocks| !blocks.is_empty()))
+}
 
-    /// PEFT adapts no module that it saves whole.
-    fn targets(&self, saved_modules: &[String]) -> Result<Targets, Error> {
-        let Some(names) = self.optional::<Names>("target_modules")? else {
-            // PEFT's default for the model types that exist here.
-            return Ok(Targets::Names(vec!["q_proj".into(), "v_proj".into()]));
-        };
-        let mut targets = Targets::from(names);
-        if let Targets::Names(names) = &mut targets {
-            names.retain(|name| !saved_modules.contains(name));
-        }
-        Ok(targets)
-    }
-
-    /// An empty list is none.
-    fn blocks(&self) -> Result<Option<Vec<usize>>, Error> {
-        let blocks = self
-            .optional("layers_to_transform")?
-            .map(|indices| match indices {
-                Indices::One(index) => vec![index],
-                Indices::Many(indices) => indices,
-            });
-        Ok(blocks.filter(|blocks| !blocks.is_empty()))
-    }
-
-    /// Patterns and their values, in the order of the file.
-    fn patterns<T: DeserializeOwned>(&self, name: &'static str) -> Result<Vec<(String, T)>, Error> {
-        let map = self
-            .optional::<Map<String, Value>>(name)?
-            .unwrap_or_default();
-        let entries = map.into_iter().map(|(key, value)| {
-            let value = serde_json::from_value(value)
-                .map_err(|e| self.wrong(name, format!("{}: {e}", shortened(&key))))?;
-            Ok((key, value))
-        });
-        entries.collect()
-    }
-
-    fn required<T: DeserializeOwned>(&self, name: &'static str, default: T) -> Result<T, Error> {
-        match self.all.get(name) {
-            Some(value) => self.parsed(name, value),
-            None => Ok(default),
-        }
-    }
-
-    /// `null` is absent.
-    fn optional<T: DeserializeOwned>(&self, name: &'static str) -> Result<Option<T>, Error> {
-        match self.all.get(name) {
-            None | Some(Value::Null) => Ok(None),
-            Some(value) => self.parsed(name, value).map(Some),
-        }
-    }
-
-    fn parsed<T: DeserializeOwned>(&self, name: &'static str, value: &Value) -> Result<T, Error> {
-        T::deserialize(value).map_err(|e| self.wrong(name, e.to_string()))
-    }
-
-    fn wrong(&self, field: &'static str, reason: String) -> Error {
-        Error::Field {
-            path: self.path.to_path_buf(),
-            field,
-            reason: shortened(&reason),
-        }
-    }
+/// Patterns and their values, in the order of the file.
+fn patterns<T: DeserializeOwned>(
+    fields: &Fields<'_>,
+    name: &'static str,
+) -> Result<Vec<(String, T)>, Error> {
+    let map = fields.optional::<Map<String, Value>>(name)?;
+    let entries = map.unwrap_or_default().into_iter().map(|(key, value)| {
+        let value = serde_json::from_value(value)
+            .map_err(|e| fields.wrong(name, format!("{}: {e}", shortened(&key))))?;
+        Ok((key, value))
+    });
+    entries.collect()
 }
 
 /// PEFT takes an empty list or text for none.
@@ -208,7 +143,7 @@ pub(super) fn on_disk(config: &LoraConfig, base_model: &str) -> Value {
         .map(|(k, v)| (k.clone(), number(*v)))
         .collect();
     let saved = (!config.modules_to_save.is_empty()).then_some(&config.modules_to_save);
-    let fields = json!({
+    let mut fields = json!({
         "alpha_pattern": alpha_pattern,
         "auto_mapping": null,
         "base_model_name_or_path": base_model,
@@ -232,6 +167,10 @@ pub(super) fn on_disk(config: &LoraConfig, base_model: &str) -> Value {
         "use_dora": config.method == Method::Dora,
         "use_rslora": config.use_rslora,
     });
+    // PEFT before 0.18 does not know it.
+    if config.ensure_weight_tying {
+        fields["ensure_weight_tying"] = true.into();
+    }
     fields
 }
 

@@ -1,7 +1,8 @@
 //! Fields of PEFT's `LoraConfig` (0.21): read, without effect here, or refused by name. What no list
 //! knows is refused.
 
-use crate::lora::{Error, Refusal, shortened};
+use crate::lora::format::json::refusal;
+use crate::lora::{Error, Refusal};
 use serde_json::{Map, Value};
 use std::path::Path;
 
@@ -108,14 +109,6 @@ pub(super) fn check(path: &Path, config: &Map<String, Value>) -> Result<(), Erro
         tracing::warn!("{}: {field} {effect}", path.display());
     }
     Ok(())
-}
-
-fn refusal(field: &str, value: &Value, why: &'static str) -> Refusal {
-    Refusal {
-        field: shortened(field),
-        value: shortened(&value.to_string()),
-        why,
-    }
 }
 
 const ONLY_LORA: &str = "only LORA adapters are read";

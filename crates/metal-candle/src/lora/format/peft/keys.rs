@@ -1,29 +1,16 @@
 //! Names of tensors in an adapter file.
 
-use crate::lora::Unexpected;
-use candle_core::Var;
-use std::collections::BTreeSet;
+use super::{Settings, ties};
+use crate::lora::format::names::{self, Copied, Key, Paths, is_multi_modal};
+use crate::lora::{Plan, Unexpected};
+use std::collections::BTreeMap;
 
-pub(super) const PREFIX: &str = "base_model.model.";
+const PREFIX: &str = "base_model.model.";
 
-/// What is known of a model and a configuration when names are judged.
-pub(super) struct Known<'a> {
-    /// Paths of the layers of the model that can carry adapters.
-    pub(super) paths: BTreeSet<String>,
-    /// Beginnings of tensors that act on training in PEFT alone.
-    pub(super) ignored: &'a [&'static str],
-}
-
-/// A tensor by its name.
-pub(super) enum Key {
-    /// A factor of an adapter, by the name of its parameter.
-    Factor(String),
-    /// A weight of the base model, by its name in a checkpoint.
-    Base(String),
-    /// Of no effect on what is computed.
-    Ignored,
-    /// Anything else.
-    Other,
+/// Names in a file with these settings, for a model.
+pub(super) struct Names<'a> {
+    pub(super) settings: &'a Settings,
+    pub(super) paths: &'a Paths,
 }
 
 /// Tensors of an adapter, after the path of its layer and `.lora_`: the beginning of their names in
@@ -36,23 +23,25 @@ const FACTORS: [(&str, &str); 5] = [
     ("embedding_B", "embedding_B"),
 ];
 
-/// Paths of the layers that carry `parameters`.
-pub(super) fn paths(parameters: &[(String, Var)]) -> BTreeSet<String> {
-    let paths = parameters
-        .iter()
-        .filter_map(|(name, _)| name.split_once(".lora_"));
-    paths.map(|(path, _)| path.to_string()).collect()
+/// Name in a file of a parameter.
+pub(super) fn on_disk(name: &str) -> String {
+    format!("{PREFIX}{name}")
 }
 
-impl Known<'_> {
-    pub(super) fn key(&self, key: &str) -> Key {
+impl names::Names for Names<'_> {
+    fn key(&self, key: &str) -> Key {
         let Some(name) = key.strip_prefix(PREFIX) else {
             return Key::Other;
         };
         let Some((path, kind)) = name.split_once(".lora_") else {
             return Key::Base(base_name(name));
         };
-        if self.ignored.iter().any(|ignored| kind.starts_with(ignored)) {
+        if self
+            .settings
+            .ignored
+            .iter()
+            .any(|ignored| kind.starts_with(ignored))
+        {
             return Key::Ignored;
         }
         match factor(kind) {
@@ -61,8 +50,19 @@ impl Known<'_> {
         }
     }
 
-    /// Why a tensor of this name is not expected.
-    pub(super) fn why(&self, key: &str) -> Unexpected {
+    fn on_disk(&self, name: &str) -> String {
+        on_disk(name)
+    }
+
+    fn is_transposed(&self) -> bool {
+        false
+    }
+
+    fn copied(&self, plan: &Plan) -> BTreeMap<String, Copied> {
+        ties::copied(plan)
+    }
+
+    fn why(&self, key: &str) -> Unexpected {
         use Unexpected as U;
         let has = |part: &str| key.contains(part);
         if ["_orig_mod.", "_fsdp_wrapped_module."].into_iter().any(has)
@@ -76,7 +76,7 @@ impl Known<'_> {
         let Some(name) = key.strip_prefix(PREFIX) else {
             return U::NoPrefix;
         };
-        if ["vision", "visual", "language_model."].into_iter().any(has) {
+        if is_multi_modal(name) {
             return U::MultiModal;
         }
         match name.split_once(".lora_") {
@@ -84,7 +84,9 @@ impl Known<'_> {
             None => U::Unknown,
         }
     }
+}
 
+impl Names<'_> {
     fn why_adapter(&self, path: &str, kind: &str) -> Unexpected {
         use Unexpected as U;
         if kind.starts_with("B.") && kind.ends_with("bias") {

@@ -25,10 +25,10 @@ pub struct RopeConfig {
     pub scaling: Scaling,
 }
 
-/// How angles are stretched.
+/// Scaling of the angles.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Scaling {
-    /// Not at all.
+    /// No rotation.
     None,
     /// All alike.
     Linear {
@@ -185,28 +185,39 @@ impl Rope {
             true => 1,
             false => rows,
         };
-        let angles = (0..n_rows * width).flat_map(|place| {
-            let position = positions[place % positions.len()] as f32;
-            let frequencies = if is_long[place] {
-                &self.long
-            } else {
-                &self.short
-            };
-            frequencies
-                .iter()
-                .map(move |frequency| position * frequency)
+        let place = |i| (is_long[i], positions[i % positions.len()]);
+        let places: Vec<_> = (0..n_rows * width).map(place).collect();
+        let [cos, sin] = self.tables(&places).map(|table| match n_rows {
+            1 => Tensor::from_vec(table, (width, self.short.len()), device),
+            _ => Tensor::from_vec(table, (rows, width, self.short.len()), device),
+        });
+        Ok(Positions {
+            cos: cos?,
+            sin: sin?,
+        })
+    }
+
+    /// Cosines and sines of places, each in a sequence that is longer than the original length or not,
+    /// and at a position. Those of a place that comes again are copied.
+    fn tables(&self, places: &[(bool, usize)]) -> [Vec<f32>; 2] {
+        let mut distinct = places.to_vec();
+        distinct.sort_unstable();
+        distinct.dedup();
+        let angles = distinct.iter().flat_map(|&(is_long, position)| {
+            let frequencies = if is_long { &self.long } else { &self.short };
+            let angle = move |frequency: &f32| position as f32 * frequency;
+            frequencies.iter().map(angle)
         });
         let angles: Vec<f32> = angles.collect();
-        let table = |f: fn(f32) -> f32| {
-            let values: Vec<f32> = angles.iter().map(|angle| f(*angle) * self.factor).collect();
-            match n_rows {
-                1 => Tensor::from_vec(values, (width, self.short.len()), device),
-                _ => Tensor::from_vec(values, (rows, width, self.short.len()), device),
-            }
-        };
-        Ok(Positions {
-            cos: table(f32::cos)?,
-            sin: table(f32::sin)?,
+        let n_pairs = self.short.len();
+        [f32::cos, f32::sin].map(|f: fn(f32) -> f32| {
+            let values = angles.iter().map(|angle| f(*angle) * self.factor);
+            let values: Vec<f32> = values.collect();
+            let row = |place| distinct.binary_search(place).unwrap_or_default() * n_pairs;
+            let rows = places.iter().map(row);
+            rows.flat_map(|row| &values[row..row + n_pairs])
+                .copied()
+                .collect()
         })
     }
 

@@ -1,4 +1,4 @@
-//! How the angles of a rotary embedding are stretched for sequences longer than those of the
+//! Scaling of the angles of a rotary embedding for sequences longer than those of the
 //! pre-training, number by number as `transformers/modeling_rope_utils.py`.
 
 use std::f32::consts::TAU;
@@ -67,8 +67,8 @@ impl Yarn {
     /// Pairs between which the stretch sets in.
     fn ramp(&self, n_pairs: usize, theta: f64) -> (f32, f32) {
         let width = 2.0 * n_pairs as f64;
-        let pair = |turns: f64| {
-            width * (self.original / (turns * std::f64::consts::TAU)).ln() / (2.0 * theta.ln())
+        let pair = |rotations: f64| {
+            width * (self.original / (rotations * std::f64::consts::TAU)).ln() / (2.0 * theta.ln())
         };
         let (low, high) = match (pair(self.beta_fast), pair(self.beta_slow)) {
             (low, high) if self.truncate => (low.floor(), high.ceil()),

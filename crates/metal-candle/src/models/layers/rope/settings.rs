@@ -261,7 +261,7 @@ impl Settings {
     }
 }
 
-/// That nothing is left of `object` that may change the result.
+/// Check that nothing is left of `object` that may change the result.
 pub(super) fn check_unknown(object: &Fields<'_>) -> Result<()> {
     let unknown = object.untaken().filter(|(name, _)| !IGNORED.contains(name));
     let told = unknown.map(|(field, value)| {

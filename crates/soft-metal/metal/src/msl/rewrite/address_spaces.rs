@@ -39,7 +39,9 @@ impl Rewriter<'_> {
         let end = rest.iter().position(|t| is_op(Some(t), ";")).unwrap_or(rest.len());
         let declared = rest[..end].iter().position(|t| is_one_of(Some(t), &["=", "["])).unwrap_or(end);
         let pointer = rest[..declared].iter().any(|t| is_one_of(Some(t), &["*", "("]));
-        if self.depth > 0 && starts && !pointer {
+        if self.depth > 0 && starts && !pointer && self.cuda {
+            self.out.push(Word("__shared__".into()));
+        } else if self.depth > 0 && starts && !pointer {
             self.out.push(Word("static".into()));
             self.threadgroup_memory = Some((self.i + end, declared_names(&rest[1..end])));
         }

@@ -15,6 +15,21 @@ pub struct Host {
     pub own: Option<Vec<Param>>,
 }
 
+/// A `__global__` function `gpu_<name>` for each kernel, which takes all arguments in one struct.
+pub fn cuda_entry_points(cpp: &mut String, hosts: Vec<Host>, definitions: &HashMap<String, Vec<Param>>) {
+    for host in hosts {
+        let Some(params) = host.own.or_else(|| definitions.get(&host.base).cloned()) else { continue };
+        let list: Vec<String> = params.iter().map(|p| format!("{{soft::{}, {}}}", p.kind.cpp(), p.index)).collect();
+        let _ = write!(
+            cpp,
+            "\nextern \"C\" __global__ void gpu_{}(soft::Arguments a) {{\n  const soft::Par p[] = {{ {} }};\n  soft::call(&{}, a, p);\n}}\n",
+            host.name,
+            list.join(", "),
+            host.expression
+        );
+    }
+}
+
 /// Writes the entry points of `hosts`; `definitions` are the parameters of functions by name.
 pub fn entry_points(
     cpp: &mut String,

@@ -40,6 +40,15 @@ fn threadgroup_arrays_become_static_and_new_and_pointers_do_not() {
 }
 
 #[test]
+fn cuda_shares_threadgroup_arrays_and_takes_arguments_in_one() {
+    let all = cuda("kernel void k(device float* a [[buffer(2)]]) { threadgroup float b[4]; b[0] = a[0]; }");
+    let all = all.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(all.contains("void k ( float * a ) { __shared__ float b [ 4 ] ; b [ 0 ]"), "{all}");
+    let entry = "void gpu_k(soft::Arguments a) { const soft::Par p[] = { {soft::BUF, 2} }; soft::call(&k, a, p); }";
+    assert!(all.contains(entry), "{all}");
+}
+
+#[test]
 fn function_constants_are_read_when_the_library_loads() {
     assert_eq!(cpp("constant bool has [[function_constant(3)]];"), "const bool has = soft_fc<bool>(3) ;");
     assert_eq!(cpp("int a; constant int n [[function_constant(0)]];"), "int a ; const int n = soft_fc<int>(0) ;");

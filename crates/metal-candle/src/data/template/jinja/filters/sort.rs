@@ -9,7 +9,7 @@ use super::super::value::{Items, Value, check_hashable, compare, equal};
 use super::attribute::Path;
 use super::sequence::streamed;
 
-/// What an item is ordered by.
+/// Key that an item is ordered by, and the item.
 type Keyed = (Value, Value);
 
 /// Lower case of a text, unless case counts.

@@ -8,6 +8,20 @@ use super::super::render::{Args, Render};
 use super::super::text::{capitalized, is_alphanumeric, is_space, left_of_centre, lines};
 use super::super::value::{Text, Value};
 
+/// Filters that take nothing but their text.
+const WITHOUT_ARGUMENTS: [&str; 10] = [
+    "capitalize",
+    "e",
+    "escape",
+    "forceescape",
+    "lower",
+    "safe",
+    "string",
+    "title",
+    "upper",
+    "wordcount",
+];
+
 pub(super) fn apply(
     render: &mut Render<'_>,
     name: &str,
@@ -26,48 +40,22 @@ pub(super) fn apply(
     if name != "string" {
         render.budget.look(source.len())?;
     }
+    if WITHOUT_ARGUMENTS.contains(&name) {
+        args.none(name)?;
+    }
     let changed = match name {
-        "string" => {
-            args.none(name)?;
-            return Ok(Value::Str(text));
-        }
-        "upper" => {
-            args.none(name)?;
-            source.to_uppercase()
-        }
-        "lower" => {
-            args.none(name)?;
-            source.to_lowercase()
-        }
-        "capitalize" => {
-            args.none(name)?;
-            capitalized(source)?
-        }
-        "title" => {
-            args.none(name)?;
-            return Ok(Value::str(title(source)));
-        }
+        "string" => return Ok(Value::Str(text)),
+        "upper" => source.to_uppercase(),
+        "lower" => source.to_lowercase(),
+        "capitalize" => capitalized(source)?,
+        "title" => return Ok(Value::str(title(source))),
         "trim" => return trim(&text, args),
         "center" => center(render, source, args)?,
         "replace" => return replace(render, source, args),
-        "wordcount" => {
-            args.none(name)?;
-            let is_word = |c: char| c == '_' || is_alphanumeric(c);
-            let words = source
-                .split(|c| !is_word(c))
-                .filter(|word| !word.is_empty());
-            return Ok(Value::count(words.count()));
-        }
-        "safe" => {
-            args.none(name)?;
-            return Ok(Value::text(text.text, true));
-        }
-        "e" | "escape" => {
-            args.none(name)?;
-            return Ok(Value::text(render.escaped(&text)?, true));
-        }
+        "wordcount" => return Ok(Value::count(n_words(source))),
+        "safe" => return Ok(Value::text(text.text, true)),
+        "e" | "escape" => return Ok(Value::text(render.escaped(&text)?, true)),
         "forceescape" => {
-            args.none(name)?;
             let (text, escaped) = (text.text, false);
             return Ok(Value::text(render.escaped(&Text { text, escaped })?, true));
         }
@@ -75,6 +63,12 @@ pub(super) fn apply(
         _ => return Err(Error::unsupported(format!("the filter '{name}'"))),
     };
     Ok(Value::text(changed, escaped))
+}
+
+fn n_words(source: &str) -> usize {
+    let is_word = |c: char| c == '_' || is_alphanumeric(c);
+    let words = source.split(|c| !is_word(c));
+    words.filter(|word| !word.is_empty()).count()
 }
 
 /// Jinja2's `soft_str`.

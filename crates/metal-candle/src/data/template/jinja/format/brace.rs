@@ -7,7 +7,7 @@ use super::super::render::{Args, Render};
 use super::super::value::Value;
 use super::spec;
 
-/// Where the values of the fields come from.
+/// Source of the values of the fields.
 struct Fields<'a> {
     positional: &'a [Value],
     named: &'a dyn Fn(&str) -> Result<Option<Value>>,

@@ -8,7 +8,7 @@ mod spec;
 use super::error::{Error, Result};
 use super::limits::Budget;
 
-/// Where what is missing to the width goes.
+/// Side of what is missing to the width.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Align {
     Left,

@@ -65,7 +65,7 @@ struct Lexer<'s> {
     tokens: Vec<Token>,
 }
 
-/// What a tag begins with.
+/// Beginning of a tag.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Opening {
     Variable,

@@ -1,4 +1,4 @@
-//! From tokens to a syntax tree, by the grammar of Jinja2's parser.
+//! Syntax tree of tokens, by the grammar of Jinja2's parser.
 
 mod arguments;
 mod expression;

@@ -1,4 +1,4 @@
-//! What is assigned to: names, attributes of namespaces, and tuples of these.
+//! Targets of assignments: names, attributes of namespaces, and tuples of these.
 
 use super::super::ast::{Name, Target};
 use super::{Kind, Parser, Result};

@@ -62,7 +62,7 @@ pub(super) struct Render<'t> {
     line: usize,
 }
 
-/// What follows a statement.
+/// Flow after a statement.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Flow {
     Next,

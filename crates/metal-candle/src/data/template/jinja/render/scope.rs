@@ -19,7 +19,7 @@ struct Scope {
     parent: usize,
 }
 
-/// Where to return to when a scope ends.
+/// State to return to when a scope ends.
 #[derive(Clone, Copy)]
 pub(super) struct Mark {
     length: usize,

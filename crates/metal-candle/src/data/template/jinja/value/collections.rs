@@ -23,7 +23,7 @@ pub(crate) struct Dict {
     pub(super) depth: usize,
 }
 
-/// What a view shows of its dict.
+/// Part of its dict that a view shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ViewKind {
     Keys,

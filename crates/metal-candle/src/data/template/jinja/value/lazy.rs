@@ -48,7 +48,7 @@ pub(crate) struct Cycler {
 }
 
 impl Cycler {
-    /// Of at least one item.
+    /// A value of at least one item.
     pub(in super::super) fn value(items: Rc<Items>) -> Value {
         let depth = Value::List(items.clone()).depth() + 1;
         let at = Cell::new(0);

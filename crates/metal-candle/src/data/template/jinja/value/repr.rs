@@ -1,4 +1,4 @@
-//! How Python writes numbers and texts.
+//! Numbers and texts as Python writes them.
 
 use std::fmt::Write as _;
 

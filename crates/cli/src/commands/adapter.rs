@@ -1,0 +1,219 @@
+use super::Context;
+use crate::device::DeviceArgs;
+use crate::error::Result;
+use crate::exit::Exit;
+use crate::loading;
+use crate::output_folder;
+use crate::terminal::Terminal;
+use candle_core::Tensor;
+use clap::ValueEnum;
+use metal_candle::files::NewFolder;
+use metal_candle::lora::format::{self, Portable, mlx, peft};
+use metal_candle::lora::{Method, Placement};
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+
+const EXAMPLES: &str = "\
+Examples:
+  metal-candle adapter show adapters
+  metal-candle adapter convert adapters adapters-mlx --to mlx
+  metal-candle adapter convert adapters-mlx adapters-peft --to peft --model Qwen/Qwen3-0.6B";
+
+/// Show what an adapter is, or write it for another tool
+#[derive(clap::Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// What to do
+    #[command(subcommand)]
+    pub action: Action,
+}
+
+/// What is done with an adapter.
+#[derive(clap::Subcommand, Debug)]
+pub enum Action {
+    /// Show the layers of an adapter, their ranks and scales; its model is not needed
+    Show(ShowArgs),
+    /// Write an adapter for another tool: every tensor goes along, or the adapter is refused
+    Convert(ConvertArgs),
+}
+
+/// Options of `adapter show`.
+#[derive(clap::Args, Debug)]
+pub struct ShowArgs {
+    /// Folder of an adapter of PEFT or mlx-lm
+    #[arg(value_name = "ADAPTER")]
+    pub adapter: PathBuf,
+    /// Print one JSON object on standard output
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `adapter convert`.
+#[derive(clap::Args, Debug)]
+pub struct ConvertArgs {
+    /// Folder of an adapter of PEFT or mlx-lm
+    #[arg(value_name = "FROM")]
+    pub from: PathBuf,
+    /// Where the adapter is written: a new or empty folder
+    #[arg(value_name = "TO")]
+    pub to: PathBuf,
+    /// Tool that the adapter is written for
+    #[arg(long = "to", value_name = "FORMAT")]
+    pub format: Target,
+    /// Folder or Hugging Face id of the model, against which every tensor is checked; needed where the
+    /// token embedding is adapted
+    #[arg(long, value_name = "MODEL")]
+    pub model: Option<String>,
+    /// Fill lower ranks up with zeros where the tool has one rank for all layers
+    #[arg(long)]
+    pub pad_ranks: bool,
+    #[command(flatten)]
+    pub device: DeviceArgs,
+}
+
+/// A tool's way to keep adapters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Target {
+    /// Folder of PEFT: adapter_config.json, adapter_model.safetensors
+    Peft,
+    /// Folder of mlx-lm: adapter_config.json, adapters.safetensors
+    Mlx,
+}
+
+/// Shows or converts.
+///
+/// # Errors
+/// When the adapter cannot be used, or the other tool has no way to say what it is.
+pub fn run(args: Args, context: &Context) -> Result<Exit> {
+    match args.action {
+        Action::Show(args) => show(&args, &context.terminal)?,
+        Action::Convert(args) => convert(&args, &context.terminal)?,
+    }
+    Ok(Exit::Done)
+}
+
+fn convert(args: &ConvertArgs, terminal: &Terminal) -> Result<()> {
+    output_folder::check_new(
+        "TO",
+        &args.to,
+        "choose another folder, or remove this one first",
+    )?;
+    output_folder::check_writable("TO", &args.to)?;
+    let adapter = portable(args, terminal)?;
+    let new = NewFolder::begin(&args.to)?;
+    write(&adapter, args, new.path())?;
+    // The adapter was trained with the tokenizer that lies beside it, if one does.
+    loading::copy_tokenizer(&args.from, new.path())?;
+    output_folder::finish(new, &args.to)?;
+    let n = adapter.plan.placements.len();
+    terminal.print_line(format_args!("Saved {n} layers in {}", args.to.display()))
+}
+
+fn write(adapter: &Portable, args: &ConvertArgs, folder: &Path) -> Result<()> {
+    match args.format {
+        Target::Peft => {
+            let values = adapter.values.iter();
+            let values: Vec<(String, &Tensor)> =
+                values.map(|(name, value)| (name.clone(), value)).collect();
+            peft::write(folder, &adapter.config, &adapter.base_model, &values)?;
+        }
+        Target::Mlx => mlx::write(folder, adapter, args.pad_ranks)?,
+    }
+    Ok(())
+}
+
+fn portable(args: &ConvertArgs, terminal: &Terminal) -> Result<Portable> {
+    loading::check_adapter(&args.from)?;
+    let file = format::read(&args.from)?;
+    let Some(name) = &args.model else {
+        return Ok(file.portable()?);
+    };
+    let loaded = loading::load(name, &args.device.open()?, terminal)?;
+    let adapted = loading::read_adapter(&loaded.model, &loaded.folder, &args.from)?;
+    let base_model = file.base_model.as_deref().unwrap_or(name);
+    Ok(adapted.portable(&loaded.model, base_model)?)
+}
+
+/// What `adapter show --json` prints.
+#[derive(Serialize)]
+struct Answer {
+    format: &'static str,
+    path: String,
+    base_model: Option<String>,
+    dropout: f64,
+    parameters: usize,
+    layers: Vec<Layer>,
+}
+
+#[derive(Serialize)]
+struct Layer {
+    path: String,
+    method: &'static str,
+    rank: Option<usize>,
+    scale: Option<f64>,
+    in_features: usize,
+    out_features: usize,
+    parameters: usize,
+}
+
+impl From<&Placement> for Layer {
+    fn from(place: &Placement) -> Self {
+        let is_whole = place.method == Method::Whole;
+        Self {
+            path: place.path.clone(),
+            method: place.method.name(),
+            rank: (!is_whole).then_some(place.r),
+            scale: (!is_whole).then_some(place.scale),
+            in_features: place.in_features,
+            out_features: place.out_features,
+            parameters: place.n_parameters(),
+        }
+    }
+}
+
+fn show(args: &ShowArgs, terminal: &Terminal) -> Result<()> {
+    loading::check_adapter(&args.adapter)?;
+    let file = format::read(&args.adapter)?;
+    let layers = file.layers()?;
+    let config = file.config(&layers)?;
+    let plan = file.plan(&config, &layers)?;
+    let answer = Answer {
+        format: file.format.tool(),
+        path: file.path.display().to_string(),
+        base_model: file.base_model.clone(),
+        dropout: config.dropout,
+        parameters: plan.n_parameters(),
+        layers: plan.placements.iter().map(Layer::from).collect(),
+    };
+    match args.json {
+        true => terminal.print_json(&answer),
+        false => tell(&answer, terminal),
+    }
+}
+
+fn tell(answer: &Answer, terminal: &Terminal) -> Result<()> {
+    let widths = answer.layers.iter().map(|layer| layer.path.len());
+    let width = widths.max().unwrap_or(0);
+    for layer in &answer.layers {
+        let shape = format!("{} -> {}", layer.in_features, layer.out_features);
+        let adapter = match (layer.rank, layer.scale) {
+            (Some(rank), Some(scale)) => format!("{}, rank {rank}, scale {scale}", layer.method),
+            _ => layer.method.to_string(),
+        };
+        let (path, n) = (&layer.path, layer.parameters);
+        terminal.print_line(format_args!(
+            "{path:<width$}  {shape:<16}  {adapter}, {n} parameters"
+        ))?;
+    }
+    let base = answer
+        .base_model
+        .as_deref()
+        .unwrap_or("a model that it does not name");
+    terminal.print_line(format_args!(
+        "An adapter of {} for {base}, {} layers, {} parameters, dropout {}",
+        answer.format,
+        answer.layers.len(),
+        answer.parameters,
+        answer.dropout
+    ))
+}

@@ -1,0 +1,69 @@
+use super::Context;
+use crate::error::{Error, Result};
+use crate::exit::Exit;
+use crate::loading;
+use crate::output_folder;
+use candle_core::Device;
+use metal_candle::LanguageModel;
+use metal_candle::files;
+use metal_candle::gguf::Writer;
+use metal_candle::models::FileType;
+use std::path::PathBuf;
+
+const EXAMPLES: &str = "\
+Examples:
+  metal-candle convert --model Qwen/Qwen3-0.6B --save-path qwen3.gguf --type q8_0
+  metal-candle convert --model fused_model --save-path fused.gguf --type bf16";
+
+/// Write a model as a GGUF file, which llama.cpp and the programs built on it read
+#[derive(clap::Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// Folder, GGUF file or Hugging Face id of the model
+    #[arg(long, value_name = "MODEL")]
+    pub model: String,
+    /// The file that is written: a new one
+    #[arg(long, value_name = "FILE.gguf")]
+    pub save_path: PathBuf,
+    /// How matrices are stored: f32, f16, bf16, q8_0, q5_1, q5_0, q4_1 or q4_0
+    #[arg(long = "type", value_name = "TYPE", default_value = "f16")]
+    pub file_type: FileType,
+}
+
+/// Reads and writes.
+///
+/// # Errors
+/// When the model cannot be read, llama.cpp has no such model, or the file cannot be written.
+pub fn run(args: Args, context: &Context) -> Result<Exit> {
+    if args.save_path.exists() {
+        let path = args.save_path.display();
+        return Err(Error::input(format!("--save-path {path} exists"))
+            .with_advice("choose another file, or remove this one first"));
+    }
+    let folder = args
+        .save_path
+        .parent()
+        .filter(|path| !path.as_os_str().is_empty());
+    output_folder::check_writable("--save-path", folder.unwrap_or(".".as_ref()))?;
+    let loaded = loading::load(&args.model, &Device::Cpu, &context.terminal)?;
+    write(&loaded, &args)?;
+    let path = args.save_path.display();
+    context
+        .terminal
+        .print_line(format_args!("Saved the model in {path}"))?;
+    Ok(Exit::Done)
+}
+
+fn write(loaded: &LanguageModel, args: &Args) -> Result<()> {
+    let mut writer = Writer::default();
+    loaded.model.add_to_gguf(&mut writer, args.file_type)?;
+    loaded
+        .tokenizer
+        .add_to_gguf(&mut writer, loaded.model.config.vocab_size)?;
+    writer.write(&args.save_path)?;
+    let checked = loaded.model.check_gguf(&args.save_path);
+    if checked.is_err() {
+        files::remove(&args.save_path)?;
+    }
+    Ok(checked?)
+}

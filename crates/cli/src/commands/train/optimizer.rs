@@ -1,0 +1,200 @@
+//! How parameters are updated, and how fast.
+
+use crate::error::{Error, Result};
+use crate::numbers::{at_least_one, count, not_negative, rate, rate_above_zero, share_below_one};
+use clap::ValueEnum;
+use metal_candle::train::{Adafactor, Adam, Decay, Muon, Rule, Schedule, Sgd, Warmup};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value, json};
+
+/// How parameters are updated.
+#[derive(clap::Args, Debug)]
+#[command(next_help_heading = "Optimizer")]
+pub struct OptimizerOptions {
+    /// Optimizer steps (not batches: a step takes --grad-accumulation-steps of them)
+    #[arg(long, value_name = "N", default_value = "1000", value_parser = at_least_one)]
+    pub iters: usize,
+    /// Learning rate after the warm-up; ten times mlx-lm's 1e-5, which is low for adapters
+    #[arg(long, value_name = "X", default_value = "1e-4", value_parser = rate)]
+    pub learning_rate: f64,
+    /// How the learning rate goes on after the warm-up
+    #[arg(long, value_name = "SCHEDULE", default_value = "constant")]
+    pub lr_schedule: LrSchedule,
+    /// Steps over which the learning rate rises
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = count)]
+    pub warmup_steps: usize,
+    /// The same as a share of all steps
+    #[arg(long, value_name = "P", conflicts_with = "warmup_steps", value_parser = share_below_one)]
+    pub warmup_ratio: Option<f64>,
+    /// Learning rate of the first step of a warm-up [default: its share of the rise]
+    #[arg(long, value_name = "X", value_parser = rate)]
+    pub warmup_init: Option<f64>,
+    /// Learning rate at the end of a linear or cosine schedule
+    #[arg(long, value_name = "X", default_value_t = 0.0, value_parser = rate)]
+    pub min_lr: f64,
+    /// Steps from the warm-up to the end of a linear or cosine schedule [default: to the last step]
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    pub lr_decay_steps: Option<usize>,
+    /// Factor of an exponential or step schedule
+    #[arg(long, value_name = "X", default_value_t = 0.9, value_parser = rate)]
+    pub lr_decay_rate: f64,
+    /// Steps between the factors of a step schedule
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = at_least_one)]
+    pub lr_step_size: usize,
+    /// By which rule parameters follow their gradients
+    #[arg(long, value_name = "NAME", default_value = "adamw")]
+    pub optimizer: OptimizerName,
+    /// Settings by optimizer as JSON, with mlx-lm's keys: {"sgd": {"momentum": 0.9}}
+    #[arg(long, value_name = "JSON", default_value = "{}", value_parser = parse_settings)]
+    pub optimizer_config: Map<String, Value>,
+    /// Weight decay [default: 0.01 of adamw and muon, else 0]
+    #[arg(long, value_name = "X", value_parser = rate)]
+    pub weight_decay: Option<f64>,
+    /// Decay rates of Adam's first and second moment [default: 0.9,0.999]
+    #[arg(long, value_name = "B1,B2", value_parser = parse_betas)]
+    pub betas: Option<Betas>,
+    /// Added to the root of Adam's second moment [default: 1e-8]
+    #[arg(long, value_name = "X", value_parser = rate_above_zero)]
+    pub eps: Option<f64>,
+    /// B of every adapter learns so many times as fast as A (LoRA+; 16 is usual)
+    #[arg(long, value_name = "X", value_parser = rate_above_zero)]
+    pub loraplus_lr_ratio: Option<f64>,
+    /// Gradients are scaled down to this global norm; 0 for never
+    #[arg(long, value_name = "X", default_value_t = 1.0, value_parser = not_negative)]
+    pub max_grad_norm: f64,
+}
+
+/// The two decay rates of Adam.
+type Betas = (f64, f64);
+
+/// The optimizers that mlx-lm knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum OptimizerName {
+    Adamw,
+    Adam,
+    Muon,
+    Sgd,
+    Adafactor,
+}
+
+/// Course of the learning rate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LrSchedule {
+    Constant,
+    Linear,
+    Cosine,
+    Exponential,
+    Step,
+}
+
+impl OptimizerOptions {
+    /// The rule with its settings.
+    ///
+    /// # Errors
+    /// When it has no such setting, or one has another kind of value.
+    pub fn rule(&self) -> Result<Rule> {
+        Ok(match self.optimizer {
+            OptimizerName::Adamw => Rule::Adam(self.settings(Adam::default())?),
+            OptimizerName::Adam => Rule::Adam(self.settings(Adam {
+                weight_decay: 0.0,
+                ..Adam::default()
+            })?),
+            OptimizerName::Muon => Rule::Muon(self.settings(Muon::default())?),
+            OptimizerName::Sgd => Rule::Sgd(self.settings(Sgd::default())?),
+            OptimizerName::Adafactor => Rule::Adafactor(self.settings(Adafactor::default())?),
+        })
+    }
+
+    /// Settings of a rule: defaults, those of --optimizer-config, and those that have an option.
+    fn settings<T: Serialize + DeserializeOwned>(&self, defaults: T) -> Result<T> {
+        let name = self.name();
+        let wrong = |reason: String| Error::input(format!("--optimizer {name}: {reason}"));
+        let mut settings = match serde_json::to_value(defaults) {
+            Ok(Value::Object(settings)) => settings,
+            _ => Map::new(),
+        };
+        let known = settings.keys().cloned().collect::<Vec<_>>().join(", ");
+        for (key, value) in self.given()? {
+            match settings.get_mut(&key) {
+                Some(place) => *place = value,
+                None => return Err(wrong(format!("no setting {key}, only {known}"))),
+            }
+        }
+        serde_json::from_value(Value::Object(settings)).map_err(|error| wrong(error.to_string()))
+    }
+
+    /// What was said of the chosen optimizer.
+    fn given(&self) -> Result<Vec<(String, Value)>> {
+        let name = self.name();
+        let from_config = match self.optimizer_config.get(&name) {
+            None | Some(Value::Null) => Map::new(),
+            Some(Value::Object(settings)) => settings.clone(),
+            Some(other) => {
+                return Err(Error::input(format!(
+                    "--optimizer-config: {name}: expected keys and values, got {other}"
+                )));
+            }
+        };
+        let options = [
+            ("weight_decay", self.weight_decay.map(|x| json!(x))),
+            ("betas", self.betas.map(|betas| json!(betas))),
+            ("eps", self.eps.map(|x| json!(x))),
+        ];
+        let options = options.into_iter();
+        let options = options.filter_map(|(key, value)| Some((key.to_string(), value?)));
+        Ok(from_config.into_iter().chain(options).collect())
+    }
+
+    /// The optimizer's name.
+    pub fn name(&self) -> String {
+        format!("{:?}", self.optimizer).to_lowercase()
+    }
+
+    /// The learning rate; its end depends on where a run begins.
+    pub fn schedule(&self) -> Schedule {
+        let (peak, warmup) = (self.learning_rate, self.warmup_steps);
+        let (end, steps) = (self.min_lr, self.iters);
+        let factor = self.lr_decay_rate;
+        Schedule {
+            peak,
+            warmup: Warmup {
+                from: self.warmup_init.unwrap_or(peak / (warmup + 1) as f64),
+                ..Warmup::over(warmup, peak)
+            },
+            decay: match self.lr_schedule {
+                LrSchedule::Constant => Decay::Constant,
+                LrSchedule::Linear => Decay::Linear { end, steps },
+                LrSchedule::Cosine => Decay::Cosine { end, steps },
+                LrSchedule::Exponential => Decay::Exponential { factor },
+                LrSchedule::Step => Decay::Steps {
+                    factor,
+                    every: self.lr_step_size,
+                },
+            },
+        }
+    }
+}
+
+fn parse_settings(text: &str) -> std::result::Result<Map<String, Value>, String> {
+    let settings: Map<String, Value> =
+        serde_json::from_str(text).map_err(|error| error.to_string())?;
+    let known = OptimizerName::value_variants();
+    let is_known = |key: &str| {
+        known
+            .iter()
+            .any(|name| format!("{name:?}").to_lowercase() == key)
+    };
+    match settings.keys().find(|key| !is_known(key)) {
+        None => Ok(settings),
+        Some(key) => Err(format!("no optimizer {key}")),
+    }
+}
+
+fn parse_betas(text: &str) -> std::result::Result<Betas, String> {
+    let parsed = text.split_once(',').and_then(|(first, second)| {
+        let rate = |text: &str| share_below_one(text.trim()).ok();
+        Some((rate(first)?, rate(second)?))
+    });
+    parsed.ok_or("expected two numbers in [0, 1) with a comma between".into())
+}

@@ -1,0 +1,99 @@
+//! The formula over f64, and what attention is checked on.
+
+mod cached;
+#[cfg(test)]
+mod tests;
+
+use super::{AttentionMask, AttentionScores, attention, cases, cases::CaseShape, reference};
+use crate::Result;
+use crate::case::Case;
+use crate::testkit::{Array, Failure, Input, Problem, check_cases};
+use candle_core::{Device, Tensor};
+
+const SCALE: f64 = 0.5;
+
+/// Checks all cases on `device`.
+///
+/// # Errors
+/// The first failure.
+pub fn check(device: &Device) -> std::result::Result<(), Failure> {
+    let cases = cases::small();
+    check_cases(&cases, problem, device)?;
+    // Scores of hundreds, where one key takes all; whole numbers, so that they are exact. Those of
+    // wide heads are thousands: of such gradients rounding leaves nothing.
+    let narrow = |case: &&Case<CaseShape>| case.shape.width <= 8;
+    let cases: Vec<_> = cases.iter().filter(narrow).cloned().collect();
+    let large = |case: &Case<CaseShape>| of(case, |x| (20.0 * x).round());
+    check_cases(&cases, large, device)?;
+    check_cases(&cached::cases(), cached::problem, device)
+}
+
+/// The problem of a case.
+#[must_use]
+pub fn problem(case: &Case<CaseShape>) -> Problem {
+    of(case, |x| 2.0 * x)
+}
+
+fn of(case: &Case<CaseShape>, size: fn(f64) -> f64) -> Problem {
+    let (q, k) = (case.shape.query_dims(), case.shape.key_dims());
+    let inputs = vec![
+        Input::new("q", &q).map(size).viewed(case.view),
+        Input::new("k", &k).map(size).viewed(case.view),
+        Input::new("v", &k).viewed(case.view),
+    ];
+    let [shape, kernel, plain] = std::array::from_fn(|_| case.shape.clone());
+    Problem::new(inputs, move |x| truth(x, &shape))
+        .run("attention", move |x| run(attention, x, &kernel))
+        .run("reference", move |x| run(reference::forward, x, &plain))
+}
+
+type Forward = fn(&Tensor, &Tensor, &Tensor, &AttentionMask, AttentionScores) -> Result<Tensor>;
+
+fn run(forward: Forward, x: &[Tensor], shape: &CaseShape) -> Result<Tensor> {
+    let mask = AttentionMask {
+        causal: shape.causal,
+        window: shape.window,
+        spans: (!shape.spans.is_empty()).then(|| shape.spans.clone().into()),
+    };
+    let scores = AttentionScores {
+        scale: SCALE,
+        softcap: shape.softcap,
+    };
+    forward(&x[0], &x[1], &x[2], &mask, scores)
+}
+
+fn truth(x: &[Array], shape: &CaseShape) -> Array {
+    let (q, k, v) = (&x[0], &x[1], &x[2]);
+    let group = shape.heads / shape.kv_heads;
+    let width = shape.width;
+    let mut probabilities = Vec::new();
+    Array::from_fn(&shape.query_dims(), |index| {
+        let &[b, h, i, d] = index else {
+            return f64::NAN;
+        };
+        let g = h / group;
+        if d == 0 {
+            let score = |j| {
+                let product = |d| q.at(&[b, h, i, d]) * k.at(&[b, g, j, d]);
+                let score = SCALE * (0..width).map(product).sum::<f64>();
+                match shape.sees(b, i, j) {
+                    true => (shape.softcap).map_or(score, |cap| cap * (score / cap).tanh()),
+                    false => f64::NEG_INFINITY,
+                }
+            };
+            probabilities = softmax(&(0..shape.keys).map(score).collect::<Vec<_>>());
+        }
+        let weighted = |(j, p): (usize, &f64)| p * v.at(&[b, g, j, d]);
+        probabilities.iter().enumerate().map(weighted).sum()
+    })
+}
+
+fn softmax(scores: &[f64]) -> Vec<f64> {
+    let max = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    // A query in no span sees nothing.
+    if max == f64::NEG_INFINITY {
+        return vec![0.0; scores.len()];
+    }
+    let sum: f64 = scores.iter().map(|s| (s - max).exp()).sum();
+    scores.iter().map(|s| (s - max).exp() / sum).collect()
+}

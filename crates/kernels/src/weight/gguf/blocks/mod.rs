@@ -1,0 +1,158 @@
+//! Types of blocks: what a number is, and a run of them unpacked.
+
+mod iq4_nl;
+mod k_scales;
+mod q2_k;
+mod q3_k;
+mod q4_0;
+mod q4_1;
+mod q4_k;
+mod q5_0;
+mod q5_1;
+mod q5_k;
+mod q6_k;
+mod q8_0;
+
+pub(super) use iq4_nl::Iq4Nl;
+pub(super) use q2_k::Q2K;
+pub(super) use q3_k::Q3K;
+pub(super) use q4_0::Q4_0;
+pub(super) use q4_1::Q4_1;
+pub(super) use q4_k::Q4K;
+pub(super) use q5_0::Q5_0;
+pub(super) use q5_1::Q5_1;
+pub(super) use q5_k::Q5K;
+pub(super) use q6_k::Q6K;
+pub(super) use q8_0::Q8_0;
+
+use half::f16;
+
+/// Numbers that are unpacked at a time.
+pub(super) const RUN: usize = 32;
+
+/// Numbers of the blocks with scales of their own inside (`QK_K`).
+const SUPER: usize = 256;
+
+/// A type of block. Each formula is computed in float32, rounded after every operation.
+pub(super) trait Block {
+    /// Numbers of a block, whole runs.
+    const NUMBERS: usize;
+    /// Bytes of a block.
+    const BYTES: usize;
+    /// Where the float16 factors are, in bytes from the block's start.
+    const FACTORS: &'static [usize];
+
+    /// Number `i` of a block: the definition.
+    fn number(block: &[u8], i: usize) -> f32;
+
+    /// Numbers `32 * run ..` of a block.
+    fn run(block: &[u8], run: usize, to: &mut [f32; RUN]);
+}
+
+/// A type of block that can be made of numbers.
+pub(super) trait Pack: Block {
+    /// Writes the block of some numbers.
+    fn pack(numbers: &[f32], block: &mut [u8]);
+}
+
+/// `body` with `B` as the type of a [`super::BlockType`].
+macro_rules! by_type {
+    ($block:expr, $b:ident => $body:expr) => {{
+        use $crate::weight::gguf::{BlockType, blocks};
+        macro_rules! with {
+            ($name:ident) => {{
+                type $b = blocks::$name;
+                $body
+            }};
+        }
+        match $block {
+            BlockType::Q4_0 => with!(Q4_0),
+            BlockType::Q4_1 => with!(Q4_1),
+            BlockType::Q5_0 => with!(Q5_0),
+            BlockType::Q5_1 => with!(Q5_1),
+            BlockType::Q8_0 => with!(Q8_0),
+            BlockType::Q2_K => with!(Q2K),
+            BlockType::Q3_K => with!(Q3K),
+            BlockType::Q4_K => with!(Q4K),
+            BlockType::Q5_K => with!(Q5K),
+            BlockType::Q6_K => with!(Q6K),
+            BlockType::IQ4_NL => with!(Iq4Nl),
+        }
+    }};
+}
+pub(super) use by_type;
+
+/// The float16 at a byte.
+#[inline(always)]
+fn half(block: &[u8], at: usize) -> f32 {
+    f16::from_le_bytes([block[at], block[at + 1]]).to_f32()
+}
+
+/// Writes a float16.
+fn put_half(block: &mut [u8], at: usize, value: f32) {
+    block[at..at + 2].copy_from_slice(&f16::from_f32(value).to_le_bytes());
+}
+
+/// `N` bytes from a byte on.
+#[inline(always)]
+fn bytes<const N: usize>(block: &[u8], at: usize) -> &[u8; N] {
+    match block[at..at + N].first_chunk() {
+        Some(bytes) => bytes,
+        None => unreachable!("there are N"),
+    }
+}
+
+/// Number `i` of 32 in 16 bytes: the first half is in the low nibbles, the second in the high ones.
+fn nibble(bytes: &[u8], i: usize) -> u8 {
+    match i < 16 {
+        true => bytes[i] & 15,
+        false => bytes[i - 16] >> 4,
+    }
+}
+
+/// Writes what [`nibble`] reads.
+fn put_nibble(bytes: &mut [u8], i: usize, value: u8) {
+    match i < 16 {
+        true => bytes[i] |= value & 15,
+        false => bytes[i - 16] |= value << 4,
+    }
+}
+
+/// [`nibble`] of a whole run, each through `value` with its index.
+#[inline(always)]
+fn nibbles(bytes: &[u8; 16], to: &mut [f32; RUN], value: impl Fn(usize, u8) -> f32) {
+    let (low, high) = to.split_at_mut(16);
+    for (i, to) in low.iter_mut().enumerate() {
+        *to = value(i, bytes[i] & 15);
+    }
+    for (i, to) in high.iter_mut().enumerate() {
+        *to = value(16 + i, bytes[i] >> 4);
+    }
+}
+
+/// A number as a float: through i32, for which every processor has an instruction.
+#[inline(always)]
+fn float(q: impl Into<i32>) -> f32 {
+    q.into() as f32
+}
+
+/// One over a step, or zero for a step of zero, as `gguf.quants` has it.
+fn inverse(step: f32) -> f32 {
+    match step == 0.0 {
+        true => 0.0,
+        false => 1.0 / step,
+    }
+}
+
+/// The smallest and the largest of some numbers.
+fn ends(numbers: &[f32]) -> (f32, f32) {
+    let min = numbers.iter().copied().fold(f32::INFINITY, f32::min);
+    let max = numbers.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    (min, max)
+}
+
+/// The number furthest from zero, the first where there are several.
+fn furthest(numbers: &[f32]) -> f32 {
+    let further = |a: f32, b: &f32| if b.abs() > a.abs() { *b } else { a };
+    numbers.iter().fold(0.0, further)
+}

@@ -1,0 +1,106 @@
+//! Blocks of numbers as GGUF files store them (`gguf.quants`, ggml's `block_*`): a few bits a number, and factors
+//! for the numbers of a block.
+//!
+//! A row of `K` numbers is `K / numbers` blocks, one behind the other; a matrix `(N, K)` is a tensor
+//! `(N, K / numbers * bytes)` of u8. A type of block is one file of `blocks`.
+
+mod block_type;
+mod blocks;
+mod cpu;
+mod quantize;
+mod reference;
+#[cfg(test)]
+mod tests;
+
+pub use block_type::BlockType;
+
+use super::{Blocks, Packed};
+use crate::{Error, Result};
+use candle_core::{DType, Device, Result as CandleResult, Tensor};
+
+/// A matrix `(N, K)` in blocks of one type.
+#[derive(Clone, Debug)]
+pub struct Gguf {
+    /// `(N, bytes of a row)` of u8.
+    bytes: Tensor,
+    block: BlockType,
+}
+
+impl Gguf {
+    /// Takes the bytes of a file, `(N, K / numbers * bytes)` of u8.
+    ///
+    /// # Errors
+    /// When the shape or dtype does not fit, or the bytes are not in host memory.
+    pub fn new(bytes: Tensor, block: BlockType) -> Result<Self> {
+        let (_, width) = bytes.dims2()?;
+        if !width.is_multiple_of(block.bytes()) {
+            let expected = format!("(N, multiple of {})", block.bytes());
+            return Err(Error::shape("gguf", "bytes", expected, &bytes));
+        }
+        if bytes.dtype() != DType::U8 {
+            return Err(Error::DType {
+                op: "gguf",
+                what: "bytes",
+                expected: "u8",
+                got: bytes.dtype(),
+            });
+        }
+        if !bytes.device().is_cpu() {
+            return Err(Error::Value {
+                op: "gguf",
+                what: "device",
+                expected: "the CPU: there are no kernels for others yet".into(),
+                got: format!("{:?}", bytes.device().location()),
+            });
+        }
+        let bytes = bytes.contiguous()?;
+        Ok(Self { bytes, block })
+    }
+
+    /// Packs a matrix `(N, K)` of floats, as `gguf.quants.quantize` does.
+    ///
+    /// # Errors
+    /// When there is no quantizer for the type, `K` is no multiple of a block, or a number is not finite.
+    pub fn quantize(dense: &Tensor, block: BlockType) -> Result<Self> {
+        Self::new(quantize::bytes(dense, block)?, block)
+    }
+
+    /// Type of the blocks.
+    #[must_use]
+    pub fn block(&self) -> BlockType {
+        self.block
+    }
+
+    /// The blocks, `(N, bytes of a row)` of u8.
+    #[must_use]
+    pub fn as_bytes(&self) -> &Tensor {
+        &self.bytes
+    }
+}
+
+impl Packed for Gguf {
+    fn dims(&self) -> (usize, usize) {
+        let dims = self.bytes.dims();
+        (dims[0], dims[1] / self.block.bytes() * self.block.numbers())
+    }
+
+    fn device(&self) -> &Device {
+        self.bytes.device()
+    }
+
+    fn bytes(&self) -> usize {
+        self.bytes.elem_count()
+    }
+
+    fn tensors(&self) -> Vec<(&'static str, &Tensor)> {
+        vec![("weight", &self.bytes)]
+    }
+
+    fn dense(&self) -> Result<Tensor> {
+        reference::dense(self)
+    }
+
+    fn on_host(&self) -> CandleResult<Box<dyn Blocks + '_>> {
+        Ok(Box::new(cpu::OnHost::new(self)?))
+    }
+}

@@ -1,0 +1,77 @@
+use super::prepared::Prepared;
+use super::trained::Trained;
+use super::{Result, Settings};
+use crate::data::Splits;
+use crate::models::Model;
+use crate::train::{Resume, RunFolder, Start};
+use candle_core::Device;
+use std::path::Path;
+
+/// A fine-tuning whose folder is claimed, before the model is read.
+#[derive(Debug)]
+pub struct FineTuning {
+    pub(super) settings: Settings,
+    pub(super) resume: Option<Resume>,
+    pub(super) folder: RunFolder,
+}
+
+impl FineTuning {
+    /// Finds what the run goes on from, and claims its folder. Nothing is written.
+    ///
+    /// # Errors
+    /// When another process runs in the folder, it holds what must not be replaced, or the state to go on
+    /// with is damaged.
+    pub fn claim(settings: Settings) -> Result<Self> {
+        let resume = settings.subject.resumed().map(Resume::find).transpose()?;
+        let start = start(&settings, resume.as_ref());
+        Ok(Self {
+            folder: RunFolder::claim(&settings.output, start)?,
+            settings,
+            resume,
+        })
+    }
+
+    /// Adapter to go on with: a folder or a tensor file.
+    #[must_use]
+    pub fn adapter(&self) -> Option<&Path> {
+        self.resume.as_ref().map(|resume| &*resume.adapter)
+    }
+
+    /// Rows of the run, with the tokenizer of the model in the folder `base`. They are read faster than
+    /// weights, and hold more mistakes.
+    ///
+    /// # Errors
+    /// Those of [`super::Rows::read`].
+    pub fn splits(&self, base: &Path) -> Result<Splits> {
+        let rows = &self.settings.rows;
+        rows.read(base, self.adapter(), &self.settings.wanted())
+    }
+
+    /// Reads the model in the folder `base`, and makes what is trained in it.
+    ///
+    /// # Errors
+    /// When a file cannot be read, or the adapter does not fit the model.
+    pub fn load(self, base: &Path, splits: Splits, device: &Device) -> Result<Prepared> {
+        let mut model = Model::load(base, device)?;
+        let trained = Trained::choose(&self, &mut model, base)?;
+        let rule = self.settings.options.rule;
+        let optimizer = trained.optimizer(rule, self.resume.as_ref(), device)?;
+        Ok(Prepared::new(self, model, trained, splits, optimizer))
+    }
+}
+
+/// Start of the run in its folder: going on with an adapter that lies in the folder, it is the same run.
+fn start(settings: &Settings, resume: Option<&Resume>) -> Start {
+    let is_inside = |resume: &&Resume| {
+        let paths = (
+            resume.adapter.canonicalize(),
+            settings.output.canonicalize(),
+        );
+        matches!(&paths, (Ok(adapter), Ok(folder)) if adapter.starts_with(folder))
+    };
+    match resume.filter(is_inside) {
+        Some(resume) => Start::Resume { step: resume.step },
+        None if settings.overwrite => Start::Overwrite,
+        None => Start::New,
+    }
+}

@@ -1,0 +1,38 @@
+//! Fine-tuning from a model's folder and a folder of rows to an adapter or a checkpoint, as `metal-candle train`
+//! does it: settings, the run's folder, what a run goes on from, and the run.
+
+mod claim;
+mod error;
+mod prepared;
+mod rows;
+mod settings;
+mod subject;
+mod trained;
+
+pub use claim::FineTuning;
+pub use error::{Error, Result};
+pub use prepared::{Prepared, test};
+pub use rows::Rows;
+pub use settings::Settings;
+pub use subject::Subject;
+
+use crate::train::{Event, Summary};
+use candle_core::Device;
+use std::path::Path;
+
+/// Trains the model in the folder `base` on `device`, from the first step to the last; `observe` is told every
+/// event.
+///
+/// # Errors
+/// When something that was given cannot be used, or the run fails; what was saved before stays.
+pub fn fine_tune(
+    settings: Settings,
+    base: &Path,
+    device: &Device,
+    mut observe: impl FnMut(&Event),
+) -> Result<Summary> {
+    let tuning = FineTuning::claim(settings)?;
+    let splits = tuning.splits(base)?;
+    let mut prepared = tuning.load(base, splits, device)?;
+    prepared.train(&mut observe, &|| false)
+}

@@ -1,0 +1,41 @@
+use super::Result;
+use crate::data::{Options, Split, Splits, longest_row};
+use crate::language_model::tokenizer_for;
+use crate::layout::Arrangement;
+use crate::models::Config;
+use std::path::{Path, PathBuf};
+
+/// Rows of a run, and how much of them is used.
+#[derive(Clone, Debug)]
+pub struct Rows {
+    /// Folder with `train.jsonl` and, if wanted, `valid.jsonl` and `test.jsonl`.
+    pub folder: PathBuf,
+    /// Whether only what the assistant says, or the completion, is trained.
+    pub mask_prompt: bool,
+    /// Longest row in tokens, longer ones are cut; `None`: 2048, or the model's limit.
+    pub max_seq_length: Option<usize>,
+    /// Arrangement of the rows of a batch.
+    pub arrangement: Arrangement,
+}
+
+impl Rows {
+    /// Reads splits with the tokenizer of the model in `base`, or that of an adapter of it that has its own.
+    /// The rows to train on or to test have to be there, those to watch the loss on need not.
+    ///
+    /// # Errors
+    /// When the folder of the model or a row cannot be used, or a row may be longer than the model takes.
+    pub fn read(&self, base: &Path, adapter: Option<&Path>, wanted: &[Split]) -> Result<Splits> {
+        let (config, _) = Config::read(base)?;
+        let options = Options {
+            max_seq_length: longest_row(self.max_seq_length, config.max_position_embeddings)?,
+            mask_prompt: self.mask_prompt,
+            vocab_size: Some(config.vocab_size),
+        };
+        let tokenizer = tokenizer_for(base, adapter, &config)?;
+        let splits = Splits::load(&self.folder, wanted, &tokenizer, &options)?;
+        for split in wanted.iter().filter(|split| **split != Split::Valid) {
+            splits.require(*split)?;
+        }
+        Ok(splits)
+    }
+}

@@ -1,0 +1,128 @@
+use super::{Rows, Subject};
+use crate::data::{Dataset, Split, Splits};
+use crate::layout::Arrangement;
+use crate::train::{Decay, Options, Output, Warmup};
+use serde_json::{Map, Value, json};
+use std::path::PathBuf;
+
+/// Settings that may differ from part to part of a run without changing what is trained.
+const FREE: [&str; 3] = ["iters", "version", "grad_checkpoint"];
+
+/// Settings of a fine-tuning.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Name of the model, as the adapter's files and `run.json` have it.
+    pub model: String,
+    /// The rows.
+    pub rows: Rows,
+    /// Folder of the run.
+    pub output: PathBuf,
+    /// Whether what another run saved in that folder is replaced.
+    pub overwrite: bool,
+    /// The part of the model that is trained.
+    pub subject: Subject,
+    /// Whether `test.jsonl` is read as well.
+    pub tests: bool,
+    /// Steps from the warm-up to the end of the schedule; `None`: to the last step of the run.
+    pub lr_decay_steps: Option<usize>,
+    /// Share of all steps that the warm-up takes; `None`: what `options` says.
+    pub warmup_ratio: Option<f64>,
+    /// Factor of the learning rate of every adapter's `B` (LoRA+).
+    pub loraplus_lr_ratio: Option<f64>,
+    /// Settings of the steps, but for the schedule's end.
+    pub options: Options,
+}
+
+impl Settings {
+    /// The splits that a run reads.
+    pub(super) fn wanted(&self) -> Vec<Split> {
+        let validates = self.options.val_batches != Some(0);
+        let mut wanted = vec![Split::Train];
+        wanted.extend(validates.then_some(Split::Valid));
+        wanted.extend(self.tests.then_some(Split::Test));
+        wanted
+    }
+
+    /// Settings of the steps of a run that goes on after `done` of them.
+    pub(super) fn options_after(&self, done: usize) -> Options {
+        let mut options = self.options.clone();
+        let (total, schedule) = (done + options.iters, &mut options.schedule);
+        if let Some(ratio) = self.warmup_ratio {
+            let steps = (ratio * total as f64).round() as usize;
+            schedule.warmup = Warmup::over(steps, schedule.peak);
+        }
+        let rest = total.saturating_sub(schedule.warmup.steps).max(1);
+        schedule.decay = schedule.decay.over(self.lr_decay_steps.unwrap_or(rest));
+        options
+    }
+
+    /// Everything that decides what is trained, in mlx-lm's names, as `run.json` keeps it beside every
+    /// checkpoint. The adapter's other settings are in `adapter_config.json`.
+    pub(super) fn record(&self, splits: &Splits, output: &Output) -> Value {
+        let (rows, options) = (&self.rows, &self.options);
+        let train = splits.train.as_ref();
+        let (min_lr, decay_rate, step_size) = match options.schedule.decay {
+            Decay::Constant => (None, None, None),
+            Decay::Linear { end, .. } | Decay::Cosine { end, .. } => (Some(end), None, None),
+            Decay::Exponential { factor } => (None, Some(factor), None),
+            Decay::Steps { factor, every } => (None, Some(factor), Some(every)),
+        };
+        let (fine_tune_type, dropout) = match output {
+            Output::Adapter { config, .. } => (config.method.name(), Some(config.dropout)),
+            Output::Checkpoint { .. } => ("full", None),
+        };
+        json!({
+            "version": env!("CARGO_PKG_VERSION"),
+            "model": self.model,
+            "data": rows.folder,
+            "train_rows": train.map(|train| train.examples.len()),
+            "train_tokens": train.map(Dataset::trained_tokens),
+            "fine_tune_type": fine_tune_type,
+            "seed": options.seed,
+            "mask_prompt": rows.mask_prompt,
+            "max_seq_length": rows.max_seq_length,
+            "batch_size": options.batch_size,
+            "grad_accumulation_steps": options.grad_accumulation_steps,
+            "packing": rows.arrangement == Arrangement::Packed,
+            "grad_checkpoint": options.grad_checkpoint,
+            "iters": options.iters,
+            "optimizer": options.rule.name(),
+            "optimizer_config": options.rule,
+            "loraplus_lr_ratio": self.loraplus_lr_ratio,
+            "learning_rate": options.schedule.peak,
+            "lr_schedule": options.schedule.decay.name(),
+            "warmup_steps": options.schedule.warmup.steps,
+            "warmup_ratio": self.warmup_ratio,
+            "warmup_init": options.schedule.warmup.from,
+            "min_lr": min_lr,
+            "lr_decay_rate": decay_rate,
+            "lr_step_size": step_size,
+            "lr_decay_steps": self.lr_decay_steps,
+            "max_grad_norm": options.max_grad_norm,
+            "dropout": dropout,
+        })
+    }
+}
+
+/// Settings in `now` that are others than `before`, each as `name old -> new`.
+pub(super) fn differences(before: &Map<String, Value>, now: &Map<String, Value>) -> Vec<String> {
+    let differing = now.iter().filter_map(|(name, value)| {
+        let old = before.get(name)?;
+        let is_told = old != value && !FREE.contains(&name.as_str());
+        is_told.then(|| format!("{name} {old} -> {value}"))
+    });
+    differing.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn differences_that_change_the_run_are_named() {
+        let object = |value: Value| value.as_object().cloned().unwrap_or_default();
+        let before = object(json!({"seed": 0, "iters": 4, "learning_rate": 1e-4}));
+        let now = object(json!({"seed": 1, "iters": 8, "learning_rate": 1e-4, "new": true}));
+        assert_eq!(differences(&before, &now), ["seed 0 -> 1"]);
+    }
+}

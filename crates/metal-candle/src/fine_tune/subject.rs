@@ -1,0 +1,35 @@
+use crate::lora::{LastBlocks, LoraConfig, Method};
+use std::path::{Path, PathBuf};
+
+/// The part of a model that is trained.
+#[derive(Clone, Debug)]
+pub enum Subject {
+    /// Fresh adapters.
+    Fresh {
+        /// Their settings; `blocks` says what `layers_to_transform` is.
+        config: LoraConfig,
+        /// Blocks that carry adapters.
+        blocks: LastBlocks,
+    },
+    /// Adapters to go on with, with the state of the run that saved them, where there is one.
+    Resumed {
+        /// A PEFT folder, the tensor file in one, or the folder of a run.
+        path: PathBuf,
+        /// The method that they must be of.
+        method: Option<Method>,
+        /// Dropout in place of theirs.
+        dropout: Option<f64>,
+    },
+    /// All weights, which gives a whole checkpoint.
+    AllWeights,
+}
+
+impl Subject {
+    /// Path of the adapters to go on with.
+    pub(super) fn resumed(&self) -> Option<&Path> {
+        match self {
+            Self::Resumed { path, .. } => Some(path),
+            Self::Fresh { .. } | Self::AllWeights => None,
+        }
+    }
+}

@@ -1,0 +1,97 @@
+use super::{Error, FineTuning, Result, Subject};
+use crate::language_model::{Adapted, own_tokenizer};
+use crate::lora::Method;
+use crate::models::Model;
+use crate::train::{Optimizer, Output, Parameters, Resume, Rule};
+use candle_core::Device;
+use std::path::Path;
+
+/// The parameters that are trained, and how they are written.
+#[derive(Debug)]
+pub(super) struct Trained {
+    pub(super) parameters: Parameters,
+    pub(super) output: Output,
+}
+
+impl Trained {
+    /// Makes all weights of `model`, read from `base`, trainable, or makes or reads an adapter for it.
+    pub(super) fn choose(tuning: &FineTuning, model: &mut Model, base: &Path) -> Result<Self> {
+        let settings = &tuning.settings;
+        match &settings.subject {
+            Subject::AllWeights => all_weights(&settings.output, model, base),
+            Subject::Fresh { config, blocks } => {
+                let mut config = config.clone();
+                config.layers_to_transform = blocks.of(model.decoder.n_blocks())?;
+                let adapted = Adapted::fresh(model, config, settings.options.seed)?;
+                Ok(Self::of_adapters(tuning, adapted, model))
+            }
+            Subject::Resumed {
+                path,
+                method,
+                dropout,
+            } => {
+                let path = tuning.adapter().unwrap_or(path);
+                let adapted = Adapted::read(path, model, base, |config| {
+                    config.dropout = dropout.unwrap_or(config.dropout);
+                })?;
+                check_method(path, *method, adapted.config.method)?;
+                Ok(Self::of_adapters(tuning, adapted, model))
+            }
+        }
+    }
+
+    fn of_adapters(tuning: &FineTuning, adapted: Adapted, model: &Model) -> Self {
+        let output = Output::Adapter {
+            config: adapted.config,
+            base_model: tuning.settings.model.clone(),
+            tokenizer: tuning
+                .adapter()
+                .and_then(own_tokenizer)
+                .map(Path::to_path_buf),
+        };
+        let parameters = Parameters::of_adapters(adapted.set, &model.decoder);
+        let ratio = tuning.settings.loraplus_lr_ratio.unwrap_or(1.0);
+        Self {
+            parameters: parameters.lora_plus(ratio),
+            output,
+        }
+    }
+
+    /// A fresh optimizer, or the state that was saved with the adapter to go on with.
+    pub(super) fn optimizer(
+        &self,
+        rule: Rule,
+        resume: Option<&Resume>,
+        device: &Device,
+    ) -> Result<Optimizer> {
+        Ok(match resume {
+            None => Optimizer::new(rule, &self.parameters)?,
+            Some(resume) => Optimizer::resumed(rule, resume, &self.parameters, device)?,
+        })
+    }
+}
+
+fn all_weights(to: &Path, model: &mut Model, base: &Path) -> Result<Trained> {
+    if matches!((to.canonicalize(), base.canonicalize()), (Ok(to), Ok(base)) if to == base) {
+        return Err(Error::OwnFolder {
+            folder: to.to_path_buf(),
+        });
+    }
+    let output = Output::Checkpoint {
+        raw_config: model.raw_config.clone(),
+        base_folder: base.to_path_buf(),
+    };
+    let parameters = Parameters::all_weights(model)?;
+    Ok(Trained { parameters, output })
+}
+
+fn check_method(path: &Path, expected: Option<Method>, got: Method) -> Result<()> {
+    match expected.filter(|expected| *expected != got) {
+        None => Ok(()),
+        Some(expected) => Err(Error::OtherMethod {
+            path: path.to_path_buf(),
+            expected,
+            got,
+        }),
+    }
+}

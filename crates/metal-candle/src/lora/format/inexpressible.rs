@@ -1,0 +1,44 @@
+/// What a format has no way to say.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum Inexpressible {
+    /// A weight that is trained as a whole.
+    #[error("{path}: a whole weight (modules_to_save)")]
+    Whole {
+        /// Path of the layer.
+        path: String,
+    },
+    /// DoRA, whose magnitudes have no place.
+    #[error("{path}: DoRA")]
+    Dora {
+        /// Path of the layer.
+        path: String,
+    },
+    /// DoRA on an embedding, whose columns PEFT scales and whose rows mlx-lm scales.
+    #[error("{path}: DoRA of an embedding, which PEFT has by columns and mlx-lm by rows")]
+    DoraOfEmbedding {
+        /// Path of the embedding.
+        path: String,
+    },
+    /// Ranks that differ, where all layers have one.
+    #[error("ranks that differ: {ranks:?}")]
+    Ranks {
+        /// Each rank that there is.
+        ranks: Vec<usize>,
+    },
+    /// A factor of the update that differs from that of other layers by no power of two.
+    #[error("{path}: scale {scale} beside {others} on other layers")]
+    Scale {
+        /// Path of the layer.
+        path: String,
+        /// Its factor.
+        scale: f64,
+        /// That of most layers.
+        others: f64,
+    },
+    /// An adapter of one of two ends that are one matrix.
+    #[error("{path}: the token embedding is the output head, and only one of them is adapted")]
+    OneEnd {
+        /// Path of the layer.
+        path: String,
+    },
+}

@@ -1,0 +1,46 @@
+//! What PEFT writes twice: the adapter of a token embedding that is the output head too.
+
+use crate::lora::Plan;
+use crate::lora::format::names::Copied;
+use candle_core::{Result, Tensor};
+use std::collections::BTreeMap;
+
+const EMBEDDING: &str = "model.embed_tokens";
+const HEAD: &str = "lm_head";
+
+/// Tensors of a head that has the embedding's adapter: their names, those of the embedding, and
+/// whether they are transposed.
+const TIED: [(&str, &str, bool); 3] = [
+    ("lora_A.weight", "lora_embedding_B", true),
+    ("lora_B.weight", "lora_embedding_A", true),
+    ("weight", "weight", false),
+];
+
+/// Tensors of the head, from those of the embedding among `values`.
+pub(super) fn copies(values: &[(String, Tensor)]) -> Result<Vec<(String, Tensor)>> {
+    let mut copies = vec![];
+    for (name, of, is_transposed) in TIED {
+        let of = format!("{EMBEDDING}.{of}");
+        if let Some((_, value)) = values.iter().find(|(name, _)| *name == of) {
+            let copy = match is_transposed {
+                true => value.t()?.contiguous()?,
+                false => value.clone(),
+            };
+            copies.push((format!("{HEAD}.{name}"), copy));
+        }
+    }
+    Ok(copies)
+}
+
+/// Names of the tensors that a file with an adapter as `plan` places it holds twice.
+pub(super) fn copied(plan: &Plan) -> BTreeMap<String, Copied> {
+    let tied = plan.placements.iter();
+    let tied = tied.filter_map(|place| Some((&place.path, place.tied_to.as_ref()?)));
+    let copies = tied.flat_map(|(path, other)| {
+        TIED.map(|(name, of, is_transposed)| {
+            let of = format!("{other}.{of}");
+            (format!("{path}.{name}"), Copied { of, is_transposed })
+        })
+    });
+    copies.collect()
+}

@@ -1,0 +1,99 @@
+//! Settings that families read differently.
+
+use super::*;
+
+fn of(model_type: &str, changes: Value) -> Value {
+    with(with(llama(), json!({"model_type": model_type})), changes)
+}
+
+#[test]
+fn a_bound_that_is_absent_is_the_familys_and_one_that_is_null_is_none() {
+    let cap = |config| accepts(config).family.frame().logit_cap;
+    let name = "final_logit_softcapping";
+    assert_eq!(cap(of("gemma2", json!({}))), Some(30.0));
+    assert_eq!(cap(of("gemma2", json!({name: 5}))), Some(5.0));
+    assert_eq!(cap(of("gemma2", json!({name: null}))), None);
+    assert_eq!(cap(of("gemma3_text", json!({}))), None);
+    for wrong in [json!(0), json!(-1), json!("30")] {
+        refuses(of("gemma2", json!({name: wrong})), &[name]);
+    }
+}
+
+/// What transformers takes where a file does not say.
+#[test]
+fn heads_are_tied_as_the_family_has_them() {
+    let tied = |config| accepts(config).family.frame().tied_head;
+    for (model_type, by_default) in [
+        ("gemma2", true),
+        ("gemma3_text", true),
+        ("smollm3", true),
+        ("phi3", false),
+        ("olmo3", false),
+    ] {
+        assert_eq!(tied(of(model_type, json!({}))), by_default, "{model_type}");
+        let other = json!({"tie_word_embeddings": !by_default});
+        assert_eq!(tied(of(model_type, other)), !by_default, "{model_type}");
+    }
+}
+
+#[test]
+fn fields_of_one_family_are_refused_by_others() {
+    for (model_type, field, value) in [
+        ("llama", "no_rope_layers", json!([1, 0])),
+        ("qwen2", "attention_bias", json!(true)),
+        ("granite", "query_pre_attn_scalar", json!(8)),
+        ("gemma3_text", "use_bidirectional_attention", json!(true)),
+        ("gemma2", "rope_local_base_freq", json!(1e4)),
+        ("phi3", "attention_bias", json!(true)),
+        ("glm4", "residual_multiplier", json!(0.5)),
+    ] {
+        refuses(
+            of(model_type, json!({field: value})),
+            &[field, "may change the result"],
+        );
+    }
+    refuses(
+        of("olmo2", json!({"partial_rotary_factor": 0.5})),
+        &["partial_rotary_factor = 0.5", "rotate heads whole"],
+    );
+    refuses(
+        of("phi3", json!({"partial_rotary_factor": 0})),
+        &["nothing would be rotated"],
+    );
+    refuses(
+        of("smollm3", json!({"no_rope_layers": [1]})),
+        &["no_rope_layers must be a list of 2"],
+    );
+    refuses(
+        of("gemma2", json!({"hidden_activation": "relu"})),
+        &["hidden_activation = relu"],
+    );
+}
+
+/// Rotary embeddings of blocks that see every token, and of those with a window.
+#[test]
+fn families_with_two_rotary_embeddings_read_both_spellings() {
+    let scaling = json!({"rope_type": "linear", "factor": 8.0});
+    let old = json!({"rope_theta": 1e6, "rope_local_base_freq": 1e3, "rope_scaling": scaling});
+    let new = json!({"rope_parameters": {
+        "full_attention": {"rope_type": "linear", "factor": 8.0, "rope_theta": 1e6},
+        "sliding_attention": {"rope_type": "default", "rope_theta": 1e3},
+    }});
+    let old = accepts(of("gemma3_text", old)).ropes();
+    assert_eq!(accepts(of("gemma3_text", new.clone())).ropes(), old);
+    assert_eq!(old[0].scaling, Scaling::Linear { factor: 8.0 });
+    assert_eq!(old[1].scaling, Scaling::None);
+    assert_eq!((old[0].theta, old[1].theta), (1e6, 1e3));
+    let default = accepts(of("gemma3_text", json!({}))).ropes();
+    assert_eq!((default[0].theta, default[1].theta), (1e6, 1e4));
+    let yarn = json!({"rope_theta": 2e5, "rope_scaling": {"rope_type": "yarn", "factor": 4.0}});
+    let ropes = accepts(of("olmo3", yarn)).ropes();
+    assert!(matches!(ropes[0].scaling, Scaling::Yarn(_)));
+    assert_eq!((ropes[1].theta, &ropes[1].scaling), (2e5, &Scaling::None));
+    let mut wrong = new;
+    wrong["rope_parameters"]["chunked_attention"] = json!({});
+    refuses(
+        of("gemma3_text", wrong),
+        &["rope_parameters.chunked_attention"],
+    );
+}

@@ -1,0 +1,26 @@
+//! Models in one GGUF file: its metadata as a configuration, its tensors under the names of Hugging Face.
+
+mod architecture;
+mod change;
+mod config;
+mod describe;
+mod names;
+mod neutral;
+mod rope;
+mod settings;
+mod survives;
+mod tensors;
+mod write;
+
+pub(super) use tensors::Tensors;
+pub use write::FileType;
+
+use super::Result;
+use crate::gguf::GgufFile;
+use architecture::Architecture;
+use serde_json::{Map, Value};
+
+/// What `config.json` would hold.
+pub(super) fn config(file: &GgufFile) -> Result<Map<String, Value>> {
+    config::object(file, Architecture::of(file)?)
+}

@@ -1,0 +1,175 @@
+//! A model as a GGUF file.
+
+use super::architecture::Architecture;
+use super::change::Change;
+use super::describe;
+use crate::gguf::{DataType, TensorSource, Writer};
+use crate::models::{Error, Model, Part, Result};
+use candle_core::{Device, Tensor, WithDType};
+use half::{bf16, f16};
+use metal_candle_kernels::Weight;
+use metal_candle_kernels::weight::gguf::{BlockType, Gguf};
+use std::io;
+use std::str::FromStr;
+
+/// How the matrices of a file are stored. Norms and biases are float32.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileType(DataType);
+
+/// Types by their names in options, with their numbers in files (`llama_ftype`).
+const TYPES: [(&str, DataType, u32); 8] = [
+    ("f32", DataType::F32, 0),
+    ("f16", DataType::F16, 1),
+    ("bf16", DataType::Bf16, 32),
+    ("q8_0", DataType::Blocks(BlockType::Q8_0), 7),
+    ("q5_1", DataType::Blocks(BlockType::Q5_1), 9),
+    ("q5_0", DataType::Blocks(BlockType::Q5_0), 8),
+    ("q4_1", DataType::Blocks(BlockType::Q4_1), 3),
+    ("q4_0", DataType::Blocks(BlockType::Q4_0), 2),
+];
+
+impl FileType {
+    /// Names of those that are written.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        TYPES.iter().map(|(name, ..)| *name)
+    }
+
+    fn number(self) -> u32 {
+        let mut types = TYPES.iter();
+        types
+            .find(|(_, data_type, _)| *data_type == self.0)
+            .map_or(0, |(.., number)| *number)
+    }
+
+    /// Type of a matrix at `path` with rows of `k` numbers: as llama.cpp does, the embedding and the output head have
+    /// eight bits where others have fewer, and rows that do not divide into blocks are float16.
+    fn of(self, path: &str, k: usize) -> DataType {
+        let is_end = ["model.embed_tokens", "lm_head"].contains(&path);
+        let wanted = match self.0 {
+            DataType::Blocks(_) if is_end => DataType::Blocks(BlockType::Q8_0),
+            other => other,
+        };
+        match wanted.block() {
+            Some((numbers, _)) if k.is_multiple_of(numbers) => wanted,
+            _ => DataType::F16,
+        }
+    }
+}
+
+impl FromStr for FileType {
+    type Err = String;
+
+    fn from_str(name: &str) -> std::result::Result<Self, String> {
+        let found = TYPES
+            .iter()
+            .find(|(other, ..)| other.eq_ignore_ascii_case(name));
+        let names = || Self::names().collect::<Vec<_>>().join(", ");
+        found
+            .map(|(_, data_type, _)| Self(*data_type))
+            .ok_or_else(|| format!("must be one of {}", names()))
+    }
+}
+
+impl Model {
+    /// Adds what llama.cpp needs to know of the model, and its tensors with the matrices stored as `file_type` says. The
+    /// tokenizer is added by itself.
+    ///
+    /// # Errors
+    /// When llama.cpp has no such model, or a setting cannot be written.
+    pub fn add_to_gguf<'a>(&'a self, writer: &mut Writer<'a>, file_type: FileType) -> Result<()> {
+        let model_type = &self.config.model_type;
+        let architecture = Architecture::of_model_type(model_type).ok_or_else(|| {
+            let reason = "there is no way to write it as GGUF that is built";
+            Error::unsupported("model_type", model_type, reason)
+        })?;
+        describe::settings(writer, architecture, self, file_type.number())?;
+        describe::rope_settings(writer, architecture, &self.config)?;
+        for (_, part) in self.decoder.parts() {
+            self.add_part(writer, architecture, part, file_type)?;
+        }
+        Ok(())
+    }
+
+    fn add_part<'a>(
+        &'a self,
+        writer: &mut Writer<'a>,
+        architecture: &'static Architecture,
+        part: Part<'a>,
+        file_type: FileType,
+    ) -> Result<()> {
+        let path = part.path();
+        if let Some(weight) = part.matrix() {
+            let (n, k) = weight.dims()?;
+            let name = format!("{path}.weight");
+            let data_type = file_type.of(path, k);
+            let change = self.change(architecture, &name);
+            writer.tensor(TensorSource {
+                name: in_file(architecture, &name)?,
+                shape: vec![n, k],
+                data_type,
+                bytes: Box::new(move || {
+                    matrix(weight, data_type, change).map_err(io::Error::other)
+                }),
+            });
+        }
+        let vectors = part
+            .tensors()
+            .into_iter()
+            .filter(|(_, tensor)| tensor.rank() == 1);
+        for (name, tensor) in vectors {
+            let change = self.change(architecture, &name);
+            writer.tensor(TensorSource {
+                name: in_file(architecture, &name)?,
+                shape: tensor.dims().to_vec(),
+                data_type: DataType::F32,
+                bytes: Box::new(move || vector(tensor, change).map_err(io::Error::other)),
+            });
+        }
+        Ok(())
+    }
+
+    fn change(&self, architecture: &Architecture, name: &str) -> Change {
+        let heads = |field: &str| self.raw_config[field].as_u64().map(|heads| heads as usize);
+        let queries = heads("num_attention_heads").unwrap_or(0);
+        architecture.change(
+            name,
+            queries,
+            heads("num_key_value_heads").unwrap_or(queries),
+        )
+    }
+}
+
+fn in_file(architecture: &Architecture, name: &str) -> Result<String> {
+    let reason = "llama.cpp has no such tensor in models of this type";
+    architecture
+        .in_file(name)
+        .ok_or_else(|| Error::unsupported("tensor", name, reason))
+}
+
+/// A matrix as it is stored.
+fn matrix(weight: &Weight, data_type: DataType, change: Change) -> Result<Vec<u8>> {
+    let dense = change.apply(&weight.dense()?.to_device(&Device::Cpu)?)?;
+    match data_type {
+        DataType::F32 => bytes(&dense, f32::to_le_bytes),
+        DataType::F16 => bytes(&dense, f16::to_le_bytes),
+        DataType::Blocks(block) => {
+            let packed = Gguf::quantize(&dense, block)?;
+            Ok(packed.as_bytes().flatten_all()?.to_vec1::<u8>()?)
+        }
+        _ => bytes(&dense, bf16::to_le_bytes),
+    }
+}
+
+fn vector(tensor: &Tensor, change: Change) -> Result<Vec<u8>> {
+    let tensor = change.apply(&tensor.to_device(&Device::Cpu)?)?;
+    bytes(&tensor, f32::to_le_bytes)
+}
+
+/// Numbers of a tensor, each rounded to `T`.
+fn bytes<T: WithDType, const N: usize>(
+    tensor: &Tensor,
+    to_bytes: impl Fn(T) -> [u8; N],
+) -> Result<Vec<u8>> {
+    let values = tensor.to_dtype(T::DTYPE)?.flatten_all()?.to_vec1::<T>()?;
+    Ok(values.into_iter().flat_map(to_bytes).collect())
+}

@@ -1,0 +1,227 @@
+//! Adapters that mlx-lm trained, and adapters of ends that are one matrix in PEFT, compute here what they compute
+//! there.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod support;
+
+use candle_core::Tensor;
+use metal_candle::data::Batch;
+use metal_candle::language_model::Adapted;
+use metal_candle::lora::format::{mlx, peft};
+use metal_candle::models::Model;
+use metal_candle::train::{Optimizer, Options, Parameters};
+use std::collections::HashMap;
+use std::path::Path;
+use support::models::forward_with;
+use support::training::{batch, run_step};
+use support::{adapted, golden, ids, max_difference, model, tensors};
+
+/// See `scripts/golden/adapter_mlx.py`.
+const MLX: [(&str, &str); 4] = [
+    ("lora", "llama3"),
+    ("lora-keys", "qwen3"),
+    ("dora", "qwen2"),
+    ("tied", "qwen2"),
+];
+
+/// See `scripts/golden/adapter_ties.py`.
+const TIES: [&str; 4] = ["embedding", "head", "dora", "saved"];
+
+fn mlx_adapter(case: &str, base: &str) -> (Model, Adapted, HashMap<String, Tensor>) {
+    let folder = golden("mlx-adapters").join(case);
+    let model = model(base);
+    let adapter = adapted(&model, &folder, |_| {});
+    (model, adapter, tensors(&folder.join("golden.safetensors")))
+}
+
+fn logits(model: &Model, adapter: &Adapted, input_ids: &Tensor) -> Tensor {
+    let set = Some(adapter.frozen(model).unwrap());
+    forward_with(model, set.as_ref(), &ids(input_ids), 2)
+}
+
+#[test]
+fn logits_of_an_adapter_of_mlx_equal_mlx_beside_and_merged() {
+    for (case, base) in MLX {
+        let (mut model, adapter, want) = mlx_adapter(case, base);
+        let got = logits(&model, &adapter, &want["input_ids"]);
+        let difference = max_difference(&got, &want["logits"]);
+        assert!(difference < 1e-4, "{case}: {difference}");
+        model.fuse(&adapter.set).unwrap();
+        let merged = forward_with(&model, None, &ids(&want["input_ids"]), 2);
+        let difference = max_difference(&merged, &want["logits"]);
+        assert!(difference < 1e-4, "{case} merged: {difference}");
+    }
+}
+
+/// A tensor of mlx-lm, as the parameter `name` has it.
+fn of_mlx(tensors: &HashMap<String, Tensor>, prefix: &str, name: &str) -> Tensor {
+    let (path, rest) = name.split_at(name.find(".lora_").unwrap());
+    let end = match rest {
+        ".lora_magnitude_vector" => "m",
+        a if a.contains("_A") => "lora_a",
+        _ => "lora_b",
+    };
+    let tensor = &tensors[&format!("{prefix}{path}.{end}")];
+    match tensor.rank() {
+        2 => tensor.t().unwrap().contiguous().unwrap(),
+        _ => tensor.clone(),
+    }
+}
+
+#[test]
+fn losses_and_gradients_equal_mlx() {
+    for (case, base) in MLX {
+        let (model, adapter, want) = mlx_adapter(case, base);
+        let parameters = Parameters::of_adapters(adapter.set, &model.decoder);
+        for parameter in parameters.as_slice() {
+            let initial = of_mlx(&want, "initial.", &parameter.name);
+            parameter.var.set(&initial).unwrap();
+        }
+        check_steps(case, &model, &parameters, &want);
+    }
+}
+
+fn check_steps(case: &str, model: &Model, parameters: &Parameters, want: &HashMap<String, Tensor>) {
+    let options = Options {
+        weight_decay: 0.0,
+        ..Options::default()
+    };
+    let mut optimizer = Optimizer::new(parameters).unwrap();
+    let losses = want["losses"].to_vec1::<f32>().unwrap();
+    assert_eq!(losses.len(), 5);
+    for (i, want_loss) in losses.into_iter().enumerate() {
+        let rows = want["batches"].get(i).unwrap();
+        let batch: Batch = batch(&rows, &rows);
+        let result = run_step(model, parameters, &batch, false);
+        let mean = 1.0 / batch.trained_tokens as f64;
+        let difference = (result.loss_sum * mean - f64::from(want_loss)).abs();
+        assert!(difference < 1e-4, "{case} loss {i}: {difference}");
+        if i == 0 {
+            let pairs = parameters
+                .as_slice()
+                .iter()
+                .zip(result.gradients.as_slice());
+            for (parameter, gradient) in pairs {
+                let want = of_mlx(want, "grad.", &parameter.name);
+                let got = (gradient.as_ref().unwrap() * mean).unwrap();
+                let difference = max_difference(&got, &want);
+                assert!(difference < 1e-5, "{case} {}: {difference}", parameter.name);
+            }
+        }
+        optimizer
+            .step(parameters, &result.gradients, &options, 1e-2, mean)
+            .unwrap();
+    }
+}
+
+#[test]
+fn an_adapter_of_mlx_is_written_as_it_was_read() {
+    for (case, base) in MLX {
+        let (model, adapter, want) = mlx_adapter(case, base);
+        let out = tempfile::tempdir().unwrap();
+        let portable = adapter.portable(&model, "base").unwrap();
+        mlx::write(out.path(), &portable, false).unwrap();
+        same_file(
+            &out.path().join("adapters.safetensors"),
+            &golden("mlx-adapters")
+                .join(case)
+                .join("adapters.safetensors"),
+        );
+        // And through PEFT's folder.
+        let peft = tempfile::tempdir().unwrap();
+        adapter.save(peft.path(), "base").unwrap();
+        let read = adapted(&model, peft.path(), |_| {});
+        assert_eq!(read.plan, adapter.plan, "{case}");
+        let got = logits(&model, &read, &want["input_ids"]);
+        let difference = max_difference(&got, &want["logits"]);
+        assert!(difference < 1e-4, "{case}: {difference}");
+    }
+}
+
+fn same_file(ours: &Path, theirs: &Path) {
+    let (ours, theirs) = (tensors(ours), tensors(theirs));
+    assert_eq!(ours.len(), theirs.len());
+    for (key, tensor) in &theirs {
+        assert_eq!(max_difference(&ours[key], tensor), 0.0, "{key}");
+    }
+}
+
+#[test]
+fn ends_that_are_one_matrix_equal_peft() {
+    let want = tensors(&golden("adapter-ties/golden.safetensors"));
+    let last = |logits: Tensor| logits.narrow(1, 39, 1).unwrap().squeeze(1).unwrap();
+    for case in TIES {
+        let mut model = model("qwen2");
+        let folder = golden("adapter-ties").join(case);
+        let adapter = adapted(&model, &folder, |_| {});
+        let want_logits = &want[&format!("{case}.logits")];
+        let got = last(logits(&model, &adapter, &want["input_ids"]));
+        let difference = max_difference(&got, want_logits);
+        assert!(difference < 1e-4, "{case}: {difference}");
+        check_tied_gradients(case, &model, &adapter, &want);
+        model.fuse(&adapter.set).unwrap();
+        let is_tied = model.raw_config["tie_word_embeddings"] == true;
+        assert_eq!(is_tied, case != "dora", "magnitudes of the two ends differ");
+        let merged = last(forward_with(&model, None, &ids(&want["input_ids"]), 2));
+        let difference = max_difference(&merged, want_logits);
+        assert!(difference < 1e-4, "{case} merged: {difference}");
+    }
+}
+
+/// PEFT's two gradients of what the ends share, added up.
+fn check_tied_gradients(
+    case: &str,
+    model: &Model,
+    adapter: &Adapted,
+    want: &HashMap<String, Tensor>,
+) {
+    let parameters = Parameters::of_adapters(adapter.set.clone(), &model.decoder);
+    let batch = batch(&want["input_ids"], &want["input_ids"]);
+    let result = run_step(model, &parameters, &batch, false);
+    let mean = 1.0 / batch.trained_tokens as f64;
+    let loss = want[&format!("{case}.loss")].to_scalar::<f32>().unwrap();
+    assert!(
+        (result.loss_sum * mean - f64::from(loss)).abs() < 1e-4,
+        "{case}"
+    );
+    let prefix = format!("{case}.grad.base_model.model.");
+    let n = want.keys().filter(|key| key.starts_with(&prefix)).count();
+    assert_eq!(parameters.as_slice().len(), n, "{case}");
+    let pairs = parameters
+        .as_slice()
+        .iter()
+        .zip(result.gradients.as_slice());
+    for (parameter, gradient) in pairs {
+        let got = (gradient.as_ref().unwrap() * mean).unwrap();
+        let difference = max_difference(&got, &want[&format!("{prefix}{}", parameter.name)]);
+        assert!(difference < 1e-5, "{case} {}: {difference}", parameter.name);
+    }
+}
+
+#[test]
+fn ends_that_are_one_matrix_are_written_as_peft_writes_them() {
+    for case in TIES {
+        let model = model("qwen2");
+        let folder = golden("adapter-ties").join(case);
+        let adapter = adapted(&model, &folder, |_| {});
+        let out = tempfile::tempdir().unwrap();
+        adapter.save(out.path(), "base").unwrap();
+        let file = "adapter_model.safetensors";
+        same_file(&out.path().join(file), &folder.join(file));
+        assert_eq!(adapted(&model, out.path(), |_| {}).config, adapter.config);
+    }
+}
+
+/// Two ends that are two matrices are not made one.
+#[test]
+fn ends_of_their_own_are_adapted_apart() {
+    let model = model("llama3");
+    let folder = golden("adapter-files/inert");
+    let adapter = adapted(&model, &folder, |_| {});
+    assert!(!adapter.config.ensure_weight_tying);
+    let out = tempfile::tempdir().unwrap();
+    let values = adapter.set.parameters();
+    peft::write(out.path(), &adapter.config, "base", &values).unwrap();
+    let text = std::fs::read_to_string(out.path().join("adapter_config.json")).unwrap();
+    assert!(!text.contains("ensure_weight_tying"));
+}

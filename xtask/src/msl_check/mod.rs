@@ -1,0 +1,91 @@
+//! `cargo xtask msl-check`: the texts that a Mac would compile, read by clang, which knows their address spaces (docs/apple.md).
+//!
+//! Software Metal's tests leave every text that the launcher of kernels made.
+
+mod clang;
+mod coverage;
+mod cpp;
+#[cfg(all(test, target_os = "linux"))]
+mod mutations;
+
+use crate::soft_metal::{supported, texts_of_operations};
+use clang::Clang;
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+/// The kernels' crate: its sources, and what every text of it begins with.
+const SOURCES: &str = "../crates/kernels/src";
+const PRELUDE: &str = "../crates/kernels/src/metal/prelude.metal";
+
+/// As a part of the project's checks. Other machines cannot run software Metal.
+pub fn where_it_runs() -> bool {
+    if !supported() {
+        eprintln!("xtask: msl-check is left out: this is not x86-64 Linux");
+        return true;
+    }
+    main()
+}
+
+/// Whether clang takes every text, and every source is in one of each dtype.
+pub fn main() -> bool {
+    let clang = match Clang::find() {
+        Ok(clang) => clang,
+        Err(reason) => {
+            eprintln!("xtask: msl-check cannot run: {reason}");
+            return false;
+        }
+    };
+    let Some(folder) = texts_of_operations() else {
+        return false;
+    };
+    match problems(&clang, &folder) {
+        Ok(problems) => {
+            problems.iter().for_each(|problem| eprintln!("{problem}"));
+            problems.is_empty()
+        }
+        Err(error) => {
+            eprintln!("xtask: msl-check: {}: {error}", folder.display());
+            false
+        }
+    }
+}
+
+fn problems(clang: &Clang, folder: &Path) -> io::Result<Vec<String>> {
+    let texts = our_texts(folder)?;
+    eprintln!("xtask: msl-check: {} texts", texts.len());
+    let refused = texts.iter().filter_map(|text| clang.refusal(text));
+    let mut problems: Vec<String> = refused.collect();
+    problems.extend(coverage::missing(&texts, &sources(&from_here(SOURCES))?));
+    Ok(problems)
+}
+
+fn from_here(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+/// Those that begin with our prelude: candle's come through software Metal too.
+fn our_texts(folder: &Path) -> io::Result<Vec<String>> {
+    let prelude = fs::read_to_string(from_here(PRELUDE))?;
+    let mut texts = vec![];
+    for entry in fs::read_dir(folder)? {
+        let text = fs::read_to_string(entry?.path())?;
+        if text.starts_with(&prelude) {
+            texts.push(text);
+        }
+    }
+    Ok(texts)
+}
+
+/// Files of MSL below `folder`: path and text.
+fn sources(folder: &Path) -> io::Result<Vec<(PathBuf, String)>> {
+    let mut found = vec![];
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            found.extend(sources(&path)?);
+        } else if path.extension().is_some_and(|end| end == "metal") {
+            found.push((path.clone(), fs::read_to_string(path)?));
+        }
+    }
+    Ok(found)
+}
