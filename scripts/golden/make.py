@@ -1,4 +1,5 @@
-"""Regenerates every file under crates/metal-candle/tests/golden/ (its README.md excepted).
+"""Regenerates every file under crates/metal-candle/tests/golden/ (its README.md and mlx-* excepted), and under
+crates/kernels/tests/golden/ what bitsandbytes and torch pack.
 
     pip install -r scripts/golden/requirements.txt
     python scripts/golden/make.py
@@ -23,6 +24,8 @@ import added_tokens
 import chat
 import jinja_expressions
 import models
+import packed_matrices
+import packed_models
 import torch
 import training
 from common import clear_golden
@@ -40,6 +43,8 @@ def main():
         training.write(run)
     for run in training.ACCUMULATED:
         training.write_accumulation(run)
+    packed_matrices.write_all()
+    packed_models.write_all()
     adapter_files.write_all()
     adapter_ties.write_all()
     chat.write_all()

@@ -8,8 +8,13 @@ kernels: affine.safetensors, a matrix (4, 256) f32 and, for each of BITS and GRO
     <bits>.<group>.{words,scales,biases}    mx.quantize
     <bits>.<group>.dense                    mx.dequantize, f32
 
-metal-candle: mlx-4bit/, a qwen3 with 4 bits in groups of 32, whose head has 8 bits in groups of 64 and one layer
-of which is not quantized:
+microscaling.safetensors, the same matrix and, for each of SMALL_FLOATS,
+
+    <mode>.{words,scales}                   mx.quantize
+    <mode>.dense                            mx.dequantize, f32
+
+metal-candle: mlx-4bit/, a qwen3 with 4 bits in groups of 32, whose head has 8 bits in groups of 64, and mlx-mxfp4/,
+one with mxfp4, whose head is mxfp8 and whose layer MIXED is nvfp4; one layer of each is not quantized:
 
     model/               config.json, model.safetensors as mlx-lm saves them
     golden.safetensors   B = 2, T = 24, V = 96
@@ -19,6 +24,8 @@ of which is not quantized:
         loss () f32             mean over the trained tokens, with the adapter below
         <path>.lora_{A,B}.weight            an adapter in PEFT's shapes, scale 2
         grad.<path>.lora_{A,B}.weight       its gradients of the loss
+        steps (S, B, T) i64;  losses (S) f32    that of each batch (all tokens trained) before a step of AdamW on the
+                                                adapter, gradients clipped to a norm of 1
 
 mlx-adapters/: see adapter_mlx.py.
 
@@ -32,6 +39,7 @@ from pathlib import Path
 import adapter_mlx
 import mlx.core as mx
 import mlx.nn as nn
+import mlx.optimizers as optimizers
 from mlx.utils import tree_flatten
 from mlx_lm.models.qwen3 import Model, ModelArgs
 from mlx_lm.tuner.lora import LoRALinear
@@ -39,6 +47,7 @@ from mlx_lm.utils import quantize_model, save_config, save_model
 
 CRATES = Path(__file__).resolve().parents[2] / "crates"
 BITS, GROUPS = (2, 3, 4, 5, 6, 8), (32, 64, 128)
+SMALL_FLOATS = ("mxfp4", "mxfp8", "nvfp4")
 N_VOCAB, N_TOKENS, IGNORED = 96, 24, -100
 CONFIG = dict(
     model_type="qwen3",
@@ -57,16 +66,23 @@ CONFIG = dict(
     torch_dtype="float32",
 )
 PLAIN = "model.layers.1.mlp.up_proj"
+MIXED = "model.layers.0.mlp.down_proj"
+N_STEPS = 10
 ADAPTED = ("q_proj", "up_proj", "down_proj")
 R, SCALE = 4, 2.0
 
 
-def write_affine(path):
+def odd_matrix():
     matrix = mx.random.normal((4, 256), key=mx.random.key(1))
     # Groups whose largest number is negative, all equal, and zero.
     matrix[1] = -mx.abs(matrix[1])
     matrix[2, :128] = 0.75
     matrix[3, 128:] = 0.0
+    return matrix
+
+
+def write_affine(path):
+    matrix = odd_matrix()
     tensors = {"matrix": matrix}
     for bits in BITS:
         for group in GROUPS:
@@ -77,25 +93,43 @@ def write_affine(path):
     save(path, tensors)
 
 
+def write_microscaling(path):
+    matrix = odd_matrix()
+    tensors = {"matrix": matrix}
+    for mode in SMALL_FLOATS:
+        words, scales = mx.quantize(matrix, mode=mode)
+        tensors |= {f"{mode}.words": words, f"{mode}.scales": scales}
+        tensors[f"{mode}.dense"] = mx.dequantize(words, scales, mode=mode, dtype=mx.float32)
+    save(path, tensors)
+
+
 def save(path, tensors):
     path.parent.mkdir(parents=True, exist_ok=True)
     mx.save_safetensors(str(path), tensors)
 
 
-def quantized_model():
+def quantized_model(mode, special):
     mx.random.seed(2)
     model = Model(ModelArgs.from_dict(CONFIG))
     for path, parameter in tree_flatten(model.parameters()):
         noise = mx.random.normal(parameter.shape)
         value = 1 + 0.1 * noise if "norm" in path else 0.2 * noise
         model.load_weights([(path, value)], strict=False)
-    return quantize_model(model, CONFIG, 32, 4, quant_predicate=choose)
+    choose = lambda path, _: special.get(path, path != PLAIN)
+    return quantize_model(model, CONFIG, 32, 4, mode=mode, quant_predicate=choose)
 
 
-def choose(path, _):
-    if path == "lm_head":
-        return dict(group_size=64, bits=8)
-    return path != PLAIN
+# folder: (mode, what is quantized in another way)
+MODELS = {
+    "mlx-4bit": ("affine", {"lm_head": dict(group_size=64, bits=8)}),
+    "mlx-mxfp4": (
+        "mxfp4",
+        {
+            "lm_head": dict(group_size=32, bits=8, mode="mxfp8"),
+            MIXED: dict(group_size=16, bits=4, mode="nvfp4"),
+        },
+    ),
+}
 
 
 def add_adapter(model):
@@ -123,9 +157,9 @@ def mean_loss(model, input_ids, targets):
     return (losses * trained).sum() / trained.sum()
 
 
-def write_model(folder):
+def write_model(folder, mode, special):
     shutil.rmtree(folder, ignore_errors=True)
-    model, config = quantized_model()
+    model, config = quantized_model(mode, special)
     save_model(folder / "model", model)
     save_config(config, folder / "model/config.json")
     (folder / "model/model.safetensors.index.json").unlink()
@@ -140,11 +174,26 @@ def write_model(folder):
     gradients = dict(tree_flatten(gradients))
     for path, lora in adapted.items():
         for ours, theirs in (("A", "lora_a"), ("B", "lora_b")):
-            tensors[f"{path}.lora_{ours}.weight"] = getattr(lora, theirs).T
+            # What `train` changes later.
+            tensors[f"{path}.lora_{ours}.weight"] = mx.array(getattr(lora, theirs).T)
             tensors[f"grad.{path}.lora_{ours}.weight"] = gradients[f"{path}.{theirs}"].T
-    whole = ("input_ids", "targets", "prompt", "greedy")
+    tensors["steps"] = mx.random.randint(0, N_VOCAB, (N_STEPS, 2, N_TOKENS))
+    tensors["losses"] = train(model, tensors["steps"])
+    whole = ("input_ids", "targets", "prompt", "greedy", "steps")
     tensors |= {name: tensors[name].astype(mx.int64) for name in whole}
     save(folder / "golden.safetensors", {name: mx.contiguous(tensor) for name, tensor in tensors.items()})
+
+
+def train(model, steps):
+    optimizer = optimizers.AdamW(learning_rate=1e-2, weight_decay=0.01, bias_correction=True)
+    losses = []
+    for input_ids in steps:
+        loss, gradients = nn.value_and_grad(model, mean_loss)(model, input_ids, input_ids)
+        gradients, _ = optimizers.clip_grad_norm(gradients, 1.0)
+        optimizer.update(model, gradients)
+        mx.eval(model.parameters(), optimizer.state)
+        losses.append(loss)
+    return mx.stack(losses)
 
 
 def continue_greedily(model, prompt, n_new):
@@ -161,5 +210,7 @@ def continue_greedily(model, prompt, n_new):
 if __name__ == "__main__":
     mx.set_default_device(mx.cpu)
     write_affine(CRATES / "kernels/tests/golden/affine.safetensors")
-    write_model(CRATES / "metal-candle/tests/golden/mlx-4bit")
+    write_microscaling(CRATES / "kernels/tests/golden/microscaling.safetensors")
+    for name, (mode, special) in MODELS.items():
+        write_model(CRATES / "metal-candle/tests/golden" / name, mode, special)
     adapter_mlx.write_all()

@@ -120,9 +120,13 @@ def check_transformers(checks, build, model, folder):
 
 
 class LlamaCpp:
-    def __init__(self, model):
+    def __init__(self, model, adapter=None):
         params = xllamacpp.CommonParams()
         params.model.path = str(model)
+        if adapter:
+            lora = xllamacpp.CommonAdapterLoraInfo()
+            lora.path, lora.scale = str(adapter), 1.0
+            params.lora_adapters = [lora]
         params.n_ctx, params.n_parallel, params.warmup = 512, 1, False
         params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 2
         params.verbosity = 0

@@ -17,6 +17,7 @@ pub mod error;
 pub mod exit;
 mod hub;
 mod interrupt;
+mod load_options;
 mod loading;
 mod log;
 pub mod machine;

@@ -8,7 +8,7 @@ use metal_candle::LanguageModel;
 use metal_candle::files;
 use metal_candle::language_model::{Adapted, own_tokenizer};
 use metal_candle::lora::AdapterSet;
-use metal_candle::models::{self, Model};
+use metal_candle::models::{self, Model, OnLoad};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -16,8 +16,13 @@ use std::sync::Arc;
 ///
 /// # Errors
 /// When it cannot be found or read.
-pub fn load(name: &str, device: &Device, terminal: &Terminal) -> Result<LanguageModel> {
-    load_for(name, None, device, terminal)
+pub fn load(
+    name: &str,
+    on_load: Option<OnLoad>,
+    device: &Device,
+    terminal: &Terminal,
+) -> Result<LanguageModel> {
+    load_for((name, None), on_load, device, terminal)
 }
 
 /// [`load`] with the tokenizer of the adapter that is used, if it has its own.
@@ -25,14 +30,16 @@ pub fn load(name: &str, device: &Device, terminal: &Terminal) -> Result<Language
 /// # Errors
 /// As [`load`].
 pub fn load_for(
-    name: &str,
-    adapter: Option<&Path>,
+    (name, adapter): (&str, Option<&Path>),
+    on_load: Option<OnLoad>,
     device: &Device,
     terminal: &Terminal,
 ) -> Result<LanguageModel> {
     let folder = hub::folder(name, terminal)?;
     tell_tokenizer(adapter, terminal);
-    Ok(LanguageModel::load_for(folder, adapter, device)?)
+    Ok(LanguageModel::load_packing(
+        folder, adapter, on_load, device,
+    )?)
 }
 
 /// Says that an adapter's own tokenizer is used.

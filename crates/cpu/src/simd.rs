@@ -17,7 +17,7 @@ pub enum Level {
     Avx2,
     /// 512 bits.
     Avx512,
-    /// The same, and products in tiles of bf16 (AMX), which Linux lets a program use.
+    /// 512 bits, and products in tiles of bf16 (AMX), which Linux lets a program use.
     Amx,
 }
 

@@ -6,8 +6,9 @@ mod support;
 
 use candle_core::Tensor;
 use metal_candle::data::Batch;
+use metal_candle::gguf::GgufFile;
 use metal_candle::language_model::Adapted;
-use metal_candle::lora::format::{mlx, peft};
+use metal_candle::lora::format::{gguf, mlx, peft};
 use metal_candle::models::Model;
 use metal_candle::train::{Optimizer, Options, Parameters};
 use std::collections::HashMap;
@@ -224,4 +225,55 @@ fn ends_of_their_own_are_adapted_apart() {
     peft::write(out.path(), &adapter.config, "base", &values).unwrap();
     let text = std::fs::read_to_string(out.path().join("adapter_config.json")).unwrap();
     assert!(!text.contains("ensure_weight_tying"));
+}
+
+/// A file for llama.cpp holds every tensor, and pairs the rows of queries and keys as the model's own are there.
+#[test]
+fn an_adapter_for_llama_cpp_is_laid_out_as_its_model() {
+    let (model, adapter, _) = mlx_adapter("lora", "llama3");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("adapter.gguf");
+    gguf::write(&path, &adapter.portable(&model, "base").unwrap(), &model).unwrap();
+    let file = GgufFile::open(&path).unwrap();
+    let text = |key: &str| file.metadata().text(key).unwrap().unwrap().to_string();
+    assert_eq!(text("general.type"), "adapter");
+    assert_eq!(text("general.architecture"), "llama");
+    assert_eq!(text("adapter.type"), "lora");
+    let values = |name: &str| {
+        let info = file.info(name).unwrap();
+        let count = info.shape.iter().product();
+        (
+            info.shape.clone(),
+            file.values(info, count, f32::from_le_bytes).unwrap(),
+        )
+    };
+    let parameters = adapter.set.parameters();
+    assert_eq!(file.tensors().count(), parameters.len());
+    // (name here, name there, heads whose rows are paired)
+    for (path, name, heads) in [
+        ("model.layers.1.self_attn.q_proj", "blk.1.attn_q", 4),
+        ("model.layers.0.self_attn.k_proj", "blk.0.attn_k", 2),
+        ("model.layers.0.self_attn.v_proj", "blk.0.attn_v", 0),
+        ("model.layers.1.mlp.down_proj", "blk.1.ffn_down", 0),
+    ] {
+        for (ours, end) in [("lora_A.weight", "lora_a"), ("lora_B.weight", "lora_b")] {
+            let parameter = parameters
+                .iter()
+                .find(|(known, _)| *known == format!("{path}.{ours}"));
+            let want = parameter.unwrap().1.to_vec2::<f32>().unwrap();
+            let (shape, got) = values(&format!("{name}.weight.{end}"));
+            assert_eq!(shape, [want.len(), want[0].len()], "{name} {end}");
+            for (row, got) in got.chunks(want[0].len()).enumerate() {
+                let from = match heads {
+                    n if n > 0 && end == "lora_b" => {
+                        let width = want.len() / n;
+                        let (head, in_head) = (row / width, row % width);
+                        head * width + in_head % 2 * (width / 2) + in_head / 2
+                    }
+                    _ => row,
+                };
+                assert_eq!(got, want[from], "{name} {end} {row}");
+            }
+        }
+    }
 }

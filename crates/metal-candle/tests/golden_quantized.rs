@@ -1,27 +1,118 @@
-//! A checkpoint that mlx-lm quantized computes, and trains, what MLX does
-//! (`scripts/golden/make_mlx.py`).
+//! Quantized checkpoints compute, and train, what their owners' programs do: those of mlx-lm
+//! (`scripts/golden/make_mlx.py`), and those of bitsandbytes and transformers
+//! (`scripts/golden/packed_models.py`).
 #![allow(clippy::unwrap_used)]
 
 mod support;
 
 use candle_core::Device;
 use metal_candle::lora::Error;
+use metal_candle::models::{Model, OnLoad};
 use metal_candle::train::Parameters;
+use std::collections::BTreeSet;
 use support::quantized::{self, adapted};
+use support::{golden, model, training};
+
+const MLX: [&str; 2] = ["mlx-4bit", "mlx-mxfp4"];
+
+const OTHERS: [&str; 4] = ["bnb-nf4", "bnb-fp4", "bnb-int8", "fp8"];
 
 #[test]
-fn logits_and_greedy_tokens_equal_mlx() {
-    quantized::logits_and_greedy_tokens_equal_mlx(&Device::Cpu);
+fn logits_and_greedy_tokens_equal_the_owners() {
+    for name in MLX.into_iter().chain(OTHERS) {
+        quantized::logits_and_greedy_tokens_equal_the_owners(name, &Device::Cpu);
+    }
 }
 
 #[test]
 fn loss_and_gradients_of_an_adapter_equal_mlx() {
-    quantized::loss_and_gradients_of_an_adapter_equal_mlx(&Device::Cpu);
+    for name in MLX {
+        quantized::loss_and_gradients_of_an_adapter_equal_mlx(name, &Device::Cpu);
+    }
+}
+
+#[test]
+fn ten_losses_equal_mlx() {
+    for name in MLX {
+        let (model, set, want) = adapted(name, &Device::Cpu);
+        let parameters = Parameters::of_adapters(set, &model.decoder);
+        let losses = want["losses"].to_vec1::<f32>().unwrap();
+        let got = training::losses(&model, &parameters, &want["steps"], &want["steps"]);
+        assert_eq!((losses.len(), got.len()), (10, 10));
+        for (got, want) in got.into_iter().zip(losses) {
+            assert!((got - f64::from(want)).abs() < 1e-3, "{name}: {got} {want}");
+        }
+    }
+}
+
+#[test]
+fn ten_losses_and_the_final_adapter_equal_peft() {
+    for run in ["bnb-nf4/train", "fp8/train"] {
+        training::ten_losses_and_the_final_adapter_equal_peft(run, "full", &Device::Cpu);
+    }
+}
+
+#[test]
+fn kinds_tell_how_matrices_are_stored() {
+    let kinds = |name: &str| -> BTreeSet<String> {
+        let layers = model(name).decoder.adaptable().into_iter();
+        layers.map(|layer| layer.weight().kind()).collect()
+    };
+    let expected: [(&str, &[&str]); 6] = [
+        (
+            "mlx-4bit",
+            &[
+                "affine, 4 bits in groups of 32",
+                "affine, 8 bits in groups of 64",
+                "f32",
+            ],
+        ),
+        ("mlx-mxfp4", &["f32", "mxfp4", "mxfp8", "nvfp4"]),
+        (
+            "bnb-nf4",
+            &["f32", "nf4, blocks of 64, double quantization"],
+        ),
+        ("bnb-fp4", &["f32", "fp4, blocks of 64"]),
+        ("bnb-int8", &["f32", "int8 by rows"]),
+        ("fp8", &["f32", "fp8 (e4m3), blocks of 24 x 20"]),
+    ];
+    for (name, expected) in expected {
+        let expected: BTreeSet<String> = expected.iter().map(|kind| kind.to_string()).collect();
+        assert_eq!(kinds(name), expected);
+    }
+}
+
+/// Kinds of the layers of a dense checkpoint that is packed while it is read.
+#[test]
+fn dense_checkpoints_are_packed_while_they_are_read() {
+    let folder = golden("qwen3").join("model");
+    let load = |to| Model::load_packing(&folder, Some(to), &Device::Cpu).unwrap();
+    let kinds = |model: &Model| -> Vec<String> {
+        let layers = model.decoder.adaptable().into_iter();
+        layers.map(|layer| layer.weight().kind()).collect()
+    };
+    let nf4 = kinds(&load(OnLoad::Nf4));
+    let is_nf4 = |kind: &String| kind == "nf4, blocks of 64";
+    assert_eq!(
+        nf4.iter().filter(|kind| is_nf4(kind)).count(),
+        nf4.len() - 2
+    );
+    // Rows of 32 do not divide into groups of 64, those of o_proj and down_proj do.
+    let affine = kinds(&load(OnLoad::Affine));
+    let is_affine = |kind: &&String| **kind == "affine, 4 bits in groups of 64";
+    assert_eq!(affine.iter().filter(is_affine).count(), 2 * 3, "{affine:?}");
+    let error = Model::load_packing(
+        &golden("bnb-nf4").join("model"),
+        Some(OnLoad::Nf4),
+        &Device::Cpu,
+    );
+    let message = error.err().unwrap().to_string();
+    assert!(message.contains("is quantized already"), "{message}");
 }
 
 #[test]
 fn only_some_matrices_are_packed_and_none_is_merged() {
-    let (mut model, set, _) = adapted(&Device::Cpu);
+    let (mut model, set, _) = adapted("mlx-4bit", &Device::Cpu);
     let packed: Vec<String> = model
         .decoder
         .packed()

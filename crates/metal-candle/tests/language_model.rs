@@ -9,7 +9,7 @@ mod own_model;
 
 use candle_core::Device;
 use metal_candle::data::{Row, train_bpe, write_tokenizer};
-use metal_candle::fine_tune::{self, FineTuning, Rows, Settings, Subject, fine_tune};
+use metal_candle::fine_tune::{self, FineTuning, RowSettings, Settings, Subject, fine_tune};
 use metal_candle::language_model::{Adapted, Error, Generation, LanguageModel};
 use metal_candle::layout::Arrangement;
 use metal_candle::lora::{LastBlocks, LoraConfig, Method};
@@ -114,7 +114,8 @@ fn fine_tuning(folder: &Path, iters: usize, subject: Subject) -> Settings {
     };
     Settings {
         model: "tiny".into(),
-        rows: Rows {
+        on_load: None,
+        rows: RowSettings {
             folder: folder.to_path_buf(),
             mask_prompt: true,
             max_seq_length: None,

@@ -115,12 +115,12 @@ fn packed_rows_train_as_padded_ones() {
 
 #[test]
 fn a_quantized_checkpoint_generates_as_mlx() {
-    quantized::logits_and_greedy_tokens_equal_mlx(&device());
+    quantized::logits_and_greedy_tokens_equal_the_owners("mlx-4bit", &device());
 }
 
 #[test]
 fn a_quantized_checkpoint_trains_as_mlx() {
-    quantized::loss_and_gradients_of_an_adapter_equal_mlx(&device());
+    quantized::loss_and_gradients_of_an_adapter_equal_mlx("mlx-4bit", &device());
 }
 
 #[test]

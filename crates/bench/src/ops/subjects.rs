@@ -104,9 +104,7 @@ fn linear(case: &Case<ops::linear::cases::CaseShape>) -> Operation {
     let (k, n, storage) = (shape.inputs, shape.outputs, shape.storage);
     let rows: usize = shape.lead.iter().product();
     let name = format!("{} {storage}", sizes_text(&[rows, k, n]));
-    let group = storage.packing().map(|packing| packing.group);
-    let weight = storage.to_string();
-    let sizes = json!({"rows": rows, "inputs": k, "outputs": n, "weight": weight, "group": group});
+    let sizes = json!({"rows": rows, "inputs": k, "outputs": n, "weight": storage.to_string()});
     let stored = OnceCell::new();
     Operation {
         inputs: vec![

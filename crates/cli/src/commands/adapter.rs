@@ -1,6 +1,6 @@
 use super::Context;
 use crate::device::DeviceArgs;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::loading;
 use crate::output_folder;
@@ -8,16 +8,18 @@ use crate::terminal::Terminal;
 use candle_core::Tensor;
 use clap::ValueEnum;
 use metal_candle::files::NewFolder;
-use metal_candle::lora::format::{self, Portable, mlx, peft};
+use metal_candle::lora::format::{self, Portable, gguf, mlx, peft};
 use metal_candle::lora::{Method, Placement};
+use metal_candle::models::Model;
 use serde::Serialize;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
 Examples:
   metal-candle adapter show adapters
   metal-candle adapter convert adapters adapters-mlx --to mlx
-  metal-candle adapter convert adapters-mlx adapters-peft --to peft --model Qwen/Qwen3-0.6B";
+  metal-candle adapter convert adapters-mlx adapters-peft --to peft --model Qwen/Qwen3-0.6B
+  metal-candle adapter convert adapters adapter.gguf --to gguf --model Qwen/Qwen3-0.6B";
 
 /// Show what an adapter is, or write it for another tool
 #[derive(clap::Args, Debug)]
@@ -28,7 +30,7 @@ pub struct Args {
     pub action: Action,
 }
 
-/// What is done with an adapter.
+/// Work on an adapter.
 #[derive(clap::Subcommand, Debug)]
 pub enum Action {
     /// Show the layers of an adapter, their ranks and scales; its model is not needed
@@ -54,14 +56,14 @@ pub struct ConvertArgs {
     /// Folder of an adapter of PEFT or mlx-lm
     #[arg(value_name = "FROM")]
     pub from: PathBuf,
-    /// Where the adapter is written: a new or empty folder
+    /// Where the adapter is written: a new or empty folder, or a new file
     #[arg(value_name = "TO")]
     pub to: PathBuf,
     /// Tool that the adapter is written for
     #[arg(long = "to", value_name = "FORMAT")]
     pub format: Target,
     /// Folder or Hugging Face id of the model, against which every tensor is checked; needed where the
-    /// token embedding is adapted
+    /// token embedding is adapted, and for GGUF
     #[arg(long, value_name = "MODEL")]
     pub model: Option<String>,
     /// Fill lower ranks up with zeros where the tool has one rank for all layers
@@ -78,6 +80,8 @@ pub enum Target {
     Peft,
     /// Folder of mlx-lm: adapter_config.json, adapters.safetensors
     Mlx,
+    /// File of llama.cpp, for a GGUF file of the model
+    Gguf,
 }
 
 /// Shows or converts.
@@ -99,42 +103,63 @@ fn convert(args: &ConvertArgs, terminal: &Terminal) -> Result<()> {
         "choose another folder, or remove this one first",
     )?;
     output_folder::check_writable("TO", &args.to)?;
-    let adapter = portable(args, terminal)?;
-    let new = NewFolder::begin(&args.to)?;
-    write(&adapter, args, new.path())?;
-    // The adapter was trained with the tokenizer that lies beside it, if one does.
-    loading::copy_tokenizer(&args.from, new.path())?;
-    output_folder::finish(new, &args.to)?;
-    let n = adapter.plan.placements.len();
+    let source = Source::read(args, terminal)?;
+    match args.format {
+        Target::Gguf => gguf::write(&args.to, &source.adapter, source.model()?)?,
+        format => write_folder(args, &source.adapter, format == Target::Mlx)?,
+    }
+    let n = source.adapter.plan.placements.len();
     terminal.print_line(format_args!("Saved {n} layers in {}", args.to.display()))
 }
 
-fn write(adapter: &Portable, args: &ConvertArgs, folder: &Path) -> Result<()> {
-    match args.format {
-        Target::Peft => {
-            let values = adapter.values.iter();
-            let values: Vec<(String, &Tensor)> =
-                values.map(|(name, value)| (name.clone(), value)).collect();
-            peft::write(folder, &adapter.config, &adapter.base_model, &values)?;
-        }
-        Target::Mlx => mlx::write(folder, adapter, args.pad_ranks)?,
+/// Writes a folder, which appears whole or not at all.
+fn write_folder(args: &ConvertArgs, adapter: &Portable, is_mlx: bool) -> Result<()> {
+    let new = NewFolder::begin(&args.to)?;
+    if is_mlx {
+        mlx::write(new.path(), adapter, args.pad_ranks)?;
+    } else {
+        let values = adapter.values.iter();
+        let values: Vec<(String, &Tensor)> =
+            values.map(|(name, value)| (name.clone(), value)).collect();
+        peft::write(new.path(), &adapter.config, &adapter.base_model, &values)?;
     }
-    Ok(())
+    // The adapter was trained with the tokenizer that lies beside it, if one does.
+    loading::copy_tokenizer(&args.from, new.path())?;
+    output_folder::finish(new, &args.to)
 }
 
-fn portable(args: &ConvertArgs, terminal: &Terminal) -> Result<Portable> {
-    loading::check_adapter(&args.from)?;
-    let file = format::read(&args.from)?;
-    let Some(name) = &args.model else {
-        return Ok(file.portable()?);
-    };
-    let loaded = loading::load(name, &args.device.open()?, terminal)?;
-    let adapted = loading::read_adapter(&loaded.model, &loaded.folder, &args.from)?;
-    let base_model = file.base_model.as_deref().unwrap_or(name);
-    Ok(adapted.portable(&loaded.model, base_model)?)
+/// An adapter, and its model where that was named.
+struct Source {
+    adapter: Portable,
+    model: Option<Model>,
 }
 
-/// What `adapter show --json` prints.
+impl Source {
+    fn read(args: &ConvertArgs, terminal: &Terminal) -> Result<Self> {
+        loading::check_adapter(&args.from)?;
+        let file = format::read(&args.from)?;
+        let Some(name) = &args.model else {
+            let (adapter, model) = (file.portable()?, None);
+            return Ok(Self { adapter, model });
+        };
+        let loaded = loading::load(name, None, &args.device.open()?, terminal)?;
+        let adapted = loading::read_adapter(&loaded.model, &loaded.folder, &args.from)?;
+        let base_model = file.base_model.as_deref().unwrap_or(name);
+        Ok(Self {
+            adapter: adapted.portable(&loaded.model, base_model)?,
+            model: Some(loaded.model),
+        })
+    }
+
+    fn model(&self) -> Result<&Model> {
+        self.model.as_ref().ok_or_else(|| {
+            Error::input("--to gguf: llama.cpp has the names and the order of rows of the model")
+                .with_advice("name the model with --model")
+        })
+    }
+}
+
+/// Answer that `adapter show --json` prints.
 #[derive(Serialize)]
 struct Answer {
     format: &'static str,

@@ -45,7 +45,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit> {
         .parent()
         .filter(|path| !path.as_os_str().is_empty());
     output_folder::check_writable("--save-path", folder.unwrap_or(".".as_ref()))?;
-    let loaded = loading::load(&args.model, &Device::Cpu, &context.terminal)?;
+    let loaded = loading::load(&args.model, None, &Device::Cpu, &context.terminal)?;
     write(&loaded, &args)?;
     let path = args.save_path.display();
     context

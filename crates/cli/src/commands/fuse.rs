@@ -1,6 +1,6 @@
 use super::Context;
 use crate::device::DeviceArgs;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::loading;
 use crate::output_folder;
@@ -8,7 +8,7 @@ use candle_core::DType;
 use metal_candle::LanguageModel;
 use metal_candle::files::{self, NewFolder};
 use metal_candle::gguf::GgufFile;
-use metal_candle::models::{copy_companions, save_checkpoint};
+use metal_candle::models::{Config, copy_companions, save_checkpoint};
 use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
@@ -43,8 +43,10 @@ pub fn run(args: Args, context: &Context) -> Result<Exit> {
     output_folder::check_new("--save-path", &args.save_path, advice)?;
     output_folder::check_writable("--save-path", &args.save_path)?;
     let adapter = Some(args.adapter_path.as_path());
-    let mut loaded = loading::load_for(&args.model, adapter, &args.device.open()?, terminal)?;
+    let mut loaded =
+        loading::load_for((&args.model, adapter), None, &args.device.open()?, terminal)?;
     let adapter = loading::adapter(&loaded.model, &loaded.folder, &args.adapter_path)?;
+    check_writable(&loaded.model.config, &args.model)?;
     if GgufFile::is_at(&loaded.folder) {
         // A folder of Hugging Face holds no blocks of GGUF.
         terminal.say("Unpacking the GGUF file's matrices to float16");
@@ -57,6 +59,20 @@ pub fn run(args: Args, context: &Context) -> Result<Exit> {
         args.save_path.display()
     ))?;
     Ok(Exit::Done)
+}
+
+/// Refusal of packed layers that cannot be written: an adapter may change dense ones only.
+fn check_writable(config: &Config, name: &str) -> Result<()> {
+    match &config.quantization {
+        Some(quantization) if !quantization.is_writable() => {
+            let error = Error::input(format!(
+                "{name} is quantized in a format that is not written"
+            ));
+            Err(error
+                .with_advice("leave the adapter beside the model: --adapter-path, without fuse"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Writes the checkpoint: the folder appears whole or not at all.

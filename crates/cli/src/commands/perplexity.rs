@@ -2,6 +2,7 @@ use super::Context;
 use crate::device::DeviceArgs;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
+use crate::load_options::LoadOptions;
 use crate::loading;
 use crate::numbers::{at_least_one, not_zero};
 use crate::terminal::Terminal;
@@ -47,6 +48,8 @@ pub struct Args {
     #[arg(long)]
     pub json: bool,
     #[command(flatten)]
+    pub weights: LoadOptions,
+    #[command(flatten)]
     pub device: DeviceArgs,
 }
 
@@ -77,7 +80,12 @@ struct Answer {
 pub fn run(args: Args, context: &Context) -> Result<Exit> {
     let terminal = &context.terminal;
     let adapter = args.adapter_path.as_deref();
-    let loaded = loading::load_for(&args.model, adapter, &args.device.open()?, terminal)?;
+    let loaded = loading::load_for(
+        (&args.model, adapter),
+        args.weights.on_load(),
+        &args.device.open()?,
+        terminal,
+    )?;
     let dataset = dataset(&args, &loaded)?;
     // Read first: if it does not fit, nothing was computed in vain.
     let adapter = adapter.map(|path| loading::adapter(&loaded.model, &loaded.folder, path));

@@ -240,3 +240,33 @@ fn other_places_and_unknown_formats() {
     let convert = "adapter convert adapters mlx --to mlx";
     fixture.fails(convert, 2, &["model.wte.lora_A.weight", "no such layer"]);
 }
+
+#[test]
+fn an_adapter_goes_to_llama_cpp_or_is_refused() {
+    let fixture = Fixture::new();
+    fixture.train("--iters 1 --alpha 5");
+    let convert = "adapter convert adapters adapter.gguf --to gguf";
+    fixture.fails(convert, 2, &["--to gguf", "name the model with --model"]);
+    fixture.ok(&format!("{convert} --model model"));
+    let file = std::fs::read(fixture.path("adapter.gguf")).unwrap();
+    assert_eq!(&file[..4], b"GGUF");
+    fixture.fails(
+        &format!("{convert} --model model"),
+        2,
+        &["adapter.gguf exists"],
+    );
+    for (words, expected) in [
+        ("--fine-tune-type dora", "q_proj: DoRA"),
+        ("--modules-to-save lm_head", "lm_head: a whole weight"),
+        (
+            "--targets embed_tokens",
+            "model.embed_tokens: the token embedding is the output head",
+        ),
+    ] {
+        fixture.train(&format!("--iters 1 --adapter-path a {words}"));
+        let convert = "adapter convert a other.gguf --to gguf --model model";
+        fixture.fails(convert, 2, &["llama.cpp cannot express", expected]);
+        assert!(!fixture.path("other.gguf").exists());
+        std::fs::remove_dir_all(fixture.path("a")).unwrap();
+    }
+}

@@ -67,6 +67,42 @@ fn an_adapter_is_trained_on_it_and_used_beside_it() {
 }
 
 #[test]
+fn a_dense_base_is_quantized_while_it_is_read() {
+    let fixture = dense();
+    let of_dense = perplexity(&fixture);
+    let loss = |words: &str| {
+        let words = format!("perplexity --model model --data data/valid.jsonl --json {words}");
+        fixture.ok_json(&words)["perplexity"].as_f64().unwrap()
+    };
+    let base = loss("--load-in-4bit");
+    assert_ne!(base, of_dense);
+    assert!((base / of_dense - 1.0).abs() < 0.3, "{base} {of_dense}");
+    fixture.train("--load-in-4bit --iters 12 --val-batches -1 --mask-prompt");
+    let trained = loss("--load-in-4bit --adapter-path adapters");
+    assert!(trained < 0.9 * base, "{trained} {base}");
+    let settings = fixture.json("adapters/run.json");
+    assert_eq!(settings["load_in_4bit"], "nf4");
+    let stored = |words: &str| {
+        let layers = fixture.ok_json(&format!("inspect --model model --json {words}"));
+        let stored = layers["layers"].as_array().unwrap().iter();
+        stored
+            .map(|layer| layer["stored"].as_str().unwrap().to_string())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(stored("")[..2], ["f32", "f32"]);
+    assert_eq!(stored("--load-in-4bit")[..2], ["f32", "nf4, blocks of 64"]);
+    // Rows of 64 divide into groups, those of 32 do not.
+    let affine = stored("--load-in-4bit=affine");
+    assert!(
+        affine.contains(&"affine, 4 bits in groups of 64".into()),
+        "{affine:?}"
+    );
+    quantize(&fixture);
+    let words = format!("{GENERATE} --load-in-4bit");
+    fixture.fails(&words, 2, &["is quantized already"]);
+}
+
+#[test]
 fn what_would_lose_the_adapter_is_refused() {
     let fixture = dense();
     quantize(&fixture);

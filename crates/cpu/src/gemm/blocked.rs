@@ -43,7 +43,7 @@ pub(super) fn with_own_blocks(f: impl FnOnce(&mut Own)) {
     OWN_BLOCKS.with_borrow_mut(f);
 }
 
-/// How blocks are packed, in lines of floats, and multiplied.
+/// Scheme by which blocks are packed, in lines of floats, and multiplied.
 pub(super) trait Scheme {
     /// Inner steps of a block at most.
     const DEPTH: usize;

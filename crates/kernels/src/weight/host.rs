@@ -2,14 +2,70 @@
 
 use super::{Packed, Weight};
 use crate::Result;
-use crate::host::{matrix, on_host};
-use candle_core::{Device, Layout, Result as CandleResult, Storage, Tensor};
+use crate::host::{floats, matrix, on_host};
+use candle_core::{CpuStorage, Device, Layout, Result as CandleResult, Storage, Tensor};
+use metal_candle_cpu::floats::Floats;
 use metal_candle_cpu::gemm::{Blocks, Matrix};
 use metal_candle_cpu::threads::for_each_row;
-use std::ops::Deref;
+use std::ops::{Deref, Range};
 
 /// The storage of a tensor for as long as it is read.
-pub(super) type Guard<'a> = Box<dyn Deref<Target = Storage> + Sync + 'a>;
+type Guard<'a> = Box<dyn Deref<Target = Storage> + Sync + 'a>;
+
+/// A contiguous tensor of a packed weight for as long as it is read.
+pub(super) struct Held<'a> {
+    storage: Guard<'a>,
+    range: Range<usize>,
+}
+
+impl<'a> Held<'a> {
+    /// # Errors
+    /// When the tensor is on another device, or not contiguous.
+    pub(super) fn new(tensor: &'a Tensor) -> CandleResult<Self> {
+        let (storage, layout) = tensor.storage_and_layout();
+        on_host(&storage)?;
+        match layout.contiguous_offsets() {
+            Some((start, end)) => Ok(Self {
+                storage: Box::new(storage),
+                range: start..end,
+            }),
+            None => candle_core::bail!("a part of a packed weight is not contiguous"),
+        }
+    }
+
+    /// The numbers of a u8 tensor; of another one, none.
+    pub(super) fn bytes(&self) -> &[u8] {
+        match &**self.storage {
+            Storage::Cpu(CpuStorage::U8(bytes)) => &bytes[self.range.clone()],
+            _ => &[],
+        }
+    }
+
+    /// The numbers of a u32 tensor; of another one, none.
+    pub(super) fn words(&self) -> &[u32] {
+        match &**self.storage {
+            Storage::Cpu(CpuStorage::U32(words)) => &words[self.range.clone()],
+            _ => &[],
+        }
+    }
+
+    /// The numbers of a float32 tensor; of another one, none.
+    pub(super) fn f32s(&self) -> &[f32] {
+        match &**self.storage {
+            Storage::Cpu(CpuStorage::F32(numbers)) => &numbers[self.range.clone()],
+            _ => &[],
+        }
+    }
+
+    /// The numbers of a tensor of any float dtype but f64; of another one, none.
+    pub(super) fn floats(&self) -> Floats<'_> {
+        let all = on_host(&self.storage).and_then(floats);
+        match all {
+            Ok(all) => all.part(self.range.clone()),
+            Err(_) => Floats::F32(&[]),
+        }
+    }
+}
 
 /// A weight for as long as it is read.
 pub(crate) enum Host<'a> {

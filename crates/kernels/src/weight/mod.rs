@@ -5,12 +5,22 @@
 //! never made dense as a whole where there is a kernel.
 
 pub mod affine;
+pub mod bnb_4bit;
+pub mod bnb_int8;
+mod check;
+mod codes;
+pub mod fp8;
 pub mod gguf;
+mod groups;
 mod host;
 #[cfg(any(target_vendor = "apple", soft_metal))]
 mod metal;
+pub mod microscaling;
 #[cfg(any(test, feature = "testkit"))]
 pub mod packing;
+mod slabs;
+#[cfg(test)]
+mod testing;
 
 #[cfg(any(target_vendor = "apple", soft_metal))]
 pub use crate::metal::DeviceMatrix;
@@ -18,9 +28,7 @@ pub(crate) use host::Host;
 pub use metal_candle_cpu::gemm::{Blocks, FewRows};
 
 use crate::Result;
-use affine::Affine;
 use candle_core::{DType, Device, Tensor};
-use gguf::Gguf;
 use std::sync::Arc;
 
 /// A matrix `(N, K)`, of which only the dense one can be trained.
@@ -34,17 +42,29 @@ pub enum Weight {
 
 /// A packed format.
 pub trait Packed: std::fmt::Debug + Send + Sync {
+    /// The format as people call it, with its bits: `affine, 4 bits in groups of 64`.
+    fn kind(&self) -> String;
+
     /// `(N, K)`.
     fn dims(&self) -> (usize, usize);
 
     /// Where it lies.
     fn device(&self) -> &Device;
 
-    /// Memory that it takes.
-    fn bytes(&self) -> usize;
-
     /// What it consists of, by the names that its files have.
     fn tensors(&self) -> Vec<(&'static str, &Tensor)>;
+
+    /// Memory that it takes.
+    fn bytes(&self) -> usize {
+        let tensors = self.tensors().into_iter();
+        tensors.map(|(_, tensor)| bytes(tensor)).sum()
+    }
+
+    /// The dtype that its numbers had before, as far as its tensors tell.
+    fn dtype(&self) -> DType {
+        let mut dtypes = self.tensors().into_iter().map(|(_, t)| t.dtype());
+        dtypes.find(|dtype| dtype.is_float()).unwrap_or(DType::F32)
+    }
 
     /// The whole matrix in float32, on its device.
     ///
@@ -74,14 +94,8 @@ impl From<Tensor> for Weight {
     }
 }
 
-impl From<Affine> for Weight {
-    fn from(packed: Affine) -> Self {
-        Self::Packed(Arc::new(packed))
-    }
-}
-
-impl From<Gguf> for Weight {
-    fn from(packed: Gguf) -> Self {
+impl<P: Packed + 'static> From<P> for Weight {
+    fn from(packed: P) -> Self {
         Self::Packed(Arc::new(packed))
     }
 }
@@ -107,11 +121,29 @@ impl Weight {
         }
     }
 
+    /// Storage of its numbers, as people call it: `bf16`, or a packed format.
+    #[must_use]
+    pub fn kind(&self) -> String {
+        match self {
+            Self::Dense(tensor) => tensor.dtype().as_str().into(),
+            Self::Packed(packed) => packed.kind(),
+        }
+    }
+
+    /// The dtype of its numbers, or that they had before they were packed.
+    #[must_use]
+    pub fn dtype(&self) -> DType {
+        match self {
+            Self::Dense(tensor) => tensor.dtype(),
+            Self::Packed(packed) => packed.dtype(),
+        }
+    }
+
     /// Memory that it takes.
     #[must_use]
     pub fn bytes(&self) -> usize {
         match self {
-            Self::Dense(tensor) => tensor.elem_count() * tensor.dtype().size_in_bytes(),
+            Self::Dense(tensor) => bytes(tensor),
             Self::Packed(packed) => packed.bytes(),
         }
     }
@@ -198,4 +230,8 @@ impl Weight {
     pub(crate) fn on_host(&self) -> candle_core::Result<Host<'_>> {
         Host::new(self)
     }
+}
+
+fn bytes(tensor: &Tensor) -> usize {
+    tensor.elem_count() * tensor.dtype().size_in_bytes()
 }

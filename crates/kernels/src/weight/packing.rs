@@ -1,29 +1,93 @@
 //! Packing of the weights of test cases.
 
+mod nearest;
+
 use super::Weight;
 use super::affine::Affine;
+use super::bnb_4bit::{self, Bnb4bit};
+use super::microscaling::Kind;
 use crate::Result;
 use crate::testkit::Array;
-use candle_core::{DType, Tensor};
+use candle_core::{DType, Device, Tensor};
+use std::fmt;
 
 /// The packing of a case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Packing {
-    /// Bits of a number.
-    pub bits: usize,
-    /// Numbers that share a scale and a bias.
-    pub group: usize,
+pub enum Packing {
+    /// MLX's, as its quantizer packs.
+    Affine {
+        /// Bits of a number.
+        bits: usize,
+        /// Numbers that share a scale and a bias.
+        group: usize,
+    },
+    /// bitsandbytes', as its quantizer packs.
+    Nf4,
+    /// bitsandbytes' 8 bits.
+    Int8,
+    /// Small floats in groups.
+    Microscaled(Kind),
+    /// e4m3.
+    Fp8 {
+        /// Rows and columns that share a scale.
+        block: (usize, usize),
+    },
 }
 
-/// The weight of a case: the matrix, or packed with float32 scales.
+impl Packing {
+    /// Bytes of so many numbers as models have them, with factors of 16 bits.
+    #[must_use]
+    pub fn bytes(self, numbers: usize) -> usize {
+        match self {
+            Self::Affine { bits, group } => numbers * bits / 8 + numbers / group * 4,
+            Self::Nf4 => numbers.div_ceil(2) + numbers.div_ceil(bnb_4bit::BLOCK) * 4,
+            Self::Microscaled(kind) => numbers * kind.bits() / 8 + numbers / kind.group(),
+            Self::Int8 | Self::Fp8 { .. } => numbers,
+        }
+    }
+
+    /// Whether a device has kernels for it.
+    #[must_use]
+    pub fn has_kernels(self, device: &Device) -> bool {
+        match self {
+            Self::Affine { .. } => device.is_cpu() || device.is_metal(),
+            _ => device.is_cpu(),
+        }
+    }
+
+    /// Packs a matrix of float32 numbers.
+    fn pack(self, matrix: &Tensor) -> Result<Weight> {
+        Ok(match self {
+            Self::Affine { bits, group } => Affine::quantize(matrix, bits, group)?.into(),
+            Self::Nf4 => Bnb4bit::quantize(matrix)?.into(),
+            Self::Int8 => nearest::int8(matrix)?.into(),
+            Self::Microscaled(kind) => nearest::microscaled(matrix, kind)?.into(),
+            Self::Fp8 { block } => nearest::fp8(matrix, block)?.into(),
+        })
+    }
+}
+
+impl fmt::Display for Packing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Affine { bits, group } => write!(f, "{bits} bits by {group}"),
+            Self::Nf4 => write!(f, "nf4"),
+            Self::Int8 => write!(f, "int8"),
+            Self::Microscaled(kind) => write!(f, "{}", kind.name()),
+            Self::Fp8 { block } => write!(f, "fp8 by {} x {}", block.0, block.1),
+        }
+    }
+}
+
+/// The weight of a case: the matrix, or packed with float32 factors.
 ///
 /// # Errors
 /// When it does not divide into groups.
 pub fn weight_of(matrix: &Tensor, packing: Option<Packing>) -> Result<Weight> {
-    let Some(Packing { bits, group }) = packing else {
-        return Ok(matrix.clone().into());
-    };
-    Ok(Affine::quantize(&matrix.to_dtype(DType::F32)?, bits, group)?.into())
+    match packing {
+        None => Ok(matrix.clone().into()),
+        Some(packing) => packing.pack(&matrix.to_dtype(DType::F32)?),
+    }
 }
 
 /// The numbers that the weight of a case stands for; NaN where it cannot be packed.

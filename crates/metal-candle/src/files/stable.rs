@@ -16,7 +16,7 @@ pub struct StableFile {
     state: State,
 }
 
-/// What shows that a file was written to.
+/// State that shows that a file was written to.
 #[derive(Debug, PartialEq)]
 struct State {
     bytes: u64,

@@ -41,7 +41,7 @@ impl FineTuning {
     /// weights, and hold more mistakes.
     ///
     /// # Errors
-    /// Those of [`super::Rows::read`].
+    /// Those of [`super::RowSettings::read`].
     pub fn splits(&self, base: &Path) -> Result<Splits> {
         let rows = &self.settings.rows;
         rows.read(base, self.adapter(), &self.settings.wanted())
@@ -52,7 +52,7 @@ impl FineTuning {
     /// # Errors
     /// When a file cannot be read, or the adapter does not fit the model.
     pub fn load(self, base: &Path, splits: Splits, device: &Device) -> Result<Prepared> {
-        let mut model = Model::load(base, device)?;
+        let mut model = Model::load_packing(base, self.settings.on_load, device)?;
         let trained = Trained::choose(&self, &mut model, base)?;
         let rule = self.settings.options.rule;
         let optimizer = trained.optimizer(rule, self.resume.as_ref(), device)?;

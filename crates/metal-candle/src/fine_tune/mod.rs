@@ -12,7 +12,7 @@ mod trained;
 pub use claim::FineTuning;
 pub use error::{Error, Result};
 pub use prepared::{Prepared, test};
-pub use rows::Rows;
+pub use rows::RowSettings;
 pub use settings::Settings;
 pub use subject::Subject;
 

@@ -1,6 +1,6 @@
 use super::settings::differences;
 use super::trained::Trained;
-use super::{FineTuning, Result, Rows};
+use super::{FineTuning, Result, RowSettings};
 use crate::data::{Batch, Example, Split, Splits, Windows, sample};
 use crate::lora::{AdapterSet, LoraConfig};
 use crate::models::{Decoder, Model};
@@ -159,7 +159,7 @@ pub fn test(
     decoder: &Decoder,
     adapters: Option<Arc<AdapterSet>>,
     splits: &Splits,
-    rows: &Rows,
+    rows: &RowSettings,
     (size, limit): (usize, Option<usize>),
 ) -> Result<Evaluation> {
     let examples = &splits.require(Split::Test)?.examples;
@@ -171,7 +171,7 @@ pub fn test(
 fn validation<'a>(
     splits: &'a Splits,
     options: &Options,
-    rows: &Rows,
+    rows: &RowSettings,
 ) -> Option<impl Fn() -> Vec<Batch> + use<'a>> {
     let (size, limit) = (at_least_one(options.batch_size), options.val_batches);
     let (valid, arrangement) = (splits.valid.as_ref(), rows.arrangement);
@@ -179,7 +179,7 @@ fn validation<'a>(
 }
 
 /// Steps of a run from the first on.
-fn windows<'a>(examples: &'a [Example], options: &Options, rows: &Rows) -> Windows<'a> {
+fn windows<'a>(examples: &'a [Example], options: &Options, rows: &RowSettings) -> Windows<'a> {
     let size = at_least_one(options.batch_size);
     let accumulation = at_least_one(options.grad_accumulation_steps);
     Windows::new(examples, size, accumulation, rows.arrangement, options.seed)

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 /// Rows of a run, and how much of them is used.
 #[derive(Clone, Debug)]
-pub struct Rows {
+pub struct RowSettings {
     /// Folder with `train.jsonl` and, if wanted, `valid.jsonl` and `test.jsonl`.
     pub folder: PathBuf,
     /// Whether only what the assistant says, or the completion, is trained.
@@ -18,7 +18,7 @@ pub struct Rows {
     pub arrangement: Arrangement,
 }
 
-impl Rows {
+impl RowSettings {
     /// Reads splits with the tokenizer of the model in `base`, or that of an adapter of it that has its own.
     /// The rows to train on or to test have to be there, those to watch the loss on need not.
     ///

@@ -1,6 +1,7 @@
-use super::{Rows, Subject};
+use super::{RowSettings, Subject};
 use crate::data::{Dataset, Split, Splits};
 use crate::layout::Arrangement;
+use crate::models::OnLoad;
 use crate::train::{Decay, Options, Output, Warmup};
 use serde_json::{Map, Value, json};
 use std::path::PathBuf;
@@ -13,8 +14,10 @@ const FREE: [&str; 3] = ["iters", "version", "grad_checkpoint"];
 pub struct Settings {
     /// Name of the model, as the adapter's files and `run.json` have it.
     pub model: String,
+    /// Packing of its dense matrices while they are read.
+    pub on_load: Option<OnLoad>,
     /// The rows.
-    pub rows: Rows,
+    pub rows: RowSettings,
     /// Folder of the run.
     pub output: PathBuf,
     /// Whether what another run saved in that folder is replaced.
@@ -74,6 +77,7 @@ impl Settings {
         json!({
             "version": env!("CARGO_PKG_VERSION"),
             "model": self.model,
+            "load_in_4bit": self.on_load.map(OnLoad::name),
             "data": rows.folder,
             "train_rows": train.map(|train| train.examples.len()),
             "train_tokens": train.map(Dataset::trained_tokens),

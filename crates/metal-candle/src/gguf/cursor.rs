@@ -14,7 +14,7 @@ pub(super) struct Cursor<R> {
     end: u64,
 }
 
-/// What is wrong, in words.
+/// Result whose error says in words what is wrong.
 pub(super) type Result<T> = std::result::Result<T, String>;
 
 impl<R: Read> Cursor<R> {
@@ -31,7 +31,7 @@ impl<R: Read> Cursor<R> {
         self.at
     }
 
-    /// That `count` things of at least `bytes` each can follow.
+    /// Check that `count` things of at least `bytes` each can follow.
     pub(super) fn expect(&self, what: &str, count: u64, bytes: u64) -> Result<()> {
         let left = self.end - self.at;
         match count.checked_mul(bytes) {

@@ -1,13 +1,13 @@
 use crate::files;
 use std::path::{Path, PathBuf};
 
-/// What can be wrong with a GGUF file.
+/// Error in a GGUF file.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The file cannot be read or written.
     #[error(transparent)]
     File(#[from] files::Error),
-    /// It is not what the format says.
+    /// Content that is not what the format says.
     #[error("{}: damaged or truncated GGUF file: {reason}", path.display())]
     Damaged {
         /// The file.
@@ -27,7 +27,7 @@ pub enum Error {
         /// Its value.
         got: String,
     },
-    /// It asks for something that is not built.
+    /// Content that asks for something that is not built.
     #[error("{}: {what} is not supported: {reason}", path.display())]
     Unsupported {
         /// The file.

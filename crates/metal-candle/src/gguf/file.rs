@@ -109,7 +109,7 @@ impl GgufFile {
         })
     }
 
-    /// That nobody wrote to the file since it was opened.
+    /// Check that nobody wrote to the file since it was opened.
     ///
     /// # Errors
     /// When somebody did.

@@ -13,7 +13,7 @@ const MAX_DIMS: u32 = 4;
 /// Largest alignment: that of a huge page.
 const MAX_ALIGNMENT: u64 = 2 << 20;
 
-/// What a file says before its tensors.
+/// Content of a file before its tensors.
 pub(super) struct Header {
     pub(super) values: IndexMap<String, Value>,
     pub(super) tensors: IndexMap<String, TensorInfo>,
@@ -116,7 +116,7 @@ fn info<R: Read>(cursor: &mut Cursor<R>, alignment: u64) -> Result<TensorInfo> {
     })
 }
 
-/// That every tensor lies in the file, and no two in one place.
+/// Check that every tensor lies in the file, and no two in one place.
 fn check_places(tensors: &IndexMap<String, TensorInfo>, data_bytes: u64) -> Result<()> {
     let mut in_order: Vec<_> = tensors.iter().collect();
     in_order.sort_by_key(|(_, info)| info.offset);

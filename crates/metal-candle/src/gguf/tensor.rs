@@ -1,7 +1,7 @@
 use metal_candle_kernels::weight::gguf::BlockType;
 use std::fmt;
 
-/// How numbers of a tensor are stored.
+/// Type in which numbers of a tensor are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DataType {
     /// float32.

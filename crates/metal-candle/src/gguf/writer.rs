@@ -7,7 +7,7 @@ use std::path::Path;
 /// Version that is written.
 const VERSION: u32 = 3;
 
-/// What a tensor is written from.
+/// Source that a tensor is written from.
 pub struct TensorSource<'a> {
     /// Its name.
     pub name: String,

@@ -14,7 +14,7 @@ pub use tokenizer::{own_tokenizer, tokenizer_for};
 
 use crate::data::Tokenizer;
 use crate::lora::LoraConfig;
-use crate::models::{Config, Model, check_folder};
+use crate::models::{Config, Model, OnLoad, check_folder};
 use candle_core::Device;
 use std::path::{Path, PathBuf};
 
@@ -47,13 +47,26 @@ impl LanguageModel {
         adapter: Option<&Path>,
         device: &Device,
     ) -> Result<Self> {
+        Self::load_packing(folder, adapter, None, device)
+    }
+
+    /// [`Self::load_for`] that packs dense matrices while they are read.
+    ///
+    /// # Errors
+    /// Those of [`Model::load_packing`], and when the tokenizer's files are not what they should be.
+    pub fn load_packing(
+        folder: impl AsRef<Path>,
+        adapter: Option<&Path>,
+        on_load: Option<OnLoad>,
+        device: &Device,
+    ) -> Result<Self> {
         let folder = folder.as_ref();
         // What is small first: what is wrong with it is known at once.
         check_folder(folder)?;
         let (config, _) = Config::read(folder)?;
         Ok(Self {
             tokenizer: tokenizer_for(folder, adapter, &config)?,
-            model: Model::load(folder, device)?,
+            model: Model::load_packing(folder, on_load, device)?,
             folder: folder.to_path_buf(),
         })
     }

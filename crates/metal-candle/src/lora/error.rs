@@ -1,4 +1,4 @@
-use super::format::{Format, Inexpressible};
+use super::format::Inexpressible;
 use std::path::PathBuf;
 
 /// Problems that are listed; the rest is counted.
@@ -93,10 +93,10 @@ pub enum Error {
         problems: Vec<Problem>,
     },
     /// A format has no way to say what an adapter is.
-    #[error("{} cannot express: {}", format.tool(), listed(reasons, "; "))]
+    #[error("{tool} cannot express: {}", listed(reasons, "; "))]
     Inexpressible {
-        /// The format.
-        format: Format,
+        /// The tool whose format it is.
+        tool: &'static str,
         /// Everything that it cannot say.
         reasons: Vec<Inexpressible>,
     },
@@ -128,6 +128,9 @@ pub enum Error {
     /// A file cannot be read or written.
     #[error(transparent)]
     File(#[from] crate::files::Error),
+    /// A GGUF file cannot be written.
+    #[error(transparent)]
+    Gguf(#[from] crate::gguf::Error),
     /// A configuration file is not JSON, or not an object.
     #[error("{}: {source}", path.display())]
     Json {

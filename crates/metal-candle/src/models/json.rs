@@ -36,6 +36,17 @@ pub(super) fn read_object(path: &Path, limit_bytes: u64) -> Result<Map<String, V
     }
 }
 
+/// The JSON object in `text`.
+///
+/// # Errors
+/// When it is malformed, or holds something else.
+pub(super) fn parse_object(text: &[u8]) -> serde_json::Result<Map<String, Value>> {
+    match parse(text)? {
+        Value::Object(object) => Ok(object),
+        other => Err(serde::de::Error::custom(format_args!("{}", shown(&other)))),
+    }
+}
+
 /// Most characters of a value or a name that a message shows.
 const SHOWN_CHARS: usize = 80;
 

@@ -6,9 +6,9 @@ use super::config::Config;
 use super::decoder::Decoder;
 use super::json::shown_name;
 use super::layers::rope::Rope;
-use super::recognise;
 use super::scope::Scope;
 use super::weights::Weights;
+use super::{packed, recognise};
 use crate::lora::Embedding;
 
 const EMBEDDING: &str = "model.embed_tokens";
@@ -22,7 +22,7 @@ pub(super) fn check(config: &Config, checkpoint: &Checkpoint) -> Result<()> {
         recognise::by_tensors(&checkpoint.path, checkpoint.names())?;
     }
     let weights = Weights::headers(checkpoint, config.quantization.as_ref());
-    check_packed(config, checkpoint, &weights);
+    packed::check(&weights);
     let (asked, there) = (config.num_hidden_layers, checkpoint.n_blocks());
     if asked != there {
         weights.problem(format!(
@@ -44,28 +44,12 @@ pub(super) fn check(config: &Config, checkpoint: &Checkpoint) -> Result<()> {
     weights.fail()
 }
 
-/// Notes what the configuration says of packed matrices that are not there.
-fn check_packed(config: &Config, checkpoint: &Checkpoint, weights: &Weights<'_>) {
-    let Some(quantization) = &config.quantization else {
-        return;
-    };
-    for path in quantization.named() {
-        if !weights.has(&format!("{path}.scales")) {
-            let path = shown_name(path);
-            weights.problem(format!("missing {path}.scales, which quantization names"));
-        }
-    }
-    if !checkpoint.names().any(|name| name.ends_with(".scales")) {
-        weights.problem("quantization is given, but no tensor is quantized".into());
-    }
-}
-
 /// Takes every weight of a decoder from `weights`.
 pub(super) fn decoder(config: &Config, weights: &Weights<'_>) -> Result<Decoder> {
     let (frame, all) = (config.family.frame(), Scope::new(weights));
     let dims = (config.vocab_size, config.hidden_size);
     let stored = stored_embedding(weights, frame.tied_head);
-    let embed_tokens = Embedding::new(EMBEDDING, weights.matrix(stored, dims)?);
+    let embed_tokens = Embedding::new(EMBEDDING, packed::matrix(weights, stored, dims)?);
     let blocks = all.below(BLOCKS);
     let layers = (0..config.num_hidden_layers)
         .map(|i| config.family.block(i, &blocks.below(&i.to_string())));

@@ -16,6 +16,7 @@ mod gguf;
 mod json;
 mod layers;
 mod load;
+mod packed;
 mod parts;
 mod pass;
 mod problems;
@@ -28,7 +29,10 @@ mod weights;
 
 pub use cache::{Cache, CacheForm, Contiguous, KvCache, Paged, Piece, Rotating};
 pub use companions::{copy_companions, copy_tokenizer};
-pub use config::{Config, GenerationConfig, Packing, Quantization};
+pub use config::{
+    Bits, BitsAndBytes, Config, Fp8, GenerationConfig, Mlx, Mode, OnLoad, Packing, Quantization,
+    Skipped,
+};
 pub use decoder::Decoder;
 pub use error::{Error, Result};
 pub use families::MODEL_TYPES;
@@ -69,11 +73,24 @@ impl Model {
     /// When a file is missing or damaged, the configuration asks for something that is not built,
     /// or the tensors are not exactly those it calls for.
     pub fn load(path: &Path, device: &Device) -> Result<Self> {
+        Self::load_packing(path, None, device)
+    }
+
+    /// [`Self::load`] that packs dense matrices while they are read, one after the other: the model is
+    /// never in memory as the checkpoint has it.
+    ///
+    /// # Errors
+    /// Those of [`Self::load`], and when the device has no kernels for packed weights.
+    pub fn load_packing(path: &Path, on_load: Option<OnLoad>, device: &Device) -> Result<Self> {
         let (config, raw_config) = Config::read(path)?;
+        if config.quantization.is_some() && on_load.is_some() {
+            let reason = "the checkpoint is quantized already: load it as it is";
+            return Err(Error::unsupported("quantization", "given", reason));
+        }
         let generation = GenerationConfig::read(path)?;
         let checkpoint = Checkpoint::open(path)?;
         load::check(&config, &checkpoint)?;
-        let weights = Weights::values(&checkpoint, config.quantization.as_ref(), device);
+        let weights = Weights::values(&checkpoint, config.quantization.as_ref(), on_load, device);
         let decoder = load::decoder(&config, &weights)?;
         weights.finish()?;
         Ok(Self {

@@ -1,6 +1,7 @@
 //! Content of a folder that is no checkpoint of a model that is built: told in one sentence, before
 //! any tensor is looked at.
 
+use super::config::quantization::{METHODS, MLX, TRANSFORMERS};
 use super::json::{CONFIG_LIMIT_BYTES, read_object, shown, shown_name};
 use super::{Config, Error, Result, checkpoint};
 use serde_json::{Map, Value};
@@ -74,8 +75,8 @@ impl fmt::Display for Found {
             Self::Quantized { method } => {
                 write!(
                     f,
-                    "holds a quantized model ({method}); metal-candle reads float16, bfloat16, float32 and \
-                     MLX's affine quantization"
+                    "holds a quantized model ({method}); metal-candle reads float16, bfloat16, float32, \
+                     and what MLX, bitsandbytes and transformers' fp8 quantize"
                 )
             }
             Self::OtherKind { kind, sign } => {
@@ -118,17 +119,9 @@ pub(super) fn by_config(object: &Map<String, Value>, path: &Path) -> Result<()> 
     }
 }
 
-/// mlx-lm's field of quantized weights, which it may repeat as `quantization_config`.
-const MLX: &str = "quantization";
-
 /// Fields of quantized weights: those of transformers, of mlx-lm, and older ones of
 /// compressed-tensors. mlx-lm's comes first, as it does there.
-const QUANTIZATION: [&str; 4] = [
-    MLX,
-    "quantization_config",
-    "compression_config",
-    "sparsity_config",
-];
+const QUANTIZATION: [&str; 4] = [MLX, TRANSFORMERS, "compression_config", "sparsity_config"];
 
 fn quantization(object: &Map<String, Value>) -> Option<Found> {
     let is_set = |value: &&Value| {
@@ -139,13 +132,21 @@ fn quantization(object: &Map<String, Value>) -> Option<Found> {
     let set = |name: &&str| object.get(*name).as_ref().is_some_and(is_set);
     let name = QUANTIZATION.into_iter().find(set)?;
     let settings = &object[name];
-    if name == MLX && settings["mode"].as_str().unwrap_or("affine") == "affine" {
+    let method = settings["quant_method"].as_str();
+    let is_built = match name {
+        MLX => method.is_none(),
+        TRANSFORMERS => match method {
+            Some(method) => METHODS.contains(&method),
+            None => settings["load_in_4bit"] == true || settings["load_in_8bit"] == true,
+        },
+        _ => false,
+    };
+    if is_built {
         return None;
     }
-    let method = match (name, settings["quant_method"].as_str()) {
-        (_, Some(method)) => shown_name(method),
-        (MLX, None) => format!("MLX, {}", shown(&settings["mode"])),
-        _ => format!("{name} = {}", shown(settings)),
+    let method = match method {
+        Some(method) => shown_name(method),
+        None => format!("{name} = {}", shown(settings)),
     };
     Some(Found::Quantized { method })
 }

@@ -1,6 +1,7 @@
 use super::Result;
 use super::layers::RmsNorm;
 use super::layers::norm::NormKind;
+use super::packed;
 use super::weights::{Init, Weights};
 use crate::lora::Linear;
 
@@ -30,7 +31,7 @@ impl<'a> Scope<'a> {
     /// Linear layer `name`, whose weight is `(out_features, in_features)`.
     pub(super) fn linear(&self, name: &str, dims: (usize, usize), bias: bool) -> Result<Linear> {
         let path = self.full(name);
-        let weight = self.weights.matrix(&path, dims)?;
+        let weight = packed::matrix(self.weights, &path, dims)?;
         let bias = bias.then(|| {
             self.weights
                 .get(&format!("{path}.bias"), dims.0, Init::Zeros)

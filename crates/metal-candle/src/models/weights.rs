@@ -1,16 +1,22 @@
+mod parts;
+
+pub(super) use parts::TensorShape;
+
 use super::checkpoint::{Agreement, Checkpoint};
-use super::config::{Packing, Quantization};
+use super::config::{OnLoad, Quantization};
 use super::json::shown_name;
 use super::problems::Problems;
 use super::{Error, Result};
 use crate::random::normal;
 use candle_core::{DType, Device, Shape, Tensor};
-use metal_candle_kernels::Weight;
-use metal_candle_kernels::weight::affine::Affine;
-use metal_candle_kernels::weight::gguf::{BlockType, Gguf};
+use metal_candle_kernels::weight::gguf::BlockType;
 use safetensors::Dtype;
+use safetensors::tensor::TensorInfo;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
+
+/// Dtypes of what is not packed.
+pub(super) const FLOATS: [Dtype; 3] = [Dtype::F32, Dtype::F16, Dtype::BF16];
 
 /// Values that a tensor starts with when a model is made from nothing.
 #[derive(Clone, Copy, Debug)]
@@ -23,13 +29,12 @@ pub(super) enum Init {
     Zeros,
 }
 
-/// Dtypes of what is not packed.
-const FLOATS: [Dtype; 3] = [Dtype::F32, Dtype::F16, Dtype::BF16];
-
 /// Source of a model's tensors; takes account of every one.
 pub(super) struct Weights<'a> {
     source: Source<'a>,
     quantization: Option<&'a Quantization>,
+    /// Packing of dense matrices.
+    on_load: Option<OnLoad>,
     device: Device,
     taken: RefCell<BTreeSet<String>>,
     problems: RefCell<Problems>,
@@ -52,26 +57,38 @@ impl<'a> Weights<'a> {
         checkpoint: &'a Checkpoint,
         quantization: Option<&'a Quantization>,
     ) -> Self {
-        Self::new(Source::Headers(checkpoint), quantization, &Device::Cpu)
+        Self::new(
+            Source::Headers(checkpoint),
+            quantization,
+            None,
+            &Device::Cpu,
+        )
     }
 
     pub(super) fn values(
         checkpoint: &'a Checkpoint,
         quantization: Option<&'a Quantization>,
+        on_load: Option<OnLoad>,
         device: &Device,
     ) -> Self {
-        Self::new(Source::Values(checkpoint), quantization, device)
+        Self::new(Source::Values(checkpoint), quantization, on_load, device)
     }
 
     /// Dense ones, whatever the configuration says.
     pub(super) fn random(seed: u64, std: f64, device: &Device) -> Self {
-        Self::new(Source::Random { seed, std }, None, device)
+        Self::new(Source::Random { seed, std }, None, None, device)
     }
 
-    fn new(source: Source<'a>, quantization: Option<&'a Quantization>, device: &Device) -> Self {
+    fn new(
+        source: Source<'a>,
+        quantization: Option<&'a Quantization>,
+        on_load: Option<OnLoad>,
+        device: &Device,
+    ) -> Self {
         Self {
             source,
             quantization,
+            on_load,
             device: device.clone(),
             taken: RefCell::default(),
             problems: RefCell::default(),
@@ -84,84 +101,26 @@ impl<'a> Weights<'a> {
         self.tensor(name, shape.into(), init, &FLOATS)
     }
 
-    /// The matrix `path`, `(N, K)`: packed where the configuration says so and there are scales.
-    pub(super) fn matrix(&self, path: &str, (n, k): (usize, usize)) -> Result<Weight> {
-        let name = |part: &str| format!("{path}.{part}");
-        if let Some(block) = self.block(&name("weight")) {
-            return self.blocks(&name("weight"), (n, k), block);
-        }
-        let packing = self.quantization.and_then(|settings| settings.of(path));
-        let Some(Packing { bits, group }) = packing.filter(|_| self.has(&name("scales"))) else {
-            return Ok(self.get(&name("weight"), (n, k), Init::Normal)?.into());
-        };
-        let reason = "MLX's packing is computed with on CPUs and Apple GPUs only";
-        self.check_device(!self.device.is_cuda(), reason)?;
-        if !k.is_multiple_of(group) {
-            self.problem(format!(
-                "{path}: rows of {k} do not divide into groups of {group}"
-            ));
-        }
-        let (words, groups) = ((n, k * bits / 32).into(), (n, k / group));
-        let parts = [
-            self.tensor(&name("weight"), words, Init::Zeros, &[Dtype::U32])?,
-            self.get(&name("scales"), groups, Init::Ones)?,
-            self.get(&name("biases"), groups, Init::Zeros)?,
-        ];
-        // Stand-ins have no sizes to compare; their problems are noted.
-        if parts.iter().any(|part| part.rank() != 2) {
-            return Ok(stand_in()?.into());
-        }
-        self.check_scales(path, &parts[1])?;
-        Ok(Affine::new(parts, bits, group)?.into())
+    /// Packing of the checkpoint's matrices.
+    pub(super) fn quantization(&self) -> Option<&'a Quantization> {
+        self.quantization
     }
 
-    /// The matrix `name` of a GGUF file, `(N, K)`.
-    fn blocks(&self, name: &str, (n, k): (usize, usize), block: BlockType) -> Result<Weight> {
-        let reason = "blocks of GGUF are computed with on a CPU only: --device cpu";
-        self.check_device(self.device.is_cpu(), reason)?;
-        let shape = (n, k / block.numbers() * block.bytes());
-        if !k.is_multiple_of(block.numbers()) {
-            let (numbers, kind) = (block.numbers(), block.name());
-            self.problem(format!(
-                "{name}: rows of {k} do not divide into blocks of {numbers} ({kind})"
-            ));
-        }
-        let bytes = self.tensor(name, shape.into(), Init::Zeros, &[Dtype::U8])?;
-        match bytes.rank() {
-            2 => Ok(Gguf::new(bytes, block)?.into()),
-            // A stand-in, whose problem is noted.
-            _ => Ok(bytes.into()),
-        }
+    /// Packing of dense matrices.
+    pub(super) fn on_load(&self) -> Option<OnLoad> {
+        self.on_load
     }
 
-    /// Type of the blocks that a matrix consists of, where it does.
-    fn block(&self, name: &str) -> Option<BlockType> {
+    /// Device that the weights go to.
+    pub(super) fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// Type of the blocks that a matrix of a GGUF file consists of, where it does.
+    pub(super) fn block(&self, name: &str) -> Option<BlockType> {
         match self.source {
             Source::Headers(checkpoint) | Source::Values(checkpoint) => checkpoint.block(name),
             Source::Random { .. } => None,
-        }
-    }
-
-    /// That the device has kernels for a packing.
-    fn check_device(&self, has_kernels: bool, reason: &'static str) -> Result<()> {
-        if has_kernels {
-            return Ok(());
-        }
-        let device = format!("{:?}", self.device.location());
-        Err(Error::unsupported("quantization", device, reason))
-    }
-
-    /// No quantizer writes a scale of zero: where all of them are, a copy has left a hole in the file.
-    fn check_scales(&self, path: &str, scales: &Tensor) -> Result<()> {
-        let largest = scales.to_dtype(DType::F32)?.abs()?.max_all()?;
-        match self.source {
-            Source::Values(checkpoint) if largest.to_scalar::<f32>()? == 0.0 => {
-                Err(Error::Safetensors {
-                    path: checkpoint.path.clone(),
-                    reason: format!("all scales of the quantized {path} are zero"),
-                })
-            }
-            _ => Ok(()),
         }
     }
 
@@ -172,13 +131,13 @@ impl<'a> Weights<'a> {
                 self.problems
                     .borrow_mut()
                     .extend(problem(checkpoint, name, &shape, dtypes));
-                stand_in()
+                self.stand_in()
             }
             Source::Values(checkpoint) => match checkpoint.tensor(name, &self.device)? {
                 Some(tensor) => Ok(tensor),
                 None => {
                     self.problem(format!("{name}: holds NaN or infinite values"));
-                    stand_in()
+                    self.stand_in()
                 }
             },
             Source::Random { seed, std } => self.make(seed, std, name, &shape, init),
@@ -198,12 +157,43 @@ impl<'a> Weights<'a> {
 
     /// Whether there is such a tensor; not in a model that is made from nothing.
     pub(super) fn has(&self, name: &str) -> bool {
+        self.info(name).is_some()
+    }
+
+    /// Dtype of a tensor.
+    pub(super) fn dtype(&self, name: &str) -> Option<Dtype> {
+        self.info(name).map(|info| info.dtype)
+    }
+
+    /// Shape of a tensor.
+    pub(super) fn shape(&self, name: &str) -> Option<&'a [usize]> {
+        self.info(name).map(|info| &info.shape[..])
+    }
+
+    fn info(&self, name: &str) -> Option<&'a TensorInfo> {
         match self.source {
-            Source::Headers(checkpoint) | Source::Values(checkpoint) => {
-                checkpoint.info(name).is_some()
-            }
-            Source::Random { .. } => false,
+            Source::Headers(checkpoint) | Source::Values(checkpoint) => checkpoint.info(name),
+            Source::Random { .. } => None,
         }
+    }
+
+    /// Names of all tensors of the checkpoint.
+    pub(super) fn names(&self) -> impl Iterator<Item = &'a str> {
+        let checkpoint = match self.source {
+            Source::Headers(checkpoint) | Source::Values(checkpoint) => Some(checkpoint),
+            Source::Random { .. } => None,
+        };
+        checkpoint.into_iter().flat_map(Checkpoint::names)
+    }
+
+    /// Takes account of a tensor that changes nothing, where there is one.
+    pub(super) fn ignore(&self, name: &str) {
+        self.taken.borrow_mut().insert(name.to_string());
+    }
+
+    /// Empty, whatever the configuration asks for.
+    pub(super) fn stand_in(&self) -> Result<Tensor> {
+        Tensor::zeros(0, DType::F32, &Device::Cpu).map_err(Error::from)
     }
 
     /// Takes account of `copy`, which the checkpoint may have although it is `original`. Where it
@@ -296,9 +286,8 @@ fn shown_shape(shape: &[usize]) -> String {
     }
 }
 
-/// Empty, whatever the configuration asks for.
-fn stand_in() -> Result<Tensor> {
-    Tensor::zeros(0, DType::F32, &Device::Cpu).map_err(Error::from)
+fn is_stand_in(tensor: &Tensor) -> bool {
+    tensor.elem_count() == 0
 }
 
 /// Tables that old checkpoints store although they follow from the configuration.

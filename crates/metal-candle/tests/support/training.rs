@@ -92,6 +92,23 @@ fn on_host(t: &Tensor) -> Tensor {
     t.to_device(&Device::Cpu).unwrap()
 }
 
+/// Mean losses before each of some steps on `ids` and `labels`, `(steps, rows, T)`.
+pub fn losses(model: &Model, parameters: &Parameters, ids: &Tensor, labels: &Tensor) -> Vec<f64> {
+    let mut optimizer = Optimizer::new(parameters).unwrap();
+    let step = |i: usize| {
+        let batch = batch(&ids.get(i).unwrap(), &labels.get(i).unwrap());
+        let result = run_step(model, parameters, &batch, false);
+        let mean = 1.0 / batch.trained_tokens as f64;
+        let grad_norm = norm(&result.gradients) * mean;
+        let scale = mean * (1.0 / (grad_norm + 1e-6)).min(1.0);
+        let gradients = &result.gradients;
+        let stepped = optimizer.step(parameters, gradients, &options(), 1e-2, scale);
+        stepped.unwrap();
+        result.loss_sum * mean
+    };
+    (0..ids.dims()[0]).map(step).collect()
+}
+
 /// Ten steps, and where they end, equal those of PEFT; `variant` is `full` or `masked`.
 pub fn ten_losses_and_the_final_adapter_equal_peft(run: &str, variant: &str, device: &Device) {
     let folder = golden(run);

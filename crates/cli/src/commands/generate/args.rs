@@ -1,4 +1,5 @@
 use crate::device::DeviceArgs;
+use crate::load_options::LoadOptions;
 use crate::numbers;
 use metal_candle::generate::Sampling;
 use serde_json::{Map, Value};
@@ -47,6 +48,8 @@ pub struct Args {
     /// Print one JSON object on standard output
     #[arg(long)]
     pub json: bool,
+    #[command(flatten)]
+    pub weights: LoadOptions,
     #[command(flatten)]
     pub device: DeviceArgs,
     #[command(flatten)]

@@ -40,7 +40,12 @@ struct Answer {
 pub fn run(args: Args, context: &Context) -> Result<Exit> {
     let terminal = &context.terminal;
     let adapter = args.adapter_path.as_deref();
-    let mut loaded = loading::load_for(&args.model, adapter, &args.device.open()?, terminal)?;
+    let mut loaded = loading::load_for(
+        (&args.model, adapter),
+        args.weights.on_load(),
+        &args.device.open()?,
+        terminal,
+    )?;
     let adapter = adapter.map(|path| loading::adapter(&loaded.model, &loaded.folder, path));
     let mut adapter = adapter.transpose()?;
     if let Some(adapter) = adapter.take_if(|_| args.merge) {

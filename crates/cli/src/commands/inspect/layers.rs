@@ -25,6 +25,8 @@ struct Layer {
     block: Option<usize>,
     in_features: usize,
     out_features: usize,
+    /// Storage of the weight's numbers.
+    stored: String,
     targeted: bool,
     method: Option<&'static str>,
     rank: Option<usize>,
@@ -33,12 +35,13 @@ struct Layer {
 }
 
 impl Layer {
-    fn new(info: &LayerInfo, place: Option<&Placement>) -> Self {
+    fn new(info: &LayerInfo, stored: String, place: Option<&Placement>) -> Self {
         Self {
             path: info.path.clone(),
             block: info.block,
             in_features: info.in_features,
             out_features: info.out_features,
+            stored,
             targeted: place.is_some(),
             method: place.map(|place| place.method.name()),
             rank: place.map(|place| place.r),
@@ -50,7 +53,12 @@ impl Layer {
 
 /// Shows the layers of a model, and which of them the options, or an adapter, reach.
 pub fn show(args: &Args, terminal: &Terminal) -> Result<()> {
-    let loaded = loading::load(&args.model, &args.device.open()?, terminal)?;
+    let loaded = loading::load(
+        &args.model,
+        args.weights.on_load(),
+        &args.device.open()?,
+        terminal,
+    )?;
     let mut model = loaded.model;
     let infos = model.decoder.layer_infos()?;
     let plan = match &args.adapter_path {
@@ -76,20 +84,21 @@ fn answer(model: &mut Model, infos: &[LayerInfo], plan: &Plan) -> Answer {
         blocks: model.decoder.n_blocks(),
         vocab_size: model.config.vocab_size,
         trainable_parameters: plan.n_parameters(),
+        // The plan's layers are the model's, in its order.
         layers: infos
             .iter()
-            .map(|info| Layer::new(info, place(info)))
+            .zip(model.decoder.adaptable())
+            .map(|(info, layer)| Layer::new(info, layer.weight().kind(), place(info)))
             .collect(),
     }
 }
 
 fn tell(answer: &Answer, terminal: &Terminal) -> Result<()> {
-    let width = answer
-        .layers
-        .iter()
-        .map(|layer| layer.path.len())
-        .max()
-        .unwrap_or(0);
+    let widest = |text: fn(&Layer) -> &str| {
+        let widths = answer.layers.iter().map(|layer| text(layer).len());
+        widths.max().unwrap_or(0)
+    };
+    let (width, stored) = (widest(|layer| &layer.path), widest(|layer| &layer.stored));
     for layer in &answer.layers {
         let shape = format!("{} -> {}", layer.in_features, layer.out_features);
         let n = layer.trainable_parameters;
@@ -101,8 +110,8 @@ fn tell(answer: &Answer, terminal: &Terminal) -> Result<()> {
             _ => "-".into(),
         };
         terminal.print_line(format_args!(
-            "{:<width$}  {shape:<16}  {adapter}",
-            layer.path
+            "{:<width$}  {shape:<16}  {:<stored$}  {adapter}",
+            layer.path, layer.stored
         ))?;
     }
     let Answer {

@@ -8,6 +8,7 @@ use crate::adapter_options::AdapterOptions;
 use crate::device::DeviceArgs;
 use crate::error::Result;
 use crate::exit::Exit;
+use crate::load_options::LoadOptions;
 use crate::numbers::at_least_one;
 use std::path::PathBuf;
 
@@ -27,6 +28,8 @@ pub struct Args {
     /// Print one JSON object on standard output
     #[arg(long)]
     pub json: bool,
+    #[command(flatten)]
+    pub weights: LoadOptions,
     #[command(flatten)]
     pub device: DeviceArgs,
     #[command(flatten)]

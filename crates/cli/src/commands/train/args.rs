@@ -1,6 +1,7 @@
 use super::optimizer::OptimizerOptions;
 use crate::adapter_options::AdapterOptions;
 use crate::device::DeviceArgs;
+use crate::load_options::LoadOptions;
 use crate::numbers::{MAX_COUNT, at_least_one, count, not_zero, seed};
 use clap::ValueEnum;
 use metal_candle::layout::Arrangement;
@@ -57,6 +58,8 @@ pub struct Args {
     /// Seed of the adapter's start, the order of rows and dropout
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = seed)]
     pub seed: u64,
+    #[command(flatten)]
+    pub weights: LoadOptions,
     #[command(flatten)]
     pub device: DeviceArgs,
 

@@ -1,4 +1,4 @@
-//! How parameters are updated, and how fast.
+//! Updates of parameters, and how fast they go.
 
 use crate::error::{Error, Result};
 use crate::numbers::{at_least_one, count, not_negative, rate, rate_above_zero, share_below_one};
@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
-/// How parameters are updated.
+/// Updates of parameters.
 #[derive(clap::Args, Debug)]
 #[command(next_help_heading = "Optimizer")]
 pub struct OptimizerOptions {
@@ -24,7 +24,7 @@ pub struct OptimizerOptions {
     /// Steps over which the learning rate rises
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = count)]
     pub warmup_steps: usize,
-    /// The same as a share of all steps
+    /// Steps over which the learning rate rises as a share of all steps
     #[arg(long, value_name = "P", conflicts_with = "warmup_steps", value_parser = share_below_one)]
     pub warmup_ratio: Option<f64>,
     /// Learning rate of the first step of a warm-up [default: its share of the rise]
@@ -42,7 +42,7 @@ pub struct OptimizerOptions {
     /// Steps between the factors of a step schedule
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = at_least_one)]
     pub lr_step_size: usize,
-    /// By which rule parameters follow their gradients
+    /// Rule by which parameters follow their gradients
     #[arg(long, value_name = "NAME", default_value = "adamw")]
     pub optimizer: OptimizerName,
     /// Settings by optimizer as JSON, with mlx-lm's keys: {"sgd": {"momentum": 0.9}}

@@ -3,7 +3,7 @@
 use super::args::{Args, Count, FineTuneType};
 use crate::error::{Error, Result};
 use crate::loading;
-use metal_candle::fine_tune::{Rows, Settings, Subject};
+use metal_candle::fine_tune::{RowSettings, Settings, Subject};
 use metal_candle::lora::Method;
 use metal_candle::train::Options;
 use std::path::Path;
@@ -85,7 +85,8 @@ impl Args {
     pub fn settings(&self) -> Result<Settings> {
         Ok(Settings {
             model: self.model()?.into(),
-            rows: Rows {
+            on_load: self.weights.on_load(),
+            rows: RowSettings {
                 folder: self.data()?.into(),
                 mask_prompt: self.rows.mask_prompt,
                 max_seq_length: self.rows.max_seq_length,

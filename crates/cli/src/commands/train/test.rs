@@ -25,7 +25,7 @@ pub fn run(args: &Args, settings: &Settings, terminal: &Terminal) -> Result<Exit
     let adapter = Some(args.adapter_path.as_path()).filter(|_| !is_full);
     loading::tell_tokenizer(adapter, terminal);
     let splits = settings.rows.read(&base, adapter, &[Split::Test])?;
-    let model = Model::load(&base, &device)?;
+    let model = Model::load_packing(&base, settings.on_load, &device)?;
     let adapter = adapter.map(|path| loading::adapter(&model, &base, path));
     let how = (
         args.rows.batch_size.get(),

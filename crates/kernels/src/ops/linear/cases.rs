@@ -1,6 +1,7 @@
 //! Shapes of the product with a frozen weight that is packed, or of another dtype than `x`.
 
 use crate::case::{self, Case, Cost, Costed, TRAINED_TOKENS};
+use crate::weight::microscaling::Kind;
 use crate::weight::packing::{Packing, weight_of};
 use crate::{Result, Weight};
 use candle_core::{DType, Tensor};
@@ -62,10 +63,7 @@ impl Storage {
     fn bytes(self, numbers: usize) -> u64 {
         match self {
             Self::Dense(dtype) => Cost::new(0, numbers, dtype).bytes,
-            // Scales and biases are of 16 bits.
-            Self::Packed(Packing { bits, group }) => {
-                (numbers * bits / 8 + numbers / group * 4) as u64
-            }
+            Self::Packed(packing) => packing.bytes(numbers) as u64,
         }
     }
 }
@@ -92,7 +90,7 @@ impl fmt::Display for Storage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Dense(dtype) => write!(f, "{}", dtype.as_str()),
-            Self::Packed(Packing { bits, .. }) => write!(f, "{bits} bits"),
+            Self::Packed(packing) => write!(f, "{packing}"),
         }
     }
 }
@@ -111,13 +109,18 @@ impl Costed for CaseShape {
 /// Every packing and dtype, one row and many, and sizes that are no multiple of any block.
 #[must_use]
 pub fn small() -> Vec<Case<CaseShape>> {
-    let bits = [2, 3, 4, 5, 6, 8].map(|bits| packed(&[3], 64, 5, (bits, 32)));
+    let bits = [2, 3, 4, 5, 6, 8].map(|bits| packed(&[3], 64, 5, affine(bits, 32)));
     let sizes = [
-        packed(&[1], 32, 1, (4, 32)),
-        packed(&[], 128, 37, (4, 64)),
-        packed(&[2, 9], 96, 41, (8, 32)),
-        packed(&[43], 256, 35, (4, 128)),
+        packed(&[1], 32, 1, affine(4, 32)),
+        packed(&[], 128, 37, affine(4, 64)),
+        packed(&[2, 9], 96, 41, affine(8, 32)),
+        packed(&[43], 256, 35, affine(4, 128)),
+        packed(&[1], 33, 35, Packing::Nf4),
+        packed(&[2, 9], 77, 19, Packing::Nf4),
+        packed(&[3], 37, 45, Packing::Fp8 { block: (16, 32) }),
+        packed(&[3], 37, 5, Packing::Int8),
     ];
+    let floats = Kind::ALL.map(|kind| packed(&[2, 3], 64, 19, Packing::Microscaled(kind)));
     let dense = [
         dense(&[1], 1, 1, DType::BF16),
         dense(&[1], 27, 9, DType::F16),
@@ -127,7 +130,8 @@ pub fn small() -> Vec<Case<CaseShape>> {
         dense(&[9], 40, 70, DType::BF16),
         dense(&[70], 33, 65, DType::F16),
     ];
-    case::small(bits.into_iter().chain(sizes).chain(dense))
+    let packed = bits.into_iter().chain(sizes).chain(floats);
+    case::small(packed.chain(dense))
 }
 
 /// The layers of models for one token and for a training row, at 4 bits and in bfloat16.
@@ -142,7 +146,7 @@ pub fn models() -> Vec<Case<CaseShape>> {
         rows.flat_map(|rows| {
             layers.into_iter().flat_map(move |(k, n)| {
                 [
-                    packed(&[rows], k, n, (4, 64)),
+                    packed(&[rows], k, n, affine(4, 64)),
                     dense(&[rows], k, n, DType::BF16),
                 ]
             })
@@ -151,18 +155,17 @@ pub fn models() -> Vec<Case<CaseShape>> {
     })
 }
 
-fn packed(
-    lead: &[usize],
-    inputs: usize,
-    outputs: usize,
-    (bits, group): (usize, usize),
-) -> CaseShape {
+fn affine(bits: usize, group: usize) -> Packing {
+    Packing::Affine { bits, group }
+}
+
+fn packed(lead: &[usize], inputs: usize, outputs: usize, packing: Packing) -> CaseShape {
     CaseShape {
         lead: lead.to_vec(),
         inputs,
         outputs,
-        bias: bits % 3 == 1,
-        storage: Storage::Packed(Packing { bits, group }),
+        bias: lead.len() == 1,
+        storage: Storage::Packed(packing),
     }
 }
 

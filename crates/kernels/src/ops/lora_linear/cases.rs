@@ -102,13 +102,18 @@ pub fn small() -> Vec<Case<CaseShape>> {
         },
         CaseShape {
             bias: true,
-            packing: Some(Packing { bits: 4, group: 32 }),
+            packing: Some(Packing::Affine { bits: 4, group: 32 }),
             ..shape(&[17], 64, 19, 4)
         },
         CaseShape {
             dropout: 0.4,
-            packing: Some(Packing { bits: 8, group: 64 }),
+            packing: Some(Packing::Affine { bits: 8, group: 64 }),
             ..shape(&[2], 64, 33, 2)
+        },
+        CaseShape {
+            bias: true,
+            packing: Some(Packing::Nf4),
+            ..shape(&[17], 67, 19, 4)
         },
     ]);
     case::small(shapes)

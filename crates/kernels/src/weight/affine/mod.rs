@@ -13,10 +13,8 @@ mod reference;
 #[cfg(test)]
 mod tests;
 
-pub(super) use quantize::check_finite;
-
-use super::{Blocks, Packed};
-use crate::{Error, Result};
+use super::{Blocks, Packed, check};
+use crate::Result;
 use candle_core::{DType, Device, Result as CandleResult, Tensor};
 
 /// Bits of a number that there are.
@@ -24,6 +22,9 @@ pub const BITS: [usize; 6] = [2, 3, 4, 5, 6, 8];
 
 /// Sizes of a group that there are.
 pub const GROUPS: [usize; 3] = [32, 64, 128];
+
+/// The name in errors.
+const NAME: &str = "affine";
 
 /// Dtypes of scales and biases.
 const FLOATS: [DType; 3] = [DType::F32, DType::F16, DType::BF16];
@@ -45,22 +46,13 @@ impl Affine {
     /// When `bits` or `group` is none of those that there are, a shape or dtype does not fit, or the
     /// tensors are on a device without kernels.
     pub fn new([words, scales, biases]: [Tensor; 3], bits: usize, group: usize) -> Result<Self> {
-        one_of("bits", &BITS, bits)?;
-        one_of("group", &GROUPS, group)?;
-        let device = words.device();
-        if !(device.is_cpu() || device.is_metal()) {
-            return Err(Error::Value {
-                op: "affine",
-                what: "device",
-                expected: "the CPU or an Apple GPU: there are no kernels for others yet".into(),
-                got: format!("{:?}", device.location()),
-            });
-        }
+        check_packing(bits, group)?;
+        check::on_cpu_or_metal(NAME, &words)?;
         let (n, n_groups) = scales.dims2()?;
         let of_words = (n, n_groups * group * bits / 32);
-        expect("words", of_words, &words, &[DType::U32])?;
-        expect("scales", (n, n_groups), &scales, &FLOATS)?;
-        expect("biases", (n, n_groups), &biases, &FLOATS)?;
+        check::rows(NAME, "words", of_words, &words, &[DType::U32])?;
+        check::rows(NAME, "scales", (n, n_groups), &scales, &FLOATS)?;
+        check::rows(NAME, "biases", (n, n_groups), &biases, &FLOATS)?;
         Ok(Self {
             words: words.contiguous()?,
             scales: scales.contiguous()?,
@@ -76,8 +68,7 @@ impl Affine {
     /// When `bits` or `group` is none of those that there are, `K` is no multiple of `group`, or a
     /// number is not finite.
     pub fn quantize(dense: &Tensor, bits: usize, group: usize) -> Result<Self> {
-        one_of("bits", &BITS, bits)?;
-        one_of("group", &GROUPS, group)?;
+        check_packing(bits, group)?;
         Self::new(quantize::tensors(dense, bits, group)?, bits, group)
     }
 
@@ -95,6 +86,10 @@ impl Affine {
 }
 
 impl Packed for Affine {
+    fn kind(&self) -> String {
+        format!("affine, {} bits in groups of {}", self.bits, self.group)
+    }
+
     fn dims(&self) -> (usize, usize) {
         let dims = self.scales.dims();
         (dims[0], dims[1] * self.group)
@@ -102,11 +97,6 @@ impl Packed for Affine {
 
     fn device(&self) -> &Device {
         self.words.device()
-    }
-
-    fn bytes(&self) -> usize {
-        let bytes = |t: &Tensor| t.elem_count() * t.dtype().size_in_bytes();
-        bytes(&self.words) + bytes(&self.scales) + bytes(&self.biases)
     }
 
     fn tensors(&self) -> Vec<(&'static str, &Tensor)> {
@@ -131,34 +121,7 @@ impl Packed for Affine {
     }
 }
 
-fn one_of(what: &'static str, expected: &[usize], got: usize) -> Result<()> {
-    match expected.contains(&got) {
-        true => Ok(()),
-        false => Err(Error::Value {
-            op: "affine",
-            what,
-            expected: format!("one of {expected:?}"),
-            got: got.to_string(),
-        }),
-    }
-}
-
-fn expect(
-    what: &'static str,
-    (n, width): (usize, usize),
-    got: &Tensor,
-    dtypes: &'static [DType],
-) -> Result<()> {
-    if got.dims() != [n, width] {
-        return Err(Error::shape("affine", what, format!("({n}, {width})"), got));
-    }
-    match dtypes.contains(&got.dtype()) {
-        true => Ok(()),
-        false => Err(Error::Value {
-            op: "affine",
-            what: "dtype",
-            expected: format!("one of {dtypes:?} for {what}"),
-            got: format!("{:?}", got.dtype()),
-        }),
-    }
+fn check_packing(bits: usize, group: usize) -> Result<()> {
+    check::one_of(NAME, "bits", &BITS, bits)?;
+    check::one_of(NAME, "group", &GROUPS, group)
 }

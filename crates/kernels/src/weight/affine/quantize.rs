@@ -1,7 +1,8 @@
 //! Scales and numbers of a matrix, as `mlx.core.quantize` chooses them.
 
+use crate::weight::slabs::each_slab;
 use crate::{Error, Result};
-use candle_core::{DType, Device, Tensor};
+use candle_core::Tensor;
 
 /// Smallest step between two numbers.
 const SMALLEST_SCALE: f32 = 1e-7;
@@ -13,39 +14,24 @@ pub(super) fn tensors(dense: &Tensor, bits: usize, group: usize) -> Result<[Tens
         let expected = format!("(N, K) with K a multiple of {group}");
         return Err(Error::shape("quantize", "dense", expected, dense));
     }
-    let values = dense.to_device(&Device::Cpu)?.to_dtype(DType::F32)?;
-    let values = values.flatten_all()?.to_vec1::<f32>()?;
-    check_finite(&values)?;
-    let mut words = vec![0; values.len() * bits / 32];
+    let mut words = Vec::with_capacity(n * k * bits / 32);
     let (mut scales, mut biases) = (vec![], vec![]);
-    for (numbers, words) in values
-        .chunks(group)
-        .zip(words.chunks_mut(group * bits / 32))
-    {
-        let grid = Grid::of(numbers, bits);
-        grid.pack(numbers, words);
-        scales.push(grid.scale);
-        biases.push(grid.bias);
-    }
+    each_slab(dense, |numbers| {
+        for numbers in numbers.chunks(group) {
+            let grid = Grid::of(numbers, bits);
+            let first = words.len();
+            words.resize(first + group * bits / 32, 0);
+            grid.pack(numbers, &mut words[first..]);
+            scales.push(grid.scale);
+            biases.push(grid.bias);
+        }
+    })?;
     let floats = |values: Vec<f32>| {
         let tensor = Tensor::from_vec(values, (n, k / group), dense.device())?;
         tensor.to_dtype(dense.dtype())
     };
     let words = Tensor::from_vec(words, (n, k * bits / 32), dense.device())?;
     Ok([words, floats(scales)?, floats(biases)?])
-}
-
-/// That numbers to be packed are finite.
-pub(in crate::weight) fn check_finite(values: &[f32]) -> Result<()> {
-    match values.iter().find(|value| !value.is_finite()) {
-        None => Ok(()),
-        Some(value) => Err(Error::Value {
-            op: "quantize",
-            what: "number",
-            expected: "finite".into(),
-            got: value.to_string(),
-        }),
-    }
 }
 
 /// Grid that the numbers of a group are rounded to: `scale * q + bias`.

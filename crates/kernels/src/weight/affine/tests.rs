@@ -1,23 +1,14 @@
 //! Against `tests/golden/affine.safetensors`, which MLX wrote (`scripts/golden/make_mlx.py`).
 
 use super::{Affine, BITS, GROUPS, Packed};
+use crate::weight::testing::{assert_blocks_are_dense, golden};
 use candle_core::{DType, Device, Tensor};
-use std::collections::HashMap;
-use std::path::Path;
 
-fn golden() -> HashMap<String, Tensor> {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut above = here.ancestors();
-    let root = above.find(|folder| folder.join("crates/kernels").exists());
-    let file = root
-        .unwrap()
-        .join("crates/kernels/tests/golden/affine.safetensors");
-    candle_core::safetensors::load(file, &Device::Cpu).unwrap()
-}
+const GOLDEN: &str = "affine.safetensors";
 
 /// Calls `f` with every packing and the tensors of the file by their last name.
 fn each(f: impl Fn(usize, usize, &dyn Fn(&str) -> Tensor)) {
-    let tensors = golden();
+    let tensors = golden(GOLDEN);
     for bits in BITS {
         for group in GROUPS {
             f(bits, group, &|name| {
@@ -25,16 +16,6 @@ fn each(f: impl Fn(usize, usize, &dyn Fn(&str) -> Tensor)) {
             });
         }
     }
-}
-
-fn read(
-    packed: &Affine,
-    rows: std::ops::Range<usize>,
-    columns: std::ops::Range<usize>,
-) -> Vec<f32> {
-    let mut to = vec![f32::NAN; rows.len() * columns.len()];
-    packed.on_host().unwrap().read(rows, columns, &mut to);
-    to
 }
 
 fn largest_difference(a: &Tensor, b: &Tensor) -> f32 {
@@ -56,7 +37,7 @@ fn what_mlx_packed_is_dense_as_mlx_says() {
 
 #[test]
 fn quantizes_as_mlx_does() {
-    let matrix = golden()["matrix"].clone();
+    let matrix = golden(GOLDEN)["matrix"].clone();
     each(|bits, group, tensor| {
         let packed = Affine::quantize(&matrix, bits, group).unwrap();
         let words = |t: &Tensor| t.to_vec2::<u32>().unwrap();
@@ -70,28 +51,27 @@ fn quantizes_as_mlx_does() {
 #[test]
 fn blocks_are_the_dense_matrix_to_the_bit() {
     for dtype in [DType::F32, DType::F16, DType::BF16] {
-        let matrix = golden()["matrix"].to_dtype(dtype).unwrap();
+        let matrix = golden(GOLDEN)["matrix"].to_dtype(dtype).unwrap();
         for bits in BITS {
-            let packed = Affine::quantize(&matrix, bits, 64).unwrap();
-            let dense = packed.dense().unwrap().to_vec2::<f32>().unwrap();
-            for columns in [0..256, 0..1, 7..9, 63..65, 13..240, 128..192] {
-                let want: Vec<f32> = dense[1..3]
-                    .iter()
-                    .flat_map(|row| row[columns.clone()].to_vec())
-                    .collect();
-                assert_eq!(
-                    read(&packed, 1..3, columns.clone()),
-                    want,
-                    "{bits} {columns:?}"
-                );
-            }
+            assert_blocks_are_dense(&Affine::quantize(&matrix, bits, 64).unwrap());
         }
     }
 }
 
+/// A part of a larger tensor is contiguous, but does not begin where its memory does.
+#[test]
+fn tensors_may_begin_behind_others() {
+    let tensors = golden(GOLDEN);
+    let parts = ["words", "scales", "biases"].map(|name| {
+        let tensor = &tensors[&format!("4.32.{name}")];
+        tensor.narrow(0, 1, 2).unwrap()
+    });
+    assert_blocks_are_dense(&Affine::new(parts, 4, 32).unwrap());
+}
+
 #[test]
 fn parts_that_do_not_fit_are_refused() {
-    let tensors = golden();
+    let tensors = golden(GOLDEN);
     let parts =
         || ["words", "scales", "biases"].map(|name| tensors[&format!("4.32.{name}")].clone());
     let refused = |parts, bits, group| Affine::new(parts, bits, group).unwrap_err().to_string();

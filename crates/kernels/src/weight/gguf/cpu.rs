@@ -2,25 +2,24 @@
 
 use super::blocks::{Block, RUN, by_type};
 use super::{BlockType, Gguf};
-use crate::weight::{Blocks, host::Guard};
-use candle_core::{CpuStorage, Result, Storage};
+use crate::weight::{Blocks, host::Held};
+use candle_core::Result;
 use metal_candle_cpu::simd::dispatch;
 use pulp::{Simd, WithSimd};
 use std::ops::Range;
 
 /// A matrix for as long as it is read.
 pub(super) struct OnHost<'a> {
-    bytes: Guard<'a>,
+    bytes: Held<'a>,
     /// Bytes of a row.
     width: usize,
     block: BlockType,
 }
 
 impl<'a> OnHost<'a> {
-    /// The bytes are contiguous from their first element on.
     pub(super) fn new(packed: &'a Gguf) -> Result<Self> {
         Ok(Self {
-            bytes: Box::new(packed.bytes.storage_and_layout().0),
+            bytes: Held::new(&packed.bytes)?,
             width: packed.bytes.dims()[1],
             block: packed.block,
         })
@@ -29,12 +28,8 @@ impl<'a> OnHost<'a> {
 
 impl Blocks for OnHost<'_> {
     fn read(&self, rows: Range<usize>, columns: Range<usize>, to: &mut [f32]) {
-        let bytes = match &**self.bytes {
-            Storage::Cpu(CpuStorage::U8(bytes)) => &bytes[..],
-            _ => &[],
-        };
         dispatch(Unpack {
-            bytes: &bytes[rows.start * self.width..rows.end * self.width],
+            bytes: &self.bytes.bytes()[rows.start * self.width..rows.end * self.width],
             width: self.width,
             block: self.block,
             columns,

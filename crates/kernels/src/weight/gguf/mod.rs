@@ -14,7 +14,7 @@ mod tests;
 
 pub use block_type::BlockType;
 
-use super::{Blocks, Packed};
+use super::{Blocks, Packed, check};
 use crate::{Error, Result};
 use candle_core::{DType, Device, Result as CandleResult, Tensor};
 
@@ -37,22 +37,8 @@ impl Gguf {
             let expected = format!("(N, multiple of {})", block.bytes());
             return Err(Error::shape("gguf", "bytes", expected, &bytes));
         }
-        if bytes.dtype() != DType::U8 {
-            return Err(Error::DType {
-                op: "gguf",
-                what: "bytes",
-                expected: "u8",
-                got: bytes.dtype(),
-            });
-        }
-        if !bytes.device().is_cpu() {
-            return Err(Error::Value {
-                op: "gguf",
-                what: "device",
-                expected: "the CPU: there are no kernels for others yet".into(),
-                got: format!("{:?}", bytes.device().location()),
-            });
-        }
+        check::dtype("gguf", "bytes", &bytes, &[DType::U8])?;
+        check::on_cpu("gguf", &bytes)?;
         let bytes = bytes.contiguous()?;
         Ok(Self { bytes, block })
     }
@@ -79,6 +65,10 @@ impl Gguf {
 }
 
 impl Packed for Gguf {
+    fn kind(&self) -> String {
+        self.block.name().into()
+    }
+
     fn dims(&self) -> (usize, usize) {
         let dims = self.bytes.dims();
         (dims[0], dims[1] / self.block.bytes() * self.block.numbers())
@@ -86,10 +76,6 @@ impl Packed for Gguf {
 
     fn device(&self) -> &Device {
         self.bytes.device()
-    }
-
-    fn bytes(&self) -> usize {
-        self.bytes.elem_count()
     }
 
     fn tensors(&self) -> Vec<(&'static str, &Tensor)> {

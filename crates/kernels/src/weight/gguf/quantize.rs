@@ -2,7 +2,7 @@
 
 use super::BlockType;
 use super::blocks::{self, Pack};
-use crate::weight::affine;
+use crate::weight::check;
 use crate::{Error, Result};
 use candle_core::{DType, Device, Tensor};
 use rayon::prelude::*;
@@ -17,7 +17,7 @@ pub(super) fn bytes(dense: &Tensor, block: BlockType) -> Result<Tensor> {
     let pack = quantizer(block)?;
     let values = dense.to_device(&Device::Cpu)?.to_dtype(DType::F32)?;
     let values = values.flatten_all()?.to_vec1::<f32>()?;
-    affine::check_finite(&values)?;
+    check::finite("quantize", &values)?;
     let width = k / block.numbers() * block.bytes();
     let mut bytes = vec![0; n * width];
     bytes

@@ -110,7 +110,10 @@ fn bytes_that_do_not_fit_are_refused() {
         "gguf: bytes must have shape (N, multiple of 144), got [2, 145]"
     );
     let wide = bytes(144).to_dtype(DType::U32).unwrap();
-    assert_eq!(refused(wide), "gguf: bytes must be u8, got U32");
+    assert_eq!(
+        refused(wide),
+        "gguf: dtype must be one of [U8] for bytes, got U32"
+    );
     let infinite = Tensor::full(f32::INFINITY, (1, 32), &Device::Cpu).unwrap();
     assert_eq!(
         Gguf::quantize(&infinite, BlockType::Q8_0)

@@ -1,4 +1,4 @@
-//! How byte-level tokenizers cut a text into words, by the names that llama.cpp gives them.
+//! Words into which byte-level tokenizers cut a text, by the names that llama.cpp gives them.
 
 use serde_json::{Value, json};
 
@@ -97,7 +97,7 @@ const ALL: [PreTokenizer; 7] = [
     },
 ];
 
-/// Those that are built.
+/// Pre-tokenizers that are built.
 pub fn pre_tokenizers() -> impl Iterator<Item = PreTokenizer> {
     ALL.into_iter()
 }
@@ -109,7 +109,7 @@ impl PreTokenizer {
         pre_tokenizers().find(|pre| pre.names.contains(&name))
     }
 
-    /// As `tokenizer.json` has it.
+    /// Object of `tokenizer.json`.
     #[must_use]
     pub fn to_json(self) -> Value {
         let byte_level = |use_regex: bool| {

@@ -1,4 +1,4 @@
-/// What a format has no way to say.
+/// Setting that a format has no way to say.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum Inexpressible {
     /// A weight that is trained as a whole.
@@ -32,8 +32,20 @@ pub enum Inexpressible {
         path: String,
         /// Its factor.
         scale: f64,
-        /// That of most layers.
+        /// Value of most layers.
         others: f64,
+    },
+    /// An adapter of a token embedding that is the output head, or of that head.
+    #[error("{path}: the token embedding is the output head")]
+    TiedEnd {
+        /// Path of the layer.
+        path: String,
+    },
+    /// A layer of a family that the tool does not have.
+    #[error("{path}: no such layer is known there")]
+    Nameless {
+        /// Path of the layer.
+        path: String,
     },
     /// An adapter of one of two ends that are one matrix.
     #[error("{path}: the token embedding is the output head, and only one of them is adapted")]

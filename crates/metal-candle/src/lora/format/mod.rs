@@ -1,7 +1,7 @@
 //! Adapter files of other tools; key names of files appear nowhere else.
 //!
 //! [`read`] looks at what lies at a path, and reads it as the tool does that wrote it: a folder of PEFT
-//! or of mlx-lm. Reading is strict: every tensor must be one that the configuration calls for, in its
+//! or of mlx-lm. llama.cpp's files are written only. Reading is strict: every tensor must be one that the configuration calls for, in its
 //! shape. Shapes are compared before anything is allocated, and the tensors of the file become the
 //! parameters.
 
@@ -10,6 +10,7 @@ mod common;
 mod copies;
 mod file;
 mod find;
+pub mod gguf;
 mod inexpressible;
 mod json;
 mod layers;

@@ -1,4 +1,4 @@
-//! What a format calls the tensors of adapters, and how it lays them out.
+//! Names that a format gives the tensors of adapters, and how it lays them out.
 
 use crate::lora::choice::Unmatched;
 use crate::lora::{Error, LayerInfo, LoraConfig, Plan, Unexpected};
@@ -13,7 +13,7 @@ pub(super) enum Key {
     Factor(String),
     /// A weight of the base model, by its name in a checkpoint.
     Base(String),
-    /// Of no effect on what is computed.
+    /// A name of no effect on what is computed.
     Ignored,
     /// Anything else.
     Other,

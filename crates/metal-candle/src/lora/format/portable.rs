@@ -17,7 +17,7 @@ pub struct Portable {
     pub base: Option<Base>,
 }
 
-/// What a format may have to know of a model.
+/// Facts of a model that a format may have to know.
 #[derive(Clone, Copy, Debug)]
 pub struct Base {
     /// Number of its blocks.

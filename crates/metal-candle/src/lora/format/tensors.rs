@@ -30,7 +30,7 @@ impl std::fmt::Debug for TensorFile {
 pub(super) struct Wanted {
     /// Their shapes, by name.
     pub(super) shapes: BTreeMap<String, Vec<usize>>,
-    /// Those that a file may hold a second time, by the names of these copies.
+    /// Tensors that a file may hold a second time, by the names of these copies.
     pub(super) copied: BTreeMap<String, Copied>,
 }
 

@@ -11,7 +11,7 @@ pub(super) use tied::Agreement;
 use super::problems::Problems;
 use super::{Error, Result, gguf};
 use crate::gguf::GgufFile;
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 use metal_candle_kernels::weight::gguf::BlockType;
 use safetensors::tensor::TensorInfo;
 use shards::Shards;
@@ -25,7 +25,7 @@ pub(super) struct Checkpoint {
     store: Store,
 }
 
-/// Where tensors are.
+/// Store of the tensors.
 enum Store {
     /// Files of safetensors.
     Shards(Shards),
@@ -112,6 +112,15 @@ impl Checkpoint {
         match &self.store {
             Store::Shards(shards) => shards.agreement(a, b),
             Store::Gguf(_) => Ok(Agreement::Different),
+        }
+    }
+
+    /// Copies the bytes of a tensor to `device`, u8 `(bytes)`; none of one that is not there. Only
+    /// folders have tensors whose bytes are asked for.
+    pub(super) fn bytes(&self, name: &str, device: &Device) -> Result<Tensor> {
+        match &self.store {
+            Store::Shards(shards) => shards.bytes(name, device),
+            Store::Gguf(_) => Ok(Tensor::zeros(0, DType::U8, device)?),
         }
     }
 

@@ -49,7 +49,7 @@ impl Shard {
     }
 
     /// Copies a tensor to `device`, in the dtype of the file; `None` where it holds NaN or an
-    /// infinity. The dtype must be a float of 16 or 32 bits, or u32.
+    /// infinity. The dtype must be a float of 16 or 32 bits, u32 or u8, or e8m0, which becomes float32.
     pub(super) fn tensor(&self, info: &TensorInfo, device: &Device) -> Result<Option<Tensor>> {
         let all = 0..info.shape.iter().product();
         match info.dtype {
@@ -57,8 +57,17 @@ impl Shard {
             Dtype::F16 => self.finite(info, all, f16::from_le_bytes, f16::is_finite, device),
             Dtype::BF16 => self.finite(info, all, bf16::from_le_bytes, bf16::is_finite, device),
             Dtype::U32 => self.finite(info, all, u32::from_le_bytes, |_| true, device),
+            Dtype::U8 => self.finite(info, all, u8::from_le_bytes, |_| true, device),
+            Dtype::F8_E8M0 => self.finite(info, all, power_of_two, f32::is_finite, device),
             other => Err(damaged(self.file.path(), format!("dtype {other:?}"))),
         }
+    }
+
+    /// Copies the bytes of a tensor of any dtype to `device`, `(bytes)`.
+    pub(super) fn bytes(&self, info: &TensorInfo, device: &Device) -> Result<Tensor> {
+        let count = info.data_offsets.1 - info.data_offsets.0;
+        let bytes = self.values(info, 0..count, u8::from_le_bytes)?;
+        Ok(Tensor::from_vec(bytes, count, device)?)
     }
 
     /// A run of a tensor's numbers as float32; of the dtypes that [`Self::tensor`] takes.
@@ -112,6 +121,15 @@ impl Shard {
             io::ErrorKind::UnexpectedEof => damaged(self.file.path(), CHANGED.into()),
             _ => files::Error::at("read", self.file.path())(error).into(),
         })
+    }
+}
+
+/// The number of e8m0, `2^(byte - 127)`, of which 255 is NaN.
+fn power_of_two([byte]: [u8; 1]) -> f32 {
+    match byte {
+        255 => f32::NAN,
+        0 => f32::from_bits(1 << 22),
+        byte => f32::from_bits(u32::from(byte) << 23),
     }
 }
 

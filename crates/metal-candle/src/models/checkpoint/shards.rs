@@ -3,7 +3,7 @@ use super::shard::Shard;
 use crate::models::Result;
 use crate::models::json::shown_name;
 use crate::models::problems::Problems;
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 use safetensors::tensor::TensorInfo;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -50,7 +50,15 @@ impl Shards {
         }
     }
 
-    /// That nobody wrote to a file since it was opened.
+    /// Copies the bytes of a tensor to `device`, u8 `(bytes)`; none of one that is not there.
+    pub(super) fn bytes(&self, name: &str, device: &Device) -> Result<Tensor> {
+        match self.find(name) {
+            Some((shard, info)) => shard.bytes(info, device),
+            None => Ok(Tensor::zeros(0, DType::U8, device)?),
+        }
+    }
+
+    /// Check that nobody wrote to a file since it was opened.
     pub(super) fn check_unchanged(&self) -> Result<()> {
         self.shards.iter().try_for_each(Shard::check_unchanged)
     }

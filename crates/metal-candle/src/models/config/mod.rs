@@ -3,13 +3,15 @@
 
 pub(super) mod fields;
 mod generation;
-mod quantization;
+pub(super) mod quantization;
 #[cfg(test)]
 mod tests;
 mod unknown;
 
 pub use generation::GenerationConfig;
-pub use quantization::{Packing, Quantization};
+pub use quantization::{
+    Bits, BitsAndBytes, Fp8, Mlx, Mode, OnLoad, Packing, Quantization, Skipped,
+};
 
 use super::families::{self, Family};
 use super::json::{CONFIG_LIMIT_BYTES, read_object};

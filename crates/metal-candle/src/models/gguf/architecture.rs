@@ -1,6 +1,6 @@
 use crate::gguf::{Error, GgufFile, Result};
 
-/// How llama.cpp's converter writes the models of a family.
+/// Form in which llama.cpp's converter writes the models of a family.
 #[derive(Debug)]
 pub(super) struct Architecture {
     /// `general.architecture`.

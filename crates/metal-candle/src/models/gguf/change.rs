@@ -2,13 +2,13 @@ use super::architecture::Architecture;
 use crate::models::Result;
 use candle_core::{DType, Tensor};
 
-/// What llama.cpp's converter does to a tensor.
+/// Change that llama.cpp's converter makes to a tensor.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Change {
     Nothing,
-    /// It puts the rows of a pair side by side, in each of so many heads.
+    /// Rows of a pair side by side, in each of so many heads.
     Paired(usize),
-    /// It adds 1.
+    /// 1 added.
     PlusOne,
 }
 

@@ -1,5 +1,6 @@
 //! Models in one GGUF file: its metadata as a configuration, its tensors under the names of Hugging Face.
 
+mod adapter;
 mod architecture;
 mod change;
 mod config;

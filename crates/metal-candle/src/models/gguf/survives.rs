@@ -1,4 +1,4 @@
-//! Whether a file says all that a configuration does.
+//! Check that a file says all that a configuration does.
 
 use crate::gguf::GgufFile;
 use crate::models::{Config, Error, Model, Result};
@@ -16,8 +16,8 @@ const ROPE: [&str; 6] = [
 ];
 
 impl Model {
-    /// That the GGUF file at `path`, which was written of this model, computes what the model does: llama.cpp takes
-    /// some settings of a family as given, and a file cannot say otherwise.
+    /// Check that the GGUF file at `path`, which was written of this model, computes what the model does:
+    /// llama.cpp takes some settings of a family as given, and a file cannot say otherwise.
     ///
     /// # Errors
     /// When a setting is lost, or the file cannot be read.

@@ -19,7 +19,7 @@ pub(in crate::models) struct Tensors {
 struct Entry {
     /// Name in the file.
     stored: String,
-    /// As the tensor is given: of blocks, their bytes `(N, bytes of a row)`.
+    /// Form in which the tensor is given: of blocks, their bytes `(N, bytes of a row)`.
     info: TensorInfo,
     data_type: DataType,
     change: Change,

@@ -12,7 +12,7 @@ use metal_candle_kernels::weight::gguf::{BlockType, Gguf};
 use std::io;
 use std::str::FromStr;
 
-/// How the matrices of a file are stored. Norms and biases are float32.
+/// Type in which the matrices of a file are stored. Norms and biases are float32.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FileType(DataType);
 
@@ -128,7 +128,7 @@ impl Model {
         Ok(())
     }
 
-    fn change(&self, architecture: &Architecture, name: &str) -> Change {
+    pub(super) fn change(&self, architecture: &Architecture, name: &str) -> Change {
         let heads = |field: &str| self.raw_config[field].as_u64().map(|heads| heads as usize);
         let queries = heads("num_attention_heads").unwrap_or(0);
         architecture.change(

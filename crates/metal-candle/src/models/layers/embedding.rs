@@ -19,15 +19,9 @@ impl EmbeddingScale {
         match self {
             Self::One => Ok(1.0),
             Self::Exact(scale) => Ok(scale),
-            Self::Rounded(scale) => Ok(rounded(scale, dtype(weight))?),
+            Self::Rounded(scale) => Ok(rounded(scale, weight.dtype())?),
         }
     }
-}
-
-/// Dtype of a packed weight's scales: what it was before.
-fn dtype(weight: &Weight) -> DType {
-    let mut dtypes = weight.tensors().into_iter().map(|(_, t)| t.dtype());
-    dtypes.find(|dtype| dtype.is_float()).unwrap_or(DType::F32)
 }
 
 fn rounded(number: f64, dtype: DType) -> candle_core::Result<f64> {

@@ -1,4 +1,4 @@
-//! How parameters follow their gradients: one file a rule.
+//! Rules by which parameters follow their gradients: one file a rule.
 
 mod adafactor;
 mod adam;

@@ -53,7 +53,7 @@ impl Rule {
     }
 }
 
-/// What a rule does.
+/// Steps of a rule.
 pub(super) trait Steps {
     fn name(&self) -> &'static str;
 
@@ -91,7 +91,7 @@ impl Slot {
     }
 }
 
-/// Where a run stands.
+/// Place where a run stands.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Now {
     /// Number of the step, from 1.

@@ -33,7 +33,7 @@ impl Span {
     }
 }
 
-/// Whether a span is meant.
+/// Test of whether a span is meant.
 pub(super) type Which = fn(&Span) -> bool;
 
 /// Keys and values that lie behind each other.

@@ -47,7 +47,7 @@ impl WithSimd for Dots<'_> {
 }
 
 impl Dots<'_> {
-    /// By the groups that the words of one register belong to.
+    /// Products by the groups that the words of one register belong to.
     #[inline(always)]
     fn by_groups<S: Simd, const BITS: usize, const PER_WORD: usize>(self, simd: S) {
         let numbers = S::F32_LANES * PER_WORD;
@@ -210,7 +210,7 @@ fn add_scaled<S: Simd, const G: usize, const MR: usize>(
     }
 }
 
-/// Of every lane the total with the scale of its own group.
+/// Total of every lane with the scale of its own group.
 #[inline(always)]
 fn by_lane<S: Simd, const G: usize>(simd: S, totals: [S::f32s; G]) -> S::f32s {
     let lanes = (S::F32_LANES / G) as u32;

@@ -1,25 +1,24 @@
-//! PackedRows in host memory.
+//! Rows in host memory.
 
 mod arranged;
 mod dots;
 mod unpack;
 
 use super::Affine;
-use crate::host::floats;
-use crate::weight::{Blocks, FewRows, host::Guard};
-use candle_core::{CpuStorage, Result, Storage, Tensor};
+use crate::weight::{Blocks, FewRows, host::Held};
+use candle_core::Result;
 use metal_candle_cpu::floats::Floats;
 use metal_candle_cpu::simd::dispatch;
 use std::ops::Range;
 
-/// PackedRows of `x` that share each number of the matrix while it is in a register.
+/// Rows of `x` that share each number of the matrix while it is in a register.
 const MOST_ROWS: usize = 4;
 
 /// A matrix for as long as it is read.
 pub(super) struct OnHost<'a> {
-    words: Guard<'a>,
-    scales: Guard<'a>,
-    biases: Guard<'a>,
+    words: Held<'a>,
+    scales: Held<'a>,
+    biases: Held<'a>,
     bits: usize,
     group: usize,
     /// Groups of a row.
@@ -27,21 +26,11 @@ pub(super) struct OnHost<'a> {
 }
 
 impl<'a> OnHost<'a> {
-    /// The tensors are contiguous from their first element on.
     pub(super) fn new(packed: &'a Affine) -> Result<Self> {
-        let storage = |tensor: &'a Tensor| -> Result<Guard<'a>> {
-            match tensor.device().is_cpu() {
-                true => Ok(Box::new(tensor.storage_and_layout().0)),
-                false => candle_core::bail!(
-                    "a packed weight on {:?} has no rows in host memory",
-                    tensor.device()
-                ),
-            }
-        };
         Ok(Self {
-            words: storage(&packed.words)?,
-            scales: storage(&packed.scales)?,
-            biases: storage(&packed.biases)?,
+            words: Held::new(&packed.words)?,
+            scales: Held::new(&packed.scales)?,
+            biases: Held::new(&packed.biases)?,
             bits: packed.bits,
             group: packed.group,
             n_groups: packed.scales.dims()[1],
@@ -49,27 +38,15 @@ impl<'a> OnHost<'a> {
     }
 
     fn rows(&self) -> PackedRows<'_> {
-        let words = match &**self.words {
-            Storage::Cpu(CpuStorage::U32(words)) => &words[..],
-            _ => &[],
-        };
         PackedRows {
-            words,
-            scales: factors(&self.scales),
-            biases: factors(&self.biases),
+            words: self.words.words(),
+            scales: self.scales.floats(),
+            biases: self.biases.floats(),
             bits: self.bits,
             group: self.group,
             n_groups: self.n_groups,
         }
     }
-}
-
-fn factors(storage: &Storage) -> Floats<'_> {
-    let floats = match storage {
-        Storage::Cpu(storage) => floats(storage).ok(),
-        _ => None,
-    };
-    floats.unwrap_or(Floats::F32(&[]))
 }
 
 impl Blocks for OnHost<'_> {

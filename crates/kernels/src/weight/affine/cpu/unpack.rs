@@ -1,6 +1,7 @@
 //! A block in float32, to the bit what the reference says.
 
 use super::PackedRows;
+use crate::weight::groups::each_group;
 use pulp::{Simd, WithSimd};
 use std::ops::Range;
 
@@ -43,16 +44,19 @@ impl Unpack<'_> {
         let group = matrix.group;
         let groups = columns.start / group..columns.end.div_ceil(group);
         let (mut scales, mut biases) = (vec![0.0; groups.len()], vec![0.0; groups.len()]);
-        for (row, mut to) in rows.zip(to.chunks_exact_mut(columns.len().max(1))) {
+        for (row, to) in rows.zip(to.chunks_exact_mut(columns.len().max(1))) {
             matrix.factors(row, &groups, [&mut scales, &mut biases]);
             let words = matrix.words(row);
-            let mut first = columns.start;
-            for (i, index) in groups.clone().enumerate() {
-                let end = columns.end.min((index + 1) * group);
-                let (part, rest) = to.split_at_mut(end - first);
-                unpack(words, first, part, scales[i], biases[i]);
-                (first, to) = (end, rest);
-            }
+            each_group(
+                group,
+                &columns,
+                to,
+                #[inline(always)]
+                |index, first, part| {
+                    let i = index - groups.start;
+                    unpack(words, first, part, scales[i], biases[i]);
+                },
+            );
         }
     }
 }

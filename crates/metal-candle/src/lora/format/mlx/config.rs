@@ -5,7 +5,7 @@ use crate::lora::{Error, Kind, LastBlocks, LayerInfo, LoraConfig, Method, Target
 use serde_json::{Map, Value};
 use std::path::Path;
 
-/// What the loader of mlx-lm reads of a configuration.
+/// Settings that the loader of mlx-lm reads of a configuration.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Settings {
     pub(super) method: Method,

@@ -27,8 +27,8 @@ pub fn write(
         places.iter().filter_map(|p| reason(p, adapter)).collect();
     let uniform = Uniform::of(&places, pads_ranks).map_err(|more| reasons.extend(more));
     let (true, Ok(uniform)) = (reasons.is_empty(), uniform) else {
-        let format = Format::Mlx;
-        return Err(Error::Inexpressible { format, reasons });
+        let tool = Format::Mlx.tool();
+        return Err(Error::Inexpressible { tool, reasons });
     };
     let values = uniform.values(&places, &adapter.values)?;
     let tensors = values

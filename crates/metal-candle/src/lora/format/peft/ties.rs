@@ -1,4 +1,4 @@
-//! What PEFT writes twice: the adapter of a token embedding that is the output head too.
+//! Tensors that PEFT writes twice: the adapter of a token embedding that is the output head too.
 
 use crate::lora::Plan;
 use crate::lora::format::names::Copied;

@@ -1,6 +1,7 @@
 mod families;
 mod fields;
 mod published;
+mod quantization;
 mod rope;
 
 use super::Config;

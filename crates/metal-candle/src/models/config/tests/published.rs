@@ -21,12 +21,12 @@ fn public_configurations_are_understood() {
 fn models_of_another_kind_are_recognised() {
     for (change, expected) in [
         (
-            json!({"quantization": {"group_size": 32, "bits": 4, "mode": "mxfp4"}}),
-            "quantized model (MLX, \"mxfp4\")",
+            json!({"quantization": {"quant_method": "gptq", "bits": 4}}),
+            "quantized model (gptq)",
         ),
         (
-            json!({"quantization_config": {"quant_method": "bitsandbytes"}}),
-            "quantized model (bitsandbytes)",
+            json!({"quantization_config": {"quant_method": "awq"}}),
+            "quantized model (awq)",
         ),
         (
             json!({"quantization_config": {"bits": 8}}),

@@ -40,29 +40,37 @@ pub(super) fn apply(
     if name != "string" {
         render.budget.look(source.len())?;
     }
-    if WITHOUT_ARGUMENTS.contains(&name) {
-        args.none(name)?;
+    match name {
+        "trim" => trim(&text, args),
+        "center" => Ok(Value::text(center(render, source, args)?, escaped)),
+        "replace" => replace(render, source, args),
+        "format" => format(render, &text, args),
+        _ if WITHOUT_ARGUMENTS.contains(&name) => {
+            args.none(name)?;
+            plain(render, name, text)
+        }
+        _ => Err(Error::unsupported(format!("the filter '{name}'"))),
     }
-    let changed = match name {
-        "string" => return Ok(Value::Str(text)),
-        "upper" => source.to_uppercase(),
-        "lower" => source.to_lowercase(),
-        "capitalize" => capitalized(source)?,
-        "title" => return Ok(Value::str(title(source))),
-        "trim" => return trim(&text, args),
-        "center" => center(render, source, args)?,
-        "replace" => return replace(render, source, args),
-        "wordcount" => return Ok(Value::count(n_words(source))),
-        "safe" => return Ok(Value::text(text.text, true)),
-        "e" | "escape" => return Ok(Value::text(render.escaped(&text)?, true)),
+}
+
+/// One of [`WITHOUT_ARGUMENTS`].
+fn plain(render: &mut Render<'_>, name: &str, text: Text) -> Result<Value> {
+    let (source, escaped) = (&*text.text, text.escaped);
+    Ok(match name {
+        "upper" => Value::text(source.to_uppercase(), escaped),
+        "lower" => Value::text(source.to_lowercase(), escaped),
+        "capitalize" => Value::text(capitalized(source)?, escaped),
+        "title" => Value::str(title(source)),
+        "wordcount" => Value::count(n_words(source)),
+        "safe" => Value::text(text.text, true),
+        "e" | "escape" => Value::text(render.escaped(&text)?, true),
         "forceescape" => {
             let (text, escaped) = (text.text, false);
-            return Ok(Value::text(render.escaped(&Text { text, escaped })?, true));
+            Value::text(render.escaped(&Text { text, escaped })?, true)
         }
-        "format" => return format(render, &text, args),
-        _ => return Err(Error::unsupported(format!("the filter '{name}'"))),
-    };
-    Ok(Value::text(changed, escaped))
+        // "string"
+        _ => Value::Str(text),
+    })
 }
 
 fn n_words(source: &str) -> usize {

@@ -1,0 +1,82 @@
+//! Rows in host memory.
+
+use super::Bnb4bit;
+use crate::weight::codes::{Pairs, unpack_pairs};
+use crate::weight::groups::{self, UnpackRow, each_group};
+use crate::weight::{Blocks, host::Held};
+use candle_core::Result;
+use std::ops::Range;
+
+/// A matrix for as long as it is read.
+pub(super) struct OnHost<'a> {
+    pairs: &'a Pairs,
+    bytes: Held<'a>,
+    absmax: Held<'a>,
+    nested: Option<Nested<'a>>,
+    block: usize,
+    /// Numbers of a row.
+    width: usize,
+}
+
+struct Nested<'a> {
+    absmax: Held<'a>,
+    quant_map: Held<'a>,
+    block: usize,
+    offset: f32,
+}
+
+impl<'a> OnHost<'a> {
+    pub(super) fn new(packed: &'a Bnb4bit) -> Result<Self> {
+        let nested = packed.parts.nested.as_ref().map(|nested| {
+            Ok::<_, candle_core::Error>(Nested {
+                absmax: Held::new(&nested.absmax)?,
+                quant_map: Held::new(&nested.quant_map)?,
+                block: nested.block,
+                offset: nested.offset,
+            })
+        });
+        Ok(Self {
+            pairs: &packed.pairs,
+            bytes: Held::new(&packed.parts.bytes)?,
+            absmax: Held::new(&packed.parts.absmax)?,
+            nested: nested.transpose()?,
+            block: packed.block,
+            width: packed.dims.1,
+        })
+    }
+
+    /// Largest magnitude of a block.
+    #[inline(always)]
+    fn absmax(&self, block: usize) -> f32 {
+        match &self.nested {
+            None => self.absmax.f32s()[block],
+            Some(nested) => {
+                let code = self.absmax.bytes()[block];
+                let value = nested.quant_map.f32s()[code as usize];
+                value * nested.absmax.f32s()[block / nested.block] + nested.offset
+            }
+        }
+    }
+}
+
+impl UnpackRow for OnHost<'_> {
+    #[inline(always)]
+    fn unpack(&self, row: usize, columns: Range<usize>, to: &mut [f32]) {
+        let start = row * self.width;
+        let numbers = start + columns.start..start + columns.end;
+        let bytes = self.bytes.bytes();
+        each_group(
+            self.block,
+            &numbers,
+            to,
+            #[inline(always)]
+            |block, first, to| unpack_pairs(self.pairs, bytes, first, to, self.absmax(block)),
+        );
+    }
+}
+
+impl Blocks for OnHost<'_> {
+    fn read(&self, rows: Range<usize>, columns: Range<usize>, to: &mut [f32]) {
+        groups::read(self, rows, columns, to);
+    }
+}

@@ -1,0 +1,72 @@
+//! Rows of signed numbers of 8 bits with their largest magnitude, as bitsandbytes stores them
+//! (`Linear8bitLt`, LLM.int8(), arXiv:2208.07339): `w = q * SCB / 127`.
+//!
+//! `bytes` is `(N, K)` u8, the bits of signed numbers; `scb` is `(N)` float32. These are the numbers of
+//! bitsandbytes' `int8_vectorwise_dequant`; its products round activations to 8 bits too, which is
+//! not done here.
+
+mod cpu;
+mod reference;
+#[cfg(test)]
+mod tests;
+
+use super::{Blocks, Packed, check};
+use crate::Result;
+use candle_core::{DType, Device, Result as CandleResult, Tensor};
+
+/// The name in errors.
+const NAME: &str = "bnb_int8";
+
+/// Factor by which bitsandbytes divides by 127.
+const PER_STEP: f32 = 7.874_015_7e-3;
+
+/// A matrix `(N, K)` of signed numbers of 8 bits.
+#[derive(Clone, Debug)]
+pub struct BnbInt8 {
+    bytes: Tensor,
+    scb: Tensor,
+}
+
+impl BnbInt8 {
+    /// Takes the tensors of a file.
+    ///
+    /// # Errors
+    /// When a shape or dtype does not fit, or the tensors are not in host memory.
+    pub fn new([bytes, scb]: [Tensor; 2]) -> Result<Self> {
+        check::on_cpu(NAME, &bytes)?;
+        let (n, _) = bytes.dims2()?;
+        check::dtype(NAME, "weight", &bytes, &[DType::U8])?;
+        check::numbers(NAME, "SCB", n, &scb, DType::F32)?;
+        Ok(Self {
+            bytes: bytes.contiguous()?,
+            scb: scb.contiguous()?,
+        })
+    }
+}
+
+impl Packed for BnbInt8 {
+    fn kind(&self) -> String {
+        "int8 by rows".into()
+    }
+
+    fn dims(&self) -> (usize, usize) {
+        let dims = self.bytes.dims();
+        (dims[0], dims[1])
+    }
+
+    fn device(&self) -> &Device {
+        self.bytes.device()
+    }
+
+    fn tensors(&self) -> Vec<(&'static str, &Tensor)> {
+        vec![("weight", &self.bytes), ("SCB", &self.scb)]
+    }
+
+    fn dense(&self) -> Result<Tensor> {
+        reference::dense(self)
+    }
+
+    fn on_host(&self) -> CandleResult<Box<dyn Blocks + '_>> {
+        Ok(Box::new(cpu::OnHost::new(self)?))
+    }
+}

@@ -1,0 +1,80 @@
+//! Rows in host memory.
+
+use super::{Kind, Microscaled};
+use crate::weight::codes::{self, First, Pairs};
+use crate::weight::groups::{self, UnpackRow, each_group};
+use crate::weight::{Blocks, host::Held};
+use candle_core::Result;
+use pulp::bytemuck;
+use std::ops::Range;
+
+static PAIRS: Pairs = codes::pairs(&codes::E2M1, First::Low);
+
+/// A matrix for as long as it is read.
+pub(super) struct OnHost<'a> {
+    kind: Kind,
+    words: Held<'a>,
+    scales: Held<'a>,
+    /// Numbers of a row.
+    width: usize,
+}
+
+impl<'a> OnHost<'a> {
+    pub(super) fn new(packed: &'a Microscaled) -> Result<Self> {
+        Ok(Self {
+            kind: packed.kind,
+            words: Held::new(&packed.words)?,
+            scales: Held::new(&packed.scales)?,
+            width: packed.scales.dims()[1] * packed.kind.group(),
+        })
+    }
+
+    /// Words of a processor that stores the least significant byte first, as those of today do.
+    #[inline(always)]
+    fn bytes(&self) -> &[u8] {
+        bytemuck::cast_slice(self.words.words())
+    }
+
+    /// First byte that is no number, and what it is in.
+    pub(super) fn first_nan(&self) -> Option<(&'static str, u8)> {
+        let is_nan = |table: &codes::Table, byte: &u8| table[*byte as usize].is_nan();
+        let find = |table: &codes::Table, bytes: &[u8]| {
+            bytes.iter().copied().find(|byte| is_nan(table, byte))
+        };
+        let scale = find(self.kind.scales(), self.scales.bytes());
+        let number = || match self.kind.bits() {
+            8 => find(&codes::E4M3, self.bytes()),
+            _ => None,
+        };
+        let scale = scale.map(|byte| ("a scale", byte));
+        scale.or_else(|| number().map(|byte| ("an element", byte)))
+    }
+}
+
+impl UnpackRow for OnHost<'_> {
+    #[inline(always)]
+    fn unpack(&self, row: usize, columns: Range<usize>, to: &mut [f32]) {
+        let start = row * self.width;
+        let numbers = start + columns.start..start + columns.end;
+        let (bytes, scales, values) = (self.bytes(), self.scales.bytes(), self.kind.scales());
+        each_group(
+            self.kind.group(),
+            &numbers,
+            to,
+            #[inline(always)]
+            |index, first, to| {
+                let scale = values[scales[index] as usize];
+                match self.kind.bits() {
+                    4 => codes::unpack_pairs(&PAIRS, bytes, first, to, scale),
+                    _ => codes::unpack_bytes(&codes::E4M3, &bytes[first..], to, scale),
+                }
+            },
+        );
+    }
+}
+
+impl Blocks for OnHost<'_> {
+    fn read(&self, rows: Range<usize>, columns: Range<usize>, to: &mut [f32]) {
+        groups::read(self, rows, columns, to);
+    }
+}

@@ -1,0 +1,76 @@
+//! Against `tests/golden/microscaling.safetensors`, which MLX wrote (`scripts/golden/make_mlx.py`).
+
+use super::{Kind, Microscaled, Packed};
+use crate::weight::testing::{assert_blocks_are_dense, assert_same, golden};
+use candle_core::{DType, Device, Tensor};
+
+const GOLDEN: &str = "microscaling.safetensors";
+
+fn parts(kind: Kind) -> [Tensor; 2] {
+    let tensors = golden(GOLDEN);
+    ["words", "scales"].map(|name| tensors[&format!("{}.{name}", kind.name())].clone())
+}
+
+#[test]
+fn what_mlx_packed_is_dense_as_mlx_says_to_the_bit() {
+    let tensors = golden(GOLDEN);
+    for kind in Kind::ALL {
+        let packed = Microscaled::new(kind, parts(kind)).unwrap();
+        assert_eq!(packed.dims(), (4, 256));
+        let want = &tensors[&format!("{}.dense", kind.name())];
+        assert_same(&packed.dense().unwrap(), want, kind.name());
+    }
+}
+
+/// Every code of every kind under every scale.
+#[test]
+fn blocks_are_the_dense_matrix_to_the_bit() {
+    for kind in Kind::ALL {
+        assert_blocks_are_dense(&Microscaled::new(kind, parts(kind)).unwrap());
+        let (n, n_groups) = (254, 256 / kind.group());
+        let byte = |row: usize, i: usize| match kind {
+            // NaN, of both signs.
+            Kind::Mxfp8 if i % 128 == 127 => 0,
+            _ => (i + row) as u32 % 256,
+        };
+        let words = (0..n).flat_map(|row| {
+            (0..8 * kind.bits())
+                .map(move |word| (0..4).fold(0, |all, i| all | byte(row, 4 * word + i) << (8 * i)))
+        });
+        let words = Tensor::from_vec(
+            words.collect::<Vec<u32>>(),
+            (n, 8 * kind.bits()),
+            &Device::Cpu,
+        );
+        let scales = (0..n).flat_map(|row| (0..n_groups).map(move |_| row as u8 % 127));
+        let scales = Tensor::from_vec(scales.collect::<Vec<u8>>(), (n, n_groups), &Device::Cpu);
+        let parts = [words.unwrap(), scales.unwrap()];
+        assert_blocks_are_dense(&Microscaled::new(kind, parts).unwrap());
+    }
+}
+
+#[test]
+fn parts_that_do_not_fit_are_refused() {
+    let refused = |kind, parts| Microscaled::new(kind, parts).unwrap_err().to_string();
+    assert_eq!(
+        refused(Kind::Mxfp8, parts(Kind::Mxfp4)),
+        "mxfp8: words must have shape (4, 64), got [4, 32]"
+    );
+    let [words, scales] = parts(Kind::Nvfp4);
+    let floats = scales.to_dtype(DType::F32).unwrap();
+    assert!(refused(Kind::Nvfp4, [words.clone(), floats]).contains("F32"));
+    let nan = (scales.ones_like().unwrap() * 255.0).unwrap();
+    assert_eq!(
+        refused(Kind::Nvfp4, [words, nan.clone()]),
+        "nvfp4: a scale must be a number, got NaN (the byte 0xff)"
+    );
+    let [words, scales] = parts(Kind::Mxfp8);
+    assert!(
+        refused(Kind::Mxfp8, [words.clone(), nan.narrow(1, 0, 8).unwrap()]).contains("a scale")
+    );
+    let nan = words.ones_like().unwrap().affine(127.0, 0.0).unwrap();
+    assert_eq!(
+        refused(Kind::Mxfp8, [nan, scales]),
+        "mxfp8: an element must be a number, got NaN (the byte 0x7f)"
+    );
+}

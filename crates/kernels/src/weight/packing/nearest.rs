@@ -1,0 +1,65 @@
+//! Matrices in formats that have no quantizer here, with factors that suit numbers about one: cases do
+//! not ask how well a format fits its numbers.
+
+use crate::Result;
+use crate::weight::bnb_int8::BnbInt8;
+use crate::weight::codes::{E2M1, E4M3};
+use crate::weight::fp8::Fp8;
+use crate::weight::microscaling::{Kind, Microscaled};
+use candle_core::{Device, Tensor};
+
+/// A quarter, as e8m0 and as e4m3.
+const QUARTERS: [u8; 2] = [125, 0x28];
+
+/// Small floats under scales of a quarter.
+pub(super) fn microscaled(matrix: &Tensor, kind: Kind) -> Result<Microscaled> {
+    let (n, k) = matrix.dims2()?;
+    let table = match kind.bits() {
+        4 => &E2M1[..],
+        _ => &E4M3[..],
+    };
+    let codes = codes(&(matrix * 4.0)?, table)?;
+    let words = codes.chunks(32 / kind.bits()).map(|codes| {
+        let codes = codes.iter().rev();
+        codes.fold(0, |word, code| word << kind.bits() | u32::from(*code))
+    });
+    let words = Tensor::from_vec(words.collect::<Vec<u32>>(), (n, ()), &Device::Cpu)?;
+    let scale = QUARTERS[usize::from(kind == Kind::Nvfp4)];
+    let scales = Tensor::full(scale, (n, k / kind.group()), &Device::Cpu)?;
+    Microscaled::new(kind, [words, scales])
+}
+
+/// e4m3 under scales that differ from block to block.
+pub(super) fn fp8(matrix: &Tensor, block: (usize, usize)) -> Result<Fp8> {
+    let (n, k) = matrix.dims2()?;
+    let bytes = Tensor::from_vec(codes(matrix, &E4M3)?, (n, k), &Device::Cpu)?;
+    let blocks = (n.div_ceil(block.0), k.div_ceil(block.1));
+    let scales = (0..blocks.0 * blocks.1).map(|i| 0.75 + 0.125 * (i % 5) as f32);
+    let scales = Tensor::from_vec(scales.collect::<Vec<f32>>(), blocks, &Device::Cpu)?;
+    Fp8::new([bytes, scales], block)
+}
+
+/// Signed numbers under the largest magnitudes of rows.
+pub(super) fn int8(matrix: &Tensor) -> Result<BnbInt8> {
+    let largest = matrix.abs()?.max_keepdim(1)?;
+    let steps = (matrix.broadcast_div(&largest)? * 127.0)?.round()?;
+    let steps = steps.flatten_all()?.to_vec1::<f32>()?.into_iter();
+    let bytes = steps.map(|step| (step as i8).cast_unsigned());
+    let bytes = Tensor::from_vec(bytes.collect::<Vec<u8>>(), matrix.dims2()?, &Device::Cpu)?;
+    BnbInt8::new([bytes, largest])
+}
+
+/// The code of the nearest value of every number.
+fn codes(matrix: &Tensor, table: &[f32]) -> Result<Vec<u8>> {
+    let numbers = matrix.flatten_all()?.to_vec1::<f32>()?.into_iter();
+    let nearest = |x: f32| {
+        let mut best = 0;
+        for (code, value) in table.iter().enumerate() {
+            if (value - x).abs() < (table[best] - x).abs() {
+                best = code;
+            }
+        }
+        best as u8
+    };
+    Ok(numbers.map(nearest).collect())
+}
