@@ -53,14 +53,14 @@ impl Output {
         })
     }
 
-    /// What a launch wrote, as a matrix with rows of this width.
+    /// The memory as a matrix with rows of this width.
     pub(crate) fn matrix(&self, width: usize) -> DeviceTensor {
         let (buffer, device) = (self.buffer.clone(), self.device.clone());
         let storage = MetalStorage::new(buffer, device, self.elements, self.dtype);
         DeviceTensor::packed(storage, (self.elements / width.max(1), width))
     }
 
-    /// Its memory from the start on, to be written or changed.
+    /// The memory from its start on, to be written or changed.
     pub(crate) fn place(&self) -> (&Buffer, usize) {
         (&self.buffer, 0)
     }

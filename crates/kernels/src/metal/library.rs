@@ -22,10 +22,10 @@ pub(crate) type Types = [(&'static str, DType)];
 const MOST_TYPES: usize = 6;
 const MOST_SOURCES: usize = 2;
 
-/// What a library is compiled of.
+/// Sources and types that a library is compiled of.
 #[derive(Clone, Copy)]
 pub(crate) struct Program<'a> {
-    /// In their order behind the prelude.
+    /// Sources in their order behind the prelude.
     pub(crate) sources: &'a [&'a Source],
     pub(crate) types: &'a Types,
     /// A whole number that the sources leave open, by its name.

@@ -101,7 +101,7 @@ impl DeviceMatrix {
         })
     }
 
-    /// With a number that is compiled in, and one that the kernel is told.
+    /// The matrix with a number that is compiled in, and one that the kernel is told.
     pub(crate) fn with(self, number: (&'static str, u32), option: u32) -> Self {
         Self {
             number: Some(number),

@@ -40,7 +40,7 @@ impl DeviceTensor {
         self.storage.device()
     }
 
-    /// Where the first element is.
+    /// Buffer and place of the first element.
     pub(super) fn place(&self) -> (&Buffer, usize) {
         let offset = self.layout.start_offset() * self.dtype().size_in_bytes();
         (self.storage.buffer(), offset)

@@ -21,7 +21,7 @@ impl OnMetal {
         })
     }
 
-    /// For kernels that unpack it, whatever it is.
+    /// The matrix for kernels that unpack it, whatever it is.
     pub(crate) fn into_matrix(self) -> Result<DeviceMatrix> {
         match self {
             Self::Dense(dense) => DeviceMatrix::dense(&dense),

@@ -202,7 +202,7 @@ impl Weight {
 
     /// The rows `ids` (any shape) of u32, in float32: `(.., K)`.
     ///
-    /// On an Apple GPU a row of a frozen matrix is NaN where its id is not below `N`.
+    /// A row of a frozen matrix on an Apple GPU is NaN where its id is not below `N`.
     ///
     /// # Errors
     /// When an id is not below `N`, or memory runs out.

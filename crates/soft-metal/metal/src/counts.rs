@@ -1,14 +1,14 @@
-//! What a program asks of Metal: launches, waits, memory.
+//! Counts of what a program asks of Metal: launches, waits, memory.
 
 use crate::gpu::{Access, lock};
 use objc2::DefinedClass;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
-/// Since the counts were last taken.
+/// Counts since they were last taken.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// By the name of the kernel, those of MPS not among them.
+    /// Launches by the name of the kernel, those of MPS not among them.
     pub kernels: BTreeMap<String, Launches>,
     /// Times that the host waited for a command buffer.
     pub waits: usize,
@@ -21,7 +21,7 @@ pub struct Counts {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Launches {
     pub dispatches: usize,
-    /// Of all buffers that were bound, from their offsets to their ends, each buffer once a launch: what moves if no byte
+    /// Bytes of all buffers that were bound, from their offsets to their ends, each buffer once a launch: what moves if no byte
     /// moves twice. candle rounds what it makes for results up to powers of two.
     pub bytes: usize,
 }

@@ -1,4 +1,4 @@
-//! What a token and a step of training of a small bfloat16 model ask of Metal. It may become less, and never more unseen.
+//! Counts of what a token and a step of training of a small bfloat16 model ask of Metal: they may fall, and never rise unseen.
 
 use candle_core::{DType, Device};
 use metal_candle::data::Batch;
@@ -31,7 +31,7 @@ fn weight_bytes(model: &Model) -> usize {
     tensors.iter().map(|(_, t)| t.elem_count() * t.dtype().size_in_bytes()).sum()
 }
 
-/// What `f` counts on a device, with nothing left of it.
+/// Counts of `f` on a device, with nothing left of it.
 fn on_metal(f: impl FnOnce(&Device) -> Counts) -> Counts {
     let _guard = Guard::new();
     let counts = f(&Device::new_metal(0).unwrap());

@@ -67,7 +67,7 @@ fn same_dtype(a: &DeviceTensor, others: [Option<&DeviceTensor>; 2]) -> bool {
     others.all(|other| other.dtype() == a.dtype())
 }
 
-/// By our own kernels; all have two dimensions but the addend.
+/// The product by our own kernels; all have two dimensions but the addend.
 fn mixed(
     alpha: f64,
     a: &DeviceTensor,
@@ -85,12 +85,12 @@ fn mixed(
     Factor::of(b)?.times(alpha, a, onto).run(room)
 }
 
-/// What lies behind a result.
+/// Memory behind a result.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Room {
-    /// Nothing that is counted on.
+    /// None that is counted on.
     None,
-    /// What a kernel reads that adds to the result in place: [`add_product`] then copies nothing.
+    /// Memory that a kernel reads which adds to the result in place: [`add_product`] then copies nothing.
     ForAddend,
 }
 

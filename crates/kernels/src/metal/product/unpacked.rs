@@ -36,10 +36,10 @@ const TILE: usize = 64;
 const CHUNK: usize = 32;
 const THREADS: usize = 4 * SIMD;
 
-/// How long a part of a sum is at least.
+/// Least length of a part of a sum.
 const LEAST_RANGE: usize = 1024;
 
-/// Which way round the matrix `(N, K)` is multiplied with.
+/// Orientation of the matrix `(N, K)` in a product.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Side {
     /// `x W^T`, `(M, N)` for `(M, K)`.
@@ -48,13 +48,13 @@ pub(crate) enum Side {
     AsItIs,
 }
 
-/// What is added to a product.
+/// Addend of a product.
 #[derive(Clone, Copy)]
 pub(crate) enum Onto<'a> {
     Nothing,
-    /// So many times a matrix of the result's shape, or one that broadcasts to it by its strides.
+    /// A factor times a matrix of the result's shape, or one that broadcasts to it by its strides.
     Addend(f64, &'a DeviceTensor),
-    /// What the result holds.
+    /// The values that the result holds.
     Result,
 }
 
@@ -82,7 +82,7 @@ struct Sum {
     onto: u32,
 }
 
-/// Which kernel, and how many threads.
+/// Kernel of a product, and its threads.
 struct Grid {
     source: &'static Source,
     kernel: &'static str,
@@ -160,7 +160,7 @@ impl MatrixProduct<'_> {
         }
     }
 
-    /// What the kernel adds, or what it does not read.
+    /// The matrix that the kernel adds, or one that it does not read.
     fn addend(&self) -> Result<Strided<'_>> {
         match self.onto {
             Onto::Addend(_, addend) => addend.strided(),
@@ -187,7 +187,7 @@ impl MatrixProduct<'_> {
         })
     }
 
-    /// Of the result.
+    /// Rows and columns of the result.
     fn dims(&self) -> (usize, usize) {
         let (n, k) = self.matrix.dims();
         match self.side {
@@ -205,7 +205,7 @@ impl MatrixProduct<'_> {
     }
 }
 
-/// How long the parts of a sum are, in whole chunks, and how many of at most `most` there are.
+/// Length of the parts of a sum, in whole chunks, and their number, `most` at most.
 pub(crate) fn ranges(inner: usize, most: usize) -> (usize, usize) {
     let range = inner.div_ceil(most).max(LEAST_RANGE);
     let range = range.next_multiple_of(CHUNK);

@@ -1,4 +1,4 @@
-//! For kernels on Apple GPUs.
+//! Affine weights as kernels on Apple GPUs read them.
 
 use super::{Affine, Packed};
 use crate::metal::{DeviceMatrix, DeviceTensor, Source, format_source};
