@@ -20,10 +20,14 @@ const fn step(line: &'static str) -> Step {
 
 const TEST: &[Step] = &[step("cargo test --workspace")];
 
-/// The libraries again without the widest vector instructions, which every other test uses. A level
-/// that the processor does not have counts as absent. All of them, since any other choice of packages
+/// The libraries again without the widest instructions, which every other test uses. A level that
+/// the processor does not have counts as absent. All of them, since any other choice of packages
 /// has other features and compiles the kernels again.
 const LEVELS: &[Step] = &[
+    Step {
+        line: "cargo test --workspace --lib",
+        env: &[("METAL_CANDLE_SIMD", "avx512")],
+    },
     Step {
         line: "cargo test --workspace --lib",
         env: &[("METAL_CANDLE_SIMD", "avx2")],

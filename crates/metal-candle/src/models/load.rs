@@ -65,7 +65,9 @@ pub(super) fn decoder(config: &Config, weights: &Weights<'_>) -> Result<Decoder>
         weights.same("lm_head.weight", "model.embed_tokens.weight", dims)?;
     }
     Ok(Decoder {
-        embedding_scale: frame.embedding_scale.of(scaled_in(weights, &embed_tokens))?,
+        embedding_scale: frame
+            .embedding_scale
+            .of(scaled_in(weights, &embed_tokens))?,
         embed_tokens,
         layers,
         norm,
