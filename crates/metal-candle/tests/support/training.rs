@@ -94,15 +94,14 @@ fn on_host(t: &Tensor) -> Tensor {
 
 /// Mean losses before each of some steps on `ids` and `labels`, `(steps, rows, T)`.
 pub fn losses(model: &Model, parameters: &Parameters, ids: &Tensor, labels: &Tensor) -> Vec<f64> {
-    let mut optimizer = Optimizer::new(parameters).unwrap();
+    let mut optimizer = Optimizer::new(options().rule, parameters).unwrap();
     let step = |i: usize| {
         let batch = batch(&ids.get(i).unwrap(), &labels.get(i).unwrap());
         let result = run_step(model, parameters, &batch, false);
         let mean = 1.0 / batch.trained_tokens as f64;
         let grad_norm = norm(&result.gradients) * mean;
         let scale = mean * (1.0 / (grad_norm + 1e-6)).min(1.0);
-        let gradients = &result.gradients;
-        let stepped = optimizer.step(parameters, gradients, &options(), 1e-2, scale);
+        let stepped = optimizer.step(parameters, &result.gradients, 1e-2, scale);
         stepped.unwrap();
         result.loss_sum * mean
     };
