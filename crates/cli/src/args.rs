@@ -16,8 +16,8 @@ Examples:
   metal-candle perplexity --model Qwen/Qwen3-0.6B --adapter-path adapters --data data/test.jsonl
   metal-candle fuse --model Qwen/Qwen3-0.6B --adapter-path adapters --save-path fused
 
-A model is a folder with config.json, tokenizer.json and safetensors, or a Hugging Face id, which
-is downloaded once (HF_HOME, HF_TOKEN and HF_HUB_OFFLINE are honoured).";
+A model is a folder with config.json, tokenizer.json and safetensors, a GGUF file, or a Hugging
+Face id, which is downloaded once (HF_HOME, HF_TOKEN and HF_HUB_OFFLINE are honoured).";
 
 /// Fine-tune language models with LoRA and use the adapters, on candle
 #[derive(Parser, Debug)]

@@ -3,9 +3,11 @@
 #![cfg(any(target_vendor = "apple", soft_metal))]
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use candle_core::Device;
+use candle_core::{DType, Device, Tensor};
+use metal_candle_kernels::ops::linear::cases::Storage;
 use metal_candle_kernels::testkit::Failure;
-use metal_candle_kernels::{ops, release};
+use metal_candle_kernels::weight::packing::Packing;
+use metal_candle_kernels::{Weight, ops, release};
 use std::io::Write;
 
 /// Runs a check; until its end no rule of Metal is broken, and what is made is gone by then.
@@ -38,4 +40,44 @@ macro_rules! operations {
     )*};
 }
 
-operations! { adamw attention glu linear_cross_entropy lora_linear matmul rms_norm rope softcap softmax }
+operations! { adamw attention glu linear linear_cross_entropy lora_linear matmul rms_norm rope softcap softmax }
+
+/// `(7, 64)`, or `(7, 37)` that begins inside of a wider one.
+fn matrix(device: &Device, narrow: bool) -> candle_core::Result<Tensor> {
+    let numbers = Tensor::arange(0f32, 448.0, &Device::Cpu)?.sin()?;
+    let matrix = numbers.reshape((7, 64))?.to_device(device)?;
+    match narrow {
+        true => matrix.narrow(1, 3, 37),
+        false => Ok(matrix),
+    }
+}
+
+fn rows(weight: &Weight, ids: &[u32]) -> Vec<Vec<f32>> {
+    let ids = Tensor::new(ids, weight.device()).unwrap();
+    weight.gather(&ids).unwrap().to_vec2().unwrap()
+}
+
+#[test]
+fn rows_of_a_weight_are_those_of_the_cpu() {
+    let dense = [DType::F32, DType::F16, DType::BF16].map(Storage::Dense);
+    let packed = [(4, 32), (3, 64), (8, 32)];
+    let packed = packed.map(|(bits, group)| Storage::Packed(Packing::Affine { bits, group }));
+    on_the_gpu(|gpu| {
+        for storage in dense.into_iter().chain(packed) {
+            for narrow in [false, true] {
+                if narrow && storage.packing().is_some() {
+                    continue;
+                }
+                let ours = storage.weight(&matrix(gpu, narrow)?)?;
+                // candle gathers from contiguous tensors only.
+                let want = matrix(&Device::Cpu, narrow)?.contiguous()?;
+                let want = storage.weight(&want)?;
+                let got = rows(&ours, &[6, 0, 3, 3]);
+                assert_eq!(got, rows(&want, &[6, 0, 3, 3]), "{storage}");
+                let none = rows(&ours, &[1, 7]).pop().unwrap();
+                assert!(none.iter().all(|x| x.is_nan()), "{storage}");
+            }
+        }
+        Ok(())
+    });
+}

@@ -10,7 +10,7 @@ use metal_candle::gguf::GgufFile;
 use metal_candle::language_model::Adapted;
 use metal_candle::lora::format::{gguf, mlx, peft};
 use metal_candle::models::Model;
-use metal_candle::train::{Optimizer, Options, Parameters};
+use metal_candle::train::{Adam, Optimizer, Parameters, Rule};
 use std::collections::HashMap;
 use std::path::Path;
 use support::models::forward_with;
@@ -83,11 +83,11 @@ fn losses_and_gradients_equal_mlx() {
 }
 
 fn check_steps(case: &str, model: &Model, parameters: &Parameters, want: &HashMap<String, Tensor>) {
-    let options = Options {
+    let adam = Adam {
         weight_decay: 0.0,
-        ..Options::default()
+        ..Adam::default()
     };
-    let mut optimizer = Optimizer::new(parameters).unwrap();
+    let mut optimizer = Optimizer::new(Rule::Adam(adam), parameters).unwrap();
     let losses = want["losses"].to_vec1::<f32>().unwrap();
     assert_eq!(losses.len(), 5);
     for (i, want_loss) in losses.into_iter().enumerate() {
@@ -110,7 +110,7 @@ fn check_steps(case: &str, model: &Model, parameters: &Parameters, want: &HashMa
             }
         }
         optimizer
-            .step(parameters, &result.gradients, &options, 1e-2, mean)
+            .step(parameters, &result.gradients, 1e-2, mean)
             .unwrap();
     }
 }

@@ -133,8 +133,8 @@ fn a_setting_that_no_file_can_say_is_told() {
             "{error}"
         );
     }
-    let mut writer = Writer::default();
     let model = support::model("olmo3");
+    let mut writer = Writer::default();
     let error = model
         .add_to_gguf(&mut writer, "f32".parse().unwrap())
         .unwrap_err()

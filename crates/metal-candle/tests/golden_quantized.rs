@@ -5,79 +5,36 @@
 
 mod support;
 
-use candle_core::{Device, Tensor};
-use metal_candle::lora::{AdapterSet, Error, LoraConfig, Mode, Plan, Targets};
+use candle_core::Device;
+use metal_candle::lora::Error;
 use metal_candle::models::{Model, OnLoad};
-use metal_candle::train::{Parameters, step::step};
-use std::collections::{BTreeSet, HashMap};
-use std::sync::Arc;
-use support::training::{self, batch};
-use support::{golden, ids, max_difference, model, tensors};
+use metal_candle::train::Parameters;
+use std::collections::BTreeSet;
+use support::quantized::{self, adapted};
+use support::{golden, model, training};
 
 const MLX: [&str; 2] = ["mlx-4bit", "mlx-mxfp4"];
 
 const OTHERS: [&str; 4] = ["bnb-nf4", "bnb-fp4", "bnb-int8", "fp8"];
 
-fn loaded(name: &str) -> (Model, HashMap<String, Tensor>) {
-    let want = tensors(&golden(name).join("golden.safetensors"));
-    (model(name), want)
-}
-
-/// The model, and the adapter of the file.
-fn adapted(name: &str) -> (Model, Arc<AdapterSet>, HashMap<String, Tensor>) {
-    let (model, want) = loaded(name);
-    let targets = ["q_proj", "up_proj", "down_proj"].map(String::from);
-    let config = LoraConfig {
-        r: 4,
-        alpha: 8.0,
-        targets: Targets::Names(targets.to_vec()),
-        ..LoraConfig::default()
-    };
-    let plan = Plan::new(&config, &model.decoder.layer_infos().unwrap()).unwrap();
-    let set = AdapterSet::fresh(&plan, &model.decoder.adaptable(), 0).unwrap();
-    for (name, var) in set.parameters() {
-        var.set(&want[&name]).unwrap();
-    }
-    (model, Arc::new(set), want)
-}
-
 #[test]
 fn logits_and_greedy_tokens_equal_the_owners() {
     for name in MLX.into_iter().chain(OTHERS) {
-        let (model, want) = loaded(name);
-        let logits = support::models::forward(&model, &ids(&want["input_ids"]), 2);
-        let difference = max_difference(&logits, &want["logits"]);
-        assert!(difference < 1e-4, "{name}: {difference}");
-        let (prompt, greedy) = (ids(&want["prompt"]), ids(&want["greedy"]));
-        let ours = support::models::greedy_with_cache(&model, &prompt, greedy.len());
-        assert_eq!(ours, greedy, "{name}");
+        quantized::logits_and_greedy_tokens_equal_the_owners(name, &Device::Cpu);
     }
 }
 
 #[test]
 fn loss_and_gradients_of_an_adapter_equal_mlx() {
     for name in MLX {
-        let (model, set, want) = adapted(name);
-        let parameters = Parameters::of_adapters(set, &model.decoder);
-        let batch = batch(&want["input_ids"], &want["targets"]);
-        let mode = Mode::training(0);
-        let result = step(&model.decoder, &parameters, &batch, mode, false).unwrap();
-        let trained = batch.trained_tokens as f64;
-        let loss = f64::from(want["loss"].to_scalar::<f32>().unwrap());
-        assert!((result.loss_sum / trained - loss).abs() < 1e-5, "{name}");
-        let gradients = result.gradients.as_slice();
-        for (parameter, gradient) in parameters.as_slice().iter().zip(gradients) {
-            let mean = (gradient.as_ref().unwrap() / trained).unwrap();
-            let difference = max_difference(&mean, &want[&format!("grad.{}", parameter.name)]);
-            assert!(difference < 2e-6, "{name} {}: {difference}", parameter.name);
-        }
+        quantized::loss_and_gradients_of_an_adapter_equal_mlx(name, &Device::Cpu);
     }
 }
 
 #[test]
 fn ten_losses_equal_mlx() {
     for name in MLX {
-        let (model, set, want) = adapted(name);
+        let (model, set, want) = adapted(name, &Device::Cpu);
         let parameters = Parameters::of_adapters(set, &model.decoder);
         let losses = want["losses"].to_vec1::<f32>().unwrap();
         let got = training::losses(&model, &parameters, &want["steps"], &want["steps"]);
@@ -155,7 +112,7 @@ fn dense_checkpoints_are_packed_while_they_are_read() {
 
 #[test]
 fn only_some_matrices_are_packed_and_none_is_merged() {
-    let (mut model, set, _) = adapted("mlx-4bit");
+    let (mut model, set, _) = adapted("mlx-4bit", &Device::Cpu);
     let packed: Vec<String> = model
         .decoder
         .packed()

@@ -14,7 +14,7 @@ mod support;
 use candle_core::{Device, Tensor, Var};
 use std::io::Write;
 use std::ops::Deref;
-use support::{models, training};
+use support::{models, quantized, training};
 
 /// A GPU. On Metal in software, what is made before it goes must be gone by then, with no rule broken.
 fn device() -> Gpu {
@@ -111,6 +111,16 @@ fn accumulated_gradients_equal_pytorch_for_every_split() {
 #[test]
 fn packed_rows_train_as_padded_ones() {
     training::packed_rows_train_as_padded_ones(&device());
+}
+
+#[test]
+fn a_quantized_checkpoint_generates_as_mlx() {
+    quantized::logits_and_greedy_tokens_equal_the_owners("mlx-4bit", &device());
+}
+
+#[test]
+fn a_quantized_checkpoint_trains_as_mlx() {
+    quantized::loss_and_gradients_of_an_adapter_equal_mlx("mlx-4bit", &device());
 }
 
 #[test]

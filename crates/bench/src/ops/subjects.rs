@@ -9,7 +9,6 @@ use metal_candle_cli::error::{Error, Result};
 use metal_candle_kernels::adamw::{self, Moments, Update};
 use metal_candle_kernels::case::{Case, Costed};
 use metal_candle_kernels::ops;
-use metal_candle_kernels::weight::packing::weight_of;
 use metal_candle_kernels::{Activation, AdamW, AttentionMask, LoraWeights, RopePairs, matmul_with};
 use metal_candle_mps::plan::Engine;
 use metal_candle_mps::tensor::MpsMatMul;
@@ -99,30 +98,30 @@ fn engines(transpose_right: bool) -> Vec<(&'static str, Implementation)> {
     ENGINES.into_iter().zip(engines.map(by)).collect()
 }
 
-/// The product with a packed weight, beside candle's with the dense one.
+/// The product with a weight that is packed or of another dtype, beside candle's with one of the dtype of `x`.
 fn linear(case: &Case<ops::linear::cases::CaseShape>) -> Operation {
     let shape = &case.shape;
-    let (k, n, packing) = (shape.inputs, shape.outputs, shape.packing);
+    let (k, n, storage) = (shape.inputs, shape.outputs, shape.storage);
     let rows: usize = shape.lead.iter().product();
-    let name = format!("{} {packing}", sizes_text(&[rows, k, n]));
-    let sizes = json!({"rows": rows, "inputs": k, "outputs": n, "packing": packing.to_string()});
-    let packed = OnceCell::new();
+    let name = format!("{} {storage}", sizes_text(&[rows, k, n]));
+    let sizes = json!({"rows": rows, "inputs": k, "outputs": n, "weight": storage.to_string()});
+    let stored = OnceCell::new();
     Operation {
         inputs: vec![
             InputSpec::new("x", &[rows, k]),
             InputSpec::new("W", &[n, k]).frozen(),
         ],
         run: Box::new(move |x| {
-            if packed.get().is_none() {
-                let _ = packed.set(weight_of(&x[1], Some(packing))?);
+            if stored.get().is_none() {
+                let _ = stored.set(storage.weight(&x[1])?);
             }
-            match packed.get() {
+            match stored.get() {
                 Some(weight) => Ok(vec![metal_candle_kernels::linear(&x[0], weight, None)?]),
                 None => Ok(vec![]),
             }
         }),
         truth: Some(Box::new(move |x| {
-            let dense = weight_of(&x[1], Some(packing))?.dense()?;
+            let dense = storage.weight(&x[1])?.dense()?;
             Ok(vec![x[0].matmul(&dense.to_dtype(x[0].dtype())?.t()?)?])
         })),
         candle: candle::matmul(true),

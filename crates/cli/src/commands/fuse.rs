@@ -6,7 +6,7 @@ use crate::loading;
 use crate::output_folder;
 use candle_core::DType;
 use metal_candle::LanguageModel;
-use metal_candle::files::{self, NewFolder};
+use metal_candle::files::NewFolder;
 use metal_candle::gguf::GgufFile;
 use metal_candle::models::{Config, copy_companions, save_checkpoint};
 use std::path::PathBuf;

@@ -257,7 +257,7 @@ fn vocabulary() -> Vec<Input> {
             inputs.push(input.refused(&["model.gguf"]));
         }
     }
-    let model = |name: &str| put_text("tokenizer.ggml.model", name);
+    let model = |name: &'static str| put_text("tokenizer.ggml.model", name);
     inputs.push(named("another tokenizer", model("bert")).refused(&["model.gguf"]));
     inputs.push(
         named("a tokenizer of pieces without scores", model("llama")).refused(&["model.gguf"]),
@@ -268,7 +268,7 @@ fn vocabulary() -> Vec<Input> {
 }
 
 /// A text in the place of another one.
-fn put_text(key: &'static str, text: &str) -> impl Fn(Vec<u8>) -> Vec<u8> {
+fn put_text(key: &'static str, text: &'static str) -> impl Fn(Vec<u8>) -> Vec<u8> {
     let text = text.as_bytes().to_vec();
     move |mut old| {
         let at = place(&old, key) + 4;

@@ -40,7 +40,7 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_metal-candle");
 /// A kind of input, and what makes those of it.
 type Kind = (&'static str, fn() -> Vec<Input>);
 
-const KINDS: [Kind; 13] = [
+const KINDS: [Kind; 14] = [
     ("config", config::inputs),
     ("tokenizer", tokenizer::inputs),
     ("template", template::inputs),

@@ -1,8 +1,9 @@
 //! One launch of a kernel: what is bound to it, in the order of its parameters.
 
-use super::library::{self, Source, Types};
-use super::rows::Rows;
+use super::library::{self, Program, Source, Types};
+use super::rows::{Rows, RowsLayout};
 use super::strided::Strided;
+use super::tensor::DeviceTensor;
 use super::{FOUR, FOURS_A_THREAD};
 use crate::graph::Value;
 use candle_core::{DType, MetalDevice, MetalStorage, Result, Shape, Storage, Tensor};
@@ -32,7 +33,18 @@ pub(crate) struct Output {
 impl Output {
     /// New memory, not written yet.
     pub(crate) fn new(device: &MetalDevice, elements: usize, dtype: DType) -> Result<Self> {
-        let buffer = device.new_buffer_builder().with_size_for(elements, dtype);
+        Self::with_room(device, elements, 0, dtype)
+    }
+
+    /// New memory with at least `room` more elements behind it.
+    pub(crate) fn with_room(
+        device: &MetalDevice,
+        elements: usize,
+        room: usize,
+        dtype: DType,
+    ) -> Result<Self> {
+        let buffer = device.new_buffer_builder();
+        let buffer = buffer.with_size_for(elements + room, dtype);
         Ok(Self {
             buffer: buffer.build()?,
             device: device.clone(),
@@ -41,14 +53,16 @@ impl Output {
         })
     }
 
-    /// What a launch wrote, as rows of this width.
-    pub(crate) fn rows(&self, width: usize) -> Strided<'_> {
-        Strided {
-            buffer: &self.buffer,
-            offset_bytes: 0,
-            strides: [0, 0, width as u64, 1],
-            dtype: self.dtype,
-        }
+    /// The memory as a matrix with rows of this width.
+    pub(crate) fn matrix(&self, width: usize) -> DeviceTensor {
+        let (buffer, device) = (self.buffer.clone(), self.device.clone());
+        let storage = MetalStorage::new(buffer, device, self.elements, self.dtype);
+        DeviceTensor::packed(storage, (self.elements / width.max(1), width))
+    }
+
+    /// The memory from its start on, to be written or changed.
+    pub(crate) fn place(&self) -> (&Buffer, usize) {
+        (&self.buffer, 0)
     }
 
     pub(crate) fn into_storage(self) -> MetalStorage {
@@ -70,9 +84,16 @@ impl Output {
 enum Argument<'a> {
     Input(&'a Buffer, usize),
     Output(&'a Buffer, usize),
-    Bytes(Vec<u8>),
+    Rows(RowsLayout),
+    Strides([u64; 4]),
+    Float(f32),
+    Int(u32),
+    Long(u64),
     Constants(&'a dyn Constants),
 }
+
+/// Parameters of most kernels at most.
+const PARAMETERS: usize = 16;
 
 /// A `#[repr(C)]` value that a kernel reads as `constant C&`.
 trait Constants {
@@ -100,10 +121,23 @@ impl<'a> Launch<'a> {
         types: &Types,
         kernel: &'static str,
     ) -> Result<Self> {
+        let program = Program {
+            sources: &[source],
+            types,
+            number: None,
+        };
+        Self::of(device, program, kernel)
+    }
+
+    pub(crate) fn of(
+        device: &'a MetalDevice,
+        program: Program<'_>,
+        kernel: &'static str,
+    ) -> Result<Self> {
         Ok(Self {
             device,
-            pipeline: library::pipeline(device, source, types, kernel)?,
-            arguments: vec![],
+            pipeline: library::pipeline(device, program, kernel)?,
+            arguments: Vec::with_capacity(PARAMETERS),
             flops: 0,
         })
     }
@@ -120,7 +154,7 @@ impl<'a> Launch<'a> {
     pub(crate) fn rows(mut self, rows: &Rows<'a>) -> Self {
         self.arguments
             .push(Argument::Input(rows.buffer, rows.offset_bytes));
-        self.arguments.push(Argument::Bytes(rows.layout.bytes()));
+        self.arguments.push(Argument::Rows(rows.layout));
         self
     }
 
@@ -132,10 +166,16 @@ impl<'a> Launch<'a> {
     }
 
     /// Two parameters: `device const T*` and its strides, a struct of four `ulong`.
-    pub(crate) fn strided(mut self, tensor: &'a Strided<'a>) -> Self {
+    pub(crate) fn strided(mut self, tensor: &Strided<'a>) -> Self {
         self.arguments
             .push(Argument::Input(tensor.buffer, tensor.offset_bytes));
-        self.constants(&tensor.strides)
+        self.arguments.push(Argument::Strides(tensor.strides));
+        self
+    }
+
+    /// `device const T*`, from its first element on.
+    pub(crate) fn tensor(self, tensor: &'a DeviceTensor) -> Self {
+        self.buffer(tensor.place())
     }
 
     /// `constant C&`, a struct that has the same fields there.
@@ -170,23 +210,20 @@ impl<'a> Launch<'a> {
 
     /// `constant float&`.
     pub(crate) fn float(mut self, value: f32) -> Self {
-        self.arguments
-            .push(Argument::Bytes(value.to_ne_bytes().into()));
+        self.arguments.push(Argument::Float(value));
         self
     }
 
     /// `constant uint&`.
     pub(crate) fn int(mut self, value: usize) -> Result<Self> {
         let value = u32::try_from(value).map_err(candle_core::Error::wrap)?;
-        self.arguments
-            .push(Argument::Bytes(value.to_ne_bytes().into()));
+        self.arguments.push(Argument::Int(value));
         Ok(self)
     }
 
     /// `constant ulong&`.
     pub(crate) fn long(mut self, value: u64) -> Self {
-        self.arguments
-            .push(Argument::Bytes(value.to_ne_bytes().into()));
+        self.arguments.push(Argument::Long(value));
         self
     }
 
@@ -259,9 +296,11 @@ impl Argument<'_> {
         match self {
             Self::Input(buffer, offset) => encoder.set_input_buffer(index, Some(buffer), *offset),
             Self::Output(buffer, offset) => encoder.set_output_buffer(index, Some(buffer), *offset),
-            Self::Bytes(bytes) => {
-                encoder.set_bytes_directly(index, bytes.len(), bytes.as_ptr().cast());
-            }
+            Self::Rows(rows) => encoder.set_bytes(index, rows),
+            Self::Strides(strides) => encoder.set_bytes(index, strides),
+            Self::Float(value) => encoder.set_bytes(index, value),
+            Self::Int(value) => encoder.set_bytes(index, value),
+            Self::Long(value) => encoder.set_bytes(index, value),
             // Named in full: the reference to it would be such a value, too.
             Self::Constants(value) => <dyn Constants>::bind(*value, encoder, index),
         }

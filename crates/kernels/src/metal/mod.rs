@@ -10,6 +10,7 @@
 mod dropout;
 mod launch;
 mod library;
+mod matrix;
 mod product;
 mod rows;
 mod strided;
@@ -18,7 +19,11 @@ mod tensor;
 pub(crate) use dropout::dropped;
 pub(crate) use launch::{Launch, Output, SIMD};
 pub(crate) use library::{Source, release};
-pub(crate) use product::{add_product, product, product_plus, product_to_add_to};
+pub use matrix::DeviceMatrix;
+pub(crate) use matrix::format_source;
+pub(crate) use product::{
+    MatrixProduct, Onto, Room, Side, add_product, product, product_with_room, ranges,
+};
 pub(crate) use rows::Rows;
 pub(crate) use strided::Strided;
 pub(crate) use tensor::DeviceTensor;

@@ -49,15 +49,6 @@ impl RowsLayout {
             shifts: sizes.map(|size| division(size).1),
         }
     }
-
-    pub(super) fn bytes(&self) -> Vec<u8> {
-        let longs = std::iter::once(self.stride).chain(self.strides);
-        let ints = [self.sizes, self.factors, self.shifts].concat();
-        let longs = longs.flat_map(u64::to_ne_bytes);
-        longs
-            .chain(ints.into_iter().flat_map(u32::to_ne_bytes))
-            .collect()
-    }
 }
 
 /// Factor and shift with which `n / size` is `n * factor >> shift` for all `n` below 2^31 (Granlund and Montgomery 1994,

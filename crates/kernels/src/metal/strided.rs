@@ -35,15 +35,6 @@ impl<'a> Strided<'a> {
         Self::new(on_metal(storage)?, layout)
     }
 
-    /// With its last two dimensions swapped.
-    pub(crate) fn transposed(self) -> Self {
-        let [first, second, row, column] = self.strides;
-        Self {
-            strides: [first, second, column, row],
-            ..self
-        }
-    }
-
     /// The memory from its start on, for a parameter that the kernel does not read.
     pub(crate) fn unread(self) -> Self {
         Self {

@@ -1,12 +1,13 @@
 //! Tensors on the GPU as products take them.
 
-use super::on_metal;
+use super::{Strided, on_metal};
 use crate::graph::Value;
 use candle_core::backend::BackendStorage;
-use candle_core::{DType, Layout, MetalStorage, Result, Shape, Storage, Tensor};
+use candle_core::{DType, Layout, MetalDevice, MetalStorage, Result, Shape, Storage, Tensor};
+use candle_metal_kernels::metal::Buffer;
 
 /// A tensor's memory, shared, and where in it the elements are.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(crate) struct DeviceTensor {
     pub(super) storage: MetalStorage,
     pub(super) layout: Layout,
@@ -25,6 +26,7 @@ impl DeviceTensor {
         Ok(Self::new(on_metal(&storage)?, layout))
     }
 
+    /// A result, whose memory holds nothing else.
     pub(super) fn packed(storage: MetalStorage, shape: impl Into<Shape>) -> Self {
         let layout = Layout::contiguous(shape);
         Self { storage, layout }
@@ -32,6 +34,28 @@ impl DeviceTensor {
 
     pub(crate) fn dtype(&self) -> DType {
         self.storage.dtype()
+    }
+
+    pub(crate) fn device(&self) -> &MetalDevice {
+        self.storage.device()
+    }
+
+    /// Buffer and place of the first element.
+    pub(super) fn place(&self) -> (&Buffer, usize) {
+        let offset = self.layout.start_offset() * self.dtype().size_in_bytes();
+        (self.storage.buffer(), offset)
+    }
+
+    /// Elements from row to row and from column to column of a matrix.
+    pub(super) fn strides(&self) -> Result<[usize; 2]> {
+        match *self.layout.stride() {
+            [row, column] => Ok([row, column]),
+            _ => candle_core::bail!("a matrix has two dimensions, got {:?}", self.dims()),
+        }
+    }
+
+    pub(crate) fn strided(&self) -> Result<Strided<'_>> {
+        Strided::new(&self.storage, &self.layout)
     }
 
     pub(crate) fn dims(&self) -> &[usize] {
@@ -45,6 +69,12 @@ impl DeviceTensor {
         }
         let storage = self.storage.to_dtype(&self.layout, dtype)?;
         Ok(Self::packed(storage, self.layout.shape()))
+    }
+
+    /// A matrix without what is behind so many rows.
+    pub(crate) fn first_rows(&self, rows: usize) -> Result<Self> {
+        let layout = self.layout.narrow(0, 0, rows)?;
+        Ok(Self::new(&self.storage, &layout))
     }
 
     /// The last two dimensions the other way round.

@@ -21,9 +21,7 @@ pub fn check(device: &candle_core::Device) -> Result<(), crate::testkit::Failure
     adamw::check::check(device)?;
     attention::check::check(device)?;
     glu::check::check(device)?;
-    if device.is_cpu() {
-        linear::check::check(device)?;
-    }
+    linear::check::check(device)?;
     linear_cross_entropy::check::check(device)?;
     lora_linear::check::check(device)?;
     matmul::check::check(device)?;

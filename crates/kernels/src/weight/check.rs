@@ -51,10 +51,18 @@ pub(super) fn on_cpu(op: &'static str, tensor: &Tensor) -> Result<()> {
     match tensor.device().is_cpu() {
         true => Ok(()),
         false => {
-            let expected = "the CPU: there are no kernels for others yet";
+            let expected = "a device that has kernels for it";
             let got = format!("{:?}", tensor.device().location());
             Err(value(op, "device", expected, got))
         }
+    }
+}
+
+/// Check that a tensor is in host memory or on an Apple GPU.
+pub(super) fn on_cpu_or_metal(op: &'static str, tensor: &Tensor) -> Result<()> {
+    match tensor.device().is_metal() {
+        true => Ok(()),
+        false => on_cpu(op, tensor),
     }
 }
 

@@ -13,6 +13,8 @@ pub mod fp8;
 pub mod gguf;
 mod groups;
 mod host;
+#[cfg(any(target_vendor = "apple", soft_metal))]
+mod metal;
 pub mod microscaling;
 #[cfg(any(test, feature = "testkit"))]
 pub mod packing;
@@ -20,6 +22,8 @@ mod slabs;
 #[cfg(test)]
 mod testing;
 
+#[cfg(any(target_vendor = "apple", soft_metal))]
+pub use crate::metal::DeviceMatrix;
 pub(crate) use host::Host;
 pub use metal_candle_cpu::gemm::{Blocks, FewRows};
 
@@ -73,6 +77,15 @@ pub trait Packed: std::fmt::Debug + Send + Sync {
     /// # Errors
     /// When it lies on another device.
     fn on_host(&self) -> candle_core::Result<Box<dyn Blocks + '_>>;
+
+    /// The matrix as kernels on Apple GPUs read it.
+    ///
+    /// # Errors
+    /// When the format has none, or the matrix lies on another device.
+    #[cfg(any(target_vendor = "apple", soft_metal))]
+    fn on_metal(&self) -> candle_core::Result<DeviceMatrix> {
+        candle_core::bail!("no Metal kernel reads {self:?}")
+    }
 }
 
 impl From<Tensor> for Weight {
@@ -181,18 +194,36 @@ impl Weight {
         }
     }
 
+    /// Whether it has a gradient.
+    #[cfg(any(target_vendor = "apple", soft_metal))]
+    fn is_tracked(&self) -> bool {
+        self.tensor().is_some_and(Tensor::track_op)
+    }
+
     /// The rows `ids` (any shape) of u32, in float32: `(.., K)`.
+    ///
+    /// A row of a frozen matrix on an Apple GPU is NaN where its id is not below `N`.
     ///
     /// # Errors
     /// When an id is not below `N`, or memory runs out.
     pub fn gather(&self, ids: &Tensor) -> Result<Tensor> {
         let (n, k) = self.dims()?;
         let flat = ids.flatten_all()?;
+        #[cfg(any(target_vendor = "apple", soft_metal))]
+        if self.device().is_metal() && !self.is_tracked() {
+            return Ok(metal::gather(self, &flat)?.reshape([ids.dims(), &[k]].concat())?);
+        }
         let rows = match self {
             Self::Dense(tensor) => tensor.index_select(&flat, 0)?.to_dtype(DType::F32)?,
             Self::Packed(packed) => host::gather(packed.as_ref(), &flat.to_vec1::<u32>()?, (n, k))?,
         };
         Ok(rows.reshape([ids.dims(), &[k]].concat())?)
+    }
+
+    /// The matrix on an Apple GPU.
+    #[cfg(any(target_vendor = "apple", soft_metal))]
+    pub(crate) fn on_metal(&self) -> candle_core::Result<metal::OnMetal> {
+        metal::OnMetal::new(self)
     }
 
     /// The matrix in host memory.

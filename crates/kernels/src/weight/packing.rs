@@ -8,7 +8,7 @@ use super::bnb_4bit::{self, Bnb4bit};
 use super::microscaling::Kind;
 use crate::Result;
 use crate::testkit::Array;
-use candle_core::{DType, Tensor};
+use candle_core::{DType, Device, Tensor};
 use std::fmt;
 
 /// The packing of a case.
@@ -43,6 +43,15 @@ impl Packing {
             Self::Nf4 => numbers.div_ceil(2) + numbers.div_ceil(bnb_4bit::BLOCK) * 4,
             Self::Microscaled(kind) => numbers * kind.bits() / 8 + numbers / kind.group(),
             Self::Int8 | Self::Fp8 { .. } => numbers,
+        }
+    }
+
+    /// Whether a device has kernels for it.
+    #[must_use]
+    pub fn has_kernels(self, device: &Device) -> bool {
+        match self {
+            Self::Affine { .. } => device.is_cpu() || device.is_metal(),
+            _ => device.is_cpu(),
         }
     }
 

@@ -2,6 +2,7 @@
 #![allow(dead_code, missing_docs, clippy::unwrap_used)]
 
 pub mod models;
+pub mod quantized;
 pub mod training;
 
 use candle_core::{DType, Device, Tensor};

@@ -101,7 +101,8 @@ pub fn losses(model: &Model, parameters: &Parameters, ids: &Tensor, labels: &Ten
         let mean = 1.0 / batch.trained_tokens as f64;
         let grad_norm = norm(&result.gradients) * mean;
         let scale = mean * (1.0 / (grad_norm + 1e-6)).min(1.0);
-        let stepped = optimizer.step(parameters, &result.gradients, 1e-2, scale);
+        let gradients = &result.gradients;
+        let stepped = optimizer.step(parameters, gradients, 1e-2, scale);
         stepped.unwrap();
         result.loss_sum * mean
     };

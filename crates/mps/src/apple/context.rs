@@ -1,6 +1,6 @@
 //! What is kept for a device between calls.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use candle_core::MetalDevice;
 use candle_core::metal_backend::DeviceId;
@@ -12,6 +12,7 @@ use objc2_metal_performance_shaders::{
 
 use super::{Error, caps};
 use crate::order::{Key, Ledger, PASSES_VARIABLE, PassesPerBuffer, Pool, Refusal, Strategy};
+use crate::plan::ZERO_BYTES;
 use crate::policy::Caps;
 
 /// A kernel object that goes from thread to thread.
@@ -26,9 +27,9 @@ unsafe impl<K: AsRef<MPSKernel>> Send for Kernel<K> {}
 #[derive(Debug)]
 pub struct Context {
     device: DeviceId,
-    /// candle's pool has it too, for as long as any clone of the device lives.
-    witness: Arc<Buffer>,
-    pub caps: Caps,
+    /// [`ZERO_BYTES`] of zeros. candle's pool has it too, for as long as any clone of the device lives.
+    pub zeros: Arc<Buffer>,
+    pub caps: Arc<Caps>,
     machine: Key,
     pub registry_id: u64,
     /// What candle makes of its own variable, which it has read when the device was made.
@@ -45,11 +46,15 @@ pub struct Context {
 
 const NOP: &str = "kernel void metal_candle_nop() {}";
 
-static CONTEXTS: Mutex<Vec<Arc<Context>>> = Mutex::new(Vec::new());
+/// Calls read it, any number of them at a time.
+static CONTEXTS: RwLock<Vec<Arc<Context>>> = RwLock::new(Vec::new());
 
-/// The context of a device, made at its first use.
+/// The context of a device, made at its first use, when those of devices that are gone go.
 pub fn of(device: &MetalDevice) -> Result<Arc<Context>, Error> {
-    let mut contexts = contexts();
+    if let Some(context) = existing(device) {
+        return Ok(context);
+    }
+    let mut contexts = contexts_mut();
     contexts.retain(|context| context.is_used());
     if let Some(context) = find(&contexts, device) {
         return Ok(context);
@@ -64,14 +69,18 @@ pub fn existing(device: &MetalDevice) -> Option<Arc<Context>> {
     find(&contexts(), device)
 }
 
-/// Lets go of what is kept for devices that have been dropped. The next call for any device does
+/// Lets go of what is kept for devices that have been dropped. The first call for a new device does
 /// that too.
 pub fn release_unused() {
-    contexts().retain(|context| context.is_used());
+    contexts_mut().retain(|context| context.is_used());
 }
 
-fn contexts() -> MutexGuard<'static, Vec<Arc<Context>>> {
-    CONTEXTS.lock().unwrap_or_else(PoisonError::into_inner)
+fn contexts() -> RwLockReadGuard<'static, Vec<Arc<Context>>> {
+    CONTEXTS.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn contexts_mut() -> RwLockWriteGuard<'static, Vec<Arc<Context>>> {
+    CONTEXTS.write().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn find(contexts: &[Arc<Context>], device: &MetalDevice) -> Option<Arc<Context>> {
@@ -88,8 +97,11 @@ impl Context {
             .get_function("metal_candle_nop", None)?;
         Ok(Self {
             device: device.id(),
-            witness: device.new_buffer_builder().with_data(&[0u8]).build()?,
-            caps: caps::caps(device),
+            zeros: device
+                .new_buffer_builder()
+                .with_data(&[0u8; ZERO_BYTES])
+                .build()?,
+            caps: Arc::new(caps::caps(device)),
             machine: caps::key(device, Strategy::Blocking),
             registry_id: device.registry_id(),
             passes: PassesPerBuffer::parse(std::env::var(PASSES_VARIABLE).ok().as_deref()),
@@ -111,7 +123,7 @@ impl Context {
     }
 
     fn is_used(&self) -> bool {
-        Arc::strong_count(&self.witness) > 1
+        Arc::strong_count(&self.zeros) > 1
     }
 
     /// The error of an earlier call, once.

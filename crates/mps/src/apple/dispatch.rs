@@ -9,8 +9,9 @@ use candle_metal_kernels::metal::{
 use candle_metal_kernels::source::Source;
 use objc2_metal::MTLSize;
 
+use super::context::{self, Context};
 use super::{Buffers, Error, charge};
-use crate::plan::{Access, Binding, GemvPlan, Slot, SteelPlan, ZERO_BYTES, gemv, steel};
+use crate::plan::{Access, Binding, GemvPlan, Slot, SteelPlan, gemv, steel};
 
 /// One dispatch of candle's GEMM.
 pub fn steel(device: &MetalDevice, plan: &SteelPlan, buffers: &Buffers<'_>) -> Result<(), Error> {
@@ -108,35 +109,29 @@ fn dispatch(
 ) -> Result<(), Error> {
     let zero = zeros(device, bindings)?;
     let buffer = |binding: &Binding| match (binding.slot, &zero) {
-        (Slot::Zero, Some(zero)) => Ok(&**zero),
+        (Slot::Zero, Some(context)) => Ok(&*context.zeros),
         (slot, _) => buffers.get(slot),
     };
-    let bound = bindings
-        .iter()
-        .map(|binding| Ok((binding, buffer(binding)?)));
-    let bound = bound.collect::<Result<Vec<_>, Error>>()?;
+    let mut all = bindings.iter();
+    all.try_for_each(|binding| buffer(binding).map(drop))?;
     let guard = device.command_encoder()?;
     let encoder: &ComputeCommandEncoder = guard.as_ref();
     encoder.set_compute_pipeline_state(pipeline);
-    bound
-        .into_iter()
-        .for_each(|(binding, buffer)| bind(encoder, binding, buffer));
+    for binding in bindings {
+        bind(encoder, binding, buffer(binding)?);
+    }
     set_values(encoder);
     encoder.dispatch_thread_groups(size(grid), size(group));
     Ok(())
 }
 
-/// New zeros if the plan binds them. Kept ones would outlive the device; candle's pool has these.
-fn zeros(device: &MetalDevice, bindings: &[Binding]) -> Result<Option<Arc<Buffer>>, Error> {
-    if bindings.iter().all(|binding| binding.slot != Slot::Zero) {
-        return Ok(None);
+/// What has the zeros, if the plan binds them.
+fn zeros(device: &MetalDevice, bindings: &[Binding]) -> Result<Option<Arc<Context>>, Error> {
+    let mut slots = bindings.iter().map(|binding| binding.slot);
+    match slots.any(|slot| slot == Slot::Zero) {
+        true => context::of(device).map(Some),
+        false => Ok(None),
     }
-    Ok(Some(
-        device
-            .new_buffer_builder()
-            .with_data(&[0u8; ZERO_BYTES])
-            .build()?,
-    ))
 }
 
 /// candle's barriers and fences go by what is said here.

@@ -33,6 +33,8 @@ mod objects;
 mod softmax;
 mod work;
 
+use std::sync::Arc;
+
 use candle_core::MetalDevice;
 use objc2::rc::autoreleasepool;
 
@@ -154,7 +156,7 @@ pub fn check(device: &MetalDevice) -> Result<(), Error> {
 /// # Errors
 ///
 /// What candle reports when it makes the objects that are kept for the device.
-pub fn caps(device: &MetalDevice) -> Result<Caps, Error> {
+pub fn caps(device: &MetalDevice) -> Result<Arc<Caps>, Error> {
     Ok(context::of(device)?.caps.clone())
 }
 

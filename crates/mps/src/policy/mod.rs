@@ -36,8 +36,8 @@ const SURE: f64 = 2.0;
 /// What is known about a device when an engine is chosen.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Policy {
-    /// The device.
-    pub caps: Caps,
+    /// The device; shared, as every product has a policy.
+    pub caps: Arc<Caps>,
     /// How MPS work is ordered with candle's there, if it may be used at all.
     pub strategy: Option<Strategy>,
     /// What was measured there.
@@ -55,9 +55,9 @@ pub struct Choice {
 
 impl Policy {
     /// For a device without measurements.
-    pub fn uncalibrated(caps: Caps) -> Self {
+    pub fn uncalibrated(caps: impl Into<Arc<Caps>>) -> Self {
         Self {
-            caps,
+            caps: caps.into(),
             strategy: None,
             calibration: None,
         }

@@ -58,7 +58,7 @@ pub fn calibration() -> Calibration {
 /// Measured, ordered and M3: MPS wins.
 fn policy() -> Policy {
     Policy {
-        caps: caps("applegpu_g15s"),
+        caps: caps("applegpu_g15s").into(),
         strategy: Some(Strategy::SameBuffer),
         calibration: Some(Arc::new(calibration())),
     }
@@ -119,7 +119,10 @@ fn without_measurements_it_never_is() {
 
 #[test]
 fn every_doubt_speaks_for_candle() {
-    assert_eq!(reason(|p| p.caps.mps = false), Reason::NoMps);
+    assert_eq!(
+        reason(|p| Arc::make_mut(&mut p.caps).mps = false),
+        Reason::NoMps
+    );
     assert_eq!(reason(|p| p.calibration = None), Reason::Uncalibrated);
     assert_eq!(reason(|p| p.strategy = None), Reason::NoStrategy);
     let strategy = Strategy::FenceBridge;
@@ -205,7 +208,7 @@ fn work_has_to_be_long_enough() {
         for cell in &mut calibration.cells {
             cell.micros = [500.0, 250.0, 1.0];
         }
-        let (caps, strategy) = (caps(architecture), Some(strategy));
+        let (caps, strategy) = (caps(architecture).into(), Some(strategy));
         let policy = Policy {
             caps,
             strategy,
@@ -225,7 +228,7 @@ fn work_has_to_be_long_enough() {
 fn bfloat16_is_slow_on_m1_and_unknown_to_older_systems() {
     let choose = |change: fn(&mut Caps), beta| {
         let mut policy = policy();
-        change(&mut policy.caps);
+        change(Arc::make_mut(&mut policy.caps));
         choose(&policy, DataType::BFloat16, SIZES, beta).reason
     };
     assert!(matches!(choose(|_| {}, 0.0), Reason::Faster { .. }));
@@ -283,7 +286,7 @@ fn gemm_reject(gemm: &Gemm<'_>) -> Reject {
 #[test]
 fn an_engine_that_is_not_there_is_refused() {
     let mut policy = policy();
-    policy.caps.ndarray = false;
+    Arc::make_mut(&mut policy.caps).ndarray = false;
     let view = Layout::contiguous(2).view(F32, &[4, 4]);
     let (left, right, result) = (&view, &view, &view);
     let gemm = Gemm {

@@ -1,5 +1,6 @@
 //! `MTLBuffer`.
 
+use crate::counts;
 use crate::device::SoftDevice;
 use crate::gpu::order;
 use crate::memory::Memory;
@@ -146,6 +147,7 @@ impl SoftBuffer {
             warn(format!("{name}: a buffer of 0 bytes"));
         }
         ALLOCATED.fetch_add(len, SeqCst);
+        counts::made_buffer(len);
         let memory = Memory::new(len, name.to_string());
         make(Ivars { device: device.retain(), name, memory, len, options, written: AtomicBool::new(false) })
     }

@@ -1,5 +1,6 @@
 //! `MTLCommandBuffer`: encoded by one thread, executed by that of its queue.
 
+use crate::counts;
 use crate::encoder::{Encoder, SoftBlit, SoftCompute};
 use crate::event::{Signal, SoftEvent, SoftSharedEvent};
 use crate::foundation;
@@ -104,6 +105,7 @@ define_class!(
 
         #[unsafe(method(waitUntilCompleted))]
         fn waitUntilCompleted(&self) {
+            counts::waited();
             let done = self.wait("waitUntilCompleted");
             order::host_learns(&done);
         }

@@ -4,6 +4,7 @@
 
 mod buffer;
 mod command_buffer;
+mod counts;
 mod device;
 mod encoder;
 mod event;
@@ -21,6 +22,7 @@ mod record;
 mod residency;
 mod rules;
 
+pub use counts::{Counts, Launches, take_counts};
 pub use device::set_architecture;
 pub use gpu::drain;
 pub use gpu::fault::{fail_command_buffer, forget_failure};

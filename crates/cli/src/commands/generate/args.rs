@@ -15,7 +15,7 @@ Examples:
 #[derive(clap::Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Folder or Hugging Face id of the model
+    /// Folder, GGUF file or Hugging Face id of the model
     #[arg(long, value_name = "MODEL")]
     pub model: String,
     /// Folder of an adapter of PEFT or mlx-lm

@@ -33,6 +33,7 @@ pub(super) fn run_training(
     terminal: &Terminal,
     interrupt: &Interrupt,
 ) -> Result<()> {
+    let options = options(training);
     let mut folder = RunFolder::claim(training.folder, Start::Overwrite)?;
     folder.prepare()?;
     let settings =
@@ -40,7 +41,7 @@ pub(super) fn run_training(
     let trainer = Trainer {
         network: &model.decoder,
         parameters,
-        options: &options(training),
+        options: &options,
         saves: Some(Saves {
             output: &training.output,
             folder: &folder,

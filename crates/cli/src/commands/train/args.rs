@@ -27,7 +27,7 @@ the command line says wins.";
 #[derive(clap::Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Folder or Hugging Face id of the model
+    /// Folder, GGUF file or Hugging Face id of the model
     #[arg(long, value_name = "MODEL", required_unless_present = "config")]
     pub model: Option<String>,
     /// Folder with train.jsonl, valid.jsonl and test.jsonl

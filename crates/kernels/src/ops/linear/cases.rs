@@ -1,11 +1,13 @@
-//! Shapes of the product with a packed weight.
+//! Shapes of the product with a frozen weight that is packed, or of another dtype than `x`.
 
 use crate::case::{self, Case, Cost, Costed, TRAINED_TOKENS};
 use crate::weight::microscaling::Kind;
-use crate::weight::packing::Packing;
-use candle_core::DType;
+use crate::weight::packing::{Packing, weight_of};
+use crate::{Result, Weight};
+use candle_core::{DType, Tensor};
+use std::fmt;
 
-/// Sizes and the packing.
+/// Sizes and how the weight is stored.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CaseShape {
     /// Leading dimensions of `x`.
@@ -16,8 +18,54 @@ pub struct CaseShape {
     pub outputs: usize,
     /// Whether there is a bias.
     pub bias: bool,
-    /// How the weight is packed.
-    pub packing: Packing,
+    /// How the weight is stored.
+    pub storage: Storage,
+}
+
+/// A weight's storage.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Storage {
+    /// Dense, in a dtype whatever that of `x` is.
+    Dense(DType),
+    /// Packed.
+    Packed(Packing),
+}
+
+impl Storage {
+    /// The dtype of a dense one.
+    pub(super) fn dtype(self) -> Option<DType> {
+        match self {
+            Self::Dense(dtype) => Some(dtype),
+            Self::Packed(_) => None,
+        }
+    }
+
+    /// The packing of a packed one.
+    #[must_use]
+    pub fn packing(self) -> Option<Packing> {
+        match self {
+            Self::Dense(_) => None,
+            Self::Packed(packing) => Some(packing),
+        }
+    }
+
+    /// A matrix `(N, K)` so stored.
+    ///
+    /// # Errors
+    /// When it does not divide into groups.
+    pub fn weight(self, matrix: &Tensor) -> Result<Weight> {
+        match self {
+            Self::Dense(dtype) => Ok(matrix.to_dtype(dtype)?.into()),
+            Self::Packed(packing) => weight_of(matrix, Some(packing)),
+        }
+    }
+
+    fn bytes(self, numbers: usize) -> u64 {
+        match self {
+            Self::Dense(dtype) => Cost::new(0, numbers, dtype).bytes,
+            Self::Packed(packing) => packing.bytes(numbers) as u64,
+        }
+    }
 }
 
 impl CaseShape {
@@ -30,11 +78,19 @@ impl CaseShape {
     fn cost(&self, dtype: DType) -> Cost {
         let rows: usize = self.lead.iter().product();
         let numbers = self.inputs * self.outputs;
-        let packed = self.packing.bytes(numbers);
         let moved = Cost::new(0, rows * (self.inputs + self.outputs), dtype).bytes;
         Cost {
             flops: 2 * (rows * numbers) as u64,
-            bytes: packed as u64 + moved,
+            bytes: self.storage.bytes(numbers) + moved,
+        }
+    }
+}
+
+impl fmt::Display for Storage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Dense(dtype) => write!(f, "{}", dtype.as_str()),
+            Self::Packed(packing) => write!(f, "{packing}"),
         }
     }
 }
@@ -50,25 +106,35 @@ impl Costed for CaseShape {
     }
 }
 
-/// Every packing, one row and many, and sizes that are no multiple of any block.
+/// Every packing and dtype, one row and many, and sizes that are no multiple of any block.
 #[must_use]
 pub fn small() -> Vec<Case<CaseShape>> {
-    let bits = [2, 3, 4, 5, 6, 8].map(|bits| shape(&[3], 64, 5, affine(bits, 32)));
+    let bits = [2, 3, 4, 5, 6, 8].map(|bits| packed(&[3], 64, 5, affine(bits, 32)));
     let sizes = [
-        shape(&[1], 32, 1, affine(4, 32)),
-        shape(&[], 128, 37, affine(4, 64)),
-        shape(&[2, 9], 96, 41, affine(8, 32)),
-        shape(&[43], 256, 35, affine(4, 128)),
-        shape(&[1], 33, 35, Packing::Nf4),
-        shape(&[2, 9], 77, 19, Packing::Nf4),
-        shape(&[3], 37, 45, Packing::Fp8 { block: (16, 32) }),
-        shape(&[3], 37, 5, Packing::Int8),
+        packed(&[1], 32, 1, affine(4, 32)),
+        packed(&[], 128, 37, affine(4, 64)),
+        packed(&[2, 9], 96, 41, affine(8, 32)),
+        packed(&[43], 256, 35, affine(4, 128)),
+        packed(&[1], 33, 35, Packing::Nf4),
+        packed(&[2, 9], 77, 19, Packing::Nf4),
+        packed(&[3], 37, 45, Packing::Fp8 { block: (16, 32) }),
+        packed(&[3], 37, 5, Packing::Int8),
     ];
-    let floats = Kind::ALL.map(|kind| shape(&[2, 3], 64, 19, Packing::Microscaled(kind)));
-    case::small(bits.into_iter().chain(sizes).chain(floats))
+    let floats = Kind::ALL.map(|kind| packed(&[2, 3], 64, 19, Packing::Microscaled(kind)));
+    let dense = [
+        dense(&[1], 1, 1, DType::BF16),
+        dense(&[1], 27, 9, DType::F16),
+        dense(&[2], 261, 21, DType::F32),
+        dense(&[4], 64, 5, DType::BF16),
+        dense(&[2, 4], 83, 17, DType::F16),
+        dense(&[9], 40, 70, DType::BF16),
+        dense(&[70], 33, 65, DType::F16),
+    ];
+    let packed = bits.into_iter().chain(sizes).chain(floats);
+    case::small(packed.chain(dense))
 }
 
-/// The layers of models for one token and for a training row, at 4 bits.
+/// The layers of models for one token and for a training row, at 4 bits and in bfloat16.
 #[must_use]
 pub fn models() -> Vec<Case<CaseShape>> {
     case::of_models(|model| {
@@ -77,8 +143,15 @@ pub fn models() -> Vec<Case<CaseShape>> {
             (model.intermediate, model.hidden),
         ];
         let rows = [1, TRAINED_TOKENS].into_iter();
-        rows.flat_map(|rows| layers.map(|(k, n)| shape(&[rows], k, n, affine(4, 64))))
-            .collect()
+        rows.flat_map(|rows| {
+            layers.into_iter().flat_map(move |(k, n)| {
+                [
+                    packed(&[rows], k, n, affine(4, 64)),
+                    dense(&[rows], k, n, DType::BF16),
+                ]
+            })
+        })
+        .collect()
     })
 }
 
@@ -86,12 +159,22 @@ fn affine(bits: usize, group: usize) -> Packing {
     Packing::Affine { bits, group }
 }
 
-fn shape(lead: &[usize], inputs: usize, outputs: usize, packing: Packing) -> CaseShape {
+fn packed(lead: &[usize], inputs: usize, outputs: usize, packing: Packing) -> CaseShape {
     CaseShape {
         lead: lead.to_vec(),
         inputs,
         outputs,
         bias: lead.len() == 1,
-        packing,
+        storage: Storage::Packed(packing),
+    }
+}
+
+fn dense(lead: &[usize], inputs: usize, outputs: usize, dtype: DType) -> CaseShape {
+    CaseShape {
+        lead: lead.to_vec(),
+        inputs,
+        outputs,
+        bias: inputs % 2 == 1,
+        storage: Storage::Dense(dtype),
     }
 }

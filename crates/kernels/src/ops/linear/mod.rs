@@ -11,8 +11,10 @@ pub mod cases;
 #[cfg(any(test, feature = "testkit"))]
 pub mod check;
 pub(crate) mod cpu;
+#[cfg(any(target_vendor = "apple", soft_metal))]
+mod metal;
 
-use crate::graph::path::{Devices, KernelFn};
+use crate::graph::path::{Devices, KernelFn, metal};
 use crate::graph::{Kernel, Operation};
 use crate::ops::matmul;
 use crate::{Error, Result, Weight};
@@ -21,7 +23,7 @@ use candle_core::{Shape, Tensor};
 /// Kernels for packed weights.
 const DEVICES: Devices<KernelFn<Linear, 1>> = Devices {
     cpu: Some(cpu::Cpu::run),
-    metal: None,
+    metal: metal!(metal::Metal::run),
     cuda: None,
 };
 

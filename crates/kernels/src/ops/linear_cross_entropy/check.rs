@@ -6,16 +6,17 @@ use crate::IGNORED_TARGET;
 use crate::case::Case;
 use crate::graph::Kernel;
 use crate::testkit::{Array, Failure, Input, Problem, check_cases};
-use crate::weight::packing::{dense_of, weight_of};
+use crate::weight::packing::{Packing, dense_of, weight_of};
 use candle_core::{DType, Device, Tensor};
 
-/// Checks all cases on `device`; packed weights are the CPU's.
+/// Checks all cases on `device`, but those of packings without kernels there.
 ///
 /// # Errors
 /// The first failure.
 pub fn check(device: &Device) -> Result<(), Failure> {
     let mut cases = cases::small();
-    cases.retain(|case| device.is_cpu() || case.shape.packing.is_none());
+    let has_kernels = |packing: Packing| packing.has_kernels(device);
+    cases.retain(|case| case.shape.packing.is_none_or(has_kernels));
     check_cases(&cases, problem, device)?;
     // Logits of hundreds, targets with a probability of zero and of one; whole numbers, so that
     // the logits are exact.

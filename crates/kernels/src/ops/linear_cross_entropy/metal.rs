@@ -4,39 +4,24 @@
 use super::{Head, Saved};
 use crate::Result;
 use crate::graph::{Function, Gradients, Trace, Value};
-use crate::metal::{Launch, Output, SIMD, Source, Strided, device_of, on_metal};
+use crate::metal::{
+    DeviceMatrix, DeviceTensor, Launch, MatrixProduct, Onto, Output, Side, Source, Strided,
+    device_of, on_metal, ranges,
+};
 use candle_core::{DType, MetalDevice, Result as CandleResult, Shape, Tensor};
 
 const SOURCE: Source = Source {
     name: "linear_cross_entropy",
     text: concat!(
+        include_str!("../../metal/strides.metal"),
         include_str!("../softcap/softcap.metal"),
-        include_str!("product.metal"),
         include_str!("rows.metal"),
     ),
 };
 
-/// Rows and columns of a threadgroup, steps of a sum in its memory, and its threads, as in
-/// `product.metal`.
-const TILE: usize = 64;
-const CHUNK: usize = 32;
-const THREADS: usize = 4 * SIMD;
-
-/// Parts of a sum over the vocabulary at most, and how long one is at least: the gradient of the
-/// hidden state has few tiles, and as many threadgroups as parts are at work on each.
+/// Parts of a sum over the vocabulary at most: the gradient of the hidden state has few tiles, and as
+/// many threadgroups as parts are at work on each.
 const MOST_PARTS: usize = 16;
-const LEAST_RANGE: usize = 1024;
-
-/// `ProductSizes` of `product.metal`.
-#[repr(C)]
-#[derive(Clone, Copy)]
-struct ProductSizes {
-    rows: u32,
-    columns: u32,
-    inner: u32,
-    range: u32,
-    add: u32,
-}
 
 pub(super) struct Metal;
 
@@ -59,18 +44,17 @@ fn compute(head: &Head, hidden: &Tensor, wants_dweight: bool) -> Result<(Value, 
         let (dhidden, dweight) = (None, None);
         return Ok((loss, Saved { dhidden, dweight }));
     }
-    let weight = head.weight.dense()?;
     let indices = Tensor::new(&rows.indices[..], hidden.device())?;
     let targets = Tensor::new(&rows.targets[..], hidden.device())?;
-    let stored = [hidden, &weight, &indices, &targets].map(Tensor::storage_and_layout);
+    let stored = [hidden, &indices, &targets].map(Tensor::storage_and_layout);
     let strided = |i: usize| Strided::of(&stored[i].0, stored[i].1);
-    let (v, d) = weight.dims2()?;
+    let (v, d) = head.weight.dims()?;
     let inputs = Inputs {
         device: device_of(hidden)?,
         hidden: strided(0)?,
-        weight: strided(1)?,
-        indices: strided(2)?,
-        targets: strided(3)?,
+        weight: head.weight.on_metal()?.into_matrix()?,
+        indices: strided(1)?,
+        targets: strided(2)?,
         softcap: head.softcap.map(|cap| cap as f32),
         chunk_rows: head.chunk_rows()?.min(count),
         count,
@@ -92,7 +76,7 @@ fn compute(head: &Head, hidden: &Tensor, wants_dweight: bool) -> Result<(Value, 
     let loss = inputs.total(&sums.losses)?;
     let saved = Saved {
         dhidden: sums.dhidden,
-        dweight: sums.dweight.map(|d| d.into_tensor(weight.shape())),
+        dweight: sums.dweight.map(|dw| dw.into_tensor(&(v, d).into())),
     };
     Ok((loss, saved))
 }
@@ -129,7 +113,7 @@ struct Inputs<'a> {
     device: &'a MetalDevice,
     hidden: Strided<'a>,
     /// `(V, D)`.
-    weight: Strided<'a>,
+    weight: DeviceMatrix,
     /// Indices of the trained rows.
     indices: Strided<'a>,
     targets: Strided<'a>,
@@ -165,63 +149,61 @@ impl Inputs<'_> {
             logits,
             drows,
         } = buffers;
-        let (n, d, v) = (chunk.rows, self.d, self.v);
         self.gather(chunk, rows)?;
-        let whole = product(n, v, d, 1)?;
-        self.product(rows.rows(d), self.weight, &whole, logits)?;
+        // The last chunk may have fewer rows than the memory.
+        let h = rows.matrix(self.d).first_rows(chunk.rows)?;
+        let of_weight = |x, side| MatrixProduct {
+            alpha: 1.0,
+            x,
+            matrix: &self.weight,
+            side,
+            onto: Onto::Nothing,
+        };
+        of_weight(&h, Side::Transposed).run_into(logits.place(), DType::F32, 1)?;
         let differentiate = sums.dhidden.is_some() || sums.dweight.is_some();
         self.losses(chunk, logits, differentiate, &sums.losses)?;
+        let dlogits = logits.matrix(self.v).first_rows(chunk.rows)?;
         if let Some(dweight) = &sums.dweight {
-            let add = ProductSizes {
-                add: (chunk.first > 0).into(),
-                ..product(v, d, n, 1)?
-            };
-            let (left, right) = (logits.rows(v).transposed(), rows.rows(d).transposed());
-            self.product(left, right, &add, dweight)?;
+            self.add_dweight(chunk, &dlogits, &h, dweight)?;
         }
         if let Some(dhidden) = &sums.dhidden {
-            let parts = product(n, d, v, MOST_PARTS)?;
-            self.product(logits.rows(v), self.weight.transposed(), &parts, drows)?;
+            let drows_of = of_weight(&dlogits, Side::AsItIs);
+            drows_of.run_into(drows.place(), DType::F32, MOST_PARTS)?;
             self.scatter(chunk, drows, dhidden)?;
         }
         Ok(())
     }
 
+    /// `dweight += dlogits^T h`; the first chunk writes it.
+    fn add_dweight(
+        &self,
+        chunk: Chunk,
+        dlogits: &DeviceTensor,
+        h: &DeviceTensor,
+        dweight: &Output,
+    ) -> CandleResult<()> {
+        let product = MatrixProduct {
+            alpha: 1.0,
+            x: &dlogits.transposed()?,
+            matrix: &DeviceMatrix::dense(h)?,
+            side: Side::AsItIs,
+            onto: match chunk.first {
+                0 => Onto::Nothing,
+                _ => Onto::Result,
+            },
+        };
+        product.run_into(dweight.place(), DType::F32, 1)
+    }
+
     /// `rows = hidden[indices]`.
     fn gather(&self, chunk: Chunk, rows: &Output) -> CandleResult<()> {
-        self.launch("loss_gather", DType::F32)?
+        self.launch("loss_gather")?
             .strided(&self.hidden)
             .strided(&self.indices)
             .int(chunk.first)?
             .int(self.d)?
             .output(rows)
             .over_elements(chunk.rows, self.d)
-    }
-
-    /// `to = a b^T`, of every range of the sum, or `to += a b^T`.
-    fn product(
-        &self,
-        a: Strided<'_>,
-        b: Strided<'_>,
-        product: &ProductSizes,
-        to: &Output,
-    ) -> CandleResult<()> {
-        let size = |size: u32| size as usize;
-        let tiles = |length: u32| size(length).div_ceil(TILE);
-        let parts = product.inner.div_ceil(product.range).max(1) as usize;
-        let groups = [tiles(product.columns), tiles(product.rows), parts];
-        self.launch("loss_product", b.dtype)?
-            .strided(&a)
-            .strided(&b)
-            .constants(product)
-            .output(to)
-            .flops(&[
-                2,
-                size(product.rows),
-                size(product.columns),
-                size(product.inner),
-            ])
-            .over_groups(groups, [THREADS, 1, 1])
     }
 
     /// The losses of a chunk; its logits become their gradient where one is wanted.
@@ -236,7 +218,7 @@ impl Inputs<'_> {
             Some(_) => "loss_rows_bounded",
             None => "loss_rows",
         };
-        self.launch(kernel, DType::F32)?
+        self.launch(kernel)?
             .output(logits)
             .strided(&self.targets)
             .int(chunk.first)?
@@ -251,7 +233,7 @@ impl Inputs<'_> {
     fn scatter(&self, chunk: Chunk, drows: &Output, dhidden: &Tensor) -> CandleResult<()> {
         let (_, parts) = ranges(self.v, MOST_PARTS);
         let (storage, _) = dhidden.storage_and_layout();
-        self.launch("loss_scatter", DType::F32)?
+        self.launch("loss_scatter")?
             .input(drows)
             .strided(&self.indices)
             .int(chunk.first)?
@@ -263,7 +245,7 @@ impl Inputs<'_> {
 
     fn total(&self, losses: &Output) -> CandleResult<Value> {
         let total = self.float(1)?;
-        self.launch("loss_total", DType::F32)?
+        self.launch("loss_total")?
             .input(losses)
             .int(self.count)?
             .output(&total)
@@ -271,33 +253,12 @@ impl Inputs<'_> {
         Ok(total.into_value(&Shape::from(())))
     }
 
-    fn launch(&self, kernel: &'static str, right: DType) -> CandleResult<Launch<'_>> {
-        let types = [("H", self.hidden.dtype), ("B", right)];
-        Launch::new(self.device, &SOURCE, &types, kernel)
+    fn launch(&self, kernel: &'static str) -> CandleResult<Launch<'_>> {
+        Launch::new(self.device, &SOURCE, &[("H", self.hidden.dtype)], kernel)
     }
 
     /// New float32 memory.
     fn float(&self, elements: usize) -> CandleResult<Output> {
         Output::new(self.device, elements, DType::F32)
     }
-}
-
-/// A product whose sums are cut into at most `parts`.
-fn product(rows: usize, columns: usize, inner: usize, parts: usize) -> CandleResult<ProductSizes> {
-    let size = |size: usize| u32::try_from(size).map_err(candle_core::Error::wrap);
-    let (range, _) = ranges(inner, parts);
-    Ok(ProductSizes {
-        rows: size(rows)?,
-        columns: size(columns)?,
-        inner: size(inner)?,
-        range: size(range)?,
-        add: 0,
-    })
-}
-
-/// How long the parts of a sum are, in whole chunks, and how many.
-fn ranges(inner: usize, most: usize) -> (usize, usize) {
-    let range = inner.div_ceil(most).max(LEAST_RANGE);
-    let range = range.next_multiple_of(CHUNK);
-    (range, inner.div_ceil(range).max(1))
 }

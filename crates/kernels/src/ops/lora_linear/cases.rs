@@ -108,7 +108,7 @@ pub fn small() -> Vec<Case<CaseShape>> {
         CaseShape {
             dropout: 0.4,
             packing: Some(Packing::Affine { bits: 8, group: 64 }),
-            ..shape(&[1], 64, 33, 2)
+            ..shape(&[2], 64, 33, 2)
         },
         CaseShape {
             bias: true,

@@ -1,11 +1,11 @@
 //! Three products forward: `h`, the frozen branch with its bias, and the adapter's added to it in
 //! place. The only temporary of forward is `h`, with `dropout(x)` where there is dropout, and what
-//! has to be in another dtype.
+//! of `x` and the adapter has to be in another dtype; the weight and the bias are read as they are.
 
 use super::LoraLinear;
 use crate::Result;
 use crate::graph::{Function, Gradients, Trace, Value};
-use crate::metal::{DeviceTensor, add_product, dropped, product, product_to_add_to};
+use crate::metal::{DeviceTensor, Room, add_product, dropped, product, product_with_room};
 use crate::ops::linear::result_shape;
 use candle_core::{DType, Result as CandleResult, Tensor};
 
@@ -22,11 +22,12 @@ impl Function<LoraLinear, 3> for Metal {
             DeviceTensor::of(a)?.in_dtype(dtype)?,
             DeviceTensor::of(b)?.in_dtype(dtype)?,
         ];
-        let weight = op.weight()?.in_dtype(dtype)?.transposed()?;
         let h = product(1.0, &op.dropped(&rows)?, &a.transposed()?)?;
         let bias = op.bias.as_ref().map(DeviceTensor::of).transpose()?;
-        let bias = bias.map(|bias| bias.in_dtype(dtype)).transpose()?;
-        let y = product_to_add_to(&rows, &weight, bias.as_ref())?;
+        let y = op
+            .weight
+            .on_metal()?
+            .linear(&rows, bias.as_ref(), Room::ForAddend)?;
         let y = add_product(y, op.scale, &h, &b.transposed()?)?;
         let shape = result_shape(x.dims(), b.dims()[0]);
         Ok((y.in_dtype(x.dtype())?.into_value(shape), h))
@@ -62,30 +63,19 @@ fn through_h(
     });
     let dx = x.track_op().then(|| {
         let a = DeviceTensor::of(a)?.in_dtype(dtype)?;
-        let weight = op.weight()?.in_dtype(dtype)?;
-        let through_adapter = product_to_add_to(&dh, &a, None)?;
+        let through_adapter = product_with_room(1.0, &dh, &a, None, Room::ForAddend)?;
         let dx = op.dropped(&through_adapter)?;
-        add_product(dx, 1.0, dy, &weight)?.into_gradient(x)
+        op.weight.on_metal()?.add_gradient(dx, dy)?.into_gradient(x)
     });
     Ok([dx.transpose()?, da.transpose()?])
 }
 
 impl LoraLinear {
-    /// Dtype of everything where it is one, or else float32.
+    /// Dtype of `x` and the adapter where it is one, or else float32.
     fn dtype(&self, [x, a, b]: [&Tensor; 3]) -> DType {
-        let frozen = self.weight.tensor().into_iter().chain(&self.bias);
-        let mut others = [a, b].into_iter().chain(frozen);
-        match others.all(|other| other.dtype() == x.dtype()) {
+        match [a, b].iter().all(|other| other.dtype() == x.dtype()) {
             true => x.dtype(),
             false => DType::F32,
-        }
-    }
-
-    /// A packed weight has no kernel here, and does not come.
-    fn weight(&self) -> CandleResult<DeviceTensor> {
-        match self.weight.tensor() {
-            Some(tensor) => DeviceTensor::of(tensor),
-            None => candle_core::bail!("lora_linear: a packed weight has no Metal kernel"),
         }
     }
 

@@ -4,9 +4,9 @@ use super::MatMul;
 use super::batch::Sizes;
 use crate::Result;
 use crate::graph::{Function, Gradients, Trace, Value};
-use crate::metal::{DeviceTensor, product, product_plus};
+use crate::metal::{DeviceTensor, Room, product, product_with_room};
 use crate::storage::sum_to_shape;
-use candle_core::{DType, Result as CandleResult, Tensor};
+use candle_core::{Result as CandleResult, Tensor};
 
 pub(super) struct Metal;
 
@@ -17,17 +17,12 @@ impl<const N: usize> Function<MatMul, N> for Metal {
     fn forward(MatMul(options): &MatMul, operands: [&Tensor; N]) -> Result<(Value, ())> {
         let (a, b, c) = (operands[0], operands[1], operands.get(2));
         let sizes = Sizes::new(a.layout(), b.layout(), *options)?;
-        let dtype = common(operands);
-        let left = operand(a, options.transpose_a, &sizes, dtype)?;
-        let right = operand(b, options.transpose_b, &sizes, dtype)?;
-        let y = match c {
-            None => product(options.alpha, &left, &right)?,
-            Some(c) => {
-                let c = DeviceTensor::of(c)?.in_dtype(dtype)?;
-                product_plus(options.alpha, &left, &right, (options.beta, &c))?
-            }
-        };
-        Ok((y.in_dtype(a.dtype())?.into_value(sizes.shape()), ()))
+        let left = operand(a, options.transpose_a, &sizes)?;
+        let right = operand(b, options.transpose_b, &sizes)?;
+        let c = c.map(|c| DeviceTensor::of(c)).transpose()?;
+        let addend = c.as_ref().map(|c| (options.beta, c));
+        let y = product_with_room(options.alpha, &left, &right, addend, Room::None)?;
+        Ok((y.into_value(sizes.shape()), ()))
     }
 
     fn backward(op: &MatMul, (): &(), trace: Trace<'_, N>) -> Result<Gradients<N>> {
@@ -50,45 +45,24 @@ fn product_gradients(
     dy: &Tensor,
 ) -> Result<Gradients<2>> {
     let sizes = Sizes::new(a.layout(), b.layout(), *options)?;
-    let dtype = common([a, b, dy]);
-    let wide = |t: &Tensor, transposed| operand(t, transposed, &sizes, dtype);
-    let dy = DeviceTensor::of(dy)?.in_dtype(dtype)?;
+    let wide = |t: &Tensor, transposed| operand(t, transposed, &sizes);
+    let dy = DeviceTensor::of(dy)?;
     let da = a.track_op().then(|| {
-        let da = product(
-            options.alpha,
-            &dy,
-            &wide(b, options.transpose_b)?.transposed()?,
-        )?;
-        gradient(da, options.transpose_a, a)
+        let b = wide(b, options.transpose_b)?.transposed()?;
+        gradient(product(options.alpha, &dy, &b)?, options.transpose_a, a)
     });
     let db = b.track_op().then(|| {
-        let db = product(
-            options.alpha,
-            &wide(a, options.transpose_a)?.transposed()?,
-            &dy,
-        )?;
-        gradient(db, options.transpose_b, b)
+        // The gradient is rounded to the dtype of `B`, and no other.
+        let a = wide(a, options.transpose_a)?.transposed()?;
+        let a = a.in_dtype(b.dtype())?;
+        gradient(product(options.alpha, &a, &dy)?, options.transpose_b, b)
     });
     Ok([da.transpose()?, db.transpose()?])
 }
 
-/// The dtype of all where it is one, or else float32.
-fn common<const N: usize>(tensors: [&Tensor; N]) -> DType {
-    let dtype = tensors[0].dtype();
-    match tensors.iter().all(|other| other.dtype() == dtype) {
-        true => dtype,
-        false => DType::F32,
-    }
-}
-
 /// `op(x)`, for every matrix of the batch.
-fn operand(
-    x: &Tensor,
-    transposed: bool,
-    sizes: &Sizes,
-    dtype: DType,
-) -> CandleResult<DeviceTensor> {
-    let x = DeviceTensor::of(x)?.in_dtype(dtype)?;
+fn operand(x: &Tensor, transposed: bool, sizes: &Sizes) -> CandleResult<DeviceTensor> {
+    let x = DeviceTensor::of(x)?;
     let x = if transposed { x.transposed()? } else { x };
     x.for_batch(&sizes.batch)
 }

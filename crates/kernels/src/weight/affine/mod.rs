@@ -6,6 +6,8 @@
 //! `(N, K / group)` in any float dtype but f64.
 
 mod cpu;
+#[cfg(any(target_vendor = "apple", soft_metal))]
+mod metal;
 mod quantize;
 mod reference;
 #[cfg(test)]
@@ -42,10 +44,10 @@ impl Affine {
     ///
     /// # Errors
     /// When `bits` or `group` is none of those that there are, a shape or dtype does not fit, or the
-    /// tensors are not in host memory.
+    /// tensors are on a device without kernels.
     pub fn new([words, scales, biases]: [Tensor; 3], bits: usize, group: usize) -> Result<Self> {
         check_packing(bits, group)?;
-        check::on_cpu(NAME, &words)?;
+        check::on_cpu_or_metal(NAME, &words)?;
         let (n, n_groups) = scales.dims2()?;
         let of_words = (n, n_groups * group * bits / 32);
         check::rows(NAME, "words", of_words, &words, &[DType::U32])?;
@@ -111,6 +113,11 @@ impl Packed for Affine {
 
     fn on_host(&self) -> CandleResult<Box<dyn Blocks + '_>> {
         Ok(Box::new(cpu::OnHost::new(self)?))
+    }
+
+    #[cfg(any(target_vendor = "apple", soft_metal))]
+    fn on_metal(&self) -> CandleResult<super::DeviceMatrix> {
+        metal::matrix(self)
     }
 }
 

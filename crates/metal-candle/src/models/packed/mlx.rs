@@ -23,7 +23,9 @@ pub(super) fn matrix(
     else {
         return Ok(None);
     };
-    check_device(weights)?;
+    if !(mode == Mode::Affine && weights.device().is_metal()) {
+        check_device(weights)?;
+    }
     if !k.is_multiple_of(group) {
         weights.problem(format!(
             "{path}: rows of {k} do not divide into groups of {group}"

@@ -55,7 +55,8 @@ fn check_device(weights: &Weights<'_>) -> Result<()> {
     match weights.device().is_cpu() {
         true => Ok(()),
         false => {
-            let reason = "quantized weights are computed with on a CPU only: --device cpu";
+            let reason = "but for MLX's affine packing on Apple GPUs, quantized weights are computed with on a CPU \
+                          only: --device cpu";
             let device = format!("{:?}", weights.device().location());
             Err(Error::unsupported("quantization", device, reason))
         }

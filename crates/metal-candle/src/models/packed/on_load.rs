@@ -18,7 +18,9 @@ pub(super) fn matrix(weights: &Weights<'_>, path: &str, dense: Tensor) -> Result
     let Some(to) = weights.on_load() else {
         return Ok(dense.into());
     };
-    check_device(weights)?;
+    if !(matches!(to, OnLoad::Affine) && weights.device().is_metal()) {
+        check_device(weights)?;
+    }
     let is_packed = match to {
         OnLoad::Nf4 => path.contains(".layers."),
         OnLoad::Affine => dense.dims().last().is_some_and(|k| k.is_multiple_of(GROUP)),

@@ -3,6 +3,7 @@
 use super::arguments::{Argument, check_index};
 use super::{Encoder, encoder_class};
 use crate::buffer::SoftBuffer;
+use crate::counts;
 use crate::device::{MAX_THREADGROUP_MEMORY, MAX_THREADS};
 use crate::event::SoftFence;
 use crate::gpu::{Command, lock};
@@ -98,6 +99,7 @@ fn dispatch(encoder: &Encoder, threads: [usize; 3], group: [usize; 3]) {
     let name = pipeline.function().name.clone();
     record::dispatched(&name);
     let bound = arguments.dispatch(&pipeline);
+    counts::dispatched(&name, &bound.accesses);
     let mut threadgroup = [0u32; 32];
     for (&i, &n) in &arguments.threadgroup {
         threadgroup[i] = n as u32;

@@ -7,7 +7,7 @@ use std::path::Path;
 
 /// Settings that the loader of mlx-lm reads of a configuration.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Settings {
+pub(in crate::lora::format) struct Settings {
     pub(super) method: Method,
     /// Number of blocks that carry adapters, counted from the last; all, if it is not above 0 or the
     /// model has fewer.

@@ -26,9 +26,9 @@ pub(in crate::models) const TRANSFORMERS: &str = "quantization_config";
 /// Packing of a checkpoint's matrices. Which ones are packed, its tensors say.
 #[derive(Clone, Debug)]
 pub enum Quantization {
-    /// As mlx-lm does, or transformers in MLX's layout.
+    /// Format of mlx-lm, or of transformers in MLX's layout.
     Mlx(Mlx),
-    /// As bitsandbytes does.
+    /// Format of bitsandbytes.
     BitsAndBytes(BitsAndBytes),
     /// Floats of 8 bits.
     Fp8(Fp8),

@@ -50,7 +50,7 @@ mod tests {
         Skipped::take(&mut fields, "names")
     }
 
-    /// As `should_convert_module` of transformers.
+    /// Cases of `should_convert_module` of transformers.
     #[test]
     fn a_name_is_a_beginning_an_expression_or_an_end() {
         let is_skipped = |name: &str, path: &str| skipped(&[name]).unwrap().name(path).is_some();

@@ -1,0 +1,156 @@
+//! Matrices in any storage, as kernels read them: in runs of numbers.
+
+use super::library::{Program, Source};
+use super::{DeviceTensor, Launch, Output};
+use candle_core::{DType, MetalDevice, Result};
+
+/// Numbers that a format unpacks at once, `RUN` of `matrix.metal`.
+const RUN: usize = 8;
+
+/// Numbers that are read from a dense matrix at once, where every run begins at a multiple of so many.
+const AT_ONCE: usize = 4;
+
+/// A matrix `(N, K)` on an Apple GPU, and the MSL that unpacks it.
+#[derive(Debug)]
+pub struct DeviceMatrix {
+    format: &'static Source,
+    /// Bits of a number, or what else tells a format's libraries apart.
+    number: Option<(&'static str, u32)>,
+    parts: [DeviceTensor; 3],
+    layout: MatrixLayout,
+}
+
+/// `Layout` of `matrix.metal`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+struct MatrixLayout {
+    row: u64,
+    column: u64,
+    rows: u32,
+    columns: u32,
+    option: u32,
+    padding: u32,
+}
+
+/// The source of a format, of which the file defines `unpack`.
+macro_rules! format_source {
+    ($name:literal, $file:literal) => {
+        $crate::metal::Source {
+            name: $name,
+            text: concat!(
+                include_str!(concat!(
+                    env!("CARGO_MANIFEST_DIR"),
+                    "/src/metal/strides.metal"
+                )),
+                include_str!(concat!(
+                    env!("CARGO_MANIFEST_DIR"),
+                    "/src/metal/matrix.metal"
+                )),
+                include_str!($file),
+            ),
+        }
+    };
+}
+pub(crate) use format_source;
+
+static DENSE: Source = format_source!("dense", "dense.metal");
+static GATHER: Source = Source {
+    name: "gather",
+    text: include_str!("gather.metal"),
+};
+
+impl DeviceMatrix {
+    /// A matrix of floats, in any layout.
+    pub(crate) fn dense(matrix: &DeviceTensor) -> Result<Self> {
+        let [row, column] = matrix.strides()?;
+        let bytes = AT_ONCE * matrix.dtype().size_in_bytes();
+        let (_, offset) = matrix.place();
+        let at_once = column == 1 && row.is_multiple_of(AT_ONCE) && offset.is_multiple_of(bytes);
+        let this = Self::new(&DENSE, [matrix; 3], (matrix.dims()[0], matrix.dims()[1]))?;
+        Ok(Self {
+            layout: MatrixLayout {
+                row: row as u64,
+                column: column as u64,
+                option: at_once.into(),
+                ..this.layout
+            },
+            ..this
+        })
+    }
+
+    /// `(N, K)` of a format that consists of these parts; one that it does not have is the first
+    /// once more.
+    pub(crate) fn new(
+        format: &'static Source,
+        parts: [&DeviceTensor; 3],
+        (n, k): (usize, usize),
+    ) -> Result<Self> {
+        let size = |size: usize| u32::try_from(size).map_err(candle_core::Error::wrap);
+        Ok(Self {
+            format,
+            number: None,
+            parts: parts.map(DeviceTensor::clone),
+            layout: MatrixLayout {
+                row: 0,
+                column: 0,
+                rows: size(n)?,
+                columns: size(k)?,
+                option: 0,
+                padding: 0,
+            },
+        })
+    }
+
+    /// The matrix with a number that is compiled in, and one that the kernel is told.
+    pub(crate) fn with(self, number: (&'static str, u32), option: u32) -> Self {
+        Self {
+            number: Some(number),
+            layout: MatrixLayout {
+                option,
+                ..self.layout
+            },
+            ..self
+        }
+    }
+
+    /// `(N, K)`.
+    pub(crate) fn dims(&self) -> (usize, usize) {
+        (self.layout.rows as usize, self.layout.columns as usize)
+    }
+
+    pub(crate) fn device(&self) -> &MetalDevice {
+        self.parts[0].device()
+    }
+
+    /// The rows `ids`, `(ids)` u32, in float32; NaN where there is no such row.
+    pub(crate) fn gather(&self, ids: &DeviceTensor) -> Result<DeviceTensor> {
+        let (count, (_, k)) = (ids.dims()[0], self.dims());
+        let y = Output::new(self.device(), count * k, DType::F32)?;
+        self.launch(&GATHER, &[], "gather")?
+            .tensor(ids)
+            .output(&y)
+            .over_elements(count, k.div_ceil(RUN))?;
+        Ok(y.matrix(k))
+    }
+
+    /// A kernel with its first four parameters.
+    pub(super) fn launch(
+        &self,
+        source: &Source,
+        types: &[(&'static str, DType)],
+        kernel: &'static str,
+    ) -> Result<Launch<'_>> {
+        let own = ["PART_0", "PART_1", "PART_2"].into_iter();
+        let own = own.zip(self.parts.each_ref().map(DeviceTensor::dtype));
+        let types: Vec<_> = own.chain(types.iter().copied()).collect();
+        let program = Program {
+            sources: &[self.format, source],
+            types: &types,
+            number: self.number,
+        };
+        let launch = Launch::of(self.device(), program, kernel)?;
+        let [first, second, third] = &self.parts;
+        let launch = launch.tensor(first).tensor(second).tensor(third);
+        Ok(launch.constants(&self.layout))
+    }
+}

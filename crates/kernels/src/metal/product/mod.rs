@@ -1,0 +1,136 @@
+//! Products on an Apple GPU: by the engine that crates/mps chooses, and where dtypes differ, or a factor is
+//! packed, by kernels of our own, which copy nothing.
+
+mod unpacked;
+
+pub(crate) use unpacked::{MatrixProduct, Onto, Side, ranges};
+
+use super::{DeviceMatrix, DeviceTensor};
+use candle_core::{DType, MetalStorage, Result, Shape};
+use metal_candle_mps::metal as mps;
+
+/// `alpha * a b`, `(.., M, N)` for `(.., M, K)` and `(.., K, N)`, in the dtype of `a`; batches broadcast.
+pub(crate) fn product(alpha: f64, a: &DeviceTensor, b: &DeviceTensor) -> Result<DeviceTensor> {
+    product_with_room(alpha, a, b, None, Room::None)
+}
+
+/// `alpha * a b + beta * c`, in the dtype of `a`; `c` broadcasts to the product.
+pub(crate) fn product_with_room(
+    alpha: f64,
+    a: &DeviceTensor,
+    b: &DeviceTensor,
+    addend: Option<(f64, &DeviceTensor)>,
+    room: Room,
+) -> Result<DeviceTensor> {
+    let c = addend.map(|(_, c)| c);
+    if same_dtype(a, [Some(b), c]) {
+        let beta = addend.map_or(0.0, |(beta, _)| beta);
+        let gemm = match room {
+            Room::None => mps::gemm,
+            Room::ForAddend => mps::gemm_with_room,
+        };
+        return packed(gemm(
+            a.view(),
+            b.view(),
+            c.map(DeviceTensor::view),
+            alpha,
+            beta,
+        ));
+    }
+    if let ([_, _], [_, _]) = (a.dims(), b.dims()) {
+        return mixed(alpha, a, b, addend, room);
+    }
+    let wide = |operand: &DeviceTensor| operand.in_dtype(DType::F32);
+    let c = c.map(wide).transpose()?;
+    let addend = addend.and_then(|(beta, _)| Some((beta, c.as_ref()?)));
+    product_with_room(alpha, &wide(a)?, &wide(b)?, addend, room)?.in_dtype(a.dtype())
+}
+
+/// `y + alpha * a b` in the memory of `y`, a result that nothing else holds; in a longer copy of it
+/// where the kernel reads past its end.
+pub(crate) fn add_product(
+    y: DeviceTensor,
+    alpha: f64,
+    a: &DeviceTensor,
+    b: &DeviceTensor,
+) -> Result<DeviceTensor> {
+    if !same_dtype(&y, [Some(a), Some(b)]) {
+        return Factor::of(b)?.times(alpha, a, Onto::Result).run_in(y);
+    }
+    let shape = y.layout.shape().clone();
+    let y = mps::gemm_onto(y.storage, a.view(), b.view(), alpha, 1.0)?;
+    Ok(DeviceTensor::packed(y, shape))
+}
+
+fn same_dtype(a: &DeviceTensor, others: [Option<&DeviceTensor>; 2]) -> bool {
+    let mut others = others.iter().flatten();
+    others.all(|other| other.dtype() == a.dtype())
+}
+
+/// The product by our own kernels; all have two dimensions but the addend.
+fn mixed(
+    alpha: f64,
+    a: &DeviceTensor,
+    b: &DeviceTensor,
+    addend: Option<(f64, &DeviceTensor)>,
+    room: Room,
+) -> Result<DeviceTensor> {
+    let dims = [a.dims()[0], b.dims()[1]];
+    let addend = addend.map(|(beta, c)| Ok::<_, candle_core::Error>((beta, c.broadcast(&dims)?)));
+    let addend = addend.transpose()?;
+    let onto = match &addend {
+        Some((beta, c)) => Onto::Addend(*beta, c),
+        None => Onto::Nothing,
+    };
+    Factor::of(b)?.times(alpha, a, onto).run(room)
+}
+
+/// Memory behind a result.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Room {
+    /// None that is counted on.
+    None,
+    /// Memory that a kernel reads which adds to the result in place: [`add_product`] then copies nothing.
+    ForAddend,
+}
+
+/// A right factor `(K, N)` the way round in which its rows lie in memory.
+struct Factor {
+    matrix: DeviceMatrix,
+    side: Side,
+}
+
+impl Factor {
+    fn of(b: &DeviceTensor) -> Result<Self> {
+        let [_, column] = b.strides()?;
+        let (matrix, side) = match column == 1 {
+            true => (DeviceMatrix::dense(b)?, Side::AsItIs),
+            false => (DeviceMatrix::dense(&b.transposed()?)?, Side::Transposed),
+        };
+        Ok(Self { matrix, side })
+    }
+
+    fn times<'a>(&'a self, alpha: f64, x: &'a DeviceTensor, onto: Onto<'a>) -> MatrixProduct<'a> {
+        MatrixProduct {
+            alpha,
+            x,
+            matrix: &self.matrix,
+            side: self.side,
+            onto,
+        }
+    }
+}
+
+fn packed(result: Result<(MetalStorage, Shape)>) -> Result<DeviceTensor> {
+    let (storage, shape) = result?;
+    Ok(DeviceTensor::packed(storage, shape))
+}
+
+impl DeviceTensor {
+    fn view(&self) -> mps::Operand<'_> {
+        mps::Operand {
+            storage: &self.storage,
+            layout: &self.layout,
+        }
+    }
+}

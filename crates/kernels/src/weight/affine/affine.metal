@@ -1,0 +1,16 @@
+// Numbers of BITS bits, a stream of them in a row of PART_0; scales in PART_1 and biases in PART_2, one for each group.
+// Option: the logarithm of a group's size.
+
+inline void unpack(Matrix m, uint row, uint column, uint, thread float* to) {
+    ulong at = ulong(row) * m.layout->columns + column;
+    ulong group = at >> m.layout->option;
+    float scale = float(m.part_1[group]), bias = float(m.part_2[group]);
+    // A run is BITS bytes, which never lie in more than two words.
+    ulong bit = at * BITS;
+    uint low = m.part_0[bit / 32], high = m.part_0[(bit + RUN * BITS - 1) / 32];
+    ulong run = (ulong(high) << 32 | low) >> (bit % 32);
+    UNROLL
+    for (uint i = 0; i < RUN; i++) {
+        to[i] = scale * float(uint(run >> (i * BITS)) & ((1u << BITS) - 1)) + bias;
+    }
+}

@@ -1,0 +1,60 @@
+//! Quantized checkpoints (`scripts/golden/make_mlx.py`, `scripts/golden/packed_models.py`), on any device.
+
+use super::training::batch;
+use super::{golden, ids, max_difference, model_on, tensors};
+use candle_core::{Device, Tensor};
+use metal_candle::lora::{AdapterSet, LoraConfig, Mode, Plan, Targets};
+use metal_candle::models::Model;
+use metal_candle::train::{Parameters, step::step};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+fn loaded(name: &str, device: &Device) -> (Model, HashMap<String, Tensor>) {
+    let want = tensors(&golden(name).join("golden.safetensors"));
+    (model_on(name, device), want)
+}
+
+/// The model, and the adapter of the file.
+pub fn adapted(name: &str, device: &Device) -> (Model, Arc<AdapterSet>, HashMap<String, Tensor>) {
+    let (model, want) = loaded(name, device);
+    let targets = ["q_proj", "up_proj", "down_proj"].map(String::from);
+    let config = LoraConfig {
+        r: 4,
+        alpha: 8.0,
+        targets: Targets::Names(targets.to_vec()),
+        ..LoraConfig::default()
+    };
+    let plan = Plan::new(&config, &model.decoder.layer_infos().unwrap()).unwrap();
+    let set = AdapterSet::fresh(&plan, &model.decoder.adaptable(), 0).unwrap();
+    for (name, var) in set.parameters() {
+        var.set(&want[&name].to_device(device).unwrap()).unwrap();
+    }
+    (model, Arc::new(set), want)
+}
+
+pub fn logits_and_greedy_tokens_equal_the_owners(name: &str, device: &Device) {
+    let (model, want) = loaded(name, device);
+    let logits = super::models::forward(&model, &ids(&want["input_ids"]), 2);
+    let difference = max_difference(&logits, &want["logits"]);
+    assert!(difference < 1e-4, "{name}: {difference}");
+    let (prompt, greedy) = (ids(&want["prompt"]), ids(&want["greedy"]));
+    let ours = super::models::greedy_with_cache(&model, &prompt, greedy.len());
+    assert_eq!(ours, greedy, "{name}");
+}
+
+pub fn loss_and_gradients_of_an_adapter_equal_mlx(name: &str, device: &Device) {
+    let (model, set, want) = adapted(name, device);
+    let parameters = Parameters::of_adapters(set, &model.decoder);
+    let batch = batch(&want["input_ids"], &want["targets"]);
+    let mode = Mode::training(0);
+    let result = step(&model.decoder, &parameters, &batch, mode, false).unwrap();
+    let trained = batch.trained_tokens as f64;
+    let loss = f64::from(want["loss"].to_scalar::<f32>().unwrap());
+    assert!((result.loss_sum / trained - loss).abs() < 1e-5, "{name}");
+    let gradients = result.gradients.as_slice();
+    for (parameter, gradient) in parameters.as_slice().iter().zip(gradients) {
+        let mean = (gradient.as_ref().unwrap() / trained).unwrap();
+        let difference = max_difference(&mean, &want[&format!("grad.{}", parameter.name)]);
+        assert!(difference < 2e-6, "{name} {}: {difference}", parameter.name);
+    }
+}
