@@ -64,7 +64,7 @@ def write(folder, base, config):
     model.freeze()
     is_dora = config["fine_tune_type"] == "dora"
     linear_to_lora_layers(model, config["num_layers"], config["lora_parameters"], use_dora=is_dora)
-    randomise(model)
+    randomise(model, config["lora_parameters"]["scale"])
     input_ids = mx.random.randint(0, N_VOCAB, (N_ROWS, N_TOKENS))
     batches = mx.random.randint(0, N_VOCAB, (N_STEPS, N_ROWS, N_TOKENS))
     golden = {f"initial.{name}": mx.array(value) for name, value in tree_flatten(model.trainable_parameters())}
@@ -79,12 +79,12 @@ def write(folder, base, config):
     mx.save_safetensors(str(folder / "golden.safetensors"), {k: mx.contiguous(v) for k, v in golden.items()})
 
 
-def randomise(model):
+def randomise(model, scale):
     """With B zero the gradient of A would be zero, and with magnitudes as they begin the factor of DoRA one."""
-    changed = []
+    changed, size = [], 0.1 * min(1.0, 2 / scale) ** 0.5
     for name, value in tree_flatten(model.trainable_parameters()):
         noise = mx.random.normal(value.shape)
-        changed.append((name, value * (1 + 0.2 * noise) if name.endswith(".m") else 0.1 * noise))
+        changed.append((name, value * (1 + 0.2 * noise) if name.endswith(".m") else size * noise))
     model.load_weights(changed, strict=False)
 
 
@@ -94,7 +94,7 @@ def mean_loss(model, ids):
 
 def train(model, batches):
     """The losses of the steps, and the gradients of the first."""
-    optimizer = optim.AdamW(learning_rate=1e-2, betas=[0.9, 0.999], eps=1e-8, weight_decay=0.0, bias_correction=True)
+    optimizer = optim.AdamW(learning_rate=2e-3, betas=[0.9, 0.999], eps=1e-8, weight_decay=0.0, bias_correction=True)
     value_and_grad = nn.value_and_grad(model, mean_loss)
     losses, first = [], None
     for ids in batches:

@@ -104,7 +104,7 @@ impl From<language_model::Error> for Error {
             language_model::Error::Model(error) => error.into(),
             language_model::Error::Data(error) => error.into(),
             language_model::Error::Adapter(error) => error.into(),
-            language_model::Error::Training(error) => error.into(),
+            language_model::Error::Training(error) => (*error).into(),
             other => Self::input(other.to_string()),
         }
     }
@@ -116,8 +116,8 @@ impl From<fine_tune::Error> for Error {
             fine_tune::Error::Model(error) => error.into(),
             fine_tune::Error::Data(error) => error.into(),
             fine_tune::Error::Adapter(error) => error.into(),
-            fine_tune::Error::Training(error) => error.into(),
-            fine_tune::Error::LanguageModel(error) => error.into(),
+            fine_tune::Error::Training(error) => (*error).into(),
+            fine_tune::Error::LanguageModel(error) => (*error).into(),
             fine_tune::Error::OwnFolder { .. } => Self::input(&error)
                 .with_advice("choose another --adapter-path: the model would be overwritten"),
             fine_tune::Error::OtherMethod { .. } => {

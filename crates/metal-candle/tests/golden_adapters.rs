@@ -110,7 +110,7 @@ fn check_steps(case: &str, model: &Model, parameters: &Parameters, want: &HashMa
             }
         }
         optimizer
-            .step(parameters, &result.gradients, 1e-2, mean)
+            .step(parameters, &result.gradients, 2e-3, mean)
             .unwrap();
     }
 }

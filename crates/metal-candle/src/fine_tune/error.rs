@@ -16,10 +16,10 @@ pub enum Error {
     Adapter(#[from] lora::Error),
     /// The training.
     #[error(transparent)]
-    Training(#[from] train::Error),
+    Training(Box<train::Error>),
     /// The model with its adapter or its tokenizer.
     #[error(transparent)]
-    LanguageModel(#[from] language_model::Error),
+    LanguageModel(Box<language_model::Error>),
     /// The run would overwrite the model that it starts from.
     #[error("{} is the folder of the model itself", folder.display())]
     OwnFolder {
@@ -36,6 +36,18 @@ pub enum Error {
         /// The method of the adapter.
         got: Method,
     },
+}
+
+impl From<language_model::Error> for Error {
+    fn from(error: language_model::Error) -> Self {
+        Self::LanguageModel(Box::new(error))
+    }
+}
+
+impl From<train::Error> for Error {
+    fn from(error: train::Error) -> Self {
+        Self::Training(Box::new(error))
+    }
 }
 
 /// Result with the error of this module.

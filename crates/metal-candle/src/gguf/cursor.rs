@@ -98,7 +98,7 @@ impl<R: Read> Cursor<R> {
 
     fn array(&mut self) -> Result<Array> {
         let (kind, count) = (self.u32()?, self.u64()?);
-        Ok(match kind {
+        match kind {
             0 => self.whole(count, |bytes| u8::from_le_bytes(bytes).into()),
             1 => self.whole(count, |bytes| i8::from_le_bytes(bytes).into()),
             2 => self.whole(count, |bytes| u16::from_le_bytes(bytes).into()),
@@ -127,7 +127,7 @@ impl<R: Read> Cursor<R> {
                 "a list of values of type {other} (byte {})",
                 self.at
             )),
-        }?)
+        }
     }
 
     fn whole<const N: usize>(

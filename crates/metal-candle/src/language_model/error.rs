@@ -14,7 +14,7 @@ pub enum Error {
     Adapter(#[from] lora::Error),
     /// The training.
     #[error(transparent)]
-    Training(#[from] train::Error),
+    Training(Box<train::Error>),
     /// A row that no tokens can be made of.
     #[error("row {row}: {source}")]
     Row {
@@ -31,6 +31,12 @@ pub enum Error {
         /// Tokens of the row, cut at the longest sequence.
         n_tokens: usize,
     },
+}
+
+impl From<train::Error> for Error {
+    fn from(error: train::Error) -> Self {
+        Self::Training(Box::new(error))
+    }
 }
 
 /// Result with the error of this module.

@@ -98,15 +98,29 @@ impl LoraConfig {
         }
     }
 
-    /// Alpha of an update of rank `r` whose factor is `scale`, to the last bit where a float64 gives it.
+    /// The settings with `scale` as the factor of the update, to the last bit where alpha can give it:
+    /// by `alpha / r`, or else by `alpha / sqrt(r)`.
     #[must_use]
-    pub fn alpha_for(&self, scale: f64, r: usize) -> f64 {
-        let alpha = scale / self.scale(1.0, r);
+    pub fn with_scale(self, scale: f64) -> Self {
+        let by = |use_rslora| {
+            let mut config = Self {
+                use_rslora,
+                ..self.clone()
+            };
+            config.alpha = config.alpha_for(scale);
+            config
+        };
+        let exact = |config: &Self| config.scale(config.alpha, config.r) == scale;
+        let both = [false, true].map(by);
+        both.into_iter().find(exact).unwrap_or_else(|| by(false))
+    }
+
+    fn alpha_for(&self, scale: f64) -> f64 {
+        let alpha = scale / self.scale(1.0, self.r);
         // What a person wrote is a whole number more often than not.
         let candidates = [alpha.round(), alpha, alpha.next_up(), alpha.next_down()];
-        let exact = candidates
-            .into_iter()
-            .find(|alpha| self.scale(*alpha, r) == scale);
+        let mut candidates = candidates.into_iter();
+        let exact = candidates.find(|alpha| self.scale(*alpha, self.r) == scale);
         exact.unwrap_or(alpha)
     }
 

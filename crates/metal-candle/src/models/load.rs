@@ -10,6 +10,7 @@ use super::scope::Scope;
 use super::weights::Weights;
 use super::{packed, recognise};
 use crate::lora::Embedding;
+use candle_core::DType;
 
 const EMBEDDING: &str = "model.embed_tokens";
 const BLOCKS: &str = "model.layers";
@@ -64,7 +65,7 @@ pub(super) fn decoder(config: &Config, weights: &Weights<'_>) -> Result<Decoder>
         weights.same("lm_head.weight", "model.embed_tokens.weight", dims)?;
     }
     Ok(Decoder {
-        embedding_scale: frame.embedding_scale.of(embed_tokens.weight())?,
+        embedding_scale: frame.embedding_scale.of(scaled_in(weights, &embed_tokens))?,
         embed_tokens,
         layers,
         norm,
@@ -74,6 +75,15 @@ pub(super) fn decoder(config: &Config, weights: &Weights<'_>) -> Result<Decoder>
         ropes: frame.ropes.iter().map(Rope::new).collect(),
         limits: config.into(),
     })
+}
+
+/// Dtype that embeddings are multiplied in. That of the weight is the model's; in a GGUF file it only says how the numbers
+/// are stored, and llama.cpp multiplies in float32.
+fn scaled_in(weights: &Weights<'_>, embedding: &Embedding) -> DType {
+    match weights.is_gguf() {
+        true => DType::F32,
+        false => embedding.weight().dtype(),
+    }
 }
 
 /// Path at which the embedding is stored: tied weights may be stored as the head alone.

@@ -124,6 +124,14 @@ impl<'a> Weights<'a> {
         }
     }
 
+    /// Whether they are those of a GGUF file.
+    pub(super) fn is_gguf(&self) -> bool {
+        match self.source {
+            Source::Headers(checkpoint) | Source::Values(checkpoint) => checkpoint.is_gguf(),
+            Source::Random { .. } => false,
+        }
+    }
+
     fn tensor(&self, name: &str, shape: Shape, init: Init, dtypes: &[Dtype]) -> Result<Tensor> {
         match self.source {
             Source::Headers(checkpoint) => {

@@ -22,7 +22,7 @@ pub struct Buffers<'a> {
 }
 
 impl<'a> Buffers<'a> {
-    /// Those of a product without an addend.
+    /// Buffers of a product without an addend.
     pub fn product(left: &'a Buffer, right: &'a Buffer, result: &'a Buffer) -> Self {
         Self {
             left: Some(left),
@@ -32,7 +32,7 @@ impl<'a> Buffers<'a> {
         }
     }
 
-    /// Those of an operation on rows.
+    /// Buffers of an operation on rows.
     pub fn rows(source: &'a Buffer, result: &'a Buffer) -> Self {
         Self {
             source: Some(source),

@@ -1,4 +1,4 @@
-//! What the GPU and the system are, and what they can do.
+//! Capabilities: what the GPU and the system are, and what they can do.
 
 use candle_metal_kernels::metal::Device;
 use objc2::{ClassType, sel};

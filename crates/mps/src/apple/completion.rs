@@ -1,4 +1,4 @@
-//! How command buffers of ours end, for the ledger.
+//! Ends of command buffers of ours, for the ledger.
 
 use std::ptr::NonNull;
 use std::sync::Arc;

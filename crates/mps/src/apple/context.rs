@@ -1,4 +1,4 @@
-//! What is kept for a device between calls.
+//! State that is kept for a device between calls.
 
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 

@@ -1,4 +1,4 @@
-//! What can go wrong here.
+//! Errors of this module.
 
 use candle_metal_kernels::MetalKernelError;
 use thiserror::Error;

@@ -1,4 +1,4 @@
-//! Whether a strategy orders candle's passes and MPS on this machine.
+//! Test of whether a strategy orders candle's passes and MPS on this machine.
 
 use std::sync::mpsc::{Sender, channel};
 use std::thread;
@@ -12,7 +12,7 @@ use super::{Buffers, Error, context, run};
 use crate::order::{Litmus, LitmusRounds, Strategy};
 use crate::plan::{DataType, MatrixMultiplication, NdArrayMatrixMultiplication, Product, View};
 
-/// How long and how hard a litmus test tries.
+/// Effort of a litmus test: how long and how hard it tries.
 #[derive(Debug, Clone, Copy)]
 pub struct Effort {
     /// Rounds with one thread, and as many with four.

@@ -1,4 +1,4 @@
-//! What was measured on the GPUs of this process.
+//! Measurements on the GPUs of this process.
 
 use std::sync::{Arc, PoisonError, RwLock};
 

@@ -52,7 +52,7 @@ pub use litmus::{Effort, litmus};
 use context::Context;
 use work::Mps;
 
-/// How an MPS call is put in order with candle's work.
+/// Order in which an MPS call is put with candle's work.
 #[derive(Debug, Clone, Copy)]
 pub struct Order<'a> {
     /// The strategy.
@@ -183,7 +183,7 @@ fn encode_mps(
     run(device, &context, plan, buffers, order.strategy)
 }
 
-/// By a strategy that may be unproven: the litmus test is the proof.
+/// A run by a strategy that may be unproven: the litmus test is the proof.
 fn run(
     device: &MetalDevice,
     context: &Context,

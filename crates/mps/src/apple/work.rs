@@ -31,7 +31,7 @@ pub trait Work {
     fn encode(&self, call: usize, target: Target<'_>);
 }
 
-/// Where MPS encodes to.
+/// Target that MPS encodes to.
 #[derive(Debug, Clone, Copy)]
 pub struct Target<'a> {
     pub commands: &'a Commands,

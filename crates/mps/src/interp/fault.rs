@@ -1,4 +1,4 @@
-//! What is wrong with a plan, or with the buffers it is given.
+//! Faults of a plan, or with the buffers it is given.
 
 use thiserror::Error;
 

@@ -78,7 +78,7 @@ fn axpby(dtype: DataType, plan: &GemvPlan, sum: f64, addend: f64) -> f64 {
     product + round(dtype, beta * addend)
 }
 
-/// What the name and the arguments say about every thread.
+/// Kernel as its name and arguments describe every thread.
 struct Kernel {
     dtype: DataType,
     transposed: bool,

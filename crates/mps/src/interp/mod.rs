@@ -90,7 +90,7 @@ impl Host {
     }
 }
 
-/// Where one element is.
+/// Place of one element.
 #[derive(Debug, Clone, Copy)]
 struct Place {
     slot: Slot,
@@ -134,7 +134,7 @@ impl Array {
         })
     }
 
-    /// The same from `elements` further on.
+    /// This place from `elements` further on.
     fn skip(self, elements: usize) -> Self {
         let offset_bytes = self.at(elements).start_bytes;
         Self {

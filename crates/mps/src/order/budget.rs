@@ -1,4 +1,4 @@
-//! How much work candle's command buffer is given before it is committed.
+//! Budget of work that candle's command buffer is given before it is committed.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -1,4 +1,4 @@
-//! What a litmus test and measurements hold for, and how the test went.
+//! Keys: what a litmus test and measurements hold for, and how the test went.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,7 +9,7 @@ pub const SCHEMA: u32 = 1;
 /// The candle whose kernels were measured; the workspace pins it.
 pub const CANDLE_VERSION: &str = "0.11.1";
 
-/// What measurements hold for. Another GPU, system, candle or way of ordering may be otherwise.
+/// Key that measurements hold for. Another GPU, system, candle or way of ordering may be otherwise.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Key {
@@ -31,7 +31,7 @@ pub struct Key {
 }
 
 impl Key {
-    /// Of this build on a machine.
+    /// Key of this build on a machine.
     pub fn new(architecture: &str, gpu: &str, macos_build: &str, strategy: Strategy) -> Self {
         Self {
             schema: SCHEMA,

@@ -1,4 +1,4 @@
-//! How MPS work is put in order with candle's, as plain data.
+//! Order of MPS work and candle's, as plain data.
 //!
 //! candle encodes into one command buffer and one concurrent encoder that all threads share, on a
 //! queue that nobody else can reach, over buffers that Metal does not track. MPS work beside it is

@@ -14,7 +14,7 @@ pub const MAX_PASSES_PER_BUFFER: usize = 4096;
 /// candle's number if the variable is not set, or is no number (`metal/commands.rs`).
 const DEFAULT: usize = 50;
 
-/// How many times candle hands out an encoder before it commits.
+/// Number of times that candle hands out an encoder before it commits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PassesPerBuffer(usize);
 

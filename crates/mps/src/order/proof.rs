@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use super::{Key, LitmusRounds};
 
-/// How MPS work is put in order with candle's.
+/// Strategy by which MPS work is put in order with candle's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Strategy {
     /// The host waits for candle, then for MPS. Needs nothing but what Metal has always promised.
@@ -34,7 +34,7 @@ pub struct Litmus {
     pub rounds: LitmusRounds,
 }
 
-/// Why a strategy may not be used here.
+/// Reason why a strategy may not be used here.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum Refusal {

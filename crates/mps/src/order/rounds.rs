@@ -8,7 +8,7 @@ thread_local! {
     static DEPTH: Cell<usize> = const { Cell::new(0) };
 }
 
-/// Which threads work. One value serves all devices.
+/// Register of the threads that work. One value serves all devices.
 #[derive(Debug, Default)]
 pub struct Rounds {
     state: Mutex<State>,

@@ -2,7 +2,7 @@
 
 use super::{PassesPerBuffer, Strategy};
 
-/// How an MPS kernel is encoded.
+/// Call that encodes an MPS kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Call {
     /// Into an encoder of ours, which can wait for fences: `MPSNDArrayMatrixMultiplication` with

@@ -1,8 +1,8 @@
-//! Which operand is bound where, for kernels that take buffers.
+//! Bindings of operands, for kernels that take buffers.
 
 use super::Slot;
 
-/// How a kernel uses a buffer; candle's encoder wants to be told.
+/// Access of a kernel to a buffer; candle's encoder wants to be told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Access {
     /// Bound as an input.

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::DataType;
 
-/// Which operand a matrix belongs to, and so which buffer holds it.
+/// Operand that a matrix belongs to, and so which buffer holds it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Slot {
     /// Left factor of a product.
@@ -85,7 +85,7 @@ pub struct Matrix {
     pub descriptor: MatrixDescriptor,
 }
 
-/// Where in a stored matrix the work starts: an `MTLOrigin` with `x` the row, `y` the column and
+/// Place in a stored matrix where the work starts: an `MTLOrigin` with `x` the row, `y` the column and
 /// `z` 0 (`MPSMatrixSoftMax.h` names the axes).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Origin {

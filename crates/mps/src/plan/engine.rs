@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::{GemvPlan, MatrixMultiplication, NdArrayMatrixMultiplication, SteelPlan};
 
-/// What computes a product on an Apple GPU.
+/// Engine that computes a product on an Apple GPU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Engine {
     /// The GEMM of candle-metal-kernels, in candle's own encoder.

@@ -26,7 +26,7 @@ pub struct Gemm<'a> {
 }
 
 impl<'a> Gemm<'a> {
-    /// The same for the kernels of MPS, which add to the result itself or not at all.
+    /// The product for the kernels of MPS, which add to the result itself or not at all.
     ///
     /// # Errors
     ///

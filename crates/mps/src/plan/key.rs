@@ -1,4 +1,4 @@
-//! What a cached kernel object is found by.
+//! Key that a cached kernel object is found by.
 
 use super::{DataType, SoftMaxKind};
 

@@ -1,4 +1,4 @@
-//! Where MPS is known to be wrong, or to abort, and how far plans stay away from it.
+//! Limits: where MPS is known to be wrong, or to abort, and how far plans stay away from it.
 //!
 //! The reports are about particular GPUs and systems; the limits hold everywhere, since a plan
 //! does not know where it will run. What is over a limit is a [`Reject`], never a smaller answer.

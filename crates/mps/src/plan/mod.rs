@@ -1,4 +1,4 @@
-//! What to tell Metal Performance Shaders, as plain data.
+//! Plans of what to tell Metal Performance Shaders, as plain data.
 //!
 //! A plan is made from [`View`]s and either describes the work completely or is a [`Reject`].
 //! Strides are in elements and dimensions run from the slowest to the fastest, as in candle;

@@ -25,7 +25,7 @@ pub(crate) struct Problem {
     pub beta: f32,
 }
 
-/// Where an addend is that the kernel reads.
+/// Addend that the kernel reads, and where it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Addend {
     pub slot: Slot,
@@ -152,7 +152,7 @@ impl Problem {
         }
     }
 
-    /// The same as an error that names `slot`.
+    /// A stored matrix, or an error that names `slot`.
     pub fn stored_or_reject(
         &self,
         (slot, operand): (Slot, usize),
@@ -205,7 +205,7 @@ impl Addend {
     }
 }
 
-/// What a kernel adds.
+/// Source of what a kernel adds.
 enum Source<'a> {
     None,
     /// Zeros: kernels know alpha only together with an addend, and what the result holds before

@@ -1,10 +1,10 @@
-//! Why there is no plan.
+//! Reasons why there is no plan.
 
 use thiserror::Error;
 
 use super::{DataType, Engine, Slot};
 
-/// What a plan cannot express, or must not ask of MPS, with the values that say so.
+/// Refusal of what a plan cannot express, or must not ask of MPS, with the values that say so.
 ///
 /// A rejected operation is not wrong: it belongs to another engine, or needs a copy first.
 #[derive(Debug, Clone, PartialEq, Error)]

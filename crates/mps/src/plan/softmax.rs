@@ -4,7 +4,7 @@ use super::grid::{Cell, Grid};
 use super::plane::Plane;
 use super::{DataType, KernelKey, Matrix, Origin, Reject, Slot, View, limits};
 
-/// Which of the two classes.
+/// One of the two classes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum SoftMaxKind {
     /// `MPSMatrixSoftMax`: `exp(x) / sum(exp(x))`.

@@ -2,7 +2,7 @@
 
 use super::{DataType, Reject};
 
-/// What a candle layout says about a tensor, checked against the buffer that holds it.
+/// View of a tensor by its candle layout, checked against the buffer that holds it.
 ///
 /// Never empty, and never reaching outside its buffer. The stride of a dimension of length 1 is
 /// kept as 0, whatever it was given as: it addresses nothing.

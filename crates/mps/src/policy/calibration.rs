@@ -14,7 +14,7 @@ use crate::plan::Engine;
 /// Most bytes of a file: it is read whenever a device is first used.
 pub const MAX_FILE_BYTES: usize = 4096;
 
-/// What one machine measured.
+/// Measurements of one machine.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Calibration {
@@ -28,7 +28,7 @@ pub struct Calibration {
     pub cells: Vec<Cell>,
 }
 
-/// Why a file of measurements is not used, or was not written.
+/// Reason why a file of measurements is not used, or was not written.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum CalibrationError {
@@ -44,7 +44,7 @@ pub enum CalibrationError {
     /// Not what is written here.
     #[error("not a file of measurements: {0}")]
     Parse(#[from] serde_json::Error),
-    /// Of another machine, system or version.
+    /// Measurements of another machine, system or version.
     #[error("measured for {found:?}, this is {expected:?}")]
     OtherKey {
         /// What this is.

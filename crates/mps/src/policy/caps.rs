@@ -1,4 +1,4 @@
-//! What a GPU and its system can do.
+//! Capabilities of a GPU and its system.
 
 use crate::plan::steel::GpuSize;
 
@@ -23,7 +23,7 @@ const G_M1: u32 = 13;
 const G_M5: u32 = 17;
 
 impl Caps {
-    /// Of the interpreter, which can do everything and resembles no GPU.
+    /// Capabilities of the interpreter, which can do everything and resembles no GPU.
     pub fn interpreter() -> Self {
         Self {
             architecture: String::new(),

@@ -1,10 +1,10 @@
-//! What was measured, and for which products.
+//! Measurements, and the products that they are for.
 
 use serde::{Deserialize, Serialize};
 
 use crate::plan::{DataType, Engine, Gemm};
 
-/// How the factors are stored.
+/// Storage of the factors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Storage {
@@ -44,7 +44,7 @@ pub struct Cell {
 }
 
 impl Bucket {
-    /// Of a product; none for one that no bucket describes.
+    /// Bucket of a product; none for one that no bucket describes.
     pub fn of(gemm: &Gemm<'_>) -> Option<Self> {
         let [[m, k], left] = gemm.left.last_two();
         let [[_, n], right] = gemm.right.last_two();
@@ -88,7 +88,7 @@ impl Cell {
         1.0 - self.micros[1] / self.micros[0]
     }
 
-    /// The same of the deviation.
+    /// Part of the time that is noise, by the deviation.
     pub(crate) fn noise(&self) -> f64 {
         self.micros[2] / self.micros[0]
     }

@@ -1,4 +1,4 @@
-//! Which engine computes a product.
+//! Policy of which engine computes a product.
 //!
 //! Without measurements of this machine it is never one of MPS: candle's GEMM runs in candle's own
 //! encoder and is about as fast, and MPS costs a change of encoder or a wait. With them it is one
@@ -26,14 +26,14 @@ use crate::plan::{
 pub const MIN_MPS_SIZE: usize = 16;
 /// Shortest product, in seconds of candle's GEMM, for MPS.
 pub const MIN_MPS_SECS: f64 = 1e-3;
-/// The same where MPS reaches matrix units that candle's kernels do not, in candle's own buffer.
+/// Least time of a product where MPS reaches matrix units that candle's kernels do not, in candle's own buffer.
 pub const MIN_MPS_SECS_WITH_UNITS: f64 = 0.3e-3;
 /// The least part of candle's time that MPS must save, and how many times the deviation and the
 /// overhead.
 const MIN_GAIN: f64 = 0.05;
 const SURE: f64 = 2.0;
 
-/// What is known about a device when an engine is chosen.
+/// Facts about a device by which an engine is chosen.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Policy {
     /// The device; shared, as every product has a policy.

@@ -1,11 +1,11 @@
-//! Why an engine was chosen.
+//! Reasons why an engine was chosen.
 
 use std::fmt;
 
 use crate::order::Strategy;
 use crate::plan::{Engine, Reject};
 
-/// Why an engine computes a product.
+/// Reason why an engine computes a product.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Reason {

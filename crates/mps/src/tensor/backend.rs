@@ -1,4 +1,4 @@
-//! What the operations need of a storage: the CPU's and Metal's.
+//! Needs of the operations of a storage: the CPU's and Metal's.
 
 use candle_core::backend::{BackendDevice, BackendStorage};
 use candle_core::{DType, Layout};

@@ -1,4 +1,4 @@
-//! What the operations refuse.
+//! Refusals of the operations.
 
 use candle_core::{DType, DeviceLocation, Shape};
 use thiserror::Error;
@@ -6,7 +6,7 @@ use thiserror::Error;
 use crate::interp::Fault;
 use crate::plan::{Reject, Slot};
 
-/// Why an operation did not run.
+/// Reason why an operation did not run.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum Error {

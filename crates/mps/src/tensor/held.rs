@@ -40,7 +40,7 @@ impl<S: Backend> Held<'_, S> {
     }
 }
 
-/// What lies behind a result.
+/// Room behind a result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Room {
     /// Nothing that is counted on.

@@ -9,7 +9,7 @@ use super::layouts::Layouts;
 use super::{Error, Result};
 use crate::plan::{Engine, Slot};
 
-/// What [`MpsMatMul::mps_matmul_with`] computes: `alpha * op(left) op(right) + beta * addend`.
+/// Options of [`MpsMatMul::mps_matmul_with`], which computes `alpha * op(left) op(right) + beta * addend`.
 #[derive(Debug, Clone, Copy)]
 pub struct MatMulOptions<'a> {
     /// The left factor is stored as `(.., K, M)`.
@@ -175,7 +175,7 @@ impl Product {
         Ok((request.run(&shape, room)?, shape))
     }
 
-    /// The same with `result` as the addend, in its own memory if that is long enough.
+    /// The product with `result` as the addend, in its own memory if that is long enough.
     #[cfg(any(target_vendor = "apple", soft_metal, test))]
     pub fn forward_onto<S: Backend>(
         &self,

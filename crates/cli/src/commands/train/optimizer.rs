@@ -198,3 +198,74 @@ fn parse_betas(text: &str) -> std::result::Result<Betas, String> {
     });
     parsed.ok_or("expected two numbers in [0, 1) with a comma between".into())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        options: OptimizerOptions,
+    }
+
+    fn options(words: &[&str]) -> OptimizerOptions {
+        let words = [&["train"], words].concat();
+        Line::try_parse_from(words).unwrap().options
+    }
+
+    #[test]
+    fn a_rule_takes_its_own_settings() {
+        let config =
+            r#"{"sgd": {"momentum": 0.9, "nesterov": true}, "adam": {"bias_correction": false}}"#;
+        let of = |name| options(&["--optimizer", name, "--optimizer-config", config]).rule();
+        let sgd = Sgd {
+            momentum: 0.9,
+            nesterov: true,
+            ..Sgd::default()
+        };
+        assert_eq!(of("sgd").unwrap(), Rule::Sgd(sgd));
+        let adam = Adam {
+            weight_decay: 0.0,
+            bias_correction: false,
+            ..Adam::default()
+        };
+        assert_eq!(of("adam").unwrap(), Rule::Adam(adam));
+        assert_eq!(of("adamw").unwrap(), Rule::default());
+        assert_eq!(of("muon").unwrap(), Rule::Muon(Muon::default()));
+    }
+
+    #[test]
+    fn options_win_over_the_configuration() {
+        let config = r#"{"adamw": {"betas": [0.8, 0.9], "weight_decay": 0.3}}"#;
+        let rule = options(&["--optimizer-config", config, "--betas", "0.7,0.8"]).rule();
+        let expected = Adam {
+            betas: (0.7, 0.8),
+            weight_decay: 0.3,
+            ..Adam::default()
+        };
+        assert_eq!(rule.unwrap(), Rule::Adam(expected));
+    }
+
+    #[test]
+    fn settings_of_no_rule_are_refused() {
+        let said = |words: &[&str]| options(words).rule().unwrap_err().to_string();
+        let unknown = said(&["--optimizer-config", r#"{"adamw": {"momentum": 0.9}}"#]);
+        assert!(
+            unknown.contains("no setting momentum") && unknown.contains("betas"),
+            "{unknown}"
+        );
+        let eps = said(&["--optimizer", "sgd", "--eps", "1e-6"]);
+        assert!(
+            eps.contains("--optimizer sgd") && eps.contains("eps"),
+            "{eps}"
+        );
+        let kind = said(&["--optimizer-config", r#"{"adamw": {"eps": "small"}}"#]);
+        assert!(kind.contains("small"), "{kind}");
+        for config in ["{", r#"{"lion": {}}"#, "[]"] {
+            let words = ["train", "--optimizer-config", config];
+            assert!(Line::try_parse_from(words).is_err(), "{config}");
+        }
+    }
+}

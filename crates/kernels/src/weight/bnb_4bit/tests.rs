@@ -8,9 +8,12 @@ use std::collections::HashMap;
 
 const GOLDEN: &str = "bitsandbytes.safetensors";
 
-/// Cases of the file: the kind, the sizes, the block, and whether magnitudes are nested. Blocks run
+/// Name, kind, sizes, block, and whether magnitudes are nested.
+type Case = (&'static str, Kind, (usize, usize), usize, bool);
+
+/// Cases of the file. Blocks run
 /// across rows, and the last is short.
-const CASES: [(&str, Kind, (usize, usize), usize, bool); 4] = [
+const CASES: [Case; 4] = [
     ("nf4", Kind::Nf4, (37, 90), 64, false),
     ("nf4.nested", Kind::Nf4, (130, 130), 64, true),
     ("nf4.128", Kind::Nf4, (37, 90), 128, false),

@@ -18,7 +18,7 @@ use candle_core::{DType, Device, Result as CandleResult, Tensor};
 const NAME: &str = "bnb_int8";
 
 /// Factor by which bitsandbytes divides by 127.
-const PER_STEP: f32 = 7.874_015_7e-3;
+const PER_STEP: f32 = 1.0 / 127.0;
 
 /// A matrix `(N, K)` of signed numbers of 8 bits.
 #[derive(Clone, Debug)]

@@ -27,8 +27,10 @@ pub(super) fn bytes(dense: &Tensor, block: BlockType) -> Result<Tensor> {
     Ok(Tensor::from_vec(bytes, (n, width), dense.device())?)
 }
 
-/// What packs one block.
-fn quantizer(block: BlockType) -> Result<fn(&[f32], &mut [u8])> {
+/// Function that packs the numbers of one block into its bytes.
+type Packer = fn(&[f32], &mut [u8]);
+
+fn quantizer(block: BlockType) -> Result<Packer> {
     Ok(match block {
         BlockType::Q4_0 => blocks::Q4_0::pack,
         BlockType::Q4_1 => blocks::Q4_1::pack,

@@ -8,6 +8,8 @@ use metal_candle_kernels::Result;
 pub(super) enum Factor {
     Own(Var),
     Across(Var),
+    /// Values of such a one, of an adapter that is trained no more.
+    Fixed(Tensor),
 }
 
 impl Factor {
@@ -35,6 +37,7 @@ impl Factor {
         match self {
             Self::Own(var) => Ok(mode.seen(var)),
             Self::Across(var) => Ok(mode.seen(var).t()?.contiguous()?),
+            Self::Fixed(values) => Ok(values.clone()),
         }
     }
 
@@ -43,11 +46,11 @@ impl Factor {
         self.seen(Mode::INFERENCE)
     }
 
-    /// A matrix of its own with these values, for adapters that are trained no more.
+    /// The matrix of an adapter that is trained no more.
     pub(super) fn frozen(&self) -> Result<Self> {
         match self {
-            Self::Own(_) => Ok(self.clone()),
-            Self::Across(_) => Ok(Self::Own(Var::from_tensor(&self.detach()?)?)),
+            Self::Across(_) => Ok(Self::Fixed(self.detach()?)),
+            Self::Own(_) | Self::Fixed(_) => Ok(self.clone()),
         }
     }
 
@@ -55,7 +58,7 @@ impl Factor {
     pub(super) fn own(&self) -> Option<&Var> {
         match self {
             Self::Own(var) => Some(var),
-            Self::Across(_) => None,
+            Self::Across(_) | Self::Fixed(_) => None,
         }
     }
 }

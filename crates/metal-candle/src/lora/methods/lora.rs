@@ -120,7 +120,7 @@ impl Lora {
         }
     }
 
-    /// Adapter with factors of its own.
+    /// Adapter that is trained no more.
     pub(super) fn as_frozen(&self) -> Result<Self> {
         Ok(Self {
             a: self.a.frozen()?,

@@ -30,7 +30,7 @@ enum Store {
     /// Files of safetensors.
     Shards(Shards),
     /// One GGUF file.
-    Gguf(gguf::Tensors),
+    Gguf(Box<gguf::Tensors>),
 }
 
 impl Checkpoint {
@@ -42,7 +42,7 @@ impl Checkpoint {
         };
         if GgufFile::is_at(path) {
             let tensors = gguf::Tensors::new(GgufFile::open(path)?)?;
-            return Ok(checkpoint(Store::Gguf(tensors)));
+            return Ok(checkpoint(Store::Gguf(Box::new(tensors))));
         }
         let (shards, twice) = Shards::open(path)?;
         let checkpoint = checkpoint(Store::Shards(shards));
@@ -89,6 +89,11 @@ impl Checkpoint {
             Store::Shards(shards) => shards.info(name),
             Store::Gguf(tensors) => tensors.info(name),
         }
+    }
+
+    /// Whether it is a GGUF file.
+    pub(super) fn is_gguf(&self) -> bool {
+        matches!(self.store, Store::Gguf(_))
     }
 
     /// Type of the blocks that a matrix consists of, where it does.

@@ -1,11 +1,11 @@
-//! What a kernel's name and its arguments say.
+//! Kernels as their names and arguments describe them.
 
 use super::super::{Fault, size};
 use super::is_set;
 use crate::plan::steel::constant;
 use crate::plan::{DataType, SteelPlan};
 
-/// What the name, the constants and the parameters say about every tile.
+/// Kernel as its name, constants and parameters describe every tile.
 pub(super) struct Kernel {
     pub dtype: DataType,
     pub transposed: [bool; 2],

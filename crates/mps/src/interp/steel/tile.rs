@@ -6,7 +6,7 @@ use super::kernel::Kernel;
 use crate::plan::SteelPlan;
 use crate::plan::steel::constant;
 
-/// What one threadgroup computes.
+/// Tile that one threadgroup computes.
 pub(super) struct Tile {
     pub first_row: usize,
     pub first_column: usize,

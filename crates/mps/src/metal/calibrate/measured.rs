@@ -20,7 +20,7 @@ pub struct Measured {
 }
 
 impl Measured {
-    /// Of random numbers in `[-1, 1)`.
+    /// A product of random numbers in `[-1, 1)`.
     pub fn new(device: &MetalDevice, bucket: Bucket) -> Result<Self, Error> {
         let [m, n, k] = bucket.log2.map(|log2| 1usize << log2);
         let [transpose_left, transpose_right] = transposes(bucket.storage);

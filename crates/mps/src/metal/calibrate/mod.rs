@@ -16,10 +16,10 @@ use crate::plan::{DataType, Engine};
 use crate::policy::{Bucket, Calibration, Caps, Cell, Storage};
 use measured::Measured;
 
-/// How long and how hard is measured.
+/// Effort of a measurement: how long and how hard.
 #[derive(Debug, Clone)]
 pub struct Effort {
-    /// Of the litmus test.
+    /// Effort of the litmus test.
     pub litmus: apple::Effort,
     /// Binary logarithms of M, N and K; the most useful first.
     pub sizes: Vec<[u32; 3]>,
@@ -44,7 +44,7 @@ impl Default for Effort {
     }
 }
 
-/// What is being done.
+/// Work that is being done.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Progress {
     /// Whether a strategy orders work here.

@@ -32,7 +32,7 @@ impl GemvPlan {
     }
 }
 
-/// Which factor is the matrix, and which the vector.
+/// Roles: which factor is the matrix, and which the vector.
 struct Roles {
     matrix: (Slot, usize),
     vector: (Slot, usize),

@@ -1,4 +1,4 @@
-//! How threads share a matrix-vector product.
+//! Shares of threads in a matrix-vector product.
 
 use crate::plan::DataType;
 

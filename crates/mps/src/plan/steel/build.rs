@@ -26,7 +26,7 @@ impl SteelPlan {
     }
 }
 
-/// How the operands of a problem are stored.
+/// Matrices of a problem as they are stored.
 struct Matrices {
     left: Stored,
     right: Stored,

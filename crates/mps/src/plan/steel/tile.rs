@@ -1,4 +1,4 @@
-//! Which tiles a product is cut into.
+//! Tiles that a product is cut into.
 
 use crate::plan::DataType;
 
@@ -42,7 +42,7 @@ pub enum GpuSize {
 }
 
 impl GpuSize {
-    /// Of an architecture such as `applegpu_g13g`.
+    /// Size of the GPU of an architecture such as `applegpu_g13g`.
     pub fn of_architecture(name: &str) -> Self {
         match name.chars().last() {
             Some('p' | 'g') => Self::Small,
@@ -51,7 +51,7 @@ impl GpuSize {
     }
 }
 
-/// What the choice depends on.
+/// Size that the choice depends on.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Size {
     pub m: usize,

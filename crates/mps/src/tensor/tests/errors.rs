@@ -1,4 +1,4 @@
-//! What is refused, and how it is called.
+//! Refusals, and what they are called.
 
 use candle_core::{DType, Device, Tensor};
 

@@ -79,7 +79,7 @@ fn batches_broadcast() {
     }
 }
 
-/// The same values, laid out otherwise: by columns, inside of a larger tensor, every second one.
+/// Tensors of the same values, laid out otherwise: by columns, inside of a larger tensor, every second one.
 fn layouts(tensor: &Tensor) -> Vec<Tensor> {
     let last = tensor.rank() - 1;
     let turned = tensor.t().unwrap().contiguous().unwrap().t().unwrap();

@@ -89,6 +89,15 @@ fn arguments<'a>(fields: &'a Map<String, Value>, names: &[&str]) -> Parsed<&'a [
 }
 
 /// Settings by the optimizer's name; those of others are mlx-lm's way to switch between them.
-pub(super) fn optimizer_config(fields: Map<String, Value>) -> Vec<String> {
-    vec![format!("--optimizer-config={}", Value::Object(fields))]
+pub(super) fn optimizer_config(fields: Map<String, Value>) -> Parsed<Vec<String>> {
+    let is_wrong = |settings: &Value| !settings.is_object() && !settings.is_null();
+    match fields.iter().find(|(_, settings)| is_wrong(settings)) {
+        None => Ok(vec![format!(
+            "--optimizer-config={}",
+            Value::Object(fields)
+        )]),
+        Some((name, other)) => Err(format!(
+            "optimizer_config: {name}: expected keys and values, got {other}"
+        )),
+    }
 }

@@ -57,14 +57,14 @@ pub(super) fn forward(op: &Attention, [q, k, v]: [&Tensor; 3]) -> Result<(Value,
     };
     if q.dtype() == DType::F32 {
         let y = y.into_value(q.shape());
-        return Ok((y, saved(seen, None)));
+        return Ok((y, saved(seen.clone(), None)));
     }
     let wide = y.into_storage();
     let y = wide.to_dtype(&Layout::contiguous(q.shape()), q.dtype())?;
     let is_tracked = [q, k, v].into_iter().any(Tensor::track_op);
     let wide = is_tracked.then(|| untracked(Storage::Metal(wide), q.shape()));
     let y = Value::new(Storage::Metal(y), q.shape());
-    Ok((y, saved(seen, wide)))
+    Ok((y, saved(seen.clone(), wide)))
 }
 
 impl Inputs<'_> {

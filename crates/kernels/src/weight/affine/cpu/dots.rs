@@ -107,9 +107,12 @@ impl Dots<'_> {
     }
 }
 
+/// A row of `x` in registers, those of a word's numbers together, and the sums of its groups.
+type ArrangedRow<'a, S, const PER_WORD: usize> = (&'a [[<S as Simd>::f32s; PER_WORD]], &'a [f32]);
+
 /// The rows of `x` and the sums of their groups, as a row of the matrix is multiplied with them.
 struct ArrangedRows<'a, S: Simd, const PER_WORD: usize, const MR: usize> {
-    x: [(&'a [[S::f32s; PER_WORD]], &'a [f32]); MR],
+    x: [ArrangedRow<'a, S, PER_WORD>; MR],
     /// Registers of words that share a scale.
     registers_of_group: usize,
 }

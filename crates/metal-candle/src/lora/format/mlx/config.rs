@@ -95,18 +95,16 @@ impl Settings {
                 what: "DoRA of an embedding by rows, as mlx-lm has it,",
             });
         }
-        let defaults = LoraConfig::default();
         let config = LoraConfig {
             method: self.method,
             r: self.rank,
-            alpha: defaults.alpha_for(self.scale, self.rank),
             dropout: self.dropout,
             layers_to_transform: self.blocks(layers)?,
             ensure_weight_tying: embedding.is_some(),
             targets,
-            ..defaults
+            ..LoraConfig::default()
         };
-        Ok((config, unmatched))
+        Ok((config.with_scale(self.scale), unmatched))
     }
 
     /// Names match as the end of a path in PEFT and as a whole in mlx-lm.
