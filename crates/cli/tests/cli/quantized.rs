@@ -165,8 +165,8 @@ fn parts_that_contradict_the_configuration_are_all_told() {
         &["quantization.bits must be one of [2, 3, 4, 5, 6, 8], got 7"],
     );
     refused(
-        &|settings| settings["lm_head"] = json!({"group_size": 32, "bits": 4, "mode": "nvfp4"}),
-        &["mode must be affine, got nvfp4"],
+        &|settings| settings["lm_head"] = json!({"group_size": 32, "bits": 4, "mode": "int4"}),
+        &["mode must be affine, mxfp4, mxfp8, nvfp4, got int4"],
     );
     let weights = fixture.tensors(WEIGHTS);
     fixture.edit_tensors(WEIGHTS, |tensors| {
