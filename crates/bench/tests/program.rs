@@ -39,7 +39,7 @@ fn with_record() -> Fixture {
 #[test]
 fn a_record_becomes_a_table_a_plot_and_a_summary() {
     let fixture = with_record();
-    let row = "| softmax 2048x2048 | f32 | forward+backward | 5.00 ms | 16.8 GB/s | 84 % | **2.00** | 1.50 |";
+    let row = "| softmax 2048x2048 | f32 | forward+backward | 5.00 ms | 16.8 GB/s | 84 % memory | **2.00** | 1.50 |";
     let printed = fixture.ok(&format!("report {RECORD}")).stdout;
     assert!(
         printed.contains(row) && printed.contains("torch 9.9"),
@@ -94,7 +94,8 @@ fn a_record_of_a_gpu_has_a_place_of_its_own() {
     let text = fixture.read("TEXT.md");
     let (of_cpu, of_gpu) = text.split_once("of an Apple GPU").unwrap();
     assert_eq!(of_cpu.lines().count(), 3, "{text}");
-    let row = "| softmax 2048x2048 | f32 | forward+backward | 5.00 ms | 16.8 GB/s | 17 % | 2.00 |";
+    let row =
+        "| softmax 2048x2048 | f32 | forward+backward | 5.00 ms | 16.8 GB/s | 17 % memory | 2.00 |";
     for part in [row, "GPU applegpu_g15s", "MLX / ours", "a wait 200 us"] {
         assert!(of_gpu.contains(part), "{part} in {text}");
     }

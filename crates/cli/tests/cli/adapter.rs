@@ -44,7 +44,7 @@ fn scales(fixture: &Fixture, adapter: &str) -> Vec<(String, f64)> {
 fn a_round_trip_through_mlx_is_equal_to_the_bit() {
     for words in [
         "--rank 3 --alpha 5",
-        "--rank 7 --alpha 16 --rslora",
+        "--rank 4 --alpha 7 --rslora",
         "--fine-tune-type dora --num-layers 1 --targets q_proj,down_proj",
         "--rank 4 --num-layers 1 --targets v_proj",
     ] {

@@ -194,17 +194,18 @@ fn what_is_no_checkpoint_is_named_before_any_tensor_is_read() {
         assert!(stderr.lines().count() < 6, "{stderr}");
     };
     fixture.edit("model/config.json", |config| {
-        config["quantization"] = json!({"group_size": 32, "bits": 4, "mode": "mxfp4"});
+        config["quantization_config"] = json!({"quant_method": "awq", "bits": 4});
     });
     said(
         &fixture,
         &[
-            "holds a quantized model (MLX, \"mxfp4\")",
+            "holds a quantized model (",
+            "awq",
             "help: use the model that this was made from",
         ],
     );
     fixture.edit("model/config.json", |config| {
-        config["quantization"] = json!(null)
+        config["quantization_config"] = json!(null)
     });
     std::fs::remove_file(fixture.path(WEIGHTS)).unwrap();
     fixture.write("model/pytorch_model.bin", "");

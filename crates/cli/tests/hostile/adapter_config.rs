@@ -157,7 +157,7 @@ fn other() -> Vec<Input> {
             .and(FUSE)
             .and(RESUME)
             .accepted(),
-        file("one of mlx-lm", mlx).refused(&["mlx"]),
+        file("one of mlx-lm", mlx).refused(&["adapters.safetensors is missing"]),
         file("a list", "[]"),
         file("no fields", "{}"),
         file("null", "null"),

@@ -249,7 +249,7 @@ fn vocabulary() -> Vec<Input> {
             );
             inputs.push(input.refused(&["model.gguf"]));
         }
-        for kind in [4_u32, 6, 9, 13] {
+        for kind in [6_u32, 7, 9, 13] {
             let input = named(
                 format!("{key} of type {kind}"),
                 behind(key, 4, kind.to_le_bytes()),

@@ -73,7 +73,7 @@ fn refused() -> Vec<Input> {
         "lr_schedule: {name: cosine_decay, arguments: [.nan]}\n",
         "lr_schedule: {name: cosine_decay, arguments: [1, 2, 3, 4, 5]}\n",
         "lr_schedule: 5\n",
-        "optimizer: sgd\n",
+        "optimizer: lion\n",
         "optimizer_config: {adamw: {betas: x}}\n",
         "fine_tune_type: adalora\n",
         "x: [1\n",

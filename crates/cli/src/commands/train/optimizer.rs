@@ -250,7 +250,10 @@ mod tests {
 
     #[test]
     fn settings_of_no_rule_are_refused() {
-        let said = |words: &[&str]| options(words).rule().unwrap_err().to_string();
+        let said = |words: &[&str]| {
+            let error = options(words).rule().unwrap_err();
+            error.message().to_string()
+        };
         let unknown = said(&["--optimizer-config", r#"{"adamw": {"momentum": 0.9}}"#]);
         assert!(
             unknown.contains("no setting momentum") && unknown.contains("betas"),

@@ -66,8 +66,8 @@ pub fn inputs() -> Vec<Input> {
         ("--test-batches", &["0", "-2"]),
         ("--steps-per-report", &["0", "-1"]),
         ("--save-every", &["-1", "x"]),
-        ("--optimizer", &["sgd", "x", ""]),
-        ("--lr-schedule", &["step", ""]),
+        ("--optimizer", &["lion", "x", ""]),
+        ("--lr-schedule", &["polynomial", ""]),
         ("--fine-tune-type", &["adalora", "x"]),
         ("--device", &["gpu", "cpu:0", "cuda:-1", ""]),
     ];

@@ -28,10 +28,10 @@ fn blocks_are_the_dense_matrix_to_the_bit() {
     for kind in Kind::ALL {
         assert_blocks_are_dense(&Microscaled::new(kind, parts(kind)).unwrap());
         let (n, n_groups) = (254, 256 / kind.group());
-        let byte = |row: usize, i: usize| match kind {
+        let byte = |row: usize, i: usize| match (kind, (i + row) as u32 % 256) {
             // NaN, of both signs.
-            Kind::Mxfp8 if i % 128 == 127 => 0,
-            _ => (i + row) as u32 % 256,
+            (Kind::Mxfp8, 0x7f | 0xff) => 0,
+            (_, byte) => byte,
         };
         let words = (0..n).flat_map(|row| {
             (0..8 * kind.bits())

@@ -53,7 +53,40 @@ fn with_rope_of(config: &Value, other: &Map<String, Value>) -> Value {
         .iter()
         .filter(|(name, _)| *name == "model_type" || ROPE.contains(&name.as_str()));
     fields.extend(taken.map(|(name, value)| (name.clone(), value.clone())));
+    leave_out_usual_blocks(&mut fields);
     fields.into()
+}
+
+/// Leaves out lists of blocks that say what llama.cpp takes as given, and windows of models that have none then.
+fn leave_out_usual_blocks(fields: &mut Map<String, Value>) {
+    let model_type = fields.get("model_type").and_then(Value::as_str);
+    let every = match model_type {
+        Some("gemma2") => 2,
+        Some("gemma3_text") => 6,
+        _ => 1,
+    };
+    let kind = |i: usize| match (i + 1) % every {
+        0 => Value::from("full_attention"),
+        _ => Value::from("sliding_attention"),
+    };
+    let rotated = |i: usize| Value::from(u8::from((i + 1) % 4 != 0));
+    if is_list_of(fields.get("layer_types"), kind) {
+        fields.remove("layer_types");
+        if every == 1 {
+            for name in ["sliding_window", "use_sliding_window", "max_window_layers"] {
+                fields.remove(name);
+            }
+        }
+    }
+    if is_list_of(fields.get("no_rope_layers"), rotated) {
+        fields.remove("no_rope_layers");
+        fields.remove("no_rope_layer_interval");
+    }
+}
+
+fn is_list_of(list: Option<&Value>, item: impl Fn(usize) -> Value) -> bool {
+    let items = list.and_then(Value::as_array);
+    items.is_some_and(|items| items.iter().enumerate().all(|(i, value)| *value == item(i)))
 }
 
 /// From where on the first text differs from the second.
