@@ -38,16 +38,15 @@ impl Cli {
     /// # Errors
     /// When the file cannot be used.
     pub fn with_config(self) -> Result<Self> {
-        match &self.command {
-            Command::Train(train::Args {
-                config: Some(path), ..
-            }) => {
-                let options = train::config_file::read(path)?;
-                check_alone(&options, path)?;
-                parse(with_options(words::<Self>(), options))
-            }
-            _ => Ok(self),
-        }
+        let Command::Train(args) = &self.command else {
+            return Ok(self);
+        };
+        let Some(path) = &args.config else {
+            return Ok(self);
+        };
+        let options = train::config_file::read(path)?;
+        check_alone(&options, path)?;
+        parse(with_options(words::<Self>(), options))
     }
 }
 

@@ -115,7 +115,7 @@ impl From<fine_tune::Error> for Error {
         match error {
             fine_tune::Error::Model(error) => error.into(),
             fine_tune::Error::Data(error) => error.into(),
-            fine_tune::Error::Adapter(error) => error.into(),
+            fine_tune::Error::Adapter(error) => (*error).into(),
             fine_tune::Error::Training(error) => (*error).into(),
             fine_tune::Error::LanguageModel(error) => (*error).into(),
             fine_tune::Error::OwnFolder { .. } => Self::input(&error)
@@ -166,7 +166,7 @@ impl From<train::Error> for Error {
     fn from(error: train::Error) -> Self {
         match error {
             train::Error::File(error) => error.into(),
-            train::Error::Lora(error) => error.into(),
+            train::Error::Lora(error) => (*error).into(),
             train::Error::Model(error) => error.into(),
             train::Error::Setting { .. }
             | train::Error::Occupied { .. }

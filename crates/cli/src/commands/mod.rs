@@ -25,7 +25,7 @@ pub struct Context {
 #[derive(clap::Subcommand, Debug)]
 pub enum Command {
     Quickstart(quickstart::Args),
-    Train(train::Args),
+    Train(Box<train::Args>),
     Generate(generate::Args),
     Perplexity(perplexity::Args),
     Inspect(inspect::Args),
@@ -43,7 +43,7 @@ pub enum Command {
 pub fn run(command: Command, context: &Context) -> Result<Exit> {
     match command {
         Command::Quickstart(args) => quickstart::run(args, context),
-        Command::Train(args) => train::run(args, context),
+        Command::Train(args) => train::run(*args, context),
         Command::Generate(args) => generate::run(args, context),
         Command::Perplexity(args) => perplexity::run(args, context),
         Command::Inspect(args) => inspect::run(args, context),

@@ -13,7 +13,7 @@ pub enum Error {
     Data(#[from] data::Error),
     /// The adapter.
     #[error(transparent)]
-    Adapter(#[from] lora::Error),
+    Adapter(Box<lora::Error>),
     /// The training.
     #[error(transparent)]
     Training(Box<train::Error>),
@@ -36,6 +36,12 @@ pub enum Error {
         /// The method of the adapter.
         got: Method,
     },
+}
+
+impl From<lora::Error> for Error {
+    fn from(error: lora::Error) -> Self {
+        Self::Adapter(Box::new(error))
+    }
 }
 
 impl From<language_model::Error> for Error {

@@ -107,7 +107,7 @@ pub enum Error {
     File(#[from] crate::files::Error),
     /// An adapter cannot be written.
     #[error(transparent)]
-    Lora(#[from] crate::lora::Error),
+    Lora(Box<crate::lora::Error>),
     /// The model refused a batch, or a checkpoint cannot be written.
     #[error(transparent)]
     Model(#[from] crate::models::Error),
@@ -117,6 +117,12 @@ pub enum Error {
     /// candle failed.
     #[error(transparent)]
     Candle(#[from] candle_core::Error),
+}
+
+impl From<crate::lora::Error> for Error {
+    fn from(error: crate::lora::Error) -> Self {
+        Self::Lora(Box::new(error))
+    }
 }
 
 /// Result of training.

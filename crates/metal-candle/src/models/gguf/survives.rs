@@ -69,7 +69,7 @@ fn leave_out_usual_blocks(fields: &mut Map<String, Value>) {
         0 => Value::from("full_attention"),
         _ => Value::from("sliding_attention"),
     };
-    let rotated = |i: usize| Value::from(u8::from((i + 1) % 4 != 0));
+    let rotated = |i: usize| Value::from(u8::from(!(i + 1).is_multiple_of(4)));
     if is_list_of(fields.get("layer_types"), kind) {
         fields.remove("layer_types");
         if every == 1 {
