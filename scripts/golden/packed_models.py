@@ -45,6 +45,7 @@ def wide(config):
     """Rows of at least a block: bitsandbytes 0.50.2's kernel for CPUs takes wrong scales where a row is shorter."""
     config = copy.deepcopy(config)
     config.hidden_size = 64
+    config.head_dim = 16
     return config
 
 

@@ -106,7 +106,6 @@ fn checkpoints_of_hugging_face_become_files_that_compute_alike() {
         "granite",
         "olmo2",
         "glm4",
-        "smollm3",
     ] {
         let want = tensors(&golden(name).join("golden.safetensors"));
         let path = folder.path().join(format!("{name}.gguf"));

@@ -93,12 +93,12 @@ fn states_that_lie() {
             json!(0),
             "blocksize must be a whole number from 1",
         ),
-        ("blocksize", json!(63), "absmax: expected [33], got [32]"),
-        ("blocksize", json!(128), "absmax: expected [16], got [32]"),
+        ("blocksize", json!(63), "absmax: expected [66], got [64]"),
+        ("blocksize", json!(128), "absmax: expected [32], got [64]"),
         (
             "blocksize",
             json!(2_147_483_646),
-            "absmax: expected [1], got [32]",
+            "absmax: expected [1], got [64]",
         ),
         (
             "blocksize",
@@ -107,18 +107,18 @@ fn states_that_lie() {
         ),
         (
             "shape",
-            json!([64, 33]),
-            "shape must be [64,32], as the model has it, got [64,33]",
+            json!([64, 65]),
+            "shape must be [64,64], as the model has it, got [64,65]",
         ),
         (
             "shape",
             json!([u64::MAX, u64::MAX]),
-            "shape must be [64,32]",
+            "shape must be [64,64]",
         ),
         (
             "shape",
             Value::Null,
-            "shape must be [64,32], as the model has it, got null",
+            "shape must be [64,64], as the model has it, got null",
         ),
         (
             "quant_type",
@@ -128,7 +128,7 @@ fn states_that_lie() {
         (
             "nested_blocksize",
             json!(1),
-            "nested_absmax: expected [32], got [1]",
+            "nested_absmax: expected [64], got [1]",
         ),
         (
             "nested_dtype",

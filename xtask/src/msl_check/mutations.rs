@@ -1,4 +1,5 @@
 //! Faults that g++ takes on software Metal and Apple's compiler would not: clang has to refuse each.
+#![allow(clippy::unwrap_used)]
 
 use super::clang::Clang;
 use super::{PRELUDE, from_here};
