@@ -131,6 +131,10 @@ const DISPATCHED: &[(&str, &str)] = &[
         "kernel_mul_mv_q2_K_f32",
         "it reads past the weight, which a test says",
     ),
+    (
+        "gemv_float32_bm4_bn1_sm1_sn32_tm4_tn4_nc0_axpby1",
+        "an adapter's one row with an addend: only whole models have such rows, the golden ones among them",
+    ),
     ("slow", "one of the suite's own, in tests of fences"),
     ("copy", "one of the suite's own, in tests of rules"),
     ("k", "one of the suite's own, in tests of rules"),
