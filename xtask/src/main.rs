@@ -8,35 +8,43 @@ mod soft_metal;
 use std::process::{Command, ExitCode};
 use std::time::Instant;
 
+/// Environment variables, by name.
+type Env = &'static [(&'static str, &'static str)];
+
 /// A command line, and environment variables for it.
 struct Step {
     line: &'static str,
-    env: &'static [(&'static str, &'static str)],
+    env: Env,
 }
 
 const fn step(line: &'static str) -> Step {
-    Step { line, env: &[] }
+    at(&[], line)
+}
+
+const fn at(env: Env, line: &'static str) -> Step {
+    Step { line, env }
 }
 
 const TEST: &[Step] = &[step("cargo test --workspace")];
 
-/// The libraries again without the widest instructions, which every other test uses. A level that
-/// the processor does not have counts as absent. All of them, since any other choice of packages
-/// has other features and compiles the kernels again.
+/// Unit tests, and the tests of crates/cpu, without the widest instructions, which every other test uses. A level that
+/// the processor does not have counts as absent. All packages take part: another choice has other features and compiles
+/// the kernels again. Only crates/cpu has no unit tests, and `--lib` would compile it for them all the same.
 const LEVELS: &[Step] = &[
-    Step {
-        line: "cargo test --workspace --lib",
-        env: &[("METAL_CANDLE_SIMD", "avx512")],
-    },
-    Step {
-        line: "cargo test --workspace --lib",
-        env: &[("METAL_CANDLE_SIMD", "avx2")],
-    },
-    Step {
-        line: "cargo test --workspace --lib",
-        env: &[("METAL_CANDLE_SIMD", "scalar")],
-    },
+    at(AVX512, UNIT_TESTS),
+    at(AVX512, CPU_TESTS),
+    at(AVX2, UNIT_TESTS),
+    at(AVX2, CPU_TESTS),
+    at(SCALAR, UNIT_TESTS),
+    at(SCALAR, CPU_TESTS),
 ];
+
+const UNIT_TESTS: &str = "cargo test --workspace --exclude metal-candle-cpu --lib";
+const CPU_TESTS: &str = "cargo test --workspace --test levels --test awake";
+
+const AVX512: Env = &[("METAL_CANDLE_SIMD", "avx512")];
+const AVX2: Env = &[("METAL_CANDLE_SIMD", "avx2")];
+const SCALAR: Env = &[("METAL_CANDLE_SIMD", "scalar")];
 
 /// Quick steps first; the tests are the last word.
 const LINT: &[Step] = &[

@@ -6,7 +6,7 @@ use crate::Step;
 /// Miri interprets, so it runs small tests only, at the scalar level: it knows few vector
 /// instructions. The thread pool and the allocator's caches live until the end, which is no leak.
 pub(crate) const MIRI: &[Step] = &[Step {
-    line: "cargo +nightly miri test --package metal-candle-cpu --package metal-candle-kernels --lib \
+    line: "cargo +nightly miri test --package metal-candle-cpu --package metal-candle-kernels --tests \
            -- vector:: rows:: row_kernel:: tiny",
     env: &[
         (
@@ -18,7 +18,7 @@ pub(crate) const MIRI: &[Step] = &[Step {
 }];
 
 /// A target folder of their own: the flag would build everything else again.
-const ASAN_LINE: &str = "cargo +nightly test --package metal-candle-cpu --package metal-candle-kernels --lib \
+const ASAN_LINE: &str = "cargo +nightly test --package metal-candle-cpu --package metal-candle-kernels --tests \
                          --target x86_64-unknown-linux-gnu --target-dir target/asan";
 const SANITIZER: (&str, &str) = ("RUSTFLAGS", "-Zsanitizer=address");
 

@@ -14,8 +14,3 @@ pub mod math;
 pub mod simd;
 pub mod threads;
 pub mod vector;
-
-/// Fresh memory that cannot be mistaken for a result.
-#[cfg(test)]
-#[global_allocator]
-static POISON: metal_candle_memory::Poison = metal_candle_memory::Poison;

@@ -20,8 +20,6 @@ mod output;
 mod pack;
 mod ranges;
 mod streamed;
-#[cfg(test)]
-mod tests;
 mod tile;
 mod transpose;
 
@@ -36,10 +34,10 @@ use std::ops::Range;
 
 /// Inner steps of a block: a tile of `A`, 28 KiB, fits the first cache, and of the result each element
 /// is read and written once in so many steps.
-const DEPTH: usize = 512;
+pub const DEPTH: usize = 512;
 
 /// Inner steps of a second term that the last block of the first one takes along.
-const SECOND: usize = 64;
+pub const SECOND: usize = 64;
 
 /// Multiplications of a block below which a second thread does not pay: some microseconds of work,
 /// where handing it over takes one ([`on_threads`]).
@@ -102,7 +100,8 @@ pub fn sum_of_products(c: MatrixMut<'_>, then: Then, alpha: f32, terms: &[Term<'
     product_at(simd::level(), c, then, alpha, terms);
 }
 
-fn product_at(level: Level, c: MatrixMut<'_>, then: Then, alpha: f32, terms: &[Term<'_>]) {
+/// [`sum_of_products`], computed at `level`, which tests choose.
+pub fn product_at(level: Level, c: MatrixMut<'_>, then: Then, alpha: f32, terms: &[Term<'_>]) {
     assert!(
         terms.len() <= 2,
         "a block takes two terms, got {}",

@@ -76,37 +76,3 @@ impl Drop for Busy {
         IS_BUSY.set(self.before);
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_thread_without_work_stops_looking() {
-        let began = Instant::now();
-        look_for_work();
-        assert!(began.elapsed() >= PATIENCE && !IS_BUSY.get());
-    }
-
-    #[test]
-    fn a_thread_inside_an_operation_does_not_look() {
-        beside(0, || {
-            assert!(IS_BUSY.get());
-            look_for_work();
-            assert!(IS_BUSY.get());
-        });
-        assert!(!IS_BUSY.get());
-    }
-
-    #[test]
-    fn no_more_threads_are_asked_than_are_wanted() {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build();
-        pool.unwrap().install(|| {
-            for _ in 0..1000 {
-                beside(1, || ());
-            }
-        });
-        // The only thread of the pool could not take one up; other tests ask for a few.
-        assert!(LOOKERS.load(Ordering::Relaxed) < 1000);
-    }
-}

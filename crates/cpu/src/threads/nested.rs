@@ -29,24 +29,3 @@ impl Drop for Before {
         SHARE.set(self.0);
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::super::on_threads;
-    use super::*;
-
-    #[test]
-    fn tasks_share_the_threads() {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(5).build();
-        pool.unwrap().install(|| {
-            for (threads, share) in [(1, 5), (2, 3), (4, 2), (5, 1), (9, 1)] {
-                on_threads(threads, 9, |_| assert_eq!(current_threads(), share));
-            }
-            on_threads(2, 2, |_| {
-                on_threads(2, 2, |_| assert_eq!(current_threads(), 2));
-                assert_eq!(current_threads(), 3);
-            });
-            assert_eq!(current_threads(), 5);
-        });
-    }
-}

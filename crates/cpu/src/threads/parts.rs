@@ -65,39 +65,3 @@ impl Drop for Done<'_> {
         self.0.fetch_add(1, Ordering::Release);
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::panic::{AssertUnwindSafe, catch_unwind};
-
-    #[test]
-    fn every_part_is_computed_once() {
-        for (threads, count) in [(0, 3), (1, 2), (2, 0), (2, 1), (2, 7), (7, 2), (20, 100)] {
-            let calls: Vec<_> = (0..count).map(|_| AtomicUsize::new(0)).collect();
-            on_threads(threads, count, |i| {
-                calls[i].fetch_add(1, Ordering::Relaxed);
-            });
-            assert!(calls.iter().all(|n| n.load(Ordering::Relaxed) == 1));
-        }
-    }
-
-    #[test]
-    fn parts_have_parts() {
-        let calls = AtomicUsize::new(0);
-        on_threads(5, 5, |_| {
-            on_threads(2, 7, |_| {
-                calls.fetch_add(1, Ordering::Relaxed);
-            });
-        });
-        assert_eq!(calls.into_inner(), 35);
-    }
-
-    #[test]
-    fn a_panic_of_one_part_reaches_the_caller() {
-        for bad in 0..4 {
-            let run = || on_threads(4, 4, |i| assert_ne!(i, bad, "a bad part"));
-            assert!(catch_unwind(AssertUnwindSafe(run)).is_err());
-        }
-    }
-}

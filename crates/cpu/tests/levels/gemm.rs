@@ -1,9 +1,10 @@
-//! Every kernel at every level against sums over float64, in all orders, dtypes and at sizes on
+//! Every kernel of products at every level against sums over float64, in all orders, dtypes and at sizes on
 //! both sides of the tiles' and blocks' edges.
 
-use super::*;
-use crate::floats::Floats;
 use half::{bf16, f16};
+use metal_candle_cpu::floats::Floats;
+use metal_candle_cpu::gemm::{DEPTH, Matrix, MatrixMut, SECOND, Then, product, product_at};
+use metal_candle_cpu::simd::Level;
 use proptest::prelude::*;
 
 /// A matrix of small whole numbers, exact in every dtype, in an order of its own.
