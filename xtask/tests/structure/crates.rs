@@ -56,6 +56,22 @@ fn dependencies(manifest: &str) -> impl Iterator<Item = &str> {
     })
 }
 
+/// Whether a manifest says of the library that it is not compiled for tests.
+pub fn is_tested_from_outside(manifest: &str) -> bool {
+    let section = manifest.split("\n[").find(|text| text.starts_with("lib]"));
+    section.is_some_and(|text| text.lines().any(|line| line == "test = false"))
+}
+
+#[test]
+fn a_manifest_says_that_its_library_is_tested_from_outside() {
+    assert!(is_tested_from_outside(
+        "[package]\n\n[lib]\n# Why.\ntest = false\n"
+    ));
+    assert!(!is_tested_from_outside(
+        "[package]\n\n[lib]\n\n[[bin]]\ntest = false\n"
+    ));
+}
+
 #[test]
 fn a_dependency_points_down() {
     let of = |dependency: &str| {

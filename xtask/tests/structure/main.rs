@@ -22,6 +22,24 @@ fn crates_depend_on_lower_ones() {
     assert!(upwards.is_empty(), "{}", upwards.join("\n"));
 }
 
+/// `test = false` of `[lib]` has no test inside of the library compiled, without a word.
+#[test]
+fn libraries_that_are_tested_from_outside_have_no_tests_inside() {
+    let mut faults = vec![];
+    for (name, _) in crates::LAYERS {
+        let folder = root().join("crates").join(name);
+        let manifest = fs::read_to_string(folder.join("Cargo.toml")).unwrap();
+        if crates::is_tested_from_outside(&manifest) {
+            let has_tests = |file: &PathBuf| {
+                let text = fs::read_to_string(file).unwrap();
+                text.contains("#[test]") || text.contains("cfg(test)")
+            };
+            faults.extend(sources(&folder.join("src")).into_iter().filter(has_tests));
+        }
+    }
+    assert!(faults.is_empty(), "{faults:?}");
+}
+
 #[test]
 fn modules_import_each_other_in_one_direction() {
     let mut faults = vec![];
