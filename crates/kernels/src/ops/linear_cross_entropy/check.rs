@@ -18,18 +18,29 @@ pub fn check(device: &Device) -> Result<(), Failure> {
     let has_kernels = |packing: Packing| packing.has_kernels(device);
     cases.retain(|case| case.shape.packing.is_none_or(has_kernels));
     check_cases(&cases, problem, device)?;
+    check_cases(&cases, problem_by_row, device)?;
     // Logits of hundreds, targets with a probability of zero and of one; whole numbers, so that
     // the logits are exact.
-    check_cases(&cases, |case| of(case, |x| (20.0 * x).round()), device)
+    check_cases(
+        &cases,
+        |case| of(case, |x| (20.0 * x).round(), false),
+        device,
+    )
 }
 
 /// The problem of a case.
 #[must_use]
 pub fn problem(case: &Case<CaseShape>) -> Problem {
-    of(case, |x| x)
+    of(case, |x| x, false)
 }
 
-fn of(case: &Case<CaseShape>, size: fn(f64) -> f64) -> Problem {
+/// The problem of a case, with the loss of every row.
+#[must_use]
+pub fn problem_by_row(case: &Case<CaseShape>) -> Problem {
+    of(case, |x| x, true)
+}
+
+fn of(case: &Case<CaseShape>, size: fn(f64) -> f64, by_row: bool) -> Problem {
     let CaseShape {
         rows,
         width,
@@ -49,7 +60,11 @@ fn of(case: &Case<CaseShape>, size: fn(f64) -> f64) -> Problem {
     let own_targets = targets.clone();
     let truth = move |x: &[Array]| {
         let weight = dense_of(&x[1], packing);
-        truth(&x[0], &weight, &own_targets, softcap)
+        let losses = losses(&x[0], &weight, &own_targets, softcap);
+        match by_row {
+            true => losses,
+            false => sum(&losses),
+        }
     };
     let problem = Problem::new(inputs, truth).giving(DType::F32);
     let whole = usize::MAX;
@@ -75,6 +90,7 @@ fn of(case: &Case<CaseShape>, size: fn(f64) -> f64) -> Problem {
             let weight = weight_of(&x[1], packing)?;
             let elements = chunk_rows.saturating_mul(vocabulary);
             let head = Head::new(&x[0], &weight, &targets, softcap, elements)?;
+            let head = if by_row { head.by_row() } else { head };
             match (weight.tensor().filter(|w| w.track_op()), by_reference) {
                 (Some(w), false) => loss(head, [&x[0], w]),
                 (None, false) => loss(head, [&x[0]]),
@@ -86,28 +102,36 @@ fn of(case: &Case<CaseShape>, size: fn(f64) -> f64) -> Problem {
     implementations.into_iter().fold(problem, add)
 }
 
-fn truth(hidden: &Array, weight: &Array, targets: &[i64], softcap: Option<f64>) -> Array {
+/// Losses of the rows, zero where there is no target.
+fn losses(hidden: &Array, weight: &Array, targets: &[i64], softcap: Option<f64>) -> Array {
     let bounded = |x: f64| softcap.map_or(x, |cap| cap * (x / cap).tanh());
-    let mut loss = 0.0;
-    for (h, &target) in hidden.rows().zip(targets) {
-        if target != IGNORED_TARGET {
-            let dot = |w: &[f64]| h.iter().zip(w).map(|(h, w)| h * w).sum::<f64>();
-            let logits: Vec<f64> = weight.rows().map(dot).map(bounded).collect();
-            let max = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-            let sum: f64 = logits.iter().map(|x| (x - max).exp()).sum();
-            loss += max + sum.ln() - logits[target as usize];
+    let loss = |(h, &target): (&[f64], &i64)| {
+        if target == IGNORED_TARGET {
+            return 0.0;
         }
+        let dot = |w: &[f64]| h.iter().zip(w).map(|(h, w)| h * w).sum::<f64>();
+        let logits: Vec<f64> = weight.rows().map(dot).map(bounded).collect();
+        let max = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let sum: f64 = logits.iter().map(|x| (x - max).exp()).sum();
+        max + sum.ln() - logits[target as usize]
+    };
+    Array {
+        dims: vec![targets.len()],
+        data: hidden.rows().zip(targets).map(loss).collect(),
     }
+}
+
+fn sum(losses: &Array) -> Array {
     Array {
         dims: vec![],
-        data: vec![loss],
+        data: vec![losses.data.iter().sum()],
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{linear_cross_entropy, testkit};
+    use crate::{linear_cross_entropy, linear_cross_entropy_rows, testkit};
 
     #[test]
     fn on_the_cpu() {
@@ -154,6 +178,37 @@ mod tests {
         };
         let problem = problem(&crate::case::plain(shape));
         testkit::agree(&problem, DType::BF16, &Device::Cpu).unwrap();
+    }
+
+    #[test]
+    fn losses_of_rows_in_several_passes() {
+        let shape = CaseShape {
+            rows: 2100,
+            width: 3,
+            vocabulary: 1500,
+            trained_every: 2,
+            packing: None,
+            softcap: Some(1.5),
+        };
+        let problem = problem_by_row(&crate::case::plain(shape));
+        testkit::agree(&problem, DType::F32, &Device::Cpu).unwrap();
+    }
+
+    #[test]
+    fn rows_without_a_target_have_no_loss() {
+        let hidden = Tensor::ones((3, 2), DType::F32, &Device::Cpu).unwrap();
+        let weight = Tensor::ones((3, 2), DType::F32, &Device::Cpu).unwrap();
+        let losses = |targets: [i64; 3]| {
+            let targets = Tensor::new(&targets, &Device::Cpu).unwrap();
+            let losses =
+                linear_cross_entropy_rows(&hidden, &weight.clone().into(), &targets, None).unwrap();
+            losses.to_vec1::<f32>().unwrap()
+        };
+        let [some, none] = [[0, IGNORED_TARGET, 2], [IGNORED_TARGET; 3]].map(losses);
+        assert_eq!((some[1], &none[..]), (0.0, &[0.0; 3][..]));
+        for loss in [some[0], some[2]] {
+            assert!((loss - 3f32.ln()).abs() < 1e-6, "{loss}");
+        }
     }
 
     fn loss_of(targets: &[i64]) -> crate::Result<Tensor> {

@@ -13,30 +13,24 @@ impl<const N: usize> Function<Head, N> for Chunked {
     type Saved = Saved;
 
     fn forward(head: &Head, inputs: [&Tensor; N]) -> Result<(Value, Saved)> {
-        compute(head, inputs[0], N > 1)
+        compute(head, inputs[0], head.saves_dweight(N))
     }
 
-    fn backward(_: &Head, saved: &Saved, trace: Trace<'_, N>) -> Result<Gradients<N>> {
-        saved.scaled(trace)
+    fn backward(head: &Head, saved: &Saved, trace: Trace<'_, N>) -> Result<Gradients<N>> {
+        saved.scaled(head, trace)
     }
 }
 
 fn compute(head: &Head, hidden: &Tensor, wants_dweight: bool) -> Result<(Value, Saved)> {
-    let device = hidden.device();
-    let dtype = accumulator(hidden.dtype());
-    let mut loss = Tensor::zeros((), dtype, device)?;
+    let weight = head.weight.dense()?;
+    let mut losses = vec![];
     let mut dhidden_rows = vec![];
     let mut dweight = None;
-    let wide = hidden.detach().to_dtype(dtype)?.contiguous()?;
-    let weight = head.weight.dense()?;
-    let (rows, chunk_rows) = (&head.rows, head.chunk_rows()?);
-    let targets = rows.targets.chunks(chunk_rows);
-    for (indices, targets) in rows.indices.chunks(chunk_rows).zip(targets) {
-        let h = wide.index_select(&Tensor::new(indices, device)?, 0)?;
+    for chunk in chunks(head, hidden)? {
+        let Chunk { h, targets, .. } = chunk?;
         let logits = reference::logits(&h, &weight)?;
-        let targets = Tensor::new(targets, device)?;
         let part = reference::cross_entropy(&logits, &targets, head.softcap)?;
-        loss = (loss + part.loss)?;
+        losses.push(part.losses);
         if hidden.track_op() {
             dhidden_rows.push(reference::dhidden(&part.dlogits, &weight)?);
         }
@@ -44,9 +38,62 @@ fn compute(head: &Head, hidden: &Tensor, wants_dweight: bool) -> Result<(Value, 
             dweight = Some(reference::dweight(&part.dlogits, &h, dweight.as_ref())?);
         }
     }
-    let dhidden = scattered(hidden, &dhidden_rows, &rows.indices)?;
-    let loss = Value::copied(&loss.to_dtype(DType::F32)?)?;
-    Ok((loss, Saved { dhidden, dweight }))
+    let dhidden = scattered(hidden, &dhidden_rows, &head.rows.indices)?;
+    let result = match losses.is_empty() {
+        true => Tensor::zeros(head.result.shape(), DType::F32, hidden.device())?,
+        false => head.result_of(&Tensor::cat(&losses, 0)?)?,
+    };
+    let result = Value::copied(&result.to_dtype(DType::F32)?)?;
+    Ok((result, Saved { dhidden, dweight }))
+}
+
+/// Gradient of the weight, `(V, D)`, for gradients `dlosses`, `(N)`, of the losses of rows.
+pub(super) fn dweight(head: &Head, hidden: &Tensor, dlosses: &Tensor) -> Result<Tensor> {
+    let weight = head.weight.dense()?;
+    let mut dweight = None;
+    for chunk in chunks(head, hidden)? {
+        let Chunk {
+            indices,
+            h,
+            targets,
+        } = chunk?;
+        let logits = reference::logits(&h, &weight)?;
+        let dlogits = reference::cross_entropy(&logits, &targets, head.softcap)?.dlogits;
+        let factors = dlosses.index_select(&indices, 0)?.unsqueeze(1)?;
+        let dlogits = dlogits.broadcast_mul(&factors.to_dtype(dlogits.dtype())?)?;
+        dweight = Some(reference::dweight(&dlogits, &h, dweight.as_ref())?);
+    }
+    match dweight {
+        Some(dweight) => Ok(dweight),
+        None => Ok(weight.zeros_like()?),
+    }
+}
+
+/// Some of the trained rows.
+struct Chunk {
+    indices: Tensor,
+    /// `(rows, D)`, in the dtype of sums.
+    h: Tensor,
+    targets: Tensor,
+}
+
+fn chunks<'a>(
+    head: &'a Head,
+    hidden: &Tensor,
+) -> Result<impl Iterator<Item = Result<Chunk>> + use<'a>> {
+    let (rows, size) = (&head.rows, head.chunk_rows()?);
+    let device = hidden.device().clone();
+    let wide = hidden.detach().to_dtype(accumulator(hidden.dtype()))?;
+    let wide = wide.contiguous()?;
+    let parts = rows.indices.chunks(size).zip(rows.targets.chunks(size));
+    Ok(parts.map(move |(indices, targets)| {
+        let indices = Tensor::new(indices, &device)?;
+        Ok(Chunk {
+            h: wide.index_select(&indices, 0)?,
+            indices,
+            targets: Tensor::new(targets, &device)?,
+        })
+    }))
 }
 
 /// The rows' gradients at their places among the rows without a loss, whose gradient is zero.

@@ -2,7 +2,7 @@
 //! pass over one share together would read what the other has just written.
 
 use super::pass::{Pass, Seen, Share, multiply, parts};
-use super::{Head, Saved};
+use super::{Head, Losses, Saved};
 use crate::Result;
 use crate::graph::{Function, Gradients, Trace, Value};
 use crate::host::online::Statistics;
@@ -38,11 +38,11 @@ impl<const N: usize> Function<Head, N> for Cpu {
     type Saved = Saved;
 
     fn forward(head: &Head, inputs: [&Tensor; N]) -> Result<(Value, Saved)> {
-        compute(head, inputs[0], N > 1)
+        compute(head, inputs[0], head.saves_dweight(N))
     }
 
-    fn backward(_: &Head, saved: &Saved, trace: Trace<'_, N>) -> Result<Gradients<N>> {
-        saved.scaled(trace)
+    fn backward(head: &Head, saved: &Saved, trace: Trace<'_, N>) -> Result<Gradients<N>> {
+        saved.scaled(head, trace)
     }
 }
 
@@ -59,6 +59,10 @@ fn compute(head: &Head, hidden: &Tensor, wants_dweight: bool) -> Result<(Value, 
     let wants_dhidden = hidden.track_op();
     let mut sums = Sums {
         loss: 0.0,
+        losses: match head.result {
+            Losses::Sum => None,
+            Losses::Rows { n } => Some(vec![0.0; n]),
+        },
         dhidden: wants_dhidden.then(|| vec![0.0; hidden.elem_count()]),
         dweight: wants_dweight.then(|| vec![0.0; v * d]),
     };
@@ -68,7 +72,13 @@ fn compute(head: &Head, hidden: &Tensor, wants_dweight: bool) -> Result<(Value, 
     for (indices, targets) in head.rows.indices.chunks(most).zip(targets) {
         inputs.add_rows(indices, targets, &mut sums);
     }
-    let loss = Value::cpu(CpuStorage::F32(vec![sums.loss as f32]), ());
+    let loss = match sums.losses {
+        None => Value::cpu(CpuStorage::F32(vec![sums.loss as f32]), ()),
+        Some(losses) => {
+            let n = losses.len();
+            Value::cpu(CpuStorage::F32(losses), n)
+        }
+    };
     let saved = Saved {
         dhidden: in_shape(sums.dhidden, hidden.shape()),
         dweight: in_shape(sums.dweight, &(v, d).into()),
@@ -84,6 +94,8 @@ fn in_shape(values: Option<Vec<f32>>, shape: &Shape) -> Option<Tensor> {
 struct Sums {
     /// Added up in f64: a sum over as many tokens as the caller likes.
     loss: f64,
+    /// `(N)`, where every row's is wanted.
+    losses: Option<Vec<f32>>,
     /// `(N, D)`, zero where no row is trained.
     dhidden: Option<Vec<f32>>,
     /// `(V, D)`.
@@ -118,6 +130,11 @@ impl Inputs<'_> {
         let row = |row: usize| Seen::joined(shares.iter().map(move |share| share.seen[row]));
         let seen: Vec<Seen> = (0..indices.len()).map(row).collect();
         sums.loss += seen.iter().map(loss).sum::<f64>();
+        if let Some(losses) = &mut sums.losses {
+            for (&index, seen) in indices.iter().zip(&seen) {
+                losses[index as usize] = loss(seen) as f32;
+            }
+        }
         if let Some(dhidden) = &mut sums.dhidden {
             self.scatter(&shares, &seen, (indices, targets), dhidden);
         }

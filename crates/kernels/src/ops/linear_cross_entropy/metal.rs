@@ -1,7 +1,7 @@
 //! The loss on an Apple GPU: chunks of rows through one buffer of logits, which becomes their gradient in
 //! place.
 
-use super::{Head, Saved};
+use super::{Head, Losses, Saved};
 use crate::Result;
 use crate::graph::{Function, Gradients, Trace, Value};
 use crate::metal::{
@@ -29,18 +29,19 @@ impl<const N: usize> Function<Head, N> for Metal {
     type Saved = Saved;
 
     fn forward(head: &Head, inputs: [&Tensor; N]) -> Result<(Value, Saved)> {
-        compute(head, inputs[0], N > 1)
+        compute(head, inputs[0], head.saves_dweight(N))
     }
 
-    fn backward(_: &Head, saved: &Saved, trace: Trace<'_, N>) -> Result<Gradients<N>> {
-        saved.scaled(trace)
+    fn backward(head: &Head, saved: &Saved, trace: Trace<'_, N>) -> Result<Gradients<N>> {
+        saved.scaled(head, trace)
     }
 }
 
 fn compute(head: &Head, hidden: &Tensor, wants_dweight: bool) -> Result<(Value, Saved)> {
     let (rows, count) = (&head.rows, head.rows.indices.len());
     if count == 0 {
-        let loss = Value::copied(&Tensor::zeros((), DType::F32, hidden.device())?)?;
+        let shape = head.result.shape();
+        let loss = Value::copied(&Tensor::zeros(shape, DType::F32, hidden.device())?)?;
         let (dhidden, dweight) = (None, None);
         return Ok((loss, Saved { dhidden, dweight }));
     }
@@ -73,7 +74,13 @@ fn compute(head: &Head, hidden: &Tensor, wants_dweight: bool) -> Result<(Value, 
         },
     };
     inputs.add_chunks(&sums)?;
-    let loss = inputs.total(&sums.losses)?;
+    let loss = match head.result {
+        Losses::Sum => inputs.total(&sums.losses)?,
+        Losses::Rows { .. } => {
+            let losses = sums.losses.into_tensor(&count.into());
+            Value::copied(&head.result_of(&losses)?)?
+        }
+    };
     let saved = Saved {
         dhidden: sums.dhidden,
         dweight: sums.dweight.map(|dw| dw.into_tensor(&(v, d).into())),

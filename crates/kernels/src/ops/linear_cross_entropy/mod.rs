@@ -4,14 +4,16 @@
 //!
 //! `hidden` is `(N, D)`, `weight` is `(V, D)`, `targets` is `(N)` i64 with [`IGNORED_TARGET`] where
 //! a row is not trained. The loss is a float32 scalar: a sum in nats, so that micro-batches of any
-//! size add up; divide by the number of trained rows for the mean.
+//! size add up; divide by the number of trained rows for the mean. [`linear_cross_entropy_rows`] gives the
+//! loss of every row instead, `(N)` float32, for losses that are no sum over tokens.
 //!
 //! Rows without a target are dropped before the product. The gradients,
 //! `dhidden = dl W` with `dl = softmax(l) - onehot(t)`, times `1 - (l / cap)^2` where there is a bound,
 //! and that of the weight, are computed forward, chunk of
 //! logits by chunk, and scaled by the upstream gradient in backward (as in Liger-Kernel's fused
 //! linear cross entropy). Saved of inputs that are not tracked are not computed, so that an
-//! evaluation costs one product. On a CPU a chunk is a part of the vocabulary, of which each
+//! evaluation costs one product. Where every row has a loss of its own, the gradient of a weight that is trained
+//! waits for backward, which knows the factors of the rows. On a CPU a chunk is a part of the vocabulary, of which each
 //! thread takes a share; elsewhere it is some of the rows.
 
 #[cfg(any(test, feature = "testkit"))]
@@ -30,7 +32,7 @@ use crate::graph::elementwise;
 use crate::graph::path::{Devices, KernelFn, metal};
 use crate::graph::{Gradients, Kernel, Operation, Trace};
 use crate::{Error, Result, Weight};
-use candle_core::{DType, Tensor};
+use candle_core::{DType, Shape, Tensor};
 
 /// The target of a row that has no loss; PyTorch's `ignore_index`.
 pub const IGNORED_TARGET: i64 = -100;
@@ -51,6 +53,25 @@ pub fn linear_cross_entropy(
     softcap: Option<f64>,
 ) -> Result<Tensor> {
     let head = Head::new(hidden, weight, targets, softcap, CHUNK_ELEMENTS)?;
+    loss_of(head, hidden, weight)
+}
+
+/// The negative log-likelihood of every row's target, `(N)` float32 in nats, zero where a row has none; logits
+/// are bounded by `softcap` where there is one.
+///
+/// # Errors
+/// As [`linear_cross_entropy`].
+pub fn linear_cross_entropy_rows(
+    hidden: &Tensor,
+    weight: &Weight,
+    targets: &Tensor,
+    softcap: Option<f64>,
+) -> Result<Tensor> {
+    let head = Head::new(hidden, weight, targets, softcap, CHUNK_ELEMENTS)?;
+    loss_of(head.by_row(), hidden, weight)
+}
+
+fn loss_of(head: Head, hidden: &Tensor, weight: &Weight) -> Result<Tensor> {
     match weight.tensor().filter(|weight| weight.track_op()) {
         Some(weight) => loss(head, [hidden, weight]),
         None => loss(head, [hidden]),
@@ -80,6 +101,28 @@ struct Head {
     softcap: Option<f64>,
     /// Logits held at a time at most, but for those of one row.
     chunk_elements: usize,
+    result: Losses,
+}
+
+/// Losses as they are given.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Losses {
+    /// Their sum, a scalar.
+    Sum,
+    /// One for every row, `(N)`.
+    Rows {
+        /// `N`.
+        n: usize,
+    },
+}
+
+impl Losses {
+    fn shape(self) -> Shape {
+        match self {
+            Self::Sum => ().into(),
+            Self::Rows { n } => n.into(),
+        }
+    }
 }
 
 impl Operation for Head {
@@ -88,8 +131,8 @@ impl Operation for Head {
     }
 }
 
-/// The gradients of the inputs for an upstream gradient of one, computed forward; `None` where they
-/// are not wanted, or zero.
+/// The gradients of the inputs for upstream gradients of one, computed forward; `None` where they are not
+/// wanted, zero, or computed in backward.
 struct Saved {
     /// Shape of the hidden state.
     dhidden: Option<Tensor>,
@@ -98,18 +141,26 @@ struct Saved {
 }
 
 impl Saved {
-    /// Gradients in the order and the dtypes of the inputs, times that of the loss.
-    fn scaled<const N: usize>(&self, trace: Trace<'_, N>) -> Result<Gradients<N>> {
+    /// Gradients in the order and the dtypes of the inputs, times those of the losses.
+    fn scaled<const N: usize>(&self, head: &Head, trace: Trace<'_, N>) -> Result<Gradients<N>> {
         let Trace { inputs, dy, .. } = trace;
+        let (factor, dweight) = match head.result {
+            Losses::Sum => (dy.clone(), self.dweight.clone()),
+            Losses::Rows { .. } => (dy.unsqueeze(1)?, None),
+        };
         let scaled = |saved: Option<&Tensor>, input: &Tensor| -> Result<Option<Tensor>> {
             let Some(saved) = saved else { return Ok(None) };
-            let product = elementwise::mul(saved, &dy.to_dtype(saved.dtype())?)?;
+            let product = elementwise::mul(saved, &factor.to_dtype(saved.dtype())?)?;
             Ok(Some(product.to_dtype(input.dtype())?))
         };
         let mut gradients = [const { None }; N];
-        let saved = [&self.dhidden, &self.dweight];
+        let saved = [&self.dhidden, &dweight];
         for ((gradient, input), saved) in gradients.iter_mut().zip(inputs).zip(saved) {
             *gradient = scaled(saved.as_ref(), input)?;
+        }
+        if let (Losses::Rows { .. }, Some(gradient)) = (head.result, gradients.get_mut(1)) {
+            let dweight = chunked::dweight(head, &inputs[0], dy)?;
+            *gradient = Some(dweight.to_dtype(inputs[1].dtype())?);
         }
         Ok(gradients)
     }
@@ -147,7 +198,35 @@ impl Head {
             rows: trained_rows(targets, v)?,
             softcap,
             chunk_elements,
+            result: Losses::Sum,
         })
+    }
+
+    /// Head that gives the loss of every row.
+    fn by_row(self) -> Self {
+        let n = self.rows.n;
+        Self {
+            result: Losses::Rows { n },
+            ..self
+        }
+    }
+
+    /// Whether forward computes the gradient of the weight, the second of `n_inputs`.
+    fn saves_dweight(&self, n_inputs: usize) -> bool {
+        n_inputs > 1 && self.result == Losses::Sum
+    }
+
+    /// Result of the losses of the trained rows, `(rows)` float32.
+    fn result_of(&self, losses: &Tensor) -> Result<Tensor> {
+        match self.result {
+            Losses::Sum => Ok(losses.sum_all()?),
+            Losses::Rows { n } if n == self.rows.indices.len() => Ok(losses.clone()),
+            Losses::Rows { n } => {
+                let zeros = Tensor::zeros(n, losses.dtype(), losses.device())?;
+                let indices = Tensor::new(&self.rows.indices[..], losses.device())?;
+                Ok(zeros.index_add(&indices, losses, 0)?)
+            }
+        }
     }
 
     /// Rows of a chunk: as few chunks of whole rows as there must be, equally large.
@@ -161,12 +240,15 @@ impl Head {
 
 /// The rows that have a loss, and their targets.
 struct TrainedRows {
+    /// Number of rows, those without a loss as well.
+    n: usize,
     indices: Vec<u32>,
     targets: Vec<u32>,
 }
 
 fn trained_rows(targets: &Tensor, v: usize) -> Result<TrainedRows> {
     let mut rows = TrainedRows {
+        n: targets.elem_count(),
         indices: vec![],
         targets: vec![],
     };

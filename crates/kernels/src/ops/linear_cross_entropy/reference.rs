@@ -7,13 +7,13 @@ use candle_core::{D, Tensor};
 
 /// Results of one pass over a chunk of rows.
 pub(super) struct ChunkLoss {
-    /// Sum of the losses, a scalar.
-    pub(super) loss: Tensor,
+    /// Losses of the rows, `(rows)`.
+    pub(super) losses: Tensor,
     /// Derivative by the logits before they are bounded, `(rows, V)`.
     pub(super) dlogits: Tensor,
 }
 
-/// The loss of `logits` `(rows, V)`, bounded by `cap` where there is one, for `targets` `(rows)` u32.
+/// The losses of `logits` `(rows, V)`, bounded by `cap` where there is one, for `targets` `(rows)` u32.
 pub(super) fn cross_entropy(
     logits: &Tensor,
     targets: &Tensor,
@@ -23,24 +23,24 @@ pub(super) fn cross_entropy(
         return of_logits(logits, targets);
     };
     let bounded = softcap::forward(logits, cap)?;
-    let ChunkLoss { loss, dlogits } = of_logits(&bounded, targets)?;
+    let ChunkLoss { losses, dlogits } = of_logits(&bounded, targets)?;
     let dlogits = (dlogits * softcap::slope(&bounded, cap)?)?;
-    Ok(ChunkLoss { loss, dlogits })
+    Ok(ChunkLoss { losses, dlogits })
 }
 
-/// The loss, and `softmax(logits) - onehot(targets)`.
+/// The losses, and `softmax(logits) - onehot(targets)`.
 fn of_logits(logits: &Tensor, targets: &Tensor) -> Result<ChunkLoss> {
     let column = targets.unsqueeze(1)?;
     let shifted = logits.broadcast_sub(&logits.max_keepdim(D::Minus1)?)?;
     let exp = shifted.exp()?;
     let sum = exp.sum_keepdim(D::Minus1)?;
     let picked = shifted.gather(&column, 1)?;
-    let loss = (sum.log()? - picked)?.sum_all()?;
+    let losses = (sum.log()? - picked)?.squeeze(1)?;
     let minus_one = column.ones_like()?.to_dtype(logits.dtype())?.neg()?;
     let dlogits = exp
         .broadcast_div(&sum)?
         .scatter_add(&column, &minus_one, 1)?;
-    Ok(ChunkLoss { loss, dlogits })
+    Ok(ChunkLoss { losses, dlogits })
 }
 
 /// `(rows, D)` by `(V, D)` -> `(rows, V)`.
