@@ -42,7 +42,9 @@ pub use ops::attention::{
 };
 pub use ops::glu::{Activation, glu};
 pub use ops::linear::linear;
-pub use ops::linear_cross_entropy::{IGNORED_TARGET, linear_cross_entropy};
+pub use ops::linear_cross_entropy::{
+    IGNORED_TARGET, linear_cross_entropy, linear_cross_entropy_rows,
+};
 pub use ops::lora_linear::{LoraWeights, lora_linear};
 pub use ops::matmul::{MatMulOptions, matmul, matmul_with};
 pub use ops::rms_norm::{rms_norm, rms_norm_residual};
