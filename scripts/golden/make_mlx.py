@@ -29,6 +29,8 @@ one with mxfp4, whose head is mxfp8 and whose layer MIXED is nvfp4; one layer of
 
 mlx-adapters/: see adapter_mlx.py.
 
+cli: mlx_lm/: see mlx_lm_train.py.
+
 Everything is computed on the CPU in float32.
 """
 
@@ -40,6 +42,7 @@ import adapter_mlx
 import mlx.core as mx
 import mlx.nn as nn
 import mlx.optimizers as optimizers
+import mlx_lm_train
 from mlx.utils import tree_flatten
 from mlx_lm.models.qwen3 import Model, ModelArgs
 from mlx_lm.tuner.lora import LoRALinear
@@ -214,3 +217,4 @@ if __name__ == "__main__":
     for name, (mode, special) in MODELS.items():
         write_model(CRATES / "metal-candle/tests/golden" / name, mode, special)
     adapter_mlx.write_all()
+    mlx_lm_train.main()
