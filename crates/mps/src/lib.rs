@@ -7,39 +7,43 @@
 //! What encodes a plan for a GPU copies numbers and does no arithmetic.
 //!
 //! ```text
-//!   tensor::{MpsMatMul, MpsSoftMax}    for candle tensors, with gradients
+//!   tensor::MpsMatMul    for candle tensors, with gradients; `metal` for storages, and softmax
 //!       |
-//!   plan::View                         where a tensor lies in its buffer, bounds checked
+//!   plan::View           where an operand lies in its buffer, bounds checked
 //!       |
-//!   plan::Gemm                         left, right, addend, result, alpha, beta
+//!   plan::Gemm           left, right, addend, result, alpha, beta
 //!       |
-//!   policy::Policy                     which engine, by facts and measurements
+//!   policy::Policy       which engine, by facts and measurements
 //!       |
-//!       +-- SteelPlan                         candle's GEMM, in candle's encoder
-//!       +-- GemvPlan                          candle's matrix-vector products
-//!       +-- NdArrayMatrixMultiplication       calls of MPSNDArrayMatrixMultiplication
-//!       +-- MatrixMultiplication              calls of MPSMatrixMultiplication
-//!   plan::MatrixSoftMax                       calls of MPSMatrixSoftMax / MPSMatrixLogSoftMax
+//!       +-- SteelPlan                 candle's GEMM, in candle's encoder
+//!       +-- GemvPlan                  candle's matrix-vector products
+//!       +-- NdArrayMultiplication     calls of MPSNDArrayMatrixMultiplication
+//!       +-- MatrixMultiplication      calls of MPSMatrixMultiplication
+//!       +-- MatrixSoftMax             a call of MPSMatrixSoftMax
 //!       |             \
 //!       |              plan::Reject    the value that does not fit, and its limit
 //!       |
-//!   interp::Host                       replays a plan on host memory, an access out of bounds is an error
-//!   apple::encode                      encodes it for the GPU; `metal` does both for storages
+//!   interp::Host         replays a plan on host memory, an access out of bounds is an error
+//!   apple::encode        encodes it for the GPU
 //! ```
+//!
+//! An operand has four types on its way: candle's storage and layout; a [`View`](plan::View); in a plan
+//! a [`Matrix`](plan::Matrix), or a [`Binding`](plan::Binding) with the strides that the kernel is
+//! told; Apple's object.
 //!
 //! # Example
 //!
 //! ```
+//! use candle_core::DType;
 //! use metal_candle_mps::interp::Host;
-//! use metal_candle_mps::plan::{DataType, MatrixMultiplication, Product, Slot, View};
+//! use metal_candle_mps::plan::{Gemm, MatrixMultiplication, Slot, View};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let bytes = |values: &[f32]| values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>();
-//! let left = View::new(DataType::Float32, 0, &[2, 3], &[3, 1], 24)?;
-//! let right = View::new(DataType::Float32, 0, &[3, 2], &[2, 1], 24)?;
-//! let result = View::new(DataType::Float32, 0, &[2, 2], &[2, 1], 16)?;
-//! let product = Product { left: &left, right: &right, result: &result, alpha: 1.0, beta: 0.0 };
-//! let plan = MatrixMultiplication::plan(&product)?;
+//! let left = View::new(DType::F32, 0, &[2, 3], &[3, 1], 24)?;
+//! let right = View::new(DType::F32, 0, &[3, 2], &[2, 1], 24)?;
+//! let result = View::new(DType::F32, 0, &[2, 2], &[2, 1], 16)?;
+//! let plan = MatrixMultiplication::plan(&Gemm::new(&left, &right, &result))?;
 //!
 //! let mut host = Host::default();
 //! host.insert(Slot::Left, bytes(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]));
@@ -51,26 +55,8 @@
 //! # }
 //! ```
 //!
-//! # Not seen on a Mac
-//!
-//! The plans follow Apple's headers and public reports. None of the following has been observed on
-//! Apple hardware by this crate:
-//!
-//! - that `MPSMatrixMultiplication` leaves the old result unread when beta is 0 (the interpreter
-//!   does);
-//! - which alignment of offsets and rows the kernels need ([`plan::limits::HALF_ALIGNMENT_BYTES`]
-//!   is a cautious guess);
-//! - whether alpha and beta are rounded to the result's type before use (the interpreter keeps
-//!   them in f64), and how wide MPS accumulates f16;
-//! - that origins count rows in `x` and columns in `y` for products as they do for soft-max, and
-//!   that the transposition in an array's descriptor acts as it does in PyTorch's `Linear.mm`;
-//! - what the soft-max kernels return for a row of `-inf` (the interpreter follows the formula,
-//!   which gives NaN);
-//! - candle's GEMM with an addend, which candle itself never switches on: function constants 100 and
-//!   110, and an addend that is the result;
-//! - whether the compiler fuses multiplications and additions of `gemv`'s last step (the interpreter
-//!   rounds after each);
-//! - where the known-wrong regions of [`plan::limits`] end on each GPU generation and system.
+//! Plans follow Apple's headers and public reports; `docs/apple.md` of the repository lists what nobody has
+//! seen on a Mac.
 
 #[cfg(any(target_vendor = "apple", soft_metal))]
 pub mod apple;

@@ -13,6 +13,7 @@ use objc2_metal::{
     MTLEvent, MTLFence, MTLSize,
 };
 
+use super::budget::force_commit;
 use super::context::Context;
 use super::work::{Commands, Encoder, Target, Work};
 use super::{Error, completion};
@@ -28,7 +29,7 @@ pub fn walk(
     context: &Context,
     steps: &[Step],
     result: &Buffer,
-    work: &dyn Work,
+    work: &Work<'_>,
 ) -> Result<(), Error> {
     let _one_at_a_time = ENCODING.lock().unwrap_or_else(PoisonError::into_inner);
     let mut walk = Walk::new(device, context, result, work)?;
@@ -47,7 +48,7 @@ struct Walk<'a> {
     device: &'a MetalDevice,
     context: &'a Context,
     result: &'a Buffer,
-    work: &'a dyn Work,
+    work: &'a Work<'a>,
     before: CandleFence,
     after: CandleFence,
     event: Retained<ProtocolObject<dyn MTLEvent>>,
@@ -85,7 +86,7 @@ impl<'a> Walk<'a> {
         device: &'a MetalDevice,
         context: &'a Context,
         result: &'a Buffer,
-        work: &'a dyn Work,
+        work: &'a Work<'a>,
     ) -> Result<Self, Error> {
         let raw: &ProtocolObject<dyn MTLDevice> = device.device().as_ref();
         Ok(Self {
@@ -110,7 +111,7 @@ impl<'a> Walk<'a> {
             Step::FlushAndWait => self.device.flush_and_wait_current()?,
             Step::EnterCandle => self.candle = Some(self.device.command_encoder()?),
             Step::LeaveCandle => self.candle = None,
-            Step::ForceCommit { requests } => self.force_commit(requests)?,
+            Step::ForceCommit { requests } => force_commit(self.device, requests)?,
             Step::OpenBuffer => self.commands = Some(self.new_commands()?),
             Step::EndEncoder => self.encoder = None,
             Step::WaitCompleted => self.wait_completed()?,
@@ -123,24 +124,16 @@ impl<'a> Walk<'a> {
     fn encode(&mut self, step: Step) -> Option<()> {
         match step {
             Step::RegisterResult => {
-                self.candles_encoder()?
-                    .set_output_buffer(0, Some(self.result), 0)
+                let encoder = self.candles_encoder()?;
+                encoder.set_output_buffer(0, Some(self.result), 0)
             }
-            Step::OpenEncoder => {
-                self.encoder = Some(Open(self.commands.as_ref()?.computeCommandEncoder()?))
-            }
+            Step::OpenEncoder => self.encoder = Some(Open(self.ours()?.computeCommandEncoder()?)),
             Step::Wait(fence) => self.wait(fence)?,
             Step::Update(fence) => self.update(fence)?,
             Step::Nop => self.nop()?,
-            Step::Signal(n) => self
-                .commands
-                .as_ref()?
-                .encodeSignalEvent_value(&self.event, n),
-            Step::Await(n) => self
-                .commands
-                .as_ref()?
-                .encodeWaitForEvent_value(&self.event, n),
-            Step::EncodeCall(call) => self.work.encode(call, self.target()?),
+            Step::Signal(n) => self.ours()?.encodeSignalEvent_value(&self.event, n),
+            Step::Await(n) => self.ours()?.encodeWaitForEvent_value(&self.event, n),
+            Step::EncodeCall(call) => (self.work.encode)(call, self.target()?),
             Step::Commit => self.commit()?,
             _ => return None,
         }
@@ -151,23 +144,20 @@ impl<'a> Walk<'a> {
         self.candle.as_ref().map(|guard| guard.as_ref())
     }
 
+    /// Our command buffer.
+    fn ours(&self) -> Option<&Commands> {
+        self.commands.as_deref()
+    }
+
     fn our_encoder(&self) -> Option<&Encoder> {
         self.encoder.as_ref().map(|open| &*open.0)
     }
 
     fn target(&self) -> Option<Target<'_>> {
         Some(Target {
-            commands: self.commands.as_ref()?,
+            commands: self.ours()?,
             encoder: self.our_encoder(),
         })
-    }
-
-    /// candle counts requests for its encoder, and commits at one of these.
-    fn force_commit(&self, requests: usize) -> Result<(), Error> {
-        for _ in 0..requests {
-            drop(self.device.command_encoder()?);
-        }
-        Ok(())
     }
 
     fn new_commands(&self) -> Result<Retained<Commands>, Error> {
@@ -181,9 +171,8 @@ impl<'a> Walk<'a> {
             Some(encoder) => encoder.wait_for_fence(self.bridges(fence)?),
             None => {
                 let encoder = self.our_encoder()?;
-                self.raw(fence)
-                    .into_iter()
-                    .for_each(|raw| encoder.waitForFence(raw));
+                let fences = self.raw(fence).into_iter();
+                fences.for_each(|raw| encoder.waitForFence(raw));
             }
         }
         Some(())
@@ -194,9 +183,8 @@ impl<'a> Walk<'a> {
             Some(encoder) => encoder.update_fence(self.bridges(fence)?),
             None => {
                 let encoder = self.our_encoder()?;
-                self.raw(fence)
-                    .into_iter()
-                    .for_each(|raw| encoder.updateFence(raw));
+                let fences = self.raw(fence).into_iter();
+                fences.for_each(|raw| encoder.updateFence(raw));
             }
         }
         Some(())

@@ -18,11 +18,16 @@ static BUDGET: Budget = Budget::new();
 ///
 /// What candle reports.
 pub fn charge(device: &MetalDevice, flops: u64) -> Result<()> {
-    if flops > 0 && BUDGET.is_over(flops) {
-        // candle counts requests for its encoder, and commits at one of these.
-        for _ in 0..requests() {
-            drop(device.command_encoder()?);
-        }
+    match flops > 0 && BUDGET.is_over(flops) {
+        true => force_commit(device, requests()),
+        false => Ok(()),
+    }
+}
+
+/// Makes candle commit: it counts requests for its encoder, and does at one of these.
+pub(super) fn force_commit(device: &MetalDevice, requests: usize) -> Result<()> {
+    for _ in 0..requests {
+        drop(device.command_encoder()?);
     }
     Ok(())
 }

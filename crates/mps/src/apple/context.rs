@@ -1,9 +1,9 @@
 //! State that is kept for a device between calls.
 
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, PoisonError, RwLock};
 
-use candle_core::MetalDevice;
 use candle_core::metal_backend::DeviceId;
+use candle_core::{DType, MetalDevice};
 use candle_metal_kernels::metal::{Buffer, CommandQueue, ComputePipeline};
 use objc2::rc::Retained;
 use objc2_metal_performance_shaders::{
@@ -12,7 +12,7 @@ use objc2_metal_performance_shaders::{
 
 use super::{Error, caps};
 use crate::order::{Key, Ledger, PASSES_VARIABLE, PassesPerBuffer, Pool, Refusal, Strategy};
-use crate::plan::ZERO_BYTES;
+use crate::plan::{MatrixKernel, ZERO_BYTES};
 use crate::policy::Caps;
 
 /// A kernel object that goes from thread to thread.
@@ -31,7 +31,6 @@ pub struct Context {
     pub zeros: Arc<Buffer>,
     pub caps: Arc<Caps>,
     machine: Key,
-    pub registry_id: u64,
     /// What candle makes of its own variable, which it has read when the device was made.
     pub passes: Result<PassesPerBuffer, Refusal>,
     /// Our own queue.
@@ -39,9 +38,9 @@ pub struct Context {
     /// A kernel that does nothing.
     pub nop: ComputePipeline,
     pub ledger: Arc<Ledger>,
-    pub matrices: Pool<Kernel<MPSMatrixMultiplication>>,
-    pub arrays: Pool<Kernel<MPSNDArrayMatrixMultiplication>>,
-    pub softmaxes: Pool<Kernel<MPSMatrixSoftMax>>,
+    pub matrices: Pool<MatrixKernel, Kernel<MPSMatrixMultiplication>>,
+    pub arrays: Pool<DType, Kernel<MPSNDArrayMatrixMultiplication>>,
+    pub softmaxes: Pool<DType, Kernel<MPSMatrixSoftMax>>,
 }
 
 const NOP: &str = "kernel void metal_candle_nop() {}";
@@ -54,7 +53,7 @@ pub fn of(device: &MetalDevice) -> Result<Arc<Context>, Error> {
     if let Some(context) = existing(device) {
         return Ok(context);
     }
-    let mut contexts = contexts_mut();
+    let mut contexts = CONTEXTS.write().unwrap_or_else(PoisonError::into_inner);
     contexts.retain(|context| context.is_used());
     if let Some(context) = find(&contexts, device) {
         return Ok(context);
@@ -66,26 +65,20 @@ pub fn of(device: &MetalDevice) -> Result<Arc<Context>, Error> {
 
 /// The context of a device, if it has been used.
 pub fn existing(device: &MetalDevice) -> Option<Arc<Context>> {
-    find(&contexts(), device)
+    let contexts = CONTEXTS.read().unwrap_or_else(PoisonError::into_inner);
+    find(&contexts, device)
 }
 
 /// Lets go of what is kept for devices that have been dropped. The first call for a new device does
 /// that too.
 pub fn release_unused() {
-    contexts_mut().retain(|context| context.is_used());
-}
-
-fn contexts() -> RwLockReadGuard<'static, Vec<Arc<Context>>> {
-    CONTEXTS.read().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn contexts_mut() -> RwLockWriteGuard<'static, Vec<Arc<Context>>> {
-    CONTEXTS.write().unwrap_or_else(PoisonError::into_inner)
+    let mut contexts = CONTEXTS.write().unwrap_or_else(PoisonError::into_inner);
+    contexts.retain(|context| context.is_used());
 }
 
 fn find(contexts: &[Arc<Context>], device: &MetalDevice) -> Option<Arc<Context>> {
+    let mut contexts = contexts.iter();
     contexts
-        .iter()
         .find(|context| context.device == device.id())
         .cloned()
 }
@@ -103,7 +96,6 @@ impl Context {
                 .build()?,
             caps: Arc::new(caps::caps(device)),
             machine: caps::key(device, Strategy::Blocking),
-            registry_id: device.registry_id(),
             passes: PassesPerBuffer::parse(std::env::var(PASSES_VARIABLE).ok().as_deref()),
             queue: device.new_command_queue()?,
             nop: device.new_compute_pipeline_state_with_function(&nop)?,

@@ -1,7 +1,5 @@
 //! Products by candle's own kernels, in candle's own encoder, which orders them.
 
-use std::sync::Arc;
-
 use candle_core::MetalDevice;
 use candle_metal_kernels::metal::{
     Buffer, ComputeCommandEncoder, ComputePipeline, ConstantValues, Value,
@@ -9,7 +7,8 @@ use candle_metal_kernels::metal::{
 use candle_metal_kernels::source::Source;
 use objc2_metal::MTLSize;
 
-use super::context::{self, Context};
+use super::context;
+use super::objects::buffer;
 use super::{Buffers, Error, charge};
 use crate::plan::{Access, Binding, GemvPlan, Slot, SteelPlan, gemv, steel};
 
@@ -22,28 +21,25 @@ pub fn steel(device: &MetalDevice, plan: &SteelPlan, buffers: &Buffers<'_>) -> R
         .constants
         .map(|(index, value)| (index, Value::Bool(value)));
     let constants = Some(ConstantValues::new(constants.into()));
-    let name = plan.kernel.clone();
-    let pipeline = device.kernels().load_pipeline_with_constants(
-        device.device(),
-        Source::Gemm,
-        name,
-        constants,
-    )?;
+    let (kernels, name) = (device.kernels(), plan.kernel.clone());
+    let raw = device.device();
+    let pipeline = kernels.load_pipeline_with_constants(raw, Source::Gemm, name, constants)?;
+    let set_values = |encoder: &ComputeCommandEncoder| {
+        encoder.set_bytes(steel::index::PARAMS, &plan.params);
+        if let Some(addend) = &plan.addend {
+            encoder.set_bytes(steel::index::ADDEND_PARAMS, addend);
+        }
+        set_slice(encoder, steel::index::BATCH_SHAPE, &plan.batch_shape);
+        set_slice(encoder, steel::index::BATCH_STRIDES, &plan.batch_strides);
+    };
+    let threads = [plan.grid, plan.group];
     dispatch(
         device,
         &pipeline,
         &plan.bindings,
         buffers,
-        plan.grid,
-        plan.group,
-        |encoder| {
-            encoder.set_bytes(steel::index::PARAMS, &plan.params);
-            if let Some(addend) = &plan.addend {
-                encoder.set_bytes(steel::index::ADDEND_PARAMS, addend);
-            }
-            set_slice(encoder, steel::index::BATCH_SHAPE, &plan.batch_shape);
-            set_slice(encoder, steel::index::BATCH_STRIDES, &plan.batch_strides);
-        },
+        threads,
+        set_values,
     )
 }
 
@@ -52,42 +48,34 @@ pub fn gemv(device: &MetalDevice, plan: &GemvPlan, buffers: &Buffers<'_>) -> Res
     use gemv::index;
     let sizes = [1, plan.out_vec_size as usize, plan.in_vec_size as usize];
     charge(device, flops(sizes, plan.grid[2]))?;
-    let pipeline =
-        device
-            .kernels()
-            .load_pipeline(device.device(), Source::Gemv, plan.kernel.clone())?;
+    let (kernels, name) = (device.kernels(), plan.kernel.clone());
+    let pipeline = kernels.load_pipeline(device.device(), Source::Gemv, name)?;
+    let set_values = |encoder: &ComputeCommandEncoder| {
+        let ndim = plan.batch_shape.len() as i32;
+        encoder.set_bytes(index::IN_VEC_SIZE, &plan.in_vec_size);
+        encoder.set_bytes(index::OUT_VEC_SIZE, &plan.out_vec_size);
+        encoder.set_bytes(index::MATRIX_LD, &plan.matrix_ld);
+        encoder.set_bytes(index::ALPHA, &plan.alpha);
+        encoder.set_bytes(index::BETA, &plan.beta);
+        encoder.set_bytes(index::BATCH_NDIM, &ndim);
+        set_slice(encoder, index::BATCH_SHAPE, &plan.batch_shape);
+        for (index, strides) in [
+            (index::VECTOR_BATCH_STRIDES, &plan.vector_batch_strides),
+            (index::MATRIX_BATCH_STRIDES, &plan.matrix_batch_strides),
+            (index::ADDEND_BATCH_STRIDES, &plan.addend_batch_strides),
+        ] {
+            set_slice(encoder, index, strides);
+        }
+        encoder.set_bytes(index::ADDEND_STRIDE, &plan.addend_stride);
+    };
+    let threads = [plan.grid, plan.group];
     dispatch(
         device,
         &pipeline,
         &plan.bindings,
         buffers,
-        plan.grid,
-        plan.group,
-        |encoder| {
-            encoder.set_bytes(index::IN_VEC_SIZE, &plan.in_vec_size);
-            encoder.set_bytes(index::OUT_VEC_SIZE, &plan.out_vec_size);
-            encoder.set_bytes(index::MATRIX_LD, &plan.matrix_ld);
-            encoder.set_bytes(index::ALPHA, &plan.alpha);
-            encoder.set_bytes(index::BETA, &plan.beta);
-            encoder.set_bytes(index::BATCH_NDIM, &(plan.batch_shape.len() as i32));
-            set_slice(encoder, index::BATCH_SHAPE, &plan.batch_shape);
-            set_slice(
-                encoder,
-                index::VECTOR_BATCH_STRIDES,
-                &plan.vector_batch_strides,
-            );
-            set_slice(
-                encoder,
-                index::MATRIX_BATCH_STRIDES,
-                &plan.matrix_batch_strides,
-            );
-            set_slice(
-                encoder,
-                index::ADDEND_BATCH_STRIDES,
-                &plan.addend_batch_strides,
-            );
-            encoder.set_bytes(index::ADDEND_STRIDE, &plan.addend_stride);
-        },
+        threads,
+        set_values,
     )
 }
 
@@ -103,17 +91,17 @@ fn dispatch(
     pipeline: &ComputePipeline,
     bindings: &[Binding],
     buffers: &Buffers<'_>,
-    grid: [usize; 3],
-    group: [usize; 3],
+    [grid, group]: [[usize; 3]; 2],
     set_values: impl FnOnce(&ComputeCommandEncoder),
 ) -> Result<(), Error> {
-    let zero = zeros(device, bindings)?;
-    let buffer = |binding: &Binding| match (binding.slot, &zero) {
+    let is_zero = |binding: &Binding| binding.slot == Slot::Zero;
+    let context = bindings.iter().any(is_zero).then(|| context::of(device));
+    let context = context.transpose()?;
+    let buffer = |binding: &Binding| match (binding.slot, &context) {
         (Slot::Zero, Some(context)) => Ok(&*context.zeros),
-        (slot, _) => buffers.get(slot),
+        (slot, _) => self::buffer(buffers, slot),
     };
-    let mut all = bindings.iter();
-    all.try_for_each(|binding| buffer(binding).map(drop))?;
+    bindings.iter().try_for_each(|b| buffer(b).map(drop))?;
     let guard = device.command_encoder()?;
     let encoder: &ComputeCommandEncoder = guard.as_ref();
     encoder.set_compute_pipeline_state(pipeline);
@@ -123,15 +111,6 @@ fn dispatch(
     set_values(encoder);
     encoder.dispatch_thread_groups(size(grid), size(group));
     Ok(())
-}
-
-/// What has the zeros, if the plan binds them.
-fn zeros(device: &MetalDevice, bindings: &[Binding]) -> Result<Option<Arc<Context>>, Error> {
-    let mut slots = bindings.iter().map(|binding| binding.slot);
-    match slots.any(|slot| slot == Slot::Zero) {
-        true => context::of(device).map(Some),
-        false => Ok(None),
-    }
 }
 
 /// candle's barriers and fences go by what is said here.

@@ -1,6 +1,6 @@
 //! Test of whether a strategy orders candle's passes and MPS on this machine.
 
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
 
@@ -8,9 +8,9 @@ use candle_core::op::BackpropOp;
 use candle_core::{DType, Device, MetalDevice, MetalStorage, Storage, Tensor};
 
 use super::work::Mps;
-use super::{Buffers, Error, context, run};
+use super::{Error, context, run};
 use crate::order::{Litmus, LitmusRounds, Strategy};
-use crate::plan::{DataType, MatrixMultiplication, NdArrayMatrixMultiplication, Product, View};
+use crate::plan::{Gemm, MatrixMultiplication, NdArrayMultiplication, Slot, View};
 
 /// Effort of a litmus test: how long and how hard it tries.
 #[derive(Debug, Clone, Copy)]
@@ -49,9 +49,8 @@ pub fn litmus(device: &MetalDevice, strategy: Strategy, effort: &Effort) -> Resu
     }
     let (mut rounds, mut failures) = (0, 0);
     for threads in [1, 4] {
-        let (run, failed) = rounds_of(device, strategy, effort, threads)?;
-        rounds += run;
-        failures += failed;
+        rounds += effort.rounds;
+        failures += failures_of(device, strategy, effort, threads)?;
     }
     Ok(Litmus {
         key: context::of(device)?.key(strategy),
@@ -59,56 +58,39 @@ pub fn litmus(device: &MetalDevice, strategy: Strategy, effort: &Effort) -> Resu
     })
 }
 
-/// Rounds, and how many of them were wrong.
-fn rounds_of(
+/// How many of the rounds from so many threads were wrong.
+fn failures_of(
     device: &MetalDevice,
     strategy: Strategy,
     effort: &Effort,
     threads: usize,
-) -> Result<(usize, usize), Error> {
+) -> Result<usize, Error> {
     let (sender, receiver) = channel();
     let mut handles = vec![];
     for thread in 0..threads {
         let (device, sender, effort) = (device.clone(), sender.clone(), *effort);
         let values = (thread + 1..=effort.rounds).step_by(threads);
         handles.push(thread::spawn(move || {
-            play(&device, strategy, effort.width, values, &sender)
+            for value in values {
+                let outcome = round(&device, strategy, effort.width, value);
+                let over = outcome.is_err();
+                if sender.send(outcome).is_err() || over {
+                    return;
+                }
+            }
         }));
     }
     drop(sender);
-    let mut outcomes = vec![];
+    let mut right = 0;
     for _ in 0..effort.rounds {
         // A thread that waits forever is left to itself.
         let Ok(outcome) = receiver.recv_timeout(effort.timeout) else {
-            return Ok((
-                effort.rounds,
-                effort.rounds - outcomes.iter().filter(|right| **right).count(),
-            ));
+            return Ok(effort.rounds - right);
         };
-        outcomes.push(outcome?);
+        right += usize::from(outcome?);
     }
     handles.into_iter().for_each(|handle| drop(handle.join()));
-    Ok((
-        effort.rounds,
-        outcomes.iter().filter(|right| !**right).count(),
-    ))
-}
-
-/// The rounds of one thread.
-fn play(
-    device: &MetalDevice,
-    strategy: Strategy,
-    width: usize,
-    values: impl Iterator<Item = usize>,
-    sender: &Sender<Result<bool, Error>>,
-) {
-    for value in values {
-        let outcome = round(device, strategy, width, value);
-        let over = outcome.is_err();
-        if sender.send(outcome).is_err() || over {
-            return;
-        }
-    }
+    Ok(effort.rounds - right)
 }
 
 /// Whether one round was right.
@@ -147,19 +129,22 @@ fn multiply(
     let (Storage::Metal(left), Storage::Metal(right)) = (&*left.0, &*right.0) else {
         return Err(Error::Resource { what: "tensor" });
     };
-    let buffers = Buffers::product(left.buffer(), right.buffer(), &result);
+    let buffers = [
+        (Slot::Left, left.buffer()),
+        (Slot::Right, right.buffer()),
+        (Slot::Result, &*result),
+    ];
     let context = context::of(device)?;
-    let array = context.caps.ndarray && value.is_multiple_of(2);
-    with_product(width, |product| match array {
-        true => {
-            let plan = NdArrayMatrixMultiplication::plan(product)?;
-            run(device, &context, Mps::NdArray(&plan), &buffers, strategy)
-        }
-        false => {
-            let plan = MatrixMultiplication::plan(product)?;
-            run(device, &context, Mps::Matrix(&plan), &buffers, strategy)
-        }
-    })?;
+    let bytes = width * width * size_of::<f32>();
+    let square = View::new(DType::F32, 0, &[width, width], &[width, 1], bytes)?;
+    let gemm = Gemm::new(&square, &square, &square);
+    if context.caps.ndarray && value.is_multiple_of(2) {
+        let plan = NdArrayMultiplication::plan(&gemm)?;
+        run(device, &context, Mps::NdArray(&plan), &buffers, strategy)?;
+    } else {
+        let plan = MatrixMultiplication::plan(&gemm)?;
+        run(device, &context, Mps::Matrix(&plan), &buffers, strategy)?;
+    }
     let storage = MetalStorage::new(result, device.clone(), width * width, DType::F32);
     Ok(Tensor::from_storage(
         Storage::Metal(storage),
@@ -167,26 +152,4 @@ fn multiply(
         BackpropOp::none(),
         false,
     ))
-}
-
-/// The product of two contiguous squares.
-fn with_product(
-    width: usize,
-    encode: impl FnOnce(&Product<'_>) -> Result<(), Error>,
-) -> Result<(), Error> {
-    let len_bytes = width * width * size_of::<f32>();
-    let square = View::new(
-        DataType::Float32,
-        0,
-        &[width, width],
-        &[width, 1],
-        len_bytes,
-    )?;
-    encode(&Product {
-        left: &square,
-        right: &square,
-        result: &square,
-        alpha: 1.0,
-        beta: 0.0,
-    })
 }

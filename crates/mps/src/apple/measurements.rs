@@ -34,37 +34,28 @@ pub fn use_calibration(device: &MetalDevice, calibration: Calibration) -> Result
 ///
 /// The same.
 pub fn policy(device: &MetalDevice) -> Result<Policy, Error> {
-    let calibration = of(device);
-    let strategy = calibration
-        .as_ref()
-        .map(|calibration| calibration.key.strategy);
     Ok(Policy {
         caps: super::caps(device)?,
-        strategy,
-        calibration,
+        calibration: of(device),
     })
 }
 
-/// Calls `run` with the order that was measured, or the one that needs no proof.
-pub(crate) fn with_order<T>(device: &MetalDevice, run: impl FnOnce(&Order<'_>) -> T) -> T {
-    let Some(calibration) = of(device) else {
-        return run(&Order::BLOCKING);
-    };
-    let litmus = Litmus {
-        key: calibration.key.clone(),
-        rounds: calibration.litmus,
-    };
-    run(&Order {
+/// The order that was measured, or the one that needs no proof.
+pub(crate) fn order(device: &MetalDevice) -> Order {
+    let measured = of(device).map(|calibration| Order {
         strategy: calibration.key.strategy,
-        litmus: Some(&litmus),
-    })
+        litmus: Some(Litmus {
+            key: calibration.key.clone(),
+            rounds: calibration.litmus,
+        }),
+    });
+    measured.unwrap_or(Order::BLOCKING)
 }
 
 fn of(device: &MetalDevice) -> Option<Arc<Calibration>> {
     let gpu = device.device().registry_id();
     let measured = MEASURED.read().unwrap_or_else(PoisonError::into_inner);
-    measured
-        .iter()
-        .find(|(known, _)| *known == gpu)
-        .map(|(_, calibration)| calibration.clone())
+    let mut measured = measured.iter();
+    let found = measured.find(|(known, _)| *known == gpu);
+    found.map(|(_, calibration)| calibration.clone())
 }

@@ -17,12 +17,10 @@
 
 mod bridge;
 mod budget;
-mod buffers;
 mod caps;
 mod completion;
 mod context;
 mod dispatch;
-mod dtype;
 mod error;
 mod gpus;
 mod litmus;
@@ -36,6 +34,7 @@ mod work;
 use std::sync::Arc;
 
 use candle_core::MetalDevice;
+use candle_metal_kernels::metal::Buffer;
 use objc2::rc::autoreleasepool;
 
 use crate::order::{Key, Litmus, Refusal, Rounds, Strategy, script};
@@ -43,7 +42,6 @@ use crate::plan::{MatrixSoftMax, Plan, Slot};
 use crate::policy::Caps;
 
 pub use budget::charge;
-pub use buffers::Buffers;
 pub use context::release_unused;
 pub use error::Error;
 pub use gpus::{gpus, obstacle};
@@ -52,16 +50,20 @@ pub use litmus::{Effort, litmus};
 use context::Context;
 use work::Mps;
 
+/// One buffer for every operand that a plan names, but [`Slot::Zero`], which is made where it is
+/// needed.
+pub type Buffers<'a> = [(Slot, &'a Buffer)];
+
 /// Order in which an MPS call is put with candle's work.
-#[derive(Debug, Clone, Copy)]
-pub struct Order<'a> {
+#[derive(Debug, Clone)]
+pub struct Order {
     /// The strategy.
     pub strategy: Strategy,
     /// What this machine showed, for a strategy that has to be shown first.
-    pub litmus: Option<&'a Litmus>,
+    pub litmus: Option<Litmus>,
 }
 
-impl Order<'_> {
+impl Order {
     /// [`Strategy::Blocking`], which needs no proof.
     pub const BLOCKING: Self = Order {
         strategy: Strategy::Blocking,
@@ -83,7 +85,7 @@ pub fn encode(
     device: &MetalDevice,
     plan: &Plan,
     buffers: &Buffers<'_>,
-    order: &Order<'_>,
+    order: &Order,
 ) -> Result<(), Error> {
     match plan {
         Plan::Steel(plan) => dispatch::steel(device, plan, buffers),
@@ -93,7 +95,7 @@ pub fn encode(
     }
 }
 
-/// Encodes a soft-max, as [`encode`] does a product.
+/// Encodes a softmax, as [`encode`] does a product.
 ///
 /// # Errors
 ///
@@ -102,7 +104,7 @@ pub fn encode_softmax(
     device: &MetalDevice,
     plan: &MatrixSoftMax,
     buffers: &Buffers<'_>,
-    order: &Order<'_>,
+    order: &Order,
 ) -> Result<(), Error> {
     encode_mps(device, Mps::SoftMax(plan), buffers, order)
 }
@@ -173,13 +175,12 @@ fn encode_mps(
     device: &MetalDevice,
     plan: Mps<'_>,
     buffers: &Buffers<'_>,
-    order: &Order<'_>,
+    order: &Order,
 ) -> Result<(), Error> {
     let context = context::of(device)?;
     context.take_error()?;
-    order
-        .strategy
-        .check(&context.key(order.strategy), order.litmus)?;
+    let here = context.key(order.strategy);
+    order.strategy.check(&here, order.litmus.as_ref())?;
     run(device, &context, plan, buffers, order.strategy)
 }
 
@@ -195,12 +196,12 @@ fn run(
         return Err(Refusal::NotBuilt.into());
     }
     let passes = context.passes.clone()?;
-    let result = buffers.get(Slot::Result)?;
+    let result = objects::buffer(buffers, Slot::Result)?;
     // MPS autoreleases much, and threads of Rust have no pool.
     autoreleasepool(|_| {
         // Everything is made before a lock of candle's is taken, which a panic would poison.
         let work = plan.prepare(device, context, buffers)?;
-        let steps = script(strategy, work.call(), work.calls(), passes);
-        bridge::walk(device, context, &steps, result, &*work)
+        let steps = script(strategy, work.call, work.calls, passes);
+        bridge::walk(device, context, &steps, result, &work)
     })
 }

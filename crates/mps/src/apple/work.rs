@@ -7,7 +7,7 @@ use objc2_metal::{MTLCommandBuffer, MTLComputeCommandEncoder};
 use super::context::Context;
 use super::{Buffers, Error, matrix, ndarray, softmax};
 use crate::order::Call;
-use crate::plan::{MatrixMultiplication, MatrixSoftMax, NdArrayMatrixMultiplication};
+use crate::plan::{Engine, MatrixMultiplication, MatrixSoftMax, NdArrayMultiplication};
 
 pub type Commands = ProtocolObject<dyn MTLCommandBuffer>;
 pub type Encoder = ProtocolObject<dyn MTLComputeCommandEncoder>;
@@ -15,20 +15,18 @@ pub type Encoder = ProtocolObject<dyn MTLComputeCommandEncoder>;
 /// A plan for MPS.
 #[derive(Debug, Clone, Copy)]
 pub enum Mps<'a> {
-    NdArray(&'a NdArrayMatrixMultiplication),
+    NdArray(&'a NdArrayMultiplication),
     Matrix(&'a MatrixMultiplication),
     SoftMax(&'a MatrixSoftMax),
 }
 
 /// A plan with all of its objects.
-pub trait Work {
-    fn call(&self) -> Call;
-
+pub struct Work<'a> {
+    pub call: Call,
     /// Number of calls.
-    fn calls(&self) -> usize;
-
+    pub calls: usize,
     /// Encodes the call with this index.
-    fn encode(&self, call: usize, target: Target<'_>);
+    pub encode: Box<dyn Fn(usize, Target<'_>) + 'a>,
 }
 
 /// Target that MPS encodes to.
@@ -46,7 +44,14 @@ impl<'a> Mps<'a> {
         device: &MetalDevice,
         context: &'a Context,
         buffers: &Buffers<'_>,
-    ) -> Result<Box<dyn Work + 'a>, Error> {
+    ) -> Result<Work<'a>, Error> {
+        let engine = match self {
+            Self::NdArray(_) => Engine::NdArray,
+            Self::Matrix(_) | Self::SoftMax(_) => Engine::Matrix,
+        };
+        if !context.caps.has(engine) {
+            return Err(Error::Unsupported { engine });
+        }
         match self {
             Self::NdArray(plan) => ndarray::prepare(device, context, plan, buffers),
             Self::Matrix(plan) => matrix::prepare(device, context, plan, buffers),

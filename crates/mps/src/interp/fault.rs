@@ -1,8 +1,9 @@
 //! Faults of a plan, or with the buffers it is given.
 
+use candle_core::DType;
 use thiserror::Error;
 
-use crate::plan::{DataType, Slot};
+use crate::plan::Slot;
 
 /// A plan that MPS would abort on, that no kernel takes, or that leaves its buffers.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -48,37 +49,21 @@ pub enum Fault {
         /// What the matrix has.
         available: usize,
     },
-    /// An array with a dimension of length 0.
-    #[error("{slot}: dimensions {dimensions:?}")]
-    Empty {
-        /// The operand.
-        slot: Slot,
-        /// Sizes, fastest first.
-        dimensions: [usize; 2],
-    },
     /// Arrays whose sizes do not go together.
-    #[error("{slot}: dimensions {got:?}, expected {expected:?}")]
+    #[error("{slot}: {got:?} rows and columns, expected {expected:?}")]
     Shape {
         /// The operand.
         slot: Slot,
-        /// Sizes that would fit, fastest first.
+        /// Rows and columns that would fit.
         expected: [usize; 2],
-        /// Sizes it has, fastest first.
+        /// Rows and columns it has.
         got: [usize; 2],
     },
-    /// A transposition that is not one of the two dimensions of an array.
-    #[error("{slot}: transpose of dimensions {dimensions:?}")]
-    Transpose {
-        /// The operand.
-        slot: Slot,
-        /// The dimensions named.
-        dimensions: [usize; 2],
-    },
     /// A result that is not a float.
-    #[error("result of type {dtype}")]
+    #[error("result of type {dtype:?}")]
     ResultType {
         /// Its type.
-        dtype: DataType,
+        dtype: DType,
     },
     /// A kernel's name that is not one of candle's.
     #[error("no kernel is called {name}")]

@@ -1,9 +1,11 @@
 //! Candle's matrix-vector products, thread by thread.
 
-use super::{Array, Fault, Host, batch_offset, size};
+use candle_core::DType;
+
+use super::{Fault, Host, Place, batch_offset, check_group, size};
+use crate::plan::GemvPlan;
 use crate::plan::gemv::index;
 use crate::plan::scalar::round;
-use crate::plan::{DataType, GemvPlan};
 
 impl Host {
     /// Runs the dispatch of `plan`.
@@ -35,25 +37,22 @@ impl Host {
         operands: &Operands,
         start: usize,
     ) -> Result<(), Fault> {
-        let last = kernel
-            .outer
-            .checked_sub(kernel.step)
-            .ok_or(Fault::Argument {
-                name: "out_vec_size",
-                value: i64::from(plan.out_vec_size),
-            })?;
-        let first = start.min(last);
+        let last = kernel.outer.checked_sub(kernel.step);
+        let first = start.min(last.ok_or(Fault::Argument {
+            name: "out_vec_size",
+            value: i64::from(plan.out_vec_size),
+        })?);
         let sums = (first..first + kernel.step).map(|outer| self.sum(kernel, operands, outer));
         let sums = sums.collect::<Result<Vec<_>, _>>()?;
         for (outer, sum) in (first..).zip(sums) {
             let value = match operands.addend {
                 None => sum,
                 Some(addend) => {
-                    let read = self.read(addend.at(outer * kernel.addend_stride))?;
+                    let read = self.read(addend.skip(outer * kernel.addend_stride))?;
                     axpby(kernel.dtype, plan, sum, read)
                 }
             };
-            self.write(operands.result.at(outer), value)?;
+            self.write(operands.result.skip(outer), value)?;
         }
         Ok(())
     }
@@ -65,14 +64,15 @@ impl Host {
                 true => k * kernel.ld + outer,
                 false => outer * kernel.ld + k,
             };
-            sum += self.read(operands.matrix.at(element))? * self.read(operands.vector.at(k))?;
+            let matrix = self.read(operands.matrix.skip(element))?;
+            sum += matrix * self.read(operands.vector.skip(k))?;
         }
         Ok(sum)
     }
 }
 
 /// Every step in the type of the operands.
-fn axpby(dtype: DataType, plan: &GemvPlan, sum: f64, addend: f64) -> f64 {
+fn axpby(dtype: DType, plan: &GemvPlan, sum: f64, addend: f64) -> f64 {
     let [alpha, beta] = [plan.alpha, plan.beta].map(|factor| round(dtype, f64::from(factor)));
     let product = round(dtype, alpha * round(dtype, sum));
     product + round(dtype, beta * addend)
@@ -80,7 +80,7 @@ fn axpby(dtype: DataType, plan: &GemvPlan, sum: f64, addend: f64) -> f64 {
 
 /// Kernel as its name and arguments describe every thread.
 struct Kernel {
-    dtype: DataType,
+    dtype: DType,
     transposed: bool,
     walks: bool,
     adds: bool,
@@ -96,25 +96,22 @@ struct Kernel {
 
 impl Kernel {
     fn new(plan: &GemvPlan) -> Result<Self, Fault> {
-        let unknown = || Fault::Kernel {
-            name: plan.kernel.clone(),
-        };
-        let transposed = plan.kernel.starts_with("gemv_t_");
-        let name = plan
-            .kernel
-            .strip_prefix(if transposed { "gemv_t_" } else { "gemv_" });
-        let parts: Vec<&str> = name.ok_or_else(unknown)?.split('_').collect();
+        let name = &plan.kernel;
+        let unknown = || Fault::Kernel { name: name.clone() };
+        let transposed = name.starts_with("gemv_t_");
+        let rest = name.strip_prefix(if transposed { "gemv_t_" } else { "gemv_" });
+        let parts: Vec<&str> = rest.ok_or_else(unknown)?.split('_').collect();
         let number = |prefix| {
             let part = parts.iter().find_map(|part| part.strip_prefix(prefix));
-            part.and_then(|digits| digits.parse::<usize>().ok())
-                .ok_or_else(unknown)
+            let number = part.and_then(|digits| digits.parse::<usize>().ok());
+            number.ok_or_else(unknown)
         };
         let (bm, bn) = (number("bm")?, number("bn")?);
         let (along, lanes, step) = match transposed {
             true => (bn, number("sn")?, number("tn")?),
             false => (bm, number("sm")?, number("tm")?),
         };
-        check_group(plan, [32, bn, bm])?;
+        check_group(plan.group, [32, bn, bm])?;
         Ok(Self {
             dtype: dtype(parts[0]).ok_or_else(unknown)?,
             transposed,
@@ -130,52 +127,43 @@ impl Kernel {
     }
 }
 
-fn dtype(name: &str) -> Option<DataType> {
+fn dtype(name: &str) -> Option<DType> {
     match name {
-        "float32" => Some(DataType::Float32),
-        "float16" => Some(DataType::Float16),
-        "bfloat16" => Some(DataType::BFloat16),
+        "float32" => Some(DType::F32),
+        "float16" => Some(DType::F16),
+        "bfloat16" => Some(DType::BF16),
         _ => None,
-    }
-}
-
-fn check_group(plan: &GemvPlan, expected: [usize; 3]) -> Result<(), Fault> {
-    let got = plan.group;
-    if got == expected {
-        Ok(())
-    } else {
-        Err(Fault::Group { expected, got })
     }
 }
 
 /// The operands of one matrix of the batch.
 struct Operands {
-    matrix: Array,
-    vector: Array,
-    addend: Option<Array>,
-    result: Array,
+    matrix: Place,
+    vector: Place,
+    addend: Option<Place>,
+    result: Place,
 }
 
 impl Operands {
     fn of_matrix(plan: &GemvPlan, kernel: &Kernel, z: usize) -> Result<Self, Fault> {
-        let bound = |index| Array::bound(&plan.bindings, index, kernel.dtype);
-        let shape = &plan.batch_shape[..];
-        let skipped = |strides: &[i64]| {
+        let bound = |index, strides: &[i64]| {
             let strides: Vec<u64> = strides.iter().map(|&stride| stride as u64).collect();
-            match (kernel.walks, &strides[..]) {
+            let skipped = match (kernel.walks, &strides[..]) {
                 (false, &[only, ..]) => (only as usize).saturating_mul(z),
-                _ => batch_offset(z, shape, &strides),
-            }
+                _ => batch_offset(z, &plan.batch_shape, &strides),
+            };
+            let first = Place::bound(&plan.bindings, index, kernel.dtype)?;
+            Ok::<_, Fault>(first.skip(skipped))
         };
-        let addend = kernel.adds.then(|| {
-            let array = bound(index::ADDEND)?;
-            Ok(array.skip(skipped(&plan.addend_batch_strides)))
-        });
+        let addend = kernel
+            .adds
+            .then(|| bound(index::ADDEND, &plan.addend_batch_strides));
+        let result = Place::bound(&plan.bindings, index::RESULT, kernel.dtype)?;
         Ok(Self {
-            matrix: bound(index::MATRIX)?.skip(skipped(&plan.matrix_batch_strides)),
-            vector: bound(index::VECTOR)?.skip(skipped(&plan.vector_batch_strides)),
+            matrix: bound(index::MATRIX, &plan.matrix_batch_strides)?,
+            vector: bound(index::VECTOR, &plan.vector_batch_strides)?,
             addend: addend.transpose()?,
-            result: bound(index::RESULT)?.skip(z * kernel.outer),
+            result: result.skip(z * kernel.outer),
         })
     }
 }

@@ -7,15 +7,14 @@
 
 mod fault;
 mod gemv;
-mod matmul;
-mod ndarray;
-mod softmax;
+mod matrix;
 mod steel;
-mod window;
 
 use std::collections::BTreeMap;
 
-use crate::plan::{Binding, DataType, Plan, Slot, scalar};
+use candle_core::DType;
+
+use crate::plan::{Binding, Plan, Slot, scalar};
 
 pub use fault::Fault;
 
@@ -55,100 +54,67 @@ impl Host {
         }
     }
 
-    /// Length of a buffer.
-    fn len(&self, slot: Slot) -> Result<usize, Fault> {
-        self.bytes(slot)
-            .map(<[u8]>::len)
-            .ok_or(Fault::NoBuffer { slot })
-    }
-
-    /// The element at `at.start_bytes`.
+    /// The element there.
     fn read(&self, at: Place) -> Result<f64, Fault> {
-        let bytes = self
-            .bytes(at.slot)
-            .ok_or(Fault::NoBuffer { slot: at.slot })?;
+        let bytes = self.bytes(at.slot);
+        let bytes = bytes.ok_or(Fault::NoBuffer { slot: at.slot })?;
         let element = bytes.get(at.start_bytes..at.end_bytes());
-        Ok(scalar::decode(
-            at.dtype,
-            element.ok_or(at.outside(bytes.len()))?,
-        ))
+        let element = element.ok_or(at.outside(bytes.len()))?;
+        Ok(scalar::decode(at.dtype, element))
     }
 
-    /// Rounds `value` and stores it at `at.start_bytes`.
+    /// Rounds `value` and stores it there.
     fn write(&mut self, at: Place, value: f64) -> Result<(), Fault> {
-        let bytes = self
-            .buffers
-            .get_mut(&at.slot)
-            .ok_or(Fault::NoBuffer { slot: at.slot })?;
+        let bytes = self.buffers.get_mut(&at.slot);
+        let bytes = bytes.ok_or(Fault::NoBuffer { slot: at.slot })?;
         let len_bytes = bytes.len();
         let element = bytes.get_mut(at.start_bytes..at.end_bytes());
         let element = element.ok_or(at.outside(len_bytes))?;
-        let rounded =
-            scalar::encode(at.dtype, value).ok_or(Fault::ResultType { dtype: at.dtype })?;
-        element.copy_from_slice(&rounded);
+        let rounded = scalar::encode(at.dtype, value);
+        element.copy_from_slice(&rounded.ok_or(Fault::ResultType { dtype: at.dtype })?);
         Ok(())
     }
 }
 
-/// Place of one element.
+/// Place of an element, and of those behind it.
 #[derive(Debug, Clone, Copy)]
 struct Place {
     slot: Slot,
-    dtype: DataType,
+    dtype: DType,
     start_bytes: usize,
 }
 
 impl Place {
-    fn end_bytes(&self) -> usize {
-        self.start_bytes.saturating_add(self.dtype.size_in_bytes())
-    }
-
-    fn outside(&self, len_bytes: usize) -> Fault {
-        let (slot, start_bytes, end_bytes) = (self.slot, self.start_bytes, self.end_bytes());
-        Fault::OutOfBuffer {
-            slot,
-            start_bytes,
-            end_bytes,
-            len_bytes,
-        }
-    }
-}
-
-/// A buffer as a kernel of candle sees it: elements from where it is bound.
-#[derive(Debug, Clone, Copy)]
-struct Array {
-    slot: Slot,
-    dtype: DataType,
-    offset_bytes: usize,
-}
-
-impl Array {
-    /// What is bound at `index`.
-    fn bound(bindings: &[Binding], index: usize, dtype: DataType) -> Result<Self, Fault> {
+    /// What is bound at `index` for a kernel of candle.
+    fn bound(bindings: &[Binding], index: usize, dtype: DType) -> Result<Self, Fault> {
         let binding = bindings.iter().find(|binding| binding.index == index);
         let binding = binding.ok_or(Fault::Unbound { index })?;
         Ok(Self {
             slot: binding.slot,
             dtype,
-            offset_bytes: binding.offset_bytes,
+            start_bytes: binding.offset_bytes,
         })
     }
 
-    /// This place from `elements` further on.
+    /// The place of the element so many further on.
     fn skip(self, elements: usize) -> Self {
-        let offset_bytes = self.at(elements).start_bytes;
+        let bytes = elements.saturating_mul(self.dtype.size_in_bytes());
         Self {
-            offset_bytes,
+            start_bytes: self.start_bytes.saturating_add(bytes),
             ..self
         }
     }
 
-    fn at(self, element: usize) -> Place {
-        let bytes = element.saturating_mul(self.dtype.size_in_bytes());
-        Place {
+    fn end_bytes(&self) -> usize {
+        self.start_bytes.saturating_add(self.dtype.size_in_bytes())
+    }
+
+    fn outside(&self, len_bytes: usize) -> Fault {
+        Fault::OutOfBuffer {
             slot: self.slot,
-            dtype: self.dtype,
-            start_bytes: self.offset_bytes.saturating_add(bytes),
+            start_bytes: self.start_bytes,
+            end_bytes: self.end_bytes(),
+            len_bytes,
         }
     }
 }
@@ -168,4 +134,12 @@ fn batch_offset(mut flat: usize, shape: &[i32], strides: &[u64]) -> usize {
 fn size(name: &'static str, value: i32) -> Result<usize, Fault> {
     let value = i64::from(value);
     usize::try_from(value).map_err(|_| Fault::Argument { name, value })
+}
+
+/// Threadgroups are as large as the kernel counts on.
+fn check_group(got: [usize; 3], expected: [usize; 3]) -> Result<(), Fault> {
+    match got == expected {
+        true => Ok(()),
+        false => Err(Fault::Group { expected, got }),
+    }
 }

@@ -1,35 +1,34 @@
 //! Kernel objects that wait for their next use.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::ops::Deref;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
-
-use crate::plan::KernelKey;
 
 /// Most idle objects. Sizes are baked into some, so that a program with ever new sizes would never
 /// stop keeping; making one anew costs microseconds.
 pub const MAX_IDLE: usize = 64;
 
-type Idle<T> = HashMap<KernelKey, Vec<T>>;
+type Idle<K, T> = HashMap<K, Vec<T>>;
 
 /// Objects by what is baked into them, each in use by one thread at a time: it is taken out, and
 /// put back when its [`Checkout`] goes.
 #[derive(Debug)]
-pub struct Pool<T> {
-    idle: Mutex<Idle<T>>,
+pub struct Pool<K, T> {
+    idle: Mutex<Idle<K, T>>,
 }
 
 /// An object for the sole use of its holder.
 #[derive(Debug)]
-pub struct Checkout<'a, T> {
-    pool: &'a Pool<T>,
-    key: KernelKey,
+pub struct Checkout<'a, K: Copy + Eq + Hash, T> {
+    pool: &'a Pool<K, T>,
+    key: K,
     /// Empty only while it goes back.
     object: Vec<T>,
 }
 
-impl<T> Default for Pool<T> {
+impl<K, T> Default for Pool<K, T> {
     fn default() -> Self {
         Self {
             idle: Mutex::default(),
@@ -37,9 +36,9 @@ impl<T> Default for Pool<T> {
     }
 }
 
-impl<T> Pool<T> {
+impl<K: Copy + Eq + Hash, T> Pool<K, T> {
     /// An idle object with this key, or a new one.
-    pub fn take(&self, key: KernelKey, make: impl FnOnce() -> T) -> Checkout<'_, T> {
+    pub fn take(&self, key: K, make: impl FnOnce() -> T) -> Checkout<'_, K, T> {
         let idle = self.idle().get_mut(&key).and_then(Vec::pop);
         // Without the lock: what panics here leaves the pool as it was.
         let object = vec![idle.unwrap_or_else(make)];
@@ -55,7 +54,7 @@ impl<T> Pool<T> {
         self.idle().values().map(Vec::len).sum()
     }
 
-    fn put(&self, key: KernelKey, mut object: Vec<T>) {
+    fn put(&self, key: K, mut object: Vec<T>) {
         let mut idle = self.idle();
         let full = idle.values().map(Vec::len).sum::<usize>() >= MAX_IDLE;
         let old = if full {
@@ -68,12 +67,12 @@ impl<T> Pool<T> {
         drop(old);
     }
 
-    fn idle(&self) -> MutexGuard<'_, Idle<T>> {
+    fn idle(&self) -> MutexGuard<'_, Idle<K, T>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl<T> Deref for Checkout<'_, T> {
+impl<K: Copy + Eq + Hash, T> Deref for Checkout<'_, K, T> {
     type Target = T;
 
     fn deref(&self) -> &T {
@@ -81,7 +80,7 @@ impl<T> Deref for Checkout<'_, T> {
     }
 }
 
-impl<T> Drop for Checkout<'_, T> {
+impl<K: Copy + Eq + Hash, T> Drop for Checkout<'_, K, T> {
     /// An object whose use ended in a panic is not used again.
     fn drop(&mut self) {
         if !thread::panicking() {
@@ -93,21 +92,12 @@ impl<T> Drop for Checkout<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::{DataType, SoftMaxKind};
     use std::panic::{AssertUnwindSafe, catch_unwind};
     use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
-    fn key(device: u64) -> KernelKey {
-        KernelKey::MatrixSoftMax {
-            device,
-            kind: SoftMaxKind::SoftMax,
-            dtype: DataType::Float32,
-        }
-    }
-
     #[test]
     fn an_object_is_used_by_one_thread_at_a_time() {
-        let (pool, made) = (Pool::<AtomicUsize>::default(), AtomicUsize::new(0));
+        let (pool, made) = (Pool::<u32, AtomicUsize>::default(), AtomicUsize::new(0));
         let make = || {
             made.fetch_add(1, SeqCst);
             AtomicUsize::new(0)
@@ -116,7 +106,7 @@ mod tests {
             for _ in 0..4 {
                 scope.spawn(|| {
                     for _ in 0..1000 {
-                        let object = pool.take(key(1), make);
+                        let object = pool.take(1, make);
                         assert_eq!(object.fetch_add(1, SeqCst), 0, "somebody else has it");
                         thread::yield_now();
                         object.fetch_sub(1, SeqCst);
@@ -131,10 +121,10 @@ mod tests {
     #[test]
     fn objects_come_back_by_their_key() {
         let pool = Pool::default();
-        drop(pool.take(key(1), || "one"));
-        assert_eq!(*pool.take(key(2), || "two"), "two");
-        assert_eq!(*pool.take(key(1), || "new"), "one");
-        let (first, second) = (pool.take(key(1), || "new"), pool.take(key(1), || "newer"));
+        drop(pool.take(1, || "one"));
+        assert_eq!(*pool.take(2, || "two"), "two");
+        assert_eq!(*pool.take(1, || "new"), "one");
+        let (first, second) = (pool.take(1, || "new"), pool.take(1, || "newer"));
         assert_eq!((*first, *second), ("one", "newer"));
     }
 
@@ -143,7 +133,7 @@ mod tests {
         let pool = Pool::default();
         let panics = |make: fn() -> &'static str| {
             let result = catch_unwind(AssertUnwindSafe(|| {
-                let _object = pool.take(key(1), make);
+                let _object = pool.take(1, make);
                 panic!("while it is used");
             }));
             assert!(result.is_err());
@@ -151,14 +141,14 @@ mod tests {
         panics(|| "used");
         panics(|| panic!("while it is made"));
         assert_eq!(pool.idle_count(), 0);
-        assert_eq!(*pool.take(key(1), || "new"), "new");
+        assert_eq!(*pool.take(1, || "new"), "new");
     }
 
     #[test]
     fn the_number_of_idle_objects_is_bounded() {
         let pool = Pool::default();
-        for device in 0..1000 {
-            drop(pool.take(key(device), || device));
+        for key in 0..1000 {
+            drop(pool.take(key, || key));
             assert!(pool.idle_count() <= MAX_IDLE);
         }
         assert!(pool.idle_count() > 0);

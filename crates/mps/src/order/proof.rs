@@ -2,12 +2,13 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::{Key, LitmusRounds};
 
 /// Strategy by which MPS work is put in order with candle's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Strategy {
     /// The host waits for candle, then for MPS. Needs nothing but what Metal has always promised.
     Blocking,
@@ -81,10 +82,7 @@ mod tests {
     fn litmus() -> Litmus {
         Litmus {
             key: Key::new("applegpu_g13g", "Apple M1", "24B83", Strategy::FenceBridge),
-            rounds: LitmusRounds {
-                rounds: 200,
-                failures: 0,
-            },
+            rounds: LitmusRounds::new(200, 0),
         }
     }
 
@@ -92,9 +90,8 @@ mod tests {
     fn a_bridge_needs_a_test_that_passed_here() {
         let here = litmus().key;
         let check = |litmus: Option<&Litmus>| Strategy::FenceBridge.check(&here, litmus);
-        let unproven = Err(Refusal::Unproven {
-            strategy: Strategy::FenceBridge,
-        });
+        let strategy = Strategy::FenceBridge;
+        let unproven = Err(Refusal::Unproven { strategy });
         assert_eq!(check(Some(&litmus())), Ok(()));
         assert_eq!(check(None), unproven);
         let changes: [fn(&mut Litmus); 7] = [
@@ -115,19 +112,10 @@ mod tests {
 
     #[test]
     fn another_strategys_test_proves_nothing() {
-        let blocking = Key {
-            strategy: Strategy::Blocking,
-            ..litmus().key
-        };
-        let litmus = Litmus {
-            key: blocking.clone(),
-            ..litmus()
-        };
-        assert!(
-            Strategy::FenceBridge
-                .check(&blocking, Some(&litmus))
-                .is_err()
-        );
+        let mut litmus = litmus();
+        litmus.key.strategy = Strategy::Blocking;
+        let checked = Strategy::FenceBridge.check(&litmus.key, Some(&litmus));
+        assert!(checked.is_err());
     }
 
     #[test]

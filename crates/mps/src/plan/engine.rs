@@ -2,18 +2,22 @@
 
 use std::fmt;
 
-use super::{GemvPlan, MatrixMultiplication, NdArrayMatrixMultiplication, SteelPlan};
+use serde::{Deserialize, Serialize};
+
+use super::{GemvPlan, MatrixMultiplication, NdArrayMultiplication, SteelPlan};
 
 /// Engine that computes a product on an Apple GPU.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Engine {
     /// The GEMM of candle-metal-kernels, in candle's own encoder.
     Steel,
     /// The matrix-vector products of candle-metal-kernels, in candle's own encoder.
     Gemv,
     /// `MPSNDArrayMatrixMultiplication`.
+    #[serde(rename = "MPSNDArray")]
     NdArray,
     /// `MPSMatrixMultiplication`.
+    #[serde(rename = "MPSMatrix")]
     Matrix,
 }
 
@@ -43,7 +47,7 @@ pub enum Plan {
     /// For [`Engine::Gemv`].
     Gemv(GemvPlan),
     /// For [`Engine::NdArray`].
-    NdArray(NdArrayMatrixMultiplication),
+    NdArray(NdArrayMultiplication),
     /// For [`Engine::Matrix`].
     Matrix(MatrixMultiplication),
 }

@@ -1,6 +1,8 @@
 //! `result = alpha * left * right + beta * addend`, before a kernel is chosen.
 
-use super::{Product, Reject, View};
+use candle_core::DType;
+
+use super::{Reject, Slot, View, limits};
 
 /// A batched product with an addend: BLAS gemm, `addmm` and `baddbmm` of PyTorch.
 ///
@@ -19,28 +21,65 @@ pub struct Gemm<'a> {
     pub addend: Option<&'a View>,
     /// What is written.
     pub result: &'a View,
-    /// Factor of the product; kernels take it as a float32.
+    /// Factor of the product; candle's kernels take it as a float32.
     pub alpha: f64,
     /// Factor of the addend, which is never read if this is 0.
     pub beta: f64,
 }
 
+/// Types that all kernels multiply but `MPSMatrixMultiplication`, which has no bfloat16.
+pub(super) const FLOATS: [DType; 3] = [DType::F32, DType::F16, DType::BF16];
+
 impl<'a> Gemm<'a> {
-    /// The product for the kernels of MPS, which add to the result itself or not at all.
-    ///
-    /// # Errors
-    ///
-    /// [`Reject::SeparateAddend`].
-    pub fn product(&self) -> Result<Product<'a>, Reject> {
-        if self.addend.is_some() && self.beta != 0.0 {
-            return Err(Reject::SeparateAddend);
+    /// The product alone.
+    pub fn new(left: &'a View, right: &'a View, result: &'a View) -> Self {
+        Self {
+            left,
+            right,
+            addend: None,
+            result,
+            alpha: 1.0,
+            beta: 0.0,
         }
-        Ok(Product {
-            left: self.left,
-            right: self.right,
-            result: self.result,
-            alpha: self.alpha,
-            beta: self.beta,
+    }
+
+    /// M, N and K.
+    pub fn sizes(&self) -> [usize; 3] {
+        let [[m, n], _] = self.result.last_two();
+        let [[_, k], _] = self.left.last_two();
+        [m, n, k]
+    }
+
+    /// The type of all operands, if it is one of `types`.
+    pub(super) fn check_types(
+        &self,
+        kernel: &'static str,
+        types: &[DType],
+    ) -> Result<DType, Reject> {
+        let read = [Some(self.left), Some(self.right), self.addend];
+        let operands: Vec<DType> = read.iter().flatten().map(|view| view.dtype()).collect();
+        let result = self.result.dtype();
+        if types.contains(&result) && operands.iter().all(|&dtype| dtype == result) {
+            return Ok(result);
+        }
+        Err(Reject::Types {
+            kernel,
+            operands,
+            result,
         })
+    }
+
+    /// Rejects operands whose dims do not go together.
+    pub(super) fn check_dims(&self) -> Result<(), Reject> {
+        let (left, right) = (self.left, self.right);
+        limits::check_rank(Slot::Left, left.rank(), 2)?;
+        limits::check_rank(Slot::Right, right.rank(), 2)?;
+        let (batch, matrix) = left.dims().split_at(left.rank() - 2);
+        let n = right.dims()[right.rank() - 1];
+        let result = [batch, &[matrix[0], n]].concat();
+        right.check_dims(Slot::Right, &[batch, &[matrix[1], n]].concat())?;
+        self.result.check_dims(Slot::Result, &result)?;
+        let mut addend = self.addend.into_iter();
+        addend.try_for_each(|addend| addend.check_dims(Slot::Addend, &result))
     }
 }

@@ -50,86 +50,48 @@ pub const MAX_COUNT: usize = i32::MAX as usize;
 /// rows and one by up to 64 columns, and add the two, in `int`s (`mlx_gemm.metal`).
 pub const MAX_STEP: usize = MAX_COUNT / 128;
 
-/// Fewest dimensions of an operand of a product.
-pub const MIN_PRODUCT_RANK: usize = 2;
-
 /// Most dimensions of an operand: as many as the property tests cover.
 pub const MAX_RANK: usize = 5;
 
 pub(crate) fn check_rank(slot: Slot, rank: usize, min: usize) -> Result<(), Reject> {
-    let fits = (min..=MAX_RANK).contains(&rank);
-    if fits {
-        Ok(())
-    } else {
-        Err(Reject::Rank {
-            slot,
-            rank,
-            min,
-            max: MAX_RANK,
-        })
-    }
+    let reject = Reject::Rank { slot, rank, min };
+    allow((min..=MAX_RANK).contains(&rank), reject)
 }
 
-pub(crate) fn check_dimension(name: &'static str, value: usize) -> Result<(), Reject> {
-    at_most(MAX_DIMENSION, name, value)
-}
-
+/// Whether candle's kernels count so many.
 pub(crate) fn check_count(name: &'static str, value: usize) -> Result<(), Reject> {
-    at_most(MAX_COUNT, name, value)
+    check_at_most(MAX_COUNT, name, value)
 }
 
-pub(crate) fn check_step(name: &'static str, value: usize) -> Result<(), Reject> {
-    at_most(MAX_STEP, name, value)
-}
-
-fn at_most(limit: usize, name: &'static str, value: usize) -> Result<(), Reject> {
-    if value <= limit {
-        Ok(())
-    } else {
-        Err(Reject::Dimension { name, value, limit })
-    }
+pub(crate) fn check_at_most(limit: usize, name: &'static str, value: usize) -> Result<(), Reject> {
+    allow(value <= limit, Reject::Over { name, value, limit })
 }
 
 pub(crate) fn check_reach(rows: usize, interior: usize, row_bytes: usize) -> Result<(), Reject> {
-    let reach_rows = interior
-        .saturating_mul(2)
-        .saturating_add(rows.saturating_add(REACH_MARGIN_ROWS));
-    let bytes = reach_rows.saturating_mul(row_bytes);
+    let limit = MAX_REACH_BYTES;
+    let rows_reached = interior.saturating_mul(2);
+    let rows_reached = rows_reached.saturating_add(rows.saturating_add(REACH_MARGIN_ROWS));
+    let bytes = rows_reached.saturating_mul(row_bytes);
     let reject = Reject::Reach {
         rows,
         interior,
         row_bytes,
         bytes,
-        limit: MAX_REACH_BYTES,
+        limit,
     };
-    if bytes <= MAX_REACH_BYTES {
-        Ok(())
-    } else {
-        Err(reject)
-    }
+    allow(bytes <= limit, reject)
 }
 
 pub(crate) fn check_elements(slot: Slot, elements: usize) -> Result<(), Reject> {
+    let limit = MAX_ELEMENTS;
     let reject = Reject::Elements {
         slot,
         elements,
-        limit: MAX_ELEMENTS,
+        limit,
     };
-    if elements <= MAX_ELEMENTS {
-        Ok(())
-    } else {
-        Err(reject)
-    }
+    allow(elements <= limit, reject)
 }
 
-pub(crate) fn check_batch(matrices: usize) -> Result<(), Reject> {
-    let reject = Reject::Batch {
-        matrices,
-        limit: MAX_BATCH,
-    };
-    if matrices <= MAX_BATCH {
-        Ok(())
-    } else {
-        Err(reject)
-    }
+pub(crate) fn allow(allowed: bool, reject: Reject) -> Result<(), Reject> {
+    if allowed { Ok(()) } else { Err(reject) }
 }

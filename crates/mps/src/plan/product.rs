@@ -1,104 +1,173 @@
-//! `result = alpha * left * right + beta * result`, before a kernel is chosen.
+//! Plans for `MPSMatrixMultiplication`.
 
-use super::grid::Grid;
-use super::plane::Plane;
-use super::{Reject, Slot, View, limits, shape};
+use candle_core::DType;
 
-/// A batched product, with `(.., M, K)` on the left, `(.., K, N)` on the right and `(.., M, N)` as
-/// the result.
+use super::axis::{self, Axis, LEFT, RESULT, RIGHT};
+use super::limits::{self, MAX_BATCH, MAX_DIMENSION};
+use super::problem::Problem;
+use super::{Gemm, Matrix, Reject, Slot};
+
+/// One `MPSMatrixMultiplication` object and the times it is encoded.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MatrixMultiplication {
+    /// The object.
+    pub kernel: MatrixKernel,
+    /// Left factor, right factor and result of each encoding; calls write different elements, so their
+    /// order is free. `batchStart` is 0, and `batchSize` the number of matrices.
+    pub calls: Vec<[Matrix; 3]>,
+}
+
+/// Everything that is baked into an `MPSMatrixMultiplication` when it is made, and the type that it is
+/// used with: two plans may share an object exactly if this is equal.
 ///
-/// All three have the same dimensions in front; an operand that serves several matrices of the
-/// batch has a stride of 0 there. A transposed factor is one with swapped strides. The result must
-/// not share memory with a factor, which a plan cannot see.
-#[derive(Debug, Clone, Copy)]
-pub struct Product<'a> {
-    /// Left factor.
-    pub left: &'a View,
-    /// Right factor.
-    pub right: &'a View,
-    /// What is written, and read first if `beta` is not 0.
-    pub result: &'a View,
-    /// Factor of the product.
-    pub alpha: f64,
-    /// Factor of what the result holds already.
-    pub beta: f64,
-}
-
-/// A product taken apart: planes of left, right and result, and the axes that repeat them.
-#[derive(Debug)]
-pub(crate) struct Parts {
-    pub grid: Grid<3>,
-    /// K.
+/// Origins and batch are properties set before each encoding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct MatrixKernel {
+    /// Whether the left matrix is stored as `(K, M)`.
+    pub transpose_left: bool,
+    /// Whether the right matrix is stored as `(N, K)`.
+    pub transpose_right: bool,
+    /// `resultRows`, M.
+    pub rows: usize,
+    /// `resultColumns`, N.
+    pub columns: usize,
+    /// `interiorColumns`, K.
     pub interior: usize,
+    /// Factor of the product.
+    pub alpha: Factor,
+    /// Factor of the old result.
+    pub beta: Factor,
+    /// Type of all matrices.
+    pub dtype: DType,
 }
 
-impl Product<'_> {
-    /// Checks shapes, layouts and sizes, and folds what it can of the batch into the rows.
-    ///
-    /// `packed` says that folded rows must have no gaps.
-    pub(crate) fn parts(&self, packed: bool) -> Result<Parts, Reject> {
-        let [_, _, interior] = shape::check(self.left, self.right, self.result)?;
-        let planes = self.planes()?;
-        let grid = Grid::new([self.left, self.right, self.result], planes, 2);
-        let mut parts = Parts { grid, interior };
-        parts.check_limits()?;
-        parts.fold_rows(packed);
-        Ok(parts)
+/// A double that counts by its bits, so that NaN equals itself and 0 differs from -0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Factor(u64);
+
+impl Factor {
+    /// `value` by its bits.
+    pub const fn new(value: f64) -> Self {
+        Self(value.to_bits())
     }
 
-    fn planes(&self) -> Result<[Plane; 3], Reject> {
-        let left = Plane::of(Slot::Left, self.left)?;
-        let right = Plane::of(Slot::Right, self.right)?;
-        self.result.check_writable()?;
-        let by_columns = || Reject::ResultByColumns {
-            strides: self.result.strides().to_vec(),
+    /// The number; MPS rounds it to a precision of its own choice.
+    pub const fn value(self) -> f64 {
+        f64::from_bits(self.0)
+    }
+}
+
+/// Types of Metal.jl's `MPS_VALID_MATMUL_TYPES`, which tests them on Apple hardware, that candle has.
+/// There is no bfloat16.
+const TYPES: [DType; 2] = [DType::F32, DType::F16];
+
+impl MatrixMultiplication {
+    /// Plans `gemm` without copying an operand.
+    ///
+    /// A batch becomes rows where the right factor is shared, an array of matrices where its
+    /// strides are those of one, and one call per matrix otherwise.
+    ///
+    /// # Errors
+    ///
+    /// A [`Reject`] that names what does not fit.
+    pub fn plan(gemm: &Gemm<'_>) -> Result<Self, Reject> {
+        let name = "MPSMatrixMultiplication";
+        let (problem, matrices) = fold(gemm, name, &TYPES, |_| true)?;
+        let kernel = MatrixKernel {
+            transpose_left: matrices[LEFT].transposed,
+            transpose_right: matrices[RIGHT].transposed,
+            rows: problem.rows.len,
+            columns: problem.columns.len,
+            interior: problem.inner.len,
+            alpha: Factor::new(gemm.alpha),
+            beta: Factor::new(gemm.beta),
+            dtype: problem.dtype,
         };
-        let result = Plane::upright(Slot::Result, self.result).ok_or_else(by_columns)??;
-        Ok([left, right, result])
+        let (batch, matrices) = stack(&problem.batch, matrices);
+        matrices.iter().try_for_each(Matrix::check_elements)?;
+        let calls = calls(&problem, &batch, matrices, Matrix::at_origin)?;
+        for [.., result] in &calls {
+            limits::check_reach(kernel.rows, kernel.interior, result.row_bytes)?;
+        }
+        Ok(Self { kernel, calls })
     }
 }
 
-impl Parts {
-    fn check_limits(&self) -> Result<(), Reject> {
-        let [.., result] = &self.grid.planes;
-        limits::check_dimension("interior columns", self.interior)?;
-        limits::check_dimension("result columns", result.columns)?;
-        self.check_rows(result)
+/// A product for kernels of MPS and its matrices, with what can be of the batch as rows: the batched
+/// kernels have faults that the plain one has not (pytorch#180776, #189495, #189847).
+pub(super) fn fold(
+    gemm: &Gemm<'_>,
+    kernel: &'static str,
+    types: &[DType],
+    fits: impl Fn(&[Matrix; 3]) -> bool,
+) -> Result<(Problem, [Matrix; 3]), Reject> {
+    if gemm.addend.is_some() && gemm.beta != 0.0 {
+        return Err(Reject::SeparateAddend);
     }
+    let mut problem = Problem::new(gemm, kernel, types)?;
+    matrices(&problem)?;
+    problem.fold_rows(|folded| matrices(folded).is_ok_and(|matrices| fits(&matrices)));
+    limits::check_at_most(MAX_BATCH, "matrices of the batch", problem.count())?;
+    let matrices = matrices(&problem)?;
+    Ok((problem, matrices))
+}
 
-    /// What limits the rows of `result`.
-    fn check_rows(&self, result: &Plane) -> Result<(), Reject> {
-        limits::check_dimension("result rows", result.rows)?;
-        limits::check_reach(result.rows, self.interior, result.bytes(result.row_stride))
+/// Left factor, right factor and result, if they are matrices within all limits.
+fn matrices(problem: &Problem) -> Result<[Matrix; 3], Reject> {
+    let (dtype, rows, columns) = (problem.dtype, &problem.rows, &problem.columns);
+    let inner = &problem.inner;
+    let left = Matrix::of(dtype, (Slot::Left, LEFT), [rows, inner])?;
+    let right = Matrix::of(dtype, (Slot::Right, RIGHT), [inner, columns])?;
+    let strides = [rows.strides[RESULT], columns.strides[RESULT]];
+    if columns.len > 1 && strides[1] != 1 {
+        return Err(Reject::ResultByColumns { strides });
     }
+    let sizes = [rows.len, columns.len];
+    let result = Matrix::stored(Slot::Result, dtype, sizes, strides[0])?;
+    limits::check_at_most(MAX_DIMENSION, "interior columns", inner.len)?;
+    limits::check_at_most(MAX_DIMENSION, "result columns", columns.len)?;
+    limits::check_at_most(MAX_DIMENSION, "result rows", rows.len)?;
+    limits::check_reach(rows.len, inner.len, result.row_bytes)?;
+    Ok([left, right, result])
+}
 
-    /// Turns axes along which the right factor stays put into rows of the left one.
-    ///
-    /// One large product beats many small ones, and the batched kernels have faults that the plain
-    /// one has not (pytorch#180776, #189495, #189847).
-    fn fold_rows(&mut self, packed: bool) {
-        while let Some((index, left, result)) = self.foldable_axis(packed) {
-            self.grid.axes.remove(index);
-            let [_, right, _] = self.grid.planes;
-            self.grid.planes = [left, right, result];
+/// The longest axis along which all three are arrays, of equals the finest, becomes one; the other
+/// axes, and the arrays.
+fn stack(batch: &[Axis], matrices: [Matrix; 3]) -> (Vec<Axis>, [Matrix; 3]) {
+    let mut rest = batch.to_vec();
+    let arrays = batch.iter().enumerate();
+    let arrays = arrays.filter_map(|(i, axis)| Some((i, stacked(&matrices, axis)?)));
+    match arrays.max_by_key(|(i, _)| batch[*i].len) {
+        Some((i, stacked)) => {
+            rest.remove(i);
+            (rest, stacked)
         }
+        None => (rest, matrices),
     }
+}
 
-    /// An axis that can become rows within all limits; the left plane and the result then.
-    fn foldable_axis(&self, packed: bool) -> Option<(usize, Plane, Plane)> {
-        let [left, _, result] = &self.grid.planes;
-        self.grid
-            .axes
-            .iter()
-            .enumerate()
-            .rev()
-            .find_map(|(index, axis)| {
-                let [left_stride, right_stride, result_stride] = axis.strides;
-                let left = left.fold(axis.len, left_stride)?;
-                let result = result.fold(axis.len, result_stride)?;
-                let gapless = !packed || (left.is_packed() && result.is_packed());
-                let folds = right_stride == 0 && gapless && self.check_rows(&result).is_ok();
-                folds.then_some((index, left, result))
-            })
-    }
+fn stacked([left, right, result]: &[Matrix; 3], axis: &Axis) -> Option<[Matrix; 3]> {
+    Some([
+        left.stacked(axis.len, axis.strides[LEFT])?,
+        right.stacked(axis.len, axis.strides[RIGHT])?,
+        result.stacked(axis.len, axis.strides[RESULT])?,
+    ])
+}
+
+/// The matrices at every place of the batch, each put there by `place`.
+pub(super) fn calls(
+    problem: &Problem,
+    batch: &[Axis],
+    matrices: [Matrix; 3],
+    place: impl Fn(Matrix, usize) -> Result<Matrix, Reject>,
+) -> Result<Vec<[Matrix; 3]>, Reject> {
+    let size_in_bytes = problem.dtype.size_in_bytes();
+    let call = |offsets: [usize; 4]| {
+        let at = |i: usize| {
+            let offset_bytes = problem.offsets_bytes[i] + offsets[i] * size_in_bytes;
+            place(matrices[i], offset_bytes)
+        };
+        Ok([at(LEFT)?, at(RIGHT)?, at(RESULT)?])
+    };
+    axis::offsets(batch).map(call).collect()
 }

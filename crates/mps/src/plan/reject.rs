@@ -1,8 +1,10 @@
 //! Reasons why there is no plan.
 
+use candle_core::DType;
 use thiserror::Error;
 
-use super::{DataType, Engine, Slot};
+use super::limits::MAX_RANK;
+use super::{Engine, Slot};
 
 /// Refusal of what a plan cannot express, or must not ask of MPS, with the values that say so.
 ///
@@ -10,31 +12,13 @@ use super::{DataType, Engine, Slot};
 #[derive(Debug, Clone, PartialEq, Error)]
 #[non_exhaustive]
 pub enum Reject {
-    /// A view with more or fewer strides than dimensions.
-    #[error("{} strides for {} dimensions: strides {strides:?}, dims {dims:?}", strides.len(), dims.len())]
-    StrideCount {
-        /// Lengths given.
-        dims: Vec<usize>,
-        /// Strides given.
-        strides: Vec<usize>,
-    },
-    /// A dimension of length 0; MPS aborts on it.
-    #[error("empty tensor: dims {dims:?}")]
-    Empty {
-        /// Lengths given.
-        dims: Vec<usize>,
-    },
-    /// A view that starts inside an element.
-    #[error("offset {offset_bytes} B is not a multiple of the element size {size_in_bytes} B")]
-    Unaligned {
+    /// Dims, strides and an offset that are no view.
+    #[error("{reason}: dims {dims:?}, strides {strides:?}, offset {offset_bytes} B")]
+    Malformed {
+        /// What is wrong with them.
+        reason: &'static str,
         /// Offset of the first element.
         offset_bytes: usize,
-        /// Size of an element.
-        size_in_bytes: usize,
-    },
-    /// Element count or end of a view beyond `usize`.
-    #[error("extent overflows: dims {dims:?}, strides {strides:?}")]
-    Overflow {
         /// Lengths given.
         dims: Vec<usize>,
         /// Strides given.
@@ -51,7 +35,7 @@ pub enum Reject {
         buffer_len_bytes: usize,
     },
     /// Too few or too many dimensions.
-    #[error("{slot}: {rank} dimensions, expected {min} to {max}")]
+    #[error("{slot}: {rank} dimensions, expected {min} to {MAX_RANK}")]
     Rank {
         /// The operand.
         slot: Slot,
@@ -59,8 +43,6 @@ pub enum Reject {
         rank: usize,
         /// Fewest accepted.
         min: usize,
-        /// Most accepted.
-        max: usize,
     },
     /// Dimensions that do not go together.
     #[error("{slot}: dims {got:?}, expected {expected:?}")]
@@ -73,14 +55,14 @@ pub enum Reject {
         got: Vec<usize>,
     },
     /// Element types that the kernel does not take.
-    #[error("{kernel} does not take {operands:?} to {result}")]
+    #[error("{kernel} does not take {operands:?} to {result:?}")]
     Types {
         /// The MPS class, or the kernel.
         kernel: &'static str,
         /// Types of the operands.
-        operands: Vec<DataType>,
+        operands: Vec<DType>,
         /// Type of the result.
-        result: DataType,
+        result: DType,
     },
     /// A matrix in which neither rows nor columns are contiguous.
     #[error(
@@ -115,8 +97,8 @@ pub enum Reject {
     /// A result whose rows are not contiguous; kernels write by rows only.
     #[error("result is not stored by rows: strides {strides:?}")]
     ResultByColumns {
-        /// Strides of the result.
-        strides: Vec<usize>,
+        /// Elements from row to row and from column to column.
+        strides: [usize; 2],
     },
     /// A result in which two indices share an element.
     #[error("result overlaps itself: dims {dims:?}, strides {strides:?}")]
@@ -127,12 +109,12 @@ pub enum Reject {
         strides: Vec<usize>,
     },
     /// Rows with a gap between them, in an `MPSNDArray`, which has none.
-    #[error("{slot}: rows of {columns} elements start every {row_stride} elements, must be packed")]
+    #[error("{slot}: rows of {columns} elements start every {row_bytes} B, must be packed")]
     NotPacked {
         /// The operand.
         slot: Slot,
-        /// Elements from row to row.
-        row_stride: usize,
+        /// Bytes from row to row.
+        row_bytes: usize,
         /// Elements in a row.
         columns: usize,
     },
@@ -142,32 +124,24 @@ pub enum Reject {
         /// The factor.
         beta: f64,
     },
-    /// An offset of 16-bit floats that no origin can make up for.
-    #[error("{slot}: offset {offset_bytes} B is not a multiple of {multiple} B")]
-    OffsetAlignment {
+    /// An offset or a row stride of 16-bit floats off its alignment.
+    #[error("{slot}: {what} {bytes} B is not a multiple of {multiple} B")]
+    Alignment {
         /// The operand.
         slot: Slot,
-        /// Offset of the matrix.
-        offset_bytes: usize,
+        /// `offset`, which no origin can make up for, or `row stride`.
+        what: &'static str,
+        /// Its value.
+        bytes: usize,
         /// Alignment asked for.
         multiple: usize,
     },
-    /// A row stride of 16-bit floats off its alignment.
-    #[error("{slot}: row stride {row_bytes} B is not a multiple of {multiple} B")]
-    RowAlignment {
-        /// The operand.
-        slot: Slot,
-        /// Bytes from row to row.
-        row_bytes: usize,
-        /// Alignment asked for.
-        multiple: usize,
-    },
-    /// Over [`MAX_DIMENSION`](super::limits::MAX_DIMENSION), or over what a kernel counts with.
+    /// A size over one of the [limits](super::limits).
     #[error("{name} {value} is over {limit}")]
-    Dimension {
-        /// Which dimension.
+    Over {
+        /// Which size.
         name: &'static str,
-        /// Its length.
+        /// Its value.
         value: usize,
         /// The limit.
         limit: usize,
@@ -198,21 +172,15 @@ pub enum Reject {
         /// The limit.
         limit: usize,
     },
-    /// Over [`MAX_BATCH`](super::limits::MAX_BATCH).
-    #[error("batch of {matrices} matrices is over {limit}")]
-    Batch {
-        /// Matrices in the batch.
-        matrices: usize,
-        /// The limit.
-        limit: usize,
-    },
     /// An addend in a buffer of its own, for a kernel of MPS that adds to the result.
     #[error("MPS adds to the result only, not to another addend")]
     SeparateAddend,
-    /// Matrices of a result that are not evenly spaced.
-    #[error("matrices of the result are not evenly spaced: batch strides {strides:?}")]
-    ResultBatch {
-        /// Elements between neighbours of each batch dimension, the coarsest first.
+    /// Matrices of a result, or rows, that are not evenly spaced.
+    #[error("{slot}: not evenly spaced: strides {strides:?}")]
+    Uneven {
+        /// The operand.
+        slot: Slot,
+        /// Elements between neighbours of each dimension, the coarsest first.
         strides: Vec<usize>,
     },
     /// An addend whose buffer ends before what the kernel reads of it; the last tile of candle's
@@ -251,10 +219,10 @@ pub enum Reject {
         step: usize,
     },
     /// Factors that the type of the operands does not hold, for a kernel that rounds them to it.
-    #[error("alpha {alpha} or beta {beta} is not a {dtype}")]
+    #[error("alpha {alpha} or beta {beta} is not a {dtype:?}")]
     RoundedFactors {
         /// Type of the operands.
-        dtype: DataType,
+        dtype: DType,
         /// Factor of the product.
         alpha: f32,
         /// Factor of the addend.
@@ -288,8 +256,7 @@ impl Reject {
             | Self::StridedRow { slot, .. }
             | Self::RowsOverlap { slot, .. }
             | Self::NotPacked { slot, .. }
-            | Self::RowAlignment { slot, .. }
-            | Self::OffsetAlignment { slot, .. }
+            | Self::Alignment { slot, .. }
             | Self::AddendReach { slot, .. } => Some(slot),
             Self::SeparateAddend => Some(Slot::Addend),
             _ => None,

@@ -1,152 +1,78 @@
-//! Plans for `MPSMatrixSoftMax` and `MPSMatrixLogSoftMax`.
+//! Plans for `MPSMatrixSoftMax`.
 
-use super::grid::{Cell, Grid};
-use super::plane::Plane;
-use super::{DataType, KernelKey, Matrix, Origin, Reject, Slot, View, limits};
+use candle_core::DType;
 
-/// One of the two classes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum SoftMaxKind {
-    /// `MPSMatrixSoftMax`: `exp(x) / sum(exp(x))`.
-    SoftMax,
-    /// `MPSMatrixLogSoftMax`: `x - ln(sum(exp(x)))`.
-    LogSoftMax,
-}
+use super::axis::{self, Axis, LEFT, RESULT};
+use super::{Matrix, Reject, Slot, View, limits};
 
-/// One soft-max object and the times it is encoded; sums run over the columns.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MatrixSoftMax {
-    /// The class.
-    pub kind: SoftMaxKind,
-    /// Type of source and result.
-    pub dtype: DataType,
-    /// What to encode; calls write different elements, so their order is free.
-    pub calls: Vec<MatrixSoftMaxCall>,
-}
-
-/// The properties to set, and the matrices to pass, for one encoding.
+/// One encoding of an `MPSMatrixSoftMax`: `exp(x) / sum(exp(x))` over the columns of one matrix.
+///
+/// Objects of one type may be shared: sizes are properties set before each encoding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct MatrixSoftMaxCall {
+pub struct MatrixSoftMax {
     /// What is read.
     pub source: Matrix,
-    /// What is written.
+    /// What is written, of the same sizes.
     pub result: Matrix,
-    /// `sourceMatrixOrigin`.
-    pub source_origin: Origin,
-    /// `resultMatrixOrigin`.
-    pub result_origin: Origin,
-    /// `sourceRows`.
-    pub source_rows: usize,
-    /// `sourceColumns`.
-    pub source_columns: usize,
-    /// `batchStart`, the same for both.
-    pub batch_start: usize,
-    /// `batchSize`.
-    pub batch_size: usize,
 }
 
+/// `MPSMatrixSoftMax.h`: types must match and be 32-bit or 16-bit floats.
+const TYPES: [DType; 2] = [DType::F32, DType::F16];
+
 impl MatrixSoftMax {
-    /// Plans a soft-max of `source` over its last dimension, without a copy.
+    /// Plans a softmax of `source` over its last dimension, without a copy.
     ///
     /// `result` has the same dims and type, and no memory in common with `source`. The other
-    /// dimensions become rows, then arrays of matrices, then calls, as their strides allow.
+    /// dimensions are rows, evenly spaced.
     ///
     /// # Errors
     ///
     /// A [`Reject`] that names what does not fit.
-    pub fn plan(kind: SoftMaxKind, source: &View, result: &View) -> Result<Self, Reject> {
-        let dtype = check_types(kind, source, result)?;
+    pub fn plan(source: &View, result: &View) -> Result<Self, Reject> {
+        check_types(source, result)?;
         limits::check_rank(Slot::Source, source.rank(), 1)?;
-        if source.dims() != result.dims() {
-            let (expected, got) = (source.dims().to_vec(), result.dims().to_vec());
-            return Err(Reject::Shape {
-                slot: Slot::Result,
-                expected,
-                got,
-            });
-        }
+        result.check_dims(Slot::Result, source.dims())?;
         result.check_writable()?;
-        let planes = [
-            Plane::of_row(Slot::Source, source)?,
-            Plane::of_row(Slot::Result, result)?,
-        ];
-        let mut grid = Grid::new([source, result], planes, 1);
-        fold_rows(&mut grid);
-        let [Plane { rows, columns, .. }, _] = grid.planes;
-        let cells = grid.cells()?.into_iter();
-        let calls = cells
-            .map(|cell| MatrixSoftMaxCall::new(&cell, rows, columns))
-            .collect();
-        Ok(Self { kind, dtype, calls })
-    }
-
-    /// What a cached kernel object for this plan is found by, on the GPU with this registry ID.
-    pub fn key(&self, device: u64) -> KernelKey {
-        KernelKey::MatrixSoftMax {
-            device,
-            kind: self.kind,
-            dtype: self.dtype,
-        }
+        let axes = axis::of([source, source, result, source], 1);
+        let rows = match axes[..] {
+            [] => Axis {
+                len: 1,
+                strides: [0; 4],
+            },
+            [rows] => rows,
+            _ => {
+                let (slot, strides) = (Slot::Source, source.strides().to_vec());
+                return Err(Reject::Uneven { slot, strides });
+            }
+        };
+        Ok(Self {
+            source: matrix(Slot::Source, source, rows.len, rows.strides[LEFT])?,
+            result: matrix(Slot::Result, result, rows.len, rows.strides[RESULT])?,
+        })
     }
 }
 
-/// Turns the finest axis that has room for a row in every step into the rows.
-fn fold_rows(grid: &mut Grid<2>) {
-    let [source, result] = grid.planes;
-    let folded = grid
-        .axes
-        .iter()
-        .enumerate()
-        .rev()
-        .find_map(|(index, axis)| {
-            let [source_stride, result_stride] = axis.strides;
-            let planes = [
-                source.fold(axis.len, source_stride)?,
-                result.fold(axis.len, result_stride)?,
-            ];
-            Some((index, planes))
+/// `rows` rows of the last dimension of `view`.
+fn matrix(slot: Slot, view: &View, rows: usize, row_stride: usize) -> Result<Matrix, Reject> {
+    let last = view.rank() - 1;
+    let (columns, column_stride) = (view.dims()[last], view.strides()[last]);
+    if columns > 1 && column_stride != 1 {
+        return Err(Reject::StridedRow {
+            slot,
+            column_stride,
         });
-    if let Some((index, planes)) = folded {
-        grid.axes.remove(index);
-        grid.planes = planes;
     }
+    let matrix = Matrix::stored(slot, view.dtype(), [rows, columns], row_stride)?;
+    matrix.check_elements()?;
+    matrix.at(view.offset_bytes())
 }
 
-impl MatrixSoftMaxCall {
-    fn new(cell: &Cell<2>, source_rows: usize, source_columns: usize) -> Self {
-        let [source, result] = cell.matrices;
-        let [source_origin, result_origin] = cell.origins;
-        Self {
-            source,
-            result,
-            source_origin,
-            result_origin,
-            source_rows,
-            source_columns,
-            batch_start: 0,
-            batch_size: cell.batch_size,
-        }
-    }
-}
-
-/// `MPSMatrixSoftMax.h`: types must match and be 32-bit or 16-bit floats.
-fn check_types(kind: SoftMaxKind, source: &View, result: &View) -> Result<DataType, Reject> {
+fn check_types(source: &View, result: &View) -> Result<(), Reject> {
     let (dtype, result) = (source.dtype(), result.dtype());
-    let taken = dtype == result && matches!(dtype, DataType::Float32 | DataType::Float16);
-    let reject = || Reject::Types {
-        kernel: kind.class(),
+    let reject = Reject::Types {
+        kernel: "MPSMatrixSoftMax",
         operands: vec![dtype],
         result,
     };
-    if taken { Ok(dtype) } else { Err(reject()) }
-}
-
-impl SoftMaxKind {
-    /// Name of the MPS class.
-    pub const fn class(self) -> &'static str {
-        match self {
-            Self::SoftMax => "MPSMatrixSoftMax",
-            Self::LogSoftMax => "MPSMatrixLogSoftMax",
-        }
-    }
+    limits::allow(dtype == result && TYPES.contains(&dtype), reject)
 }

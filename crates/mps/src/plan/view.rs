@@ -1,6 +1,8 @@
 //! A tensor as it lies in its buffer.
 
-use super::{DataType, Reject};
+use candle_core::{DType, Layout};
+
+use super::{Reject, Slot};
 
 /// View of a tensor by its candle layout, checked against the buffer that holds it.
 ///
@@ -8,7 +10,7 @@ use super::{DataType, Reject};
 /// kept as 0, whatever it was given as: it addresses nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct View {
-    dtype: DataType,
+    dtype: DType,
     offset_bytes: usize,
     dims: Vec<usize>,
     strides: Vec<usize>,
@@ -21,43 +23,35 @@ impl View {
     ///
     /// # Errors
     ///
-    /// [`Reject::StrideCount`], [`Reject::Empty`], [`Reject::Unaligned`], [`Reject::Overflow`] and
-    /// [`Reject::OutOfBuffer`].
+    /// [`Reject::Malformed`] and [`Reject::OutOfBuffer`].
     pub fn new(
-        dtype: DataType,
+        dtype: DType,
         offset_bytes: usize,
         dims: &[usize],
         strides: &[usize],
         buffer_len_bytes: usize,
     ) -> Result<Self, Reject> {
+        let malformed = |reason| Reject::Malformed {
+            reason,
+            offset_bytes,
+            dims: dims.to_vec(),
+            strides: strides.to_vec(),
+        };
         if dims.len() != strides.len() {
-            return Err(Reject::StrideCount {
-                dims: dims.to_vec(),
-                strides: strides.to_vec(),
-            });
+            return Err(malformed("not a stride for each dimension"));
         }
         if dims.contains(&0) {
-            return Err(Reject::Empty {
-                dims: dims.to_vec(),
-            });
+            return Err(malformed("empty tensor"));
         }
-        let size_in_bytes = dtype.size_in_bytes();
-        if !offset_bytes.is_multiple_of(size_in_bytes) {
-            return Err(Reject::Unaligned {
-                offset_bytes,
-                size_in_bytes,
-            });
+        if !offset_bytes.is_multiple_of(dtype.size_in_bytes()) {
+            return Err(malformed("offset splits an element"));
         }
-        let strides = dims
-            .iter()
-            .zip(strides)
-            .map(|(&len, &s)| if len == 1 { 0 } else { s });
-        let strides: Vec<usize> = strides.collect();
-        let overflow = || Reject::Overflow {
-            dims: dims.to_vec(),
-            strides: strides.clone(),
-        };
-        let end_bytes = end_bytes(dtype, offset_bytes, dims, &strides).ok_or_else(overflow)?;
+        let pairs = dims.iter().zip(strides);
+        let strides: Vec<usize> = pairs
+            .map(|(&len, &s)| if len == 1 { 0 } else { s })
+            .collect();
+        let end_bytes = end_bytes(dtype, offset_bytes, dims, &strides);
+        let end_bytes = end_bytes.ok_or_else(|| malformed("extent overflows"))?;
         // Buffers are at most isize::MAX long, which leaves later sums of two extents in range.
         if end_bytes > buffer_len_bytes.min(isize::MAX as usize) {
             return Err(Reject::OutOfBuffer {
@@ -75,8 +69,19 @@ impl View {
         })
     }
 
+    /// `layout` over elements of `dtype` in a buffer of `buffer_len_bytes`.
+    ///
+    /// # Errors
+    ///
+    /// As [`View::new`].
+    pub fn of(dtype: DType, layout: &Layout, buffer_len_bytes: usize) -> Result<Self, Reject> {
+        let offset_bytes = layout.start_offset() * dtype.size_in_bytes();
+        let (dims, strides) = (layout.dims(), layout.stride());
+        Self::new(dtype, offset_bytes, dims, strides, buffer_len_bytes)
+    }
+
     /// The element type.
-    pub fn dtype(&self) -> DataType {
+    pub fn dtype(&self) -> DType {
         self.dtype
     }
 
@@ -112,25 +117,33 @@ impl View {
         [&self.dims, &self.strides].map(|values| [values[first], values[first + 1]])
     }
 
+    /// Rejects a view whose dims are not `expected`.
+    pub(crate) fn check_dims(&self, slot: Slot, expected: &[usize]) -> Result<(), Reject> {
+        if self.dims == expected {
+            return Ok(());
+        }
+        let (expected, got) = (expected.to_vec(), self.dims.clone());
+        Err(Reject::Shape {
+            slot,
+            expected,
+            got,
+        })
+    }
+
     /// Rejects a view in which two indices share an element: it cannot be a result.
     pub(crate) fn check_writable(&self) -> Result<(), Reject> {
-        let (dims, strides) = (self.dims.clone(), self.strides.clone());
         if self.is_injective() {
-            Ok(())
-        } else {
-            Err(Reject::ResultOverlaps { dims, strides })
+            return Ok(());
         }
+        let (dims, strides) = (self.dims.clone(), self.strides.clone());
+        Err(Reject::ResultOverlaps { dims, strides })
     }
 
     /// Sufficient rather than exact: each stride has to clear all the finer ones together, which
     /// every permutation and slice of a contiguous tensor does.
     fn is_injective(&self) -> bool {
-        let mut axes: Vec<(usize, usize)> = self
-            .strides
-            .iter()
-            .copied()
-            .zip(self.dims.iter().copied())
-            .collect();
+        let pairs = self.strides.iter().copied().zip(self.dims.iter().copied());
+        let mut axes: Vec<(usize, usize)> = pairs.collect();
         axes.retain(|&(_, len)| len > 1);
         axes.sort_unstable();
         let mut reach = 0;
@@ -144,7 +157,7 @@ impl View {
 
 /// One past the last byte addressed; `None` if that, or the number of elements, is not a `usize`.
 fn end_bytes(
-    dtype: DataType,
+    dtype: DType,
     offset_bytes: usize,
     dims: &[usize],
     strides: &[usize],
@@ -166,7 +179,7 @@ fn end_bytes(
 mod tests {
     use super::*;
 
-    const F32: DataType = DataType::Float32;
+    const F32: DType = DType::F32;
 
     #[test]
     fn the_last_element_may_end_with_the_buffer_but_not_after() {
@@ -189,34 +202,34 @@ mod tests {
 
     #[test]
     fn malformed_views_are_rejected() {
-        let empty = Reject::Empty { dims: vec![2, 0] };
-        assert_eq!(View::new(F32, 0, &[2, 0], &[1, 1], 64), Err(empty));
-        let unaligned = Reject::Unaligned {
-            offset_bytes: 6,
-            size_in_bytes: 4,
-        };
-        assert_eq!(View::new(F32, 6, &[1], &[1], 64), Err(unaligned));
-        let count = Reject::StrideCount {
-            dims: vec![1, 1],
-            strides: vec![1],
-        };
-        assert_eq!(View::new(F32, 0, &[1, 1], &[1], 64), Err(count));
+        let huge = usize::MAX / 2;
+        let cases: [(&str, usize, &[usize], &[usize]); 6] = [
+            ("empty tensor", 0, &[2, 0], &[1, 1]),
+            ("offset splits an element", 6, &[1], &[1]),
+            ("not a stride for each dimension", 0, &[1, 1], &[1]),
+            ("extent overflows", 0, &[3, 1], &[huge, 1]),
+            ("extent overflows", 0, &[huge, 3], &[0, 0]),
+            ("extent overflows", 0, &[2, 2], &[huge, huge]),
+        ];
+        for (reason, offset_bytes, dims, strides) in cases {
+            let reject = Reject::Malformed {
+                reason,
+                offset_bytes,
+                dims: dims.to_vec(),
+                strides: strides.to_vec(),
+            };
+            let view = View::new(F32, offset_bytes, dims, strides, usize::MAX);
+            assert_eq!(view, Err(reject));
+        }
     }
 
     #[test]
-    fn overflow_is_not_in_bounds() {
-        let huge = usize::MAX / 2;
-        for (dims, strides) in [
-            ([3, 1], [huge, 1]),
-            ([huge, 3], [0, 0]),
-            ([2, 2], [huge, huge]),
-        ] {
-            let view = View::new(F32, 0, &dims, &strides, usize::MAX);
-            assert!(
-                matches!(view, Err(Reject::Overflow { .. })),
-                "{dims:?} {strides:?}: {view:?}"
-            );
-        }
+    fn a_layout_is_taken_as_it_is() {
+        let layout = Layout::contiguous((4, 6));
+        let layout = layout.narrow(1, 2, 3).and_then(|l| l.transpose(0, 1));
+        let view = View::of(F32, &layout.expect("inside"), 96).expect("in bounds");
+        assert_eq!((view.dims(), view.strides()), (&[3, 4][..], &[1, 6][..]));
+        assert_eq!((view.offset_bytes(), view.buffer_len_bytes()), (8, 96));
     }
 
     #[test]

@@ -4,15 +4,16 @@ use std::fs;
 use std::io::Write;
 use std::path::Path;
 
+use candle_core::DType;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::cell::{Bucket, Cell};
+use super::cell::{Bucket, Cell, RowsCell};
 use crate::order::{Key, LitmusRounds};
 use crate::plan::Engine;
 
 /// Most bytes of a file: it is read whenever a device is first used.
-pub const MAX_FILE_BYTES: usize = 4096;
+pub const MAX_FILE_BYTES: usize = 8192;
 
 /// Measurements of one machine.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -26,6 +27,9 @@ pub struct Calibration {
     pub overhead_micros: f64,
     /// One measurement for each engine and bucket.
     pub cells: Vec<Cell>,
+    /// Measurements of softmax; none in files from before there were any.
+    #[serde(default)]
+    pub softmax: Vec<RowsCell>,
 }
 
 /// Reason why a file of measurements is not used, or was not written.
@@ -102,5 +106,11 @@ impl Calibration {
         self.cells
             .iter()
             .find(|cell| cell.engine == engine && cell.bucket == *bucket)
+    }
+
+    /// The measurement of softmax for rows of numbers of `dtype` in these binary logarithms, exactly.
+    pub fn softmax_cell(&self, dtype: DType, log2: [u32; 2]) -> Option<&RowsCell> {
+        let mut cells = self.softmax.iter();
+        cells.find(|cell| cell.dtype == dtype && cell.log2 == log2)
     }
 }

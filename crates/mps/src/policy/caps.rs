@@ -1,5 +1,6 @@
 //! Capabilities of a GPU and its system.
 
+use crate::plan::Engine;
 use crate::plan::steel::GpuSize;
 
 /// Facts about one device, as the Apple side finds them.
@@ -41,6 +42,15 @@ impl Caps {
         digits[..end.unwrap_or(digits.len())].parse().ok()
     }
 
+    /// Whether there is such an engine.
+    pub fn has(&self, engine: Engine) -> bool {
+        match engine {
+            Engine::Steel | Engine::Gemv => true,
+            Engine::NdArray => self.mps && self.ndarray,
+            Engine::Matrix => self.mps,
+        }
+    }
+
     /// How large the GPU is, for candle's tiles.
     pub fn gpu_size(&self) -> GpuSize {
         GpuSize::of_architecture(&self.architecture)
@@ -66,12 +76,9 @@ mod tests {
     #[test]
     fn generations_are_in_the_name() {
         let generation = |name: &str| {
-            let architecture = name.into();
-            Caps {
-                architecture,
-                ..Caps::interpreter()
-            }
-            .generation()
+            let mut caps = Caps::interpreter();
+            caps.architecture = name.into();
+            caps.generation()
         };
         assert_eq!(generation("applegpu_g13g"), Some(13));
         assert_eq!(generation("applegpu_g17s"), Some(17));

@@ -1,8 +1,8 @@
-//! Policy of which engine computes a product.
+//! Policy of which engine computes a product, and which kernel a softmax.
 //!
-//! Without measurements of this machine it is never one of MPS: candle's GEMM runs in candle's own
-//! encoder and is about as fast, and MPS costs a change of encoder or a wait. With them it is one
-//! where a measurement of just such products says that it wins by more than it costs.
+//! Without measurements of this machine it is never one of MPS: candle's GEMM and our softmax run in
+//! candle's own encoder and are about as fast, and MPS costs a change of encoder or a wait. With them
+//! it is one where a measurement of just such work says that it wins by more than it costs.
 
 mod calibration;
 mod caps;
@@ -11,20 +11,22 @@ mod reason;
 
 pub use calibration::{Calibration, CalibrationError, MAX_FILE_BYTES};
 pub use caps::Caps;
-pub use cell::{Bucket, Cell, Storage};
+pub use cell::{Bucket, Cell, Micros, RowsCell, Storage};
 pub use reason::Reason;
 
 use std::sync::Arc;
 
+use candle_core::DType;
+
 use crate::order::Strategy;
 use crate::plan::{
-    DataType, Engine, Gemm, GemvPlan, MatrixMultiplication, NdArrayMatrixMultiplication, Plan,
-    Reject, SteelPlan,
+    Engine, Gemm, GemvPlan, MatrixMultiplication, NdArrayMultiplication, Plan, Reject, SteelPlan,
 };
+use cell::{logarithms, smallest};
 
 /// Fewest rows and columns of a product for MPS.
 pub const MIN_MPS_SIZE: usize = 16;
-/// Shortest product, in seconds of candle's GEMM, for MPS.
+/// Shortest work, in seconds without MPS, for MPS.
 pub const MIN_MPS_SECS: f64 = 1e-3;
 /// Least time of a product where MPS reaches matrix units that candle's kernels do not, in candle's own buffer.
 pub const MIN_MPS_SECS_WITH_UNITS: f64 = 0.3e-3;
@@ -38,9 +40,7 @@ const SURE: f64 = 2.0;
 pub struct Policy {
     /// The device; shared, as every product has a policy.
     pub caps: Arc<Caps>,
-    /// How MPS work is ordered with candle's there, if it may be used at all.
-    pub strategy: Option<Strategy>,
-    /// What was measured there.
+    /// What was measured there, with MPS work ordered by the strategy in its key.
     pub calibration: Option<Arc<Calibration>>,
 }
 
@@ -53,35 +53,46 @@ pub struct Choice {
     pub reason: Reason,
 }
 
+impl Choice {
+    fn new(engine: Engine, reason: Reason) -> Self {
+        Self { engine, reason }
+    }
+}
+
 impl Policy {
     /// For a device without measurements.
     pub fn uncalibrated(caps: impl Into<Arc<Caps>>) -> Self {
         Self {
             caps: caps.into(),
-            strategy: None,
             calibration: None,
         }
     }
 
     /// The engine for `gemm`, if its layout suits it.
     pub fn choose(&self, gemm: &Gemm<'_>) -> Choice {
-        let [m, n] = gemm.result.last_two()[0];
+        let [m, n, _] = gemm.sizes();
         if m == 1 || n == 1 {
-            return Choice {
-                engine: Engine::Gemv,
-                reason: Reason::Vector,
-            };
+            return Choice::new(Engine::Gemv, Reason::Vector);
         }
         match self.mps(gemm) {
-            Ok((engine, gain)) => Choice {
-                engine,
-                reason: Reason::Faster { gain },
-            },
-            Err(reason) => Choice {
-                engine: Engine::Steel,
-                reason,
-            },
+            Ok((engine, gain)) => Choice::new(engine, Reason::Faster { gain }),
+            Err(reason) => Choice::new(Engine::Steel, reason),
         }
+    }
+
+    /// The part of the time that MPS saves of a softmax of `rows` rows of `columns` numbers, which is
+    /// its if this is `Ok`; else why it is our own kernel's.
+    ///
+    /// # Errors
+    ///
+    /// A [`Reason`].
+    pub fn softmax(&self, dtype: DType, [rows, columns]: [usize; 2]) -> Result<f64, Reason> {
+        let calibration = self.calibrated()?;
+        let log2 = logarithms([rows, columns]).ok_or(Reason::NotMeasured)?;
+        let cell = calibration.softmax_cell(dtype, log2);
+        let micros = cell.ok_or(Reason::NotMeasured)?.micros;
+        let scale = rows as f64 * columns as f64 / smallest(&log2);
+        check_pays(micros, scale, MIN_MPS_SECS, calibration)
     }
 
     /// A plan for `gemm`: of `engine` or none, or else of the engine chosen, or of candle's GEMM
@@ -93,9 +104,11 @@ impl Policy {
     /// contiguous copy of that helps.
     pub fn plan(&self, gemm: &Gemm<'_>, engine: Option<Engine>) -> Result<(Plan, Choice), Reject> {
         if let Some(engine) = engine {
-            self.check_available(engine)?;
-            let reason = Reason::Requested;
-            return Ok((self.plan_for(engine, gemm)?, Choice { engine, reason }));
+            if !self.caps.has(engine) {
+                return Err(Reject::Unavailable { engine });
+            }
+            let choice = Choice::new(engine, Reason::Requested);
+            return Ok((self.plan_for(engine, gemm)?, choice));
         }
         let choice = self.choose(gemm);
         match self.plan_for(choice.engine, gemm) {
@@ -103,17 +116,9 @@ impl Policy {
             Err(reject) if choice.engine == Engine::Steel => Err(reject),
             Err(reject) => {
                 let plan = self.plan_for(Engine::Steel, gemm)?;
-                let reason = Reason::Rejected {
-                    engine: choice.engine,
-                    reject,
-                };
-                Ok((
-                    plan,
-                    Choice {
-                        engine: Engine::Steel,
-                        reason,
-                    },
-                ))
+                let engine = choice.engine;
+                let reason = Reason::Rejected { engine, reject };
+                Ok((plan, Choice::new(Engine::Steel, reason)))
             }
         }
     }
@@ -122,61 +127,42 @@ impl Policy {
         match engine {
             Engine::Steel => SteelPlan::plan(gemm, self.caps.gpu_size()).map(Plan::Steel),
             Engine::Gemv => GemvPlan::plan(gemm).map(Plan::Gemv),
-            Engine::NdArray => {
-                NdArrayMatrixMultiplication::plan(&gemm.product()?).map(Plan::NdArray)
-            }
-            Engine::Matrix => MatrixMultiplication::plan(&gemm.product()?).map(Plan::Matrix),
-        }
-    }
-
-    fn check_available(&self, engine: Engine) -> Result<(), Reject> {
-        let available = match engine {
-            Engine::Steel | Engine::Gemv => true,
-            Engine::NdArray => self.caps.mps && self.caps.ndarray,
-            Engine::Matrix => self.caps.mps,
-        };
-        if available {
-            Ok(())
-        } else {
-            Err(Reject::Unavailable { engine })
+            Engine::NdArray => NdArrayMultiplication::plan(gemm).map(Plan::NdArray),
+            Engine::Matrix => MatrixMultiplication::plan(gemm).map(Plan::Matrix),
         }
     }
 
     /// The engine of MPS for `gemm` and the part of the time that it saves, or why there is none.
     fn mps(&self, gemm: &Gemm<'_>) -> Result<(Engine, f64), Reason> {
-        let (strategy, calibration) = self.calibrated()?;
+        let calibration = self.calibrated()?;
         let engine = self.mps_engine(gemm)?;
-        let [m, n] = gemm.result.last_two()[0];
+        let [m, n, k] = gemm.sizes();
         if m.min(n) < MIN_MPS_SIZE {
             return Err(Reason::FewRowsOrColumns);
         }
-        let bucket = Bucket::of(gemm);
-        let cell = bucket.and_then(|bucket| calibration.cell(engine, &bucket));
-        let cell = cell.ok_or(Reason::NotMeasured)?;
-        let secs = cell.steel_secs(products(gemm));
-        if secs < self.min_secs(gemm.left.dtype(), strategy) {
-            return Err(Reason::Short { secs });
-        }
-        check_gain(cell, secs, calibration.overhead_micros * 1e-6)?;
-        Ok((engine, cell.gain()))
+        let bucket = Bucket::of(gemm).ok_or(Reason::NotMeasured)?;
+        let cell = calibration.cell(engine, &bucket);
+        let micros = cell.ok_or(Reason::NotMeasured)?.micros;
+        let results = gemm.result.dims().iter().map(|&len| len as f64);
+        let scale = results.product::<f64>() * k as f64 / smallest(&bucket.log2);
+        let least = self.min_secs(bucket.dtype, calibration.key.strategy);
+        Ok((engine, check_pays(micros, scale, least, calibration)?))
     }
 
-    fn calibrated(&self) -> Result<(Strategy, &Calibration), Reason> {
+    fn calibrated(&self) -> Result<&Calibration, Reason> {
         if !self.caps.mps {
             return Err(Reason::NoMps);
         }
         let calibration = self.calibration.as_deref().ok_or(Reason::Uncalibrated)?;
-        let strategy = self.strategy.ok_or(Reason::NoStrategy)?;
-        let proven = calibration.litmus.passed() && calibration.key.strategy == strategy;
-        if proven {
-            Ok((strategy, calibration))
-        } else {
-            Err(Reason::Litmus { strategy })
+        let strategy = calibration.key.strategy;
+        match calibration.litmus.passed() {
+            true => Ok(calibration),
+            false => Err(Reason::Litmus { strategy }),
         }
     }
 
     fn mps_engine(&self, gemm: &Gemm<'_>) -> Result<Engine, Reason> {
-        let bf16 = gemm.left.dtype() == DataType::BFloat16;
+        let bf16 = gemm.left.dtype() == DType::BF16;
         match () {
             () if bf16 && (!self.caps.bf16 || self.caps.emulates_bf16()) => Err(Reason::SlowBf16),
             () if self.caps.ndarray && gemm.beta == 0.0 => Ok(Engine::NdArray),
@@ -185,8 +171,8 @@ impl Policy {
         }
     }
 
-    fn min_secs(&self, dtype: DataType, strategy: Strategy) -> f64 {
-        let units = self.caps.has_matrix_units() && dtype.is_half();
+    fn min_secs(&self, dtype: DType, strategy: Strategy) -> f64 {
+        let units = self.caps.has_matrix_units() && dtype.size_in_bytes() == 2;
         if units && strategy == Strategy::SameBuffer {
             MIN_MPS_SECS_WITH_UNITS
         } else {
@@ -195,27 +181,26 @@ impl Policy {
     }
 }
 
-fn check_gain(cell: &Cell, secs: f64, overhead_secs: f64) -> Result<(), Reason> {
-    let gain = cell.gain();
-    if gain <= MIN_GAIN.max(SURE * cell.noise()) {
+/// The part of the time that MPS saves of work that is `scale` times what was measured, if that is at
+/// least so long without MPS, and more is saved than measurements vary and ordering costs.
+fn check_pays(
+    micros: Micros,
+    scale: f64,
+    least_secs: f64,
+    calibration: &Calibration,
+) -> Result<f64, Reason> {
+    let (secs, gain) = (micros.secs() * scale, micros.gain());
+    let (gained_secs, overhead_secs) = (gain * secs, calibration.overhead_micros * 1e-6);
+    if secs < least_secs {
+        Err(Reason::Short { secs })
+    } else if gain <= MIN_GAIN.max(SURE * micros.noise()) {
         Err(Reason::NoGain { gain })
-    } else if gain * secs <= SURE * overhead_secs {
+    } else if gained_secs <= SURE * overhead_secs {
         Err(Reason::Overhead {
-            gained_secs: gain * secs,
+            gained_secs,
             overhead_secs,
         })
     } else {
-        Ok(())
+        Ok(gain)
     }
-}
-
-/// Multiplications of a product.
-fn products(gemm: &Gemm<'_>) -> f64 {
-    let results = gemm
-        .result
-        .dims()
-        .iter()
-        .map(|&len| len as f64)
-        .product::<f64>();
-    results * gemm.left.last_two()[0][1] as f64
 }

@@ -24,11 +24,9 @@ pub enum Reason {
     NoMps,
     /// Nothing was measured on this machine.
     Uncalibrated,
-    /// MPS work may not be ordered with candle's.
-    NoStrategy,
-    /// The strategy failed its test, or another one was tested.
+    /// The strategy failed its test.
     Litmus {
-        /// What should have been tested.
+        /// What was tested.
         strategy: Strategy,
     },
     /// MPS computes bfloat16 slowly here, or not at all.
@@ -39,12 +37,12 @@ pub enum Reason {
     NotMeasured,
     /// Too little work for MPS to pay.
     Short {
-        /// Seconds that candle's GEMM takes.
+        /// Seconds that it takes without MPS.
         secs: f64,
     },
     /// MPS is not faster, or not by more than measurements vary.
     NoGain {
-        /// The part of candle's time that it saves.
+        /// The part of the time without it that it saves.
         gain: f64,
     },
     /// MPS is faster by less than its ordering costs.
@@ -56,7 +54,7 @@ pub enum Reason {
     },
     /// MPS is faster.
     Faster {
-        /// The part of candle's time that it saves.
+        /// The part of the time without it that it saves.
         gain: f64,
     },
 }
@@ -71,7 +69,6 @@ impl fmt::Display for Reason {
             Self::Rejected { engine, reject } => write!(f, "not for {engine}: {reject}"),
             Self::NoMps => f.write_str("MPS does not support this GPU"),
             Self::Uncalibrated => f.write_str("MPS has not been measured on this machine"),
-            Self::NoStrategy => f.write_str("MPS work may not be ordered with candle's here"),
             Self::Litmus { strategy } => write!(f, "{strategy} has not passed its litmus test"),
             Self::SlowBf16 => f.write_str("MPS is slow at bfloat16 here, or does not know it"),
             Self::FewRowsOrColumns => f.write_str("too few rows or columns for MPS"),

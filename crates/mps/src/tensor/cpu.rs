@@ -1,15 +1,13 @@
 //! Plans on the CPU, in the interpreter.
 
 use candle_core::backend::BackendStorage;
-use candle_core::{CpuStorage, DType, Layout};
+use candle_core::{CpuStorage, DType};
 use half::{bf16, f16};
 
-use super::backend::{Backend, Rows};
-use super::held::Prepared;
-use super::view::view;
+use super::operand::Backend;
 use super::{Error, Result};
 use crate::interp::Host;
-use crate::plan::{MatrixSoftMax, Plan, Slot, View, ZERO_BYTES};
+use crate::plan::{Plan, Slot, ZERO_BYTES};
 use crate::policy::{Caps, Policy};
 
 impl Backend for CpuStorage {
@@ -17,52 +15,30 @@ impl Backend for CpuStorage {
         Ok(Policy::uncalibrated(Caps::interpreter()))
     }
 
-    fn view(&self, layout: &Layout) -> Result<View> {
-        view(
-            self.dtype(),
-            layout,
-            elements(self) * self.dtype().size_in_bytes(),
-        )
+    fn buffer_len_bytes(&self) -> usize {
+        let elements = match self {
+            CpuStorage::F32(values) => values.len(),
+            CpuStorage::F16(values) => values.len(),
+            CpuStorage::BF16(values) => values.len(),
+            // No product is made of these.
+            _ => 0,
+        };
+        elements * self.dtype().size_in_bytes()
     }
 
     fn allocate(&self, count: usize, room: usize, dtype: DType) -> Result<Self> {
         from_bytes(dtype, &vec![0; (count + room) * dtype.size_in_bytes()])
     }
 
-    fn run(plan: &Plan, prepared: Prepared<'_, Self>) -> Result<Self> {
-        let dtype = prepared.result.dtype();
+    fn run(plan: &Plan, operands: &[(Slot, &Self)], result: Self) -> Result<Self> {
         let mut host = Host::default();
-        for (slot, storage) in prepared.read() {
+        for &(slot, storage) in operands.iter().chain([&(Slot::Result, &result)]) {
             host.insert(slot, to_bytes(storage)?);
         }
-        host.insert(Slot::Result, to_bytes(&prepared.result)?);
         host.insert(Slot::Zero, vec![0; ZERO_BYTES]);
         host.run(plan)?;
-        from_bytes(dtype, &host.remove(Slot::Result).unwrap_or_default())
-    }
-
-    fn run_soft_max(plan: &MatrixSoftMax, rows: Rows<'_, Self>) -> Result<Self> {
-        let dtype = rows.result.dtype();
-        let mut host = Host::default();
-        host.insert(Slot::Source, to_bytes(rows.source)?);
-        host.insert(Slot::Result, to_bytes(&rows.result)?);
-        host.soft_max(plan)?;
-        from_bytes(dtype, &host.remove(Slot::Result).unwrap_or_default())
-    }
-}
-
-fn elements(storage: &CpuStorage) -> usize {
-    match storage {
-        CpuStorage::F32(values) => values.len(),
-        CpuStorage::F16(values) => values.len(),
-        CpuStorage::BF16(values) => values.len(),
-        CpuStorage::U8(values) => values.len(),
-        CpuStorage::I16(values) => values.len(),
-        CpuStorage::U32(values) => values.len(),
-        CpuStorage::I32(values) => values.len(),
-        CpuStorage::I64(values) => values.len(),
-        // No view is made of these.
-        _ => 0,
+        let bytes = host.remove(Slot::Result);
+        from_bytes(result.dtype(), &bytes.unwrap_or_default())
     }
 }
 
@@ -90,9 +66,9 @@ fn values<T, const N: usize>(bytes: &[u8], value: impl Fn([u8; N]) -> T) -> Vec<
 }
 
 fn not_a_float(got: DType) -> Error {
-    let expected = "F32, F16 or BF16".into();
+    let (operand, expected) = (Slot::Source, "F32, F16 or BF16".into());
     Error::DType {
-        operand: Slot::Source,
+        operand,
         expected,
         got,
     }

@@ -11,14 +11,12 @@ use crate::plan::{Reject, Slot};
 #[non_exhaustive]
 pub enum Error {
     /// An operand with fewer dimensions than the operation needs.
-    #[error("{operand}: shape {shape:?}, needs at least {min} dimensions")]
+    #[error("{operand}: shape {shape:?}, needs at least two dimensions")]
     Rank {
         /// The operand.
         operand: Slot,
         /// Its shape.
         shape: Shape,
-        /// Fewest dimensions.
-        min: usize,
     },
     /// Inner sizes that differ, or batch dimensions that do not broadcast.
     #[error("cannot multiply {left:?} by {right:?} (shapes after transposition)")]
@@ -77,31 +75,26 @@ pub type Result<T> = std::result::Result<T, Error>;
 impl From<candle_core::Error> for Error {
     /// An error of this crate that went through candle is itself again.
     fn from(error: candle_core::Error) -> Self {
-        match error {
-            candle_core::Error::WrappedContext { wrapped, context } => {
-                match wrapped.downcast::<Self>() {
-                    Ok(own) => *own,
-                    Err(wrapped) => {
-                        Self::Candle(candle_core::Error::WrappedContext { wrapped, context })
-                    }
-                }
-            }
-            other => Self::Candle(other),
+        let candle_core::Error::WrappedContext { wrapped, context } = error else {
+            return Self::Candle(error);
+        };
+        let as_it_was = |wrapped| candle_core::Error::WrappedContext { wrapped, context };
+        match wrapped.downcast::<Self>() {
+            Ok(own) => *own,
+            Err(wrapped) => Self::Candle(as_it_was(wrapped)),
         }
     }
 }
 
 impl From<Error> for candle_core::Error {
     fn from(error: Error) -> Self {
+        let context = error.to_string();
         match error {
             Error::Candle(error) => error,
-            own => {
-                let context = own.to_string();
-                Self::WrappedContext {
-                    wrapped: Box::new(own),
-                    context,
-                }
-            }
+            own => Self::WrappedContext {
+                wrapped: Box::new(own),
+                context,
+            },
         }
     }
 }

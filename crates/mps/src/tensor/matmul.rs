@@ -1,11 +1,13 @@
 //! `mps_matmul`.
 
+#[cfg(any(target_vendor = "apple", soft_metal))]
+use candle_core::MetalStorage as Metal;
 use candle_core::backend::BackendDevice;
-use candle_core::{CpuStorage, CustomOp2, CustomOp3, DType, Layout, Shape, Tensor};
+use candle_core::{CpuStorage as Cpu, CustomOp2, CustomOp3, DType, Layout, Shape, Tensor};
 
-use super::backend::Backend;
-use super::held::{Request, Room};
-use super::layouts::Layouts;
+use super::operand::{Backend, Operand};
+use super::run::{Room, Run};
+use super::shapes::{broadcast, broadcast_addend};
 use super::{Error, Result};
 use crate::plan::{Engine, Slot};
 
@@ -105,30 +107,24 @@ impl MpsMatMul for Tensor {
 /// Checks an operand against the first one.
 fn check_operand(first: &Tensor, tensor: &Tensor, operand: Slot) -> Result<()> {
     let (dtype, got) = (first.dtype(), tensor.dtype());
-    if !matches!(got, DType::F32 | DType::F16 | DType::BF16) {
+    let is_taken = matches!(got, DType::F32 | DType::F16 | DType::BF16);
+    if !is_taken || got != dtype {
+        let expected = match is_taken {
+            true => format!("{dtype:?}"),
+            false => "F32, F16 or BF16".into(),
+        };
         return Err(Error::DType {
             operand,
-            expected: "F32, F16 or BF16".into(),
-            got,
-        });
-    }
-    if got != dtype {
-        return Err(Error::DType {
-            operand,
-            expected: format!("{dtype:?}"),
+            expected,
             got,
         });
     }
     let (device, got) = (first.device(), tensor.device().location());
-    if device.is_cuda() {
-        return Err(Error::Device {
-            operand,
-            expected: "the CPU or an Apple GPU".into(),
-            got,
-        });
-    }
-    if !device.same_device(tensor.device()) {
-        let expected = format!("{:?}", device.location());
+    if device.is_cuda() || !device.same_device(tensor.device()) {
+        let expected = match device.is_cuda() {
+            true => "the CPU or an Apple GPU".into(),
+            false => format!("{:?}", device.location()),
+        };
         return Err(Error::Device {
             operand,
             expected,
@@ -157,22 +153,24 @@ impl Product {
         addend: Option<Stored<'_, S>>,
         room: Room,
     ) -> Result<(S, Shape)> {
-        let layouts = Layouts::new(left.1, right.1, self.transposed)?;
-        let added = |(storage, layout)| Ok::<_, Error>((storage, layouts.addend(layout)?));
+        let (factors, shape) = self.factors(left, right)?;
+        let added = |(storage, layout)| {
+            let layout = broadcast_addend(layout, &shape)?;
+            Ok::<_, Error>(Operand::Given(storage, layout))
+        };
         let addend = addend.map(added).transpose()?;
-        let shape = layouts.shape.clone();
-        if shape.elem_count() == 0 || layouts.inner == 0 {
+        if is_of_nothing(factors[0].layout(), &shape) {
             return Ok((self.of_nothing(left.0, addend, &shape)?, shape));
         }
-        let request = Request {
-            left: (left.0, layouts.left),
-            right: (right.0, layouts.right),
+        let (count, dtype) = (shape.elem_count(), left.0.dtype());
+        let result = left.0.allocate(count, room.elements(&shape), dtype)?;
+        let product = Self {
             beta: if addend.is_some() { self.beta } else { 0.0 },
-            addend,
-            alpha: self.alpha,
-            engine: self.engine,
+            ..*self
         };
-        Ok((request.run(&shape, room)?, shape))
+        let mut run = Run::new(product, factors, result, &shape);
+        run.addend = addend;
+        Ok((run.run()?, shape))
     }
 
     /// The product with `result` as the addend, in its own memory if that is long enough.
@@ -183,63 +181,62 @@ impl Product {
         left: Stored<'_, S>,
         right: Stored<'_, S>,
     ) -> Result<S> {
-        let layouts = Layouts::new(left.1, right.1, self.transposed)?;
-        if layouts.shape.elem_count() == 0 || layouts.inner == 0 {
-            return Ok(result.affine(&Layout::contiguous(layouts.shape), self.beta, 0.0)?);
+        let (factors, shape) = self.factors(left, right)?;
+        if is_of_nothing(factors[0].layout(), &shape) {
+            return Ok(result.affine(&Layout::contiguous(shape), self.beta, 0.0)?);
         }
-        let request = Request {
-            left: (left.0, layouts.left),
-            right: (right.0, layouts.right),
-            addend: None,
-            alpha: self.alpha,
-            beta: self.beta,
-            engine: self.engine,
-        };
-        request.run_into(result, &layouts.shape)
+        Run::new(*self, factors, result, &shape).run()
+    }
+
+    /// The factors with all dimensions in place, and the shape of the product.
+    fn factors<'a, S: Backend>(
+        &self,
+        left: Stored<'a, S>,
+        right: Stored<'a, S>,
+    ) -> Result<([Operand<'a, S>; 2], Shape)> {
+        let ([left_at, right_at], shape) = broadcast([left.1, right.1], self.transposed)?;
+        let left = Operand::Given(left.0, left_at);
+        Ok(([left, Operand::Given(right.0, right_at)], shape))
     }
 
     /// A sum without terms, and what is added to it.
     fn of_nothing<S: Backend>(
         &self,
         left: &S,
-        addend: Option<(&S, Layout)>,
+        addend: Option<Operand<'_, S>>,
         shape: &Shape,
     ) -> Result<S> {
         Ok(match addend {
-            Some((storage, layout)) if shape.elem_count() > 0 => {
-                storage.affine(&layout, self.beta, 0.0)?
+            Some(addend) if shape.elem_count() > 0 => {
+                let storage = addend.storage();
+                storage.affine(addend.layout(), self.beta, 0.0)?
             }
             _ => left.device().zeros_impl(shape, left.dtype())?,
         })
     }
 }
 
-type CandleResult<T> = candle_core::Result<T>;
+/// Whether there is nothing to multiply: no element, or sums without terms.
+fn is_of_nothing(left: &Layout, shape: &Shape) -> bool {
+    shape.elem_count() == 0 || left.dims().ends_with(&[0])
+}
+
+/// Outcome of an operation of the graph, as candle wants it.
+type Forward<S> = candle_core::Result<(S, Shape)>;
+type Gradient = Option<Tensor>;
 
 impl CustomOp2 for Product {
     fn name(&self) -> &'static str {
         "mps_matmul"
     }
 
-    fn cpu_fwd(
-        &self,
-        s1: &CpuStorage,
-        l1: &Layout,
-        s2: &CpuStorage,
-        l2: &Layout,
-    ) -> CandleResult<(CpuStorage, Shape)> {
-        Ok(self.forward((s1, l1), (s2, l2), None, Room::None)?)
+    fn cpu_fwd(&self, a: &Cpu, a_at: &Layout, b: &Cpu, b_at: &Layout) -> Forward<Cpu> {
+        Ok(self.forward((a, a_at), (b, b_at), None, Room::None)?)
     }
 
     #[cfg(any(target_vendor = "apple", soft_metal))]
-    fn metal_fwd(
-        &self,
-        s1: &candle_core::MetalStorage,
-        l1: &Layout,
-        s2: &candle_core::MetalStorage,
-        l2: &Layout,
-    ) -> CandleResult<(candle_core::MetalStorage, Shape)> {
-        Ok(self.forward((s1, l1), (s2, l2), None, Room::None)?)
+    fn metal_fwd(&self, a: &Metal, a_at: &Layout, b: &Metal, b_at: &Layout) -> Forward<Metal> {
+        Ok(self.forward((a, a_at), (b, b_at), None, Room::None)?)
     }
 
     fn bwd(
@@ -248,7 +245,7 @@ impl CustomOp2 for Product {
         right: &Tensor,
         _: &Tensor,
         dy: &Tensor,
-    ) -> CandleResult<(Option<Tensor>, Option<Tensor>)> {
+    ) -> candle_core::Result<(Gradient, Gradient)> {
         let [d_left, d_right] = self.gradients(left, right, dy)?;
         Ok((d_left, d_right))
     }
@@ -261,27 +258,27 @@ impl CustomOp3 for Product {
 
     fn cpu_fwd(
         &self,
-        s1: &CpuStorage,
-        l1: &Layout,
-        s2: &CpuStorage,
-        l2: &Layout,
-        s3: &CpuStorage,
-        l3: &Layout,
-    ) -> CandleResult<(CpuStorage, Shape)> {
-        Ok(self.forward((s1, l1), (s2, l2), Some((s3, l3)), Room::None)?)
+        a: &Cpu,
+        a_at: &Layout,
+        b: &Cpu,
+        b_at: &Layout,
+        c: &Cpu,
+        c_at: &Layout,
+    ) -> Forward<Cpu> {
+        Ok(self.forward((a, a_at), (b, b_at), Some((c, c_at)), Room::None)?)
     }
 
     #[cfg(any(target_vendor = "apple", soft_metal))]
     fn metal_fwd(
         &self,
-        s1: &candle_core::MetalStorage,
-        l1: &Layout,
-        s2: &candle_core::MetalStorage,
-        l2: &Layout,
-        s3: &candle_core::MetalStorage,
-        l3: &Layout,
-    ) -> CandleResult<(candle_core::MetalStorage, Shape)> {
-        Ok(self.forward((s1, l1), (s2, l2), Some((s3, l3)), Room::None)?)
+        a: &Metal,
+        a_at: &Layout,
+        b: &Metal,
+        b_at: &Layout,
+        c: &Metal,
+        c_at: &Layout,
+    ) -> Forward<Metal> {
+        Ok(self.forward((a, a_at), (b, b_at), Some((c, c_at)), Room::None)?)
     }
 
     fn bwd(
@@ -291,7 +288,7 @@ impl CustomOp3 for Product {
         addend: &Tensor,
         _: &Tensor,
         dy: &Tensor,
-    ) -> CandleResult<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+    ) -> candle_core::Result<(Gradient, Gradient, Gradient)> {
         let [d_left, d_right] = self.gradients(left, right, dy)?;
         Ok((d_left, d_right, self.d_addend(addend, dy)?))
     }

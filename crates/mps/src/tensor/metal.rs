@@ -1,14 +1,12 @@
 //! Plans on an Apple GPU.
 
 use candle_core::backend::BackendStorage;
-use candle_core::{DType, Layout, MetalStorage};
+use candle_core::{DType, MetalStorage};
 
 use super::Result;
-use super::backend::{Backend, Rows};
-use super::held::Prepared;
-use super::view::view;
-use crate::apple::{self, Buffers, measurements};
-use crate::plan::{MatrixSoftMax, Plan, Slot, View};
+use super::operand::Backend;
+use crate::apple::{self, measurements};
+use crate::plan::{Plan, Slot};
 use crate::policy::Policy;
 
 impl Backend for MetalStorage {
@@ -16,43 +14,25 @@ impl Backend for MetalStorage {
         Ok(measurements::policy(self.device())?)
     }
 
-    fn view(&self, layout: &Layout) -> Result<View> {
-        view(self.dtype(), layout, self.buffer().length())
+    fn buffer_len_bytes(&self) -> usize {
+        self.buffer().length()
     }
 
     fn allocate(&self, count: usize, room: usize, dtype: DType) -> Result<Self> {
         let device = self.device();
-        let builder = device
-            .new_buffer_builder()
-            .with_size_for(count + room, dtype);
+        let builder = device.new_buffer_builder();
+        let builder = builder.with_size_for(count + room, dtype);
         let buffer = builder.with_label("mps").build()?;
         Ok(Self::new(buffer, device.clone(), count, dtype))
     }
 
-    fn run(plan: &Plan, prepared: Prepared<'_, Self>) -> Result<Self> {
-        let mut buffers = Buffers {
-            result: Some(prepared.result.buffer()),
-            ..Buffers::default()
-        };
-        for (slot, storage) in prepared.read() {
-            let place = match slot {
-                Slot::Left => &mut buffers.left,
-                Slot::Right => &mut buffers.right,
-                _ => &mut buffers.addend,
-            };
-            *place = Some(storage.buffer());
-        }
-        let device = prepared.result.device();
-        measurements::with_order(device, |order| apple::encode(device, plan, &buffers, order))?;
-        Ok(prepared.result)
-    }
-
-    fn run_soft_max(plan: &MatrixSoftMax, rows: Rows<'_, Self>) -> Result<Self> {
-        let buffers = Buffers::rows(rows.source.buffer(), rows.result.buffer());
-        let device = rows.result.device();
-        measurements::with_order(device, |order| {
-            apple::encode_softmax(device, plan, &buffers, order)
-        })?;
-        Ok(rows.result)
+    fn run(plan: &Plan, operands: &[(Slot, &Self)], result: Self) -> Result<Self> {
+        let read = operands
+            .iter()
+            .map(|(slot, storage)| (*slot, storage.buffer()));
+        let buffers: Vec<_> = read.chain([(Slot::Result, result.buffer())]).collect();
+        let device = result.device();
+        apple::encode(device, plan, &buffers, &measurements::order(device))?;
+        Ok(result)
     }
 }

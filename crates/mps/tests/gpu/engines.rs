@@ -1,23 +1,24 @@
 //! Every engine, in each kind of layout and type that it takes.
 
+use candle_core::DType;
 use metal_candle_mps::interp::Host;
 use metal_candle_mps::plan::steel::GpuSize;
 use metal_candle_mps::plan::{
-    DataType, Engine, Gemm, GemvPlan, MatrixMultiplication, NdArrayMatrixMultiplication, Plan,
-    Reject, Slot, SteelPlan, View,
+    Engine, Gemm, GemvPlan, MatrixMultiplication, NdArrayMultiplication, Plan, Reject, Slot,
+    SteelPlan, View,
 };
 
 use crate::layouts::{Layout, buffer};
 use crate::support::{Guard, assert_same, interpret, metal, orders, proof, run};
 
-const TYPES: [DataType; 3] = [DataType::Float32, DataType::Float16, DataType::BFloat16];
+const TYPES: [DType; 3] = [DType::F32, DType::F16, DType::BF16];
 
 pub fn plan(engine: Engine, gemm: &Gemm<'_>) -> Result<Plan, Reject> {
     Ok(match engine {
         Engine::Steel => Plan::Steel(SteelPlan::plan(gemm, GpuSize::Small)?),
         Engine::Gemv => Plan::Gemv(GemvPlan::plan(gemm)?),
-        Engine::NdArray => Plan::NdArray(NdArrayMatrixMultiplication::plan(&gemm.product()?)?),
-        Engine::Matrix => Plan::Matrix(MatrixMultiplication::plan(&gemm.product()?)?),
+        Engine::NdArray => Plan::NdArray(NdArrayMultiplication::plan(gemm)?),
+        Engine::Matrix => Plan::Matrix(MatrixMultiplication::plan(gemm)?),
     })
 }
 
@@ -188,9 +189,9 @@ pub fn host([left, right, result]: [&View; 3], beta: f64, seed: u64) -> Host {
 }
 
 /// MPS has no product of bf16 matrices, and is given no rows of 16-bit floats off their alignment.
-fn takes(engine: Engine, dtype: DataType, inner: usize) -> bool {
-    let unaligned = engine.is_mps() && dtype.is_half() && !inner.is_multiple_of(8);
-    !(unaligned || engine == Matrix && dtype == DataType::BFloat16)
+fn takes(engine: Engine, dtype: DType, inner: usize) -> bool {
+    let unaligned = engine.is_mps() && dtype.size_in_bytes() == 2 && !inner.is_multiple_of(8);
+    !(unaligned || engine == Matrix && dtype == DType::BF16)
 }
 
 #[test]
@@ -209,19 +210,16 @@ fn every_engine_gives_the_interpreters_answer() {
             let [left, right, result] = [&views[0], &views[1], &views[2]];
             let (alpha, beta) = case.scalars;
             let gemm = Gemm {
-                left,
-                right,
-                addend: None,
-                result,
                 alpha,
                 beta,
+                ..Gemm::new(left, right, result)
             };
             for &engine in case
                 .engines
                 .iter()
                 .filter(|&&engine| takes(engine, dtype, case.dims[0][1]))
             {
-                let what = format!("{} {dtype} {engine}", case.name);
+                let what = format!("{} {dtype:?} {engine}", case.name);
                 let plan = plan(engine, &gemm).unwrap_or_else(|reject| panic!("{what}: {reject}"));
                 let host = host([left, right, result], beta, 7);
                 let expected = interpret(&plan, host.clone());
@@ -240,16 +238,13 @@ fn kept_kernels_are_told_apart_by_their_factors() {
     let _guard = Guard::new();
     let device = metal();
     let proof = proof(&device);
-    let square = Layout::contiguous(2).view(DataType::Float32, &[16, 16]);
+    let square = Layout::contiguous(2).view(DType::F32, &[16, 16]);
     for round in 0..6 {
         let (alpha, beta) = [(1.0, 0.5), (2.0, 0.5), (2.0, -0.5)][round % 3];
         let gemm = Gemm {
-            left: &square,
-            right: &square,
-            addend: None,
-            result: &square,
             alpha,
             beta,
+            ..Gemm::new(&square, &square, &square)
         };
         let plan = plan(Matrix, &gemm).expect("it is plain");
         let host = host([&square; 3], beta, round as u64);

@@ -1,27 +1,23 @@
 //! What is kept, for how long, and what an error or a panic leaves behind.
 
-use candle_core::MetalDevice;
+use candle_core::{DType, MetalDevice};
 #[cfg(soft_metal)]
-use candle_core::{DType, Device, Tensor};
+use candle_core::{Device, Tensor};
 use metal_candle_mps::apple::{self, Error, Order};
-use metal_candle_mps::plan::{DataType, Engine, Gemm, Plan, Slot, View};
+use metal_candle_mps::plan::{Engine, Gemm, Plan, Slot, View};
 
 use crate::engines::{host, plan};
 use crate::layouts::Layout;
 use crate::support::{Guard, Uploaded, assert_same, interpret, metal, orders, proof, run};
 
 fn square(width: usize) -> View {
-    Layout::contiguous(2).view(DataType::Float32, &[width, width])
+    Layout::contiguous(2).view(DType::F32, &[width, width])
 }
 
 fn product_of(engine: Engine, view: &View, alpha: f64) -> Plan {
     let gemm = Gemm {
-        left: view,
-        right: view,
-        addend: None,
-        result: view,
         alpha,
-        beta: 0.0,
+        ..Gemm::new(view, view, view)
     };
     plan(engine, &gemm).expect("it is plain")
 }
@@ -106,10 +102,8 @@ fn buffers_that_a_plan_does_not_fit_are_errors() {
             ),
             "{error:?}"
         );
-        let missing = apple::Buffers {
-            right: None,
-            ..short.buffers()
-        };
+        let mut missing = short.buffers();
+        missing.retain(|(slot, _)| *slot != Slot::Right);
         let plan = product_of(engine, &square(15), 1.0);
         let error = apple::encode(&device, &plan, &missing, &Order::BLOCKING);
         assert!(
@@ -131,17 +125,17 @@ fn a_panic_inside_leaves_candle_usable() {
     let break_it: [fn(&mut Plan); 3] = [
         |plan| {
             if let Plan::Matrix(plan) = plan {
-                plan.calls[0].left.descriptor.row_bytes = 8;
+                plan.calls[0][0].row_bytes = 8;
             }
         },
         |plan| {
             if let Plan::Matrix(plan) = plan {
-                plan.calls[0].left_origin.row = 1;
+                plan.calls[0][0].rows = 8;
             }
         },
         |plan| {
             if let Plan::NdArray(plan) = plan {
-                plan.calls[0].result.dimension_sizes = [8, 16];
+                plan.calls[0][2].columns = 8;
             }
         },
     ];

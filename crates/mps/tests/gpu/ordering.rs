@@ -7,7 +7,7 @@ use candle_core::op::BackpropOp;
 use candle_core::{DType, Device, MetalDevice, MetalStorage, Storage, Tensor};
 use metal_candle_mps::apple::{self, Buffers, Effort, Error, Order};
 use metal_candle_mps::order::{Refusal, Strategy};
-use metal_candle_mps::plan::{DataType, Engine, Gemm, MatrixSoftMax, SoftMaxKind, View};
+use metal_candle_mps::plan::{Engine, Gemm, MatrixSoftMax, Slot, View};
 
 use crate::engines::plan;
 use crate::support::{Guard, STRATEGIES, metal, orders, proof};
@@ -18,31 +18,21 @@ const WIDTH: usize = 48;
 fn multiply(
     device: &MetalDevice,
     engine: Engine,
-    order: &Order<'_>,
+    order: &Order,
     left: &Tensor,
     right: &Tensor,
 ) -> Tensor {
     with_operands(device, [left, right], |buffers, view| {
-        let gemm = Gemm {
-            left: view,
-            right: view,
-            addend: None,
-            result: view,
-            alpha: 1.0,
-            beta: 0.0,
-        };
+        let gemm = Gemm::new(view, view, view);
         let plan = plan(engine, &gemm).expect("it is plain");
-        apple::encode(device, &plan, &buffers, order).expect("it can be encoded");
+        apple::encode(device, &plan, buffers, order).expect("it can be encoded");
     })
 }
 
-fn soft_max(device: &MetalDevice, order: &Order<'_>, source: &Tensor) -> Tensor {
+fn soft_max(device: &MetalDevice, order: &Order, source: &Tensor) -> Tensor {
     with_operands(device, [source, source], |buffers, view| {
-        let plan = MatrixSoftMax::plan(SoftMaxKind::SoftMax, view, view).expect("it is plain");
-        let buffers = Buffers {
-            source: buffers.left,
-            ..buffers
-        };
+        let plan = MatrixSoftMax::plan(view, view).expect("it is plain");
+        let buffers = [(Slot::Source, buffers[0].1), buffers[2]];
         apple::encode_softmax(device, &plan, &buffers, order).expect("it can be encoded");
     })
 }
@@ -50,7 +40,7 @@ fn soft_max(device: &MetalDevice, order: &Order<'_>, source: &Tensor) -> Tensor 
 fn with_operands(
     device: &MetalDevice,
     operands: [&Tensor; 2],
-    encode: impl FnOnce(Buffers<'_>, &View),
+    encode: impl FnOnce(&Buffers<'_>, &View),
 ) -> Tensor {
     let count = WIDTH * WIDTH;
     let result = device
@@ -62,15 +52,13 @@ fn with_operands(
     let (Storage::Metal(a), Storage::Metal(b)) = (&*left.0, &*right.0) else {
         panic!("not on Metal")
     };
-    let view = View::new(
-        DataType::Float32,
-        0,
-        &[WIDTH, WIDTH],
-        &[WIDTH, 1],
-        count * 4,
-    )
-    .expect("a square");
-    encode(Buffers::product(a.buffer(), b.buffer(), &result), &view);
+    let view = View::new(DType::F32, 0, &[WIDTH, WIDTH], &[WIDTH, 1], count * 4).expect("a square");
+    let buffers = [
+        (Slot::Left, a.buffer()),
+        (Slot::Right, b.buffer()),
+        (Slot::Result, &*result),
+    ];
+    encode(&buffers, &view);
     drop((left, right));
     let storage = MetalStorage::new(result, device.clone(), count, DType::F32);
     Tensor::from_storage(
@@ -83,7 +71,7 @@ fn with_operands(
 
 /// Steps of candle and MPS in turns; every result depends on all before it, and each lets go of
 /// memory that the next takes.
-fn chain(device: &MetalDevice, engine: Engine, order: &Order<'_>, seed: f64) -> Vec<f32> {
+fn chain(device: &MetalDevice, engine: Engine, order: &Order, seed: f64) -> Vec<f32> {
     let metal = Device::Metal(device.clone());
     let weight = (Tensor::ones((WIDTH, WIDTH), DType::F32, &metal).expect("ones")
         * (1.0 / WIDTH as f64))
@@ -177,7 +165,7 @@ fn the_litmus_test_passes_and_allows_the_bridge() {
         );
         let order = Order {
             strategy,
-            litmus: Some(&litmus),
+            litmus: Some(litmus.clone()),
         };
         let got = chain(&device, Engine::NdArray, &order, 1.0);
         assert!((got[0] - expected(1.0)).abs() < 1e-4);
@@ -193,24 +181,9 @@ fn strategies_that_are_not_allowed_are_refused() {
             Tensor::ones((WIDTH, WIDTH), DType::F32, &Device::Metal(device.clone())).expect("ones");
         let mut outcome = Ok(());
         with_operands(&device, [&ones, &ones], |buffers, view| {
-            let gemm = Gemm {
-                left: view,
-                right: view,
-                addend: None,
-                result: view,
-                alpha: 1.0,
-                beta: 0.0,
-            };
-            let plan = plan(Engine::Matrix, &gemm).expect("it is plain");
-            outcome = apple::encode(
-                &device,
-                &plan,
-                &buffers,
-                &Order {
-                    strategy,
-                    litmus: None,
-                },
-            );
+            let plan = plan(Engine::Matrix, &Gemm::new(view, view, view)).expect("it is plain");
+            let litmus = None;
+            outcome = apple::encode(&device, &plan, buffers, &Order { strategy, litmus });
         });
         match outcome {
             Err(Error::Refused(refusal)) => refusal,

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::thread;
 
-use candle_core::MetalDevice;
+use candle_core::{DType, MetalDevice};
 use metal_candle_mps::apple::pooled;
-use metal_candle_mps::plan::{DataType, Engine, Gemm, View};
+use metal_candle_mps::plan::{Engine, Gemm, View};
 use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::strategy::ValueTree;
@@ -44,11 +44,7 @@ fn layouts(rank: usize) -> impl Strategy<Value = Layouts> {
 fn case() -> impl Strategy<Value = Case> {
     (2..5usize).prop_flat_map(|rank| {
         let sizes = (batch_dims(rank), size(), size(), size());
-        let dtype = select(vec![
-            DataType::Float32,
-            DataType::Float16,
-            DataType::BFloat16,
-        ]);
+        let dtype = select(vec![DType::F32, DType::F16, DType::BF16]);
         (
             layouts(rank),
             sizes,
@@ -65,7 +61,7 @@ type Layouts = (Layout, Layout, Layout);
 type Parts = (
     Layouts,
     (Vec<usize>, usize, usize, usize),
-    DataType,
+    DType,
     usize,
     (f64, f64),
     u64,
@@ -98,12 +94,9 @@ fn check(device: &MetalDevice, count: u32) -> BTreeMap<String, usize> {
         let [left, right, result] = &case.views;
         let (alpha, beta) = case.scalars;
         let gemm = Gemm {
-            left,
-            right,
-            addend: None,
-            result,
             alpha,
             beta,
+            ..Gemm::new(left, right, result)
         };
         for engine in [Engine::Steel, Engine::Gemv, Engine::NdArray, Engine::Matrix] {
             let Ok(plan) = plan(engine, &gemm) else {

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use candle_core::op::BackpropOp;
 use candle_core::{DType, Device, MetalDevice, MetalStorage, Storage, Tensor};
 use candle_metal_kernels::metal::Buffer;
-use metal_candle_mps::apple::{self, Buffers, Order};
+use metal_candle_mps::apple::{self, Order};
 use metal_candle_mps::interp::Host;
 use metal_candle_mps::order::{Litmus, LitmusRounds, Strategy};
-use metal_candle_mps::plan::{DataType, Plan, Slot, View, scalar};
+use metal_candle_mps::plan::{Plan, Slot, View, scalar};
 
 /// At the end of a test no rule is broken, and nothing is left of what the test made.
 pub struct Guard {
@@ -57,10 +57,7 @@ fn leave_out(reason: &str) -> ! {
 /// A record as the litmus test writes it, so that tests need not run it each time.
 pub fn proof(device: &MetalDevice) -> Litmus {
     let key = apple::key(device, Strategy::FenceBridge).expect("a context");
-    let rounds = LitmusRounds {
-        rounds: 1,
-        failures: 0,
-    };
+    let rounds = LitmusRounds::new(1, 0);
     Litmus { key, rounds }
 }
 
@@ -75,10 +72,10 @@ pub const STRATEGIES: &[Strategy] = if cfg!(metal_candle_same_buffer) {
     &[Strategy::Blocking, Strategy::FenceBridge]
 };
 
-pub fn orders(proof: &Litmus) -> Vec<Order<'_>> {
+pub fn orders(proof: &Litmus) -> Vec<Order> {
     let order = |&strategy| Order {
         strategy,
-        litmus: Some(proof),
+        litmus: Some(proof.clone()),
     };
     STRATEGIES.iter().map(order).collect()
 }
@@ -100,7 +97,7 @@ pub fn download(device: &MetalDevice, buffer: &Arc<Buffer>) -> Vec<u8> {
     tensor.to_vec1().expect("bytes")
 }
 
-/// The buffers of all operands that the host has.
+/// The buffers of all operands that the host has, the result's last.
 pub struct Uploaded {
     buffers: Vec<(Slot, Arc<Buffer>)>,
 }
@@ -123,19 +120,9 @@ impl Uploaded {
         }
     }
 
-    pub fn buffers(&self) -> Buffers<'_> {
-        let mut buffers = Buffers::default();
-        for (slot, buffer) in &self.buffers {
-            let place = match slot {
-                Slot::Left => &mut buffers.left,
-                Slot::Right => &mut buffers.right,
-                Slot::Source => &mut buffers.source,
-                Slot::Addend => &mut buffers.addend,
-                _ => &mut buffers.result,
-            };
-            *place = Some(&**buffer);
-        }
-        buffers
+    pub fn buffers(&self) -> Vec<(Slot, &Buffer)> {
+        let buffers = self.buffers.iter();
+        buffers.map(|(slot, buffer)| (*slot, &**buffer)).collect()
     }
 
     pub fn result(&self) -> &Arc<Buffer> {
@@ -144,7 +131,7 @@ impl Uploaded {
 }
 
 /// Runs the plan on the device; the whole buffer of the result.
-pub fn run(device: &MetalDevice, plan: &Plan, host: &Host, order: &Order<'_>) -> Vec<u8> {
+pub fn run(device: &MetalDevice, plan: &Plan, host: &Host, order: &Order) -> Vec<u8> {
     let uploaded = Uploaded::new(device, host);
     apple::encode(device, plan, &uploaded.buffers(), order).expect("it can be encoded");
     download(device, uploaded.result())
@@ -174,10 +161,10 @@ pub fn assert_same(plan: &Plan, result: &View, got: &[u8], expected: &[u8], what
 }
 
 /// A unit in the last place of 1.
-fn unit(dtype: DataType) -> f64 {
+fn unit(dtype: DType) -> f64 {
     match dtype {
-        DataType::Float16 => 2f64.powi(-10),
-        DataType::BFloat16 => 2f64.powi(-7),
+        DType::F16 => 2f64.powi(-10),
+        DType::BF16 => 2f64.powi(-7),
         _ => 2f64.powi(-21),
     }
 }

@@ -2,9 +2,10 @@
 
 use std::fs;
 
+use candle_core::DType;
 use metal_candle_mps::order::{Key, Strategy};
-use metal_candle_mps::plan::{DataType, Engine};
-use metal_candle_mps::policy::{Calibration, CalibrationError, Cell, MAX_FILE_BYTES};
+use metal_candle_mps::plan::Engine;
+use metal_candle_mps::policy::{Calibration, CalibrationError, Cell, MAX_FILE_BYTES, Micros};
 
 use crate::policy::{calibration, cell, key};
 
@@ -73,16 +74,16 @@ fn forty_cells_fit_and_more_are_refused() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("calibration.json");
     let mut many = calibration();
-    let micros = [12345.6, 11234.5, 123.4];
+    let micros = Micros([12345.6, 11234.5, 123.4]);
     many.cells = vec![
         Cell {
             micros,
-            ..cell(Engine::NdArray, DataType::BFloat16, [10, 10, 10])
+            ..cell(Engine::NdArray, DType::BF16, [10, 10, 10])
         };
         36
     ];
     many.save(&path).expect("fits");
-    many.cells = vec![many.cells[0]; 60];
+    many.cells = vec![many.cells[0]; 90];
     assert!(matches!(
         many.save(&path),
         Err(CalibrationError::TooLarge { .. })

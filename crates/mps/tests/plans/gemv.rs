@@ -1,6 +1,7 @@
 //! What products of a matrix and a vector turn into.
 
-use metal_candle_mps::plan::{DataType, Gemm, GemvPlan, Reject, Slot};
+use candle_core::DType;
+use metal_candle_mps::plan::{Gemm, GemvPlan, Reject, Slot};
 
 use crate::layouts::Layout;
 use crate::steel::{F32, Operands, contiguous, product, strided};
@@ -56,18 +57,14 @@ fn factors_that_a_half_does_not_hold_are_rejected() {
     let plan = |dtype, alpha| {
         let view = |dims: &[usize]| Layout::contiguous(2).view(dtype, dims);
         let (left, right, result) = (view(&[1, 3]), view(&[3, 4]), view(&[1, 4]));
-        let (left, right, result) = (&left, &right, &result);
         GemvPlan::plan(&Gemm {
-            left,
-            right,
-            addend: None,
-            result,
             alpha,
             beta: 1.0,
+            ..Gemm::new(&left, &right, &result)
         })
     };
-    assert!(plan(DataType::BFloat16, 0.5).is_ok());
-    let (dtype, alpha, beta) = (DataType::BFloat16, 0.3, 1.0);
+    assert!(plan(DType::BF16, 0.5).is_ok());
+    let (dtype, alpha, beta) = (DType::BF16, 0.3, 1.0);
     assert_eq!(
         plan(dtype, 0.3),
         Err(Reject::RoundedFactors { dtype, alpha, beta })

@@ -1,6 +1,7 @@
 //! Views as candle makes them, and stranger ones, with buffers to go with them.
 
-use metal_candle_mps::plan::{DataType, Matrix, View, scalar};
+use candle_core::DType;
+use metal_candle_mps::plan::{Matrix, View, scalar};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
@@ -38,7 +39,7 @@ impl Layout {
     }
 
     /// A view whose buffer ends right after its last element and the tail.
-    pub fn view(&self, dtype: DataType, dims: &[usize]) -> View {
+    pub fn view(&self, dtype: DType, dims: &[usize]) -> View {
         let mut strides = vec![0; dims.len()];
         let mut next = 1;
         for (place, &dim) in self.order.iter().enumerate().rev() {
@@ -115,27 +116,21 @@ pub fn layout(rank: usize, fastest: Fastest, broadcast: bool) -> impl Strategy<V
 }
 
 /// Bytes for the whole buffer of `view`, gaps included: quarters from -4 to 4, which all float
-/// types hold exactly, or integers.
+/// types hold exactly.
 pub fn buffer(view: &View, seed: u64) -> Vec<u8> {
     let dtype = view.dtype();
     let count = view.buffer_len_bytes() / dtype.size_in_bytes();
     let mut state = seed | 1;
-    let mut bytes: Vec<u8> = (0..count)
-        .flat_map(|_| {
-            state = state
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1_442_695_040_888_963_407);
-            let step = (state >> 40) as i64 % 33 - 16;
-            element(dtype, step)
-        })
-        .collect();
+    let elements = (0..count).flat_map(|_| {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        let step = (state >> 40) as i64 % 33 - 16;
+        scalar::encode(dtype, step as f64 / 4.0).expect("a float")
+    });
+    let mut bytes: Vec<u8> = elements.collect();
     bytes.resize(view.buffer_len_bytes(), 0xa5);
     bytes
-}
-
-fn element(dtype: DataType, step: i64) -> Vec<u8> {
-    let integer = &step.to_le_bytes()[..dtype.size_in_bytes()];
-    scalar::encode(dtype, step as f64 / 4.0).unwrap_or_else(|| integer.to_vec())
 }
 
 /// Lengths of the dimensions in front of a matrix, `rank` in all.
@@ -162,8 +157,8 @@ pub fn cases(count: u32) -> ProptestConfig {
 
 /// Offsets and row strides are what 16-bit floats are held to.
 pub fn is_aligned(matrix: &Matrix) -> bool {
-    let descriptor = matrix.descriptor;
-    let single_row = descriptor.rows * descriptor.matrices == 1;
-    let rows_fit = single_row || descriptor.row_bytes.is_multiple_of(16);
-    !descriptor.dtype.is_half() || (matrix.offset_bytes.is_multiple_of(16) && rows_fit)
+    let single_row = matrix.rows * matrix.matrices == 1;
+    let rows_fit = single_row || matrix.row_bytes.is_multiple_of(16);
+    let is_half = matrix.dtype.size_in_bytes() == 2;
+    !is_half || (matrix.offset_bytes.is_multiple_of(16) && rows_fit)
 }

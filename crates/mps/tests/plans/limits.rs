@@ -1,17 +1,17 @@
 //! Every limit, at it and one past it.
 
+use candle_core::DType;
 use metal_candle_mps::plan::limits::{
     HALF_ALIGNMENT_BYTES, MAX_BATCH, MAX_DIMENSION, MAX_ELEMENTS, MAX_RANK, MAX_REACH_BYTES,
     REACH_MARGIN_ROWS,
 };
 use metal_candle_mps::plan::{
-    DataType, MatrixMultiplication, MatrixSoftMax, NdArrayMatrixMultiplication, Product, Reject,
-    Slot, SoftMaxKind, View,
+    Gemm, MatrixMultiplication, MatrixSoftMax, NdArrayMultiplication, Reject, Slot, View,
 };
 
-const F32: DataType = DataType::Float32;
+const F32: DType = DType::F32;
 
-fn strided(dtype: DataType, offset_bytes: usize, dims: &[usize], strides: &[usize]) -> View {
+fn strided(dtype: DType, offset_bytes: usize, dims: &[usize], strides: &[usize]) -> View {
     View::new(dtype, offset_bytes, dims, strides, isize::MAX as usize).expect("in bounds")
 }
 
@@ -24,15 +24,9 @@ fn contiguous(dims: &[usize]) -> View {
 
 /// The reject of both kernels for a product, if there is one.
 fn rejects(left: &View, right: &View, result: &View) -> [Option<Reject>; 2] {
-    let product = Product {
-        left,
-        right,
-        result,
-        alpha: 1.0,
-        beta: 0.0,
-    };
-    let ndarray = NdArrayMatrixMultiplication::plan(&product).err();
-    [MatrixMultiplication::plan(&product).err(), ndarray]
+    let gemm = Gemm::new(left, right, result);
+    let ndarray = NdArrayMultiplication::plan(&gemm).err();
+    [MatrixMultiplication::plan(&gemm).err(), ndarray]
 }
 
 fn sized([m, n, k]: [usize; 3]) -> [Option<Reject>; 2] {
@@ -64,11 +58,8 @@ fn dimensions() {
         sizes[i] = limit;
         assert_eq!(sized(sizes), [None, None], "{name}");
         sizes[i] = limit + 1;
-        let reject = Reject::Dimension {
-            name,
-            value: limit + 1,
-            limit,
-        };
+        let value = limit + 1;
+        let reject = Reject::Over { name, value, limit };
         assert_eq!(sized(sizes), [Some(reject.clone()), Some(reject)]);
     }
 }
@@ -175,7 +166,7 @@ fn elements_of_a_soft_max() {
     let (slot, limit) = (Slot::Source, MAX_ELEMENTS);
     let soft_max = |stride| {
         let source = strided(F32, 0, &[2, 3], &[stride, 1]);
-        MatrixSoftMax::plan(SoftMaxKind::SoftMax, &source, &contiguous(&[2, 3])).err()
+        MatrixSoftMax::plan(&source, &contiguous(&[2, 3])).err()
     };
     assert_eq!(soft_max(limit - 3), None);
     assert_eq!(
@@ -195,21 +186,14 @@ fn matrices_of_a_batch() {
         let [left, right, result] = [(); 3].map(|()| contiguous(&[batch, 2, 2]));
         rejects(&left, &right, &result)
     };
-    let reject = Reject::Batch {
-        matrices: limit + 1,
+    let reject = Reject::Over {
+        name: "matrices of the batch",
+        value: limit + 1,
         limit,
     };
     assert_eq!(matrices(limit), [None, None]);
-    assert_eq!(
-        matrices(limit + 1),
-        [Some(reject.clone()), Some(reject.clone())]
-    );
-    let soft_max = |batch: usize| {
-        let source = strided(F32, 0, &[batch, 2, 3], &[9, 3, 1]);
-        MatrixSoftMax::plan(SoftMaxKind::SoftMax, &source, &contiguous(&[batch, 2, 3])).err()
-    };
-    assert_eq!(soft_max(limit), None);
-    assert_eq!(soft_max(limit + 1), Some(reject));
+    let rejected = [Some(reject.clone()), Some(reject)];
+    assert_eq!(matrices(limit + 1), rejected);
 }
 
 #[test]
@@ -218,20 +202,13 @@ fn ranks() {
         let views = [(); 3].map(|()| contiguous(&vec![2; rank]));
         rejects(&views[0], &views[1], &views[2])[0].clone()
     };
-    let reject = |slot, rank, min| {
-        Some(Reject::Rank {
-            slot,
-            rank,
-            min,
-            max: MAX_RANK,
-        })
-    };
+    let reject = |slot, rank, min| Some(Reject::Rank { slot, rank, min });
     assert_eq!(product(1), reject(Slot::Left, 1, 2));
     assert_eq!([2, 3, 4, 5].map(product), [None, None, None, None]);
     assert_eq!(product(6), reject(Slot::Left, 6, 2));
     let soft_max = |rank: usize| {
         let view = contiguous(&vec![2; rank]);
-        MatrixSoftMax::plan(SoftMaxKind::SoftMax, &view, &view).err()
+        MatrixSoftMax::plan(&view, &view).err()
     };
     assert_eq!(soft_max(0), reject(Slot::Source, 0, 1));
     assert_eq!(
@@ -244,12 +221,12 @@ fn ranks() {
 #[test]
 fn rows_of_half_floats() {
     let (slot, multiple) = (Slot::Left, HALF_ALIGNMENT_BYTES);
-    for dtype in [DataType::Float16, DataType::BFloat16] {
+    for dtype in [DType::F16, DType::BF16] {
         let square = strided(dtype, 0, &[8, 8], &[8, 1]);
         let rejected = |stride| {
             let left = strided(dtype, 0, &[8, 8], &[stride, 1]);
             let [matrix, ndarray] = rejects(&left, &square, &square);
-            if dtype == DataType::BFloat16 {
+            if dtype == DType::BF16 {
                 ndarray
             } else {
                 matrix
@@ -258,9 +235,10 @@ fn rows_of_half_floats() {
         assert_eq!(rejected(8), None);
         assert_eq!(
             rejected(9),
-            Some(Reject::RowAlignment {
+            Some(Reject::Alignment {
                 slot,
-                row_bytes: 18,
+                what: "row stride",
+                bytes: 18,
                 multiple
             })
         );
@@ -270,17 +248,18 @@ fn rows_of_half_floats() {
 #[test]
 fn offsets_of_half_arrays() {
     let (slot, multiple) = (Slot::Right, HALF_ALIGNMENT_BYTES);
-    let square = strided(DataType::BFloat16, 0, &[8, 8], &[8, 1]);
+    let square = strided(DType::BF16, 0, &[8, 8], &[8, 1]);
     let at = |offset_bytes| {
-        let right = strided(DataType::BFloat16, offset_bytes, &[8, 8], &[8, 1]);
+        let right = strided(DType::BF16, offset_bytes, &[8, 8], &[8, 1]);
         rejects(&square, &right, &square)[1].clone()
     };
     assert_eq!(at(16), None);
     assert_eq!(
         at(18),
-        Some(Reject::OffsetAlignment {
+        Some(Reject::Alignment {
             slot,
-            offset_bytes: 18,
+            what: "offset",
+            bytes: 18,
             multiple
         })
     );
@@ -288,67 +267,47 @@ fn offsets_of_half_arrays() {
 
 #[test]
 fn types() {
-    use DataType::{BFloat16, Float16, Float32, Int8, Int16, Int32};
+    use DType::{BF16, F16, I16, I32};
     let taken = |left, right, result| {
         let view = |dtype| strided(dtype, 0, &[8, 8], &[8, 1]);
         rejects(&view(left), &view(right), &view(result)).map(|reject| reject.is_none())
     };
     for (operand, result, kernels) in [
-        (Float32, Float32, [true, true]),
-        (Float16, Float16, [true, true]),
-        (Float16, Float32, [true, false]),
-        (Int8, Float16, [true, false]),
-        (Int8, Float32, [true, false]),
-        (Int16, Float32, [true, false]),
-        (BFloat16, BFloat16, [false, true]),
-        (BFloat16, Float32, [false, false]),
-        (Float32, Float16, [false, false]),
-        (Int16, Float16, [false, false]),
-        (Int32, Float32, [false, false]),
-        (Int32, Int32, [false, false]),
+        (F32, F32, [true, true]),
+        (F16, F16, [true, true]),
+        (BF16, BF16, [false, true]),
+        (F16, F32, [false, false]),
+        (BF16, F32, [false, false]),
+        (F32, F16, [false, false]),
+        (I16, F32, [false, false]),
+        (I32, I32, [false, false]),
     ] {
-        assert_eq!(
-            taken(operand, operand, result),
-            kernels,
-            "{operand} to {result}"
-        );
+        let got = taken(operand, operand, result);
+        assert_eq!(got, kernels, "{operand:?} to {result:?}");
     }
-    assert_eq!(taken(Float32, Float16, Float32), [false, false]);
-    let half = strided(BFloat16, 0, &[8], &[1]);
-    let reject = MatrixSoftMax::plan(SoftMaxKind::LogSoftMax, &half, &half).err();
-    let (kernel, operands, result) = ("MPSMatrixLogSoftMax", vec![BFloat16], BFloat16);
-    assert_eq!(
-        reject,
-        Some(Reject::Types {
-            kernel,
-            operands,
-            result
-        })
-    );
+    assert_eq!(taken(F32, F16, F32), [false, false]);
+    let half = strided(BF16, 0, &[8], &[1]);
+    let reject = Reject::Types {
+        kernel: "MPSMatrixSoftMax",
+        operands: vec![BF16],
+        result: BF16,
+    };
+    assert_eq!(MatrixSoftMax::plan(&half, &half), Err(reject));
 }
 
 #[test]
 fn messages_name_value_and_limit() {
+    let over = |name, value, limit| Reject::Over { name, value, limit };
     for (reject, message) in [
         (
-            Reject::Dimension {
-                name: "interior columns",
-                value: 32_767,
-                limit: MAX_DIMENSION,
-            },
+            over("interior columns", 32_767, MAX_DIMENSION),
             "interior columns 32767 is over 32766",
         ),
         (
-            Reject::Batch {
-                matrices: 70_000,
-                limit: MAX_BATCH,
-            },
-            "batch of 70000 matrices is over 65535",
-        ),
-        (
-            Reject::RowAlignment {
+            Reject::Alignment {
                 slot: Slot::Left,
-                row_bytes: 18,
+                what: "row stride",
+                bytes: 18,
                 multiple: 16,
             },
             "left: row stride 18 B is not a multiple of 16 B",
@@ -356,10 +315,10 @@ fn messages_name_value_and_limit() {
         (
             Reject::Types {
                 kernel: "K",
-                operands: vec![F32, DataType::Int8],
+                operands: vec![F32, DType::U8],
                 result: F32,
             },
-            "K does not take [Float32, Int8] to Float32",
+            "K does not take [F32, U8] to F32",
         ),
     ] {
         assert_eq!(reject.to_string(), message);

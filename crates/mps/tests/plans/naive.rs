@@ -1,6 +1,6 @@
 //! The definitions, straight from dims and strides.
 
-use metal_candle_mps::plan::{SoftMaxKind, View, scalar};
+use metal_candle_mps::plan::{View, scalar};
 
 /// First byte of the element at `index`.
 fn start_bytes(view: &View, index: &[usize]) -> usize {
@@ -37,29 +37,18 @@ fn indices(dims: &[usize]) -> impl Iterator<Item = Vec<usize>> {
     })
 }
 
-/// `(.., M, K)` times `(.., K, N)`; returns the whole result buffer.
+/// `(.., M, K)` times `(.., K, N)`, added to the result; returns the whole result buffer.
 pub fn multiply(
     [left, right, result]: [&View; 3],
     [left_bytes, right_bytes, result_bytes]: [&[u8]; 3],
-    (alpha, beta): (f64, f64),
+    scalars: (f64, f64),
 ) -> Vec<u8> {
-    let mut out = result_bytes.to_vec();
-    for index in indices(result.dims()) {
-        let (batch, matrix) = index.split_at(index.len() - 2);
-        let mut sum = 0.0;
-        for k in 0..right.dims()[right.rank() - 2] {
-            let left_index = [batch, &[matrix[0], k]].concat();
-            let right_index = [batch, &[k, matrix[1]]].concat();
-            sum += read(left, left_bytes, &left_index) * read(right, right_bytes, &right_index);
-        }
-        let product = alpha * sum;
-        let value = match beta {
-            0.0 => product,
-            _ => product + beta * read(result, result_bytes, &index),
-        };
-        write(result, &mut out, &index, value);
-    }
-    out
+    gemm(
+        [left, right, result, result],
+        [left_bytes, right_bytes, result_bytes, result_bytes],
+        scalars,
+        Rounding::Once,
+    )
 }
 
 /// When a kernel rounds.
@@ -110,11 +99,7 @@ pub fn gemm(
 }
 
 /// Soft-max over the last dimension; returns the whole result buffer.
-pub fn soft_max(
-    kind: SoftMaxKind,
-    [source, result]: [&View; 2],
-    [source_bytes, result_bytes]: [&[u8]; 2],
-) -> Vec<u8> {
+pub fn soft_max([source, result]: [&View; 2], [source_bytes, result_bytes]: [&[u8]; 2]) -> Vec<u8> {
     let mut out = result_bytes.to_vec();
     let (rows, columns) = result.dims().split_at(result.rank() - 1);
     for row in indices(rows) {
@@ -125,10 +110,7 @@ pub fn soft_max(
         let max = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let sum: f64 = values.iter().map(|value| (value - max).exp()).sum();
         for (column, value) in values.iter().enumerate() {
-            let value = match kind {
-                SoftMaxKind::SoftMax => (value - max).exp() / sum,
-                SoftMaxKind::LogSoftMax => (value - max) - sum.ln(),
-            };
+            let value = (value - max).exp() / sum;
             write(result, &mut out, &at(column), value);
         }
     }

@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
+use candle_core::DType;
 use metal_candle_mps::order::{Key, LitmusRounds, Strategy};
-use metal_candle_mps::plan::{DataType, Engine, Gemm, Plan, Reject, View};
-use metal_candle_mps::policy::{Bucket, Calibration, Caps, Cell, Choice, Policy, Reason, Storage};
+use metal_candle_mps::plan::{Engine, Gemm, Plan, Reject, View};
+use metal_candle_mps::policy::{
+    Bucket, Calibration, Caps, Cell, Choice, Micros, Policy, Reason, RowsCell, Storage,
+};
 
 use crate::layouts::Layout;
 
@@ -25,7 +28,7 @@ pub fn key() -> Key {
 }
 
 /// A million multiplications in a millisecond, and half of that by MPS.
-pub fn cell(engine: Engine, dtype: DataType, log2: [u32; 3]) -> Cell {
+pub fn cell(engine: Engine, dtype: DType, log2: [u32; 3]) -> Cell {
     let products = f64::from(1 << log2.iter().sum::<u32>());
     let steel = products / 1e6 * 1e3;
     let bucket = Bucket {
@@ -36,12 +39,12 @@ pub fn cell(engine: Engine, dtype: DataType, log2: [u32; 3]) -> Cell {
     Cell {
         engine,
         bucket,
-        micros: [steel, steel / 2.0, steel / 100.0],
+        micros: Micros([steel, steel / 2.0, steel / 100.0]),
     }
 }
 
 pub fn calibration() -> Calibration {
-    let cells = [DataType::Float32, DataType::Float16, DataType::BFloat16].map(|dtype| {
+    let cells = [DType::F32, DType::F16, DType::BF16].map(|dtype| {
         [Engine::NdArray, Engine::Matrix].map(|engine| cell(engine, dtype, [7, 7, 7]))
     });
     Calibration {
@@ -52,6 +55,11 @@ pub fn calibration() -> Calibration {
         },
         overhead_micros: 30.0,
         cells: cells.concat(),
+        softmax: vec![RowsCell {
+            dtype: F32,
+            log2: [10, 12],
+            micros: Micros([2_000.0, 1_000.0, 20.0]),
+        }],
     }
 }
 
@@ -59,26 +67,20 @@ pub fn calibration() -> Calibration {
 fn policy() -> Policy {
     Policy {
         caps: caps("applegpu_g15s").into(),
-        strategy: Some(Strategy::SameBuffer),
         calibration: Some(Arc::new(calibration())),
     }
 }
 
-fn choose(policy: &Policy, dtype: DataType, [m, n, k]: [usize; 3], beta: f64) -> Choice {
+fn choose(policy: &Policy, dtype: DType, [m, n, k]: [usize; 3], beta: f64) -> Choice {
     let view = |dims: [usize; 2]| Layout::contiguous(2).view(dtype, &dims);
     let (left, right, result) = (view([m, k]), view([k, n]), view([m, n]));
-    let (left, right, result) = (&left, &right, &result);
     policy.choose(&Gemm {
-        left,
-        right,
-        addend: None,
-        result,
-        alpha: 1.0,
         beta,
+        ..Gemm::new(&left, &right, &result)
     })
 }
 
-const F32: DataType = DataType::Float32;
+const F32: DType = DType::F32;
 const SIZES: [usize; 3] = [128, 192, 200];
 
 fn reason(change: fn(&mut Policy)) -> Reason {
@@ -106,7 +108,7 @@ fn mps_is_chosen_where_it_was_measured_to_win() {
 #[test]
 fn without_measurements_it_never_is() {
     let policy = Policy::uncalibrated(caps("applegpu_g17s"));
-    for dtype in [F32, DataType::Float16, DataType::BFloat16] {
+    for dtype in [F32, DType::F16, DType::BF16] {
         for size in [16, 128, 4096] {
             let choice = choose(&policy, dtype, [size, size, 16], 0.0);
             assert_eq!(
@@ -124,12 +126,6 @@ fn every_doubt_speaks_for_candle() {
         Reason::NoMps
     );
     assert_eq!(reason(|p| p.calibration = None), Reason::Uncalibrated);
-    assert_eq!(reason(|p| p.strategy = None), Reason::NoStrategy);
-    let strategy = Strategy::FenceBridge;
-    assert_eq!(
-        reason(|p| p.strategy = Some(Strategy::FenceBridge)),
-        Reason::Litmus { strategy }
-    );
     let strategy = Strategy::SameBuffer;
     for litmus in [(200, 1), (0, 0)] {
         let (rounds, failures) = litmus;
@@ -162,19 +158,19 @@ fn with_cells(change: fn(&mut Cell)) -> Reason {
 #[test]
 fn a_gain_exceeds_noise_and_overhead() {
     assert_eq!(
-        with_cells(|c| c.micros[1] = c.micros[0]),
+        with_cells(|c| c.micros.0[1] = c.micros.0[0]),
         Reason::NoGain { gain: 0.0 }
     );
     assert!(matches!(
-        with_cells(|c| c.micros[1] = c.micros[0] * 0.951),
+        with_cells(|c| c.micros.0[1] = c.micros.0[0] * 0.951),
         Reason::NoGain { .. }
     ));
     assert!(matches!(
-        with_cells(|c| c.micros[1] = c.micros[0] * 0.94),
+        with_cells(|c| c.micros.0[1] = c.micros.0[0] * 0.94),
         Reason::Faster { .. }
     ));
     assert!(matches!(
-        with_cells(|c| c.micros[2] = c.micros[0] * 0.26),
+        with_cells(|c| c.micros.0[2] = c.micros.0[0] * 0.26),
         Reason::NoGain { .. }
     ));
     let overhead = |overhead_micros| {
@@ -206,22 +202,20 @@ fn work_has_to_be_long_enough() {
         let mut calibration = calibration();
         calibration.key.strategy = strategy;
         for cell in &mut calibration.cells {
-            cell.micros = [500.0, 250.0, 1.0];
+            cell.micros = Micros([500.0, 250.0, 1.0]);
         }
-        let (caps, strategy) = (caps(architecture).into(), Some(strategy));
         let policy = Policy {
-            caps,
-            strategy,
+            caps: caps(architecture).into(),
             ..with(calibration)
         };
         choose(&policy, dtype, [128, 128, 128], 0.0).reason
     };
     let (same, fence) = (Strategy::SameBuffer, Strategy::FenceBridge);
     let short = |reason| matches!(reason, Reason::Short { .. });
-    assert!(!short(slower("applegpu_g17s", same, DataType::Float16)));
+    assert!(!short(slower("applegpu_g17s", same, DType::F16)));
     assert!(short(slower("applegpu_g17s", same, F32)));
-    assert!(short(slower("applegpu_g17s", fence, DataType::Float16)));
-    assert!(short(slower("applegpu_g16s", same, DataType::Float16)));
+    assert!(short(slower("applegpu_g17s", fence, DType::F16)));
+    assert!(short(slower("applegpu_g16s", same, DType::F16)));
 }
 
 #[test]
@@ -229,7 +223,7 @@ fn bfloat16_is_slow_on_m1_and_unknown_to_older_systems() {
     let choose = |change: fn(&mut Caps), beta| {
         let mut policy = policy();
         change(Arc::make_mut(&mut policy.caps));
-        choose(&policy, DataType::BFloat16, SIZES, beta).reason
+        choose(&policy, DType::BF16, SIZES, beta).reason
     };
     assert!(matches!(choose(|_| {}, 0.0), Reason::Faster { .. }));
     assert_eq!(
@@ -251,15 +245,7 @@ fn what_an_engine_rejects_goes_to_candle() {
     let left = strided(128, [130, 1]).expect("in bounds");
     let right = strided(128, [128, 1]).expect("in bounds");
     let result = strided(128, [128, 1]).expect("in bounds");
-    let (left, right, result) = (&left, &right, &result);
-    let gemm = Gemm {
-        left,
-        right,
-        addend: None,
-        result,
-        alpha: 1.0,
-        beta: 0.0,
-    };
+    let gemm = Gemm::new(&left, &right, &result);
     let (plan, choice) = policy().plan(&gemm, None).expect("candle takes it");
     assert!(matches!(plan, Plan::Steel(_)));
     let rejected = Reason::Rejected {
@@ -288,15 +274,7 @@ fn an_engine_that_is_not_there_is_refused() {
     let mut policy = policy();
     Arc::make_mut(&mut policy.caps).ndarray = false;
     let view = Layout::contiguous(2).view(F32, &[4, 4]);
-    let (left, right, result) = (&view, &view, &view);
-    let gemm = Gemm {
-        left,
-        right,
-        addend: None,
-        result,
-        alpha: 1.0,
-        beta: 0.0,
-    };
+    let gemm = Gemm::new(&view, &view, &view);
     let engine = Engine::NdArray;
     assert_eq!(
         policy.plan(&gemm, Some(engine)).err(),
@@ -312,15 +290,7 @@ fn buckets_tell_products_apart() {
         let left = view(&[2, 64, 64], &[4096, left[0], left[1]]).expect("in bounds");
         let right = view(&[2, 64, 100], &[6400, right[0], right[1]]).expect("in bounds");
         let result = view(&[2, 64, 100], &[6400, 100, 1]).expect("in bounds");
-        let (left, right, result) = (&left, &right, &result);
-        Bucket::of(&Gemm {
-            left,
-            right,
-            addend: None,
-            result,
-            alpha: 1.0,
-            beta: 0.0,
-        })
+        Bucket::of(&Gemm::new(&left, &right, &result))
     };
     let expected = |storage| {
         Some(Bucket {
@@ -333,4 +303,42 @@ fn buckets_tell_products_apart() {
     assert_eq!(bucket([64, 1], [1, 64]), expected(Storage::Nt));
     assert_eq!(bucket([1, 64], [100, 1]), expected(Storage::Tn));
     assert_eq!(bucket([1, 64], [1, 64]), expected(Storage::Tt));
+}
+
+#[test]
+fn softmax_is_ours_but_where_mps_was_measured_to_win() {
+    let with_micros = |micros, sizes| {
+        let mut calibration = calibration();
+        calibration.softmax[0].micros = Micros(micros);
+        with(calibration).softmax(F32, sizes)
+    };
+    let measured = |sizes| with_micros([2_000.0, 1_000.0, 20.0], sizes);
+    assert_eq!(measured([1024, 4096]), Ok(0.5));
+    assert_eq!(measured([2047, 8191]), Ok(0.5));
+    assert_eq!(measured([1023, 4096]), Err(Reason::NotMeasured));
+    assert_eq!(measured([1024, 8192]), Err(Reason::NotMeasured));
+    assert_eq!(measured([0, 4096]), Err(Reason::NotMeasured));
+    let by = |micros| with_micros(micros, [1024, 4096]).err();
+    assert!(matches!(
+        by([999.0, 100.0, 1.0]),
+        Some(Reason::Short { .. })
+    ));
+    assert!(matches!(
+        by([2_000.0, 1_950.0, 1.0]),
+        Some(Reason::NoGain { .. })
+    ));
+    assert!(matches!(
+        by([2_000.0, 1_000.0, 600.0]),
+        Some(Reason::NoGain { .. })
+    ));
+    // A gain of 59 us for an overhead of 30.
+    assert!(matches!(
+        by([1_010.0, 951.0, 1.0]),
+        Some(Reason::Overhead { .. })
+    ));
+    let half = policy().softmax(DType::F16, [1024, 4096]);
+    assert_eq!(half, Err(Reason::NotMeasured));
+    let nothing = Policy::uncalibrated(caps("applegpu_g15s"));
+    let reason = nothing.softmax(F32, [1024, 4096]);
+    assert_eq!(reason, Err(Reason::Uncalibrated));
 }

@@ -1,15 +1,14 @@
 //! What batches and layouts turn into.
 
-use metal_candle_mps::plan::{
-    DataType, MatrixMultiplication, MatrixMultiplicationCall, Origin, Product, Reject, Slot, View,
-};
+use candle_core::DType;
+use metal_candle_mps::plan::{Gemm, Matrix, MatrixMultiplication, Reject, Slot, View};
 
 use crate::layouts::Layout;
 
-const F32: DataType = DataType::Float32;
-const F16: DataType = DataType::Float16;
+const F32: DType = DType::F32;
+const F16: DType = DType::F16;
 
-fn strided(dtype: DataType, offset_bytes: usize, dims: &[usize], strides: &[usize]) -> View {
+fn strided(dtype: DType, offset_bytes: usize, dims: &[usize], strides: &[usize]) -> View {
     View::new(dtype, offset_bytes, dims, strides, 1 << 24).expect("in bounds")
 }
 
@@ -18,16 +17,10 @@ fn contiguous(dims: &[usize]) -> View {
 }
 
 fn plan(left: &View, right: &View, result: &View) -> Result<MatrixMultiplication, Reject> {
-    MatrixMultiplication::plan(&Product {
-        left,
-        right,
-        result,
-        alpha: 1.0,
-        beta: 0.0,
-    })
+    MatrixMultiplication::plan(&Gemm::new(left, right, result))
 }
 
-fn calls(left: &View, right: &View, result: &View) -> Vec<MatrixMultiplicationCall> {
+fn calls(left: &View, right: &View, result: &View) -> Vec<[Matrix; 3]> {
     plan(left, right, result).expect("a plan").calls
 }
 
@@ -37,14 +30,11 @@ fn tokens_times_a_shared_weight_are_one_matrix() {
     let left = contiguous(&[4, 6, 8]);
     let right = strided(F32, 0, &[4, 8, 5], &[0, 1, 8]);
     let plan = plan(&left, &right, &contiguous(&[4, 6, 5])).expect("a linear layer");
-    assert!(!plan.transpose_left && plan.transpose_right);
-    assert_eq!(
-        [plan.result_rows, plan.result_columns, plan.interior_columns],
-        [24, 5, 8]
-    );
-    assert_eq!(plan.calls.len(), 1);
-    assert_eq!(plan.calls[0].batch_size, 1);
-    let weight = plan.calls[0].right.descriptor;
+    assert!(!plan.kernel.transpose_left && plan.kernel.transpose_right);
+    let kernel = plan.kernel;
+    assert_eq!([kernel.rows, kernel.columns, kernel.interior], [24, 5, 8]);
+    assert_eq!((plan.calls.len(), plan.calls[0][2].matrices), (1, 1));
+    let weight = plan.calls[0][1];
     assert_eq!((weight.rows, weight.columns, weight.row_bytes), (5, 8, 32));
 }
 
@@ -56,8 +46,8 @@ fn rows_are_not_folded_past_the_largest_dimension() {
         plan(&left, &right, &contiguous(&[batch, 1024, 2])).expect("within limits")
     };
     let [folded, split] = [31, 32].map(product);
-    assert_eq!((folded.result_rows, folded.calls.len()), (31 * 1024, 1));
-    assert_eq!((split.result_rows, split.calls.len()), (1024, 32));
+    assert_eq!((folded.kernel.rows, folded.calls.len()), (31 * 1024, 1));
+    assert_eq!((split.kernel.rows, split.calls.len()), (1024, 32));
 }
 
 #[test]
@@ -68,10 +58,8 @@ fn separate_matrices_are_one_array() {
         &contiguous(&[3, 4, 6]),
     );
     assert_eq!(calls.len(), 1);
-    assert_eq!((calls[0].batch_start, calls[0].batch_size), (0, 3));
-    let strides =
-        [calls[0].left, calls[0].right, calls[0].result].map(|m| m.descriptor.matrix_bytes);
-    assert_eq!(strides, [80, 120, 96]);
+    let arrays = calls[0].map(|m| (m.matrices, m.matrix_bytes));
+    assert_eq!(arrays, [(3, 80), (3, 120), (3, 96)]);
 }
 
 #[test]
@@ -80,8 +68,8 @@ fn grouped_queries_fold_into_rows_of_their_key() {
     let left = contiguous(&[2, 3, 4, 5, 8]);
     let right = strided(F32, 0, &[2, 3, 4, 8, 7], &[168, 56, 0, 1, 8]);
     let plan = plan(&left, &right, &contiguous(&[2, 3, 4, 5, 7])).expect("grouped queries");
-    assert_eq!(plan.result_rows, 4 * 5);
-    assert_eq!((plan.calls.len(), plan.calls[0].batch_size), (1, 6));
+    assert_eq!(plan.kernel.rows, 4 * 5);
+    assert_eq!((plan.calls.len(), plan.calls[0][2].matrices), (1, 6));
 }
 
 #[test]
@@ -94,8 +82,8 @@ fn heads_inside_rows_are_split_into_calls() {
         &contiguous(&[2, 3, 5, 4]),
     );
     assert_eq!(calls.len(), 3);
-    assert!(calls.iter().all(|call| call.batch_size == 2));
-    let offsets: Vec<usize> = calls.iter().map(|call| call.left.offset_bytes).collect();
+    assert!(calls.iter().all(|call| call[2].matrices == 2));
+    let offsets: Vec<usize> = calls.iter().map(|call| call[0].offset_bytes).collect();
     assert_eq!(offsets, [0, 32, 64]);
 }
 
@@ -113,10 +101,10 @@ fn a_batch_stride_that_is_not_one_of_an_array_is_split_into_calls() {
 fn a_factor_shared_by_a_batch_is_split_into_calls() {
     let left = strided(F32, 0, &[3, 4, 5], &[0, 5, 1]);
     let calls = calls(&left, &contiguous(&[3, 5, 6]), &contiguous(&[3, 4, 6]));
-    let offsets: Vec<[usize; 2]> = calls
+    let offsets = calls
         .iter()
-        .map(|call| [call.left.offset_bytes, call.right.offset_bytes])
-        .collect();
+        .map(|call| [call[0].offset_bytes, call[1].offset_bytes]);
+    let offsets: Vec<[usize; 2]> = offsets.collect();
     assert_eq!(offsets, [[0, 0], [0, 120], [0, 240]]);
 }
 
@@ -125,14 +113,10 @@ fn a_single_row_takes_the_stride_of_its_batch() {
     // Rows of 5 elements, 7 apart: an array of one-row matrices.
     let left = strided(F32, 0, &[3, 1, 5], &[7, 5, 1]);
     let calls = calls(&left, &contiguous(&[3, 5, 6]), &contiguous(&[3, 1, 6]));
-    let descriptor = calls[0].left.descriptor;
+    let array = calls[0][0];
     assert_eq!(
-        (
-            descriptor.matrices,
-            descriptor.row_bytes,
-            descriptor.matrix_bytes
-        ),
-        (3, 28, 28)
+        [array.matrices, array.row_bytes, array.matrix_bytes],
+        [3, 28, 28]
     );
 }
 
@@ -146,10 +130,9 @@ fn narrowed_half_columns_start_at_an_origin() {
         &strided(F16, 0, &[4, 8], &[8, 1]),
     );
     let call = plan.expect("the row has room").calls[0];
-    assert_eq!(call.left.offset_bytes, 64);
-    assert_eq!(call.left.descriptor.columns, 11);
-    assert_eq!(call.left_origin, Origin { row: 0, column: 3 });
-    assert_eq!(call.right_origin, Origin::default());
+    assert_eq!(call[0].offset_bytes, 64);
+    assert_eq!((call[0].columns, call[0].origin), (11, 3));
+    assert_eq!(call[1].origin, 0);
 }
 
 #[test]
@@ -158,21 +141,19 @@ fn a_contiguous_column_of_halves_is_a_row_transposed() {
     let right = strided(F16, 0, &[8, 1], &[1, 1]);
     let result = strided(F16, 0, &[4, 1], &[8, 1]);
     let plan = plan(&strided(F16, 0, &[4, 8], &[8, 1]), &right, &result).expect("a row");
-    let descriptor = plan.calls[0].right.descriptor;
-    assert!(plan.transpose_right);
-    assert_eq!(
-        (descriptor.rows, descriptor.columns, descriptor.row_bytes),
-        (1, 8, 16)
-    );
+    let column = plan.calls[0][1];
+    assert!(plan.kernel.transpose_right);
+    assert_eq!([column.rows, column.columns, column.row_bytes], [1, 8, 16]);
 }
 
 #[test]
 fn half_offsets_that_no_origin_can_make_up_for_are_rejected() {
     let right = strided(F16, 0, &[8, 8], &[8, 1]);
     let result = strided(F16, 0, &[4, 8], &[8, 1]);
-    let reject = Reject::OffsetAlignment {
+    let reject = Reject::Alignment {
         slot: Slot::Left,
-        offset_bytes: 6,
+        what: "offset",
+        bytes: 6,
         multiple: 16,
     };
     let packed = strided(F16, 6, &[4, 8], &[8, 1]);
@@ -185,47 +166,22 @@ fn half_offsets_that_no_origin_can_make_up_for_are_rejected() {
 fn what_is_not_a_matrix_is_rejected() {
     let (right, result) = (contiguous(&[3, 2]), contiguous(&[4, 2]));
     let slot = Slot::Left;
+    let strided_by = |row_stride, column_stride| Reject::Strided {
+        slot,
+        row_stride,
+        column_stride,
+    };
+    let overlap = |row_stride, columns| Reject::RowsOverlap {
+        slot,
+        row_stride,
+        columns,
+    };
     for (strides, reject) in [
-        (
-            [6, 2],
-            Reject::Strided {
-                slot,
-                row_stride: 6,
-                column_stride: 2,
-            },
-        ),
-        (
-            [3, 0],
-            Reject::Strided {
-                slot,
-                row_stride: 3,
-                column_stride: 0,
-            },
-        ),
-        (
-            [0, 1],
-            Reject::RowsOverlap {
-                slot,
-                row_stride: 0,
-                columns: 3,
-            },
-        ),
-        (
-            [2, 1],
-            Reject::RowsOverlap {
-                slot,
-                row_stride: 2,
-                columns: 3,
-            },
-        ),
-        (
-            [1, 3],
-            Reject::RowsOverlap {
-                slot,
-                row_stride: 3,
-                columns: 4,
-            },
-        ),
+        ([6, 2], strided_by(6, 2)),
+        ([3, 0], strided_by(3, 0)),
+        ([0, 1], overlap(0, 3)),
+        ([2, 1], overlap(2, 3)),
+        ([1, 3], overlap(3, 4)),
     ] {
         let left = strided(F32, 0, &[4, 3], &strides);
         assert_eq!(plan(&left, &right, &result), Err(reject), "{strides:?}");
@@ -236,9 +192,7 @@ fn what_is_not_a_matrix_is_rejected() {
 fn results_that_cannot_be_written_are_rejected() {
     let (left, right) = (contiguous(&[2, 4, 3]), contiguous(&[2, 3, 5]));
     let columns = strided(F32, 0, &[2, 4, 5], &[20, 1, 4]);
-    let reject = Reject::ResultByColumns {
-        strides: vec![20, 1, 4],
-    };
+    let reject = Reject::ResultByColumns { strides: [1, 4] };
     assert_eq!(plan(&left, &right, &columns), Err(reject));
     let (dims, strides) = (vec![2, 4, 5], vec![0, 5, 1]);
     let shared = strided(F32, 0, &dims, &strides);

@@ -1,13 +1,12 @@
 //! What products turn into for candle's kernels.
 
+use candle_core::DType;
 use metal_candle_mps::plan::steel::{GemmAddMmParams, GpuSize, constant, index};
-use metal_candle_mps::plan::{
-    Access, Binding, DataType, Gemm, GemvPlan, Reject, Slot, SteelPlan, View,
-};
+use metal_candle_mps::plan::{Access, Binding, Gemm, GemvPlan, Reject, Slot, SteelPlan, View};
 
 use crate::layouts::Layout;
 
-pub const F32: DataType = DataType::Float32;
+pub const F32: DType = DType::F32;
 
 pub fn strided(offset_bytes: usize, dims: &[usize], strides: &[usize]) -> View {
     View::new(F32, offset_bytes, dims, strides, 1 << 24).expect("in bounds")
@@ -296,15 +295,14 @@ fn results_by_columns_or_uneven_are_rejected() {
     operands.result = strided(0, &[2, 4, 5], &[20, 1, 4]);
     assert_eq!(
         operands.steel(),
-        Err(Reject::ResultByColumns {
-            strides: vec![1, 4]
-        })
+        Err(Reject::ResultByColumns { strides: [1, 4] })
     );
     let mut operands = product(&[2, 3, 4, 3], &[2, 3, 3, 5]);
     operands.result = strided(0, &[2, 3, 4, 5], &[100, 20, 5, 1]);
     assert_eq!(
         operands.steel(),
-        Err(Reject::ResultBatch {
+        Err(Reject::Uneven {
+            slot: Slot::Result,
             strides: vec![100, 20]
         })
     );
@@ -332,8 +330,5 @@ fn strides_that_the_kernel_cannot_multiply_are_rejected() {
     };
     assert!(plan(limit).is_ok());
     let (name, value) = ("row stride of the left factor", limit + 1);
-    assert_eq!(
-        plan(limit + 1),
-        Err(Reject::Dimension { name, value, limit })
-    );
+    assert_eq!(plan(limit + 1), Err(Reject::Over { name, value, limit }));
 }

@@ -44,7 +44,7 @@ fn training_gives_the_same_losses_and_adapter() {
 #[test]
 fn calibrate_keeps_what_it_learns() {
     let fixture = Fixture::new();
-    let words = "calibrate --device metal --litmus-rounds 2 --litmus-width 8 --sizes 16x32x16";
+    let words = "calibrate --device metal --litmus-rounds 2 --litmus-width 8 --sizes 16x32x16 --softmax-sizes 16x32";
     let ended = fixture.ok(words);
     for part in ["litmus test of FenceBridge", "Kept in"] {
         assert!(ended.stderr.contains(part), "{part} in {}", ended.stderr);
@@ -52,7 +52,8 @@ fn calibrate_keeps_what_it_learns() {
     let text = &ended.stdout;
     assert!(text.contains("Software Metal (applegpu_g13g): FenceBridge, 0 of 4 litmus rounds failed"), "{text}");
     let gpu = fixture.ok_json("doctor --json")["gpus"][0].clone();
-    let measured = gpu["calibration"]["products"].as_u64().unwrap() as usize;
+    let n = |what| gpu["calibration"][what].as_u64().unwrap() as usize;
+    let measured = n("products") + n("softmax");
     // Below a heading each.
     assert_eq!(text.lines().count(), 2 + measured, "{text}");
     assert!(measured > 0 && gpu["calibration"]["ignored"].is_null(), "{gpu}");

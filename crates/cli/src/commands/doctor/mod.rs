@@ -65,11 +65,13 @@ struct CalibrationFile {
     path: String,
     /// Products that were measured; `None` where it is not used.
     products: Option<usize>,
+    /// Softmax that were measured.
+    softmax: Option<usize>,
     /// Why it is not used.
     ignored: Option<String>,
 }
 
-/// Choice of an engine for a product.
+/// Choice of an engine for a product, or a softmax.
 #[derive(Serialize)]
 struct Choice {
     product: String,

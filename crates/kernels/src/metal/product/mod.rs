@@ -3,10 +3,11 @@
 
 mod unpacked;
 
+pub(crate) use metal_candle_mps::metal::Room;
 pub(crate) use unpacked::{MatrixProduct, Onto, Side, ranges};
 
 use super::{DeviceMatrix, DeviceTensor};
-use candle_core::{DType, MetalStorage, Result, Shape};
+use candle_core::{DType, Result};
 use metal_candle_mps::metal as mps;
 
 /// `alpha * a b`, `(.., M, N)` for `(.., M, K)` and `(.., K, N)`, in the dtype of `a`; batches broadcast.
@@ -24,18 +25,10 @@ pub(crate) fn product_with_room(
 ) -> Result<DeviceTensor> {
     let c = addend.map(|(_, c)| c);
     if same_dtype(a, [Some(b), c]) {
-        let beta = addend.map_or(0.0, |(beta, _)| beta);
-        let gemm = match room {
-            Room::None => mps::gemm,
-            Room::ForAddend => mps::gemm_with_room,
-        };
-        return packed(gemm(
-            a.view(),
-            b.view(),
-            c.map(DeviceTensor::view),
-            alpha,
-            beta,
-        ));
+        let factors = [alpha, addend.map_or(0.0, |(beta, _)| beta)];
+        let c = c.map(DeviceTensor::view);
+        let (y, shape) = mps::gemm(a.view(), b.view(), c, factors, room)?;
+        return Ok(DeviceTensor::packed(y, shape));
     }
     if let ([_, _], [_, _]) = (a.dims(), b.dims()) {
         return mixed(alpha, a, b, addend, room);
@@ -58,7 +51,7 @@ pub(crate) fn add_product(
         return Factor::of(b)?.times(alpha, a, Onto::Result).run_in(y);
     }
     let shape = y.layout.shape().clone();
-    let y = mps::gemm_onto(y.storage, a.view(), b.view(), alpha, 1.0)?;
+    let y = mps::gemm_onto(y.storage, a.view(), b.view(), [alpha, 1.0])?;
     Ok(DeviceTensor::packed(y, shape))
 }
 
@@ -83,15 +76,6 @@ fn mixed(
         None => Onto::Nothing,
     };
     Factor::of(b)?.times(alpha, a, onto).run(room)
-}
-
-/// Memory behind a result.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Room {
-    /// None that is counted on.
-    None,
-    /// Memory that a kernel reads which adds to the result in place: [`add_product`] then copies nothing.
-    ForAddend,
 }
 
 /// A right factor `(K, N)` the way round in which its rows lie in memory.
@@ -121,16 +105,8 @@ impl Factor {
     }
 }
 
-fn packed(result: Result<(MetalStorage, Shape)>) -> Result<DeviceTensor> {
-    let (storage, shape) = result?;
-    Ok(DeviceTensor::packed(storage, shape))
-}
-
 impl DeviceTensor {
     fn view(&self) -> mps::Operand<'_> {
-        mps::Operand {
-            storage: &self.storage,
-            layout: &self.layout,
-        }
+        (&self.storage, &self.layout)
     }
 }

@@ -1,10 +1,13 @@
 //! From a product to a dispatch.
 
+use candle_core::DType;
+
 use super::shape::Block;
 use super::{GemvPlan, index};
-use crate::plan::batch::Axis;
-use crate::plan::problem::{ADDEND, LEFT, Problem, RESULT, RIGHT, Stored};
-use crate::plan::{Access, Binding, DataType, Gemm, Reject, Slot, limits, scalar};
+use crate::plan::axis::{self, ADDEND, Axis, LEFT, RESULT, RIGHT};
+use crate::plan::gemm::FLOATS;
+use crate::plan::problem::{Problem, Stored};
+use crate::plan::{Gemm, Reject, Slot, limits, scalar};
 
 impl GemvPlan {
     /// Plans `gemm`, whose result is one row or one column, without copying an operand.
@@ -18,7 +21,8 @@ impl GemvPlan {
     /// A [`Reject`] that names what does not fit; [`SteelPlan`](crate::plan::SteelPlan) takes most
     /// of that.
     pub fn plan(gemm: &Gemm<'_>) -> Result<Self, Reject> {
-        let problem = Problem::new(gemm, "gemv")?;
+        let mut problem = Problem::new(gemm, "gemv", &FLOATS)?;
+        problem.fold_rows_of_any_stride();
         let roles = Roles::new(&problem)?;
         roles.check_result(&problem)?;
         let block = Block::choose(roles.stored.transposed, problem.inner.len, roles.outer.len);
@@ -37,7 +41,7 @@ struct Roles {
     matrix: (Slot, usize),
     vector: (Slot, usize),
     /// The axis of the result.
-    outer: Axis<4>,
+    outer: Axis,
     /// The matrix as one row for each element of the result.
     stored: Stored,
 }
@@ -72,11 +76,8 @@ impl Roles {
         let len = self.outer.len;
         let between = problem.result_step(len)?;
         let strides = [self.outer.strides[RESULT], between];
-        if (len == 1 || strides[0] == 1) && between == len {
-            Ok(())
-        } else {
-            Err(Reject::SpacedResult { len, strides })
-        }
+        let packed = (len == 1 || strides[0] == 1) && between == len;
+        limits::allow(packed, Reject::SpacedResult { len, strides })
     }
 
     /// The kernel multiplies whole extents in `int`s, and that of the results in an unsigned one.
@@ -98,13 +99,13 @@ impl Roles {
         GemvPlan {
             dtype: problem.dtype,
             kernel: block.kernel(problem.dtype, batch.len() > 1, adds),
-            bindings: self.bindings(problem),
+            bindings: problem.bindings(self.indices()),
             in_vec_size: problem.inner.len as i32,
             out_vec_size: self.outer.len as i32,
             matrix_ld: self.stored.ld as i32,
             alpha: problem.alpha,
             beta: problem.beta,
-            batch_shape: values(batch, 1, |axis| axis.len as i32),
+            batch_shape: axis::values(batch, 1, |axis| axis.len as i32),
             vector_batch_strides: strides(batch, self.vector.1),
             matrix_batch_strides: strides(batch, self.matrix.1),
             addend_batch_strides: strides(batch, ADDEND),
@@ -114,27 +115,12 @@ impl Roles {
         }
     }
 
-    fn bindings(&self, problem: &Problem) -> Vec<Binding> {
-        let [left, right, result] = problem.offsets_bytes;
-        let offset = |slot| if slot == Slot::Left { left } else { right };
-        let read = |index, slot, offset_bytes| Binding {
-            index,
-            slot,
-            offset_bytes,
-            access: Access::Read,
-        };
-        let addend = problem.addend;
-        let addend = addend.map(|addend| read(index::ADDEND, addend.slot, addend.offset_bytes));
-        let result = Binding {
-            access: Access::Write,
-            ..read(index::RESULT, Slot::Result, result)
-        };
-        let (matrix, vector) = (self.matrix.0, self.vector.0);
-        let factors = [
-            read(index::MATRIX, matrix, offset(matrix)),
-            read(index::VECTOR, vector, offset(vector)),
-        ];
-        factors.into_iter().chain(addend).chain([result]).collect()
+    /// Places of left and right in the argument table.
+    fn indices(&self) -> [usize; 2] {
+        match self.matrix.0 {
+            Slot::Left => [index::MATRIX, index::VECTOR],
+            _ => [index::VECTOR, index::MATRIX],
+        }
     }
 }
 
@@ -148,26 +134,15 @@ fn check_addend(problem: &Problem, len: usize, block: Block) -> Result<(), Rejec
         return Err(Reject::SharedAddend { len, step });
     }
     let (dtype, alpha, beta) = (problem.dtype, problem.alpha, problem.beta);
-    if is_exact(dtype, alpha) && is_exact(dtype, beta) {
-        Ok(())
-    } else {
-        Err(Reject::RoundedFactors { dtype, alpha, beta })
-    }
+    let exact = is_exact(dtype, alpha) && is_exact(dtype, beta);
+    limits::allow(exact, Reject::RoundedFactors { dtype, alpha, beta })
 }
 
-fn is_exact(dtype: DataType, factor: f32) -> bool {
+fn is_exact(dtype: DType, factor: f32) -> bool {
     let value = f64::from(factor);
     scalar::round(dtype, value) == value
 }
 
-fn strides(batch: &[Axis<4>], operand: usize) -> Vec<i64> {
-    values(batch, 0, |axis| axis.strides[operand] as i64)
-}
-
-/// A value for each axis, or the one for a batch without any.
-fn values<T>(batch: &[Axis<4>], none: T, value: impl Fn(&Axis<4>) -> T) -> Vec<T> {
-    match batch {
-        [] => vec![none],
-        axes => axes.iter().map(value).collect(),
-    }
+fn strides(batch: &[Axis], operand: usize) -> Vec<i64> {
+    axis::values(batch, 0, |axis| axis.strides[operand] as i64)
 }

@@ -3,7 +3,9 @@
 mod build;
 mod shape;
 
-use super::{Binding, DataType};
+use candle_core::DType;
+
+use super::Binding;
 
 /// One dispatch of candle's `gemv` or `gemv_t` (`Source::Gemv`): a matrix and a vector, batched.
 ///
@@ -14,7 +16,7 @@ use super::{Binding, DataType};
 #[derive(Debug, Clone, PartialEq)]
 pub struct GemvPlan {
     /// Type of all operands.
-    pub dtype: DataType,
+    pub dtype: DType,
     /// Name of the function: `{gemv|gemv_t}_{type}_bm{}_bn{}_sm{}_sn{}_tm{}_tn{}_nc{0|1}_axpby{0|1}`.
     pub kernel: String,
     /// Buffers: the matrix at 0, the vector at 1, the addend at 2 if there is one, the result at 3.

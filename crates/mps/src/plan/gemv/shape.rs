@@ -1,6 +1,6 @@
 //! Shares of threads in a matrix-vector product.
 
-use crate::plan::DataType;
+use candle_core::DType;
 
 /// Threads of a threadgroup: simdgroups along the stored rows and columns (`bm`, `bn`), lanes of a
 /// simdgroup (`sm`, `sn`), and elements of a lane (`tm`, `tn`).
@@ -41,15 +41,7 @@ impl Block {
             512.. => 4,
             _ => 2,
         };
-        Self {
-            transposed: true,
-            bm: 1,
-            bn,
-            sm,
-            sn,
-            tm: 4,
-            tn,
-        }
+        Self::new(true, [1, bn, sm, sn, 4, tn])
     }
 
     /// `gemv`: the matrix is stored with a row for each element of the result.
@@ -60,14 +52,18 @@ impl Block {
             4096.. => (8, 1, 1, 32),
             _ => (4, 1, 1, 32),
         };
+        Self::new(false, [bm, bn, sm, sn, tm, 4])
+    }
+
+    fn new(transposed: bool, [bm, bn, sm, sn, tm, tn]: [usize; 6]) -> Self {
         Self {
-            transposed: false,
+            transposed,
             bm,
             bn,
             sm,
             sn,
             tm,
-            tn: 4,
+            tn,
         }
     }
 
@@ -103,7 +99,7 @@ impl Block {
     }
 
     /// The kernel's name; `walks` a batch of several dimensions, and `adds` something.
-    pub fn kernel(self, dtype: DataType, walks: bool, adds: bool) -> String {
+    pub fn kernel(self, dtype: DType, walks: bool, adds: bool) -> String {
         let Self {
             bm,
             bn,
@@ -115,8 +111,8 @@ impl Block {
         } = self;
         let function = if self.transposed { "gemv_t" } else { "gemv" };
         let name = match dtype {
-            DataType::Float16 => "float16",
-            DataType::BFloat16 => "bfloat16",
+            DType::F16 => "float16",
+            DType::BF16 => "bfloat16",
             _ => "float32",
         };
         let [nc, axpby] = [walks, adds].map(u8::from);

@@ -1,10 +1,13 @@
 //! From a product to a dispatch.
 
+use candle_core::DType;
+
 use super::tile::{self, Size, Tile};
 use super::{GemmAddMmParams, GemmParams, GpuSize, SteelPlan, constant, index};
-use crate::plan::batch::Axis;
-use crate::plan::problem::{ADDEND, LEFT, Problem, RESULT, RIGHT, Stored};
-use crate::plan::{Access, Binding, DataType, Gemm, Reject, Slot, limits};
+use crate::plan::axis::{self, ADDEND, Axis, LEFT, RESULT, RIGHT};
+use crate::plan::gemm::FLOATS;
+use crate::plan::problem::{Problem, Stored};
+use crate::plan::{Gemm, Reject, Slot, limits};
 
 impl SteelPlan {
     /// Plans `gemm` without copying an operand.
@@ -18,7 +21,8 @@ impl SteelPlan {
     /// A [`Reject`] that names what does not fit. A contiguous copy of the operand that it names
     /// does, and for [`Reject::AddendReach`] one in a larger buffer.
     pub fn plan(gemm: &Gemm<'_>, gpu: GpuSize) -> Result<Self, Reject> {
-        let problem = Problem::new(gemm, "Steel")?;
+        let mut problem = Problem::new(gemm, "Steel", &FLOATS)?;
+        problem.fold_rows_of_any_stride();
         let matrices = Matrices::new(&problem)?;
         matrices.check_limits(&problem)?;
         let tile = fitting_tile(&problem, matrices.size(&problem), gpu)?;
@@ -44,7 +48,7 @@ impl Matrices {
         } = problem;
         let left = problem.stored_or_reject((Slot::Left, LEFT), rows, inner)?;
         let right = problem.stored_or_reject((Slot::Right, RIGHT), inner, columns)?;
-        let strides = vec![rows.strides[RESULT], columns.strides[RESULT]];
+        let strides = [rows, columns].map(|axis| axis.strides[RESULT]);
         let result = problem.stored(RESULT, rows, columns);
         let result = result.filter(|stored| !stored.transposed);
         let ldd = result.ok_or(Reject::ResultByColumns { strides })?.ld;
@@ -73,11 +77,16 @@ impl Matrices {
         limits::check_count("result columns", problem.columns.len)?;
         limits::check_count("interior columns", problem.inner.len)?;
         limits::check_count("batch", problem.count())?;
-        limits::check_step("row stride of the left factor", self.left.ld)?;
-        limits::check_step("row stride of the right factor", self.right.ld)?;
-        limits::check_step("row stride of the result", self.ldd)?;
-        limits::check_step("row stride of the addend", ldc)?;
-        limits::check_step("column stride of the addend", fdc)
+        for (name, stride) in [
+            ("row stride of the left factor", self.left.ld),
+            ("row stride of the right factor", self.right.ld),
+            ("row stride of the result", self.ldd),
+            ("row stride of the addend", ldc),
+            ("column stride of the addend", fdc),
+        ] {
+            limits::check_at_most(limits::MAX_STEP, name, stride)?;
+        }
+        Ok(())
     }
 
     fn plan(&self, problem: &Problem, tile: Tile) -> SteelPlan {
@@ -96,10 +105,10 @@ impl Matrices {
                 (constant::ALIGN_K, k.is_multiple_of(tile.bk)),
                 (constant::DO_GATHER, false),
             ],
-            bindings: bindings(problem),
+            bindings: problem.bindings([index::LEFT, index::RIGHT]),
             params: self.params(problem, tile),
             addend: addend_params(problem),
-            batch_shape: lengths(batch),
+            batch_shape: axis::values(batch, 1, |axis| axis.len as i32),
             batch_strides: batch_strides(problem),
             grid: [n.div_ceil(tile.bn), m.div_ceil(tile.bm), problem.count()],
             group: [32, tile.wn, tile.wm],
@@ -139,7 +148,7 @@ fn check_reach(problem: &Problem, tile: Tile) -> Result<(), Reject> {
     let Some(addend) = problem.addend else {
         return Ok(());
     };
-    let last = |axis: &Axis<4>, len: usize| (len - 1).saturating_mul(axis.strides[ADDEND]);
+    let last = |axis: &Axis, len: usize| (len - 1).saturating_mul(axis.strides[ADDEND]);
     let rows = last(&problem.rows, tile.addend_rows(problem.rows.len));
     let columns = last(&problem.columns, problem.columns.len);
     let batch = problem.batch.iter().map(|axis| last(axis, axis.len));
@@ -148,54 +157,19 @@ fn check_reach(problem: &Problem, tile: Tile) -> Result<(), Reject> {
         .saturating_add(1)
         .saturating_mul(problem.dtype.size_in_bytes());
     let end_bytes = addend.offset_bytes.saturating_add(bytes);
-    if end_bytes <= addend.buffer_len_bytes {
-        return Ok(());
-    }
     let (slot, buffer_len_bytes) = (addend.slot, addend.buffer_len_bytes);
-    Err(Reject::AddendReach {
+    let reject = Reject::AddendReach {
         slot,
         end_bytes,
         buffer_len_bytes,
-    })
+    };
+    limits::allow(end_bytes <= buffer_len_bytes, reject)
 }
 
-fn kernel(dtype: DataType, transposed: [bool; 2], tile: Tile) -> String {
-    let letter = |transposed| if transposed { 't' } else { 'n' };
-    let [a, b] = transposed.map(letter);
-    let name = match dtype {
-        DataType::Float16 => "f16",
-        DataType::BFloat16 => "bf16",
-        _ => "f32",
-    };
-    let Tile { bm, bn, bk, wm, wn } = tile;
+fn kernel(dtype: DType, transposed: [bool; 2], tile: Tile) -> String {
+    let [a, b] = transposed.map(|transposed| if transposed { 't' } else { 'n' });
+    let (name, Tile { bm, bn, bk, wm, wn }) = (dtype.as_str(), tile);
     format!("gemm_{a}{b}_{name}_{name}_{bm}_{bn}_{bk}_{wm}_{wn}")
-}
-
-fn bindings(problem: &Problem) -> Vec<Binding> {
-    let [left, right, result] = problem.offsets_bytes;
-    let bind = |index, slot, offset_bytes, access| Binding {
-        index,
-        slot,
-        offset_bytes,
-        access,
-    };
-    let addend = problem.addend.map(|addend| {
-        bind(
-            index::ADDEND,
-            addend.slot,
-            addend.offset_bytes,
-            Access::Read,
-        )
-    });
-    [
-        Some(bind(index::LEFT, Slot::Left, left, Access::Read)),
-        Some(bind(index::RIGHT, Slot::Right, right, Access::Read)),
-        addend,
-        Some(bind(index::RESULT, Slot::Result, result, Access::Write)),
-    ]
-    .into_iter()
-    .flatten()
-    .collect()
 }
 
 fn addend_params(problem: &Problem) -> Option<GemmAddMmParams> {
@@ -208,27 +182,15 @@ fn addend_params(problem: &Problem) -> Option<GemmAddMmParams> {
     })
 }
 
-fn lengths(batch: &[Axis<4>]) -> Vec<i32> {
-    let lengths: Vec<i32> = batch.iter().map(|axis| axis.len as i32).collect();
-    if lengths.is_empty() { vec![1] } else { lengths }
-}
-
 fn batch_strides(problem: &Problem) -> Vec<u64> {
     let addend = problem.addend.is_some().then_some(ADDEND);
     let operands = [LEFT, RIGHT].into_iter().chain(addend);
-    let strides = |operand: usize| {
-        let strides = problem
-            .batch
-            .iter()
-            .map(move |axis| axis.strides[operand] as u64);
-        let missing = problem.batch.is_empty().then_some(0);
-        strides.chain(missing)
-    };
+    let strides = |i: usize| axis::values(&problem.batch, 0, |axis| axis.strides[i] as u64);
     operands.flat_map(strides).collect()
 }
 
 /// The stride of a batch of one dimension; of more, the kernel does not ask for it.
-fn only_stride(batch: &[Axis<4>], operand: usize) -> u64 {
+fn only_stride(batch: &[Axis], operand: usize) -> u64 {
     match batch {
         [axis] => axis.strides[operand] as u64,
         _ => 0,

@@ -3,7 +3,9 @@
 mod build;
 mod tile;
 
-use super::{Binding, DataType};
+use candle_core::DType;
+
+use super::Binding;
 
 pub use tile::{GpuSize, MAX_ADDEND_ROOM_ROWS};
 
@@ -15,7 +17,7 @@ pub use tile::{GpuSize, MAX_ADDEND_ROOM_ROWS};
 #[derive(Debug, Clone, PartialEq)]
 pub struct SteelPlan {
     /// Type of all four matrices.
-    pub dtype: DataType,
+    pub dtype: DType,
     /// Name of the function: `gemm_{nn|nt|tn|tt}_{type}_{type}_{BM}_{BN}_{BK}_{WM}_{WN}`.
     pub kernel: String,
     /// Function constants by index; see [`constant`].

@@ -1,6 +1,6 @@
 //! Tiles that a product is cut into.
 
-use crate::plan::DataType;
+use candle_core::DType;
 
 /// A configuration that candle-metal-kernels 0.11.1 instantiates: rows, columns and inner size of
 /// a tile, and the simdgroups that share its rows and columns.
@@ -63,11 +63,11 @@ pub(crate) struct Size {
 
 impl Tile {
     /// The tile that candle chooses (`select_tile_config`, after MLX's `GEMM_TPARAM_MACRO`).
-    pub fn choose(dtype: DataType, size: Size, gpu: GpuSize) -> Self {
+    pub fn choose(dtype: DType, size: Size, gpu: GpuSize) -> Self {
         let by_rows = size.transposed == [false, true];
         let many = size.batch * size.m * size.n >= MANY_ELEMENTS;
         let deep = 2 * size.m.max(size.n) <= size.k;
-        match (gpu, dtype.is_half()) {
+        match (gpu, dtype.size_in_bytes() == 2) {
             _ if size.m < FEW_ROWS => SMALL,
             (GpuSize::Small, _) if by_rows => TALL,
             (GpuSize::Small, true) => SQUARE_HALF,
@@ -97,92 +97,59 @@ impl Tile {
 mod tests {
     use super::*;
 
-    type Row = ((usize, usize, usize), [bool; 2], [Tile; 4]);
+    const NN: [bool; 2] = [false, false];
+    const NT: [bool; 2] = [false, true];
+    const TN: [bool; 2] = [true, false];
+    const TT: [bool; 2] = [true, true];
 
-    /// Candle's rule as a table: M, N, K, the transpositions, and the tiles for f32 and halves, on
-    /// a small GPU and on a large one.
-    const RULE: [Row; 12] = [
-        ((15, 4096, 4096), [false, true], [SMALL; 4]),
-        ((16, 64, 64), [false, true], [TALL, TALL, WIDE, TALL]),
-        (
-            (16, 64, 64),
-            [false, false],
-            [SQUARE, SQUARE_HALF, TALL, SQUARE_HALF],
-        ),
-        (
-            (16, 64, 64),
-            [true, false],
-            [SQUARE, SQUARE_HALF, TALL, SQUARE_HALF],
-        ),
-        (
-            (16, 64, 64),
-            [true, true],
-            [SQUARE, SQUARE_HALF, TALL, SQUARE_HALF],
-        ),
-        ((1024, 1023, 64), [false, true], [TALL, TALL, WIDE, TALL]),
-        (
-            (1024, 1024, 64),
-            [false, true],
-            [TALL, TALL, SQUARE, SQUARE_HALF],
-        ),
-        (
-            (1024, 1024, 64),
-            [false, false],
-            [SQUARE, SQUARE_HALF, SQUARE, SQUARE_HALF],
-        ),
-        (
-            (1024, 1024, 2047),
-            [false, true],
-            [TALL, TALL, SQUARE, SQUARE_HALF],
-        ),
-        (
-            (1024, 1024, 2048),
-            [false, true],
-            [TALL, TALL, SQUARE, TALL],
-        ),
-        (
-            (1024, 1024, 2048),
-            [false, false],
-            [SQUARE, SQUARE_HALF, SQUARE, WIDE],
-        ),
-        (
-            (1024, 1024, 2048),
-            [true, true],
-            [SQUARE, SQUARE_HALF, SQUARE, WIDE],
-        ),
-    ];
+    fn choose([m, n, k, batch]: [usize; 4], transposed: [bool; 2]) -> [Tile; 4] {
+        let size = Size {
+            m,
+            n,
+            k,
+            batch,
+            transposed,
+        };
+        let tile = |dtype, gpu| Tile::choose(dtype, size, gpu);
+        [
+            tile(DType::F32, GpuSize::Small),
+            tile(DType::BF16, GpuSize::Small),
+            tile(DType::F32, GpuSize::Large),
+            tile(DType::F16, GpuSize::Large),
+        ]
+    }
 
+    /// Candle's rule as a table: the tiles for f32 and halves, on a small GPU and on a large one.
     #[test]
     fn tiles_are_those_of_candle() {
-        for ((m, n, k), transposed, expected) in RULE {
-            let size = Size {
-                m,
-                n,
-                k,
-                batch: 1,
-                transposed,
-            };
-            let tile = |dtype, gpu| Tile::choose(dtype, size, gpu);
-            let got = [
-                tile(DataType::Float32, GpuSize::Small),
-                tile(DataType::BFloat16, GpuSize::Small),
-                tile(DataType::Float32, GpuSize::Large),
-                tile(DataType::Float16, GpuSize::Large),
-            ];
+        let usual = [SQUARE, SQUARE_HALF, TALL, SQUARE_HALF];
+        let by_rows = [TALL, TALL, WIDE, TALL];
+        let many = [SQUARE, SQUARE_HALF, SQUARE, SQUARE_HALF];
+        let many_by_rows = [TALL, TALL, SQUARE, SQUARE_HALF];
+        let deep = [SQUARE, SQUARE_HALF, SQUARE, WIDE];
+        let deep_by_rows = [TALL, TALL, SQUARE, TALL];
+        for (m, n, k, transposed, expected) in [
+            (15, 4096, 4096, NT, [SMALL; 4]),
+            (16, 64, 64, NT, by_rows),
+            (16, 64, 64, NN, usual),
+            (16, 64, 64, TN, usual),
+            (16, 64, 64, TT, usual),
+            (1024, 1023, 64, NT, by_rows),
+            (1024, 1024, 64, NT, many_by_rows),
+            (1024, 1024, 64, NN, many),
+            (1024, 1024, 2047, NT, many_by_rows),
+            (1024, 1024, 2048, NT, deep_by_rows),
+            (1024, 1024, 2048, NN, deep),
+            (1024, 1024, 2048, TT, deep),
+        ] {
+            let got = choose([m, n, k, 1], transposed);
             assert_eq!(got, expected, "{m} {n} {k} {transposed:?}");
         }
     }
 
     #[test]
     fn a_batch_counts_as_elements() {
-        let size = |batch| Size {
-            m: 512,
-            n: 512,
-            k: 64,
-            batch,
-            transposed: [false, false],
-        };
-        let tile = |batch| Tile::choose(DataType::Float32, size(batch), GpuSize::Large);
+        let tile = |batch| choose([512, 512, 64, batch], NN)[2];
         assert_eq!([3, 4].map(tile), [TALL, SQUARE]);
     }
 

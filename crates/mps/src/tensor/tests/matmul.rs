@@ -19,25 +19,39 @@ pub fn list(tensor: &Tensor) -> Vec<f32> {
     flat.to_vec1().unwrap()
 }
 
+/// `alpha * left right + beta * addend` by an engine.
+fn by(
+    engine: Option<Engine>,
+    [left, right]: [&Tensor; 2],
+    (alpha, beta, addend): (f64, f64, Option<&Tensor>),
+) -> Vec<f32> {
+    let options = MatMulOptions {
+        alpha,
+        beta,
+        addend,
+        engine,
+        ..Default::default()
+    };
+    list(&left.mps_matmul_with(right, &options).unwrap())
+}
+
+/// `alpha * product + beta * addend` by candle.
+fn sum(product: &Tensor, alpha: f64, addend: &Tensor, beta: f64) -> Vec<f32> {
+    let scaled = (product * alpha).unwrap();
+    list(&scaled.broadcast_add(&(addend * beta).unwrap()).unwrap())
+}
+
+fn factors(left: &[usize], right: &[usize], dtype: DType) -> [Tensor; 2] {
+    [values(left, dtype, 1), values(right, dtype, 2)]
+}
+
 #[test]
 fn two_by_three_times_three_by_two() {
     let left = Tensor::new(&[[1f32, 2., 3.], [4., 5., 6.]], &Device::Cpu).unwrap();
     let right = Tensor::new(&[[7f32, 8.], [9., 10.], [11., 12.]], &Device::Cpu).unwrap();
-    for engine in [
-        None,
-        Some(Engine::Steel),
-        Some(Engine::NdArray),
-        Some(Engine::Matrix),
-    ] {
-        let options = MatMulOptions {
-            engine,
-            ..Default::default()
-        };
-        let product = left.mps_matmul_with(&right, &options).unwrap();
-        assert_eq!(
-            product.to_vec2::<f32>().unwrap(),
-            [[58., 64.], [139., 154.]]
-        );
+    for engine in [Engine::Steel, Engine::NdArray, Engine::Matrix] {
+        let product = by(Some(engine), [&left, &right], (1.0, 1.0, None));
+        assert_eq!(product, [58., 64., 139., 154.]);
     }
 }
 
@@ -65,16 +79,13 @@ fn broadcast_product(left: &Tensor, right: &Tensor, shape: &[usize]) -> Result<T
 fn batches_broadcast() {
     for dtype in [DType::F32, DType::F16, DType::BF16] {
         for ([left, right], shape) in BROADCASTS {
-            let (left, right) = (values(left, dtype, 1), values(right, dtype, 2));
+            let [left, right] = factors(left, right, dtype);
             let wide = |t: &Tensor| t.to_dtype(DType::F32).unwrap();
             let expected = broadcast_product(&wide(&left), &wide(&right), shape).unwrap();
+            let expected = expected.to_dtype(dtype).unwrap();
             let got = left.mps_matmul(&right).unwrap();
             assert_eq!((got.dims(), got.dtype()), (shape, dtype));
-            assert_eq!(
-                list(&got),
-                list(&expected.to_dtype(dtype).unwrap()),
-                "{shape:?}"
-            );
+            assert_eq!(list(&got), list(&expected), "{shape:?}");
         }
     }
 }
@@ -84,19 +95,13 @@ fn layouts(tensor: &Tensor) -> Vec<Tensor> {
     let last = tensor.rank() - 1;
     let turned = tensor.t().unwrap().contiguous().unwrap().t().unwrap();
     let narrowed = |dim: usize| {
-        let parts = [tensor, tensor, tensor];
         let len = tensor.dim(dim).unwrap();
-        Tensor::cat(&parts, dim)
-            .unwrap()
-            .narrow(dim, len, len)
-            .unwrap()
+        let thrice = Tensor::cat(&[tensor; 3], dim).unwrap();
+        thrice.narrow(dim, len, len).unwrap()
     };
-    let spread = Tensor::stack(&[tensor, tensor], last + 1).unwrap();
-    let every_second = spread
-        .narrow(last + 1, 1, 1)
-        .unwrap()
-        .squeeze(last + 1)
-        .unwrap();
+    let twice = Tensor::stack(&[tensor, tensor], last + 1).unwrap();
+    let every_second = twice.narrow(last + 1, 1, 1).unwrap();
+    let every_second = every_second.squeeze(last + 1).unwrap();
     vec![
         tensor.clone(),
         turned,
@@ -108,26 +113,16 @@ fn layouts(tensor: &Tensor) -> Vec<Tensor> {
 
 #[test]
 fn every_layout_of_the_operands() {
-    let (left, right) = (
-        values(&[2, 3, 4], DType::F32, 1),
-        values(&[2, 4, 5], DType::F32, 2),
-    );
+    let [left, right] = factors(&[2, 3, 4], &[2, 4, 5], DType::F32);
     let addend = values(&[2, 3, 5], DType::F32, 3);
     let product = left.matmul(&right).unwrap();
-    let expected = ((&product * 0.5).unwrap() + (&addend * -2.0).unwrap()).unwrap();
+    let expected = sum(&product, 0.5, &addend, -2.0);
     for left in layouts(&left) {
         for right in layouts(&right) {
             assert_eq!(list(&left.mps_matmul(&right).unwrap()), list(&product));
             for addend in layouts(&addend) {
-                let addend = Some(&addend);
-                let options = MatMulOptions {
-                    alpha: 0.5,
-                    beta: -2.0,
-                    addend,
-                    ..Default::default()
-                };
-                let got = left.mps_matmul_with(&right, &options).unwrap();
-                assert_eq!(list(&got), list(&expected));
+                let got = by(None, [&left, &right], (0.5, -2.0, Some(&addend)));
+                assert_eq!(got, expected);
             }
         }
     }
@@ -135,10 +130,7 @@ fn every_layout_of_the_operands() {
 
 #[test]
 fn transposes_are_of_the_last_two_dimensions() {
-    let (left, right) = (
-        values(&[2, 4, 3], DType::F32, 1),
-        values(&[5, 4], DType::F32, 2),
-    );
+    let [left, right] = factors(&[2, 4, 3], &[5, 4], DType::F32);
     let expected = broadcast_product(&left.t().unwrap(), &right.t().unwrap(), &[2, 3, 5]).unwrap();
     let options = MatMulOptions {
         transpose_left: true,
@@ -152,51 +144,26 @@ fn transposes_are_of_the_last_two_dimensions() {
 
 #[test]
 fn addends_broadcast_and_mps_adds_in_place() {
-    let (left, right) = (
-        values(&[2, 3, 4], DType::F32, 1),
-        values(&[2, 4, 5], DType::F32, 2),
-    );
+    let [left, right] = factors(&[2, 3, 4], &[2, 4, 5], DType::F32);
     let product = left.matmul(&right).unwrap();
     for shape in [&[5][..], &[3, 1], &[1, 1], &[2, 3, 5], &[2, 1, 5]] {
         let addend = values(shape, DType::F32, 3);
-        let expected = (&product * 3.0)
-            .unwrap()
-            .broadcast_add(&(&addend * 0.5).unwrap())
-            .unwrap();
+        let expected = sum(&product, 3.0, &addend, 0.5);
         for engine in [None, Some(Engine::Matrix)] {
-            let addend = Some(&addend);
-            let options = MatMulOptions {
-                alpha: 3.0,
-                beta: 0.5,
-                addend,
-                engine,
-                ..Default::default()
-            };
-            let got = left.mps_matmul_with(&right, &options).unwrap();
-            assert_eq!(list(&got), list(&expected), "{shape:?} {engine:?}");
+            let got = by(engine, [&left, &right], (3.0, 0.5, Some(&addend)));
+            assert_eq!(got, expected, "{shape:?} {engine:?}");
         }
     }
 }
 
 #[test]
 fn an_addend_without_a_factor_is_not_read() {
-    let (left, right) = (
-        values(&[3, 4], DType::F32, 1),
-        values(&[4, 5], DType::F32, 2),
-    );
-    let addend = Tensor::full(f32::NAN, (3, 5), &Device::Cpu).unwrap();
-    let addend = Some(&addend);
+    let [left, right] = factors(&[3, 4], &[4, 5], DType::F32);
+    let nan = Tensor::full(f32::NAN, (3, 5), &Device::Cpu).unwrap();
     for (alpha, engine) in [(1.0, None), (2.0, None), (2.0, Some(Engine::Matrix))] {
-        let options = MatMulOptions {
-            alpha,
-            beta: 0.0,
-            addend,
-            engine,
-            ..Default::default()
-        };
-        let got = left.mps_matmul_with(&right, &options).unwrap();
+        let got = by(engine, [&left, &right], (alpha, 0.0, Some(&nan)));
         let expected = (left.matmul(&right).unwrap() * alpha).unwrap();
-        assert_eq!(list(&got), list(&expected));
+        assert_eq!(got, list(&expected));
     }
 }
 
@@ -204,20 +171,12 @@ fn an_addend_without_a_factor_is_not_read() {
 fn one_row_and_one_column() {
     for (m, n) in [(1, 5), (5, 1), (1, 64), (1, 1)] {
         for k in [1, 4, 33] {
-            let (left, right) = (
-                values(&[m, k], DType::F16, 1),
-                values(&[k, n], DType::F16, 2),
-            );
-            let wide = left
-                .to_dtype(DType::F32)
-                .unwrap()
-                .matmul(&right.to_dtype(DType::F32).unwrap());
-            let expected = wide.unwrap().to_dtype(DType::F16).unwrap();
-            assert_eq!(
-                list(&left.mps_matmul(&right).unwrap()),
-                list(&expected),
-                "{m} {n} {k}"
-            );
+            let [left, right] = factors(&[m, k], &[k, n], DType::F16);
+            let wide = |t: &Tensor| t.to_dtype(DType::F32).unwrap();
+            let expected = wide(&left).matmul(&wide(&right)).unwrap();
+            let expected = expected.to_dtype(DType::F16).unwrap();
+            let got = left.mps_matmul(&right).unwrap();
+            assert_eq!(list(&got), list(&expected), "{m} {n} {k}");
         }
     }
 }

@@ -6,4 +6,3 @@ mod errors;
 mod gradients;
 mod matmul;
 mod onto;
-mod softmax;

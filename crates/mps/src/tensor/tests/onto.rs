@@ -3,7 +3,7 @@
 use candle_core::{CpuStorage, DType, Layout, Shape, Storage, Tensor};
 
 use super::matmul::{list, values};
-use crate::tensor::held::Room;
+use crate::tensor::Room;
 use crate::tensor::matmul::Product;
 
 fn stored(tensor: &Tensor) -> (CpuStorage, Layout) {
@@ -33,12 +33,10 @@ fn lora(rows: usize, room: Room) -> (Vec<f32>, usize) {
     let [x, w] = [[rows, 8], [8, 6]].map(|shape| values(&shape, DType::F32, 1));
     let [h, b] = [[rows, 2], [2, 6]].map(|shape| values(&shape, DType::F32, 3));
     let [x_at, w_at, h_at, b_at] = [&x, &w, &h, &b].map(stored);
-    let (y, shape) = product(1.0, 0.0)
-        .forward((&x_at.0, &x_at.1), (&w_at.0, &w_at.1), None, room)
-        .unwrap();
-    let y = product(0.5, 1.0)
-        .forward_onto(y, (&h_at.0, &h_at.1), (&b_at.0, &b_at.1))
-        .unwrap();
+    let [x_at, w_at, h_at, b_at] = [&x_at, &w_at, &h_at, &b_at].map(|(s, l)| (s, l));
+    let first = product(1.0, 0.0).forward(x_at, w_at, None, room);
+    let (y, shape) = first.unwrap();
+    let y = product(0.5, 1.0).forward_onto(y, h_at, b_at).unwrap();
     let expected = (x.matmul(&w).unwrap() + (h.matmul(&b).unwrap() * 0.5).unwrap()).unwrap();
     let (got, len) = elements(&y, &shape);
     assert_eq!(got, list(&expected), "{rows} rows");
@@ -66,14 +64,9 @@ fn a_buffer_is_extended_only_if_a_kernel_reads_past_it() {
 fn over_nothing() {
     let [left, right] = [[2, 0], [0, 3]].map(|shape| stored(&values(&shape, DType::F32, 1)));
     let y = stored(&values(&[2, 3], DType::F32, 1)).0;
-    let expected: Vec<f32> = y
-        .as_slice::<f32>()
-        .unwrap()
-        .iter()
-        .map(|y| y * 3.0)
-        .collect();
-    let y = product(1.0, 3.0)
-        .forward_onto(y, (&left.0, &left.1), (&right.0, &right.1))
-        .unwrap();
+    let before = y.as_slice::<f32>().unwrap().to_vec();
+    let onto = product(1.0, 3.0).forward_onto(y, (&left.0, &left.1), (&right.0, &right.1));
+    let y = onto.unwrap();
+    let expected: Vec<f32> = before.iter().map(|y| y * 3.0).collect();
     assert_eq!(y.as_slice::<f32>().unwrap(), expected);
 }
