@@ -62,7 +62,7 @@ const USAGE: &str = "usage: cargo xtask <command>
   test    every test of the project
   check   formatting, lints, also for Apple, documentation, and every test
   msl-check
-          what a Mac would compile, read by clang 17 or later: docs/apple.md
+          what a Mac would compile, read by clang 17 or later: docs/apple.md; a part of `check`
   gpu-replay
           a folder that repeats the kernels' launches on an NVIDIA GPU: docs/soft-metal.md
   miri    the kernels' unsafe code in an interpreter that sees undefined behaviour; nightly
@@ -82,7 +82,12 @@ fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let passed = match words.first().map(String::as_str) {
         Some("test") => Some(test()),
-        Some("check") => Some(LINT.iter().all(run) && soft_metal::lint_where_it_runs() && test()),
+        Some("check") => Some(
+            LINT.iter().all(run)
+                && soft_metal::lint_where_it_runs()
+                && msl_check::where_it_runs()
+                && test(),
+        ),
         Some("msl-check") => Some(msl_check::main()),
         Some("gpu-replay") => Some(soft_metal::replay::prepare()),
         Some("miri") => Some(memory::MIRI.iter().all(run)),

@@ -60,8 +60,17 @@ fn rows(weight: &Weight, ids: &[u32]) -> Vec<Vec<f32>> {
 #[test]
 fn rows_of_a_weight_are_those_of_the_cpu() {
     let dense = [DType::F32, DType::F16, DType::BF16].map(Storage::Dense);
-    let packed = [(4, 32), (3, 64), (8, 32)];
-    let packed = packed.map(|(bits, group)| Storage::Packed(Packing::Affine { bits, group }));
+    let packed = [
+        (4, 32, DType::F32),
+        (3, 64, DType::F16),
+        (8, 32, DType::BF16),
+    ];
+    let packed = packed.map(|(bits, group, factors)| Packing::Affine {
+        bits,
+        group,
+        factors,
+    });
+    let packed = packed.map(Storage::Packed);
     on_the_gpu(|gpu| {
         for storage in dense.into_iter().chain(packed) {
             for narrow in [false, true] {

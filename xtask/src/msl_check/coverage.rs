@@ -1,30 +1,59 @@
 //! Whether every source was compiled.
 
-use std::path::PathBuf;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
-const TYPES: [&str; 3] = ["float", "half", "bfloat"];
+const FLOATS: [&str; 3] = ["float", "half", "bfloat"];
 
-/// What no text has: each source, in each type that its texts leave open.
+/// Lines that name a type which a text's sources leave open: `typedef half X;`.
+const OPEN: &str = "typedef ";
+
+/// Sources that no text has, and float types that none has for a name which a source leaves open.
 pub fn missing(texts: &[String], sources: &[(PathBuf, String)]) -> Vec<String> {
-    let mut missing = vec![];
-    for (path, source) in sources {
-        let with: Vec<&String> = texts.iter().filter(|text| text.contains(source)).collect();
-        if with.is_empty() {
-            missing.push(format!(
+    let of_source = |(path, source): &(PathBuf, String)| {
+        let with: Vec<&str> = texts
+            .iter()
+            .filter(|text| text.contains(source))
+            .map(String::as_str)
+            .collect();
+        match with.is_empty() {
+            true => vec![format!(
                 "no text has {}: does a test run it?",
                 path.display()
-            ));
+            )],
+            false => missing_types(&with, path, source),
         }
-        let has = |name: &str| {
-            with.iter()
-                .any(|text| text.contains(&format!("typedef {name} ")))
-        };
-        if TYPES.into_iter().any(has) {
-            let types = TYPES.into_iter().filter(|name| !has(name));
-            missing.extend(types.map(|name| format!("no text has {} with {name}", path.display())));
-        }
-    }
-    missing
+    };
+    sources.iter().flat_map(of_source).collect()
+}
+
+/// Names that are a float type somewhere, and then have to be each of them.
+fn missing_types(texts: &[&str], path: &Path, source: &str) -> Vec<String> {
+    let given: BTreeSet<(&str, &str)> = texts.iter().flat_map(|text| types(text)).collect();
+    let names: BTreeSet<&str> = given
+        .iter()
+        .filter(|(name, dtype)| FLOATS.contains(dtype) && has_word(source, name))
+        .map(|(name, _)| *name)
+        .collect();
+    let all = names
+        .iter()
+        .flat_map(|name| FLOATS.map(|dtype| (*name, dtype)));
+    all.filter(|pair| !given.contains(pair))
+        .map(|(name, dtype)| format!("no text has {} with {dtype} {name}", path.display()))
+        .collect()
+}
+
+/// Names of a text's open types, and what they stand for in it.
+fn types(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    let lines = text.lines().filter_map(|line| line.strip_prefix(OPEN));
+    let pairs = lines.filter_map(|rest| rest.strip_suffix(';')?.split_once(' '));
+    pairs.map(|(dtype, name)| (name, dtype))
+}
+
+fn has_word(source: &str, name: &str) -> bool {
+    source
+        .split(|c: char| !(c.is_alphanumeric() || c == '_'))
+        .any(|word| word == name)
 }
 
 #[cfg(test)]
@@ -33,18 +62,35 @@ mod tests {
 
     #[test]
     fn a_source_is_compiled_in_every_type_or_named() {
-        let of = |name: &str| format!("typedef {name} T;\nkernel void k();");
-        let sources = [("k.metal".into(), "kernel void k();".into())];
+        let source = "kernel void k(device T* t);";
+        let of = |name: &str| format!("typedef {name} T;\n{source}");
+        let sources = [("k.metal".into(), source.into())];
         let all = ["float", "half", "bfloat"].map(of);
         assert_eq!(missing(&all, &sources), [""; 0]);
         assert_eq!(
             missing(&all[..2], &sources),
-            ["no text has k.metal with bfloat"]
+            ["no text has k.metal with bfloat T"]
         );
-        assert_eq!(missing(&["kernel void k();".into()], &sources), [""; 0]);
+        assert_eq!(missing(&[source.into()], &sources), [""; 0]);
         assert_eq!(
             missing(&["other".into()], &sources),
             ["no text has k.metal: does a test run it?"]
+        );
+    }
+
+    #[test]
+    fn each_name_of_a_source_has_every_type() {
+        let source = "kernel void k(device X* x, device Y* y);";
+        let of = |x: &str, y: &str| format!("typedef {x} X;\ntypedef {y} Y;\n{source}");
+        let sources = [("k.metal".into(), source.into())];
+        let texts = [
+            of("float", "uint"),
+            of("half", "float"),
+            of("bfloat", "half"),
+        ];
+        assert_eq!(
+            missing(&texts, &sources),
+            ["no text has k.metal with bfloat Y"]
         );
     }
 }

@@ -8,7 +8,7 @@ mod cpp;
 #[cfg(all(test, target_os = "linux"))]
 mod mutations;
 
-use crate::soft_metal::texts_of_operations;
+use crate::soft_metal::{supported, texts_of_operations};
 use clang::Clang;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
@@ -16,6 +16,15 @@ use std::{fs, io};
 /// The kernels' crate: its sources, and what every text of it begins with.
 const SOURCES: &str = "../crates/kernels/src";
 const PRELUDE: &str = "../crates/kernels/src/metal/prelude.metal";
+
+/// [`main`] as a part of the project's checks. Other machines cannot run software Metal.
+pub fn where_it_runs() -> bool {
+    if !supported() {
+        eprintln!("xtask: msl-check is left out: this is not x86-64 Linux");
+        return true;
+    }
+    main()
+}
 
 /// Whether clang takes every text, and every source is in one of each dtype.
 pub fn main() -> bool {

@@ -60,7 +60,7 @@ fn where_it_runs(step: impl FnOnce() -> bool) -> bool {
     step()
 }
 
-fn supported() -> bool {
+pub fn supported() -> bool {
     cfg!(all(target_os = "linux", target_arch = "x86_64"))
 }
 

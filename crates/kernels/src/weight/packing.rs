@@ -20,6 +20,8 @@ pub enum Packing {
         bits: usize,
         /// Numbers that share a scale and a bias.
         group: usize,
+        /// Dtype of scales and biases.
+        factors: DType,
     },
     /// bitsandbytes', as its quantizer packs.
     Nf4,
@@ -35,11 +37,15 @@ pub enum Packing {
 }
 
 impl Packing {
-    /// Bytes of so many numbers as models have them, with factors of 16 bits.
+    /// Bytes of so many numbers.
     #[must_use]
     pub fn bytes(self, numbers: usize) -> usize {
         match self {
-            Self::Affine { bits, group } => numbers * bits / 8 + numbers / group * 4,
+            Self::Affine {
+                bits,
+                group,
+                factors,
+            } => numbers * bits / 8 + numbers / group * 2 * factors.size_in_bytes(),
             Self::Nf4 => numbers.div_ceil(2) + numbers.div_ceil(bnb_4bit::BLOCK) * 4,
             Self::Microscaled(kind) => numbers * kind.bits() / 8 + numbers / kind.group(),
             Self::Int8 | Self::Fp8 { .. } => numbers,
@@ -55,10 +61,14 @@ impl Packing {
         }
     }
 
-    /// Packs a matrix of float32 numbers.
+    /// Packs a matrix of float32 numbers, rounded to the dtype of the factors first where they have one of their own.
     fn pack(self, matrix: &Tensor) -> Result<Weight> {
         Ok(match self {
-            Self::Affine { bits, group } => Affine::quantize(matrix, bits, group)?.into(),
+            Self::Affine {
+                bits,
+                group,
+                factors,
+            } => Affine::quantize(&matrix.to_dtype(factors)?, bits, group)?.into(),
             Self::Nf4 => Bnb4bit::quantize(matrix)?.into(),
             Self::Int8 => nearest::int8(matrix)?.into(),
             Self::Microscaled(kind) => nearest::microscaled(matrix, kind)?.into(),
@@ -70,7 +80,11 @@ impl Packing {
 impl fmt::Display for Packing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Affine { bits, group } => write!(f, "{bits} bits by {group}"),
+            Self::Affine {
+                bits,
+                group,
+                factors,
+            } => write!(f, "{bits} bits by {group} in {}", factors.as_str()),
             Self::Nf4 => write!(f, "nf4"),
             Self::Int8 => write!(f, "int8"),
             Self::Microscaled(kind) => write!(f, "{}", kind.name()),
@@ -79,7 +93,7 @@ impl fmt::Display for Packing {
     }
 }
 
-/// The weight of a case: the matrix, or packed with float32 factors.
+/// The weight of a case: the matrix, or its packing.
 ///
 /// # Errors
 /// When it does not divide into groups.

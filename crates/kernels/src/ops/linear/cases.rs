@@ -106,15 +106,17 @@ impl Costed for CaseShape {
     }
 }
 
-/// Every packing and dtype, one row and many, and sizes that are no multiple of any block.
+/// Every packing and dtype, factors in every dtype, one row and many, and sizes that are no multiple of any block.
 #[must_use]
 pub fn small() -> Vec<Case<CaseShape>> {
-    let bits = [2, 3, 4, 5, 6, 8].map(|bits| packed(&[3], 64, 5, affine(bits, 32)));
+    let (f32, f16, bf16) = (DType::F32, DType::F16, DType::BF16);
+    let bits = [(2, f32), (3, f16), (4, bf16), (5, f32), (6, f16), (8, bf16)];
+    let bits = bits.map(|(bits, factors)| packed(&[3], 64, 5, affine(bits, 32, factors)));
     let sizes = [
-        packed(&[1], 32, 1, affine(4, 32)),
-        packed(&[], 128, 37, affine(4, 64)),
-        packed(&[2, 9], 96, 41, affine(8, 32)),
-        packed(&[43], 256, 35, affine(4, 128)),
+        packed(&[1], 32, 1, affine(4, 32, f32)),
+        packed(&[], 128, 37, affine(4, 64, f16)),
+        packed(&[2, 9], 96, 41, affine(8, 32, bf16)),
+        packed(&[43], 256, 35, affine(4, 128, f16)),
         packed(&[1], 33, 35, Packing::Nf4),
         packed(&[2, 9], 77, 19, Packing::Nf4),
         packed(&[3], 37, 45, Packing::Fp8 { block: (16, 32) }),
@@ -146,7 +148,7 @@ pub fn models() -> Vec<Case<CaseShape>> {
         rows.flat_map(|rows| {
             layers.into_iter().flat_map(move |(k, n)| {
                 [
-                    packed(&[rows], k, n, affine(4, 64)),
+                    packed(&[rows], k, n, affine(4, 64, DType::BF16)),
                     dense(&[rows], k, n, DType::BF16),
                 ]
             })
@@ -155,8 +157,12 @@ pub fn models() -> Vec<Case<CaseShape>> {
     })
 }
 
-fn affine(bits: usize, group: usize) -> Packing {
-    Packing::Affine { bits, group }
+fn affine(bits: usize, group: usize, factors: DType) -> Packing {
+    Packing::Affine {
+        bits,
+        group,
+        factors,
+    }
 }
 
 fn packed(lead: &[usize], inputs: usize, outputs: usize, packing: Packing) -> CaseShape {

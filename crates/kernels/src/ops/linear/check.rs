@@ -80,7 +80,11 @@ mod tests {
     /// A weight of several blocks in every direction, and of fewer rows than a tile.
     #[test]
     fn a_weight_of_several_blocks() {
-        let affine = |bits, group| Packing::Affine { bits, group };
+        let affine = |bits, group| Packing::Affine {
+            bits,
+            group,
+            factors: DType::BF16,
+        };
         let cases = [
             (1, affine(4, 64)),
             (7, affine(8, 64)),
@@ -105,7 +109,11 @@ mod tests {
     #[test]
     fn another_width_is_refused() {
         let dense = Tensor::ones((2, 64), DType::F32, &Device::Cpu).unwrap();
-        let packing = Packing::Affine { bits: 4, group: 32 };
+        let packing = Packing::Affine {
+            bits: 4,
+            group: 32,
+            factors: DType::F32,
+        };
         let weight = weight_of(&dense, Some(packing)).unwrap();
         let x = dense.narrow(1, 0, 63).unwrap();
         assert_eq!(

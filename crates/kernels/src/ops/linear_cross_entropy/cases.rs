@@ -80,7 +80,11 @@ pub fn small() -> Vec<Case<CaseShape>> {
         shape(3, 70, 1100, 1),
         shape(5, 2, 4200, 2),
         CaseShape {
-            packing: Some(Packing::Affine { bits: 4, group: 32 }),
+            packing: Some(Packing::Affine {
+                bits: 4,
+                group: 32,
+                factors: DType::BF16,
+            }),
             ..shape(5, 64, 1100, 2)
         },
         bounded(shape(1, 1, 1, 1), 1.0),

@@ -102,12 +102,20 @@ pub fn small() -> Vec<Case<CaseShape>> {
         },
         CaseShape {
             bias: true,
-            packing: Some(Packing::Affine { bits: 4, group: 32 }),
+            packing: Some(Packing::Affine {
+                bits: 4,
+                group: 32,
+                factors: DType::F16,
+            }),
             ..shape(&[17], 64, 19, 4)
         },
         CaseShape {
             dropout: 0.4,
-            packing: Some(Packing::Affine { bits: 8, group: 64 }),
+            packing: Some(Packing::Affine {
+                bits: 8,
+                group: 64,
+                factors: DType::BF16,
+            }),
             ..shape(&[2], 64, 33, 2)
         },
         CaseShape {
