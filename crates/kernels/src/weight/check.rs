@@ -97,6 +97,17 @@ pub(super) fn finite(op: &'static str, numbers: &[f32]) -> Result<()> {
     }
 }
 
+/// Check that no byte stands for NaN: `found` is the first that does, and what it is.
+pub(super) fn no_nan(op: &'static str, found: Option<(&'static str, u8)>) -> Result<()> {
+    match found {
+        None => Ok(()),
+        Some((what, byte)) => {
+            let got = format!("NaN (the byte {byte:#04x})");
+            Err(value(op, what, "a number", got))
+        }
+    }
+}
+
 /// The error that `what` is not as expected.
 pub(super) fn value(
     op: &'static str,

@@ -46,19 +46,9 @@ impl Fp8 {
             scales: scales.contiguous()?,
             block,
         };
-        packed.check_numbers()?;
+        let nan = cpu::OnHost::new(&packed)?.first_nan();
+        check::no_nan(NAME, nan.map(|byte| ("an element", byte)))?;
         Ok(packed)
-    }
-
-    fn check_numbers(&self) -> Result<()> {
-        let host = cpu::OnHost::new(self)?;
-        match host.first_nan() {
-            None => Ok(()),
-            Some(byte) => {
-                let got = format!("NaN (the byte {byte:#04x})");
-                Err(check::value(NAME, "an element", "a number", got))
-            }
-        }
     }
 }
 

@@ -93,19 +93,8 @@ impl Microscaled {
             words: words.contiguous()?,
             scales: scales.contiguous()?,
         };
-        packed.check_numbers()?;
+        check::no_nan(name, cpu::OnHost::new(&packed)?.first_nan())?;
         Ok(packed)
-    }
-
-    fn check_numbers(&self) -> Result<()> {
-        let host = cpu::OnHost::new(self)?;
-        match host.first_nan() {
-            None => Ok(()),
-            Some((what, byte)) => {
-                let got = format!("NaN (the byte {byte:#04x})");
-                Err(check::value(self.kind.name(), what, "a number", got))
-            }
-        }
     }
 }
 

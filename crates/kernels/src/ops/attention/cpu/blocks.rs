@@ -14,10 +14,10 @@ use super::panels::Panels;
 use super::spans::{KEYS, Keys, Span, Which};
 use super::strip::{Strip, times_panels};
 use super::tile::{Left, Right, Tile, panel};
+use super::vectorized::{self, Task};
 use crate::host::online::Statistics;
-use metal_candle_cpu::simd::dispatch;
 use metal_candle_cpu::threads::for_each_task;
-use pulp::{Simd, WithSimd};
+use pulp::Simd;
 use std::ops::Range;
 
 /// Inputs that all tasks read.
@@ -42,7 +42,7 @@ pub(super) fn add(inputs: &Inputs<'_>, spans: Which, results: &mut Results) {
     // Under a causal mask the last queries see most: the longest tasks come first.
     tasks.sort_by_key(|task| std::cmp::Reverse(task.queries.start));
     for_each_task(tasks, inputs.work(), |memory, task| {
-        dispatch(Vectorized { task, memory });
+        vectorized::run(task, memory);
     });
 }
 
@@ -97,25 +97,9 @@ struct Memory {
     sums: Vec<f32>,
 }
 
-struct Vectorized<'a, 'b> {
-    task: ForwardTask<'a>,
-    memory: &'b mut Memory,
-}
+impl Task for ForwardTask<'_> {
+    type Memory = Memory;
 
-impl WithSimd for Vectorized<'_, '_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        // Two registers a row, and three more for the factors.
-        match S::REGISTER_COUNT {
-            32.. => self.task.run::<S, 8>(simd, self.memory),
-            _ => self.task.run::<S, 6>(simd, self.memory),
-        }
-    }
-}
-
-impl ForwardTask<'_> {
     #[inline(always)]
     fn run<S: Simd, const M: usize>(mut self, simd: S, memory: &mut Memory) {
         let strips = Strip::all::<M>(self.span, self.queries.clone());
@@ -135,7 +119,9 @@ impl ForwardTask<'_> {
         }
         self.finish(&memory.sums, width);
     }
+}
 
+impl ForwardTask<'_> {
     /// `y = sums / sum of exponentials`.
     #[inline(always)]
     fn finish(&mut self, sums: &[f32], width: usize) {

@@ -10,13 +10,13 @@ use super::heads::{Heads, Wide, padded};
 use super::inputs::Inputs;
 use super::spans::{Keys, Span, Which};
 use super::tile::{Left, Right, Tile, panel};
+use super::vectorized::{self, Task};
 use crate::host::online::Statistics;
 use crate::ops::attention::sizes::Sizes;
 use crate::ops::softcap::registers::bound;
 use metal_candle_cpu::math::dot_f32s;
-use metal_candle_cpu::simd::dispatch;
 use metal_candle_cpu::threads::for_each_task;
-use pulp::{Simd, WithSimd};
+use pulp::Simd;
 use std::ops::Range;
 
 /// Keys of a task: half a million bytes of a cache of 64 columns, with its values.
@@ -43,7 +43,7 @@ pub(super) fn add(inputs: &Inputs<'_>, spans: Which, results: &mut Results) {
         .sum();
     let elements = 2 * keys * inputs.sizes.kv_heads * inputs.sizes.width;
     for_each_task(tasks.collect(), elements, |memory, task| {
-        dispatch(Vectorized { task, memory });
+        vectorized::run(task, memory);
     });
     for parts in parts.chunk_by(|a, b| a.is_of_head_of(b)) {
         join(inputs, parts, results);
@@ -100,24 +100,9 @@ struct Memory {
     rows: Vec<f32>,
 }
 
-struct Vectorized<'a, 'b, 'm> {
-    task: DecodeTask<'a, 'b>,
-    memory: &'m mut Memory,
-}
+impl Task for DecodeTask<'_, '_> {
+    type Memory = Memory;
 
-impl WithSimd for Vectorized<'_, '_, '_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        match S::REGISTER_COUNT {
-            32.. => self.task.run::<S, 8>(simd, self.memory),
-            _ => self.task.run::<S, 6>(simd, self.memory),
-        }
-    }
-}
-
-impl DecodeTask<'_, '_> {
     #[inline(always)]
     fn run<S: Simd, const M: usize>(mut self, simd: S, memory: &mut Memory) {
         let rows = self.inputs.sizes.group().next_multiple_of(M);
@@ -131,7 +116,9 @@ impl DecodeTask<'_, '_> {
             self.add_values::<S, M>(simd, keys, memory);
         }
     }
+}
 
+impl DecodeTask<'_, '_> {
     /// Keys, or values.
     #[inline(always)]
     fn read<'m>(&'m self, which: usize, keys: Keys, memory: &'m mut Vec<f32>) -> Right<'m> {

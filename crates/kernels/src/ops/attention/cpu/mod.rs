@@ -11,6 +11,7 @@ mod panels;
 mod spans;
 mod strip;
 mod tile;
+mod vectorized;
 
 use super::Attention;
 use super::cached::{CachedSequence, Rule};

@@ -18,12 +18,12 @@ use super::heads::{Heads, Wide};
 use super::inputs::Inputs;
 use super::panels::Panels;
 use super::spans::{Keys, Span};
+use super::vectorized;
 use crate::host::online::Statistics;
 use delta::deltas;
-use metal_candle_cpu::simd::dispatch;
 use metal_candle_cpu::threads::for_each_task;
 use ordered::OrderedSum;
-use task::{BackwardTask, Vectorized};
+use task::BackwardTask;
 
 /// Tensors that forward read and wrote, and the gradient of its result.
 pub(super) struct Forward<'a> {
@@ -84,7 +84,7 @@ pub(super) fn backward(forward: &Forward<'_>, tracked: [bool; 3]) -> [Option<Vec
     let kv = [dk.as_deref_mut(), dv.as_deref_mut()];
     let tasks = tasks(&shared, dq_sums.as_deref(), kv, forward.keys);
     for_each_task(tasks, shared.inputs.work(), |memory, task| {
-        dispatch(Vectorized { task, memory });
+        vectorized::run(task, memory);
     });
     drop(dq_sums);
     [dq, dk, dv]

@@ -6,7 +6,8 @@ use super::scores::Seen;
 use crate::ops::attention::cpu::heads::padded;
 use crate::ops::attention::cpu::spans::{KEYS, Keys, QUERIES, Span};
 use crate::ops::attention::cpu::strip::Strip;
-use pulp::{Simd, WithSimd};
+use crate::ops::attention::cpu::vectorized::Task;
+use pulp::Simd;
 use std::ops::Range;
 
 /// A tile of keys of one head and its gradients, `(keys, D)`.
@@ -52,24 +53,9 @@ impl Memory {
     }
 }
 
-pub(super) struct Vectorized<'a, 'q, 'b> {
-    pub(super) task: BackwardTask<'a, 'q>,
-    pub(super) memory: &'b mut Memory,
-}
+impl Task for BackwardTask<'_, '_> {
+    type Memory = Memory;
 
-impl WithSimd for Vectorized<'_, '_, '_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        match S::REGISTER_COUNT {
-            32.. => self.task.run::<S, 8>(simd, self.memory),
-            _ => self.task.run::<S, 6>(simd, self.memory),
-        }
-    }
-}
-
-impl BackwardTask<'_, '_> {
     #[inline(always)]
     fn run<S: Simd, const M: usize>(self, simd: S, memory: &mut Memory) {
         let sizes = self.shared.inputs.sizes;
@@ -87,7 +73,9 @@ impl BackwardTask<'_, '_> {
         write_rows(self.dk, &memory.dk, sizes.width);
         write_rows(self.dv, &memory.dv, sizes.width);
     }
+}
 
+impl BackwardTask<'_, '_> {
     /// Whether the tile lies in the range that a block of queries sees, to which every tile adds its part.
     fn is_seen_by(&self, queries: Range<usize>) -> bool {
         let seen = self.span.visible.range(queries);
