@@ -71,18 +71,6 @@ impl Affine {
         check_packing(bits, group)?;
         Self::new(quantize::tensors(dense, bits, group)?, bits, group)
     }
-
-    /// Bits of a number.
-    #[must_use]
-    pub fn bits(&self) -> usize {
-        self.bits
-    }
-
-    /// Numbers that share a scale and a bias.
-    #[must_use]
-    pub fn group(&self) -> usize {
-        self.group
-    }
 }
 
 impl Packed for Affine {

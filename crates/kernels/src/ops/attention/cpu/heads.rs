@@ -1,10 +1,9 @@
 //! Queries, keys or values of all heads, in host memory.
 
 use super::tile::{Right, WIDEST_PANEL};
-use crate::host::{on_host, slice};
+use crate::host::{floats, on_host, slice};
 use candle_core::{CpuStorage, Layout, Result, Storage};
-use half::{bf16, f16};
-use metal_candle_cpu::floats::Element;
+use metal_candle_cpu::floats::Floats;
 use metal_candle_cpu::simd::dispatch;
 use pulp::{Simd, WithSimd};
 use std::borrow::Cow;
@@ -13,15 +12,26 @@ use std::ops::Range;
 /// `(B, H, T, D)` whose rows are contiguous; borrowed in any other order and in every dtype.
 pub(super) struct Heads<'a> {
     data: Data<'a>,
+    /// Index of the first element.
+    first: usize,
     dims: [usize; 4],
     /// Strides of all dimensions but the last.
     strides: [usize; 3],
 }
 
+/// Elements: borrowed where rows are contiguous, or copied.
 enum Data<'a> {
-    F32(Cow<'a, [f32]>),
-    F16(&'a [f16]),
-    Bf16(&'a [bf16]),
+    Borrowed(Floats<'a>),
+    Copied(Vec<f32>),
+}
+
+impl Data<'_> {
+    fn floats(&self) -> Floats<'_> {
+        match self {
+            Self::Borrowed(data) => *data,
+            Self::Copied(data) => Floats::F32(data),
+        }
+    }
 }
 
 /// `D` in memory of our own: whole panels, the last filled up with zeros.
@@ -33,20 +43,18 @@ impl<'a> Heads<'a> {
     /// Heads as they lie in memory, unless that has distances within a row.
     pub(super) fn new(storage: &'a CpuStorage, layout: &Layout) -> Result<Self> {
         let (b, h, t, d) = layout.shape().dims4()?;
-        let start = layout.start_offset();
         let packed = Layout::contiguous(layout.shape());
         let is_contiguous = d == 1 || layout.stride().last() == Some(&1);
-        let (data, layout) = match storage {
-            CpuStorage::F32(x) if is_contiguous => (Data::F32(Cow::Borrowed(&x[start..])), layout),
-            CpuStorage::F16(x) if is_contiguous => (Data::F16(&x[start..]), layout),
-            CpuStorage::BF16(x) if is_contiguous => (Data::Bf16(&x[start..]), layout),
-            _ => (Data::F32(slice(storage, layout)?), &packed),
+        let (data, layout) = match floats(storage) {
+            Ok(data) if is_contiguous => (Data::Borrowed(data), layout),
+            _ => (Data::Copied(slice(storage, layout)?.into_owned()), &packed),
         };
         let &[b_stride, h_stride, t_stride, _] = layout.stride() else {
             candle_core::bail!("attention: four dimensions have four strides");
         };
         Ok(Self {
             data,
+            first: layout.start_offset(),
             dims: [b, h, t, d],
             strides: [b_stride, h_stride, t_stride],
         })
@@ -66,7 +74,7 @@ impl<'a> Heads<'a> {
     pub(super) fn widened(&self) -> Wide<'_> {
         let [b, h, t, d] = self.dims;
         if let Some(data) = self.wide() {
-            let strides = self.strides;
+            let (data, strides) = (&data[self.first..], self.strides);
             return Wide {
                 data: Cow::Borrowed(data),
                 strides,
@@ -86,8 +94,8 @@ impl<'a> Heads<'a> {
 
     /// The memory, where it is float32 in whole panels.
     fn wide(&self) -> Option<&[f32]> {
-        match &self.data {
-            Data::F32(data) if self.dims[3].is_multiple_of(WIDEST_PANEL) => Some(data),
+        match self.data.floats() {
+            Floats::F32(data) if self.dims[3].is_multiple_of(WIDEST_PANEL) => Some(data),
             _ => None,
         }
     }
@@ -120,17 +128,14 @@ impl<'a> Heads<'a> {
             let row = start..start + width;
             let from = to.len();
             to.resize(from + padded(width), 0.0);
-            let to = &mut to[from..from + width];
-            match &self.data {
-                Data::F32(data) => to.copy_from_slice(&data[row]),
-                Data::F16(data) => Element::widen_all(&data[row], to),
-                Data::Bf16(data) => Element::widen_all(&data[row], to),
-            }
+            let row = self.data.floats().part(row);
+            row.widen_all(&mut to[from..from + width]);
         }
     }
 
     fn start(&self, batch: usize, head: usize, token: usize) -> usize {
-        batch * self.strides[0] + head * self.strides[1] + token * self.strides[2]
+        let [of_batch, of_head, of_token] = self.strides;
+        self.first + batch * of_batch + head * of_head + token * of_token
     }
 }
 
