@@ -7,7 +7,8 @@ mod support;
 use candle_core::{DType, Device, Tensor};
 use metal_candle::data::Tokenizer;
 use metal_candle::gguf::{GgufFile, Writer};
-use metal_candle::models::{Config, FileType, Model};
+use metal_candle::models::{Config, FileType, Model, save_checkpoint};
+use serde_json::{Value, json};
 use std::path::Path;
 use support::{golden, ids, max_difference, tensors};
 
@@ -117,6 +118,47 @@ fn checkpoints_of_hugging_face_become_files_that_compute_alike() {
         let difference = max_difference(&got, &want["logits"]);
         assert!(difference < 2e-4, "{name}: {difference}");
     }
+}
+
+/// The model of `smollm3.gguf` as a folder whose configuration has these fields too.
+fn smollm3_with(fields: Value, folder: &Path) -> Model {
+    let model = model("smollm3");
+    let mut config = model.raw_config.clone();
+    let object = config.as_object_mut().unwrap();
+    object.extend(fields.as_object().unwrap().clone());
+    save_checkpoint(folder, &config, model.decoder.tensors()).unwrap();
+    Model::load(folder, &Device::Cpu).unwrap()
+}
+
+#[test]
+fn lists_of_blocks_that_say_what_llama_cpp_takes_as_given_lose_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("smollm3.gguf");
+    let checked = |fields| {
+        let model = smollm3_with(fields, folder.path());
+        written(&model, "f32", &path);
+        model.check_gguf(&path)
+    };
+    let (full, sliding) = ("full_attention", "sliding_attention");
+    for fields in [
+        // Fields of HuggingFaceTB/SmolLM3-3B.
+        json!({
+            "layer_types": vec![full; 4], "no_rope_layers": [1, 1, 1, 0], "no_rope_layer_interval": 4,
+            "max_window_layers": 28, "sliding_window": null, "use_sliding_window": false,
+        }),
+        json!({"layer_types": vec![full; 4], "sliding_window": 16, "use_sliding_window": true}),
+        // A window as wide as the longest sequence.
+        json!({
+            "layer_types": [full, full, full, sliding], "sliding_window": 128, "use_sliding_window": true,
+        }),
+    ] {
+        checked(fields).unwrap();
+    }
+    let refused = |fields| checked(fields).unwrap_err().to_string();
+    let error = refused(json!({"no_rope_layers": [1, 0, 1, 0]}));
+    assert!(error.contains("unrotated"), "{error}");
+    let error = refused(json!({"sliding_window": 16, "use_sliding_window": true}));
+    assert!(error.contains("windows: Some("), "{error}");
 }
 
 #[test]

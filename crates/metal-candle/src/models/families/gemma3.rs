@@ -14,6 +14,8 @@ struct Gemma3 {
     common: Common,
     attention: AttentionKind,
     windows: Windows,
+    /// Blocks with the second rotary embedding.
+    sliding: Blocks,
     /// Rotary embeddings of blocks that see every token, and of those with a window.
     ropes: [RopeConfig; 2],
     logit_cap: Option<f64>,
@@ -34,12 +36,14 @@ pub(super) fn read(fields: &mut Fields<'_>, sizes: Sizes) -> Result<Arc<dyn Fami
     let score_cap = gemma2::take_cap(fields, "attn_logit_softcapping", None)?;
     let pattern = fields.size("sliding_window_pattern")?.unwrap_or(6);
     let ropes = ([FULL, SLIDING], Some("rope_local_base_freq"));
+    let windows = Windows::take(fields, sizes, Some(4096), Blocks::NotEvery(pattern))?;
     Ok(Arc::new(Gemma3 {
         attention: AttentionKind {
             qk_norm: QkNorm::Heads(common.norm),
             ..gemma2::attention(fields, &common, score_cap)?
         },
-        windows: Windows::take(fields, sizes, Some(4096), Blocks::NotEvery(pattern))?,
+        sliding: windows.sliding().clone(),
+        windows,
         ropes: RopeConfig::take_two(fields, sizes, common.heads, ropes)?,
         logit_cap: gemma2::take_cap(fields, "final_logit_softcapping", None)?,
         common,
@@ -57,7 +61,7 @@ impl Family for Gemma3 {
     fn block(&self, i: usize, at: &Scope<'_>) -> Result<Box<dyn Block>> {
         let attention = AttentionKind {
             window: self.windows.of(i),
-            rope: Some(usize::from(self.windows.is_sliding(i))),
+            rope: Some(usize::from(self.sliding.has(i))),
             ..self.attention
         };
         gemma2::block(&self.common, at, attention)

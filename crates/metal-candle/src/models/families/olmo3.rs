@@ -13,6 +13,8 @@ struct Olmo3 {
     common: Common,
     attention: AttentionKind,
     windows: Windows,
+    /// Blocks with the second rotary embedding.
+    sliding: Blocks,
     /// Rotary embeddings of blocks that see every token, and of those with a window.
     ropes: [RopeConfig; 2],
 }
@@ -25,9 +27,11 @@ const DEFAULTS: Defaults = Defaults {
 pub(super) fn read(fields: &mut Fields<'_>, sizes: Sizes) -> Result<Arc<dyn Family>> {
     let common = Common::take(fields, sizes, false)?;
     let defaults = ([DEFAULTS; 2], None);
+    let windows = Windows::take(fields, sizes, Some(4096), Blocks::NotEvery(4))?;
     Ok(Arc::new(Olmo3 {
         attention: olmo2::attention(&common, fields.flag("attention_bias")?),
-        windows: Windows::take(fields, sizes, Some(4096), Blocks::NotEvery(4))?,
+        sliding: windows.sliding().clone(),
+        windows,
         ropes: RopeConfig::take_two(fields, sizes, common.heads, defaults)?,
         common,
     }))
@@ -41,7 +45,7 @@ impl Family for Olmo3 {
     fn block(&self, i: usize, at: &Scope<'_>) -> Result<Box<dyn Block>> {
         let attention = AttentionKind {
             window: self.windows.of(i),
-            rope: Some(usize::from(self.windows.is_sliding(i))),
+            rope: Some(usize::from(self.sliding.has(i))),
             ..self.attention
         };
         olmo2::block(&self.common, at, attention)

@@ -23,6 +23,9 @@ const DEFAULTS: Defaults = Defaults {
     partial: None,
 };
 
+/// From one block that rotates nothing to the next.
+const INTERVAL: usize = 4;
+
 pub(super) fn read(fields: &mut Fields<'_>, sizes: Sizes) -> Result<Arc<dyn Family>> {
     let common = Common::take(fields, sizes, true)?;
     let unrotated = take_unrotated(fields, sizes)?;
@@ -45,11 +48,12 @@ pub(super) fn read(fields: &mut Fields<'_>, sizes: Sizes) -> Result<Arc<dyn Fami
 
 /// `no_rope_layers`, in which 1 is a block that is rotated, or else `no_rope_layer_interval`.
 fn take_unrotated(fields: &mut Fields<'_>, sizes: Sizes) -> Result<Blocks> {
-    let interval = fields.size("no_rope_layer_interval")?.unwrap_or(4);
+    let interval = fields.size("no_rope_layer_interval")?.unwrap_or(INTERVAL);
     match fields.numbers("no_rope_layers", &(0.0..=1.0))? {
         None => Ok(Blocks::Every(interval)),
-        Some(rotated) if rotated.len() == sizes.n_blocks => Ok(Blocks::Listed(
+        Some(rotated) if rotated.len() == sizes.n_blocks => Ok(Blocks::listed(
             rotated.iter().map(|is| *is == 0.0).collect(),
+            Blocks::Every(INTERVAL),
         )),
         Some(rotated) => {
             let expected = format!("a list of {}, one for each block", sizes.n_blocks);

@@ -26,7 +26,7 @@ impl Model {
         let ours = with_rope_of(&self.raw_config, &read);
         let family = |config: Value| -> Result<String> {
             let config = Config::parse(&config, path)?;
-            Ok(format!("{:?}", config.family))
+            Ok(format!("{:#?}", config.family))
         };
         let (ours, read) = (family(ours)?, family(read.into())?);
         match ours == read {
@@ -53,54 +53,25 @@ fn with_rope_of(config: &Value, other: &Map<String, Value>) -> Value {
         .iter()
         .filter(|(name, _)| *name == "model_type" || ROPE.contains(&name.as_str()));
     fields.extend(taken.map(|(name, value)| (name.clone(), value.clone())));
-    leave_out_usual_blocks(&mut fields);
     fields.into()
 }
 
-/// Leaves out lists of blocks that say what llama.cpp takes as given, and windows of models that have none then.
-fn leave_out_usual_blocks(fields: &mut Map<String, Value>) {
-    let model_type = fields.get("model_type").and_then(Value::as_str);
-    let every = match model_type {
-        Some("gemma2") => 2,
-        Some("gemma3_text") => 6,
-        _ => 1,
-    };
-    let kind = |i: usize| match (i + 1) % every {
-        0 => Value::from("full_attention"),
-        _ => Value::from("sliding_attention"),
-    };
-    let rotated = |i: usize| Value::from(u8::from(!(i + 1).is_multiple_of(4)));
-    if is_list_of(fields.get("layer_types"), kind) {
-        fields.remove("layer_types");
-        if every == 1 {
-            for name in ["sliding_window", "use_sliding_window", "max_window_layers"] {
-                fields.remove(name);
-            }
+/// Setting from which on the first text differs from the second, with both values: fields are lines, and those that a value
+/// consists of are indented below it.
+fn differing(ours: &str, read: &str) -> String {
+    let lines = || ours.lines().zip(read.lines());
+    let n_same = lines().take_while(|(a, b)| a == b).count();
+    let (ours, read) = lines().nth(n_same).unwrap_or_default();
+    let indent = |line: &str| line.len() - line.trim_start().len();
+    let above = lines().take(n_same).map(|(line, _)| line);
+    let names = above.filter(|line| indent(line) < indent(ours) && line.contains(": "));
+    let value = |line: &str| line.trim().trim_end_matches(',').to_string();
+    match ours.contains(": ") {
+        true => format!("{}, not {}", value(ours), value(read)),
+        false => {
+            let name = names.last().and_then(|line| line.split(':').next());
+            let name = name.unwrap_or_default().trim();
+            format!("{name}: {}, not {}", value(ours), value(read))
         }
     }
-    if is_list_of(fields.get("no_rope_layers"), rotated) {
-        fields.remove("no_rope_layers");
-        fields.remove("no_rope_layer_interval");
-    }
-}
-
-fn is_list_of(list: Option<&Value>, item: impl Fn(usize) -> Value) -> bool {
-    let items = list.and_then(Value::as_array);
-    items.is_some_and(|items| items.iter().enumerate().all(|(i, value)| *value == item(i)))
-}
-
-/// From where on the first text differs from the second.
-fn differing(ours: &str, read: &str) -> String {
-    let n_same = ours
-        .split(", ")
-        .zip(read.split(", "))
-        .take_while(|(a, b)| a == b)
-        .count();
-    let differs = |text: &str| {
-        text.split(", ")
-            .nth(n_same)
-            .unwrap_or("nothing")
-            .to_string()
-    };
-    format!("{}, not {}", differs(ours), differs(read))
 }

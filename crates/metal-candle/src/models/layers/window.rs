@@ -4,13 +4,24 @@ use crate::models::config::Sizes;
 use crate::models::config::fields::Fields;
 use crate::models::json::shown_name;
 use crate::models::{Error, Result};
+use std::fmt;
 
 /// Window of a model, and the blocks in which it acts.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(in crate::models) struct Windows {
+    n_blocks: usize,
     /// `None` where it is as wide as the longest sequence.
     width: Option<usize>,
     sliding: Blocks,
+}
+
+/// List of what each block has, however the configuration says it.
+impl fmt::Debug for Windows {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list()
+            .entries((0..self.n_blocks).map(|block| self.of(block)))
+            .finish()
+    }
 }
 
 /// Some of the blocks of a model.
@@ -29,6 +40,15 @@ pub(in crate::models) enum Blocks {
 }
 
 impl Blocks {
+    /// Blocks of a list; by a rule, where it says the same.
+    pub(in crate::models) fn listed(kinds: Vec<bool>, rule: Self) -> Self {
+        let mut blocks = kinds.iter().enumerate();
+        match blocks.all(|(block, is)| rule.has(block) == *is) {
+            true => rule,
+            false => Self::Listed(kinds),
+        }
+    }
+
     /// Whether a block is one of them.
     pub(in crate::models) fn has(&self, block: usize) -> bool {
         match self {
@@ -84,7 +104,8 @@ impl Windows {
         let width = fields.size("sliding_window")?;
         let is_on = fields.flag_or("use_sliding_window", true)?;
         let windows = Self::of_blocks(fields, sizes, width.filter(|_| is_on), Blocks::All)?;
-        match windows.width {
+        let acts = |_: &usize| (0..sizes.n_blocks).any(|block| windows.sliding.has(block));
+        match windows.width.filter(acts) {
             None => Ok(()),
             Some(width) => Err(Error::unsupported(
                 "sliding_window",
@@ -106,19 +127,23 @@ impl Windows {
             return Err(Error::unsupported("layer_types", SLIDING, reason));
         }
         Ok(Self {
+            n_blocks: sizes.n_blocks,
             width: width.filter(|width| *width < sizes.max_tokens),
-            sliding: listed.map_or(sliding, Blocks::Listed),
+            sliding: match listed {
+                None => sliding,
+                Some(kinds) => Blocks::listed(kinds, sliding),
+            },
         })
     }
 
-    /// Whether a block is one of those with a window, be it as wide as it may.
-    pub(in crate::models) fn is_sliding(&self, block: usize) -> bool {
-        self.sliding.has(block)
+    /// Blocks with a window, be it as wide as it may.
+    pub(in crate::models) fn sliding(&self) -> &Blocks {
+        &self.sliding
     }
 
     /// Window of a block: number of tokens that a query sees, its own included.
     pub(in crate::models) fn of(&self, block: usize) -> Option<usize> {
-        self.width.filter(|_| self.is_sliding(block))
+        self.width.filter(|_| self.sliding.has(block))
     }
 }
 
