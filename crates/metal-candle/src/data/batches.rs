@@ -99,7 +99,7 @@ impl<'a> Batches<'a> {
     /// The rows of each batch of an epoch.
     fn order_of(&self, epoch: u64) -> Vec<Vec<usize>> {
         let batch_size = self.batch_size.get();
-        let length = |&row: &usize| self.examples[row].tokens.len();
+        let length = |&row: &usize| self.examples[row].longest();
         let mut rows: Vec<usize> = (0..self.examples.len()).collect();
         let Some(seed) = self.seed else {
             rows.sort_by_key(length);

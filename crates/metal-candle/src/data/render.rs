@@ -53,6 +53,7 @@ mod tests {
             tokens: ids,
             trained: trained.to_vec(),
             line: 1,
+            pair: None,
         };
         mask_spans(&example, tokenizer)
             .unwrap()

@@ -85,6 +85,7 @@ mod tests {
             tokens: (0..=line as u32).collect(),
             trained: (0..=line).map(|i| i > 0).collect(),
             line,
+            pair: None,
         };
         (1..=11).map(example).collect()
     }

@@ -56,12 +56,12 @@ impl LanguageModel {
             source: Box::new(source),
         })?;
         example.truncate(longest_row(None, self.model.decoder.max_tokens())?);
-        match example.trained_tokens() {
-            0 => Err(Error::NothingToTrain {
+        match example.trained_tokens() == 0 || example.is_useless_pair() {
+            true => Err(Error::NothingToTrain {
                 row: i,
                 n_tokens: example.tokens.len(),
             }),
-            _ => Ok(example),
+            false => Ok(example),
         }
     }
 }

@@ -36,6 +36,23 @@ pub enum Error {
         /// Names of the parameters.
         names: Vec<String>,
     },
+    /// The reference of the loss is the model without its adapter, and there is none.
+    #[error(
+        "DPO compares the model with the one that it was before, which is the model without its adapter, and all weights are trained"
+    )]
+    NoReference,
+    /// Preferences are learnt from pairs, and rows are none.
+    #[error("preferences are learnt from pairs of completions, and these rows are none: lines {lines:?}")]
+    NoPairs {
+        /// Lines of the rows.
+        lines: Vec<usize>,
+    },
+    /// Rows are pairs of completions, and both would be trained as if they were right.
+    #[error("pairs of completions are no rows of supervised fine-tuning: lines {lines:?}")]
+    Pairs {
+        /// Lines of the rows.
+        lines: Vec<usize>,
+    },
     /// All weights were to be trained, and one is packed in few bits.
     #[error("{path} is quantized: its numbers cannot be trained")]
     Packed {

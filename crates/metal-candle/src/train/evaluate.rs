@@ -1,24 +1,47 @@
 use super::head::Head;
+use super::preference::{PairMetrics, PairSums};
 use super::{Error, Network, Result};
 use crate::data::Batch;
 use crate::device::{read_back, round};
 use crate::lora::{AdapterSet, Context};
+use candle_core::Tensor;
 use std::sync::Arc;
 
 /// The loss of a data set.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Evaluation {
-    /// Sum of the negative log-likelihoods, in nats.
+    /// Sum of the negative log-likelihoods, in nats, or of the losses of pairs.
     pub loss_sum: f64,
     /// Number of tokens that have a loss.
     pub tokens: usize,
+    /// Sums over pairs, where rows are pairs.
+    pub(super) pairs: PairSums,
 }
 
 impl Evaluation {
-    /// Nats per token.
+    /// Sum of the negative log-likelihoods of so many tokens.
+    #[must_use]
+    pub fn of_tokens(loss_sum: f64, tokens: usize) -> Self {
+        Self {
+            loss_sum,
+            tokens,
+            pairs: PairSums::default(),
+        }
+    }
+
+    /// Nats per token, or the loss per pair.
     #[must_use]
     pub fn loss(&self) -> f64 {
-        self.loss_sum / self.tokens as f64
+        match self.pairs.count() {
+            0 => self.loss_sum / self.tokens as f64,
+            n => self.loss_sum / n as f64,
+        }
+    }
+
+    /// Means over pairs; `None` where rows are no pairs.
+    #[must_use]
+    pub fn preference(&self) -> Option<PairMetrics> {
+        self.pairs.means()
     }
 
     /// `exp(loss)`.
@@ -55,6 +78,39 @@ fn loss_sum(
     batch: &Batch,
     should_stop: &dyn Fn() -> bool,
 ) -> Result<f64> {
+    let hidden = hidden(network, context, batch, should_stop)?;
+    let loss = head(network, context, batch).loss(&hidden)?;
+    let loss = read_back(network.device(), || loss.to_scalar::<f32>())?;
+    Ok(f64::from(loss))
+}
+
+/// Losses of all places of `batch`, zero where there is no target.
+pub(super) fn losses(
+    network: &impl Network,
+    context: &Context,
+    batch: &Batch,
+    should_stop: &dyn Fn() -> bool,
+) -> Result<Vec<f32>> {
+    let hidden = hidden(network, context, batch, should_stop)?;
+    let losses = head(network, context, batch).losses(&hidden)?;
+    Ok(read_back(network.device(), || losses.to_vec1())?)
+}
+
+fn head<'a, N: Network>(network: &'a N, context: &'a Context, batch: &'a Batch) -> Head<'a, N> {
+    Head {
+        network,
+        context,
+        targets: &batch.targets,
+    }
+}
+
+/// What the output head is multiplied by, `(M, D)`, in no graph.
+fn hidden(
+    network: &impl Network,
+    context: &Context,
+    batch: &Batch,
+    should_stop: &dyn Fn() -> bool,
+) -> Result<Tensor> {
     let pass = network.pass(&batch.layout, context)?;
     let mut x = network.embed(&batch.inputs, &batch.layout, context)?;
     for index in 0..network.n_blocks() {
@@ -64,13 +120,5 @@ fn loss_sum(
         // Detached: while weights are being trained, no graph may grow here.
         x = network.block(index, &x.detach(), &pass)?;
     }
-    let hidden = network.final_norm(&x.detach())?.flatten_to(1)?.detach();
-    let head = Head {
-        network,
-        context,
-        targets: &batch.targets,
-    };
-    let loss = head.loss(&hidden)?;
-    let loss = read_back(network.device(), || loss.to_scalar::<f32>())?;
-    Ok(f64::from(loss))
+    Ok(network.final_norm(&x.detach())?.flatten_to(1)?.detach())
 }

@@ -1,4 +1,4 @@
-use super::Evaluation;
+use super::{Evaluation, PairMetrics};
 use serde::Serialize;
 use std::path::PathBuf;
 
@@ -30,7 +30,7 @@ pub enum Event {
 pub struct Report {
     /// The last step, counted from 1.
     pub step: usize,
-    /// Nats per trained token.
+    /// Nats per trained token, or the loss per pair.
     pub train_loss: f64,
     /// Learning rate of the last step.
     pub learning_rate: f64,
@@ -45,6 +45,9 @@ pub struct Report {
     pub trained_tokens: usize,
     /// Most memory the process has held; `None` where the system does not tell.
     pub peak_memory_bytes: Option<u64>,
+    /// Means over pairs, where rows are pairs.
+    #[serde(flatten)]
+    pub preference: Option<PairMetrics>,
 }
 
 /// An evaluation during a run.
@@ -52,7 +55,7 @@ pub struct Report {
 pub struct Validation {
     /// After this step; 0 is before training.
     pub step: usize,
-    /// Nats per token.
+    /// Nats per token, or the loss per pair.
     pub val_loss: f64,
     /// Learning rate of that step.
     pub learning_rate: f64,
@@ -64,6 +67,9 @@ pub struct Validation {
     pub peak_memory_bytes: Option<u64>,
     /// Duration of the evaluation in seconds.
     pub seconds: f64,
+    /// Means over pairs, where rows are pairs.
+    #[serde(flatten)]
+    pub preference: Option<PairMetrics>,
     /// Sum and count behind `val_loss`.
     #[serde(skip)]
     pub evaluation: Evaluation,

@@ -4,7 +4,9 @@ use super::{Network, Result};
 use crate::lora::Context;
 use candle_core::backprop::GradStore;
 use candle_core::{D, DType, Tensor, Var};
-use metal_candle_kernels::{IGNORED_TARGET, Tape, Weight, linear_cross_entropy, softmax};
+use metal_candle_kernels::{
+    IGNORED_TARGET, Tape, Weight, linear_cross_entropy, linear_cross_entropy_rows, softmax,
+};
 
 /// Logits that are held at a time: 60 MiB in float32.
 const CHUNK: usize = 15 << 20;
@@ -30,12 +32,32 @@ impl<N: Network> Head<'_, N> {
         Ok(linear_cross_entropy(hidden, weight, &targets, cap)?)
     }
 
+    /// Losses of all places, `(M)`, zero where there is no target, by one operation with `weight`.
+    pub(super) fn losses_with(&self, hidden: &Tensor, weight: &Weight) -> Result<Tensor> {
+        let targets = Tensor::new(self.targets, hidden.device())?;
+        let cap = self.network.logit_cap();
+        Ok(linear_cross_entropy_rows(hidden, weight, &targets, cap)?)
+    }
+
     /// Sum of the losses over `hidden`, `(M, D)`, where nothing is trained.
     pub(super) fn loss(&self, hidden: &Tensor) -> Result<Tensor> {
         match self.weight() {
             Some(weight) => self.loss_with(hidden, &weight.detach()),
             None => self.in_chunks(hidden, |_, _| Ok(())),
         }
+    }
+
+    /// Losses of all places over `hidden`, `(M, D)`, where nothing is trained.
+    pub(super) fn losses(&self, hidden: &Tensor) -> Result<Tensor> {
+        if let Some(weight) = self.weight() {
+            return self.losses_with(hidden, &weight.detach());
+        }
+        let mut losses = Tensor::zeros(self.targets.len(), DType::F32, hidden.device())?;
+        self.in_chunks(hidden, |chunk, rows| {
+            losses = losses.index_add(rows, &chunk.losses()?, 0)?;
+            Ok(())
+        })?;
+        Ok(losses)
     }
 
     /// Sum of the losses over `hidden`, `(M, D)`, with an adapter beside the head, and the gradient
@@ -48,14 +70,28 @@ impl<N: Network> Head<'_, N> {
     ) -> Result<(Tensor, Tensor)> {
         let mut dhidden = hidden.zeros_like()?;
         let loss = self.in_chunks(hidden, |chunk, rows| {
-            let mut store = chunk.tape.backward(&chunk.logits, &chunk.gradient()?)?;
-            collect(&mut store)?;
-            if let Some(dx) = store.remove(&chunk.hidden) {
-                dhidden = dhidden.index_add(rows, &dx, 0)?;
-            }
+            dhidden = chunk.backward(&chunk.gradient()?, rows, &dhidden, &mut collect)?;
             Ok(())
         })?;
         Ok((loss, dhidden))
+    }
+
+    /// Gradient of `hidden`, `(M, D)`, with an adapter beside the head, from the gradients `dlosses`, `(M)`, of the losses
+    /// of places. `collect` is given the gradients of each chunk of tokens.
+    pub(super) fn gradient(
+        &self,
+        hidden: &Tensor,
+        dlosses: &Tensor,
+        mut collect: impl FnMut(&mut GradStore) -> Result<()>,
+    ) -> Result<Tensor> {
+        let mut dhidden = hidden.zeros_like()?;
+        self.in_chunks(hidden, |chunk, rows| {
+            let factors = dlosses.index_select(rows, 0)?.unsqueeze(1)?;
+            let dlogits = chunk.gradient()?.broadcast_mul(&factors)?;
+            dhidden = chunk.backward(&dlogits, rows, &dhidden, &mut collect)?;
+            Ok(())
+        })?;
+        Ok(dhidden)
     }
 
     fn in_chunks(
@@ -78,7 +114,7 @@ impl<N: Network> Head<'_, N> {
                 adapters: self.context.adapters.clone(),
             };
             let chunk = Chunk::new(self.network, &context, &part, targets)?;
-            sum = (sum + chunk.loss()?)?;
+            sum = (sum + chunk.losses()?.sum_all()?)?;
             visit(&chunk, &rows)?;
         }
         Ok(sum)
@@ -114,11 +150,27 @@ impl Chunk {
         })
     }
 
-    /// Sum of `logsumexp(logits) - logits[target]`.
-    fn loss(&self) -> Result<Tensor> {
+    /// `logsumexp(logits) - logits[target]` of each token.
+    fn losses(&self) -> Result<Tensor> {
         let logits = self.logits.detach();
         let chosen = logits.gather(&self.targets, 1)?.squeeze(1)?;
-        Ok((logits.log_sum_exp(D::Minus1)? - chosen)?.sum_all()?)
+        Ok((logits.log_sum_exp(D::Minus1)? - chosen)?)
+    }
+
+    /// Adds the gradient of the hidden states to the `rows` of `dhidden`; `collect` is given all others.
+    fn backward(
+        &self,
+        dlogits: &Tensor,
+        rows: &Tensor,
+        dhidden: &Tensor,
+        collect: &mut impl FnMut(&mut GradStore) -> Result<()>,
+    ) -> Result<Tensor> {
+        let mut store = self.tape.backward(&self.logits, dlogits)?;
+        collect(&mut store)?;
+        match store.remove(&self.hidden) {
+            Some(dx) => Ok(dhidden.index_add(rows, &dx, 0)?),
+            None => Ok(dhidden.clone()),
+        }
     }
 
     /// `softmax(logits) - onehot(target)`.

@@ -1,3 +1,4 @@
+use super::preference::{N_SUMS, PairSums};
 use super::step::StepResult;
 use super::{Error, Gradients, Parameters, Result};
 use candle_core::{DType, Tensor};
@@ -39,11 +40,13 @@ impl StepResult {
         });
         let gradients = Gradients::new(gradients.collect::<Result<_>>()?);
         let rest = take(2)?.to_vec1::<f32>()?;
+        let pairs = take(N_SUMS)?.to_vec1::<f32>()?;
         let tokens = rest[1] as usize;
         match tokens < MOST_TOKENS {
             true => Ok(Self {
                 loss_sum: f64::from(rest[0]),
                 tokens,
+                pairs: PairSums::from_array(std::array::from_fn(|i| f64::from(pairs[i]))),
                 gradients,
             }),
             false => Err(Error::Setting {
@@ -66,8 +69,9 @@ impl StepResult {
             })
             .collect::<Result<Vec<_>>>()?;
         if let Some(like) = parts.first() {
-            let rest = [self.loss_sum as f32, self.tokens as f32];
-            parts.push(Tensor::new(&rest, like.device())?);
+            let rest = [self.loss_sum, self.tokens as f64].into_iter();
+            let rest = rest.chain(self.pairs.to_array()).map(|sum| sum as f32);
+            parts.push(Tensor::new(rest.collect::<Vec<_>>(), like.device())?);
         }
         Ok(Tensor::cat(&parts, 0)?)
     }

@@ -6,13 +6,14 @@
 //! has a parameter.
 
 use super::head::Head;
+use super::preference::{self, PairOutcome, PairSums, StepPairs};
 use super::{Error, Gradients, Network, Parameters, Result};
 use crate::data::Batch;
-use crate::device::read_back;
+use crate::device::{finish, read_back};
 use crate::lora::Mode;
 use crate::models::Segment;
 use candle_core::backprop::GradStore;
-use candle_core::{Tensor, Var};
+use candle_core::{Device, Tensor, Var};
 use metal_candle_kernels::{Tape, tape};
 
 /// Sums over the tokens of a micro-batch, or of all those of a step.
@@ -22,8 +23,21 @@ pub struct StepResult {
     pub loss_sum: f64,
     /// Number of tokens that have a target.
     pub tokens: usize,
+    /// Sums over pairs, where rows are pairs; `loss_sum` is then a sum over these.
+    pub(super) pairs: PairSums,
     /// Gradient of that sum.
     pub gradients: Gradients,
+}
+
+impl StepResult {
+    /// Number of tokens, or of pairs, that the loss is a mean over.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        match self.pairs.count() {
+            0 => self.tokens,
+            n => n,
+        }
+    }
 }
 
 /// A block between forward and backward.
@@ -48,7 +62,7 @@ pub fn step(
     mode: Mode,
     recompute: bool,
 ) -> Result<StepResult> {
-    interruptible(network, parameters, batch, (mode, recompute), &|| false)
+    interruptible(network, parameters, batch, (mode, recompute, None), &|| false)
 }
 
 /// [`step`], given up between two blocks where `should_stop` says so.
@@ -59,9 +73,11 @@ pub(super) fn interruptible(
     network: &impl Network,
     parameters: &Parameters,
     batch: &Batch,
-    (mode, recompute): (Mode, bool),
+    (mode, recompute, pairs): (Mode, bool, Option<&StepPairs>),
     should_stop: &dyn Fn() -> bool,
 ) -> Result<StepResult> {
+    let reference = pairs.map(|pairs| pairs.reference(network, batch, should_stop));
+    let reference = reference.transpose()?.flatten();
     let go_on = || match should_stop() {
         true => Err(Error::Interrupted),
         false => Ok(()),
@@ -76,7 +92,17 @@ pub(super) fn interruptible(
         context: &context,
         targets: &batch.targets,
     };
-    let (loss, dtop) = self::head(&head, parameters, &top, &mut gradients)?;
+    let (loss, dtop) = match pairs {
+        None => {
+            let (loss, dtop) = self::head(&head, parameters, &top, &mut gradients)?;
+            (Loss::OnDevice(loss), dtop)
+        }
+        Some(pairs) => {
+            let losses = (pairs, batch, reference.as_deref());
+            let head = preference::head(&head, losses, parameters, &top, &mut gradients)?;
+            (Loss::OfPairs(head.0), head.1)
+        }
+    };
     let dembedded = backward(
         network,
         parameters,
@@ -90,12 +116,37 @@ pub(super) fn interruptible(
         let mut store = Tape::default().backward(&embedded, &gradient)?;
         gradients.collect(parameters, &mut store)?;
     }
-    let loss = read_back(network.device(), || loss.to_scalar::<f32>())?;
+    let (loss_sum, pairs) = loss.read(network.device())?;
     Ok(StepResult {
-        loss_sum: f64::from(loss),
+        loss_sum,
         tokens: batch.trained_tokens,
+        pairs,
         gradients,
     })
+}
+
+/// Loss of a micro-batch whose backward pass was given to the device.
+enum Loss {
+    /// Scalar that was not read yet.
+    OnDevice(Tensor),
+    /// Losses that backward had to know.
+    OfPairs(PairOutcome),
+}
+
+impl Loss {
+    /// Sums of losses, when the device has done all.
+    fn read(self, device: &Device) -> Result<(f64, PairSums)> {
+        match self {
+            Self::OnDevice(loss) => {
+                let loss = read_back(device, || loss.to_scalar::<f32>())?;
+                Ok((f64::from(loss), PairSums::default()))
+            }
+            Self::OfPairs(outcome) => {
+                finish(device)?;
+                Ok((outcome.loss_sum, outcome.sums))
+            }
+        }
+    }
 }
 
 /// Runs all blocks; holds those that backward will come back to.
@@ -136,10 +187,7 @@ fn head(
     top: &Tensor,
     gradients: &mut Gradients,
 ) -> Result<(Tensor, Option<Tensor>)> {
-    let top = match parameters.first_segment() {
-        Segment::Head => top.clone(),
-        _ => Var::from_tensor(top)?.into_inner(),
-    };
+    let top = tracked_top(parameters, top)?;
     let normed = || -> Result<_> {
         let hidden = head.network.final_norm(&top)?;
         Ok(tape::reshape(&hidden, ((), hidden.dim(2)?))?)
@@ -159,6 +207,14 @@ fn head(
     };
     gradients.collect(parameters, &mut store)?;
     Ok((loss, store.remove(&top)))
+}
+
+/// Output of the last block, tracked where a block needs its gradient.
+pub(super) fn tracked_top(parameters: &Parameters, top: &Tensor) -> Result<Tensor> {
+    match parameters.first_segment() {
+        Segment::Head => Ok(top.clone()),
+        _ => Ok(Var::from_tensor(top)?.into_inner()),
+    }
 }
 
 /// Walks the held blocks in reverse; gives the gradient of the first one's input.

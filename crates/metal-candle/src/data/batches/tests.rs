@@ -8,6 +8,7 @@ fn examples(lengths: &[usize]) -> Vec<Example> {
         tokens: vec![line as u32 + 1; len],
         trained: (0..len).map(|t| t > 0).collect(),
         line,
+        pair: None,
     };
     lengths.iter().enumerate().map(example).collect()
 }
