@@ -13,11 +13,17 @@ metal-candle: gguf/, for each architecture of gguf_models.py
 
     <architecture>.gguf         two blocks or more, float16 matrices, as llama.cpp's converter lays them out
     <architecture>.safetensors  ids (24) i64; logits (24, 64) f32, by transformers
+
+and for each tokenizer of gguf_tokenizers.py
+
+    <tokenizer>.gguf            no tensor: tokens, scores and types
+    tokenizers.json             {tokenizer: [{text, ids, decoded}]}, by transformers, without a token before a text
 """
 
 from pathlib import Path
 
 import gguf_models
+import gguf_tokenizers
 import numpy as np
 from gguf import GGML_QUANT_SIZES, GGMLQuantizationType, quants
 from safetensors.numpy import save_file
@@ -68,6 +74,7 @@ def models():
     folder.mkdir(exist_ok=True)
     for arch in gguf_models.MODELS:
         gguf_models.write(folder, arch)
+    gguf_tokenizers.write_all(folder)
 
 
 if __name__ == "__main__":

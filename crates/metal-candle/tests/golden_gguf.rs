@@ -228,6 +228,35 @@ fn tokenizers_are_written_and_read_as_they_were() {
 }
 
 #[test]
+fn pieces_with_scores_are_those_of_transformers() {
+    let cases = std::fs::read_to_string(golden("gguf/tokenizers.json")).unwrap();
+    let cases: Value = serde_json::from_str(&cases).unwrap();
+    let files = cases.as_object().unwrap();
+    assert_eq!(files.len(), 2);
+    for (name, texts) in files {
+        let file = golden("gguf").join(format!("{name}.gguf"));
+        let tokenizer = Tokenizer::from_folder(&file).unwrap();
+        for case in texts.as_array().unwrap() {
+            let text = case["text"].as_str().unwrap();
+            let want: Vec<u32> = serde_json::from_value(case["ids"].clone()).unwrap();
+            assert_eq!(
+                tokenizer.encode_raw(text).unwrap(),
+                want,
+                "{name}: {text:?}"
+            );
+            let with_bos = [&[1], &want[..]].concat();
+            assert_eq!(
+                tokenizer.encode(text).unwrap(),
+                with_bos,
+                "{name}: {text:?}"
+            );
+            let decoded = tokenizer.decode_all(&want).unwrap();
+            assert_eq!(decoded, case["decoded"], "{name}: {text:?}");
+        }
+    }
+}
+
+#[test]
 fn what_a_file_asks_for_and_is_not_built_is_refused_by_name() {
     let folder = tempfile::tempdir().unwrap();
     let refused = |add: &dyn Fn(&mut Writer<'_>)| {
