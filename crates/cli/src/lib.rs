@@ -21,15 +21,19 @@ mod load_options;
 mod loading;
 mod log;
 pub mod machine;
+mod mlx;
 pub mod numbers;
 mod out_of_memory;
 mod output_folder;
 mod panics;
 pub mod program;
+mod row_keys;
+mod rows;
 pub mod terminal;
 mod training;
 
 use args::Cli;
+use clap::CommandFactory;
 use commands::Context;
 use std::process::ExitCode;
 
@@ -39,8 +43,12 @@ pub fn main() -> ExitCode {
     program::exit_code(|terminal| {
         let cli: Cli = command_line::read()?;
         program::start(cli.verbose, terminal)?;
+        if cli.quiet {
+            terminal.be_quiet();
+        }
         let context = Context {
             terminal: terminal.clone(),
+            command_line: Cli::command,
         };
         commands::run(cli.with_config()?.command, &context)
     })

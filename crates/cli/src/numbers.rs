@@ -81,6 +81,16 @@ pub fn positive(text: &str) -> Parsed<f64> {
     parsed.ok_or("must be a number from 1.2e-38 to 3.4e38".into())
 }
 
+/// Passes over the rows: above 0, and of no more steps than [`MAX_COUNT`] where a pass has as few.
+///
+/// # Errors
+/// For anything else.
+pub fn epochs(text: &str) -> Parsed<f64> {
+    let is_in_range = |x: &f64| *x > 0.0 && *x <= 1e6;
+    let parsed = text.parse().ok().filter(is_in_range);
+    parsed.ok_or("must be a number above 0, and at most 1000000".into())
+}
+
 /// A number, not negative, that may be beyond float32: what it does to the parameters is looked at after every update.
 ///
 /// # Errors

@@ -8,13 +8,13 @@ mod dates;
 mod own_model;
 
 use candle_core::Device;
-use metal_candle::data::{Row, train_bpe, write_tokenizer};
+use metal_candle::data::{Source, Convention, Row, train_bpe, write_tokenizer};
 use metal_candle::fine_tune::{self, FineTuning, RowSettings, Settings, Subject, fine_tune};
 use metal_candle::language_model::{Adapted, Error, Generation, LanguageModel};
 use metal_candle::layout::Arrangement;
 use metal_candle::lora::{LastBlocks, LoraConfig, Method};
 use metal_candle::models::{Model, save_checkpoint};
-use metal_candle::train::{Decay, Event, Options, Schedule};
+use metal_candle::train::{Decay, Dpo, Event, Objective, Options, Preference, Schedule};
 use serde_json::json;
 use std::path::Path;
 
@@ -83,6 +83,33 @@ fn an_adapter_learns_rows_and_is_read_back() {
 }
 
 #[test]
+fn an_adapter_learns_preferences() {
+    let folder = tempfile::tempdir().unwrap();
+    write_model(folder.path());
+    let model = LanguageModel::load(folder.path(), &Device::Cpu).unwrap();
+    let adapter = model.adapt(LoraConfig::default(), 0).unwrap();
+    let rows = [("3 March", "2021", "1987"), ("12 May", "1987", "2021")];
+    let rows = rows.map(|(date, better, worse)| Row::preference(date, better, worse));
+    let objective = Objective::Preference(Preference::Dpo(Dpo::default()));
+    let options = Options {
+        objective,
+        ..options(40)
+    };
+    let mut reports = vec![];
+    let summary = model.train(&adapter, &rows, &options, |event| {
+        if let Event::Report(report) = event {
+            reports.push(report.preference.unwrap());
+        }
+    });
+    assert!(summary.unwrap().last_loss < 0.2);
+    let last = reports.last().unwrap();
+    assert!(last.accuracy == 1.0 && last.margin > 1.0, "{last:?}");
+    let same = [Row::preference("12 May", "1987", "1987")];
+    let error = model.train(&adapter, &same, &options, |_| {});
+    assert!(matches!(error, Err(Error::NothingToTrain { row: 0, .. })));
+}
+
+#[test]
 fn rows_that_train_nothing_are_named() {
     let folder = tempfile::tempdir().unwrap();
     write_model(folder.path());
@@ -116,8 +143,10 @@ fn fine_tuning(folder: &Path, iters: usize, subject: Subject) -> Settings {
         model: "tiny".into(),
         on_load: None,
         rows: RowSettings {
-            folder: folder.to_path_buf(),
+            source: Source::at(folder).unwrap(),
+            valid_split: None,
             mask_prompt: true,
+            convention: Convention::Standard,
             max_seq_length: None,
             arrangement: Arrangement::Packed,
         },
@@ -128,6 +157,8 @@ fn fine_tuning(folder: &Path, iters: usize, subject: Subject) -> Settings {
         lr_decay_steps: Some(7),
         warmup_ratio: None,
         loraplus_lr_ratio: None,
+        eval_share: None,
+        save_share: None,
         options: Options {
             schedule,
             batch_size: 2,

@@ -4,10 +4,13 @@ use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::load_options::LoadOptions;
 use crate::loading;
+use crate::mlx::{self, Accepted};
 use crate::numbers::{at_least_one, not_zero};
+use crate::row_keys::RowKeys;
+use crate::rows;
 use crate::terminal::Terminal;
 use metal_candle::LanguageModel;
-use metal_candle::data::{self, Batches, Dataset, longest_row};
+use metal_candle::data::{self, Batches, Dataset, Split, longest_row};
 use metal_candle::layout::Arrangement;
 use metal_candle::lora::AdapterSet;
 use metal_candle::models::Decoder;
@@ -29,8 +32,8 @@ pub struct Args {
     /// Folder, GGUF file or Hugging Face id of the model
     #[arg(long, value_name = "MODEL")]
     pub model: String,
-    /// File of rows, as `train` takes them
-    #[arg(long, value_name = "FILE.jsonl")]
+    /// File of rows, as `train` takes them, or - for standard input
+    #[arg(long, alias = "data-path", value_name = "FILE")]
     pub data: PathBuf,
     /// Folder of an adapter of PEFT or mlx-lm; the model without it is told beside
     #[arg(long, value_name = "PATH")]
@@ -48,9 +51,13 @@ pub struct Args {
     #[arg(long)]
     pub json: bool,
     #[command(flatten)]
+    pub keys: RowKeys,
+    #[command(flatten)]
     pub weights: LoadOptions,
     #[command(flatten)]
     pub device: DeviceArgs,
+    #[command(flatten)]
+    pub mlx: Accepted<mlx::Perplexity>,
 }
 
 /// The loss of one model, as `--json` prints it.
@@ -86,7 +93,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit> {
         &args.device.open()?,
         terminal,
     )?;
-    let dataset = dataset(&args, &loaded)?;
+    let dataset = dataset(&args, &loaded, terminal)?;
     // Read first: if it does not fit, nothing was computed in vain.
     let adapter = adapter.map(|path| loading::adapter(&loaded.model, &loaded.folder, path));
     let adapter = adapter.transpose()?;
@@ -107,16 +114,23 @@ pub fn run(args: Args, context: &Context) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-fn dataset(args: &Args, loaded: &LanguageModel) -> Result<Dataset> {
+fn dataset(args: &Args, loaded: &LanguageModel, terminal: &Terminal) -> Result<Dataset> {
     let options = data::Options {
         max_seq_length: longest_row(
             args.max_seq_length,
             loaded.model.config.max_position_embeddings,
         )?,
         mask_prompt: args.mask_prompt,
+        convention: data::Convention::Standard,
         vocab_size: Some(loaded.model.config.vocab_size),
     };
-    Ok(Dataset::load(&args.data, &loaded.tokenizer, &options)?)
+    if args.data.is_dir() {
+        let shown = args.data.display();
+        return Err(Error::input(format!("--data {shown}: this is a folder"))
+            .with_advice("name a file of rows in it"));
+    }
+    let source = rows::find(&args.data, &args.keys, terminal)?;
+    Ok(Dataset::load_split(&source, Split::Train, &loaded.tokenizer, &options)?)
 }
 
 fn figures(
@@ -188,10 +202,7 @@ mod tests {
     use super::*;
 
     fn figures(loss_sum: f64) -> Result<Figures> {
-        let evaluation = Evaluation {
-            loss_sum,
-            tokens: 2,
-        };
+        let evaluation = Evaluation::of_tokens(loss_sum, 2);
         Figures::of(evaluation, Path::new("rows.jsonl"))
     }
 

@@ -39,7 +39,15 @@ pub(super) fn of_data(error: &data::Error) -> Option<String> {
     match error {
         E::File(error) => of_file(error),
         E::Row { error, .. } => of_row(error),
-        E::NotJsonl { format, .. } => Some(of_format(*format)),
+        E::NotRows { format, .. } => Some(of_format(*format)),
+        E::Container { .. } => Some("the file is incomplete or another than its name says: copy or export it again".into()),
+        E::ManyFiles { .. } => Some(
+            "name one of them with --data, or the folder that it is in; of a data set of the hub the beginning of its name: \
+             hf://datasets/OWNER/NAME/BEGINNING"
+                .into(),
+        ),
+        E::HasValid { .. } => Some("leave --valid-split out".into()),
+        E::NoSplit { .. } => Some("put the rows into a folder as train.jsonl, valid.jsonl and test.jsonl".into()),
         E::EmptyFile { .. } => Some("put one JSON object on each line, for example {\"text\": \"...\"}".into()),
         E::NothingToTrain { .. } => Some(
             "look at a row with `metal-candle inspect --model MODEL --data FILE --row 1 --mask-prompt`; \
@@ -48,7 +56,7 @@ pub(super) fn of_data(error: &data::Error) -> Option<String> {
         ),
         E::MaxSeqLength { limit, .. } => Some(format!("use --max-seq-length {limit} or less")),
         E::MissingSplit { .. } => {
-            Some("--data names a folder with train.jsonl and, if wanted, valid.jsonl and test.jsonl".into())
+            Some("--data names a folder with train.jsonl and, if wanted, valid.jsonl and test.jsonl, or a file of rows".into())
         }
         E::OtherTokenizer { folder, .. } => {
             let folder = folder.display();
@@ -70,7 +78,11 @@ fn of_row(error: &data::RowError) -> Option<String> {
         E::Json(_) | E::NotAnObject { .. } => {
             Some("each line must be one JSON object; mend or remove this line".into())
         }
-        E::UnknownKind { .. } => Some("rename the keys of the rows".into()),
+        E::UnknownKind { .. } | E::Ambiguous { .. } | E::NoColumn { .. } => Some(
+            "name the columns: --prompt-key and --completion-key, --chat-key, or --text-key".into(),
+        ),
+        E::Record(_) => Some("mend or remove this row, or export the table again".into()),
+        E::UnknownRole { .. } => Some("rename the role".into()),
         E::OtherKind { .. } => {
             Some("all rows of a file must be of one kind; split the file".into())
         }
@@ -85,8 +97,15 @@ fn of_row(error: &data::RowError) -> Option<String> {
             "weights between are not built: write 0 to leave it out, or repeat the row to give it more weight".into(),
         ),
         E::Preference { .. } => Some(
-            "keep the answers to be learnt, as \"prompt\" and \"completion\" or as \"messages\"".into(),
+            "learn which of two answers is better with --train-mode dpo or orpo, from rows with \"chosen\" and \"rejected\"; or \
+             keep the answers to be learnt, as \"prompt\" and \"completion\" or as \"messages\"; --completion-key chosen \
+             (--chat-key where whole conversations are chosen, --text-key where texts are) trains those chosen alone"
+                .into(),
         ),
+        E::NotPreference { .. } => Some(
+            "each row needs \"chosen\" and \"rejected\", and may have \"prompt\"; --train-mode sft learns from rows of one answer".into(),
+        ),
+        E::MarkedCompletion => Some("remove the mark, or the row".into()),
         E::Media { .. } | E::NotAText { .. } => {
             Some("remove these rows, or put what they show into words".into())
         }
@@ -100,11 +119,8 @@ fn of_format(format: data::FileFormat) -> String {
     use data::FileFormat as F;
     match format {
         F::Utf16 => "convert it: iconv -f UTF-16 -t UTF-8 FILE > train.jsonl",
-        F::Gzip | F::Zstandard | F::Bzip2 | F::Xz | F::Zip => "decompress it first",
-        F::Parquet => "convert it: python -c \"import pandas; pandas.read_parquet('FILE').to_json('train.jsonl', orient='records', lines=True)\"",
+        F::Zstandard | F::Bzip2 | F::Xz | F::Zip => "unpack it first",
         F::Arrow => "convert it: python -c \"import datasets; datasets.Dataset.from_file('FILE').to_json('train.jsonl')\"",
-        F::Csv => "convert it: python -c \"import pandas; pandas.read_csv('FILE').to_json('train.jsonl', orient='records', lines=True)\"",
-        F::JsonArray => "convert it: jq -c '.[]' FILE > train.jsonl",
         F::JsonOverLines => "convert it: jq -c . FILE > train.jsonl",
         F::Sqlite => "export its rows as JSON, one object on each line",
         F::LfsPointer => "fetch the file itself: git lfs pull",

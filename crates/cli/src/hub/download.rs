@@ -77,8 +77,11 @@ pub fn download(environment: &Environment, name: &str, terminal: &Terminal) -> R
     Ok(folder)
 }
 
-/// The commit becomes the name of a folder.
-fn check_commit(url: &str, sha: &str) -> Result<()> {
+/// Checks a commit, which becomes the name of a folder.
+///
+/// # Errors
+/// When it is none.
+pub fn check_commit(url: &str, sha: &str) -> Result<()> {
     match is_file_name(sha) && sha.chars().all(|c| c.is_ascii_alphanumeric()) {
         true => Ok(()),
         false => Err(Error::failed(format!("{url}: not a commit: {sha:?}"))),

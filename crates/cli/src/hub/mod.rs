@@ -1,9 +1,10 @@
-//! `--model`: a folder, a GGUF file, or a model of the Hugging Face hub, which is downloaded once into the cache
+//! `--model` and `--data`: a folder, a file, or a model or data set of the Hugging Face hub, which is downloaded once into the cache
 //! that Hugging Face's own tools use.
 
 mod address;
 mod cache;
 mod connection;
+mod data_set;
 mod digest;
 mod download;
 mod environment;
@@ -17,6 +18,7 @@ use crate::error::{Error, Result};
 use crate::terminal::Terminal;
 use cache::Cached;
 use environment::Environment;
+use metal_candle::data::Source;
 use metal_candle::gguf::GgufFile;
 use std::path::{Path, PathBuf};
 
@@ -51,6 +53,19 @@ pub fn folder(name: &str, terminal: &Terminal) -> Result<PathBuf> {
     }
 }
 
+/// Whether `name` may be that of a data set of the hub.
+pub fn is_data_set(name: &str) -> bool {
+    data_set::is_one(name)
+}
+
+/// Rows of the data set `name` of the hub.
+///
+/// # Errors
+/// When there is no such data set, or it cannot be downloaded.
+pub fn data_set(name: &str, terminal: &Terminal) -> Result<Source> {
+    data_set::find(&Environment::read()?, name, terminal)
+}
+
 /// `OWNER/NAME`, of the characters that the hub allows. A bare name is always a folder: no model
 /// of the types that are built has an id without owner.
 fn is_plausible_id(name: &str) -> bool {
@@ -64,11 +79,11 @@ fn is_plausible_id(name: &str) -> bool {
 fn offline(environment: &Environment, name: &str, what: &str) -> Error {
     let cache = environment.cache.display();
     Error::input(format!(
-        "there is no folder {name}, the model is not complete in the cache {cache} ({what}), \
+        "there is no folder {name}, it is not complete in the cache {cache} ({what}), \
          and HF_HUB_OFFLINE is set"
     ))
     .with_advice(
-        "unset HF_HUB_OFFLINE to download it, name a folder with --model, or check HF_HOME",
+        "unset HF_HUB_OFFLINE to download it, name a folder, or check HF_HOME",
     )
 }
 

@@ -301,7 +301,7 @@ impl<'a> Transfer<'a> {
     fn no_network(&self, url: &str, error: impl Display) -> Error {
         let (name, cache) = (self.name, self.environment.cache.display());
         Error::failed(format!(
-            "there is no folder {name}, the model is not in the cache {cache}, \
+            "there is no folder {name}, it is not in the cache {cache}, \
              and it cannot be downloaded: {url}: {error}"
         ))
         .with_advice("check the network and try again (what was fetched is kept), or name a folder with --model")

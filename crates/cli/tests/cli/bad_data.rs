@@ -107,17 +107,17 @@ fn rows_of_other_trainings_are_refused() {
 }
 
 #[test]
-fn files_that_are_no_jsonl_are_named() {
-    let fixture = train_file("[{\"text\": \"a\"},\n {\"text\": \"b\"}]\n");
-    fixture.train_fails("", 2, &["data/train.jsonl", "a JSON array", "jq -c"]);
+fn files_that_hold_no_rows_are_named() {
+    let fixture = train_file("{\n  \"text\": \"a\"\n}\n{\n  \"text\": \"b\"\n}\n");
+    fixture.train_fails("", 2, &["data/train.jsonl", "over several lines", "jq -c"]);
     let words = "inspect --model model --data data/train.jsonl";
-    fixture.fails(words, 2, &["a JSON array", "jq -c"]);
+    fixture.fails(words, 2, &["over several lines", "jq -c"]);
     let utf16: String = "{\"text\": \"a\"}\n"
         .chars()
         .flat_map(|c| [c, '\0'])
         .collect();
     train_file(&utf16).train_fails("", 2, &["UTF-16", "iconv"]);
-    train_file("prompt,completion\na,b\n").train_fails("", 2, &["CSV", "pandas"]);
+    train_file("PK\u{3}\u{4}rows").train_fails("", 2, &["a zip archive", "unpack it first"]);
 }
 
 #[test]

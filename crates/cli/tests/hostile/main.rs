@@ -12,6 +12,7 @@ mod adapter_tensors;
 mod checkpoint;
 mod child;
 mod config;
+mod containers;
 mod fault;
 #[allow(dead_code)]
 #[path = "../cli/fixture.rs"]
@@ -40,7 +41,7 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_metal-candle");
 /// A kind of input, and what makes those of it.
 type Kind = (&'static str, fn() -> Vec<Input>);
 
-const KINDS: [Kind; 14] = [
+const KINDS: [Kind; 15] = [
     ("config", config::inputs),
     ("tokenizer", tokenizer::inputs),
     ("template", template::inputs),
@@ -52,6 +53,7 @@ const KINDS: [Kind; 14] = [
     ("adapter_mlx", adapter_mlx::inputs),
     ("adapter_tensors", adapter_tensors::inputs),
     ("rows", rows::inputs),
+    ("containers", containers::inputs),
     ("yaml", yaml::inputs),
     ("options", options::inputs),
     ("checkpoint", checkpoint::inputs),
@@ -93,6 +95,7 @@ mod each {
         adapter_mlx,
         adapter_tensors,
         rows,
+        containers,
         yaml,
         options,
         checkpoint

@@ -80,16 +80,7 @@ fn refused() -> Vec<Input> {
             .refused(&["data/train.jsonl"])
     };
     inputs.extend([
-        lines(
-            "a list over several lines",
-            "[\n{\"text\":\"a\"},\n{\"text\":\"b\"}\n]\n".into(),
-        ),
-        lines(
-            "a list on one line",
-            "[{\"text\":\"a\"},{\"text\":\"b\"}]\n".into(),
-        ),
         lines("an indented object", "{\n  \"text\": \"a\"\n}\n".into()),
-        lines("csv", "prompt,completion\na,b\n".into()),
         lines(
             "100,000 lists deep",
             format!("{{\"text\":\"a\",\"b\":{}}}\n", mutate::extreme("DEEP")),
@@ -157,6 +148,15 @@ fn accepted() -> Vec<Input> {
     let mut inputs: Vec<Input> = rows.map(|text| row(text).accepted()).into();
     let lines = |name: &str, text: &str| Input::new(name, READ).file(FILE, text).accepted();
     inputs.extend([
+        lines(
+            "a list over several lines",
+            "[\n{\"text\":\"a\"},\n{\"text\":\"b\"}\n]\n",
+        ),
+        lines(
+            "a list on one line",
+            "[{\"text\":\"a\"},{\"text\":\"b\"}]\n",
+        ),
+        lines("a table", "prompt,completion\na,b\n"),
         lines("CR LF", "{\"text\":\"a\"}\r\n{\"text\":\"b\"}\r\n"),
         lines("a byte order mark", "\u{feff}{\"text\":\"a\"}\n"),
         lines("no end of the last line", "{\"text\":\"a\"}"),

@@ -1,13 +1,18 @@
-//! A JSONL file as examples. What is cut or left out is counted and told, never dropped in silence.
+//! Rows as examples. What is cut or left out is counted and told, never dropped in silence.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
+use super::convention::{Convention, Mask};
 use super::error::{Error, Result, RowError};
 use super::example::Example;
-use super::lines::Lines;
+use super::fingerprint::Fingerprint;
 use super::notes::listed;
+use super::pair::Useless;
 use super::reader::Reader;
+use super::shape::{Keys, Shape};
+use super::source::{Records, Source, Unit};
+use super::splits::Split;
 use super::tokenizer::Tokenizer;
 
 /// Options of how rows become examples.
@@ -17,9 +22,17 @@ pub struct Options {
     pub max_seq_length: usize,
     /// Train only what the assistant (or the completion) says.
     pub mask_prompt: bool,
+    /// Rule by which tokens are trained.
+    pub convention: Convention,
     /// Rows of the model's embedding table: a token id at or above it is an error. `None` checks
     /// nothing.
     pub vocab_size: Option<usize>,
+}
+
+impl Options {
+    fn mask(&self) -> Mask {
+        self.convention.mask(self.mask_prompt)
+    }
 }
 
 /// Longest row in tokens where nothing is said and the model has room, as in mlx-lm.
@@ -50,72 +63,222 @@ pub struct Dataset {
     pub truncated_tokens: usize,
     /// Lines (from 1) of rows left out because nothing in them is trained.
     pub untrainable: Vec<usize>,
+    /// Lines of pairs left out because both completions are the same.
+    pub identical: Vec<usize>,
+    /// Lines of pairs left out because their prompt leaves no room for a completion.
+    pub long_prompts: Vec<usize>,
+    /// Rows left out because they have weight 0.
+    pub left_out: usize,
+    /// Shape of the rows; `None` where there are none.
+    pub shape: Option<Shape>,
+    /// What is known of each example besides.
+    pub(super) facts: Vec<Fact>,
+}
+
+/// Facts about an example besides its tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Fact {
+    pub(super) fingerprint: Fingerprint,
+    /// Tokens that were cut off.
+    pub(super) dropped: usize,
+}
+
+/// One row, as it is trained.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shown {
+    /// The file.
+    pub path: PathBuf,
+    /// What places of rows in the file count.
+    pub unit: Unit,
+    /// The row, cut.
+    pub example: Example,
+    /// Tokens that were cut off.
+    pub dropped: usize,
+    /// Shape of the file's rows.
+    pub shape: Option<Shape>,
 }
 
 impl Dataset {
-    /// Reads a JSONL file.
+    /// Reads a file, whatever container of rows it is.
     ///
-    /// Blank lines are skipped. Truncated rows are counted; a row of which, after truncation, no
-    /// token is trained is left out. Both are logged as one warning each.
+    /// Truncated rows are counted; a row of which, after truncation, no token is trained is left out. Both are logged as
+    /// one warning each.
     ///
     /// # Errors
-    /// With file and line for a row that cannot be used; when the file has no rows, or none with
-    /// anything to train.
+    /// With file and place for a row that cannot be used; when the file has no rows, or none with anything to train.
     pub fn load(path: &Path, tokenizer: &Tokenizer, options: &Options) -> Result<Self> {
-        let mut dataset = Self {
+        Self::load_split(&Source::at(path)?, Split::Train, tokenizer, options)
+    }
+
+    /// Reads the files of one split.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn load_split(
+        source: &Source,
+        split: Split,
+        tokenizer: &Tokenizer,
+        options: &Options,
+    ) -> Result<Self> {
+        let records = source.records(split)?;
+        let dataset = Self::of(source.name(), records, (&source.keys, tokenizer, options))?;
+        dataset.check_not_empty()?;
+        Ok(dataset)
+    }
+
+    /// The examples of files that belong together; `name` is shown for several. There may be none.
+    ///
+    /// # Errors
+    /// With file and place for a row that cannot be used.
+    pub(super) fn of(name: &Path, files: Vec<Records>, how: How<'_>) -> Result<Self> {
+        let is_alone = files.len() == 1;
+        let mut all = Self::empty(name, None);
+        for records in files {
+            let one = Self::of_file(records, all.shape.clone(), how)?;
+            all.append(one, is_alone);
+        }
+        Ok(all)
+    }
+
+    fn empty(path: &Path, shape: Option<Shape>) -> Self {
+        Self {
             path: path.to_owned(),
             examples: Vec::new(),
             truncated: 0,
             truncated_tokens: 0,
             untrainable: Vec::new(),
-        };
-        let mut reader = Reader::new(tokenizer, options.mask_prompt);
-        for (line, bytes) in Lines::read(path)?.rows() {
-            let at_row = |error| row_error(path, line, error);
-            let example = reader.read(line, bytes).map_err(at_row)?;
+            identical: Vec::new(),
+            long_prompts: Vec::new(),
+            left_out: 0,
+            shape,
+            facts: Vec::new(),
+        }
+    }
+
+    fn append(&mut self, other: Self, is_alone: bool) {
+        if is_alone {
+            self.path = other.path;
+        }
+        self.examples.extend(other.examples);
+        self.facts.extend(other.facts);
+        self.truncated += other.truncated;
+        self.truncated_tokens += other.truncated_tokens;
+        self.untrainable.extend(other.untrainable);
+        self.identical.extend(other.identical);
+        self.long_prompts.extend(other.long_prompts);
+        self.left_out += other.left_out;
+        self.shape = other.shape;
+    }
+
+    fn of_file(
+        records: Records,
+        shape: Option<Shape>,
+        (keys, tokenizer, options): How<'_>,
+    ) -> Result<Self> {
+        let Records { path, unit, items } = records;
+        let mut dataset = Self::empty(&path, None);
+        let mut reader = Reader::new(tokenizer, options.mask(), keys, (shape, unit));
+        for record in items {
+            let line = record.number;
+            let at_row = |error| row_error(&path, (line, unit), error);
+            let (example, fingerprint) = reader.read(record).map_err(at_row)?;
             check_ids(&example, options.vocab_size).map_err(at_row)?;
             if reader.left_out().last() != Some(&line) {
-                dataset.add(example, options.max_seq_length);
+                dataset.add(example, fingerprint, options);
             }
         }
-        reader.tell(path);
-        dataset.tell(options);
-        dataset.check_not_empty(reader.left_out().len())?;
+        reader.tell(&path);
+        dataset.tell(options, unit);
+        dataset.left_out = reader.left_out().len();
+        dataset.shape = reader.shape().cloned();
         Ok(dataset)
     }
 
-    /// One row, as [`load`](Self::load) reads it: the example, cut, and how many tokens were cut off.
-    /// `None` when there is no row on `line`.
+    /// One row of the first file to train on, as [`load`](Self::load) reads it: that at a place, or the first one, of
+    /// which nothing is logged. `None` when there is no row at `place`.
     ///
     /// # Errors
     /// As [`load`](Self::load).
     pub fn row(
-        path: &Path,
-        line: usize,
+        source: &Source,
+        place: Option<usize>,
         tokenizer: &Tokenizer,
         options: &Options,
-    ) -> Result<Option<(Example, usize)>> {
-        let lines = Lines::read(path)?;
-        let Some((first_line, first)) = lines.rows().next() else {
-            return Err(Error::EmptyFile { path: path.into() });
+    ) -> Result<Option<Shown>> {
+        let Some(Records { path, unit, items }) = source.records(Split::Train)?.into_iter().next()
+        else {
+            return Err(Error::MissingSplit {
+                split: Split::Train,
+                path: Split::Train.path(source.name()),
+            });
         };
-        let mut reader = Reader::new(tokenizer, options.mask_prompt);
-        let read = reader.first(first);
-        read.map_err(|error| row_error(path, first_line, error))?;
-        let Some((_, bytes)) = lines.rows().find(|(number, _)| *number == line) else {
-            return Ok(None);
-        };
-        let at_row = |error| row_error(path, line, error);
-        let mut example = reader.read(line, bytes).map_err(at_row)?;
-        check_ids(&example, options.vocab_size).map_err(at_row)?;
-        reader.tell(path);
-        let dropped = example.truncate(options.max_seq_length);
-        Ok(Some((example, dropped)))
+        let mut reader = Reader::new(tokenizer, options.mask(), &source.keys, (None, unit));
+        let mut is_empty = true;
+        for record in items {
+            let line = record.number;
+            let at_row = |error| row_error(&path, (line, unit), error);
+            if place.is_none_or(|place| place == line) {
+                let (mut example, _) = reader.read(record).map_err(at_row)?;
+                check_ids(&example, options.vocab_size).map_err(at_row)?;
+                if place.is_some() {
+                    reader.tell(&path);
+                }
+                let dropped = example.truncate(options.max_seq_length);
+                options
+                    .convention
+                    .close(&mut example, options.max_seq_length);
+                let shape = reader.shape().cloned();
+                return Ok(Some(Shown {
+                    path,
+                    unit,
+                    example,
+                    dropped,
+                    shape,
+                }));
+            }
+            if is_empty {
+                reader.first(record).map_err(at_row)?;
+            }
+            is_empty = false;
+        }
+        match is_empty {
+            true => Err(Error::EmptyFile { path }),
+            false => Ok(None),
+        }
     }
 
     /// Targets of the loss in one epoch.
     pub fn trained_tokens(&self) -> usize {
         self.examples.iter().map(Example::trained_tokens).sum()
+    }
+
+    /// Takes `share` of the examples out, one at least, and those that say the same with them; `None` where all do.
+    pub(super) fn hold_out(&mut self, share: f64) -> Option<Self> {
+        let n_rows = self.examples.len();
+        let mut fingerprints: Vec<Fingerprint> =
+            self.facts.iter().map(|fact| fact.fingerprint).collect();
+        fingerprints.sort_unstable();
+        let n_asked = ((share * n_rows as f64).round() as usize).clamp(1, n_rows.max(1));
+        // Without the last group where it is all that is left.
+        let last = *fingerprints.get(n_asked - 1)?;
+        let limit = match fingerprints.last() {
+            Some(largest) if *largest == last => {
+                fingerprints.into_iter().rev().find(|other| *other < last)?
+            }
+            _ => last,
+        };
+        let mut held = Self::empty(&self.path, self.shape.clone());
+        let pairs = std::mem::take(&mut self.examples)
+            .into_iter()
+            .zip(std::mem::take(&mut self.facts));
+        let (out, rest): (Vec<_>, Vec<_>) = pairs.partition(|(_, fact)| fact.fingerprint <= limit);
+        (held.examples, held.facts) = out.into_iter().unzip();
+        (self.examples, self.facts) = rest.into_iter().unzip();
+        held.truncated = held.facts.iter().filter(|fact| fact.dropped > 0).count();
+        held.truncated_tokens = held.facts.iter().map(|fact| fact.dropped).sum();
+        self.truncated -= held.truncated;
+        self.truncated_tokens -= held.truncated_tokens;
+        Some(held)
     }
 
     /// Whether every example of `other` is one of these.
@@ -125,18 +288,28 @@ impl Dataset {
         others.all(|row| own.contains(&*row.tokens))
     }
 
-    fn add(&mut self, mut example: Example, max_seq_length: usize) {
-        let dropped = example.truncate(max_seq_length);
+    fn add(&mut self, mut example: Example, fingerprint: Fingerprint, options: &Options) {
+        let dropped = example.truncate(options.max_seq_length);
+        let convention = options.convention;
+        convention.close(&mut example, options.max_seq_length);
         self.truncated += usize::from(dropped > 0);
         self.truncated_tokens += dropped;
-        if example.trained_tokens() == 0 {
-            self.untrainable.push(example.line);
-        } else {
-            self.examples.push(example);
+        let line = example.line;
+        match example.useless_pair() {
+            Some(Useless::Identical) => self.identical.push(line),
+            Some(Useless::LongPrompt) => self.long_prompts.push(line),
+            None if example.trained_tokens() == 0 => self.untrainable.push(line),
+            None => {
+                self.examples.push(example);
+                self.facts.push(Fact {
+                    fingerprint,
+                    dropped,
+                });
+            }
         }
     }
 
-    fn tell(&self, options: &Options) {
+    fn tell(&self, options: &Options, unit: Unit) {
         let path = self.path.display();
         if self.truncated > 0 {
             tracing::warn!(
@@ -146,18 +319,28 @@ impl Dataset {
                 self.truncated_tokens
             );
         }
-        if !self.untrainable.is_empty() {
-            tracing::warn!(
-                "{path}: {} rows have no token to train and are left out: line {}",
-                self.untrainable.len(),
-                listed(&self.untrainable)
-            );
+        let no_room = format!(
+            "have a prompt that leaves no room for a completion in {} tokens",
+            options.max_seq_length
+        );
+        for (lines, what) in [
+            (&self.untrainable, "have no token to train"),
+            (&self.identical, "have the same tokens in both completions"),
+            (&self.long_prompts, &no_room),
+        ] {
+            if !lines.is_empty() {
+                let (n, unit, listed) = (lines.len(), unit.name(), listed(lines));
+                tracing::warn!("{path}: {n} rows {what} and are left out: {unit} {listed}");
+            }
         }
     }
 
-    fn check_not_empty(&self, n_left_out: usize) -> Result<()> {
+    /// # Errors
+    /// When there are no rows, or none with anything to train.
+    pub(super) fn check_not_empty(&self) -> Result<()> {
         let path = self.path.clone();
-        let n_untrained = self.untrainable.len() + n_left_out;
+        let useless = [&self.untrainable, &self.identical, &self.long_prompts];
+        let n_untrained = useless.into_iter().map(Vec::len).sum::<usize>() + self.left_out;
         match (self.examples.len(), n_untrained) {
             (0, 0) => Err(Error::EmptyFile { path }),
             (0, n_rows) => Err(Error::NothingToTrain { path, n_rows }),
@@ -166,10 +349,14 @@ impl Dataset {
     }
 }
 
-fn row_error(path: &Path, line: usize, error: RowError) -> Error {
+/// Columns, tokenizer and options with which rows become examples.
+pub(super) type How<'a> = (&'a Keys, &'a Tokenizer, &'a Options);
+
+fn row_error(path: &Path, (line, unit): (usize, Unit), error: RowError) -> Error {
     Error::Row {
         path: path.to_owned(),
         line,
+        unit,
         error: Box::new(error),
     }
 }
@@ -178,13 +365,10 @@ fn check_ids(example: &Example, vocab_size: Option<usize>) -> std::result::Resul
     let Some(vocab_size) = vocab_size else {
         return Ok(());
     };
-    match example
-        .tokens
-        .iter()
-        .position(|&id| id as usize >= vocab_size)
-    {
-        Some(position) => Err(RowError::TokenOutOfRange {
-            id: example.tokens[position],
+    let mut tokens = example.all_tokens().enumerate();
+    match tokens.find(|&(_, id)| id as usize >= vocab_size) {
+        Some((position, id)) => Err(RowError::TokenOutOfRange {
+            id,
             position,
             vocab_size,
         }),

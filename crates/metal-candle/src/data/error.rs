@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::format::FileFormat;
 use super::json::{JsonError, shortened};
+use super::source::{FileFormat, Unit};
 use super::splits::Split;
 use super::template::{TemplateError, TemplateErrorKind};
 use crate::files;
@@ -79,23 +79,57 @@ pub enum Error {
         folder: PathBuf,
     },
     /// A row of a data set cannot be used.
-    #[error("{}:{line}: {error}", path.display())]
+    #[error("{}{}{line}: {error}", path.display(), unit.before())]
     Row {
         /// The data file.
         path: PathBuf,
-        /// Line of the row.
+        /// Place of the row.
         line: usize,
+        /// What the place counts.
+        unit: Unit,
         /// What is wrong with it.
         #[source]
         error: Box<RowError>,
     },
-    /// A data file is no JSONL.
-    #[error("{}: this is {format}, and rows are read from JSONL: one JSON object on each line", path.display())]
-    NotJsonl {
+    /// A data file holds something else than rows.
+    #[error("{}: this is {format}, and rows are read from JSONL, JSON, CSV, TSV and Parquet, plain or packed with gzip", path.display())]
+    NotRows {
         /// The data file.
         path: PathBuf,
         /// What it is.
         format: FileFormat,
+    },
+    /// A data file cannot be read as the container that it is.
+    #[error("{}: {reason}", path.display())]
+    Container {
+        /// The data file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Several files may be meant.
+    #[error("{}: several files may be the {split} data: {}", folder.display(), quoted(found))]
+    ManyFiles {
+        /// The split that is looked for.
+        split: Split,
+        /// Where it is looked for.
+        folder: PathBuf,
+        /// Names of the files.
+        found: Vec<String>,
+    },
+    /// A share to hold out was asked for, and there are rows to watch the loss on.
+    #[error("{}: there are validation rows already, so that none can be held out", path.display())]
+    HasValid {
+        /// The data.
+        path: PathBuf,
+    },
+    /// A split was asked for that the data do not have.
+    #[error("no {split} data in {}", path.display())]
+    NoSplit {
+        /// Which one.
+        split: Split,
+        /// The data.
+        path: PathBuf,
     },
     /// A data file holds no row.
     #[error("{}: no rows", path.display())]
@@ -161,7 +195,8 @@ pub enum RowError {
     },
     /// The row has none of the keys that make a row.
     #[error(
-        "expected the keys \"prompt\" and \"completion\", \"messages\", or \"text\"; got {}",
+        "expected the keys \"prompt\" and \"completion\", \"messages\", \"text\", or those of another shape that is known \
+         (\"instruction\" and \"output\", \"question\" and \"answer\", \"conversations\", ...); got {}",
         quoted(got)
     )]
     UnknownKind {
@@ -176,11 +211,40 @@ pub enum RowError {
     )]
     OtherKind {
         /// The keys of the file's first row.
-        expected: &'static [&'static str],
+        expected: Vec<String>,
         /// The missing key.
-        key: &'static str,
+        key: String,
         /// The keys found.
         got: Vec<String>,
+    },
+    /// The columns can be read in several ways.
+    #[error("the keys {} can be read in several ways: {}", quoted(got), ways.join("; "))]
+    Ambiguous {
+        /// The keys found.
+        got: Vec<String>,
+        /// Each way, with the options that ask for it.
+        ways: Vec<String>,
+    },
+    /// A column that a person named is not there.
+    #[error("no \"{}\" in the row; got {}", shortened(key), quoted(got))]
+    NoColumn {
+        /// The column.
+        key: String,
+        /// The keys found.
+        got: Vec<String>,
+    },
+    /// A record of a table cannot be read.
+    #[error("{0}")]
+    Record(String),
+    /// Somebody speaks whose role is not known.
+    #[error("{field}: the role \"{}\" is none of {}", shortened(got), known.join(", "))]
+    UnknownRole {
+        /// The field.
+        field: String,
+        /// What it holds.
+        got: String,
+        /// Roles that are known.
+        known: Vec<&'static str>,
     },
     /// A field has a value of the wrong type.
     #[error("{field}: expected {expected}, got {got}")]
@@ -238,6 +302,15 @@ pub enum RowError {
         /// The earlier mark.
         other: String,
     },
+    /// A turn of a completion of preference data is marked as not trained.
+    #[error("a completion of \"chosen\" and \"rejected\" is trained as a whole, and a turn of it is marked as not trained")]
+    MarkedCompletion,
+    /// Pairs of completions were asked for, and the row is none.
+    #[error("preferences are learnt from \"chosen\" and \"rejected\", and the row has no \"{missing}\"")]
+    NotPreference {
+        /// The key that is not there.
+        missing: &'static str,
+    },
     /// The row is for another way of training.
     #[error(
         "the row has {}, which makes it {what}; only supervised rows are trained: \"prompt\" and \"completion\", \"messages\", or \"text\"",
@@ -277,8 +350,11 @@ pub enum RowError {
     )]
     MaskedText,
     /// The list of messages is empty.
-    #[error("messages: expected at least one message")]
-    NoMessages,
+    #[error("{field}: expected at least one message")]
+    NoMessages {
+        /// The field.
+        field: String,
+    },
     /// The chat template hides which part of the text an assistant message is.
     #[error(
         "cannot tell where messages[{index}] {edge} in what the chat template renders, so its prompt cannot be masked"

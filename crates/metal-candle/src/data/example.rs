@@ -3,12 +3,14 @@
 use std::ops::Range;
 
 use super::bos::Plain;
-use super::chat;
+use super::chat::{self, Chat};
+use super::convention::{Convention, Mask};
 use super::error::{Error, Result, RowError};
 use super::json::Json;
-use super::mask::{assistant_turns, overlaps};
+use super::mask::{assistant_turns, last_message, overlaps};
 use super::notes::{Note, Notes};
-use super::row::Row;
+use super::pair::{Pair, Pairs};
+use super::row::{PREFERENCE, Row};
 use super::template::Message;
 use super::tokenizer::{Encoded, Tokenizer};
 
@@ -22,6 +24,8 @@ pub struct Example {
     pub trained: Vec<bool>,
     /// Line of the row in its file, counted from 1.
     pub line: usize,
+    /// The worse completion, where the row is preference data.
+    pub pair: Option<Pair>,
 }
 
 impl Example {
@@ -32,6 +36,7 @@ impl Example {
     /// * `messages`: what the chat template renders.
     /// * `prompt` and `completion`: a user's and an assistant's message, or without a chat template
     ///   like `text`.
+    /// * `chosen` and `rejected`: the [`Pair`] of both, with a prompt of texts as above.
     ///
     /// With `mask_prompt` only the assistant's turns (or the completion) are trained, without it
     /// everything is.
@@ -47,44 +52,60 @@ impl Example {
         tokenizer: &Tokenizer,
         mask_prompt: bool,
     ) -> std::result::Result<Self, RowError> {
-        Self::noting(row, tokenizer, mask_prompt, (&mut Notes::default(), line))
+        let convention = match row {
+            Row::Preference { .. } => Convention::Pairs,
+            _ => Convention::Standard,
+        };
+        let mask = convention.mask(mask_prompt);
+        Self::noting(row, tokenizer, mask, (&mut Notes::default(), line))
     }
 
     /// [`from_row`](Self::from_row), with notes of what is worth telling about the row.
     pub(super) fn noting(
         row: &Row,
         tokenizer: &Tokenizer,
-        mask_prompt: bool,
+        mask: impl Into<Mask>,
         (notes, line): (&mut Notes, usize),
     ) -> std::result::Result<Self, RowError> {
         let converter = Converter {
             tokenizer,
-            mask_prompt,
+            mask: mask.into(),
             notes,
             line,
         };
-        let (tokens, mut trained) = converter.row(row)?;
-        if let Some(first) = trained.first_mut() {
-            *first = false;
-        }
-        Ok(Self {
-            tokens,
-            trained,
-            line,
-        })
+        converter.example(row)
     }
 
-    /// How many tokens the loss counts.
+    /// How many tokens the loss counts, those of the worse completion of a pair as well.
     pub fn trained_tokens(&self) -> usize {
-        self.trained.iter().filter(|&&trained| trained).count()
+        let rejected = |pair: &Pair| pair.rejected.len().saturating_sub(pair.n_prompt.max(1));
+        let own = self.trained.iter().filter(|&&trained| trained).count();
+        own + self.pair.as_ref().map_or(0, rejected)
     }
 
-    /// Drops everything behind the first `max_tokens` tokens; gives how many that were.
+    /// Number of tokens, of a pair of its longer sequence.
+    pub fn longest(&self) -> usize {
+        let rejected = self.pair.as_ref().map_or(0, |pair| pair.rejected.len());
+        self.tokens.len().max(rejected)
+    }
+
+    /// Token ids, those of a pair's other sequence as well.
+    pub fn all_tokens(&self) -> impl Iterator<Item = u32> {
+        let rejected = self.pair.iter().flat_map(|pair| &pair.rejected);
+        self.tokens.iter().chain(rejected).copied()
+    }
+
+    /// Drops everything behind the first `max_tokens` tokens of each sequence; gives how many that were.
     pub fn truncate(&mut self, max_tokens: usize) -> usize {
-        let dropped = self.tokens.len().saturating_sub(max_tokens);
-        self.tokens.truncate(max_tokens);
         self.trained.truncate(max_tokens);
-        dropped
+        let rejected = self.pair.as_mut().map(|pair| &mut pair.rejected);
+        let sequences = [&mut self.tokens].into_iter().chain(rejected);
+        let dropped = sequences.map(|tokens| {
+            let dropped = tokens.len().saturating_sub(max_tokens);
+            tokens.truncate(max_tokens);
+            dropped
+        });
+        dropped.sum()
     }
 }
 
@@ -93,24 +114,47 @@ type TokensAndMask = (Vec<u32>, Vec<bool>);
 /// Converter of a row into tokens.
 struct Converter<'a> {
     tokenizer: &'a Tokenizer,
-    mask_prompt: bool,
+    mask: Mask,
     notes: &'a mut Notes,
     line: usize,
 }
 
-impl Converter<'_> {
-    fn row(self, row: &Row) -> std::result::Result<TokensAndMask, RowError> {
-        match row {
-            Row::Text(_) if self.mask_prompt => Err(RowError::MaskedText),
-            Row::Text(text) => Ok(self.plain(text, 0)?),
-            Row::Messages { messages, tools } => self.chat(messages, tools.as_deref()),
+impl<'a> Converter<'a> {
+    fn example(self, row: &Row) -> std::result::Result<Example, RowError> {
+        let line = self.line;
+        let (tokens, mut trained) = match row {
+            Row::Preference {
+                prompt,
+                chosen,
+                rejected,
+                tools,
+            } => {
+                let parts = (prompt.as_ref(), chosen, rejected);
+                return self.pairs()?.example(parts, tools.as_deref());
+            }
+            _ if matches!(self.mask, Mask::Pairs { .. }) => {
+                let missing = "chosen";
+                return Err(RowError::NotPreference { missing });
+            }
+            Row::Text(_) if self.mask != Mask::Nothing => return Err(RowError::MaskedText),
+            Row::Text(text) => self.plain(text, 0)?,
+            Row::Messages { messages, tools } => self.chat(messages, tools.as_deref(), 0)?,
+            Row::Exchange {
+                prompt,
+                completion,
+                tools,
+            } => {
+                let messages = [&prompt[..], completion].concat();
+                self.chat(&messages, tools.as_deref(), prompt.len())?
+            }
+            Row::Continuation { prompt, completion } => self.continued(prompt, completion)?,
             Row::Completion {
                 prompt,
                 completion,
                 tools,
             } if self.tokenizer.has_chat_template() => {
                 let messages = [message("user", prompt), message("assistant", completion)];
-                self.chat(&messages, tools.as_deref())
+                self.chat(&messages, tools.as_deref(), 0)?
             }
             Row::Completion {
                 prompt,
@@ -120,10 +164,39 @@ impl Converter<'_> {
                 if tools.is_some() {
                     self.notes.add(Note::UnreadTools, self.line);
                 }
-                let masked_bytes = if self.mask_prompt { prompt.len() } else { 0 };
-                Ok(self.plain(&format!("{prompt}{completion}"), masked_bytes)?)
+                self.continued(prompt, completion)?
             }
+        };
+        if let Some(first) = trained.first_mut() {
+            *first = false;
         }
+        Ok(Example {
+            tokens,
+            trained,
+            line,
+            pair: None,
+        })
+    }
+
+    fn pairs(self) -> std::result::Result<Pairs<'a>, RowError> {
+        let Mask::Pairs { trains_prompt } = self.mask else {
+            let (keys, what) = PREFERENCE;
+            return Err(RowError::Preference { keys, what });
+        };
+        Ok(Pairs {
+            tokenizer: self.tokenizer,
+            trains_prompt,
+            notes: self.notes,
+            line: self.line,
+        })
+    }
+
+    fn continued(self, prompt: &str, completion: &str) -> Result<TokensAndMask> {
+        let masked_bytes = match self.mask {
+            Mask::Nothing => 0,
+            _ => prompt.len(),
+        };
+        self.plain(&format!("{prompt}{completion}"), masked_bytes)
     }
 
     /// Text between the tokenizer's own special tokens, trained from byte `masked_bytes` on, closed
@@ -171,11 +244,13 @@ impl Converter<'_> {
         Ok(encoded)
     }
 
-    /// What the chat template renders. It writes special tokens itself.
+    /// What the chat template renders. It writes special tokens itself. The first `n_given` messages are a prompt,
+    /// whoever says them.
     fn chat(
         self,
         messages: &[Message],
         tools: Option<&[Json]>,
+        n_given: usize,
     ) -> std::result::Result<TokensAndMask, RowError> {
         let tokenizer = self.tokenizer;
         if !tokenizer.has_chat_template() {
@@ -183,29 +258,47 @@ impl Converter<'_> {
                 folder: tokenizer.folder().to_owned(),
             });
         }
-        let notes = (self.notes, self.line);
-        let chat = chat::prepare(messages, tools, tokenizer, self.mask_prompt, notes)?;
-        if !self.mask_prompt {
-            let text = tokenizer.apply_chat_template(&chat.messages, tools, false)?;
-            let ids = tokenizer.encode_raw(&text)?;
-            let trained = vec![true; ids.len()];
-            return Ok((ids, trained));
+        let (notes, is_masked) = ((self.notes, self.line), self.mask != Mask::Nothing);
+        let mut chat = chat::prepare(messages, tools, tokenizer, is_masked, notes)?;
+        chat.give(n_given);
+        match self.mask {
+            Mask::Nothing => {
+                let text = tokenizer.apply_chat_template(&chat.messages, tools, false)?;
+                let ids = tokenizer.encode_raw(&text)?;
+                let trained = vec![true; ids.len()];
+                Ok((ids, trained))
+            }
+            Mask::AllButLastMessage => {
+                let (ids, start) = last_message(tokenizer, &chat.messages, tools)?;
+                let is_trained = |i| i >= start && chat.is_last_trained();
+                let trained = (0..ids.len()).map(is_trained).collect();
+                Ok((ids, trained))
+            }
+            Mask::AllButTurns | Mask::Pairs { .. } => self::turns(chat, tools, tokenizer),
         }
-        let turns = assistant_turns(tokenizer, &chat.messages, tools)?;
-        let turns_and_marks = turns.assistant.into_iter().zip(chat.trained_turns);
-        let trained_turns: Vec<Range<usize>> = turns_and_marks
-            .filter_map(|(turn, is_trained)| is_trained.then_some(turn))
-            .collect();
-        let Encoded { ids, ranges } = tokenizer.encode_with_offsets(&turns.text, false)?;
-        let trained = ranges
-            .iter()
-            .map(|range| overlaps(range, &trained_turns))
-            .collect();
-        Ok((ids, trained))
     }
 }
 
-fn message(role: &str, content: &str) -> Message {
+/// Tokens of a conversation, of which the assistant's turns are trained.
+fn turns(
+    chat: Chat,
+    tools: Option<&[Json]>,
+    tokenizer: &Tokenizer,
+) -> std::result::Result<TokensAndMask, RowError> {
+    let turns = assistant_turns(tokenizer, &chat.messages, tools)?;
+    let turns_and_marks = turns.assistant.into_iter().zip(chat.trained_turns);
+    let trained_turns: Vec<Range<usize>> = turns_and_marks
+        .filter_map(|(turn, is_trained)| is_trained.then_some(turn))
+        .collect();
+    let Encoded { ids, ranges } = tokenizer.encode_with_offsets(&turns.text, false)?;
+    let trained = ranges
+        .iter()
+        .map(|range| overlaps(range, &trained_turns))
+        .collect();
+    Ok((ids, trained))
+}
+
+pub(super) fn message(role: &str, content: &str) -> Message {
     Message::from_iter([
         ("role".to_owned(), Json::from(role)),
         ("content".to_owned(), Json::from(content)),

@@ -1,7 +1,7 @@
 //! Data from files to batches: tokenizers, chat templates, data sets, loss masks, and text coming back
 //! out.
 //!
-//! A row of a JSONL file ([`Row`]) becomes tokens of which some are trained ([`Example`]), examples
+//! A row of a file ([`Row`]) becomes tokens of which some are trained ([`Example`]), examples
 //! become a [`Batch`].
 
 mod added_tokens;
@@ -10,17 +10,22 @@ mod batches;
 mod bos;
 mod bpe;
 mod chat;
+mod convention;
 mod dataset;
 mod error;
 mod example;
-mod format;
+mod fingerprint;
 mod json;
-mod lines;
 mod mask;
+pub(crate) mod mlx_order;
 mod notes;
+mod overview;
+mod pair;
 mod reader;
 mod render;
 mod row;
+mod shape;
+mod source;
 mod special_tokens;
 mod splits;
 mod stop;
@@ -32,19 +37,23 @@ mod testing;
 mod tokenizer;
 mod windows;
 
-pub use batch::{Batch, IGNORED};
+pub use batch::{Batch, IGNORED, PairPlaces};
 pub use batches::{Batches, Cursor};
 pub use bos::Plain;
 pub use bpe::{train_bpe, write_tokenizer};
-pub use dataset::{Dataset, Options, longest_row};
+pub use convention::Convention;
+pub use dataset::{Dataset, Options, Shown, longest_row};
 pub use error::{Error, Result, RowError};
 pub use example::Example;
-pub use format::FileFormat;
 pub use json::{Json, JsonError, Object};
 pub use mask::{Turns, assistant_turns};
 pub use render::{MaskSpan, mask_spans};
-pub use row::{Row, RowKind};
-pub use splits::{Split, Splits};
+pub use overview::{Lengths, Overview};
+pub use pair::Pair;
+pub use row::{Content, Row, RowKind};
+pub use shape::{Keys, Shape};
+pub use source::{FileFormat, Files, Source, Unit};
+pub use splits::{HeldOut, Split, Splits};
 pub use stop::{Checked, StopStrings};
 pub use stream::TextStream;
 pub use template::{ChatTemplate, Conversation, Message};

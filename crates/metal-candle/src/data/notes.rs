@@ -5,11 +5,14 @@ use std::path::Path;
 use indexmap::IndexMap;
 
 use super::json::shortened;
+use super::source::Unit;
 
 /// Everything about rows that a person should know and that is no error.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Notes {
     tallies: IndexMap<Note, Tally>,
+    /// What the places of rows count.
+    unit: Unit,
     /// Lines of rows of weight 0.
     pub(super) left_out: Vec<usize>,
 }
@@ -29,6 +32,8 @@ pub(super) enum Note {
     End,
     /// Function schemas, for which there is no place.
     UnreadTools,
+    /// A prompt whose end reads otherwise where a completion follows.
+    CutPrompt,
     /// Content in parts, which the template prints as it does any list.
     JoinedParts,
 }
@@ -41,6 +46,14 @@ struct Tally {
 }
 
 impl Notes {
+    /// No notes of a file whose rows are counted by `unit`.
+    pub(super) fn of(unit: Unit) -> Self {
+        Self {
+            unit,
+            ..Self::default()
+        }
+    }
+
     /// Counts a note about the row on `line`, at most once a row.
     pub(super) fn add(&mut self, note: Note, line: usize) {
         let tally = self.tallies.entry(note).or_insert(Tally {
@@ -106,6 +119,10 @@ impl Notes {
                 "have function schemas (tools), which are not read: there is no chat template with a place for them",
             ),
             (
+                Note::CutPrompt,
+                "have a prompt whose last tokens are others where a completion follows; these belong to the completions",
+            ),
+            (
                 Note::JoinedParts,
                 "have content in text parts, which the chat template does not read; the texts are joined",
             ),
@@ -114,13 +131,15 @@ impl Notes {
             .iter()
             .filter_map(|(note, what)| {
                 let Tally { rows, first, .. } = self.tallies.get(note)?;
-                Some(format!("{rows} rows {what} (the first on line {first})"))
+                let unit = self.unit.name();
+                Some(format!("{rows} rows {what} (the first on {unit} {first})"))
             })
             .collect();
         if !self.left_out.is_empty() {
             sentences.push(format!(
-                "{} rows have weight 0 and are left out: line {}",
+                "{} rows have weight 0 and are left out: {} {}",
                 self.left_out.len(),
+                self.unit.name(),
                 listed(&self.left_out)
             ));
         }
@@ -134,8 +153,9 @@ impl Notes {
             .iter()
             .filter_map(|(note, Tally { rows, first, .. })| {
                 let key = shortened(key(note)?);
+                let unit = self.unit.name();
                 Some(format!(
-                    "\"{key}\" ({rows} rows, the first on line {first})"
+                    "\"{key}\" ({rows} rows, the first on {unit} {first})"
                 ))
             })
             .collect();

@@ -2,58 +2,84 @@
 
 use std::path::Path;
 
+use super::convention::Mask;
 use super::error::RowError;
 use super::example::Example;
+use super::fingerprint::{self, Fingerprint};
 use super::notes::{Note, Notes};
-use super::row::{Line, RowKind};
+use super::pair;
+use super::row::Line;
+use super::shape::{Keys, Shape};
+use super::source::{Record, Unit};
 use super::tokenizer::Tokenizer;
 
-/// Reader of the rows of a file, which are all of the first one's kind, and of what is to be told
+/// Reader of the rows of a file, which are all of the first one's shape, and of what is to be told
 /// about them.
 pub(super) struct Reader<'a> {
     tokenizer: &'a Tokenizer,
-    mask_prompt: bool,
-    kind: Option<RowKind>,
+    mask: Mask,
+    keys: &'a Keys,
+    shape: Option<Shape>,
     notes: Notes,
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(tokenizer: &'a Tokenizer, mask_prompt: bool) -> Self {
+    /// Reader of a file whose rows are of a `shape`, or of that of the first one.
+    pub(super) fn new(
+        tokenizer: &'a Tokenizer,
+        mask: Mask,
+        keys: &'a Keys,
+        (shape, unit): (Option<Shape>, Unit),
+    ) -> Self {
         Self {
             tokenizer,
-            mask_prompt,
-            kind: None,
-            notes: Notes::default(),
+            mask,
+            keys,
+            shape,
+            notes: Notes::of(unit),
         }
     }
 
-    /// Takes the kind of all rows from the file's first.
-    pub(super) fn first(&mut self, bytes: &[u8]) -> Result<(), RowError> {
-        self.kind = Some(Line::parse(bytes, None)?.row.kind());
-        Ok(())
+    /// Takes the shape of all rows from the file's first.
+    pub(super) fn first(&mut self, record: Record) -> Result<(), RowError> {
+        self.line(record.value?.0).map(drop)
     }
 
-    /// Reads the row on `line`. Nothing in a row of weight 0 is trained.
-    pub(super) fn read(&mut self, line: usize, bytes: &[u8]) -> Result<Example, RowError> {
-        let parsed = Line::parse(bytes, self.kind)?;
-        self.kind = Some(parsed.row.kind());
+    fn line(&mut self, value: super::json::Json) -> Result<Line, RowError> {
+        if matches!(self.mask, Mask::Pairs { .. }) {
+            pair::check_keys(&value)?;
+        }
+        let is_chat = self.tokenizer.has_chat_template();
+        Line::read(value, &mut self.shape, self.keys, is_chat)
+    }
+
+    /// Reads the row of a record. Nothing in a row of weight 0 is trained.
+    pub(super) fn read(&mut self, record: Record) -> Result<(Example, Fingerprint), RowError> {
+        let line = record.number;
+        let (value, duplicates) = record.value?;
+        let parsed = self.line(value)?;
         let unread = parsed.unread.into_iter().map(Note::UnreadKey);
-        let duplicates = parsed.duplicates.into_iter().map(Note::Duplicate);
+        let duplicates = duplicates.into_iter().map(Note::Duplicate);
         for note in unread.chain(duplicates) {
             self.notes.add(note, line);
         }
         let notes = (&mut self.notes, line);
-        let mut example = Example::noting(&parsed.row, self.tokenizer, self.mask_prompt, notes)?;
+        let mut example = Example::noting(&parsed.row, self.tokenizer, self.mask, notes)?;
         if parsed.is_left_out {
             example.trained.fill(false);
             self.notes.left_out.push(line);
         }
-        Ok(example)
+        Ok((example, fingerprint::of(&parsed.row)))
     }
 
     /// Lines of rows of weight 0.
     pub(super) fn left_out(&self) -> &[usize] {
         &self.notes.left_out
+    }
+
+    /// The shape of the rows, once one was read.
+    pub(super) fn shape(&self) -> Option<&Shape> {
+        self.shape.as_ref()
     }
 
     /// Logs what is to be told, once each.

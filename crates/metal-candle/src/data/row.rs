@@ -1,17 +1,18 @@
-//! One line of a JSONL data set. The kinds of rows, and the order in which they are told apart, are
-//! those of mlx-lm.
+//! One row of a data set: what is in it, whatever columns it came from.
 
-mod fields;
+pub(super) mod fields;
 mod foreign;
 #[cfg(test)]
 mod tests;
 
 use super::error::RowError;
-use super::json::{Json, Object, parse};
+use super::json::Json;
+use super::shape::{Keys, Shape};
 use super::template::Message;
 pub(super) use fields::{wrong_type, zero_or_one};
+pub(super) use foreign::PREFERENCE;
 
-/// Content of one line of a data set.
+/// Content of one row of a data set.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Row {
     /// `prompt` and `completion` (and maybe `tools`).
@@ -30,8 +31,45 @@ pub enum Row {
         /// Function schemas for the chat template.
         tools: Option<Vec<Json>>,
     },
+    /// `chosen` and `rejected`, and maybe `prompt` (and `tools`): one completion that is preferred to another. Without
+    /// `prompt` both begin with it.
+    Preference {
+        /// What both complete; `None`: what both begin with.
+        prompt: Option<Content>,
+        /// The better completion.
+        chosen: Content,
+        /// The worse completion: text where the better one is text, messages where that is.
+        rejected: Content,
+        /// Function schemas for the chat template.
+        tools: Option<Vec<Json>>,
+    },
+    /// A conversation of which the end is to be learnt.
+    Exchange {
+        /// Messages that are given.
+        prompt: Vec<Message>,
+        /// Messages to be learnt.
+        completion: Vec<Message>,
+        /// Function schemas for the chat template.
+        tools: Option<Vec<Json>>,
+    },
+    /// Text that goes on from another one, without a chat template.
+    Continuation {
+        /// What is given.
+        prompt: String,
+        /// What is to be learnt.
+        completion: String,
+    },
     /// `text`.
     Text(String),
+}
+
+/// Text, or the messages of a conversation.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Content {
+    /// Text.
+    Text(String),
+    /// Messages, every field as it was read.
+    Messages(Vec<Message>),
 }
 
 impl Row {
@@ -43,43 +81,58 @@ impl Row {
             tools: None,
         }
     }
+
+    /// A prompt, the better of two completions, and the worse one.
+    pub fn preference(
+        prompt: impl Into<String>,
+        chosen: impl Into<String>,
+        rejected: impl Into<String>,
+    ) -> Self {
+        Self::Preference {
+            prompt: Some(Content::Text(prompt.into())),
+            chosen: Content::Text(chosen.into()),
+            rejected: Content::Text(rejected.into()),
+            tools: None,
+        }
+    }
+}
+
+impl Row {
+    /// The kind of this row.
+    pub fn kind(&self) -> RowKind {
+        match self {
+            Self::Completion { .. } | Self::Exchange { .. } | Self::Continuation { .. } => {
+                RowKind::Completion
+            }
+            Self::Messages { .. } => RowKind::Messages,
+            Self::Text(_) => RowKind::Text,
+            Self::Preference { .. } => RowKind::Preference,
+        }
+    }
 }
 
 /// The kind of a row; all rows of a file are of one kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RowKind {
-    /// `prompt` and `completion`.
+    /// What is given, and what is to be learnt.
     Completion,
-    /// `messages`.
+    /// A conversation.
     Messages,
-    /// `text`.
+    /// Text.
     Text,
+    /// Two answers, of which one is preferred.
+    Preference,
 }
 
 impl RowKind {
-    const ALL: [Self; 3] = [Self::Completion, Self::Messages, Self::Text];
-
-    /// The keys that make a row of this kind.
-    pub fn keys(self) -> &'static [&'static str] {
+    /// Its name.
+    pub fn name(self) -> &'static str {
         match self {
-            Self::Completion => &["prompt", "completion"],
-            Self::Messages => &["messages"],
-            Self::Text => &["text"],
+            Self::Completion => "prompts and completions",
+            Self::Messages => "conversations",
+            Self::Text => "text",
+            Self::Preference => "preferences",
         }
-    }
-
-    /// The kind of `row`: the first whose keys are all there.
-    fn of(row: &Object) -> Option<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|kind| kind.missing(row).is_none())
-    }
-
-    fn missing(self, row: &Object) -> Option<&'static str> {
-        self.keys()
-            .iter()
-            .find(|key| !row.contains_key(**key))
-            .copied()
     }
 }
 
@@ -91,87 +144,42 @@ pub(super) struct Line {
     pub(super) is_left_out: bool,
     /// Keys of the row that nothing reads.
     pub(super) unread: Vec<String>,
-    /// Keys that stand more than once in an object.
-    pub(super) duplicates: Vec<String>,
 }
 
 impl Line {
-    /// Reads one line. `kind` is that of the file's first row; `None` on that row itself.
+    /// Reads the fields of a line. `shape` is that of the rows before, and becomes that of the first.
     ///
-    /// A key whose value is null is an absent key: tables that are exported as JSON fill every
-    /// column.
+    /// A key whose value is null is an absent key: tables fill every column.
     ///
     /// # Errors
-    /// When the line is no JSON object, is of another kind or of a kind that is not trained, or a
-    /// field has the wrong type.
-    pub(super) fn parse(line: &[u8], kind: Option<RowKind>) -> Result<Self, RowError> {
-        let (value, duplicates) = parse(line)?;
+    /// When the line is no object, is of another kind or of a kind that is not trained, or a field has the wrong type.
+    pub(super) fn read(
+        value: Json,
+        shape: &mut Option<Shape>,
+        keys: &Keys,
+        is_chat: bool,
+    ) -> Result<Self, RowError> {
         let Json::Object(mut row) = value else {
             return Err(RowError::NotAnObject {
                 got: value.type_name(),
             });
         };
-        let keys = keys(&row);
+        let of_file = match shape {
+            Some(shape) => shape,
+            None => {
+                foreign::check(&row, false)?;
+                shape.insert(Shape::of(&row, keys)?)
+            }
+        };
+        let is_asked = of_file.is_told() || of_file.kind() == RowKind::Preference;
+        foreign::check(&row, !is_asked)?;
+        let read = of_file.take(&mut row, is_chat)?;
         row.retain(|_, value| !value.is_null());
-        foreign::check(&row)?;
-        let kind = kind_of(&row, kind, keys)?;
         let is_left_out = fields::take_weight(&mut row)? == Some(false);
         Ok(Self {
-            row: Row::take(&mut row, kind)?,
+            row: read,
             is_left_out,
             unread: row.into_keys().collect(),
-            duplicates,
         })
-    }
-}
-
-/// The kind of a row: that of its file, if it has the keys for it.
-fn kind_of(row: &Object, of_file: Option<RowKind>, got: Vec<String>) -> Result<RowKind, RowError> {
-    let Some(kind) = of_file.or_else(|| RowKind::of(row)) else {
-        return Err(RowError::UnknownKind { got });
-    };
-    match kind.missing(row) {
-        None => Ok(kind),
-        Some(key) => Err(RowError::OtherKind {
-            expected: kind.keys(),
-            key,
-            got,
-        }),
-    }
-}
-
-fn keys(row: &Object) -> Vec<String> {
-    row.iter()
-        .map(|(key, value)| match value {
-            Json::Null => format!("{key} (null)"),
-            _ => key.clone(),
-        })
-        .collect()
-}
-
-impl Row {
-    /// Takes what makes a row of `kind` out of the line's fields.
-    fn take(row: &mut Object, kind: RowKind) -> Result<Self, RowError> {
-        Ok(match kind {
-            RowKind::Text => Self::Text(fields::take_string(row, "text")?),
-            RowKind::Messages => Self::Messages {
-                messages: fields::take_messages(row)?,
-                tools: fields::take_tools(row)?,
-            },
-            RowKind::Completion => Self::Completion {
-                prompt: fields::take_string(row, "prompt")?,
-                completion: fields::take_string(row, "completion")?,
-                tools: fields::take_tools(row)?,
-            },
-        })
-    }
-
-    /// The kind of this row.
-    pub fn kind(&self) -> RowKind {
-        match self {
-            Self::Completion { .. } => RowKind::Completion,
-            Self::Messages { .. } => RowKind::Messages,
-            Self::Text(_) => RowKind::Text,
-        }
     }
 }

@@ -1,12 +1,12 @@
-//! A folder of `train.jsonl`, `valid.jsonl` and `test.jsonl`, as mlx-lm lays data out.
+//! Rows by what they are for: to train on, to watch the loss on, to report the loss on in the end.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::dataset::{Dataset, Options};
 use super::error::{Error, Result};
+use super::source::{Records, Source};
 use super::tokenizer::Tokenizer;
-use crate::files;
 
 /// One part of a data set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,44 +39,110 @@ impl fmt::Display for Split {
     }
 }
 
-/// The splits of a folder, as far as their files exist and were asked for.
+/// Share of the rows that is held out to watch the loss on, where data are one table and nothing is said.
+const USUAL_SHARE: f64 = 0.05;
+
+/// Rows that were held out to watch the loss on. They are chosen by what they say: the same rows in every run and
+/// whatever their order, and equal rows are on one side.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct HeldOut {
+    /// Share that was asked for, or the usual one.
+    pub share: f64,
+    /// Number of rows.
+    pub rows: usize,
+}
+
+/// The splits of a source, as far as they exist and were asked for.
 #[derive(Debug, Clone)]
 pub struct Splits {
-    folder: PathBuf,
+    name: PathBuf,
+    is_folder: bool,
     /// Rows to train on.
     pub train: Option<Dataset>,
     /// Rows to watch the loss on while training.
     pub valid: Option<Dataset>,
     /// Rows to report the loss on in the end.
     pub test: Option<Dataset>,
+    /// How `valid` came out of `train`, where it did.
+    pub held_out: Option<HeldOut>,
 }
 
 impl Splits {
-    /// Reads those of the `wanted` splits whose file exists.
+    /// Reads those of the `wanted` splits that exist. Where there is nothing to watch the loss on, `share` of the rows to
+    /// train on is held out; `None`: 5 % of data that are one table, nothing of a folder.
     ///
     /// # Errors
-    /// Those of [`Dataset::load`].
+    /// Those of [`Dataset::load`]; when a share is to be held out and there is no need to.
     pub fn load(
-        folder: &Path,
+        source: &Source,
         wanted: &[Split],
+        share: Option<f64>,
         tokenizer: &Tokenizer,
         options: &Options,
     ) -> Result<Self> {
-        let load = |split: Split| {
-            let path = split.path(folder);
-            let is_wanted = wanted.contains(&split) && files::is_there(&path);
-            is_wanted
-                .then(|| Dataset::load(&path, tokenizer, options))
-                .transpose()
-        };
-        let splits = Self {
-            folder: folder.to_owned(),
-            train: load(Split::Train)?,
-            valid: load(Split::Valid)?,
-            test: load(Split::Test)?,
-        };
+        let splits = Self::look(source, wanted, share, tokenizer, options)?;
+        let all = [&splits.train, &splits.valid, &splits.test];
+        all.into_iter()
+            .flatten()
+            .try_for_each(Dataset::check_not_empty)?;
         splits.tell_repeated();
         Ok(splits)
+    }
+
+    /// [`load`](Self::load), with splits of which nothing can be trained.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load), but for empty splits.
+    pub fn look(
+        source: &Source,
+        wanted: &[Split],
+        share: Option<f64>,
+        tokenizer: &Tokenizer,
+        options: &Options,
+    ) -> Result<Self> {
+        let mut opened = source.open(wanted)?;
+        let read = |split: Split, records: &mut Vec<Records>| {
+            let records = std::mem::take(records);
+            let name = source.name().to_owned();
+            let is_there = wanted.contains(&split) && !records.is_empty();
+            let how = (&source.keys, tokenizer, options);
+            is_there
+                .then(|| Dataset::of(&name, records, how))
+                .transpose()
+        };
+        let mut splits = Self {
+            name: source.name().to_owned(),
+            is_folder: !source.is_whole(),
+            train: read(Split::Train, &mut opened.train)?,
+            valid: read(Split::Valid, &mut opened.valid)?,
+            test: read(Split::Test, &mut opened.test)?,
+            held_out: None,
+        };
+        if wanted.contains(&Split::Valid) {
+            splits.hold_out(share)?;
+        }
+        Ok(splits)
+    }
+
+    fn hold_out(&mut self, asked: Option<f64>) -> Result<()> {
+        let usual = if self.is_folder { 0.0 } else { USUAL_SHARE };
+        let share = asked.unwrap_or(usual);
+        match (&self.valid, asked) {
+            (Some(_), Some(asked)) if asked > 0.0 => {
+                return Err(Error::HasValid {
+                    path: self.name.clone(),
+                });
+            }
+            (Some(_), _) => return Ok(()),
+            _ => {}
+        }
+        let train = self.train.as_mut().filter(|_| share > 0.0);
+        self.valid = train.and_then(|train| train.hold_out(share));
+        self.held_out = self.valid.as_ref().map(|valid| HeldOut {
+            share,
+            rows: valid.examples.len(),
+        });
+        Ok(())
     }
 
     /// Warns of rows to watch the loss on that are all trained on.
@@ -92,19 +158,34 @@ impl Splits {
         }
     }
 
+    /// Optimizer steps of `rows_per_step` rows that pass so many times over the rows to train on, one at least. The last
+    /// step of an epoch may be smaller.
+    pub fn steps(&self, epochs: f64, rows_per_step: usize) -> usize {
+        let n_rows = self.train.as_ref().map_or(0, |train| train.examples.len());
+        let per_epoch = n_rows.div_ceil(rows_per_step.max(1));
+        ((epochs * per_epoch as f64).ceil() as usize).max(1)
+    }
+
     /// A split that has to be there.
     ///
     /// # Errors
-    /// [`Error::MissingSplit`] with the path where it was looked for.
+    /// [`Error::MissingSplit`] with the path where it was looked for, [`Error::NoSplit`] where it was not looked for in a
+    /// folder.
     pub fn require(&self, split: Split) -> Result<&Dataset> {
         let dataset = match split {
             Split::Train => &self.train,
             Split::Valid => &self.valid,
             Split::Test => &self.test,
         };
-        dataset.as_ref().ok_or_else(|| Error::MissingSplit {
-            split,
-            path: split.path(&self.folder),
+        dataset.as_ref().ok_or_else(|| match self.is_folder {
+            true => Error::MissingSplit {
+                split,
+                path: split.path(&self.name),
+            },
+            false => Error::NoSplit {
+                split,
+                path: self.name.clone(),
+            },
         })
     }
 }

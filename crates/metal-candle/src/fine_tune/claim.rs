@@ -3,7 +3,7 @@ use super::trained::Trained;
 use super::{Result, Settings};
 use crate::data::Splits;
 use crate::models::Model;
-use crate::train::{Resume, RunFolder, Start};
+use crate::train::{Options, Resume, RunFolder, Start};
 use candle_core::Device;
 use std::path::Path;
 
@@ -47,6 +47,11 @@ impl FineTuning {
         rows.read(base, self.adapter(), &self.settings.wanted())
     }
 
+    /// Takes other settings of the steps, where these depend on the rows.
+    pub fn set_options(&mut self, options: Options) {
+        self.settings.options = options;
+    }
+
     /// Reads the model in the folder `base`, and makes what is trained in it.
     ///
     /// # Errors
@@ -56,7 +61,7 @@ impl FineTuning {
         let trained = Trained::choose(&self, &mut model, base)?;
         let rule = self.settings.options.rule;
         let optimizer = trained.optimizer(rule, self.resume.as_ref(), device)?;
-        Ok(Prepared::new(self, model, trained, splits, optimizer))
+        Ok(Prepared::new(self, model, trained, splits, optimizer, base))
     }
 }
 

@@ -1,17 +1,22 @@
 use super::Result;
-use crate::data::{Options, Split, Splits, longest_row};
+use crate::data::{Convention, Options, Source, Split, Splits, longest_row};
 use crate::language_model::tokenizer_for;
 use crate::layout::Arrangement;
 use crate::models::Config;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Rows of a run, and how much of them is used.
 #[derive(Clone, Debug)]
 pub struct RowSettings {
-    /// Folder with `train.jsonl` and, if wanted, `valid.jsonl` and `test.jsonl`.
-    pub folder: PathBuf,
+    /// Where they are.
+    pub source: Source,
+    /// Share of the rows to train on that is held out to watch the loss on, where there are no others; `None`: 5 % of data
+    /// that are one table.
+    pub valid_split: Option<f64>,
     /// Whether only what the assistant says, or the completion, is trained.
     pub mask_prompt: bool,
+    /// Rule by which tokens are trained.
+    pub convention: Convention,
     /// Longest row in tokens, longer ones are cut; `None`: 2048, or the model's limit.
     pub max_seq_length: Option<usize>,
     /// Arrangement of the rows of a batch.
@@ -29,10 +34,11 @@ impl RowSettings {
         let options = Options {
             max_seq_length: longest_row(self.max_seq_length, config.max_position_embeddings)?,
             mask_prompt: self.mask_prompt,
+            convention: self.convention,
             vocab_size: Some(config.vocab_size),
         };
         let tokenizer = tokenizer_for(base, adapter, &config)?;
-        let splits = Splits::load(&self.folder, wanted, &tokenizer, &options)?;
+        let splits = Splits::load(&self.source, wanted, self.valid_split, &tokenizer, &options)?;
         for split in wanted.iter().filter(|split| **split != Split::Valid) {
             splits.require(*split)?;
         }

@@ -1,5 +1,6 @@
-//! Looking before training: what of a row is trained, or which layers an adapter would reach.
+//! Looking before training: data in figures, what of a row is trained, or which layers an adapter would reach.
 
+mod data;
 mod layers;
 mod row;
 
@@ -9,16 +10,18 @@ use crate::device::DeviceArgs;
 use crate::error::Result;
 use crate::exit::Exit;
 use crate::load_options::LoadOptions;
-use crate::numbers::at_least_one;
+use crate::numbers::{at_least_one, share_below_one};
+use crate::row_keys::RowKeys;
 use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
 Examples:
+  metal-candle inspect --model Qwen/Qwen3-0.6B --data data --mask-prompt
   metal-candle inspect --model Qwen/Qwen3-0.6B --data data/train.jsonl --row 3 --mask-prompt
   metal-candle inspect --model Qwen/Qwen3-0.6B --targets q_proj,v_proj --rank 16 --num-layers 8
   metal-candle inspect --model ./model --adapter-path adapters --json";
 
-/// Show a row with its trained tokens marked, or a model's layers and those an adapter reaches
+/// Show data in figures, a row with its trained tokens marked, or a model's layers and those an adapter reaches
 #[derive(clap::Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
@@ -34,6 +37,8 @@ pub struct Args {
     pub device: DeviceArgs,
     #[command(flatten)]
     pub row: RowOptions,
+    #[command(flatten)]
+    pub keys: RowKeys,
     /// Folder of an adapter of PEFT or mlx-lm: show the layers that it reaches, or a row as its own tokenizer cuts it
     #[arg(long, value_name = "PATH", help_heading = "Adapter")]
     #[arg(conflicts_with_all = ["rank", "alpha", "scale", "dropout", "rslora", "targets", "modules_to_save", "num_layers"])]
@@ -42,16 +47,19 @@ pub struct Args {
     pub adapter: AdapterOptions,
 }
 
-/// The row to show; without a file the model's layers are shown.
+/// The data or row to show; without data the model's layers are shown.
 #[derive(clap::Args, Debug)]
-#[command(next_help_heading = "Row")]
+#[command(next_help_heading = "Rows")]
 pub struct RowOptions {
-    /// File of rows, as `train` takes them
-    #[arg(long, value_name = "FILE.jsonl")]
+    /// Rows, as `train` takes them: counts, lengths, what is cut and what is there twice, and the first row
+    #[arg(long, value_name = "DATA")]
     pub data: Option<PathBuf>,
-    /// Line of the row in the file, counted from 1
-    #[arg(long, value_name = "N", default_value = "1", requires = "data", value_parser = at_least_one)]
-    pub row: usize,
+    /// Only this row: its line in the file, or its place in a list or Parquet file, counted from 1
+    #[arg(long, value_name = "N", requires = "data", value_parser = at_least_one)]
+    pub row: Option<usize>,
+    /// Share of the rows that `train` would hold out [default: 0.05 of a single file or data set, nothing of a folder]
+    #[arg(long, value_name = "P", requires = "data", value_parser = share_below_one)]
+    pub valid_split: Option<f64>,
     /// Train only what the assistant says, or the completion
     #[arg(long, requires = "data")]
     pub mask_prompt: bool,
@@ -66,7 +74,7 @@ pub struct RowOptions {
 /// When something that was given cannot be used.
 pub fn run(args: Args, context: &Context) -> Result<Exit> {
     match args.row.data.clone() {
-        Some(file) => row::show(&args, &file, &context.terminal)?,
+        Some(path) => data::show(&args, &path, &context.terminal)?,
         None => layers::show(&args, &context.terminal)?,
     }
     Ok(Exit::Done)

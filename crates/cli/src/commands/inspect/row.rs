@@ -1,18 +1,15 @@
-use super::Args;
+use super::data::Rows;
 use crate::error::{Error, Result};
-use crate::hub;
-use crate::loading;
 use crate::terminal::Terminal;
-use metal_candle::data::{self, Dataset, MaskSpan, Tokenizer, longest_row, mask_spans};
-use metal_candle::language_model::tokenizer_for;
-use metal_candle::models::Config;
+use metal_candle::data::{Dataset, MaskSpan, Unit, mask_spans};
 use serde::Serialize;
-use std::path::Path;
 
 /// Answer that `--json` prints.
 #[derive(Serialize)]
-struct Answer {
+pub(super) struct Answer {
     path: String,
+    #[serde(skip)]
+    place: String,
     line: usize,
     token_ids: Vec<u32>,
     /// Whether the loss counts the token at the same place.
@@ -40,47 +37,44 @@ impl From<MaskSpan> for RunOnOutput {
     }
 }
 
-/// Shows one row of `file`. The model's weights are not needed.
-pub fn show(args: &Args, file: &Path, terminal: &Terminal) -> Result<()> {
-    let folder = hub::folder(&args.model, terminal)?;
-    let (config, _) = Config::read(&folder)?;
-    let adapter = args.adapter_path.as_deref();
-    loading::tell_tokenizer(adapter, terminal);
-    let tokenizer = tokenizer_for(&folder, adapter, &config)?;
-    let answer = answer(args, file, &tokenizer, &config)?;
-    match args.json {
+/// Shows the row at `place`.
+pub(super) fn show(rows: &Rows, place: usize, is_json: bool, terminal: &Terminal) -> Result<()> {
+    let Some(answer) = answer(rows, Some(place))? else {
+        let name = rows.source.name().display();
+        return Err(Error::input(format!("{name}: no row on line {place}"))
+            .with_advice("--row counts lines from 1, or rows of a list or Parquet file, as errors and warnings do"));
+    };
+    match is_json {
         true => terminal.print_json(&answer),
         false => tell(&answer, terminal),
     }
 }
 
-fn answer(args: &Args, file: &Path, tokenizer: &Tokenizer, config: &Config) -> Result<Answer> {
-    let line = args.row.row;
-    let options = data::Options {
-        max_seq_length: longest_row(args.row.max_seq_length, config.max_position_embeddings)?,
-        mask_prompt: args.row.mask_prompt,
-        vocab_size: Some(config.vocab_size),
+/// The row at `place`, or the first one.
+pub(super) fn answer(rows: &Rows, place: Option<usize>) -> Result<Option<Answer>> {
+    let shown = Dataset::row(&rows.source, place, &rows.tokenizer, &rows.options)?;
+    let Some(shown) = shown else {
+        return Ok(None);
     };
-    let Some((example, truncated_tokens)) = Dataset::row(file, line, tokenizer, &options)? else {
-        return Err(
-            Error::input(format!("{}: no row on line {line}", file.display()))
-                .with_advice("--row counts lines from 1, as errors and warnings do"),
-        );
-    };
-    let spans = mask_spans(&example, tokenizer)?;
-    Ok(Answer {
-        path: file.display().to_string(),
-        line,
+    let example = shown.example;
+    let spans = mask_spans(&example, &rows.tokenizer)?;
+    Ok(Some(Answer {
+        path: shown.path.display().to_string(),
+        place: match shown.unit {
+            Unit::Line => format!(":{}", example.line),
+            Unit::Row => format!(", row {}", example.line),
+        },
+        line: example.line,
         tokens: example.tokens.len(),
         trained_tokens: example.trained_tokens(),
-        truncated_tokens,
+        truncated_tokens: shown.dropped,
         runs: spans.into_iter().map(RunOnOutput::from).collect(),
         trained: example.trained,
         token_ids: example.tokens,
-    })
+    }))
 }
 
-fn tell(answer: &Answer, terminal: &Terminal) -> Result<()> {
+pub(super) fn tell(answer: &Answer, terminal: &Terminal) -> Result<()> {
     // Green on a terminal; brackets that hardly any text has elsewhere.
     let (before, after) = match terminal.has_colours() {
         true => ("\u{1b}[32m", "\u{1b}[0m"),
@@ -95,7 +89,7 @@ fn tell(answer: &Answer, terminal: &Terminal) -> Result<()> {
     terminal.print("\n")?;
     let Answer {
         path,
-        line,
+        place,
         tokens,
         trained_tokens,
         truncated_tokens,
@@ -106,6 +100,6 @@ fn tell(answer: &Answer, terminal: &Terminal) -> Result<()> {
         n => format!(", {n} more were cut off"),
     };
     terminal.print_line(format_args!(
-        "{path}:{line}: {trained_tokens} of {tokens} tokens are trained{cut}"
+        "{path}{place}: {trained_tokens} of {tokens} tokens are trained{cut}"
     ))
 }

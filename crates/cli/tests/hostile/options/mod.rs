@@ -3,7 +3,7 @@
 mod every;
 mod refused;
 
-use crate::input::{FUSE, GENERATE, INSPECT, Input, PERPLEXITY, RESUME, TRAIN};
+use crate::input::{FUSE, GENERATE, INSPECT, Input, PERPLEXITY, RESUME, TRAIN, VERIFY};
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 
@@ -14,7 +14,7 @@ pub fn inputs() -> Vec<Input> {
     inputs.extend(accepted());
     inputs.extend(uncertain());
     inputs.extend(paths());
-    for command in [TRAIN, GENERATE, PERPLEXITY, ROW, FUSE] {
+    for command in [TRAIN, GENERATE, PERPLEXITY, ROW, FUSE, VERIFY] {
         inputs.extend(every::inputs(command));
     }
     inputs
@@ -133,8 +133,8 @@ fn paths() -> Vec<Input> {
     let command = |name: &str, command: &str| Input::new(name, command);
     let mut inputs = vec![
         command(
-            "data is a file",
-            "train --model model --data data/train.jsonl --iters 1",
+            "data is a file of something else",
+            "train --model model --data model/config.json --iters 1",
         ),
         command(
             "data is endless",

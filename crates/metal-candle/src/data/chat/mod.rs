@@ -26,6 +26,26 @@ pub(super) struct Chat {
     pub(super) trained_turns: Vec<bool>,
 }
 
+impl Chat {
+    /// Trains nothing in the first `n` messages.
+    pub(super) fn give(&mut self, n: usize) {
+        let given = self.messages.iter().take(n);
+        let n_turns = given.filter(|message| is_assistants(message)).count();
+        self.trained_turns[..n_turns].fill(false);
+    }
+
+    /// Whether no mark says that the last message is not trained.
+    pub(super) fn is_last_trained(&self) -> bool {
+        let is_assistant = self.messages.last().is_some_and(is_assistants);
+        !is_assistant || self.trained_turns.last() != Some(&false)
+    }
+}
+
+/// Whether the assistant says it.
+pub(super) fn is_assistants(message: &Message) -> bool {
+    message.get("role").and_then(Json::as_str) == Some("assistant")
+}
+
 /// Prepares the conversation of the row on `line`.
 ///
 /// # Errors

@@ -1,11 +1,12 @@
 use super::*;
-use crate::data::splits::{Split, Splits};
+use crate::data::splits::{HeldOut, Split, Splits};
 use crate::data::testing::{CHATML, tokenizer};
 use tempfile::tempdir;
 
 const OPTIONS: Options = Options {
     max_seq_length: 100,
     mask_prompt: false,
+    convention: Convention::Standard,
     vocab_size: None,
 };
 
@@ -69,6 +70,7 @@ fn rows_with_nothing_to_train_are_left_out_by_line() {
     let options = Options {
         mask_prompt: true,
         max_seq_length: 30,
+        convention: Convention::Standard,
         vocab_size: None,
     };
     let dataset = load(text.as_bytes(), &tokenizer(Some(CHATML)), &options).unwrap();
@@ -169,13 +171,9 @@ fn splits_are_optional_until_required() {
     std::fs::write(folder.path().join("train.jsonl"), "{\"text\": \"a\"}").unwrap();
     std::fs::write(folder.path().join("test.jsonl"), "broken").unwrap();
     let tokenizer = tokenizer(None);
-    let splits = Splits::load(
-        folder.path(),
-        &[Split::Train, Split::Valid],
-        &tokenizer,
-        &OPTIONS,
-    )
-    .unwrap();
+    let source = Source::at(folder.path()).unwrap();
+    let wanted = [Split::Train, Split::Valid];
+    let splits = Splits::load(&source, &wanted, None, &tokenizer, &OPTIONS).unwrap();
     assert_eq!(splits.require(Split::Train).unwrap().examples.len(), 1);
     assert!(splits.valid.is_none() && splits.test.is_none());
     match splits.require(Split::Valid) {
@@ -185,5 +183,133 @@ fn splits_are_optional_until_required() {
         }) => assert_eq!(path, folder.path().join("valid.jsonl")),
         other => panic!("{other:?}"),
     }
-    assert!(Splits::load(folder.path(), &Split::ALL, &tokenizer, &OPTIONS).is_err());
+    assert!(Splits::load(&source, &Split::ALL, None, &tokenizer, &OPTIONS).is_err());
+}
+
+/// Texts of one letter, of which the third is that of the first.
+fn letters() -> Vec<String> {
+    let letters = ('a'..='t').map(|letter| format!("{{\"text\": \"{letter}\"}}\n"));
+    let mut rows: Vec<String> = letters.collect();
+    rows.insert(2, rows[0].clone());
+    rows
+}
+
+fn held_out(text: &str, share: Option<f64>) -> Splits {
+    let source = Source::of_bytes("rows", text.as_bytes().to_vec());
+    let wanted = [Split::Train, Split::Valid];
+    Splits::load(&source, &wanted, share, &tokenizer(None), &OPTIONS).unwrap()
+}
+
+fn tokens(dataset: &Dataset) -> Vec<u32> {
+    let mut tokens: Vec<u32> = dataset.examples.iter().map(|row| row.tokens[0]).collect();
+    tokens.sort_unstable();
+    tokens
+}
+
+#[test]
+fn a_share_of_one_table_is_held_out() {
+    let rows = letters();
+    let splits = held_out(&rows.concat(), Some(0.43));
+    let (train, valid) = (splits.train.unwrap(), splits.valid.unwrap());
+    let n_valid = valid.examples.len();
+    // Nine of 21, of which the last is there twice.
+    assert_eq!(n_valid, 10);
+    assert_eq!(train.examples.len() + n_valid, rows.len());
+    assert_eq!(
+        splits.held_out,
+        Some(HeldOut {
+            share: 0.43,
+            rows: n_valid
+        })
+    );
+    // What is there twice is on one side.
+    assert_eq!(valid.shared_with(&train), 0);
+    let lines: Vec<usize> = train.examples.iter().map(|row| row.line).collect();
+    assert!(lines.is_sorted());
+    // The same rows whatever their order.
+    let reversed: String = rows.iter().rev().map(String::as_str).collect();
+    let again = held_out(&reversed, Some(0.43));
+    assert_eq!(tokens(&again.valid.unwrap()), tokens(&valid));
+    assert_eq!(
+        held_out(&rows.concat(), None).valid.unwrap().examples.len(),
+        1
+    );
+    assert!(held_out(&rows.concat(), Some(0.0)).valid.is_none());
+    for same in [rows[0].clone(), rows[0].repeat(5)] {
+        let splits = held_out(&same, Some(0.5));
+        assert!(splits.valid.is_none() && splits.held_out.is_none());
+    }
+}
+
+#[test]
+fn a_folder_holds_out_what_is_asked_for() {
+    let folder = tempdir().unwrap();
+    std::fs::write(folder.path().join("train.jsonl"), letters().concat()).unwrap();
+    let load = |share: Option<f64>| {
+        let source = Source::at(folder.path()).unwrap();
+        let wanted = [Split::Train, Split::Valid];
+        Splits::load(&source, &wanted, share, &tokenizer(None), &OPTIONS)
+    };
+    assert!(load(None).unwrap().valid.is_none());
+    assert!(load(Some(0.1)).unwrap().valid.is_some());
+    std::fs::write(folder.path().join("dev.csv"), "text\nz\n").unwrap();
+    assert_eq!(load(None).unwrap().valid.unwrap().examples.len(), 1);
+    let error = load(Some(0.1)).unwrap_err().to_string();
+    assert!(error.contains("validation rows already"), "{error}");
+}
+
+#[test]
+fn epochs_are_steps() {
+    let splits = held_out(&letters().concat(), Some(0.0));
+    // 21 rows: six steps of four.
+    assert_eq!(
+        [0.1, 1.0, 2.0, 2.5].map(|epochs| splits.steps(epochs, 4)),
+        [1, 6, 12, 15]
+    );
+    assert_eq!(splits.steps(1.0, 100), 1);
+}
+
+#[test]
+fn figures_count_what_is_there_twice_and_what_is_cut() {
+    let splits = held_out(&letters().concat(), Some(0.0));
+    let overview = splits.train.unwrap().overview();
+    assert_eq!(
+        (overview.rows, overview.duplicates, overview.tokens),
+        (21, 1, 42)
+    );
+    let text = b"{\"text\": \"aaaaaa\"}\n{\"text\": \"b\"}\n{\"text\": \"c\", \"weight\": 0}\n";
+    let options = Options {
+        max_seq_length: 4,
+        ..OPTIONS
+    };
+    let overview = load(text, &tokenizer(None), &options).unwrap().overview();
+    let lengths = overview.lengths.unwrap();
+    assert_eq!((lengths.min, lengths.max), (2, 7));
+    assert_eq!(
+        (
+            overview.truncated_rows,
+            overview.truncated_tokens,
+            overview.left_out
+        ),
+        (1, 3, 1)
+    );
+}
+
+#[test]
+fn rows_of_several_files_are_one_split() {
+    let folder = tempdir().unwrap();
+    for (n, text) in ["a", "b"].into_iter().enumerate() {
+        let path = folder.path().join(format!("train-{n:05}-of-00002.jsonl"));
+        std::fs::write(path, format!("{{\"text\": \"{text}\"}}\n")).unwrap();
+    }
+    let source = Source::at(folder.path()).unwrap();
+    let load = || Dataset::load_split(&source, Split::Train, &tokenizer(None), &OPTIONS);
+    assert_eq!(load().unwrap().examples.len(), 2);
+    let second = folder.path().join("train-00001-of-00002.jsonl");
+    std::fs::write(second, "{\"prompt\": \"a\", \"completion\": \"b\"}\n").unwrap();
+    let error = load().unwrap_err().to_string();
+    assert!(
+        error.contains("train-00001-of-00002.jsonl:1: the rows of this file have \"text\""),
+        "{error}"
+    );
 }

@@ -13,7 +13,7 @@ use serde::{Deserialize, Deserializer};
 
 pub(super) use messages::{with_reasoning, without_nulls};
 pub use parse::JsonError;
-pub(super) use parse::parse;
+pub(super) use parse::{Parsed, parse};
 
 /// An object; keys keep the order in which they were read.
 pub type Object = IndexMap<String, Json>;

@@ -2,45 +2,12 @@
 
 use super::RowError;
 use crate::data::json::{Json, Object, parse};
-use crate::data::template::Message;
-
-pub(super) fn take_string(row: &mut Object, key: &str) -> Result<String, RowError> {
-    match row.shift_remove(key) {
-        Some(Json::String(text)) => Ok(text),
-        other => Err(wrong_type(key, "a string", other.as_ref())),
-    }
-}
-
-pub(super) fn take_messages(row: &mut Object) -> Result<Vec<Message>, RowError> {
-    let messages = match row.shift_remove("messages") {
-        Some(Json::Array(messages)) if !messages.is_empty() => messages,
-        Some(Json::Array(_)) => return Err(RowError::NoMessages),
-        other => return Err(wrong_type("messages", "a list", other.as_ref())),
-    };
-    let messages = messages.into_iter().enumerate();
-    messages
-        .map(|(i, message)| check_message(i, message))
-        .collect()
-}
-
-fn check_message(i: usize, message: Json) -> Result<Message, RowError> {
-    let Json::Object(message) = message else {
-        let field = format!("messages[{i}]");
-        return Err(wrong_type(&field, "an object", Some(&message)));
-    };
-    match message.get("role") {
-        Some(Json::String(_)) => Ok(message),
-        other => {
-            let field = format!("messages[{i}].role");
-            Err(wrong_type(&field, "a string", other))
-        }
-    }
-}
 
 /// Whether the row is trained, where it says so: OpenAI's `weight`, 0 or 1.
 pub(super) fn take_weight(row: &mut Object) -> Result<Option<bool>, RowError> {
     let weight = row.shift_remove("weight");
     weight
+        .filter(|weight| !weight.is_null())
         .map(|weight| zero_or_one("weight", &weight))
         .transpose()
 }
@@ -63,11 +30,12 @@ pub(in crate::data) fn zero_or_one(field: &str, weight: &Json) -> Result<bool, R
 }
 
 /// Function schemas: `tools`, or else OpenAI's older `functions`.
-pub(super) fn take_tools(row: &mut Object) -> Result<Option<Vec<Json>>, RowError> {
-    if let Some(tools) = row.shift_remove("tools") {
+pub(in crate::data) fn take_tools(row: &mut Object) -> Result<Option<Vec<Json>>, RowError> {
+    let take = |row: &mut Object, key| row.shift_remove(key).filter(|value| !value.is_null());
+    if let Some(tools) = take(row, "tools") {
         return tool_list("tools", tools);
     }
-    let Some(functions) = row.shift_remove("functions") else {
+    let Some(functions) = take(row, "functions") else {
         return Ok(None);
     };
     let functions = tool_list("functions", functions)?;

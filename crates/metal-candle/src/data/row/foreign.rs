@@ -14,9 +14,15 @@ const MEDIA: [(&str, &str); 7] = [
     ("image_url", "an image"),
 ];
 
-/// Refuses preference data and media.
-pub(super) fn check(row: &Object) -> Result<(), RowError> {
-    if let Some((keys, what)) = preference(row) {
+/// What a row of two answers is.
+pub(in crate::data) const PREFERENCE: Kind = (
+    &["chosen", "rejected"],
+    "preference data (DPO, ORPO, reward models)",
+);
+
+/// Refuses media and process supervision, and answers to compare where the rows of the file are of another kind.
+pub(super) fn check(row: &Object, refuses_answers: bool) -> Result<(), RowError> {
+    if let Some((keys, what)) = labelled(row).or_else(|| answers(row).filter(|_| refuses_answers)) {
         return Err(RowError::Preference { keys, what });
     }
     let media = MEDIA
@@ -33,19 +39,17 @@ pub(super) fn check(row: &Object) -> Result<(), RowError> {
 
 type Kind = (&'static [&'static str], &'static str);
 
-fn preference(row: &Object) -> Option<Kind> {
-    let has = |key: &str| row.contains_key(key);
+fn answers(row: &Object) -> Option<Kind> {
     let is_answer = |key: &str| match row.get(key) {
         Some(Json::String(_) | Json::Array(_) | Json::Object(_)) => true,
         // A flag of whoever looked through the rows.
         _ => false,
     };
-    if is_answer("chosen") || is_answer("rejected") {
-        return Some((
-            &["chosen", "rejected"],
-            "preference data (DPO, ORPO, reward models)",
-        ));
-    }
+    (is_answer("chosen") || is_answer("rejected")).then_some(PREFERENCE)
+}
+
+fn labelled(row: &Object) -> Option<Kind> {
+    let has = |key: &str| row.get(key).is_some_and(|value| !value.is_null());
     if has("completions") && has("labels") {
         return Some((&["completions", "labels"], "process supervision data (PRM)"));
     }
@@ -59,6 +63,6 @@ fn is_empty(value: &Json) -> bool {
     match value {
         Json::Array(items) => items.is_empty(),
         Json::String(text) => text.is_empty(),
-        _ => false,
+        value => value.is_null(),
     }
 }

@@ -1,8 +1,24 @@
 use super::*;
+use crate::data::json::parse;
 
 fn first(line: &str) -> Result<Row, RowError> {
-    Ok(Line::parse(line.as_bytes(), None)?.row)
+    Ok(read(line, &mut None)?.row)
 }
+
+fn read(line: &str, shape: &mut Option<Shape>) -> Result<Line, RowError> {
+    let (value, _) = parse(line.as_bytes())?;
+    Line::read(value, shape, &Keys::default(), true)
+}
+
+/// Reads a line behind another one of the same file.
+fn behind(first: &str, line: &str) -> Result<Line, RowError> {
+    let mut shape = None;
+    read(first, &mut shape)?;
+    read(line, &mut shape)
+}
+
+const TEXT: &str = r#"{"text": "t"}"#;
+const MESSAGES: &str = r#"{"messages": [{"role": "user"}]}"#;
 
 #[test]
 fn the_kind_is_told_by_mlx_order() {
@@ -28,17 +44,14 @@ fn a_message_keeps_its_fields_in_order() {
 
 #[test]
 fn a_row_of_another_kind_is_an_error() {
-    let error = Line::parse(br#"{"text": "t"}"#, Some(RowKind::Messages)).unwrap_err();
+    let error = behind(MESSAGES, TEXT).unwrap_err();
     let text = error.to_string();
     assert!(
         text.contains("\"messages\"") && text.contains("\"text\""),
         "{text}"
     );
     // The first row decides, even where a later one has more keys.
-    let row = Line::parse(
-        br#"{"text": "t", "prompt": "p", "completion": "c"}"#,
-        Some(RowKind::Text),
-    );
+    let row = behind(TEXT, r#"{"text": "t", "prompt": "p", "completion": "c"}"#);
     assert_eq!(row.unwrap().row, Row::Text("t".into()));
 }
 
@@ -52,7 +65,7 @@ fn each_wrong_row_says_what_is_wrong() {
         (r#"{"text": 1}"#, "text: expected a string, got a number"),
         (
             r#"{"prompt": ["p"], "completion": "c"}"#,
-            "prompt: expected a string, got a list",
+            "prompt[0]: expected an object, got a string",
         ),
         (
             r#"{"messages": "m"}"#,
@@ -94,20 +107,17 @@ fn a_null_is_an_absent_key() {
 #[test]
 fn keys_that_nobody_reads_are_listed() {
     let line =
-        br#"{"text": "t", "messages": [{"role": "user"}], "id": NaN, "tools": [], "x": null}"#;
-    let parsed = Line::parse(line, None).unwrap();
-    assert_eq!(parsed.unread, ["text", "id"]);
-    let parsed = Line::parse(line, Some(RowKind::Text)).unwrap();
-    assert_eq!(parsed.unread, ["messages", "id", "tools"]);
-    let parsed = Line::parse(br#"{"text": "a", "text": "\ud800", "text": "b"}"#, None).unwrap();
-    assert_eq!(parsed.row, Row::Text("b".into()));
-    assert_eq!(parsed.duplicates, ["text", "text"]);
+        r#"{"text": "t", "messages": [{"role": "user"}], "id": NaN, "tools": [], "x": null}"#;
+    assert_eq!(read(line, &mut None).unwrap().unread, ["text", "id"]);
+    assert_eq!(
+        behind(TEXT, line).unwrap().unread,
+        ["messages", "id", "tools"]
+    );
 }
 
 #[test]
 fn rows_of_other_trainings_are_refused_by_name() {
     let cases = [
-        (r#"{"prompt": "p", "chosen": "c", "rejected": "r"}"#, "DPO"),
         (r#"{"text": "t", "rejected": [{"role": "user"}]}"#, "DPO"),
         (
             r#"{"prompt": "p", "completion": "c", "label": true}"#,
@@ -141,7 +151,7 @@ fn rows_of_other_trainings_are_refused_by_name() {
 fn a_row_has_weight_0_or_1() {
     let left_out = |weight: &str| {
         let line = format!(r#"{{"text": "t", "weight": {weight}}}"#);
-        Line::parse(line.as_bytes(), None).map(|line| (line.is_left_out, line.unread.len()))
+        read(&line, &mut None).map(|line| (line.is_left_out, line.unread.len()))
     };
     for (weight, expected) in [
         ("0", true),

@@ -1,0 +1,459 @@
+//! Rows in the shapes of data sets that people train, made by us, each trained a step by the command that a user would
+//! type.
+
+use crate::fixture::{Ended, Fixture, ended};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use serde_json::{Value, json};
+use std::io::Write;
+use std::path::Path;
+use std::process::Stdio;
+
+/// Ways in which rows lie around.
+#[derive(Clone, Copy)]
+enum Form {
+    Jsonl,
+    JsonlGz,
+    /// A list in one document.
+    Json,
+    /// An object with lists by split.
+    JsonSplits,
+    Csv,
+    Tsv,
+    Stdin,
+    /// A folder with `train` and `validation`.
+    Folder,
+    /// A file that pyarrow wrote.
+    Parquet(&'static str),
+}
+
+use Form::*;
+
+/// Name of the set whose shape it is, form, options, what the header tells, and a row by its number.
+type Case = (
+    &'static str,
+    Form,
+    &'static str,
+    &'static str,
+    fn(usize) -> Value,
+);
+
+const CASES: [Case; 40] = [
+    (
+        "alpaca",
+        Json,
+        "",
+        "alpaca (input, instruction, output)",
+        |i| json!({"instruction": say(i), "input": if i % 2 == 0 { "" } else { "an input" }, "output": it_is(i)}),
+    ),
+    (
+        "alpaca-with-text",
+        Jsonl,
+        "--prompt-key instruction",
+        "alpaca (input, instruction, output)",
+        |i| json!({"instruction": say(i), "input": "", "output": it_is(i), "text": "below"}),
+    ),
+    (
+        "alpaca-parquet",
+        Parquet("alpaca"),
+        "",
+        "alpaca (input, instruction, output)",
+        none,
+    ),
+    (
+        "code-alpaca",
+        JsonlGz,
+        "",
+        "alpaca (input, instruction, output)",
+        |i| json!({"instruction": say(i), "input": "", "output": it_is(i)}),
+    ),
+    (
+        "evol-instruct",
+        Jsonl,
+        "",
+        "alpaca (instruction, output)",
+        |i| json!({"instruction": say(i), "output": it_is(i)}),
+    ),
+    (
+        "dolly",
+        Jsonl,
+        "",
+        "instruction/response (context, instruction, response)",
+        |i| json!({"instruction": say(i), "context": "", "response": it_is(i), "category": "open_qa"}),
+    ),
+    (
+        "oasst-guanaco",
+        Jsonl,
+        "",
+        "text (text)",
+        |i| json!({"text": format!("### Human: {}### Assistant: {}", say(i), it_is(i))}),
+    ),
+    (
+        "oasst-messages",
+        Jsonl,
+        "",
+        "messages (messages)",
+        |i| json!({"message_tree_id": i, "messages": [{"role": "prompter", "text": say(i), "lang": "en"}, {"role": "assistant", "text": it_is(i), "lang": "en"}]}),
+    ),
+    (
+        "sharegpt",
+        Json,
+        "--mask-prompt",
+        "ShareGPT (conversations)",
+        |i| json!({"id": i.to_string(), "conversations": [{"from": "human", "value": say(i)}, {"from": "gpt", "value": it_is(i)}]}),
+    ),
+    (
+        "sharegpt-parquet",
+        Parquet("sharegpt"),
+        "--mask-prompt",
+        "ShareGPT (conversations)",
+        none,
+    ),
+    (
+        "openhermes",
+        Jsonl,
+        "",
+        "ShareGPT (system_prompt, conversations)",
+        |i| json!({"system_prompt": null, "source": "x", "conversations": [{"from": "system", "value": "be brief"}, {"from": "human", "value": say(i)}, {"from": "gpt", "value": it_is(i)}]}),
+    ),
+    (
+        "slimorca",
+        Jsonl,
+        "--mask-prompt",
+        "ShareGPT (conversations)",
+        |i| json!({"conversations": [{"from": "system", "value": "be brief", "weight": null}, {"from": "human", "value": say(i), "weight": 0.0}, {"from": "gpt", "value": it_is(i), "weight": 1.0}]}),
+    ),
+    (
+        "ultrachat",
+        Folder,
+        "--mask-prompt",
+        "messages (messages)",
+        |i| json!({"prompt": say(i), "prompt_id": i.to_string(), "messages": [{"role": "user", "content": say(i)}, {"role": "assistant", "content": it_is(i)}]}),
+    ),
+    (
+        "ultrachat-parquet",
+        Parquet("messages"),
+        "--mask-prompt",
+        "messages (messages)",
+        none,
+    ),
+    (
+        "ultrachat-lists",
+        Jsonl,
+        "--chat-key data --mask-prompt",
+        "conversations (data)",
+        |i| json!({"id": i, "data": [say(i), it_is(i), "again", it_is(i)]}),
+    ),
+    (
+        "openai-chat",
+        Jsonl,
+        "--mask-prompt",
+        "messages (messages)",
+        |i| json!({"messages": [{"role": "system", "content": "be brief"}, {"role": "user", "content": say(i)}, {"role": "assistant", "content": it_is(i), "weight": 1}]}),
+    ),
+    (
+        "openai-stdin",
+        Stdin,
+        "",
+        "messages (messages)",
+        |i| json!({"messages": [{"role": "user", "content": say(i)}, {"role": "assistant", "content": it_is(i)}]}),
+    ),
+    (
+        "gsm8k",
+        Jsonl,
+        "",
+        "question/answer (question, answer)",
+        |i| json!({"question": say(i), "answer": format!("{}\n#### {i}", it_is(i))}),
+    ),
+    (
+        "gsm8k-parquet",
+        Parquet("gsm8k"),
+        "",
+        "question/answer (question, answer)",
+        none,
+    ),
+    (
+        "math",
+        Json,
+        "",
+        "problem/solution (problem, solution)",
+        |i| json!({"problem": say(i), "level": "Level 1", "type": "Algebra", "solution": it_is(i)}),
+    ),
+    (
+        "metamath",
+        Json,
+        "",
+        "query/response (query, response)",
+        |i| json!({"type": "MATH", "query": say(i), "original_question": say(i), "response": it_is(i)}),
+    ),
+    (
+        "squad",
+        JsonSplits,
+        "--completion-key answers.text.0",
+        "question/answers.text.0 (context, question, answers.text.0)",
+        |i| json!({"id": i.to_string(), "title": "t", "context": "a text", "question": say(i), "answers": {"text": [it_is(i)], "answer_start": [2]}}),
+    ),
+    (
+        "squad-text",
+        Csv,
+        "",
+        "text (text)",
+        |i| json!({"text": format!("{} {}", say(i), it_is(i))}),
+    ),
+    (
+        "openorca",
+        Jsonl,
+        "",
+        "question/response (system_prompt, question, response)",
+        |i| json!({"id": i.to_string(), "system_prompt": if i % 2 == 0 { "" } else { "be brief" }, "question": say(i), "response": it_is(i)}),
+    ),
+    (
+        "wikisql",
+        Json,
+        "--prompt-key question --completion-key sql.human_readable",
+        "question/sql.human_readable (question, sql.human_readable)",
+        |i| json!({"phase": 1, "question": say(i), "table": {"header": ["a"], "rows": [["1"]]}, "sql": {"human_readable": format!("SELECT a FROM t WHERE a = {i}"), "sel": 0}}),
+    ),
+    (
+        "sql-create-context",
+        Json,
+        "",
+        "question/answer (context, question, answer)",
+        |i| json!({"question": say(i), "context": "CREATE TABLE t (a INT)", "answer": "SELECT a FROM t"}),
+    ),
+    (
+        "wikisql-mlx",
+        Jsonl,
+        "",
+        "text (text)",
+        |i| json!({"text": format!("table: t\ncolumns: a\nQ: {}\nA: {}", say(i), it_is(i))}),
+    ),
+    (
+        "glaive-functions",
+        Json,
+        "--text-key chat",
+        "text (chat)",
+        |i| json!({"system": "SYSTEM: you have functions", "chat": format!("USER: {}\n\n\nASSISTANT: {} <|endoftext|>", say(i), it_is(i))}),
+    ),
+    (
+        "hermes-functions",
+        Jsonl,
+        "",
+        "ShareGPT (conversations)",
+        |i| json!({"id": i, "tools": "[{\"type\": \"function\", \"function\": {\"name\": \"f\"}}]", "conversations": [{"from": "human", "value": say(i)}, {"from": "function_call", "value": "{\"name\": \"f\", \"arguments\": {}}"}, {"from": "observation", "value": "1"}, {"from": "gpt", "value": it_is(i)}]}),
+    ),
+    (
+        "ultrafeedback-chosen",
+        Jsonl,
+        "--chat-key chosen",
+        "conversations (chosen)",
+        |i| json!({"prompt": say(i), "chosen": [{"role": "user", "content": say(i)}, {"role": "assistant", "content": it_is(i)}], "rejected": [{"role": "user", "content": say(i)}, {"role": "assistant", "content": "no"}], "score_chosen": 8.5}),
+    ),
+    (
+        "hh-rlhf-chosen",
+        JsonlGz,
+        "--text-key chosen",
+        "text (chosen)",
+        |i| json!({"chosen": format!("\n\nHuman: {}\n\nAssistant: {}", say(i), it_is(i)), "rejected": format!("\n\nHuman: {}\n\nAssistant: no", say(i))}),
+    ),
+    (
+        "orca-dpo-chosen",
+        Jsonl,
+        "--completion-key chosen",
+        "question/chosen (system, question, chosen)",
+        |i| json!({"system": "", "question": say(i), "chosen": it_is(i), "rejected": "no"}),
+    ),
+    (
+        "trl-prompt-completion",
+        Jsonl,
+        "--mask-prompt",
+        "prompt/completion (prompt, completion)",
+        |i| json!({"prompt": [{"role": "user", "content": say(i)}], "completion": [{"role": "assistant", "content": it_is(i)}]}),
+    ),
+    (
+        "mlx-completions",
+        Folder,
+        "--mask-prompt",
+        "prompt/completion (prompt, completion)",
+        |i| json!({"prompt": say(i), "completion": it_is(i)}),
+    ),
+    (
+        "capybara",
+        Jsonl,
+        "",
+        "conversations (conversation)",
+        |i| json!({"source": "x", "conversation": [{"input": say(i), "output": it_is(i)}, {"input": "and?", "output": "so"}]}),
+    ),
+    (
+        "lima",
+        Jsonl,
+        "",
+        "conversations (conversations)",
+        |i| json!({"conversations": [say(i), it_is(i)], "source": "x"}),
+    ),
+    (
+        "flan",
+        Tsv,
+        "",
+        "inputs/targets (inputs, targets)",
+        |i| json!({"inputs": say(i), "targets": it_is(i), "task": "t"}),
+    ),
+    (
+        "natural-instructions",
+        JsonSplits,
+        "",
+        "input/output (input, output)",
+        |i| json!({"input": say(i), "output": it_is(i)}),
+    ),
+    (
+        "cnn-dailymail",
+        Csv,
+        "",
+        "article/highlights (article, highlights)",
+        |i| json!({"article": format!("{},\n\"quoted\"", say(i)), "highlights": it_is(i), "id": i.to_string()}),
+    ),
+    (
+        "prompt-response",
+        Csv,
+        "",
+        "prompt/response (prompt, response)",
+        |i| json!({"prompt": say(i), "response": it_is(i)}),
+    ),
+];
+
+#[test]
+fn rows_of_every_shape_train_a_step() {
+    let faults: Vec<String> = CASES.into_iter().filter_map(fault).collect();
+    assert!(
+        faults.is_empty(),
+        "{} faults\n{}",
+        faults.len(),
+        faults.join("\n")
+    );
+}
+
+/// What is wrong with how a case ends.
+fn fault((name, form, options, told, row): Case) -> Option<String> {
+    let fixture = Fixture::new();
+    let rows: Vec<Value> = (0..10).map(row).collect();
+    let data = lay(&fixture, name, form, &rows);
+    let Ended { code, stderr, .. } = train(&fixture, &data, options, form, &rows);
+    let is_held_out = stderr.contains("held out to watch the loss on (5 %, --valid-split)");
+    let is_split = matches!(form, Folder | JsonSplits);
+    let wrong = match code {
+        Some(0) if !stderr.contains(told) => format!("no {told:?}"),
+        Some(0) if is_held_out == is_split => "rows held out, or not".to_owned(),
+        Some(0) if !fixture.path("adapters/adapter_model.safetensors").exists() => {
+            "no adapter".to_owned()
+        }
+        Some(0) => return None,
+        code => format!("exit code {code:?}"),
+    };
+    Some(format!("{name}: {wrong}\n{stderr}"))
+}
+
+/// The command that a user would type, and what makes it short.
+fn train(fixture: &Fixture, data: &str, options: &str, form: Form, rows: &[Value]) -> Ended {
+    let short = "--iters 1 --batch-size 2 --rank 2 --max-seq-length 90 --val-batches 1 --no-verify";
+    let mut command = fixture.command(&format!(
+        "train --model model --data {data} {options} {short}"
+    ));
+    if !matches!(form, Stdin) {
+        return ended(command.output().unwrap());
+    }
+    let pipes = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = pipes.spawn().unwrap();
+    // Who ends early says why.
+    let _ = child.stdin.take().unwrap().write_all(lines(rows).as_bytes());
+    ended(child.wait_with_output().unwrap())
+}
+
+/// Puts rows somewhere; gives the name for `--data`.
+fn lay(fixture: &Fixture, name: &str, form: Form, rows: &[Value]) -> String {
+    let file = |ending: &str| format!("sets/{name}.{ending}");
+    let write = |ending: &str, text: &str| {
+        fixture.write(&file(ending), text);
+        file(ending)
+    };
+    match form {
+        Jsonl => write("jsonl", &lines(rows)),
+        JsonlGz => {
+            write("jsonl.gz", "");
+            std::fs::write(fixture.path(&file("jsonl.gz")), packed(&lines(rows))).unwrap();
+            file("jsonl.gz")
+        }
+        Json => write("json", &serde_json::to_string_pretty(rows).unwrap()),
+        JsonSplits => {
+            let splits = json!({"version": "1.1", "data": rows, "validation": rows[..2]});
+            write("json", &splits.to_string())
+        }
+        Csv => write("csv", &table(rows, ',')),
+        Tsv => write("tsv", &table(rows, '\t')),
+        Stdin => "-".into(),
+        Folder => {
+            fixture.write(&format!("sets/{name}/train.jsonl"), &lines(rows));
+            fixture.write(
+                &format!("sets/{name}/validation.json"),
+                &json!(rows[..2]).to_string(),
+            );
+            format!("sets/{name}")
+        }
+        Parquet(golden) => {
+            let folder =
+                Path::new(env!("CARGO_MANIFEST_DIR")).join("../metal-candle/tests/golden/rows");
+            write("parquet", "");
+            std::fs::copy(
+                folder.join(format!("{golden}.parquet")),
+                fixture.path(&file("parquet")),
+            )
+            .unwrap();
+            file("parquet")
+        }
+    }
+}
+
+fn lines(rows: &[Value]) -> String {
+    rows.iter().map(|row| format!("{row}\n")).collect()
+}
+
+pub fn packed(text: &str) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(vec![], Compression::default());
+    encoder.write_all(text.as_bytes()).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// A table as spreadsheets write it: a byte order mark, and quotes around every field.
+fn table(rows: &[Value], delimiter: char) -> String {
+    let line = |fields: Vec<String>| {
+        let quoted = fields
+            .iter()
+            .map(|field| format!("\"{}\"", field.replace('"', "\"\"")));
+        quoted.collect::<Vec<_>>().join(&delimiter.to_string()) + "\r\n"
+    };
+    let names = rows[0].as_object().unwrap().keys().cloned();
+    let values = |row: &Value| {
+        row.as_object()
+            .unwrap()
+            .values()
+            .map(|value| value.as_str().unwrap().to_owned())
+            .collect()
+    };
+    let rows: String = rows.iter().map(|row| line(values(row))).collect();
+    format!("\u{feff}{}{rows}", line(names.collect()))
+}
+
+fn say(i: usize) -> String {
+    format!("say {i}")
+}
+
+fn it_is(i: usize) -> String {
+    format!("{i} it is")
+}
+
+/// No rows of our own: the file is there.
+fn none(_: usize) -> Value {
+    Value::Null
+}

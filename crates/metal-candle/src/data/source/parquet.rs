@@ -1,0 +1,168 @@
+//! Parquet files, the tables of Hugging Face's hub.
+
+use std::path::Path;
+
+use bytes::Bytes;
+use parquet::file::reader::{FileReader, SerializedFileReader};
+use parquet::record::reader::RowIter;
+use parquet::record::{Field, Row};
+
+use super::{Record, Records, RowError, Unit, unreadable};
+use crate::data::error::Result;
+use crate::data::json::{Json, Object};
+
+/// Beginning and end of a file.
+const MAGIC: &[u8] = b"PAR1";
+
+/// Whether bytes begin as such a file.
+pub(super) fn is_one(bytes: &[u8]) -> bool {
+    bytes.starts_with(MAGIC)
+}
+
+/// Records of a file.
+///
+/// # Errors
+/// When its description cannot be read.
+pub(super) fn records(path: &Path, bytes: Vec<u8>) -> Result<Records> {
+    let wrong = |error: parquet::errors::ParquetError| {
+        unreadable(path, format!("the Parquet file cannot be read: {error}"))
+    };
+    let reader = SerializedFileReader::new(Bytes::from(bytes)).map_err(wrong)?;
+    let schema = reader.metadata().file_metadata().schema();
+    if schema.get_fields().is_empty() {
+        return Err(unreadable(path, "the Parquet file has no columns"));
+    }
+    Ok(Records {
+        path: path.to_owned(),
+        unit: Unit::Row,
+        items: Box::new(Table {
+            rows: RowIter::from_file_into(Box::new(reader)),
+            number: 0,
+            is_over: false,
+        }),
+    })
+}
+
+struct Table {
+    rows: RowIter<'static>,
+    number: usize,
+    is_over: bool,
+}
+
+impl Iterator for Table {
+    type Item = Record;
+
+    fn next(&mut self) -> Option<Record> {
+        if self.is_over {
+            return None;
+        }
+        let row = self.rows.next()?;
+        self.number += 1;
+        self.is_over = row.is_err();
+        Some(Record {
+            number: self.number,
+            value: match row {
+                Ok(row) => Ok((object(&row), Vec::new())),
+                Err(error) => Err(RowError::Record(error.to_string())),
+            },
+        })
+    }
+}
+
+fn object(row: &Row) -> Json {
+    let columns = row.get_column_iter();
+    Json::Object(
+        columns
+            .map(|(name, field)| (name.clone(), json(field)))
+            .collect(),
+    )
+}
+
+fn json(field: &Field) -> Json {
+    match field {
+        Field::Null => Json::Null,
+        Field::Bool(flag) => Json::Bool(*flag),
+        Field::Byte(n) => Json::Int((*n).into()),
+        Field::Short(n) => Json::Int((*n).into()),
+        Field::Int(n) => Json::Int((*n).into()),
+        Field::Long(n) => Json::Int((*n).into()),
+        Field::UByte(n) => Json::Int((*n).into()),
+        Field::UShort(n) => Json::Int((*n).into()),
+        Field::UInt(n) => Json::Int((*n).into()),
+        Field::ULong(n) => Json::Int((*n).into()),
+        Field::Float16(x) => Json::Float(f64::from(*x)),
+        Field::Float(x) => Json::Float((*x).into()),
+        Field::Double(x) => Json::Float(*x),
+        Field::Str(text) => Json::from(text.as_str()),
+        // Some writers do not say that their texts are text.
+        Field::Bytes(bytes) => match std::str::from_utf8(bytes.data()) {
+            Ok(text) => Json::from(text),
+            Err(_) => Json::LoneSurrogate,
+        },
+        Field::Group(row) => object(row),
+        Field::ListInternal(list) => Json::Array(list.elements().iter().map(json).collect()),
+        Field::MapInternal(map) => {
+            let entries = map
+                .entries()
+                .iter()
+                .map(|(key, value)| (name(key), json(value)));
+            Json::Object(Object::from_iter(entries))
+        }
+        // Dates, times and decimals: as they are written.
+        other => Json::from(other.to_string()),
+    }
+}
+
+fn name(key: &Field) -> String {
+    match key {
+        Field::Str(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::json::parse;
+    use std::path::PathBuf;
+
+    fn golden(name: &str) -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("tests/golden/rows")
+            .join(name)
+    }
+
+    #[test]
+    fn rows_are_those_that_pyarrow_reads() {
+        for name in ["alpaca", "gsm8k", "messages", "sharegpt", "types"] {
+            let path = golden(&format!("{name}.parquet"));
+            let rows = records(&path, std::fs::read(&path).unwrap()).unwrap().items;
+            let rows: Vec<Json> = rows.map(|record| record.value.unwrap().0).collect();
+            let expected = std::fs::read_to_string(golden(&format!("{name}.jsonl"))).unwrap();
+            let expected: Vec<Json> = expected
+                .lines()
+                .map(|line| parse(line.as_bytes()).unwrap().0)
+                .collect();
+            assert_eq!(rows, expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn no_cut_file_is_read_as_a_whole_one() {
+        let path = golden("gsm8k.parquet");
+        let bytes = std::fs::read(&path).unwrap();
+        for n in (4..bytes.len()).step_by(97) {
+            let read = records(&path, bytes[..n].to_vec());
+            let rows = read.map(|records| {
+                records
+                    .items
+                    .map(|record| record.value.is_ok())
+                    .collect::<Vec<_>>()
+            });
+            assert!(
+                rows.is_err() || rows.is_ok_and(|rows| rows.contains(&false)),
+                "{n} bytes"
+            );
+        }
+    }
+}
