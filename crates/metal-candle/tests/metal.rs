@@ -14,7 +14,7 @@ mod support;
 use candle_core::{Device, Tensor, Var};
 use std::io::Write;
 use std::ops::Deref;
-use support::{models, quantized, training};
+use support::{models, preference, quantized, training};
 
 /// A GPU. On Metal in software, what is made before it goes must be gone by then, with no rule broken.
 fn device() -> Gpu {
@@ -106,6 +106,11 @@ fn accumulated_gradients_equal_pytorch_for_every_split() {
     for run in ["qwen2/train", "qwen2/train-dora"] {
         training::accumulated_gradients_equal_pytorch_for_every_split(run, &device());
     }
+}
+
+#[test]
+fn gradients_of_preferences_equal_trl() {
+    preference::gradients_equal_trl(&device());
 }
 
 #[test]

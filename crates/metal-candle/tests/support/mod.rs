@@ -2,6 +2,7 @@
 #![allow(dead_code, missing_docs, clippy::unwrap_used)]
 
 pub mod models;
+pub mod preference;
 pub mod quantized;
 pub mod training;
 
@@ -17,7 +18,10 @@ use std::sync::Arc;
 pub fn checkpoints() -> Vec<String> {
     let folders = golden("").read_dir().unwrap();
     let folders = folders.map(|folder| folder.unwrap());
-    let with_adapter = folders.filter(|folder| folder.path().join("adapter").is_dir());
+    let with_adapter = folders.filter(|folder| {
+        let is_there = |name| folder.path().join(name).is_dir();
+        is_there("model") && is_there("adapter")
+    });
     let mut names: Vec<String> = with_adapter
         .map(|folder| folder.file_name().into_string().unwrap())
         .collect();

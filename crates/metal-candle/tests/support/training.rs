@@ -20,6 +20,7 @@ pub fn batch(ids: &Tensor, labels: &Tensor) -> Batch {
         trained_tokens: targets.iter().filter(|&&target| target >= 0).count(),
         targets,
         lines: (1..=rows).collect(),
+        ..Batch::default()
     }
 }
 
@@ -208,6 +209,7 @@ fn ragged() -> Vec<Example> {
         tokens: (0..len).map(|t| (t * t + 3 * line as u32) % 40).collect(),
         trained: (0..len).map(|t| t as usize > line % 3).collect(),
         line,
+        pair: None,
     };
     [9, 31, 5, 2, 17]
         .into_iter()

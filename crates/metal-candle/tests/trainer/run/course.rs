@@ -156,6 +156,7 @@ fn rows_of(batch: &Batch, rows: usize) -> Vec<Batch> {
             targets: targets.to_vec(),
             lines: vec![],
             trained_tokens: targets.iter().filter(|&&t| t >= 0).count(),
+            ..Batch::default()
         })
         .collect()
 }

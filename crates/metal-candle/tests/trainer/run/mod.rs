@@ -56,6 +56,7 @@ pub fn batch(rows: usize, start: u32) -> Batch {
         inputs: ids,
         lines: (1..=rows).collect(),
         trained_tokens: rows * 6,
+        ..Batch::default()
     }
 }
 
