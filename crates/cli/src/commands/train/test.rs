@@ -4,6 +4,7 @@ use super::args::{Args, FineTuneType};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::terminal::Terminal;
+use crate::training::preferred;
 use crate::{hub, loading};
 use metal_candle::data::Split;
 use metal_candle::fine_tune::{self, Settings};
@@ -30,6 +31,7 @@ pub fn run(args: &Args, settings: &Settings, terminal: &Terminal) -> Result<Exit
     let how = (
         args.rows.batch_size.get(),
         args.reports.test_batches.limit(),
+        settings.options.objective,
     );
     let evaluation = fine_tune::test(
         &model.decoder,
@@ -51,5 +53,10 @@ pub fn tell(evaluation: Evaluation, terminal: &Terminal) -> Result<()> {
     if !loss.is_finite() {
         return Err(Error::failed(format!("the test loss is {loss}")));
     }
-    terminal.print_line(format_args!("Test loss {loss:.3}, Test ppl {ppl:.3}."))
+    match evaluation.preference() {
+        None => terminal.print_line(format_args!("Test loss {loss:.3}, Test ppl {ppl:.3}.")),
+        Some(means) => {
+            terminal.print_line(format_args!("Test loss {loss:.3}{}.", preferred(Some(&means))))
+        }
+    }
 }
