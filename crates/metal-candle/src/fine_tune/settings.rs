@@ -26,7 +26,8 @@ pub struct Settings {
     pub subject: Subject,
     /// Whether `test.jsonl` is read as well.
     pub tests: bool,
-    /// Steps from the warm-up to the end of the schedule; `None`: to the last step of the run.
+    /// Steps of a schedule with an end, after the warm-up; `None`: all that the run has left. The step behind them is the
+    /// first with the rate of the end, as in transformers.
     pub lr_decay_steps: Option<usize>,
     /// Share of all steps that the warm-up takes; `None`: what `options` says.
     pub warmup_ratio: Option<f64>,

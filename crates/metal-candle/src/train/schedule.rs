@@ -6,19 +6,19 @@ use std::f64::consts::PI;
 pub enum Decay {
     /// None.
     Constant,
-    /// A straight line, at `end` after `steps` steps and from then on.
+    /// A straight line to `end`, which step `steps`, counted from 0, has first, and all later ones.
     Linear {
         /// Learning rate at the end.
         end: f64,
-        /// Steps to it.
+        /// Steps above it.
         steps: usize,
     },
-    /// Half a cosine, at `end` after `steps` steps and from then on (Loshchilov, Hutter 2016, arXiv
-    /// 1608.03983).
+    /// Half a cosine to `end`, which step `steps`, counted from 0, has first, and all later ones (Loshchilov, Hutter 2016,
+    /// arXiv 1608.03983).
     Cosine {
         /// Learning rate at the end.
         end: f64,
-        /// Steps to it.
+        /// Steps above it.
         steps: usize,
     },
     /// A factor for every step.

@@ -30,10 +30,10 @@ pub struct OptimizerOptions {
     /// Learning rate of the first step of a warm-up [default: its share of the rise]
     #[arg(long, value_name = "X", value_parser = rate)]
     pub warmup_init: Option<f64>,
-    /// Learning rate at the end of a linear or cosine schedule
+    /// Learning rate of a linear or cosine schedule behind its last step
     #[arg(long, value_name = "X", default_value_t = 0.0, value_parser = rate)]
     pub min_lr: f64,
-    /// Steps from the warm-up to the end of a linear or cosine schedule [default: to the last step]
+    /// Steps of a linear or cosine schedule after the warm-up [default: all; the step behind the last would have --min-lr]
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub lr_decay_steps: Option<usize>,
     /// Factor of an exponential or step schedule
