@@ -139,6 +139,7 @@ fn momentum_of_mlx() {
         weight_decay: 0.0,
         nesterov: false,
         ns_steps: 3,
+        transposed: false,
     };
     follows("mlx", "muon_plain", Rule::Muon(plain));
 }

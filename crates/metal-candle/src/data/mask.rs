@@ -11,12 +11,14 @@
 //! compared between the conversation so far and the whole one.
 
 mod finder;
+mod last_message;
 mod marker;
 mod prefix;
 
 use std::ops::Range;
 
 use finder::Finder;
+pub(super) use last_message::last_message;
 use marker::unused_characters;
 
 use super::error::RowError;

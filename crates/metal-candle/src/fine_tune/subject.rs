@@ -22,14 +22,27 @@ pub enum Subject {
     },
     /// All weights, which gives a whole checkpoint.
     AllWeights,
+    /// All weights of some blocks, as mlx-lm trains a whole model: a whole checkpoint, whose embedding, head and last
+    /// norm are as they were.
+    Blocks(LastBlocks),
 }
 
 impl Subject {
+    /// Blocks that are trained as a whole, in mlx-lm's words: their number from the last one, -1 for all; `None` where
+    /// no blocks were named.
+    pub(super) fn num_layers(&self) -> Option<i64> {
+        match self {
+            Self::Blocks(LastBlocks::All) => Some(-1),
+            Self::Blocks(LastBlocks::AtMost(n) | LastBlocks::Exactly(n)) => i64::try_from(*n).ok(),
+            _ => None,
+        }
+    }
+
     /// Path of the adapters to go on with.
     pub(super) fn resumed(&self) -> Option<&Path> {
         match self {
             Self::Resumed { path, .. } => Some(path),
-            Self::Fresh { .. } | Self::AllWeights => None,
+            Self::Fresh { .. } | Self::AllWeights | Self::Blocks(_) => None,
         }
     }
 }

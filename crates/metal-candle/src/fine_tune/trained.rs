@@ -1,7 +1,7 @@
 use super::{Error, FineTuning, Result, Subject};
 use crate::language_model::{Adapted, own_tokenizer};
 use crate::lora::Method;
-use crate::models::Model;
+use crate::models::{Model, Segment};
 use crate::train::{Optimizer, Output, Parameters, Resume, Rule};
 use candle_core::Device;
 use std::path::Path;
@@ -18,7 +18,14 @@ impl Trained {
     pub(super) fn choose(tuning: &FineTuning, model: &mut Model, base: &Path) -> Result<Self> {
         let settings = &tuning.settings;
         match &settings.subject {
-            Subject::AllWeights => all_weights(&settings.output, model, base),
+            Subject::AllWeights => weights(&settings.output, model, base, |_| true),
+            Subject::Blocks(blocks) => {
+                let chosen = blocks.of(model.decoder.n_blocks())?;
+                let is_chosen = |i: &usize| chosen.as_ref().is_none_or(|c| c.contains(i));
+                weights(&settings.output, model, base, |segment| {
+                    matches!(segment, Segment::Block(i) if is_chosen(&i))
+                })
+            }
             Subject::Fresh { config, blocks } => {
                 let mut config = config.clone();
                 config.layers_to_transform = blocks.of(model.decoder.n_blocks())?;
@@ -71,7 +78,13 @@ impl Trained {
     }
 }
 
-fn all_weights(to: &Path, model: &mut Model, base: &Path) -> Result<Trained> {
+/// Makes the weights of some segments trainable.
+fn weights(
+    to: &Path,
+    model: &mut Model,
+    base: &Path,
+    is_trained: impl Fn(Segment) -> bool,
+) -> Result<Trained> {
     if matches!((to.canonicalize(), base.canonicalize()), (Ok(to), Ok(base)) if to == base) {
         return Err(Error::OwnFolder {
             folder: to.to_path_buf(),
@@ -81,7 +94,7 @@ fn all_weights(to: &Path, model: &mut Model, base: &Path) -> Result<Trained> {
         raw_config: model.raw_config.clone(),
         base_folder: base.to_path_buf(),
     };
-    let parameters = Parameters::all_weights(model)?;
+    let parameters = Parameters::weights(model, is_trained)?;
     Ok(Trained { parameters, output })
 }
 

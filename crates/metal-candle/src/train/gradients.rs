@@ -43,6 +43,16 @@ impl Gradients {
         Ok(())
     }
 
+    /// The gradients times `factor`.
+    pub(super) fn scaled(self, factor: f64) -> Result<Self> {
+        if factor == 1.0 {
+            return Ok(self);
+        }
+        let gradients = self.0.into_iter();
+        let scaled = gradients.map(|g| g.map(|g| g.affine(factor, 0.0)).transpose());
+        Ok(Self(scaled.collect::<candle_core::Result<_>>()?))
+    }
+
     /// The gradients in the parameters' order.
     #[must_use]
     pub fn as_slice(&self) -> &[Option<Tensor>] {

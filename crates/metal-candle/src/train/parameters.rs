@@ -64,12 +64,21 @@ impl Parameters {
     /// # Errors
     /// When a weight is packed, or memory runs out.
     pub fn all_weights(model: &mut Model) -> Result<Self> {
+        Self::weights(model, |_| true)
+    }
+
+    /// Weights of those segments of `model` that `is_trained` names, which become float32 variables.
+    ///
+    /// # Errors
+    /// When a weight of the model is packed, or memory runs out.
+    pub fn weights(model: &mut Model, is_trained: impl Fn(Segment) -> bool) -> Result<Self> {
         if let Some((path, _)) = model.decoder.packed().next() {
             let path = path.to_string();
             return Err(Error::Packed { path });
         }
         let mut parameters = vec![];
-        for (segment, part) in model.decoder.parts_mut() {
+        let parts = model.decoder.parts_mut().into_iter();
+        for (segment, part) in parts.filter(|(segment, _)| is_trained(*segment)) {
             part.replace(&mut |name, weight| {
                 let var = Var::from_tensor(&weight.to_dtype(DType::F32)?)?;
                 let name = name.to_string();

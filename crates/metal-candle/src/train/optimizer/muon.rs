@@ -19,6 +19,9 @@ pub struct Muon {
     pub nesterov: bool,
     /// Iterations.
     pub ns_steps: usize,
+    /// Whether matrices are stored as MLX stores those of adapters, `(in, out)`: longer steps are for those of more columns
+    /// than rows, and not the other way about.
+    pub transposed: bool,
 }
 
 impl Default for Muon {
@@ -29,6 +32,7 @@ impl Default for Muon {
             weight_decay: 0.01,
             nesterov: true,
             ns_steps: 5,
+            transposed: false,
         }
     }
 }
@@ -53,7 +57,10 @@ impl Steps for Muon {
         for update in updates {
             let (direction, factor) = match self.direction(now, update)? {
                 matrix if matrix.rank() == 2 => {
-                    let (rows, columns) = matrix.dims2()?;
+                    let (rows, columns) = match (matrix.dims2()?, self.transposed) {
+                        (dims, false) => dims,
+                        ((rows, columns), true) => (columns, rows),
+                    };
                     let factor = (rows as f64 / columns as f64).max(1.0).sqrt();
                     (orthogonal(&matrix, self.ns_steps)?, factor)
                 }
