@@ -85,6 +85,22 @@ impl AdapterOptions {
         config
     }
 
+    /// These options, and those of `defaults` for what was not given.
+    pub fn or(&self, defaults: &Self) -> Self {
+        let has_strength = self.alpha.is_some() || self.scale.is_some();
+        let strength = if has_strength { self } else { defaults };
+        let given = self.clone();
+        Self {
+            rank: self.rank.or(defaults.rank),
+            alpha: strength.alpha,
+            scale: strength.scale,
+            dropout: self.dropout.or(defaults.dropout),
+            targets: given.targets.or(defaults.targets.clone()),
+            num_layers: self.num_layers.or(defaults.num_layers),
+            ..given
+        }
+    }
+
     /// Blocks that carry adapters.
     pub fn blocks(&self) -> LastBlocks {
         match self.num_layers {

@@ -3,6 +3,7 @@
 pub(crate) mod dashes;
 
 use crate::error::{Error, Result};
+use crate::mlx;
 use clap::Parser;
 use clap::error::ErrorKind;
 use std::ffi::OsString;
@@ -24,13 +25,22 @@ pub(crate) fn parse<P: Parser>(words: Vec<OsString>) -> Result<P> {
         // Help, that is, in full and in colours.
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => error.exit(),
         _ if !error.use_stderr() => error.exit(),
-        _ => Error::input(message(&error)),
+        _ => told(&error),
     })
 }
 
 /// Words of the process, a value that begins with a dash joined to its option.
 pub(crate) fn words<P: Parser>() -> Vec<OsString> {
-    dashes::joined(std::env::args_os(), P::command())
+    dashes::joined(mlx::translated(std::env::args_os()), P::command())
+}
+
+/// Error of the command line; a refused option of mlx-lm's has its own words.
+fn told(error: &clap::Error) -> Error {
+    let source = std::error::Error::source(error);
+    match source.and_then(|source| source.downcast_ref::<mlx::Refusal>()) {
+        Some(refusal) => (*refusal).into(),
+        None => Error::input(message(error)),
+    }
 }
 
 /// Words of clap's error, without what an [`Error`] says itself.

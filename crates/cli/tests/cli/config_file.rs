@@ -80,7 +80,8 @@ fn a_schedule_has_its_own_learning_rate() {
     let schedule = "lr_schedule: {name: cosine_decay, warmup: 1, arguments: [2e-2, 2, 1e-3]}\n";
     let fixture = with(&format!("{schedule}{YAML}"));
     let stdout = fixture.ok("train -c lora.yaml --iters 4").stdout;
-    for rate in ["1.000e-2", "2.000e-2", "1.050e-2", "1.000e-3"] {
+    // mlx-lm's warm-up begins at 0, and its peak lasts a step longer.
+    for rate in ["0.000e0", "2.000e-2", "1.050e-2"] {
         assert!(
             stdout.contains(&format!("Learning Rate {rate}")),
             "{rate}\n{stdout}"

@@ -271,7 +271,7 @@ fn test_without_train_only_evaluates() {
     );
     fixture.write(
         "test.yaml",
-        "model: model\ndata: data\ntrain: false\ntest: true\n",
+        "compat: none\nmodel: model\ndata: data\ntrain: false\ntest: true\n",
     );
     assert_eq!(
         fixture.ok("train -c test.yaml --max-seq-length 64").stdout,

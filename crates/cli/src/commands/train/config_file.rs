@@ -5,6 +5,7 @@ mod nested;
 
 use super::Args;
 use crate::error::{Error, Result};
+use crate::mlx::{self, Foreign, Program};
 use metal_candle::files;
 use serde_json::{Map, Value};
 use std::path::Path;
@@ -14,27 +15,27 @@ const MAX_BYTES: u64 = 1 << 20;
 
 /// Keys of mlx-lm for what is not built.
 const NOT_BUILT: &[&str] = &[
-    "report_to",
-    "project_name",
     "wandb",
     "hf_dataset",
-    "prompt_feature",
-    "completion_feature",
-    "chat_feature",
-    "text_feature",
 ];
-
-/// Keys of mlx-lm that change nothing here.
-const WITHOUT_MEANING: &[&str] = &["clear_cache_threshold", "trust_remote_code"];
 
 /// Keys that hold others.
 const NESTED: &[&str] = &["lora_parameters", "lr_schedule", "optimizer_config"];
 
-/// The options that the file stands for.
+/// A configuration file.
+#[derive(Debug, Default)]
+pub struct ConfigFile {
+    /// The options that it stands for.
+    pub options: Vec<String>,
+    /// Whether it is a file of mlx-lm's.
+    pub is_mlx: bool,
+}
+
+/// Reads a configuration file.
 ///
 /// # Errors
 /// When it cannot be read, or holds a key or value that is not understood.
-pub fn read(path: &Path) -> Result<Vec<String>> {
+pub fn read(path: &Path) -> Result<ConfigFile> {
     check_size(path)?;
     let text = files::read_text(path)?;
     parse(&text).map_err(|reason| Error::input(format!("{}: {reason}", path.display())))
@@ -55,7 +56,7 @@ fn check_size(path: &Path) -> Result<()> {
     }
 }
 
-fn parse(text: &str) -> Parsed<Vec<String>> {
+fn parse(text: &str) -> Parsed<ConfigFile> {
     let document: Option<Value> = serde_saphyr::from_str(text).map_err(|error| {
         let text = error.to_string();
         text.strip_prefix("error: ").unwrap_or(&text).to_string()
@@ -65,14 +66,17 @@ fn parse(text: &str) -> Parsed<Vec<String>> {
         Some(Value::Object(keys)) => keys,
         Some(other) => return Err(format!("expected keys and values, got {other}")),
     };
-    let mut options = vec![];
+    let mut file = ConfigFile {
+        is_mlx: mlx::are_its_keys(&keys),
+        options: vec![],
+    };
     // mlx-lm's schedule has a learning rate of its own, which wins: it must come later.
     let (schedule, others): (Vec<_>, Vec<_>) =
         keys.into_iter().partition(|(key, _)| key == "lr_schedule");
     for (key, value) in others.into_iter().chain(schedule) {
-        options.extend(entry(&key, value)?);
+        file.options.extend(entry(&key, value)?);
     }
-    Ok(options)
+    Ok(file)
 }
 
 fn entry(key: &str, value: Value) -> Parsed<Vec<String>> {
@@ -81,7 +85,9 @@ fn entry(key: &str, value: Value) -> Parsed<Vec<String>> {
             Value::Null | Value::Bool(false) => Ok(vec![]),
             _ => Err(format!("{key} is not built; remove it")),
         },
-        (key, _) if WITHOUT_MEANING.contains(&key) => Ok(vec![]),
+        ("prompt_feature" | "completion_feature" | "chat_feature" | "text_feature", value) => {
+            option(&key.replace("_feature", "-key"), key, &value)
+        }
         (key, Value::Null) if NESTED.contains(&key) => Ok(vec![]),
         // Left out, the option means yes.
         ("train", Value::Bool(train)) => Ok(vec![format!("--train={train}")]),
@@ -91,8 +97,28 @@ fn entry(key: &str, value: Value) -> Parsed<Vec<String>> {
         (key, value) if NESTED.contains(&key) => {
             Err(format!("{key}: expected keys and values, got {value}"))
         }
-        (key, value) => plain(key, &value),
+        (key, value) => match foreign(key) {
+            Some(foreign) => idle(key, &value, foreign),
+            None => plain(key, &value),
+        },
     }
+}
+
+/// The option of `mlx_lm.lora` that is none of ours and has the key's name.
+fn foreign(key: &str) -> Option<&'static Foreign> {
+    let mut options = mlx::Lora::FOREIGN.iter();
+    options.find(|foreign| foreign.name.replace('-', "_") == key)
+}
+
+/// Tells that a key changes nothing, or refuses it.
+fn idle(key: &str, value: &Value, foreign: &'static Foreign) -> Parsed<Vec<String>> {
+    let asks = !matches!(value, Value::Null | Value::Bool(false)) && *value != Value::from(0);
+    if asks {
+        let checked = foreign.check(&value.to_string());
+        checked.map_err(|refusal| format!("{key} {refusal}"))?;
+        foreign.tell(key);
+    }
+    Ok(vec![])
 }
 
 /// A key that is the name of an option.
@@ -162,7 +188,7 @@ fn option_names() -> Vec<String> {
     let command = command();
     let names = command.get_arguments().filter_map(clap::Arg::get_long);
     names
-        .filter(|name| *name != "config")
+        .filter(|name| *name != "config" && foreign(&name.replace('-', "_")).is_none())
         .map(String::from)
         .collect()
 }
@@ -199,8 +225,8 @@ mod tests {
             "--num-layers=-1",
             "--betas=0.9,0.95",
         ];
-        assert_eq!(parse(text).unwrap(), expected);
-        assert!(parse("# nothing\n").unwrap().is_empty());
+        assert_eq!(parse(text).unwrap().options, expected);
+        assert!(parse("# nothing\n").unwrap().options.is_empty());
     }
 
     #[test]
@@ -222,7 +248,7 @@ mod tests {
             "--min-lr=1e-6",
             "--warmup-steps=10",
         ];
-        assert_eq!(parse(text).unwrap(), expected);
+        assert_eq!(parse(text).unwrap().options, expected);
     }
 
     #[test]
@@ -282,7 +308,7 @@ mod tests {
     #[test]
     fn numbers_keep_what_they_are() {
         let text = "iters: 340282366920938463463374607431768211455\neps: '1e-8'\nseed: 18446744073709551615\n";
-        let options = parse(text).unwrap();
+        let options = parse(text).unwrap().options;
         assert_eq!(options[1..], ["--eps=1e-8", "--seed=18446744073709551615"]);
         // JSON has no such numbers: they would be absent keys.
         for wrong in [".nan", ".inf", "-.inf"] {

@@ -1,7 +1,9 @@
 //! Updates of parameters, and how fast they go.
 
 use crate::error::{Error, Result};
-use crate::numbers::{at_least_one, count, not_negative, rate, rate_above_zero, share_below_one};
+use crate::numbers::{
+    at_least_one, count, epochs, not_negative, rate, rate_above_zero, share_below_one,
+};
 use clap::ValueEnum;
 use metal_candle::train::{Adafactor, Adam, Decay, Muon, Rule, Schedule, Sgd, Warmup};
 use serde::Serialize;
@@ -13,8 +15,11 @@ use serde_json::{Map, Value, json};
 #[command(next_help_heading = "Optimizer")]
 pub struct OptimizerOptions {
     /// Optimizer steps (not batches: a step takes --grad-accumulation-steps of them)
-    #[arg(long, value_name = "N", default_value = "1000", value_parser = at_least_one)]
+    #[arg(long, value_name = "N", default_value = "1000", value_parser = at_least_one, overrides_with = "num_epochs")]
     pub iters: usize,
+    /// Passes over the rows to train on, in place of --iters; of the two the last one counts
+    #[arg(long, value_name = "X", value_parser = epochs, overrides_with = "iters")]
+    pub num_epochs: Option<f64>,
     /// Learning rate after the warm-up; ten times mlx-lm's 1e-5, which is low for adapters
     #[arg(long, value_name = "X", default_value = "1e-4", value_parser = rate)]
     pub learning_rate: f64,
@@ -45,9 +50,9 @@ pub struct OptimizerOptions {
     /// Rule by which parameters follow their gradients
     #[arg(long, value_name = "NAME", default_value = "adamw")]
     pub optimizer: OptimizerName,
-    /// Settings by optimizer as JSON, with mlx-lm's keys: {"sgd": {"momentum": 0.9}}
-    #[arg(long, value_name = "JSON", default_value = "{}", value_parser = parse_settings)]
-    pub optimizer_config: Map<String, Value>,
+    /// Settings by optimizer as JSON, with mlx-lm's keys: {"sgd": {"momentum": 0.9}}; given again, it adds to them
+    #[arg(long, value_name = "JSON", value_parser = parse_settings)]
+    pub optimizer_config: Vec<Map<String, Value>>,
     /// Weight decay [default: 0.01 of adamw and muon, else 0]
     #[arg(long, value_name = "X", value_parser = rate)]
     pub weight_decay: Option<f64>,
@@ -88,34 +93,55 @@ pub enum LrSchedule {
     Step,
 }
 
+impl OptimizerName {
+    /// Its name, in mlx-lm's words.
+    fn name(self) -> String {
+        format!("{self:?}").to_lowercase()
+    }
+}
+
 impl OptimizerOptions {
-    /// The rule with its settings.
+    /// The rule with its settings. Those of other rules, between which a file may be switched, are checked as well.
     ///
     /// # Errors
-    /// When it has no such setting, or one has another kind of value.
+    /// When a rule has no such setting, or one has another kind of value.
     pub fn rule(&self) -> Result<Rule> {
-        Ok(match self.optimizer {
-            OptimizerName::Adamw => Rule::Adam(self.settings(Adam::default())?),
-            OptimizerName::Adam => Rule::Adam(self.settings(Adam {
-                weight_decay: 0.0,
-                ..Adam::default()
-            })?),
-            OptimizerName::Muon => Rule::Muon(self.settings(Muon::default())?),
-            OptimizerName::Sgd => Rule::Sgd(self.settings(Sgd::default())?),
-            OptimizerName::Adafactor => Rule::Adafactor(self.settings(Adafactor::default())?),
+        for optimizer in OptimizerName::value_variants() {
+            self.rule_of(*optimizer)?;
+        }
+        self.rule_of(self.optimizer)
+    }
+
+    fn rule_of(&self, optimizer: OptimizerName) -> Result<Rule> {
+        let plain_adam = Adam {
+            weight_decay: 0.0,
+            ..Adam::default()
+        };
+        Ok(match optimizer {
+            OptimizerName::Adamw => Rule::Adam(self.settings(optimizer, Adam::default())?),
+            OptimizerName::Adam => Rule::Adam(self.settings(optimizer, plain_adam)?),
+            OptimizerName::Muon => Rule::Muon(self.settings(optimizer, Muon::default())?),
+            OptimizerName::Sgd => Rule::Sgd(self.settings(optimizer, Sgd::default())?),
+            OptimizerName::Adafactor => {
+                Rule::Adafactor(self.settings(optimizer, Adafactor::default())?)
+            }
         })
     }
 
     /// Settings of a rule: defaults, those of --optimizer-config, and those that have an option.
-    fn settings<T: Serialize + DeserializeOwned>(&self, defaults: T) -> Result<T> {
-        let name = self.name();
+    fn settings<T: Serialize + DeserializeOwned>(
+        &self,
+        optimizer: OptimizerName,
+        defaults: T,
+    ) -> Result<T> {
+        let name = optimizer.name();
         let wrong = |reason: String| Error::input(format!("--optimizer {name}: {reason}"));
         let mut settings = match serde_json::to_value(defaults) {
             Ok(Value::Object(settings)) => settings,
             _ => Map::new(),
         };
         let known = settings.keys().cloned().collect::<Vec<_>>().join(", ");
-        for (key, value) in self.given()? {
+        for (key, value) in self.given(optimizer)? {
             match settings.get_mut(&key) {
                 Some(place) => *place = value,
                 None => return Err(wrong(format!("no setting {key}, only {known}"))),
@@ -124,31 +150,29 @@ impl OptimizerOptions {
         serde_json::from_value(Value::Object(settings)).map_err(|error| wrong(error.to_string()))
     }
 
-    /// What was said of the chosen optimizer.
-    fn given(&self) -> Result<Vec<(String, Value)>> {
-        let name = self.name();
-        let from_config = match self.optimizer_config.get(&name) {
-            None | Some(Value::Null) => Map::new(),
-            Some(Value::Object(settings)) => settings.clone(),
-            Some(other) => {
-                return Err(Error::input(format!(
-                    "--optimizer-config: {name}: expected keys and values, got {other}"
-                )));
+    /// What was said of an optimizer; options speak of the chosen one.
+    fn given(&self, optimizer: OptimizerName) -> Result<Vec<(String, Value)>> {
+        let name = optimizer.name();
+        let mut from_config = Map::new();
+        for config in &self.optimizer_config {
+            match config.get(&name) {
+                None | Some(Value::Null) => {}
+                Some(Value::Object(settings)) => from_config.extend(settings.clone()),
+                Some(other) => {
+                    return Err(Error::input(format!(
+                        "--optimizer-config: {name}: expected keys and values, got {other}"
+                    )));
+                }
             }
-        };
+        }
         let options = [
             ("weight_decay", self.weight_decay.map(|x| json!(x))),
             ("betas", self.betas.map(|betas| json!(betas))),
             ("eps", self.eps.map(|x| json!(x))),
         ];
-        let options = options.into_iter();
+        let options = options.into_iter().filter(|_| optimizer == self.optimizer);
         let options = options.filter_map(|(key, value)| Some((key.to_string(), value?)));
         Ok(from_config.into_iter().chain(options).collect())
-    }
-
-    /// The optimizer's name.
-    pub fn name(&self) -> String {
-        format!("{:?}", self.optimizer).to_lowercase()
     }
 
     /// The learning rate; its end depends on where a run begins.
@@ -180,11 +204,7 @@ fn parse_settings(text: &str) -> std::result::Result<Map<String, Value>, String>
     let settings: Map<String, Value> =
         serde_json::from_str(text).map_err(|error| error.to_string())?;
     let known = OptimizerName::value_variants();
-    let is_known = |key: &str| {
-        known
-            .iter()
-            .any(|name| format!("{name:?}").to_lowercase() == key)
-    };
+    let is_known = |key: &str| known.iter().any(|optimizer| optimizer.name() == key);
     match settings.keys().find(|key| !is_known(key)) {
         None => Ok(settings),
         Some(key) => Err(format!("no optimizer {key}")),

@@ -6,7 +6,20 @@ use serde_json::{Map, Value};
 /// The adapter; `scale` is a direct factor.
 pub(super) fn lora_parameters(fields: Map<String, Value>) -> Parsed<Vec<String>> {
     let mut options = vec![];
+    let has_scale = fields.get("scale").is_some_and(|scale| !scale.is_null());
     for (key, value) in fields {
+        if key == "alpha" && has_scale {
+            option("alpha", &key, &value)?;
+            tracing::warn!(
+                "lora_parameters: alpha {value} changes nothing: mlx-lm's factor is scale, whatever the rank"
+            );
+            continue;
+        }
+        if key == "alpha" && !value.is_null() {
+            tracing::warn!(
+                "lora_parameters: mlx-lm refuses alpha without scale; here the factor is alpha / rank"
+            );
+        }
         let name = match key.as_str() {
             "rank" | "scale" | "dropout" | "alpha" | "rslora" => key.as_str(),
             "keys" => "targets",

@@ -1,0 +1,187 @@
+//! Options of mlx-lm's programs that are none of ours, a table for each program. `tests/cli/mlx` compares them with what
+//! mlx-lm's own parsers know. `mlx_lm.server` is not among them: there is no server yet.
+
+use super::accepted::Program;
+use super::foreign::Foreign;
+
+const TRUST: Foreign = Foreign::idle_switch(
+    "trust-remote-code",
+    "no code of a model's repository is ever run",
+);
+const UPLOAD: Foreign = Foreign::refused(
+    "upload-repo",
+    1,
+    "nothing is uploaded",
+    "upload the folder with `hf upload`",
+);
+
+/// `mlx_lm.lora`.
+#[derive(Debug)]
+pub struct Lora;
+
+impl Program for Lora {
+    const FOREIGN: &'static [Foreign] = &[
+        TRUST,
+        Foreign::refused(
+            "report-to",
+            1,
+            "figures are sent to no service",
+            "metrics.jsonl in --adapter-path has all of them: leave this out",
+        ),
+        Foreign::idle(
+            "project-name",
+            "it is a name for a service, and none is reported to",
+        ),
+        Foreign::idle(
+            "clear-cache-threshold",
+            "no cache of MLX's is kept between steps",
+        ),
+    ];
+}
+
+/// `mlx_lm.generate`.
+#[derive(Debug)]
+pub struct Generate;
+
+const CACHE: &str = "keys and values of all tokens are kept as they are";
+const XTC: Foreign = Foreign::refused(
+    "xtc-probability",
+    1,
+    "there is no sampling by XTC",
+    "leave it out; --top-p, --top-k and --min-p choose among likely tokens",
+)
+.except(&["0", "0.0"]);
+const XTC_THRESHOLD: Foreign = Foreign::idle("xtc-threshold", "it belongs to --xtc-probability");
+const PREFILL: Foreign = Foreign::idle(
+    "prefill-step-size",
+    "the engine chooses how much of a prompt it reads at once",
+);
+const DRAFT: &str = "there is no speculative decoding";
+
+impl Program for Generate {
+    const FOREIGN: &'static [Foreign] = &[
+        TRUST,
+        Foreign::refused(
+            "image",
+            usize::MAX,
+            "models read text only",
+            "leave it out, and describe the image in the prompt",
+        ),
+        Foreign::refused(
+            "prefill-response",
+            1,
+            "an answer is not begun for the model",
+            "render the conversation yourself and give it with --prompt and --ignore-chat-template",
+        ),
+        XTC,
+        XTC_THRESHOLD,
+        Foreign::refused(
+            "min-tokens-to-keep",
+            1,
+            "--min-p keeps the most likely token, and no other by number",
+            "leave it out, or lower --min-p",
+        )
+        .except(&["1"]),
+        Foreign::idle_switch(
+            "use-default-chat-template",
+            "a chat template is used wherever there is one, and no tokenizer has another beside it",
+        ),
+        Foreign::idle(
+            super::words::VERBOSE,
+            "--verbose of mlx-lm shows the speed, which is always told on standard error",
+        ),
+        Foreign::refused("max-kv-size", 1, CACHE, "leave it out"),
+        PREFILL,
+        Foreign::refused(
+            "prompt-cache-file",
+            1,
+            "no cache is read from a file",
+            "leave it out, and give the whole prompt",
+        ),
+        Foreign::refused(
+            "quantize-activations",
+            0,
+            "activations are float32",
+            "leave it out",
+        ),
+        Foreign::refused("kv-bits", 1, CACHE, "leave it out"),
+        Foreign::idle("kv-group-size", "it belongs to --kv-bits"),
+        Foreign::idle("quantized-kv-start", "it belongs to --kv-bits"),
+        Foreign::refused("draft-model", 1, DRAFT, "leave it out"),
+        Foreign::idle("num-draft-tokens", "it belongs to --draft-model"),
+    ];
+}
+
+/// `mlx_lm.chat`.
+#[derive(Debug)]
+pub struct Chat;
+
+impl Program for Chat {
+    const FOREIGN: &'static [Foreign] = &[
+        TRUST,
+        XTC,
+        XTC_THRESHOLD,
+        Foreign::refused("max-kv-size", 1, CACHE, "leave it out"),
+        PREFILL,
+        Foreign::idle_switch("pipeline", "one device computes the whole model"),
+    ];
+}
+
+/// `mlx_lm.fuse`.
+#[derive(Debug)]
+pub struct Fuse;
+
+impl Program for Fuse {
+    const FOREIGN: &'static [Foreign] = &[TRUST, UPLOAD];
+}
+
+/// `mlx_lm.perplexity`.
+#[derive(Debug)]
+pub struct Perplexity;
+
+impl Program for Perplexity {
+    const FOREIGN: &'static [Foreign] = &[
+        TRUST,
+        Foreign::refused(
+            "sequence-length",
+            1,
+            "every row is measured by itself, not laid behind others and cut",
+            "--max-seq-length cuts long rows",
+        ),
+        Foreign::refused(
+            "num-samples",
+            1,
+            "all rows of the file are measured",
+            "give a file with fewer rows",
+        )
+        .except(&["-1"]),
+        Foreign::idle("seed", "no rows are drawn: all are measured"),
+    ];
+}
+
+/// `mlx_lm.convert`.
+#[derive(Debug)]
+pub struct Convert;
+
+const PACK: &str = "a GGUF file is written, whose --type says how its matrices are stored";
+const PACK_INSTEAD: &str = "choose a --type; --load-in-4bit=affine of train and generate packs as MLX does, while it reads";
+
+impl Program for Convert {
+    const FOREIGN: &'static [Foreign] = &[
+        TRUST,
+        UPLOAD,
+        Foreign::refused(
+            "mlx-path",
+            1,
+            "a GGUF file is written, and no folder",
+            "name it with --save-path FILE.gguf; folders of Hugging Face and of MLX are read as they are",
+        ),
+        Foreign::refused("quantize", 0, PACK, PACK_INSTEAD),
+        Foreign::refused("q-group-size", 1, PACK, PACK_INSTEAD),
+        Foreign::refused("q-bits", 1, PACK, PACK_INSTEAD),
+        Foreign::refused("q-mode", 1, PACK, PACK_INSTEAD),
+        Foreign::refused("quant-predicate", 1, PACK, PACK_INSTEAD),
+        Foreign::refused("dtype", 1, PACK, "choose --type f16, bf16 or f32"),
+        Foreign::refused("dequantize", 0, PACK, "choose --type f16, bf16 or f32").with_short('d'),
+    ];
+}

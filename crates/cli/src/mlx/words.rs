@@ -1,0 +1,84 @@
+//! Words of mlx-lm's command lines that clap would read in another way.
+
+use std::ffi::OsString;
+
+/// Name under which `--verbose VALUE` of `mlx_lm.generate` goes on: `--verbose` alone is our own.
+pub(super) const VERBOSE: &str = "mlx-verbose";
+
+/// Values of its `--verbose`, in small letters.
+const SWITCHES: [&str; 4] = ["true", "t", "false", "f"];
+
+/// `words` of a command line, the program first, in words that our parser takes.
+pub fn translated(words: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
+    let words: Vec<OsString> = words.into_iter().collect();
+    match words.get(1).and_then(|word| word.to_str()) {
+        Some("generate") => of_generate(words),
+        Some("convert") => of_convert(words),
+        _ => words,
+    }
+}
+
+/// Words of `mlx_lm.convert`, whose `-q` packs; beside our `--save-path`, which it does not have, it is our own `-q`.
+fn of_convert(mut words: Vec<OsString>) -> Vec<OsString> {
+    let is_save_path = |word: &OsString| word.to_string_lossy().starts_with("--save-path");
+    if !words.iter().any(is_save_path) {
+        let letters = words.iter_mut().filter(|word| *word == "-q");
+        letters.for_each(|word| *word = "--quantize".into());
+    }
+    words
+}
+
+fn of_generate(words: Vec<OsString>) -> Vec<OsString> {
+    let mut words = words.into_iter().peekable();
+    let mut translated = vec![];
+    while let Some(word) = words.next() {
+        let value = match word.to_str() {
+            Some("--verbose") => words.next_if(|next| is_switch(&next.to_string_lossy())),
+            Some(word) => word
+                .strip_prefix("--verbose=")
+                .filter(|value| is_switch(value))
+                .map(OsString::from),
+            None => None,
+        };
+        translated.push(match value {
+            Some(value) => [OsString::from(format!("--{VERBOSE}=")), value]
+                .into_iter()
+                .collect(),
+            None if word == "-qa" => "--quantize-activations".into(),
+            None => word,
+        });
+    }
+    translated
+}
+
+fn is_switch(value: &str) -> bool {
+    SWITCHES.contains(&value.to_lowercase().as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_of_verbose_is_told_from_our_switch() {
+        let cases = [
+            (
+                "m generate --verbose False -p x",
+                "m generate --mlx-verbose=False -p x",
+            ),
+            (
+                "m generate --verbose=T -p x",
+                "m generate --mlx-verbose=T -p x",
+            ),
+            ("m generate --verbose -p x", "m generate --verbose -p x"),
+            ("m convert --model x -q", "m convert --model x --quantize"),
+            ("m convert --save-path x -q", "m convert --save-path x -q"),
+            ("m generate -qa", "m generate --quantize-activations"),
+            ("m train --verbose true", "m train --verbose true"),
+        ];
+        for (words, expected) in cases {
+            let words = translated(words.split(' ').map(OsString::from));
+            assert_eq!(words.join(" ".as_ref()), expected);
+        }
+    }
+}
