@@ -2,13 +2,14 @@ use super::Context;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::loading;
+use crate::mlx::{self, Accepted};
 use crate::output_folder;
 use candle_core::Device;
 use metal_candle::LanguageModel;
 use metal_candle::files;
 use metal_candle::gguf::Writer;
 use metal_candle::models::FileType;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -20,14 +21,16 @@ Examples:
 #[command(after_help = EXAMPLES)]
 pub struct Args {
     /// Folder, GGUF file or Hugging Face id of the model
-    #[arg(long, value_name = "MODEL")]
+    #[arg(long, alias = "hf-path", value_name = "MODEL")]
     pub model: String,
     /// The file that is written: a new one
     #[arg(long, value_name = "FILE.gguf")]
     pub save_path: PathBuf,
-    /// How matrices are stored: f32, f16, bf16, q8_0, q5_1, q5_0, q4_1 or q4_0
+    /// How matrices are stored: f32, f16, bf16, q8_0, q6_k, q5_k_m, q5_k_s, q5_1, q5_0, q4_k_m, q4_k_s, q4_1 or q4_0
     #[arg(long = "type", value_name = "TYPE", default_value = "f16")]
     pub file_type: FileType,
+    #[command(flatten)]
+    pub mlx: Accepted<mlx::Convert>,
 }
 
 /// Reads and writes.
@@ -46,7 +49,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit> {
         .filter(|path| !path.as_os_str().is_empty());
     output_folder::check_writable("--save-path", folder.unwrap_or(".".as_ref()))?;
     let loaded = loading::load(&args.model, None, &Device::Cpu, &context.terminal)?;
-    write(&loaded, &args)?;
+    write(&loaded, &args.save_path, args.file_type)?;
     let path = args.save_path.display();
     context
         .terminal
@@ -54,16 +57,20 @@ pub fn run(args: Args, context: &Context) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-fn write(loaded: &LanguageModel, args: &Args) -> Result<()> {
+/// Writes a model as the file `path`, and reads it again.
+///
+/// # Errors
+/// When llama.cpp has no such model, or the file cannot be written; then it is not there.
+pub fn write(loaded: &LanguageModel, path: &Path, file_type: FileType) -> Result<()> {
     let mut writer = Writer::default();
-    loaded.model.add_to_gguf(&mut writer, args.file_type)?;
+    loaded.model.add_to_gguf(&mut writer, file_type)?;
     loaded
         .tokenizer
         .add_to_gguf(&mut writer, loaded.model.config.vocab_size)?;
-    writer.write(&args.save_path)?;
-    let checked = loaded.model.check_gguf(&args.save_path);
+    writer.write(path)?;
+    let checked = loaded.model.check_gguf(path);
     if checked.is_err() {
-        files::remove(&args.save_path)?;
+        files::remove(path)?;
     }
     Ok(checked?)
 }

@@ -35,7 +35,7 @@ fn of_setting(error: &Error) -> Option<&'static str> {
             "leave the adapter beside the model, without --merge or fuse, or use a bfloat16 or float32 checkpoint",
         ),
         Error::Packed { .. } => {
-            Some("leave the adapter beside the model: --adapter-path, without --merge or fuse")
+            Some("leave the adapter beside the model: --adapter-path, without --merge or fuse; or unpack the model: fuse --dequantize")
         }
         Error::Memory { .. } => {
             Some("use a smaller --rank, fewer --targets, or fewer blocks with --num-layers")

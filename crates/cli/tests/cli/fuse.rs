@@ -41,6 +41,24 @@ fn weights_that_are_not_finite_are_never_written() {
 }
 
 #[test]
+fn a_gguf_file_is_written_beside_the_checkpoint() {
+    let fixture = Fixture::new();
+    fixture.train("--iters 8");
+    fixture.ok("fuse --model model --export-gguf");
+    let loss = |model: &str| {
+        let words = format!("perplexity --model {model} --data data/valid.jsonl --json");
+        fixture.ok_json(&words)["loss"].as_f64().unwrap()
+    };
+    // Half of the bits of its matrices are gone.
+    let difference = loss("fused_model") - loss("fused_model/ggml-model-f16.gguf");
+    assert!(difference.abs() < 0.02, "{difference}");
+    for wrong in ["../x.gguf", "a/b.gguf", ".."] {
+        let words = format!("fuse --model model --save-path other --gguf-path {wrong}");
+        fixture.fails(&words, 2, &["--gguf-path", "without a folder"]);
+    }
+}
+
+#[test]
 fn an_adapters_own_tokenizer_goes_along() {
     let fixture = Fixture::new();
     fixture.train("--iters 1");

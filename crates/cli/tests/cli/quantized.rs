@@ -103,6 +103,29 @@ fn a_dense_base_is_quantized_while_it_is_read() {
 }
 
 #[test]
+fn a_fused_model_is_unpacked_on_request() {
+    let fixture = dense();
+    quantize(&fixture);
+    fixture.edit("model/config.json", |config| {
+        config["torch_dtype"] = "float32".into();
+    });
+    fixture.train("");
+    fixture.ok("fuse --model model --dequantize");
+    assert!(fixture.json("fused_model/config.json")["quantization"].is_null());
+    let loss = |words: &str| {
+        let words = format!("perplexity {words} --data data/valid.jsonl --json");
+        fixture.ok_json(&words)["loss"].as_f64().unwrap()
+    };
+    let (beside, fused) = (
+        loss("--model model --adapter-path adapters"),
+        loss("--model fused_model"),
+    );
+    assert!((beside - fused).abs() < 1e-4, "{beside} {fused}");
+    let told = fixture.ok("fuse --model fused_model --save-path again --dequantize");
+    assert!(told.stderr.contains("is not quantized"), "{}", told.stderr);
+}
+
+#[test]
 fn what_would_lose_the_adapter_is_refused() {
     let fixture = dense();
     quantize(&fixture);

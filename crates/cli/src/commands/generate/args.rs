@@ -1,5 +1,6 @@
 use crate::device::DeviceArgs;
 use crate::load_options::LoadOptions;
+use crate::mlx::{self, Accepted};
 use crate::numbers;
 use metal_candle::generate::Sampling;
 use serde_json::{Map, Value};
@@ -42,8 +43,8 @@ pub struct Args {
     /// End before this text, which may be a special token; may be given several times
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     pub stop: Vec<String>,
-    /// End at this token as well; may be given several times
-    #[arg(long, value_name = "TOKEN", allow_hyphen_values = true)]
+    /// End at these tokens as well; may be given several times
+    #[arg(long, value_name = "TOKEN", num_args = 1..)]
     pub extra_eos_token: Vec<String>,
     /// Print one JSON object on standard output
     #[arg(long)]
@@ -54,6 +55,8 @@ pub struct Args {
     pub device: DeviceArgs,
     #[command(flatten)]
     pub sampling: SamplingOptions,
+    #[command(flatten)]
+    pub mlx: Accepted<mlx::Generate>,
 }
 
 /// Sampling of tokens.

@@ -4,7 +4,8 @@ mod args;
 mod prompt;
 mod speed;
 
-pub use args::Args;
+pub use args::{Args, SamplingOptions};
+pub use prompt::message;
 
 use super::Context;
 use crate::error::Result;
@@ -113,9 +114,10 @@ fn tell_room(wanted: usize, n_prompt: usize, loaded: &LanguageModel) -> Result<(
 }
 
 /// Text that came of a prompt.
-struct Generated {
+pub struct Generated {
     token_ids: Vec<u32>,
-    reason: FinishReason,
+    /// Why it ended.
+    pub reason: FinishReason,
     clock: Clock,
 }
 
@@ -125,17 +127,31 @@ fn generate(
     prompt: &[u32],
     loaded: &LanguageModel,
     adapter: Option<Arc<AdapterSet>>,
-    mut show: impl FnMut(&str) -> Result<()>,
+    show: impl FnMut(&str) -> Result<()>,
 ) -> Result<Generated> {
-    let mut engine = Engine::new(&loaded.model.decoder);
-    engine.insert(Request {
+    let request = Request {
         prompt: prompt.to_vec(),
         max_tokens: args.max_tokens,
         eos_token_ids: prompt::eos_token_ids(args, loaded)?,
         sampling: args.sampling.into(),
         adapter,
-    })?;
-    let mut text = Text::new(&loaded.tokenizer, &args.stop);
+    };
+    answer_of(loaded, request, &args.stop, show)
+}
+
+/// Text that comes of `request`, given to `show` piece by piece; it ends before each of `stop`.
+///
+/// # Errors
+/// When the prompt does not fit the model, the model fails, or `show` does.
+pub fn answer_of(
+    loaded: &LanguageModel,
+    request: Request,
+    stop: &[String],
+    mut show: impl FnMut(&str) -> Result<()>,
+) -> Result<Generated> {
+    let mut engine = Engine::new(&loaded.model.decoder);
+    engine.insert(request)?;
+    let mut text = Text::new(&loaded.tokenizer, stop);
     let (mut token_ids, mut clock) = (vec![], Clock::start());
     loop {
         for (_, step) in engine.step()? {

@@ -50,7 +50,8 @@ fn read_input() -> Result<String> {
     Ok(text)
 }
 
-fn message(role: &str, content: &str) -> Message {
+/// A message of a conversation.
+pub fn message(role: &str, content: &str) -> Message {
     let fields = [("role", role), ("content", content)];
     fields
         .map(|(name, value)| (name.to_string(), value.into()))

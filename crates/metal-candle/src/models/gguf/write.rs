@@ -3,72 +3,14 @@
 use super::architecture::Architecture;
 use super::change::Change;
 use super::describe;
+use super::file_type::{FileType, Place};
 use crate::gguf::{DataType, TensorSource, Writer};
 use crate::models::{Error, Model, Part, Result};
 use candle_core::{Device, Tensor, WithDType};
 use half::{bf16, f16};
 use metal_candle_kernels::Weight;
-use metal_candle_kernels::weight::gguf::{BlockType, Gguf};
+use metal_candle_kernels::weight::gguf::Gguf;
 use std::io;
-use std::str::FromStr;
-
-/// Type in which the matrices of a file are stored. Norms and biases are float32.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FileType(DataType);
-
-/// Types by their names in options, with their numbers in files (`llama_ftype`).
-const TYPES: [(&str, DataType, u32); 8] = [
-    ("f32", DataType::F32, 0),
-    ("f16", DataType::F16, 1),
-    ("bf16", DataType::Bf16, 32),
-    ("q8_0", DataType::Blocks(BlockType::Q8_0), 7),
-    ("q5_1", DataType::Blocks(BlockType::Q5_1), 9),
-    ("q5_0", DataType::Blocks(BlockType::Q5_0), 8),
-    ("q4_1", DataType::Blocks(BlockType::Q4_1), 3),
-    ("q4_0", DataType::Blocks(BlockType::Q4_0), 2),
-];
-
-impl FileType {
-    /// Names of those that are written.
-    pub fn names() -> impl Iterator<Item = &'static str> {
-        TYPES.iter().map(|(name, ..)| *name)
-    }
-
-    fn number(self) -> u32 {
-        let mut types = TYPES.iter();
-        types
-            .find(|(_, data_type, _)| *data_type == self.0)
-            .map_or(0, |(.., number)| *number)
-    }
-
-    /// Type of a matrix at `path` with rows of `k` numbers: as llama.cpp does, the embedding and the output head have
-    /// eight bits where others have fewer, and rows that do not divide into blocks are float16.
-    fn of(self, path: &str, k: usize) -> DataType {
-        let is_end = ["model.embed_tokens", "lm_head"].contains(&path);
-        let wanted = match self.0 {
-            DataType::Blocks(_) if is_end => DataType::Blocks(BlockType::Q8_0),
-            other => other,
-        };
-        match wanted.block() {
-            Some((numbers, _)) if k.is_multiple_of(numbers) => wanted,
-            _ => DataType::F16,
-        }
-    }
-}
-
-impl FromStr for FileType {
-    type Err = String;
-
-    fn from_str(name: &str) -> std::result::Result<Self, String> {
-        let found = TYPES
-            .iter()
-            .find(|(other, ..)| other.eq_ignore_ascii_case(name));
-        let names = || Self::names().collect::<Vec<_>>().join(", ");
-        found
-            .map(|(_, data_type, _)| Self(*data_type))
-            .ok_or_else(|| format!("must be one of {}", names()))
-    }
-}
 
 impl Model {
     /// Adds what llama.cpp needs to know of the model, and its tensors with the matrices stored as `file_type` says. The
@@ -101,10 +43,11 @@ impl Model {
         if let Some(weight) = part.matrix() {
             let (n, k) = weight.dims()?;
             let name = format!("{path}.weight");
-            let data_type = file_type.of(path, k);
             let change = self.change(architecture, &name);
+            let name = in_file(architecture, &name)?;
+            let data_type = file_type.of(Place::of(&name, self.config.num_hidden_layers), k);
             writer.tensor(TensorSource {
-                name: in_file(architecture, &name)?,
+                name,
                 shape: vec![n, k],
                 data_type,
                 bytes: Box::new(move || {
