@@ -51,6 +51,7 @@ pub(super) fn train(
     let options = Options {
         max_seq_length: model.config.max_position_embeddings,
         mask_prompt: true,
+        convention: metal_candle::data::Convention::Standard,
         vocab_size: Some(model.config.vocab_size),
     };
     let dataset = Dataset::load(&folders.data.join("train.jsonl"), &tokenizer, &options)?;

@@ -66,6 +66,7 @@ fn corpus_and_tokenizer(folders: &Folders, corpus: &mut Corpus) -> Result<Datase
     let options = Options {
         max_seq_length: MAX_TOKENS,
         mask_prompt: false,
+        convention: metal_candle::data::Convention::Standard,
         vocab_size: Some(VOCAB_SIZE),
     };
     let tokenizer = Tokenizer::from_folder(&folders.base)?;
