@@ -99,6 +99,7 @@ fn rows() -> Vec<Example> {
             .collect(),
         trained: (0..8).map(|i| i > 0).collect(),
         line: first as usize,
+        pair: None,
     };
     (0..VOCABULARY as u32).map(row).collect()
 }

@@ -93,7 +93,7 @@ fn sequences(example: &Example) -> impl Iterator<Item = Sequence<'_>> {
 
 fn pairs(layout: &Layout, examples: &[&Example]) -> Vec<PairPlaces> {
     let mut spans = layout.spans().map(|(place, span)| place..place + span.len);
-    let mut place = |example: &&Example| {
+    let place = |example: &&Example| {
         let preferred = spans.next()?;
         let pair = example.pair.as_ref()?;
         let rejected = spans.next()?;
@@ -107,7 +107,7 @@ fn pairs(layout: &Layout, examples: &[&Example]) -> Vec<PairPlaces> {
             preferred,
         })
     };
-    examples.iter().filter_map(|e| place(e)).collect()
+    examples.iter().filter_map(place).collect()
 }
 
 #[cfg(test)]

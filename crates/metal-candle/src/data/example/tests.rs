@@ -164,6 +164,7 @@ fn truncation_says_how_much_it_dropped() {
         tokens: vec![1, 2, 3],
         trained: vec![false, true, true],
         line: 1,
+        pair: None,
     };
     assert_eq!(example.truncate(5), 0);
     assert_eq!(example.truncate(2), 1);
