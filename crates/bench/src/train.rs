@@ -267,6 +267,7 @@ impl Case {
             inputs: (0..n).map(|i| id(i) as u32).collect(),
             targets: (0..n).map(target).collect(),
             lines: vec![],
+            pairs: vec![],
             trained_tokens: n - self.rows,
         }
     }
