@@ -281,10 +281,11 @@ impl WithSimd for Pack<'_> {
         for ((a, b), range) in self.job.product.terms.iter().zip(self.job.depth) {
             let data = &mut *self.data;
             let to = pack::Target { data, steps, first };
-            match self.side {
-                Side::Rows => pack::rows(simd, *a, &self.part, range, to),
-                Side::Columns => pack::columns(simd, *b, &self.part, range, to),
-            }
+            let matrix = match self.side {
+                Side::Rows => *a,
+                Side::Columns => *b,
+            };
+            pack::copy(simd, self.side, matrix, &self.part, range, to);
             first += range.len();
         }
     }

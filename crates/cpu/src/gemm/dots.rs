@@ -107,7 +107,7 @@ impl Dots<'_> {
                     columns: self.columns.clone(),
                     place: self.place(rows.start, depth.start),
                 };
-                tiles.multiply(simd);
+                simd.vectorize(tiles);
             }
         }
     }
@@ -129,7 +129,7 @@ impl Dots<'_> {
                     columns,
                     place: self.place(0, depth.start),
                 };
-                tiles.multiply(simd);
+                simd.vectorize(tiles);
             }
         }
         UNPACKED.set(memory);
@@ -172,57 +172,61 @@ struct Tiles<'a, W> {
     place: Place,
 }
 
-impl<W: Word> Tiles<'_, W> {
-    #[inline(always)]
-    fn multiply<S: Simd>(&self, simd: S) {
-        // The fewer rows, the more columns it takes to have sums enough to keep the units busy.
-        let columns = match self.rows.len() {
-            1 | 2 => self.tiles::<S, 8>(simd, self.columns.clone()),
-            _ => self.tiles::<S, 3>(simd, self.columns.clone()),
-        };
-        self.tiles::<S, 1>(simd, columns);
-    }
+impl<W: Word> WithSimd for Tiles<'_, W> {
+    type Output = ();
 
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        // The fewer rows, the more columns it takes to have sums enough to keep the units busy.
+        match self.rows.len() {
+            1 => self.columns::<S, 1, 8>(simd),
+            2 => self.columns::<S, 2, 8>(simd),
+            3 => self.columns::<S, 3, 3>(simd),
+            4 => self.columns::<S, 4, 3>(simd),
+            5 => self.columns::<S, 5, 3>(simd),
+            6 => self.columns::<S, 6, 3>(simd),
+            7 => self.columns::<S, 7, 3>(simd),
+            8 => self.columns::<S, TILE_ROWS, 3>(simd),
+            _ => {}
+        }
+    }
+}
+
+impl<W: Word> Tiles<'_, W> {
     /// Tiles of `NR` columns, and the columns that are left.
     #[inline(always)]
-    fn tiles<S: Simd, const NR: usize>(&self, simd: S, mut columns: Range<usize>) -> Range<usize> {
-        while columns.len() >= NR {
-            let mut tile = [&self.words[..0]; NR];
-            let first = columns.start - self.columns.start;
-            for (j, tile) in (first..).zip(&mut tile) {
-                *tile = &self.words[j * self.stride..][..self.steps];
-            }
-            self.tile(
-                simd,
-                tile,
-                Place {
-                    column: columns.start,
-                    ..self.place
-                },
-            );
-            columns.start += NR;
+    fn columns<S: Simd, const MR: usize, const NR: usize>(&self, simd: S) {
+        let mut rows = [&[][..]; MR];
+        for (to, row) in rows.iter_mut().zip(self.rows) {
+            *to = row;
         }
-        columns
+        let end = self.columns.len();
+        let whole = end - end % NR;
+        for first in (0..whole).step_by(NR) {
+            self.tile::<S, MR, NR>(simd, rows, first);
+        }
+        for first in whole..end {
+            self.tile::<S, MR, 1>(simd, rows, first);
+        }
     }
 
     #[inline(always)]
-    fn tile<S: Simd, const NR: usize>(&self, simd: S, columns: [&[W]; NR], place: Place) {
-        macro_rules! by_rows {
-            ($($count:literal)*) => {
-                match self.rows.len() {
-                    $($count => {
-                        let mut rows = [&[][..]; $count];
-                        for (to, row) in rows.iter_mut().zip(self.rows) {
-                            *to = row;
-                        }
-                        let sums = sums::<S, W, $count, NR>(simd, rows, columns, NR * self.stride);
-                        self.product.output.write_sums(&sums, place);
-                    })*
-                    _ => {}
-                }
-            };
+    fn tile<S: Simd, const MR: usize, const NR: usize>(
+        &self,
+        simd: S,
+        rows: [&[f32]; MR],
+        first: usize,
+    ) {
+        let mut columns = [&self.words[..0]; NR];
+        for (j, column) in (first..).zip(&mut columns) {
+            *column = &self.words[j * self.stride..][..self.steps];
         }
-        by_rows!(1 2 3 4 5 6 7 8);
+        let sums = sums(simd, rows, columns, NR * self.stride);
+        let place = Place {
+            column: self.columns.start + first,
+            ..self.place
+        };
+        self.product.output.write_sums(&sums, place);
     }
 }
 

@@ -115,8 +115,7 @@ impl Narrow<'_> {
                 depth: &[depth, 0..0],
                 threads: 1,
             };
-            let pack = job.pack(Side::Columns, columns.clone(), &mut *b);
-            pack.with_simd(simd);
+            simd.vectorize(job.pack(Side::Columns, columns.clone(), &mut *b));
             let strip = Strip {
                 data: &self.data[start..],
                 a,

@@ -4,7 +4,7 @@
 use super::Then;
 use super::matrix::MatrixMut;
 use crate::simd::{Cache, prefetch};
-use pulp::Simd;
+use pulp::{Simd, WithSimd, bytemuck};
 use std::marker::PhantomData;
 
 /// Memory of a result, and the factor of every sum that is written there.
@@ -94,18 +94,14 @@ impl<'a> Output<'a> {
                 Then::Add => self.write_whole::<S, MR, NV, true>(simd, sums, place),
             };
         }
-        // A copy, so that the loop below does not force the sums of a whole tile into memory.
+        // A copy, so that the sums of a whole tile are not forced into memory.
         let spilled = *sums;
-        for (i, sums) in spilled.iter().enumerate() {
-            for (j, &sum) in sums.iter().enumerate() {
-                let place = Place {
-                    row: place.row + i,
-                    column: place.column + j * S::F32_LANES,
-                    ..place
-                };
-                self.write_vector(simd, sum, place);
-            }
-        }
+        simd.vectorize(Edge {
+            output: self,
+            sums: bytemuck::cast_slice(spilled.as_flattened()),
+            width: NV * S::F32_LANES,
+            place,
+        });
     }
 
     /// Writes a tile that lies inside the result.
@@ -132,18 +128,30 @@ impl<'a> Output<'a> {
             }
         }
     }
+}
+
+/// Sums of a tile that reaches beyond the result, or whose rows do not lie densely: a function of its own
+/// for tiles of all sizes.
+struct Edge<'a> {
+    output: &'a Output<'a>,
+    /// Row after row.
+    sums: &'a [f32],
+    width: usize,
+    place: Place,
+}
+
+impl WithSimd for Edge<'_> {
+    type Output = ();
 
     #[inline(always)]
-    fn write_vector<S: Simd>(&self, simd: S, sums: S::f32s, place: Place) {
-        let count = S::F32_LANES.min(self.columns.saturating_sub(place.column));
-        if place.row >= self.rows || count == 0 {
-            return;
-        }
-        let mut values = [0.0; 16];
-        let sums = simd.mul_f32s(simd.splat_f32s(self.alpha), sums);
-        simd.partial_store_f32s(&mut values[..S::F32_LANES], sums);
-        for (j, value) in values[..count].iter().enumerate() {
-            self.write_one(place.row, place.column + j, *value, place.then);
+    fn with_simd<S: Simd>(self, _: S) {
+        let Self { output, place, .. } = self;
+        let columns = place.column..output.columns.min(place.column + self.width);
+        let rows = place.row..output.rows;
+        for (row, sums) in rows.zip(self.sums.chunks_exact(self.width)) {
+            for (column, sum) in columns.clone().zip(sums) {
+                output.write_one(row, column, output.alpha * sum, place.then);
+            }
         }
     }
 }

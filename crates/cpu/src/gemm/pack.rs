@@ -1,11 +1,12 @@
 //! Copies of a block of each operand in the order in which the tile reads them, in float32.
 
+use super::blocked::Side;
 use super::matrix::{Data, Matrix};
 use super::ranges::blocks;
 use super::tile;
 use super::transpose::{BLOCK, transposed};
 use crate::floats::{Element, Floats};
-use pulp::Simd;
+use pulp::{Simd, WithSimd};
 use std::cell::Cell;
 use std::ops::Range;
 
@@ -48,31 +49,84 @@ pub(super) struct Target<'a> {
     pub(super) first: usize,
 }
 
-/// Rows of `A` as tiles: `tile[k * rows + row]`.
+/// Rows of `A` as tiles, or columns of `B` as panels. Whatever is packed is copied by one function, which a
+/// packed matrix calls with the parts that were unpacked.
 #[inline(always)]
-pub(super) fn rows<S: Simd>(
+pub(super) fn copy<S: Simd>(
     simd: S,
-    a: Matrix<'_>,
-    rows: &Range<usize>,
+    side: Side,
+    matrix: Matrix<'_>,
+    lines: &Range<usize>,
     depth: &Range<usize>,
     mut to: Target<'_>,
 ) {
-    match a.data {
-        Data::Dense(Floats::F32(data)) => rows_of(simd, data, a, rows, depth, to),
-        Data::Dense(Floats::F16(data)) => rows_of(simd, data, a, rows, depth, to),
-        Data::Dense(Floats::Bf16(data)) => rows_of(simd, data, a, rows, depth, to),
-        Data::Packed(packed) => {
-            let mut memory = UNPACKED.take();
-            for part in blocks(rows, tile::UNIT_ROWS) {
-                let (data, block) = a.unpacked(packed, (&part, depth), &mut memory);
-                let to = to.after_lines(part.start - rows.start);
-                rows_of(simd, data, block, &(0..part.len()), &(0..depth.len()), to);
-            }
-            UNPACKED.set(memory);
+    let Data::Packed(packed) = matrix.data else {
+        let (lines, depth) = (lines.clone(), depth.clone());
+        return simd.vectorize(Copy {
+            side,
+            matrix,
+            lines,
+            depth,
+            to,
+        });
+    };
+    let unit = match side {
+        Side::Rows => tile::UNIT_ROWS,
+        Side::Columns => tile::UNIT_COLUMNS,
+    };
+    let mut memory = UNPACKED.take();
+    for part in blocks(lines, unit) {
+        let sizes = match side {
+            Side::Rows => (&part, depth),
+            Side::Columns => (depth, &part),
+        };
+        let (_, matrix) = matrix.unpacked(packed, sizes, &mut memory);
+        simd.vectorize(Copy {
+            side,
+            matrix,
+            lines: 0..part.len(),
+            depth: 0..depth.len(),
+            to: to.after_lines(part.start - lines.start),
+        });
+    }
+    UNPACKED.set(memory);
+}
+
+/// A copy of some rows or columns of a matrix that is read number by number.
+struct Copy<'a> {
+    side: Side,
+    matrix: Matrix<'a>,
+    lines: Range<usize>,
+    depth: Range<usize>,
+    to: Target<'a>,
+}
+
+impl WithSimd for Copy<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        match self.matrix.data {
+            Data::Dense(Floats::F32(data)) => self.from(simd, data),
+            Data::Dense(Floats::F16(data)) => self.from(simd, data),
+            Data::Dense(Floats::Bf16(data)) => self.from(simd, data),
+            Data::Packed(_) => {}
         }
     }
 }
 
+impl Copy<'_> {
+    #[inline(always)]
+    fn from<S: Simd, E: Element>(self, simd: S, data: &[E]) {
+        let Self { matrix, to, .. } = self;
+        match self.side {
+            Side::Rows => rows_of(simd, data, matrix, &self.lines, &self.depth, to),
+            Side::Columns => columns_of(simd, data, matrix, &self.lines, &self.depth, to),
+        }
+    }
+}
+
+/// Rows of `A` as tiles: `tile[k * rows + row]`.
 #[inline(always)]
 fn rows_of<S: Simd, E: Element>(
     simd: S,
@@ -178,30 +232,6 @@ impl Target<'_> {
 
 /// Columns of `B` as panels of two vectors, the last one maybe of one: `panel[k * width + column]`.
 /// Columns of a panel beyond the last one of `B` are zero.
-#[inline(always)]
-pub(super) fn columns<S: Simd>(
-    simd: S,
-    b: Matrix<'_>,
-    columns: &Range<usize>,
-    depth: &Range<usize>,
-    mut to: Target<'_>,
-) {
-    match b.data {
-        Data::Dense(Floats::F32(data)) => columns_of(simd, data, b, columns, depth, to),
-        Data::Dense(Floats::F16(data)) => columns_of(simd, data, b, columns, depth, to),
-        Data::Dense(Floats::Bf16(data)) => columns_of(simd, data, b, columns, depth, to),
-        Data::Packed(packed) => {
-            let mut memory = UNPACKED.take();
-            for part in blocks(columns, tile::UNIT_COLUMNS) {
-                let (data, block) = b.unpacked(packed, (depth, &part), &mut memory);
-                let to = to.after_lines(part.start - columns.start);
-                columns_of(simd, data, block, &(0..part.len()), &(0..depth.len()), to);
-            }
-            UNPACKED.set(memory);
-        }
-    }
-}
-
 #[inline(always)]
 fn columns_of<S: Simd, E: Element>(
     simd: S,

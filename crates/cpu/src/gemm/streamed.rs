@@ -63,13 +63,10 @@ impl WithSimd for Streamed<'_> {
                 threads: 1,
             };
             let rest = whole.end..end;
-            job.pack(Side::Rows, 0..a.rows, &mut *self.a)
-                .with_simd(simd);
+            simd.vectorize(job.pack(Side::Rows, 0..a.rows, &mut *self.a));
             multiply_stored(simd, job, self.data, whole.clone(), self.a);
-            job.pack(Side::Columns, rest.clone(), &mut *self.b)
-                .with_simd(simd);
-            job.multiply(0..a.rows, rest, self.a, self.b)
-                .with_simd(simd);
+            simd.vectorize(job.pack(Side::Columns, rest.clone(), &mut *self.b));
+            simd.vectorize(job.multiply(0..a.rows, rest, self.a, self.b));
         }
     }
 }
