@@ -1,8 +1,10 @@
 //! Rows in host memory, a run of numbers at a time.
 
+mod dots;
+
 use super::blocks::{Block, RUN, by_type};
 use super::{BlockType, Gguf};
-use crate::weight::{Blocks, host::Held};
+use crate::weight::{Blocks, FewRows, host::Held};
 use candle_core::Result;
 use metal_candle_cpu::simd::dispatch;
 use pulp::{Simd, WithSimd};
@@ -35,6 +37,10 @@ impl Blocks for OnHost<'_> {
             columns,
             to,
         });
+    }
+
+    fn few_rows(&self, x: &[Vec<f32>]) -> Option<Box<dyn FewRows + '_>> {
+        dots::prepare(self, x)
     }
 }
 

@@ -5,8 +5,8 @@
 //! without a shift or a conversion when it is put into the fraction of `2^23`, where it counts
 //! `2^(s * bits)` times. `x` is divided by that before; both are exact.
 
-use super::PackedRows;
 use super::arranged::Arranged;
+use super::{MOST_ROWS, PackedRows};
 use metal_candle_cpu::simd::{Cache, prefetch};
 use metal_candle_cpu::vector::fold;
 use pulp::{Simd, WithSimd};
@@ -63,25 +63,44 @@ impl Dots<'_> {
     #[inline(always)]
     fn by_count<S: Simd, const BITS: usize, const PER_WORD: usize, const G: usize>(self, simd: S) {
         match self.x.len() {
-            1 => self.all::<S, BITS, PER_WORD, G, 1>(simd),
-            2 => self.all::<S, BITS, PER_WORD, G, 2>(simd),
-            3 => self.all::<S, BITS, PER_WORD, G, 3>(simd),
-            _ => self.all::<S, BITS, PER_WORD, G, 4>(simd),
+            1 => simd.vectorize(OfSize::<BITS, PER_WORD, G, 1>(self)),
+            2 => simd.vectorize(OfSize::<BITS, PER_WORD, G, 2>(self)),
+            _ => simd.vectorize(OfSize::<BITS, PER_WORD, G, MOST_ROWS>(self)),
         }
     }
+}
 
+/// Products whose sizes the compiler knows: of each choice a function of its own.
+struct OfSize<'a, const BITS: usize, const PER_WORD: usize, const G: usize, const MR: usize>(
+    Dots<'a>,
+);
+
+impl<const BITS: usize, const PER_WORD: usize, const G: usize, const MR: usize> WithSimd
+    for OfSize<'_, BITS, PER_WORD, G, MR>
+{
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        self.0.all::<S, BITS, PER_WORD, G, MR>(simd);
+    }
+}
+
+impl<'a> Dots<'a> {
     #[inline(always)]
     fn all<S: Simd, const BITS: usize, const PER_WORD: usize, const G: usize, const MR: usize>(
         self,
         simd: S,
     ) {
         let n_groups = self.matrix.n_groups;
-        let mut x = [(&[][..], &[][..]); MR];
+        let arranged = |x: &'a Arranged| {
+            let numbers = S::as_simd_f32s(&x.numbers).0;
+            (numbers.as_chunks::<PER_WORD>().0, &x.sums[..])
+        };
+        // Where there are fewer rows, the last one again: its products are dropped.
+        let mut x = [arranged(&self.x[self.x.len() - 1]); MR];
         for (to, x) in x.iter_mut().zip(self.x) {
-            *to = (
-                S::as_simd_f32s(&x.numbers).0.as_chunks::<PER_WORD>().0,
-                &x.sums[..],
-            );
+            *to = arranged(x);
         }
         let row = ArrangedRows::<S, PER_WORD, MR> {
             x,
@@ -99,8 +118,8 @@ impl Dots<'_> {
             for ((j, index), (scales, biases)) in (first..).zip(rows).zip(factors) {
                 let words = self.matrix.words(index);
                 let dots = row.dot::<BITS, G>(simd, words, scales, biases);
-                for (i, dot) in dots.into_iter().enumerate() {
-                    self.to[i * n_rows + j] = dot;
+                for (to, dot) in self.to[j..].iter_mut().step_by(n_rows).zip(dots) {
+                    *to = dot;
                 }
             }
         }
