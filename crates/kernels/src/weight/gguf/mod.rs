@@ -43,7 +43,7 @@ impl Gguf {
         Ok(Self { bytes, block })
     }
 
-    /// Packs a matrix `(N, K)` of floats, as `gguf.quants.quantize` does.
+    /// Packs a matrix `(N, K)` of floats: blocks of 32 as `gguf.quants.quantize` does, blocks of 256 as candle does.
     ///
     /// # Errors
     /// When there is no quantizer for the type, `K` is no multiple of a block, or a number is not finite.

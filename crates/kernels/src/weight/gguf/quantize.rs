@@ -1,11 +1,15 @@
-//! Blocks of numbers, as `gguf.quants.quantize` makes them.
+//! Blocks of numbers: those of 32 as `gguf.quants.quantize` makes them, those of 256 as candle does.
 
 use super::BlockType;
 use super::blocks::{self, Pack};
 use crate::weight::check;
 use crate::{Error, Result};
-use candle_core::{DType, Device, Tensor};
+use candle_core::quantized::{GgmlDType, QTensor};
+use candle_core::{DType, Device, Result as CandleResult, Tensor};
 use rayon::prelude::*;
+
+/// Rows that one thread packs at a time.
+const ROWS: usize = 16;
 
 /// Blocks of a matrix `(N, K)`, `(N, bytes of a row)` of u8.
 pub(super) fn bytes(dense: &Tensor, block: BlockType) -> Result<Tensor> {
@@ -14,36 +18,63 @@ pub(super) fn bytes(dense: &Tensor, block: BlockType) -> Result<Tensor> {
         let expected = format!("(N, K) with K a multiple of {}", block.numbers());
         return Err(Error::shape("quantize", "dense", expected, dense));
     }
-    let pack = quantizer(block)?;
+    let packer = Packer::of(block)?;
     let values = dense.to_device(&Device::Cpu)?.to_dtype(DType::F32)?;
     let values = values.flatten_all()?.to_vec1::<f32>()?;
     check::finite("quantize", &values)?;
     let width = k / block.numbers() * block.bytes();
     let mut bytes = vec![0; n * width];
-    bytes
-        .par_chunks_exact_mut(block.bytes())
-        .zip(values.par_chunks_exact(block.numbers()))
-        .for_each(|(to, numbers)| pack(numbers, to));
+    let rows = bytes.par_chunks_mut((ROWS * width).max(1));
+    rows.zip(values.par_chunks((ROWS * k).max(1)))
+        .try_for_each(|(to, numbers)| packer.pack(block, numbers, to))?;
     Ok(Tensor::from_vec(bytes, (n, width), dense.device())?)
 }
 
-/// Function that packs the numbers of one block into its bytes.
-type Packer = fn(&[f32], &mut [u8]);
+/// Way to pack numbers.
+enum Packer {
+    /// A function for the numbers of one block.
+    Block(fn(&[f32], &mut [u8])),
+    /// candle's search for the scales inside of a block.
+    Candle(GgmlDType),
+}
 
-fn quantizer(block: BlockType) -> Result<Packer> {
-    Ok(match block {
-        BlockType::Q4_0 => blocks::Q4_0::pack,
-        BlockType::Q4_1 => blocks::Q4_1::pack,
-        BlockType::Q5_0 => blocks::Q5_0::pack,
-        BlockType::Q5_1 => blocks::Q5_1::pack,
-        BlockType::Q8_0 => blocks::Q8_0::pack,
-        other => {
-            return Err(Error::Value {
-                op: "quantize",
-                what: "type",
-                expected: "Q4_0, Q4_1, Q5_0, Q5_1 or Q8_0".into(),
-                got: other.name().into(),
-            });
+impl Packer {
+    fn of(block: BlockType) -> Result<Self> {
+        Ok(match block {
+            BlockType::Q4_0 => Self::Block(blocks::Q4_0::pack),
+            BlockType::Q4_1 => Self::Block(blocks::Q4_1::pack),
+            BlockType::Q5_0 => Self::Block(blocks::Q5_0::pack),
+            BlockType::Q5_1 => Self::Block(blocks::Q5_1::pack),
+            BlockType::Q8_0 => Self::Block(blocks::Q8_0::pack),
+            BlockType::Q2_K => Self::Candle(GgmlDType::Q2K),
+            BlockType::Q3_K => Self::Candle(GgmlDType::Q3K),
+            BlockType::Q4_K => Self::Candle(GgmlDType::Q4K),
+            BlockType::Q5_K => Self::Candle(GgmlDType::Q5K),
+            BlockType::Q6_K => Self::Candle(GgmlDType::Q6K),
+            BlockType::IQ4_NL => {
+                return Err(Error::Value {
+                    op: "quantize",
+                    what: "type",
+                    expected: "any type but IQ4_NL".into(),
+                    got: block.name().into(),
+                });
+            }
+        })
+    }
+
+    fn pack(&self, block: BlockType, numbers: &[f32], to: &mut [u8]) -> CandleResult<()> {
+        match self {
+            Self::Block(pack) => {
+                let blocks = to.chunks_exact_mut(block.bytes());
+                for (to, numbers) in blocks.zip(numbers.chunks_exact(block.numbers())) {
+                    pack(numbers, to);
+                }
+            }
+            Self::Candle(dtype) => {
+                let numbers = Tensor::from_slice(numbers, numbers.len(), &Device::Cpu)?;
+                to.copy_from_slice(&QTensor::quantize(&numbers, *dtype)?.data()?);
+            }
         }
-    })
+        Ok(())
+    }
 }

@@ -5,6 +5,7 @@ mod architecture;
 mod change;
 mod config;
 mod describe;
+mod file_type;
 mod names;
 mod neutral;
 mod rope;
@@ -13,8 +14,8 @@ mod survives;
 mod tensors;
 mod write;
 
+pub use file_type::FileType;
 pub(super) use tensors::Tensors;
-pub use write::FileType;
 
 use super::Result;
 use crate::gguf::GgufFile;
