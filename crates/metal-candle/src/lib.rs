@@ -3,7 +3,7 @@
 //! Modules depend on each other in this order: [`layout`] (where tokens stand), [`lora`] (adapters
 //! beside the layers of a model and their files), [`models`] (decoders, checkpoints and caches),
 //! [`data`] (tokenizers, chat templates, data sets), [`train`] and [`generate`]; [`LanguageModel`] is
-//! all of them in a few lines, and [`fine_tune()`] a whole run from folder to folder.
+//! all of them in a few lines, and [`fine_tune()`] a whole run from folder to folder. [`mod@verify`] proves what came of it.
 
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]
@@ -23,6 +23,7 @@ mod panics;
 pub mod process;
 mod random;
 pub mod train;
+pub mod verify;
 
 pub use fine_tune::fine_tune;
 pub use language_model::LanguageModel;

@@ -9,13 +9,16 @@ use metal_candle::data::Batch;
 use metal_candle::gguf::GgufFile;
 use metal_candle::language_model::Adapted;
 use metal_candle::lora::format::{gguf, mlx, peft};
+use metal_candle::lora::{AdapterSet, LoraConfig};
 use metal_candle::models::Model;
 use metal_candle::train::{Adam, Optimizer, Parameters, Rule};
+use metal_candle::verify::{Effort, Outcome, Subject, verify};
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::Arc;
 use support::models::forward_with;
 use support::training::{batch, run_step};
-use support::{adapted, golden, ids, max_difference, model, tensors};
+use support::{adapted, checkpoints, golden, ids, max_difference, model, tensors};
 
 /// See `scripts/golden/adapter_mlx.py`.
 const MLX: [(&str, &str); 4] = [
@@ -51,6 +54,52 @@ fn logits_of_an_adapter_of_mlx_equal_mlx_beside_and_merged() {
         let merged = forward_with(&model, None, &ids(&want["input_ids"]), 2);
         let difference = max_difference(&merged, &want["logits"]);
         assert!(difference < 1e-4, "{case} merged: {difference}");
+    }
+}
+
+/// Adapters that PEFT and mlx-lm made, over bases that others packed among them, pass every check.
+#[test]
+fn adapters_of_others_are_verified() {
+    let verified = |name: &str, model: &Model, set: Arc<AdapterSet>| {
+        let subject = Subject {
+            model,
+            parameters: &Parameters::of_adapters(set, &model.decoder),
+            rows: &[],
+            masked: &[],
+            tokenizer: None,
+            file: None,
+        };
+        let report = verify(&subject, &Effort::WHOLE).unwrap();
+        let passed = report
+            .checks
+            .iter()
+            .filter(|c| c.outcome == Outcome::Passed);
+        assert_eq!(passed.count(), 3, "{name}: {report:?}");
+    };
+    for name in checkpoints() {
+        let model = model(&name);
+        let adapter = adapted(&model, &golden(&name).join("adapter"), |_| {});
+        verified(&name, &model, adapter.set);
+    }
+    for (case, base) in MLX {
+        let (model, adapter, _) = mlx_adapter(case, base);
+        verified(case, &model, adapter.set);
+    }
+    for name in [
+        "mlx-4bit",
+        "mlx-mxfp4",
+        "bnb-nf4",
+        "bnb-fp4",
+        "bnb-int8",
+        "fp8",
+    ] {
+        let model = model(name);
+        let adapted = Adapted::fresh(&model, LoraConfig::default(), 0).unwrap();
+        for (_, var) in adapted.set.parameters() {
+            var.set(&(var.as_detached_tensor() + 0.01).unwrap())
+                .unwrap();
+        }
+        verified(name, &model, adapted.set);
     }
 }
 

@@ -3,11 +3,14 @@
 
 mod claim;
 mod error;
+mod order;
 mod prepared;
 mod rows;
+mod saved;
 mod settings;
 mod subject;
 mod trained;
+mod verified;
 
 pub use claim::FineTuning;
 pub use error::{Error, Result};

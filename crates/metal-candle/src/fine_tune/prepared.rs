@@ -1,15 +1,17 @@
+use super::order::{Order, at_least_one};
 use super::settings::differences;
 use super::trained::Trained;
 use super::{FineTuning, Result, RowSettings};
-use crate::data::{Batch, Example, Split, Splits, Windows, sample};
-use crate::lora::{AdapterSet, LoraConfig};
-use crate::models::{Decoder, Model};
+use crate::data::{Split, Splits, sample};
+use crate::lora::{AdapterSet, LoraConfig, layer_of};
+use crate::models::{Decoder, Model, Segment};
 use crate::train::{
-    Evaluation, Event, MetricsFile, Optimizer, Options, Output, Resume, Saves, Summary, Trainer,
-    evaluate,
+    Evaluation, Event, MetricsFile, Objective, Optimizer, Output, Parameters, Resume, Saves,
+    Summary, Trainer,
 };
 use serde_json::Value;
-use std::num::NonZeroUsize;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// A fine-tuning that can begin.
@@ -22,6 +24,8 @@ pub struct Prepared {
     optimizer: Optimizer,
     /// Settings that are written beside every checkpoint.
     record: Value,
+    /// Folder or file of the model.
+    base: PathBuf,
 }
 
 impl Prepared {
@@ -31,8 +35,10 @@ impl Prepared {
         trained: Trained,
         splits: Splits,
         optimizer: Optimizer,
+        base: &Path,
     ) -> Self {
         Self {
+            base: base.to_path_buf(),
             record: tuning.settings.record(&splits, &trained.output),
             tuning,
             model,
@@ -61,6 +67,23 @@ impl Prepared {
         train.map_or(0, |train| train.examples.len())
     }
 
+    /// Number of layers that have adapters, or of weights that are trained.
+    #[must_use]
+    pub fn n_layers(&self) -> usize {
+        let parameters = self.trained.parameters.as_slice().iter();
+        let layers = parameters.map(|p| layer_of(&p.name).unwrap_or(&p.name));
+        layers.collect::<BTreeSet<_>>().len()
+    }
+
+    /// First block in which something is trained; `None` where that is below or behind all of them.
+    #[must_use]
+    pub fn first_block(&self) -> Option<usize> {
+        match self.trained.parameters.first_segment() {
+            Segment::Block(first) => Some(first),
+            Segment::Embedding | Segment::Head => None,
+        }
+    }
+
     /// Settings of the adapters; `None` where all weights are trained.
     #[must_use]
     pub fn adapter(&self) -> Option<&LoraConfig> {
@@ -68,6 +91,36 @@ impl Prepared {
             Output::Adapter { config, .. } => Some(config),
             Output::Checkpoint { .. } => None,
         }
+    }
+
+    pub(super) fn parameters(&self) -> &Parameters {
+        &self.trained.parameters
+    }
+
+    pub(super) fn output(&self) -> &Output {
+        &self.trained.output
+    }
+
+    /// Folder of the run.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.tuning.folder.path()
+    }
+
+    /// The model that is trained.
+    #[must_use]
+    pub fn model(&self) -> &Model {
+        &self.model
+    }
+
+    /// Rows of the run.
+    #[must_use]
+    pub fn splits(&self) -> &Splits {
+        &self.splits
+    }
+
+    pub(super) fn base(&self) -> &Path {
+        &self.base
     }
 
     /// State that the run goes on from.
@@ -87,7 +140,7 @@ impl Prepared {
     }
 
     /// Trains, and saves into the folder of the run. `observe` is told every event; `should_stop` is asked
-    /// between two blocks: what was trained until then is saved.
+    /// between two blocks: what was trained until then is saved. Afterwards the parameters are those in that folder.
     ///
     /// # Errors
     /// When the run fails; what was saved before stays.
@@ -104,10 +157,13 @@ impl Prepared {
             metrics.write(event)
         };
         let train = self.splits.require(Split::Train)?;
-        let mut steps = windows(&train.examples, &options, &self.tuning.settings.rows);
-        steps.skip_steps(self.optimizer.steps())?;
-        let batches = validation(&self.splits, &options, &self.tuning.settings.rows);
-        let validation = batches.as_ref().map(|f| f as &dyn Fn() -> Vec<Batch>);
+        let order = Order {
+            splits: &self.splits,
+            rows: &self.tuning.settings.rows,
+            options: &options,
+            done: self.optimizer.steps(),
+        };
+        let (mut steps, validation) = (order.steps()?, order.validation());
         let trainer = Trainer {
             network: &self.model.decoder,
             parameters: &self.trained.parameters,
@@ -121,7 +177,17 @@ impl Prepared {
             reduce: None,
         };
         let optimizer = &mut self.optimizer;
-        Ok(trainer.run(optimizer, &mut steps, validation, &mut observe, should_stop)?)
+        let summary = trainer.run(
+            optimizer,
+            &mut steps,
+            validation.as_deref(),
+            &mut observe,
+            should_stop,
+        )?;
+        if summary.kept_step != summary.steps {
+            self.take_saved()?;
+        }
+        Ok(summary)
     }
 
     fn metrics(&self) -> Result<MetricsFile> {
@@ -146,12 +212,13 @@ impl Prepared {
             adapters,
             &self.splits,
             &settings.rows,
-            (size, limit),
+            (size, limit, settings.options.objective),
         )
     }
 }
 
-/// Loss on `test.jsonl` of `decoder` with `adapters`, over batches of so many rows, and so many of them or all.
+/// Loss on `test.jsonl` of `decoder` with `adapters`, over batches of so many rows, and so many of them or all, as the
+/// objective has it.
 ///
 /// # Errors
 /// When the test rows were not read, or the device fails.
@@ -160,32 +227,9 @@ pub fn test(
     adapters: Option<Arc<AdapterSet>>,
     splits: &Splits,
     rows: &RowSettings,
-    (size, limit): (usize, Option<usize>),
+    (size, limit, objective): (usize, Option<usize>, Objective),
 ) -> Result<Evaluation> {
     let examples = &splits.require(Split::Test)?.examples;
     let batches = sample(examples, at_least_one(size), rows.arrangement, limit);
-    Ok(evaluate(decoder, adapters, batches, &|| false)?)
-}
-
-/// Batches of an evaluation during the run, made anew each time.
-fn validation<'a>(
-    splits: &'a Splits,
-    options: &Options,
-    rows: &RowSettings,
-) -> Option<impl Fn() -> Vec<Batch> + use<'a>> {
-    let (size, limit) = (at_least_one(options.batch_size), options.val_batches);
-    let (valid, arrangement) = (splits.valid.as_ref(), rows.arrangement);
-    valid.map(|valid| move || sample(&valid.examples, size, arrangement, limit))
-}
-
-/// Steps of a run from the first on.
-fn windows<'a>(examples: &'a [Example], options: &Options, rows: &RowSettings) -> Windows<'a> {
-    let size = at_least_one(options.batch_size);
-    let accumulation = at_least_one(options.grad_accumulation_steps);
-    Windows::new(examples, size, accumulation, rows.arrangement, options.seed)
-}
-
-/// A count that the trainer refuses where it is zero.
-fn at_least_one(count: usize) -> NonZeroUsize {
-    NonZeroUsize::new(count).unwrap_or(NonZeroUsize::MIN)
+    Ok(objective.evaluate(decoder, adapters, batches, &|| false)?)
 }

@@ -25,7 +25,7 @@ pub use context::{Adapters, Context, Share};
 use error::shortened;
 pub use error::{Error, Found, Problem, Refusal, Unexpected};
 pub use linear::{Embedding, Kind, Linear};
-pub use methods::{Adapter, Method, is_b};
+pub use methods::{Adapter, Method, is_b, layer_of};
 pub use mode::Mode;
 pub use plan::{LayerInfo, Placement, Plan};
 pub use set::AdapterSet;

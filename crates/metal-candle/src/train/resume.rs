@@ -21,6 +21,8 @@ pub struct Resume {
     pub optimizer: Option<PathBuf>,
     /// Optimizer steps taken; 0 where the optimizer starts anew.
     pub step: usize,
+    /// Steps of the checkpoint that it is, whose files were compared with their hashes; `None` where it is none.
+    pub checkpoint: Option<usize>,
     /// Settings of the run, as `run.json` holds them.
     pub settings: Option<Value>,
 }
@@ -62,6 +64,7 @@ impl Resume {
         let settings = checkpoint.folder.join(SETTINGS);
         Ok(Self {
             adapter: checkpoint.folder.clone(),
+            checkpoint: Some(checkpoint.step()),
             step: optimizer.as_ref().map_or(0, |_| checkpoint.step()),
             optimizer,
             settings: match settings.is_file() {
@@ -74,6 +77,7 @@ impl Resume {
     fn plain(path: &Path) -> Self {
         Self {
             adapter: path.to_path_buf(),
+            checkpoint: None,
             optimizer: None,
             step: 0,
             settings: None,

@@ -38,6 +38,20 @@ pub fn is_b(name: &str) -> bool {
     [lora::B, embedding::B].iter().any(|b| name.ends_with(b))
 }
 
+/// Path of the layer that a trained tensor of this name is a factor of; `None` for a whole weight.
+#[must_use]
+pub fn layer_of(name: &str) -> Option<&str> {
+    let ends = [
+        lora::A,
+        lora::B,
+        embedding::A,
+        embedding::B,
+        magnitude::MAGNITUDE,
+    ];
+    let mut paths = ends.iter().filter_map(|end| name.strip_suffix(end));
+    paths.find_map(|path| path.strip_suffix('.'))
+}
+
 /// Trained part of one layer, float32 whatever the dtype of the layer's weight.
 pub trait Adapter: std::fmt::Debug + Send + Sync {
     /// Result of `layer` with the adapter: `(.., K)` to `(.., N)`, or token ids `(..)` to `(.., D)`
