@@ -22,6 +22,7 @@ import adapter_files
 import adapter_ties
 import added_tokens
 import chat
+import early_stopping
 import jinja_expressions
 import models
 import packed_matrices
@@ -50,6 +51,7 @@ def main():
     chat.write_all()
     added_tokens.write_all()
     jinja_expressions.write_all()
+    early_stopping.write_all()
 
 
 if __name__ == "__main__":

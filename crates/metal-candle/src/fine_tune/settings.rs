@@ -1,8 +1,8 @@
 use super::{RowSettings, Subject};
-use crate::data::{Dataset, Split, Splits};
+use crate::data::{Convention, Dataset, Split, Splits};
 use crate::layout::Arrangement;
 use crate::models::OnLoad;
-use crate::train::{Decay, Options, Output, Warmup};
+use crate::train::{Decay, Options, Output, Preference, Warmup};
 use serde_json::{Map, Value, json};
 use std::path::PathBuf;
 
@@ -33,6 +33,10 @@ pub struct Settings {
     pub warmup_ratio: Option<f64>,
     /// Factor of the learning rate of every adapter's `B` (LoRA+).
     pub loraplus_lr_ratio: Option<f64>,
+    /// Share of the run's steps between evaluations; `None`: what `options` says.
+    pub eval_share: Option<f64>,
+    /// Share of the run's steps between saves; `None`: what `options` says.
+    pub save_share: Option<f64>,
     /// Settings of the steps, but for the schedule's end.
     pub options: Options,
 }
@@ -50,6 +54,10 @@ impl Settings {
     /// Settings of the steps of a run that goes on after `done` of them.
     pub(super) fn options_after(&self, done: usize) -> Options {
         let mut options = self.options.clone();
+        let steps = |share: f64| share_of(options.iters, share);
+        let (eval, save) = (self.eval_share.map(steps), self.save_share.map(steps));
+        options.steps_per_eval = eval.unwrap_or(options.steps_per_eval);
+        options.save_every = save.unwrap_or(options.save_every);
         let (total, schedule) = (done + options.iters, &mut options.schedule);
         if let Some(ratio) = self.warmup_ratio {
             let steps = (ratio * total as f64).round() as usize;
@@ -75,15 +83,27 @@ impl Settings {
             Output::Adapter { config, .. } => (config.method.name(), Some(config.dropout)),
             Output::Checkpoint { .. } => ("full", None),
         };
+        let preference = options.objective.preference();
+        let dpo = match preference {
+            Some(Preference::Dpo(dpo)) => Some(dpo),
+            _ => None,
+        };
         json!({
             "version": env!("CARGO_PKG_VERSION"),
             "model": self.model,
             "load_in_4bit": self.on_load.map(OnLoad::name),
-            "data": rows.folder,
+            "data": rows.source.name(),
+            "valid_split": rows.valid_split,
             "train_rows": train.map(|train| train.examples.len()),
             "train_tokens": train.map(Dataset::trained_tokens),
             "fine_tune_type": fine_tune_type,
+            "num_layers": self.subject.num_layers(),
+            "train_mode": preference.map_or("sft", Preference::name),
+            "beta": preference.map(Preference::beta),
+            "loss_type": dpo.map(|dpo| dpo.loss_type.name()),
+            "label_smoothing": dpo.map(|dpo| dpo.label_smoothing),
             "seed": options.seed,
+            "compat": (rows.convention == Convention::MlxLm).then_some("mlx"),
             "mask_prompt": rows.mask_prompt,
             "max_seq_length": rows.max_seq_length,
             "batch_size": options.batch_size,
@@ -109,6 +129,12 @@ impl Settings {
     }
 }
 
+/// Steps of a share of `iters`, of which part of one counts as one, as in transformers.
+fn share_of(iters: usize, share: f64) -> usize {
+    // A product that rounding leaves a little above a whole number is that number.
+    ((share * iters as f64 - 1e-9).ceil() as usize).max(1)
+}
+
 /// Settings in `now` that are others than `before`, each as `name old -> new`.
 pub(super) fn differences(before: &Map<String, Value>, now: &Map<String, Value>) -> Vec<String> {
     let differing = now.iter().filter_map(|(name, value)| {
@@ -122,6 +148,21 @@ pub(super) fn differences(before: &Map<String, Value>, now: &Map<String, Value>)
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The whole numbers are those of transformers' `math.ceil(max_steps * eval_steps)`, but for 100 * 0.07, which is
+    /// 7.000000000000001 there.
+    #[test]
+    fn shares_are_of_all_steps() {
+        for (share, iters, expected) in [
+            (0.1, 100, 10),
+            (0.07, 100, 7),
+            (0.25, 10, 3),
+            (0.001, 10, 1),
+            (1e-3, 5000, 5),
+        ] {
+            assert_eq!(share_of(iters, share), expected, "{share} of {iters}");
+        }
+    }
 
     #[test]
     fn differences_that_change_the_run_are_named() {

@@ -1,6 +1,6 @@
 //! A checkpoint: one folder with all that a run goes on from, tied together by hashes.
 
-use super::{Error, Result};
+use super::{Best, Error, Result};
 use crate::files::{self, NewFolder};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -23,6 +23,9 @@ pub(super) const SETTINGS: &str = "run.json";
 struct Record {
     /// Optimizer steps taken.
     step: usize,
+    /// Validation loss after it, where it was looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    val_loss: Option<f64>,
     /// SHA-256 of every other file, by its path in the folder.
     files: BTreeMap<String, String>,
 }
@@ -46,13 +49,14 @@ impl Checkpoint {
     /// When the disk does not take it; a checkpoint that was there stays.
     pub(super) fn write(
         folder: &Path,
-        step: usize,
+        (step, val_loss): (usize, Option<f64>),
         write: impl FnOnce(&Path) -> Result<()>,
     ) -> Result<Self> {
         let new = NewFolder::begin(folder)?;
         write(new.path())?;
         let record = Record {
             step,
+            val_loss,
             files: hashes(new.path())?,
         };
         files::write_json(&new.path().join(RECORD), &record)?;
@@ -83,6 +87,12 @@ impl Checkpoint {
     /// Optimizer steps taken.
     pub(super) fn step(&self) -> usize {
         self.record.step
+    }
+
+    /// Step and validation loss, where that was looked at.
+    pub(super) fn validated(&self) -> Option<Best> {
+        let (step, val_loss) = (self.record.step, self.record.val_loss?);
+        Some(Best { step, val_loss })
     }
 
     /// Paths of the files in the folder, without the record.

@@ -5,6 +5,7 @@
 //! applied by an [`Optimizer`]. Losses and gradients are sums over tokens until the very end, so that any
 //! split of a batch into micro-batches gives the same step.
 
+mod best;
 mod checkpoint;
 mod error;
 mod evaluate;
@@ -14,10 +15,12 @@ mod head;
 mod last_good;
 mod metrics;
 mod network;
+mod objective;
 mod optimizer;
 mod options;
 mod output;
 mod parameters;
+mod preference;
 mod reduce;
 mod resume;
 mod run;
@@ -27,16 +30,21 @@ mod schedule;
 pub mod step;
 mod trainer;
 
+pub use best::{Best, EarlyStopping};
 pub use error::{Error, Result};
 pub use evaluate::{Evaluation, evaluate};
 pub use event::{Event, Report, Validation};
 pub use gradients::Gradients;
 pub use metrics::MetricsFile;
 pub use network::Network;
+pub use objective::Objective;
 pub use optimizer::{Adafactor, Adam, Muon, Optimizer, Rule, Sgd};
-pub use options::Options;
+pub use options::{Options, Weighting};
 pub use output::Output;
 pub use parameters::{Parameter, Parameters};
+pub use preference::{
+    Completion, Dpo, DpoLoss, Orpo, PairLoss, PairMetrics, Preference, ScoredPair,
+};
 pub use reduce::Reduce;
 pub use resume::Resume;
 pub use run_folder::{RunFolder, Start};

@@ -1,11 +1,12 @@
 //! A run that goes on: steps, reports, evaluations and saves.
 
+use super::best::Watch;
 use super::last_good::LastGood;
 use super::optimizer::is_finite;
+use super::preference::PairSums;
 use super::step::StepResult;
 use super::{
-    Ending, Error, Event, Network, Optimizer, Report, Result, Summary, Trainer, Validation,
-    evaluate,
+    Best, Ending, Error, Event, Network, Optimizer, Report, Result, Summary, Trainer, Validation,
 };
 use crate::data::Batch;
 use crate::device::round;
@@ -16,7 +17,10 @@ use std::time::{Duration, Instant};
 /// Result of one optimizer step.
 struct Taken {
     loss_sum: f64,
+    /// Divisor of that sum.
+    weight: f64,
     tokens: usize,
+    pairs: PairSums,
     grad_norm: f64,
     learning_rate: f64,
 }
@@ -25,7 +29,9 @@ struct Taken {
 #[derive(Default)]
 struct Since {
     loss_sum: f64,
+    weight: f64,
     tokens: usize,
+    pairs: PairSums,
     steps: usize,
     time: Duration,
 }
@@ -35,6 +41,7 @@ pub(super) struct Run<'a, N> {
     trainer: &'a Trainer<'a, N>,
     optimizer: &'a mut Optimizer,
     last_good: LastGood,
+    watch: Watch,
     since: Since,
     /// Steps taken when it was saved last, or when it began.
     saved: usize,
@@ -51,12 +58,15 @@ impl<'a, N: Network> Run<'a, N> {
         validation: Option<&'a dyn Fn() -> Vec<Batch>>,
         observe: &'a mut dyn FnMut(&Event) -> Result<()>,
         should_stop: &'a dyn Fn() -> bool,
-    ) -> Self {
+    ) -> Result<Self> {
         let first = optimizer.steps();
-        Self {
+        let earlier = trainer.saves.filter(|_| first > 0);
+        let best = earlier.map(|saves| saves.folder.best()).transpose()?;
+        Ok(Self {
             trainer,
             optimizer,
             last_good: LastGood::default(),
+            watch: Watch::after(best.flatten()),
             since: Since::default(),
             saved: first,
             summary: Summary {
@@ -65,15 +75,19 @@ impl<'a, N: Network> Run<'a, N> {
                 planned_steps: first.saturating_add(trainer.options.iters),
                 trained_tokens: 0,
                 last_loss: f64::NAN,
+                first_val_loss: None,
+                last_val_loss: None,
+                best: None,
+                kept_step: first,
             },
             validation,
             observe,
             should_stop,
-        }
+        })
     }
 
     pub(super) fn go(&mut self, batches: &mut dyn Iterator<Item = Vec<Batch>>) -> Result<()> {
-        self.validate()?;
+        self.summary.first_val_loss = self.validate()?;
         for micro_batches in batches.take(self.trainer.options.iters) {
             let began = Instant::now();
             let taken = round(|| self.take_step(&micro_batches));
@@ -81,12 +95,16 @@ impl<'a, N: Network> Run<'a, N> {
             self.since.add(&taken, began.elapsed());
             self.summary.steps += 1;
             self.summary.trained_tokens += taken.tokens;
-            self.summary.last_loss = taken.loss_sum / taken.tokens as f64;
+            self.summary.last_loss = taken.loss_sum / taken.weight;
             (self.observe)(&Event::Step {
                 step: self.summary.steps,
                 loss: self.summary.last_loss,
             })?;
             self.after_step(&taken)?;
+            if self.watch.is_enough(self.trainer.options.early_stopping) {
+                self.summary.ending = Ending::StoppedEarly;
+                return self.report(&taken);
+            }
         }
         Ok(())
     }
@@ -102,12 +120,17 @@ impl<'a, N: Network> Run<'a, N> {
         let StepResult {
             loss_sum,
             tokens,
+            pairs,
             gradients,
         } = match trainer.reduce {
             Some(reduce) => own.reduced(reduce, parameters)?,
             None => own,
         };
-        let mean = 1.0 / tokens as f64;
+        let weight = match pairs.count() {
+            0 => options.weighting.divisor(micro_batches.len(), tokens),
+            n => n as f64,
+        };
+        let mean = 1.0 / weight;
         let norms = gradients.norms()?;
         trainer.check_finite(number, loss_sum, &norms, micro_batches)?;
         self.last_good.remember(number - 1, parameters)?;
@@ -118,7 +141,9 @@ impl<'a, N: Network> Run<'a, N> {
             .step(parameters, &gradients, learning_rate, scale)?;
         Ok(Taken {
             loss_sum,
+            weight,
             tokens,
+            pairs,
             grad_norm,
             learning_rate,
         })
@@ -131,14 +156,15 @@ impl<'a, N: Network> Run<'a, N> {
             self.summary.steps == self.summary.planned_steps,
         );
         if number.is_multiple_of(options.steps_per_report) || last {
-            let report = std::mem::take(&mut self.since).report(taken, &self.summary);
-            (self.observe)(&Event::Report(report))?;
+            self.report(taken)?;
         }
         if due(number, options.steps_per_eval) || last {
             let validated = self.check_update().and_then(|()| self.validate());
-            validated.inspect_err(|error| self.keep(error))?;
+            let val_loss = validated.inspect_err(|error| self.keep(error))?;
+            self.see(val_loss);
         }
-        if due(number, options.save_every) || last {
+        let is_best = options.keep_best && self.watch.is_best(number);
+        if due(number, options.save_every) || last || is_best {
             self.save()?;
         }
         match (self.should_stop)() && !last {
@@ -147,16 +173,41 @@ impl<'a, N: Network> Run<'a, N> {
         }
     }
 
-    fn validate(&mut self) -> Result<()> {
-        let Some(batches) = self.validation else {
+    /// Tells the means since the last report, if a step was taken since.
+    fn report(&mut self, taken: &Taken) -> Result<()> {
+        let since = std::mem::take(&mut self.since);
+        if since.steps == 0 {
             return Ok(());
+        }
+        let report = since.report(taken, &self.summary);
+        (self.observe)(&Event::Report(report))
+    }
+
+    /// Takes the validation loss after a step into account.
+    fn see(&mut self, val_loss: Option<f64>) {
+        let Some(val_loss) = val_loss else {
+            return;
+        };
+        let (step, options) = (self.summary.steps, self.trainer.options);
+        let threshold = options.early_stopping.map_or(0.0, |rule| rule.threshold);
+        self.watch.see(Best { step, val_loss }, threshold);
+        self.summary.last_val_loss = Some(val_loss);
+        self.summary.best = self.watch.best;
+    }
+
+    /// Validation loss, where there are rows for it.
+    fn validate(&mut self) -> Result<Option<f64>> {
+        let Some(batches) = self.validation else {
+            return Ok(None);
         };
         let (trainer, summary) = (self.trainer, &self.summary);
         let began = Instant::now();
         let limit = trainer.options.val_batches.unwrap_or(usize::MAX);
         let batches = batches().into_iter().take(limit);
         let adapters = trainer.parameters.adapters();
-        let evaluation = evaluate(trainer.network, adapters, batches, self.should_stop)?;
+        let objective = trainer.options.objective;
+        let evaluation =
+            objective.evaluate(trainer.network, adapters, batches, self.should_stop)?;
         let seconds = began.elapsed().as_secs_f64();
         if !evaluation.loss().is_finite() {
             return Err(Error::Validation {
@@ -171,8 +222,10 @@ impl<'a, N: Network> Run<'a, N> {
             trained_tokens: summary.trained_tokens,
             peak_memory_bytes: peak_memory_bytes(),
             seconds,
+            preference: evaluation.preference(),
             evaluation,
-        }))
+        }))?;
+        Ok(Some(evaluation.loss()))
     }
 
     /// Saves the steps that are not saved yet.
@@ -192,9 +245,37 @@ impl<'a, N: Network> Run<'a, N> {
         let Some(saves) = trainer.saves else {
             return Ok(());
         };
-        saves.save(step, trainer.parameters, self.optimizer)?;
+        let val_loss = self.watch.loss_after(step);
+        saves.save((step, val_loss), trainer.parameters, self.optimizer)?;
+        self.summary.kept_step = step;
+        self.remove_oldest()?;
         let folder = saves.path().to_path_buf();
         (self.observe)(&Event::Saved { step, folder })
+    }
+
+    /// Removes checkpoints over the limit.
+    fn remove_oldest(&self) -> Result<()> {
+        let options = self.trainer.options;
+        let (Some(saves), Some(limit)) = (self.trainer.saves, options.save_total_limit) else {
+            return Ok(());
+        };
+        let best = self.watch.best.filter(|_| options.keep_best);
+        let kept = best.into_iter().map(|best| best.step);
+        let kept: Vec<usize> = kept.chain([self.summary.kept_step]).collect();
+        saves.folder.remove_oldest(limit, &kept)
+    }
+
+    /// Makes the parameters of the lowest validation loss those of the folder. A run that was stopped goes on where it
+    /// stands.
+    pub(super) fn keep_best(&mut self) -> Result<()> {
+        let (Some(saves), Some(best)) = (self.trainer.saves, self.watch.best) else {
+            return Ok(());
+        };
+        let is_wanted = self.trainer.options.keep_best && self.summary.ending != Ending::Stopped;
+        if is_wanted && best.step != self.summary.kept_step && saves.folder.go_back_to(best.step)? {
+            self.summary.kept_step = best.step;
+        }
+        Ok(())
     }
 
     fn check_update(&self) -> Result<()> {
@@ -247,7 +328,9 @@ impl<'a, N: Network> Run<'a, N> {
 impl Since {
     fn add(&mut self, taken: &Taken, time: Duration) {
         self.loss_sum += taken.loss_sum;
+        self.weight += taken.weight;
         self.tokens += taken.tokens;
+        self.pairs = self.pairs.plus(&taken.pairs);
         self.steps += 1;
         self.time += time;
     }
@@ -256,13 +339,14 @@ impl Since {
         let seconds = self.time.as_secs_f64();
         Report {
             step: summary.steps,
-            train_loss: self.loss_sum / self.tokens as f64,
+            train_loss: self.loss_sum / self.weight,
             learning_rate: taken.learning_rate,
             grad_norm: taken.grad_norm,
             steps_per_sec: self.steps as f64 / seconds,
             tokens_per_sec: self.tokens as f64 / seconds,
             trained_tokens: summary.trained_tokens,
             peak_memory_bytes: peak_memory_bytes(),
+            preference: self.pairs.means(),
         }
     }
 }

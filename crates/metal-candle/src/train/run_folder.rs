@@ -2,7 +2,7 @@
 //! plain adapter or model that every tool reads.
 
 use super::checkpoint::{Checkpoint, OPTIMIZER, SETTINGS, checkpoints};
-use super::{Error, Result};
+use super::{Best, Error, Result};
 use crate::files::{self, FolderLock};
 use serde_json::Value;
 use std::cell::RefCell;
@@ -88,12 +88,12 @@ impl RunFolder {
     /// When the disk does not take it; what was saved before stays.
     pub(super) fn save(
         &self,
-        step: usize,
+        (step, val_loss): (usize, Option<f64>),
         settings: &Value,
         write: impl FnOnce(&Path) -> Result<()>,
     ) -> Result<()> {
         let place = Checkpoint::place(&self.path, step);
-        let checkpoint = Checkpoint::write(&place, step, |folder| {
+        let checkpoint = Checkpoint::write(&place, (step, val_loss), |folder| {
             write(folder)?;
             Ok(files::write_json(&folder.join(SETTINGS), settings)?)
         })?;
@@ -113,6 +113,52 @@ impl RunFolder {
             Some(checkpoint) => self.publish(&checkpoint).map(|()| true),
             None => Ok(false),
         }
+    }
+
+    /// Checkpoint of the lowest validation loss among those of this run that earlier parts of it left.
+    ///
+    /// # Errors
+    /// When one of their records is damaged.
+    pub(super) fn best(&self) -> Result<Option<Best>> {
+        let mut best: Option<Best> = None;
+        for place in self.kept()? {
+            let found = Checkpoint::open(&place)?.and_then(|found| found.validated());
+            let is_lower = |found: &Best| best.is_none_or(|best| found.val_loss < best.val_loss);
+            best = found.filter(is_lower).or(best);
+        }
+        Ok(best)
+    }
+
+    /// Removes the oldest checkpoints until `limit` are left; those after the steps `kept` stay.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub(super) fn remove_oldest(&self, limit: usize, kept: &[usize]) -> Result<()> {
+        let mut places = self.kept()?;
+        let places_kept: Vec<PathBuf> = kept
+            .iter()
+            .map(|step| Checkpoint::place(&self.path, *step))
+            .collect();
+        while places.len() > limit {
+            let oldest = places
+                .iter()
+                .rposition(|place| !places_kept.contains(place));
+            let Some(oldest) = oldest else {
+                return Ok(());
+            };
+            files::remove_all(&places.remove(oldest))?;
+        }
+        Ok(())
+    }
+
+    /// Checkpoints of this run, the newest first.
+    fn kept(&self) -> Result<Vec<PathBuf>> {
+        if !self.path.is_dir() {
+            return Ok(vec![]);
+        }
+        let superseded = self.superseded.borrow();
+        let places = checkpoints(&self.path)?.into_iter().map(|(_, place)| place);
+        Ok(places.filter(|place| !superseded.contains(place)).collect())
     }
 
     /// Copies the files of a checkpoint into the folder, weights last: a reader finds a whole adapter at

@@ -20,14 +20,14 @@ impl Saves<'_> {
         self.folder.path()
     }
 
-    /// Saves what `step` steps came to.
+    /// Saves what `step` steps came to, with their validation loss where it was looked at.
     pub(super) fn save(
         &self,
-        step: usize,
+        (step, val_loss): (usize, Option<f64>),
         parameters: &Parameters,
         optimizer: &Optimizer,
     ) -> Result<()> {
-        self.folder.save(step, self.settings, |folder| {
+        self.folder.save((step, val_loss), self.settings, |folder| {
             self.output.save(folder, parameters)?;
             optimizer.save(&folder.join(OPTIMIZER), parameters)
         })
@@ -39,7 +39,7 @@ impl Saves<'_> {
         if self.folder.go_back_to(step)? {
             return Ok(());
         }
-        self.folder.save(step, self.settings, |folder| {
+        self.folder.save((step, None), self.settings, |folder| {
             self.output.save(folder, parameters)
         })
     }

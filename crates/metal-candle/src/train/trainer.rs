@@ -1,7 +1,8 @@
+use super::preference::PairSums;
 use super::run::Run;
 use super::step::{StepResult, interruptible};
 use super::{
-    Error, Event, Gradients, Network, Optimizer, Options, Parameters, Reduce, Result, Saves,
+    Best, Error, Event, Gradients, Network, Optimizer, Options, Parameters, Reduce, Result, Saves,
 };
 use crate::data::Batch;
 use crate::lora::Mode;
@@ -33,6 +34,8 @@ pub enum Ending {
     Finished,
     /// Stopped on request; the steps that were taken are saved.
     Stopped,
+    /// The validation loss went down no more ([`super::EarlyStopping`]).
+    StoppedEarly,
 }
 
 /// Summary of a run.
@@ -48,6 +51,14 @@ pub struct Summary {
     pub trained_tokens: usize,
     /// Mean loss of the last step, in nats per token.
     pub last_loss: f64,
+    /// Validation loss before the first step of this run.
+    pub first_val_loss: Option<f64>,
+    /// Validation loss of the last evaluation after a step of this run.
+    pub last_val_loss: Option<f64>,
+    /// The lowest validation loss, that before the first step aside.
+    pub best: Option<Best>,
+    /// Steps that led to what the folder of the run holds.
+    pub kept_step: usize,
 }
 
 impl<N: Network> Trainer<'_, N> {
@@ -62,7 +73,8 @@ impl<N: Network> Trainer<'_, N> {
     ///
     /// # Errors
     /// When a setting is out of range, no gradient reaches a parameter, a loss, gradient or updated
-    /// parameter is not finite, or a file cannot be written. What was saved before stays.
+    /// parameter is not finite, or a file cannot be written. What was saved before stays. When the validation loss is to
+    /// be followed and there are no rows for it.
     pub fn run(
         &self,
         optimizer: &mut Optimizer,
@@ -72,12 +84,16 @@ impl<N: Network> Trainer<'_, N> {
         should_stop: &dyn Fn() -> bool,
     ) -> Result<Summary> {
         self.options.check()?;
-        let mut run = Run::new(self, optimizer, validation, observe, should_stop);
+        self.options.objective.check(self.parameters)?;
+        self.options
+            .check_followed(validation.is_some(), self.saves.is_some())?;
+        let mut run = Run::new(self, optimizer, validation, observe, should_stop)?;
         match run.go(batches) {
             Err(Error::Interrupted) => run.summary.ending = Ending::Stopped,
             result => result?,
         }
         run.save_rest()?;
+        run.keep_best()?;
         Ok(run.summary)
     }
 
@@ -91,16 +107,21 @@ impl<N: Network> Trainer<'_, N> {
         let mut sums = StepResult {
             loss_sum: 0.0,
             tokens: 0,
+            pairs: PairSums::default(),
             gradients: Gradients::none(self.parameters),
         };
+        let pairs = self.options.objective.of_step(micro_batches)?;
         let (rank, n) = self.reduce.map_or((0, 1), |r| (r.rank(), r.n_workers()));
         for (i, batch) in micro_batches.iter().enumerate().skip(rank).step_by(n) {
             let seed = mix_seed(mix_seed(self.options.seed, number as u64), i as u64);
-            let how = (Mode::training(seed), self.options.grad_checkpoint);
+            let recompute = self.options.grad_checkpoint;
+            let how = (Mode::training(seed), recompute, pairs.as_ref());
             let part = interruptible(self.network, self.parameters, batch, how, should_stop)?;
-            sums.loss_sum += part.loss_sum;
+            let factor = self.options.weighting.factor(part.tokens);
+            sums.loss_sum += part.loss_sum * factor;
             sums.tokens += part.tokens;
-            sums.gradients.add(part.gradients)?;
+            sums.pairs = sums.pairs.plus(&part.pairs);
+            sums.gradients.add(part.gradients.scaled(factor)?)?;
         }
         Ok(sums)
     }
