@@ -1,10 +1,13 @@
 //! The command line as a whole; each command's options are in its own module.
 
 use crate::command_line::{message, parse, words};
+use crate::commands::train::Compat;
+use crate::commands::train::config_file::ConfigFile;
 use crate::commands::{Command, train};
 use crate::error::{Error, Result};
 use crate::exit;
-use clap::Parser;
+use crate::mlx;
+use clap::{CommandFactory, Parser};
 use std::ffi::OsString;
 use std::path::Path;
 
@@ -12,6 +15,7 @@ const EXAMPLES: &str = "\
 Examples:
   metal-candle quickstart
   metal-candle train --model Qwen/Qwen3-0.6B --data data --mask-prompt --iters 300
+  metal-candle verify --model Qwen/Qwen3-0.6B --adapter-path adapters --data data/valid.jsonl
   metal-candle generate --model Qwen/Qwen3-0.6B --adapter-path adapters -p \"Hello\"
   metal-candle perplexity --model Qwen/Qwen3-0.6B --adapter-path adapters --data data/test.jsonl
   metal-candle fuse --model Qwen/Qwen3-0.6B --adapter-path adapters --save-path fused
@@ -30,10 +34,13 @@ pub struct Cli {
     /// Tell more on standard error; twice for everything
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
+    /// Tell results, warnings and errors only: no progress
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
 }
 
 impl Cli {
-    /// Adds what the configuration file says that the command line names.
+    /// Adds what the configuration file says that the command line names, and mlx-lm's defaults where they are to hold.
     ///
     /// # Errors
     /// When the file cannot be used.
@@ -41,13 +48,28 @@ impl Cli {
         let Command::Train(args) = &self.command else {
             return Ok(self);
         };
-        let Some(path) = &args.config else {
-            return Ok(self);
+        let file = match &args.config {
+            Some(path) => read_alone(path)?,
+            None => ConfigFile::default(),
         };
-        let options = train::config_file::read(path)?;
-        check_alone(&options, path)?;
-        parse(with_options(words::<Self>(), options))
+        let words = words::<Self>();
+        let cli: Self = parse(with_options(words.clone(), file.options.clone()))?;
+        match &cli.command {
+            Command::Train(args) if args.wanted_compat(file.is_mlx) == Compat::Mlx => {
+                let mut options = mlx::default_options();
+                options.push("--compat=mlx".into());
+                parse(with_options(words, [options, file.options].concat()))
+            }
+            _ => Ok(cli),
+        }
     }
+}
+
+/// Reads a configuration file whose options are right without the command line.
+fn read_alone(path: &Path) -> Result<ConfigFile> {
+    let file = train::config_file::read(path)?;
+    check_alone(&file.options, path)?;
+    Ok(file)
 }
 
 /// Checks the options that a configuration file stands for before the command line covers them: its mistakes are told
@@ -67,7 +89,9 @@ fn check_alone(options: &[String], path: &Path) -> Result<()> {
 /// Puts `options` before those of the command line, which so win.
 fn with_options(mut words: Vec<OsString>, options: Vec<String>) -> Vec<OsString> {
     // No option before the command takes a value: the first such word is the command.
-    let command = words.iter().position(|word| word == "train").unwrap_or(0);
+    let commands = Cli::command();
+    let is_command = |word: &OsString| commands.find_subcommand(word).is_some();
+    let command = words.iter().skip(1).position(is_command).unwrap_or(0) + 1;
     words.splice(
         command + 1..command + 1,
         options.into_iter().map(OsString::from),
@@ -79,7 +103,6 @@ fn with_options(mut words: Vec<OsString>, options: Vec<String>) -> Vec<OsString>
 mod tests {
     use super::*;
     use crate::command_line::dashes;
-    use clap::CommandFactory;
     use clap::error::ErrorKind;
 
     #[test]

@@ -4,18 +4,31 @@
 mod text;
 
 use crate::error::{Error, Result};
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Standard output and standard error, and the progress bars on the latter.
 #[derive(Clone, Debug, Default)]
 pub struct Terminal {
     bars: MultiProgress,
+    is_quiet: Arc<AtomicBool>,
 }
 
 impl Terminal {
+    /// From now on tells results, warnings and errors only.
+    pub fn be_quiet(&self) {
+        self.is_quiet.store(true, Ordering::Relaxed);
+        self.bars.set_draw_target(ProgressDrawTarget::hidden());
+    }
+
+    fn is_quiet(&self) -> bool {
+        self.is_quiet.load(Ordering::Relaxed)
+    }
+
     /// Writes a part of the result: as it is, but with control characters spelled out where a person reads it.
     ///
     /// # Errors
@@ -58,7 +71,9 @@ impl Terminal {
     /// Writes a line that reports on work in progress. A reader that goes away does not end the
     /// work.
     pub fn report(&self, line: impl Display) {
-        let _ = self.print_line(line);
+        if !self.is_quiet() {
+            let _ = self.print_line(line);
+        }
     }
 
     /// Writes the result as one JSON object.
@@ -75,6 +90,12 @@ impl Terminal {
 
     /// Tells what goes on, on standard error. If nobody listens, that is all right.
     pub fn say(&self, line: impl Display) {
+        if !self.is_quiet() {
+            self.tell(line);
+        }
+    }
+
+    fn tell(&self, line: impl Display) {
         self.write_notice(&format!("{line}\n"));
     }
 
@@ -83,9 +104,9 @@ impl Terminal {
         if error.message().is_empty() {
             return;
         }
-        self.say(format_args!("error: {}", error.message()));
+        self.tell(format_args!("error: {}", error.message()));
         if let Some(advice) = error.advice() {
-            self.say(format_args!("help: {advice}"));
+            self.tell(format_args!("help: {advice}"));
         }
     }
 

@@ -1,5 +1,7 @@
 //! Reports of every command that trains.
 
+pub mod checks;
 mod reporter;
+mod table;
 
-pub use reporter::Reporter;
+pub use reporter::{Reporter, preferred};

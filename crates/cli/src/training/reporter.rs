@@ -1,17 +1,22 @@
-//! The view that a person has of a run: a bar that moves where standard error is a terminal, otherwise
+//! The view that a person has of a run: a bar that moves and a table where both streams are a terminal, otherwise
 //! lines in mlx-lm's words.
 
+use super::table::{HEADER, Row};
 use crate::terminal::Terminal;
 use indicatif::ProgressBar;
-use metal_candle::train::{Event, Report, Validation};
+use metal_candle::train::{Event, PairMetrics, Report, Validation};
+use std::cell::{Cell, RefCell};
 use std::path::Path;
 
-const BAR: &str = "{bar:30} {pos}/{len} steps [{elapsed}<{eta}] {msg}";
+const BAR: &str = "{bar:24} {pos}/{len} steps [{elapsed}<{eta}] {msg}";
 
 /// Teller of the events of a run.
 pub struct Reporter<'a> {
     terminal: &'a Terminal,
     bar: ProgressBar,
+    /// Row of the last step, until the next one begins.
+    row: RefCell<Row>,
+    has_header: Cell<bool>,
 }
 
 impl<'a> Reporter<'a> {
@@ -20,40 +25,82 @@ impl<'a> Reporter<'a> {
         Self {
             terminal,
             bar: terminal.bar(n_steps, BAR),
+            row: RefCell::default(),
+            has_header: Cell::default(),
         }
     }
 
     /// Tells an event.
     pub fn tell(&self, event: &Event) {
         match event {
-            Event::Step { step, .. } => self.bar.set_position(*step as u64),
-            Event::Report(report) => self.tell_report(report),
-            Event::Validation(validation) => self.terminal.report(validation_line(validation)),
-            Event::Saved { step, folder } => self.terminal.report(saved_line(*step, folder)),
+            Event::Step { step, loss } => {
+                self.end_row();
+                self.bar.set_position(*step as u64);
+                self.bar.set_message(format!("loss {loss:.3}"));
+            }
+            Event::Report(report) => self.bar.set_message(message(report)),
+            _ => {}
+        }
+        match self.terminal.shows_bars() && self.terminal.shows_results() {
+            true => self.fill_row(event),
+            false => self.tell_line(event),
         }
     }
 
-    fn tell_report(&self, report: &Report) {
-        let (loss, speed) = (report.train_loss, report.tokens_per_sec);
-        let message = format!("loss {loss:.3}, {speed:.0} tokens/sec");
-        self.bar.set_message(message);
-        if !(self.terminal.shows_bars() && self.terminal.shows_results()) {
-            self.terminal.report(report_line(report));
+    fn fill_row(&self, event: &Event) {
+        let mut row = self.row.borrow_mut();
+        match event {
+            Event::Step { .. } => {}
+            Event::Report(report) => row.report(report),
+            Event::Validation(validation) => row.validation(validation),
+            Event::Saved { step, .. } => row.saved(*step),
+        }
+    }
+
+    /// Shows the row of the last step.
+    fn end_row(&self) {
+        if let Some(line) = self.row.take().line() {
+            if !self.has_header.replace(true) {
+                self.terminal.report(HEADER);
+            }
+            self.terminal.report(line);
+        }
+    }
+
+    fn tell_line(&self, event: &Event) {
+        match event {
+            Event::Step { .. } => {}
+            Event::Report(report) => self.terminal.report(report_line(report)),
+            Event::Validation(validation) => self.terminal.report(validation_line(validation)),
+            Event::Saved { step, folder } => self.terminal.report(saved_line(*step, folder)),
         }
     }
 }
 
 impl Drop for Reporter<'_> {
     fn drop(&mut self) {
+        self.end_row();
         self.bar.finish_and_clear();
     }
 }
 
+fn message(report: &Report) -> String {
+    let Report {
+        train_loss,
+        learning_rate,
+        tokens_per_sec,
+        ..
+    } = report;
+    let preferred = preferred(report.preference.as_ref()).to_lowercase();
+    format!("loss {train_loss:.3}{preferred}, rate {learning_rate:.2e}, {tokens_per_sec:.0} tokens/s")
+}
+
 fn report_line(report: &Report) -> String {
     format!(
-        "Iter {}: Train loss {:.3}, Learning Rate {:.3e}, It/sec {:.3}, Tokens/sec {:.3}, Trained Tokens {}{}",
+        "Iter {}: Train loss {:.3}{}, Learning Rate {:.3e}, It/sec {:.3}, Tokens/sec {:.3}, Trained Tokens {}{}",
         report.step,
         report.train_loss,
+        preferred(report.preference.as_ref()),
         report.learning_rate,
         report.steps_per_sec,
         report.tokens_per_sec,
@@ -69,7 +116,16 @@ fn validation_line(validation: &Validation) -> String {
         seconds,
         ..
     } = validation;
-    format!("Iter {step}: Val loss {val_loss:.3}, Val took {seconds:.3}s")
+    let preferred = preferred(validation.preference.as_ref());
+    format!("Iter {step}: Val loss {val_loss:.3}{preferred}, Val took {seconds:.3}s")
+}
+
+/// Means over pairs behind a loss, if rows are pairs.
+pub fn preferred(means: Option<&PairMetrics>) -> String {
+    means.map_or(String::new(), |means| {
+        let (accuracy, margin) = (means.accuracy, means.margin);
+        format!(", Reward accuracy {accuracy:.3}, Reward margin {margin:.3}")
+    })
 }
 
 fn saved_line(step: usize, folder: &Path) -> String {

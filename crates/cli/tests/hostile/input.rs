@@ -10,6 +10,8 @@ pub const INSPECT: &str = "inspect --model model";
 pub const WITH_ADAPTER: &str =
     "generate --model model --adapter-path adapters -p hello --max-tokens 2";
 pub const FUSE: &str = "fuse --model model --adapter-path adapters --save-path fused";
+pub const VERIFY: &str =
+    "verify --model model --adapter-path adapters --data data/valid.jsonl --max-seq-length 48";
 pub const TRAIN: &str = "train --model model --data data --adapter-path out --iters 1 --batch-size 2 --rank 2 \
                          --max-seq-length 48 --val-batches 1 --learning-rate 1e-3";
 pub const RESUME: &str = "train --model model --data data --adapter-path out --resume-adapter-file adapters --iters 1 \

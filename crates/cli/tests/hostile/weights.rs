@@ -33,9 +33,7 @@ fn every(name: &str, f: fn(&Tensor) -> Tensor) -> Input {
 
 fn accepted() -> Vec<Input> {
     let inputs = [
-        every("all zeros", |tensor| tensor.zeros_like().unwrap())
-            .and(PERPLEXITY)
-            .and(TRAIN),
+        every("all zeros", |tensor| tensor.zeros_like().unwrap()).and(PERPLEXITY),
         every("float16", |tensor| tensor.to_dtype(DType::F16).unwrap()).and(PERPLEXITY),
         every("bfloat16", |tensor| tensor.to_dtype(DType::BF16).unwrap()).and(TRAIN),
         every("denormal", |tensor| {
@@ -82,6 +80,12 @@ fn useless() -> Vec<Input> {
         .refused(&[])
     };
     inputs.extend([shrink("one row of each", 1), shrink("no row of any", 0)]);
+    let zeros = change(FILE, "all zeros, to be trained", TRAIN, |tensors| {
+        for tensor in tensors.values_mut() {
+            *tensor = tensor.zeros_like().unwrap();
+        }
+    });
+    inputs.push(zeros.refused(&["failed checks: gradients"]));
     inputs
 }
 

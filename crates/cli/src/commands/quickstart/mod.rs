@@ -161,6 +161,7 @@ fn next_commands(folders: &Folders) -> String {
     format!(
         "\nThe adapter is in {adapter}. Next:
   {binary} generate --model {base} --adapter-path {adapter} --prompt \"24 December 1999\"
+  {binary} verify --model {base} --adapter-path {adapter} --data {data}/valid.jsonl --mask-prompt
   {binary} perplexity --model {base} --adapter-path {adapter} --data {data}/test.jsonl --mask-prompt
   {binary} inspect --model {base} --data {data}/train.jsonl --mask-prompt
   {binary} fuse --model {base} --adapter-path {adapter} --save-path {base}-fused"

@@ -1,8 +1,15 @@
+use super::compat::Compat;
+use super::every::{Every, every};
 use super::optimizer::OptimizerOptions;
+use super::preference::PreferenceOptions;
 use crate::adapter_options::AdapterOptions;
 use crate::device::DeviceArgs;
 use crate::load_options::LoadOptions;
-use crate::numbers::{MAX_COUNT, at_least_one, count, not_zero, seed};
+use crate::mlx::{self, Accepted};
+use crate::numbers::{
+    MAX_COUNT, at_least_one, count, not_negative, not_zero, seed, share_below_one,
+};
+use crate::row_keys::RowKeys;
 use clap::ValueEnum;
 use metal_candle::layout::Arrangement;
 use std::num::NonZeroUsize;
@@ -12,16 +19,24 @@ const EXAMPLES: &str = "\
 Examples:
   metal-candle train --model Qwen/Qwen3-0.6B --data data --mask-prompt
   metal-candle train --model ./model --data data --rank 16 --targets q_proj,v_proj --num-layers -1
+  metal-candle train --model ./model --data alpaca.json --num-epochs 3
+  metal-candle train --model ./model --data hf://datasets/openai/gsm8k/main
+  metal-candle train --model ./model --data pairs.jsonl --train-mode dpo --learning-rate 1e-5
   metal-candle train -c lora.yaml --iters 200
   metal-candle train --model ./model --data data --resume-adapter-file adapters
+  metal-candle train --model ./model --data data --steps-per-eval 0.05 --early-stopping-patience 3 \\
+    --load-best-model-at-end --save-total-limit 2
 
---data names a folder with train.jsonl and, if wanted, valid.jsonl and test.jsonl. Each line is an
-object with \"prompt\" and \"completion\", with \"messages\", or with \"text\". The adapter folder gets
+A row has \"prompt\" and \"completion\", \"messages\", \"text\", or the columns of another known shape:
+alpaca's, ShareGPT's \"conversations\", \"question\" and \"answer\", ... or those that --prompt-key and
+the like name; `metal-candle inspect --data` shows how it is read. Of a single file 5 % of the rows
+are held out to watch the loss on (--valid-split). The adapter folder gets
 a PEFT adapter, metrics.jsonl, and every --save-every steps a folder checkpoint-N, from which
 --resume-adapter-file goes on to the bit. Settings are kept in run.json.
 
 The configuration file has mlx-lm's keys (learning_rate, lora_parameters, lr_schedule, ...); what
-the command line says wins.";
+the command line says wins. In a file of mlx-lm's its defaults and rules hold (docs/mlx-lm.md);
+\"compat: none\" in it asks for those told here.";
 
 /// Fine-tune a model: a LoRA adapter, or all weights
 #[derive(clap::Args, Debug)]
@@ -30,12 +45,17 @@ pub struct Args {
     /// Folder, GGUF file or Hugging Face id of the model
     #[arg(long, value_name = "MODEL", required_unless_present = "config")]
     pub model: Option<String>,
-    /// Folder with train.jsonl, valid.jsonl and test.jsonl
-    #[arg(long, value_name = "FOLDER", required_unless_present = "config")]
+    /// Rows: a folder with train.jsonl and, if wanted, valid.jsonl and test.jsonl; a file (JSONL, JSON, CSV, TSV or
+    /// Parquet, plain or .gz); - for standard input; or a data set of the Hugging Face hub (OWNER/NAME, or
+    /// hf://datasets/OWNER/NAME/FOLDER)
+    #[arg(long, value_name = "DATA", required_unless_present = "config")]
     pub data: Option<PathBuf>,
     /// Configuration file (YAML) with mlx-lm's keys
     #[arg(short, long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// Whose defaults and rules hold; mlx where --config is a file of mlx-lm's
+    #[arg(long, value_name = "WHOSE", hide = true)]
+    pub compat: Option<Compat>,
     /// Where the adapter is written
     #[arg(long, value_name = "FOLDER", default_value = "adapters")]
     pub adapter_path: PathBuf,
@@ -68,9 +88,15 @@ pub struct Args {
     #[command(flatten)]
     pub rows: RowOptions,
     #[command(flatten)]
+    pub keys: RowKeys,
+    #[command(flatten)]
+    pub preference: PreferenceOptions,
+    #[command(flatten)]
     pub optimizer: OptimizerOptions,
     #[command(flatten)]
     pub reports: ReportOptions,
+    #[command(flatten)]
+    pub mlx: Accepted<mlx::Lora>,
 }
 
 /// Rows that a step sees, and how much of them.
@@ -89,6 +115,10 @@ pub struct RowOptions {
     /// Longest row in tokens, longer ones are cut [default: 2048, or the model's limit]
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub max_seq_length: Option<usize>,
+    /// Share of the rows that is held out to watch the loss on, where there are no others; the same rows in every run
+    /// [default: 0.05 of a single file or data set, nothing of a folder]
+    #[arg(long, value_name = "P", value_parser = share_below_one)]
+    pub valid_split: Option<f64>,
     /// Lay the rows of a batch behind each other instead of padding them: the same losses and
     /// gradients, in less time where lengths differ
     #[arg(long)]
@@ -115,18 +145,35 @@ pub struct ReportOptions {
     /// Steps between reports
     #[arg(long, value_name = "N", default_value = "10", value_parser = at_least_one)]
     pub steps_per_report: usize,
-    /// Steps between evaluations on valid.jsonl; 0 for one before and one after training
-    #[arg(long, value_name = "N", default_value_t = 200, value_parser = count)]
-    pub steps_per_eval: usize,
+    /// Steps between evaluations on valid.jsonl, or a share of all steps (0.1); 0 for one before and one after
+    /// training
+    #[arg(long, value_name = "N", default_value = "200", value_parser = every)]
+    pub steps_per_eval: Every,
     /// Batches of an evaluation; -1 for all, 0 for no evaluation
     #[arg(long, value_name = "N", default_value = "25", value_parser = parse_count)]
     pub val_batches: Count,
     /// Batches of the --test evaluation; -1 for all
     #[arg(long, value_name = "N", default_value = "500", value_parser = parse_some)]
     pub test_batches: Count,
-    /// Steps between saves; 0 to save at the end only
-    #[arg(long, value_name = "N", default_value_t = 100, value_parser = count)]
-    pub save_every: usize,
+    /// Steps between saves, or a share of all steps; 0 to save at the end only
+    #[arg(long, value_name = "N", default_value = "100", value_parser = every)]
+    pub save_every: Every,
+    /// Keep so many checkpoints and remove the oldest; the newest and the best always stay
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    pub save_total_limit: Option<usize>,
+    /// Leave what gave the lowest validation loss, which is saved when it is found, and not what came last
+    #[arg(long)]
+    pub load_best_model_at_end: bool,
+    /// End the run after so many evaluations in a row without a lower validation loss
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    pub early_stopping_patience: Option<usize>,
+    /// Decrease of the validation loss that is not lower enough for --early-stopping-patience
+    #[arg(long, value_name = "X", default_value_t = 0.0, value_parser = not_negative)]
+    #[arg(requires = "early_stopping_patience")]
+    pub early_stopping_threshold: f64,
+    /// Leave out the checks at the end of the training (metal-candle verify)
+    #[arg(long)]
+    pub no_verify: bool,
 }
 
 /// The part of a model that is trained.

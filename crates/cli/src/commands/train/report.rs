@@ -1,10 +1,23 @@
 //! Words about a run: what it goes on from, how large it is, and what it came to.
 
 use super::Args;
+use crate::error::{Error, Result};
 use crate::terminal::Terminal;
+use metal_candle::data::Split;
 use metal_candle::fine_tune::Prepared;
 use metal_candle::lora::LoraConfig;
-use metal_candle::train::{Resume, Summary};
+use metal_candle::train::{Ending, Resume, Summary};
+use metal_candle::verify::{Figures, Output, Report};
+use std::path::Path;
+
+/// Tells that mlx-lm's rules hold.
+pub fn tell_compat(args: &Args, terminal: &Terminal) {
+    if args.is_mlx() {
+        terminal.say(
+            "With mlx-lm's defaults and rules (--compat none for metal-candle's; docs/mlx-lm.md)",
+        );
+    }
+}
 
 /// Tells what the run goes on from.
 pub fn tell_resumed(prepared: &Prepared, args: &Args, terminal: &Terminal) {
@@ -53,15 +66,6 @@ fn tell_adapter(config: &LoraConfig, resume: &Resume, args: &Args, terminal: &Te
     }
 }
 
-/// Tells how much is trained, and on what.
-pub fn tell_size(prepared: &Prepared, args: &Args, terminal: &Terminal) {
-    let (trained, rows) = (prepared.n_values() as f64 / 1e6, prepared.n_rows());
-    terminal.say(format_args!(
-        "Training {trained:.3} M parameters on {rows} rows, {} steps",
-        args.optimizer.iters
-    ));
-}
-
 /// Tells what a run came to that began after `done` steps.
 pub fn tell_end(
     prepared: &Prepared,
@@ -79,10 +83,101 @@ pub fn tell_end(
             "Trained {steps} steps, {tokens} tokens, last loss {loss:.3}; saved in {folder}"
         )),
     }
+    tell_validation(summary, args, terminal);
     let left = summary.planned_steps - summary.steps;
     if steps > 0 && left > 0 && prepared.adapter().is_some() {
+        let left = args.iters_of(left);
         terminal.say(format_args!(
             "Go on with --resume-adapter-file {folder} --iters {left}"
         ));
+    }
+}
+
+/// Tells the validation loss before and after, and which step is kept.
+fn tell_validation(summary: &Summary, args: &Args, terminal: &Terminal) {
+    let keeps_best = args.reports.load_best_model_at_end;
+    let best = summary.best.filter(|_| keeps_best);
+    let after = best.map_or(summary.last_val_loss, |best| Some(best.val_loss));
+    if let (Some(before), Some(after)) = (summary.first_val_loss, after) {
+        terminal.report(format_args!(
+            "Validation loss {before:.3} before, {after:.3} after"
+        ));
+    }
+    if summary.ending == Ending::StoppedEarly {
+        let patience = args.reports.early_stopping_patience.unwrap_or(0);
+        terminal.report(format_args!(
+            "Stopped early: no lower validation loss in {patience} evaluations"
+        ));
+    }
+    let kept = summary.kept_step;
+    match summary.best {
+        Some(best) if best.step == kept && kept != summary.steps => {
+            let (folder, loss) = (args.adapter_path.display(), best.val_loss);
+            terminal.report(format_args!(
+                "{folder} holds what step {kept} led to, with the lowest validation loss, {loss:.3}"
+            ));
+        }
+        Some(best) if best.step != summary.steps => terminal.report(format_args!(
+            "The lowest validation loss was {:.3}, after step {}; --load-best-model-at-end keeps it",
+            best.val_loss, best.step
+        )),
+        _ => {}
+    }
+}
+
+/// Refuses what did not pass the checks. That nothing changed is what was asked for where the learning rate is 0, and
+/// told.
+///
+/// # Errors
+/// With the names of the checks.
+pub fn check(report: &Report, args: &Args) -> Result<()> {
+    let failed = report.failed().map(|check| check.name);
+    let (unchanged, faults): (Vec<&str>, Vec<&str>) =
+        failed.partition(|name| *name == Output::NAME);
+    if !faults.is_empty() {
+        let (names, folder) = (faults.join(", "), args.adapter_path.display());
+        let error = Error::failed(format!("what was trained failed checks: {names}"));
+        let advice = format!("it is saved in {folder}; --no-verify leaves the checks out");
+        return Err(error.with_advice(advice));
+    }
+    if !unchanged.is_empty() {
+        tracing::warn!(
+            "the adapter changes nothing beyond rounding: more steps or a higher learning rate would"
+        );
+    }
+    Ok(())
+}
+
+/// Tells what can be done with what was trained.
+pub fn tell_next(prepared: &Prepared, args: &Args, terminal: &Terminal) {
+    let (Ok(model), folder) = (args.model(), args.adapter_path.display()) else {
+        return;
+    };
+    let data = args.data.as_deref().unwrap_or(Path::new("data"));
+    let test = Split::Test.path(data);
+    let (base, adapter) = match prepared.adapter() {
+        Some(_) => (model.to_string(), format!(" --adapter-path {folder}")),
+        None => (folder.to_string(), String::new()),
+    };
+    let mask = if args.rows.mask_prompt {
+        " --mask-prompt"
+    } else {
+        ""
+    };
+    let mut commands = vec![format!("generate --model {base}{adapter} --prompt \"...\"")];
+    if test.is_file() {
+        let test = test.display();
+        commands.push(format!(
+            "perplexity --model {base}{adapter} --data {test}{mask}"
+        ));
+    }
+    if prepared.adapter().is_some() {
+        commands.push(format!(
+            "fuse --model {base}{adapter} --save-path fused_model"
+        ));
+    }
+    terminal.say("Next:");
+    for command in commands {
+        terminal.say(format_args!("  metal-candle {command}"));
     }
 }

@@ -1,12 +1,14 @@
 //! The library's options from the command's.
 
-use super::args::{Args, Count, FineTuneType};
+use super::args::{Args, Count, FineTuneType, ReportOptions};
 use crate::error::{Error, Result};
-use crate::loading;
+use crate::numbers::MAX_COUNT;
+use crate::terminal::Terminal;
+use crate::{loading, rows};
+use metal_candle::data::{Source, Splits};
 use metal_candle::fine_tune::{RowSettings, Settings, Subject};
 use metal_candle::lora::Method;
-use metal_candle::train::Options;
-use std::path::Path;
+use metal_candle::train::{EarlyStopping, Options};
 
 impl Args {
     /// Refuses what is not built, and what makes no sense together.
@@ -21,6 +23,10 @@ impl Args {
                 ),
             );
         }
+        if self.trains() && self.optimizer.num_epochs.is_none() {
+            self.check_iters()?;
+        }
+        self.check_preference()?;
         match self.fine_tune_type {
             FineTuneType::Full => self.check_full(),
             _ => Ok(()),
@@ -37,6 +43,10 @@ impl Args {
             return Err(
                 Error::input(format!("--loraplus-lr-ratio: {full}")).with_advice("leave it out")
             );
+        }
+        if self.is_mlx() {
+            self.tell_unused();
+            return Ok(());
         }
         match self.adapter.given().first() {
             Some(option) if self.adapter.num_layers != Some(-1) => {
@@ -60,35 +70,47 @@ impl Args {
         self.model.as_deref().ok_or_else(|| missing("model"))
     }
 
-    /// The folder of the data.
+    /// Rows of the run.
     ///
     /// # Errors
-    /// When it is not given, or is no folder.
-    pub fn data(&self) -> Result<&Path> {
+    /// When they are not given, are not there, or cannot be downloaded.
+    pub fn source(&self, terminal: &Terminal) -> Result<Source> {
         let path = self.data.as_deref().ok_or_else(|| missing("data"))?;
-        match path.is_dir() {
-            true => Ok(path),
-            false => Err(Error::input(format!(
-                "--data {}: this folder does not exist",
-                path.display()
-            ))
-            .with_advice(
-                "name a folder with train.jsonl and, if wanted, valid.jsonl and test.jsonl",
-            )),
+        rows::find(path, &self.keys, terminal)
+    }
+
+    /// Takes `--iters` from `--num-epochs`, where it is given.
+    ///
+    /// # Errors
+    /// When that is too much.
+    pub fn count_steps(&mut self, splits: &Splits) -> Result<()> {
+        let Some(epochs) = self.optimizer.num_epochs else {
+            return Ok(());
+        };
+        let (size, times) = (self.rows.batch_size, self.rows.grad_accumulation_steps);
+        let steps = splits.steps(epochs, size.get().saturating_mul(times.get()));
+        if steps > MAX_COUNT {
+            return Err(Error::input(format!(
+                "--num-epochs {epochs}: {steps} steps are over the limit of {MAX_COUNT}"
+            )));
         }
+        self.optimizer.iters = self.iters_of(steps);
+        self.check_iters()
     }
 
     /// Settings of the run.
     ///
     /// # Errors
-    /// When the data or an adapter to go on with is not there.
-    pub fn settings(&self) -> Result<Settings> {
+    /// When an adapter to go on with is not there.
+    pub fn settings(&self, source: Source) -> Result<Settings> {
         Ok(Settings {
             model: self.model()?.into(),
             on_load: self.weights.on_load(),
             rows: RowSettings {
-                folder: self.data()?.into(),
-                mask_prompt: self.rows.mask_prompt,
+                source,
+                valid_split: self.rows.valid_split,
+                mask_prompt: self.rows.mask_prompt || self.preference.masks_prompt(),
+                convention: self.preference.convention(self.convention()),
                 max_seq_length: self.rows.max_seq_length,
                 arrangement: self.rows.arrangement(),
             },
@@ -99,6 +121,8 @@ impl Args {
             lr_decay_steps: self.optimizer.lr_decay_steps,
             warmup_ratio: self.optimizer.warmup_ratio,
             loraplus_lr_ratio: self.optimizer.loraplus_lr_ratio,
+            eval_share: self.reports.steps_per_eval.share(),
+            save_share: self.reports.save_every.share(),
             options: self.options()?,
         })
     }
@@ -106,11 +130,13 @@ impl Args {
     fn subject(&self) -> Result<Subject> {
         let method = self.fine_tune_type.method();
         Ok(match (method, &self.resume_adapter_file) {
+            (None, _) if self.is_mlx() => Subject::Blocks(self.fresh_adapter().blocks()),
             (None, _) => Subject::AllWeights,
             (Some(method), None) => {
-                let mut config = self.adapter.config();
+                let adapter = self.fresh_adapter();
+                let mut config = adapter.config();
                 config.method = method;
-                let blocks = self.adapter.blocks();
+                let blocks = adapter.blocks();
                 Subject::Fresh { config, blocks }
             }
             (Some(method), Some(path)) => {
@@ -125,20 +151,40 @@ impl Args {
         })
     }
 
-    fn options(&self) -> Result<Options> {
+    /// Settings of the steps.
+    ///
+    /// # Errors
+    /// When those of the optimizer cannot be used.
+    pub fn options(&self) -> Result<Options> {
         Ok(Options {
-            iters: self.optimizer.iters,
+            iters: self.steps(),
             batch_size: self.rows.batch_size.get(),
             grad_accumulation_steps: self.rows.grad_accumulation_steps.get(),
-            schedule: self.optimizer.schedule(),
-            rule: self.optimizer.rule()?,
+            schedule: self.schedule(),
+            objective: self.preference.objective(),
+            weighting: self.weighting(),
+            rule: self.rule()?,
             max_grad_norm: self.optimizer.max_grad_norm,
             grad_checkpoint: self.rows.grad_checkpoint,
-            steps_per_report: self.reports.steps_per_report,
-            steps_per_eval: self.reports.steps_per_eval,
+            steps_per_report: self.steps_between(self.reports.steps_per_report),
+            steps_per_eval: self.steps_between(self.reports.steps_per_eval.count()),
             val_batches: self.reports.val_batches.limit(),
-            save_every: self.reports.save_every,
+            save_every: self.steps_between(self.reports.save_every.count()),
+            save_total_limit: self.reports.save_total_limit,
+            keep_best: self.reports.load_best_model_at_end,
+            early_stopping: self.reports.early_stopping(),
             seed: self.seed,
+        })
+    }
+}
+
+impl ReportOptions {
+    fn early_stopping(&self) -> Option<EarlyStopping> {
+        let threshold = self.early_stopping_threshold;
+        let patience = self.early_stopping_patience?;
+        Some(EarlyStopping {
+            patience,
+            threshold,
         })
     }
 }

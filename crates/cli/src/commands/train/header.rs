@@ -1,0 +1,184 @@
+//! A run as it begins: what is trained, on what, and with what.
+
+use super::Args;
+use crate::terminal::Terminal;
+use metal_candle::data::Dataset;
+use metal_candle::fine_tune::Prepared;
+use metal_candle::lora::{LoraConfig, Targets};
+use metal_candle::models::Model;
+use metal_candle_kernels::simd::Level;
+use std::collections::BTreeMap;
+
+/// Tells the header.
+pub fn tell(prepared: &Prepared, args: &Args, terminal: &Terminal) {
+    let lines = [
+        ("model", model(prepared.model(), args)),
+        ("trained", trained(prepared)),
+        ("rows", rows(prepared)),
+        ("steps", steps(prepared, args)),
+        ("device", device(prepared, args)),
+        ("memory", memory(prepared)),
+        ("folder", args.adapter_path.display().to_string()),
+    ];
+    for (name, text) in lines {
+        terminal.say(format_args!("{name:<9}{text}"));
+    }
+}
+
+/// Says with `-v` what was decided, and why.
+pub fn explain(prepared: &Prepared, args: &Args) {
+    let widest = Level::available().next();
+    if let (Ok(level), Some(widest)) = (Level::chosen(), widest) {
+        let why = match level == widest {
+            true => "the widest that this processor has".to_string(),
+            false => format!("by METAL_CANDLE_SIMD; this processor has {widest}"),
+        };
+        tracing::info!("vector instructions: {level}, {why}");
+    }
+    match prepared.first_block() {
+        Some(0) | None => {}
+        Some(first) => tracing::info!(
+            "blocks 0 to {} are computed without a graph: nothing below block {first} is trained",
+            first - 1
+        ),
+    }
+    if !args.rows.grad_checkpoint {
+        tracing::info!(
+            "blocks are kept for backward: --grad-checkpoint computes them again, in less memory"
+        );
+    }
+}
+
+fn model(model: &Model, args: &Args) -> String {
+    let decoder = &model.decoder;
+    let kinds: Vec<String> = weights(model).into_keys().collect();
+    format!(
+        "{}: {}, {} blocks, {} parameters in {}",
+        args.model.as_deref().unwrap_or_default(),
+        model.config.model_type,
+        decoder.n_blocks(),
+        millions(decoder.n_parameters()),
+        kinds.join(" and ")
+    )
+}
+
+/// Bytes of the matrices by how they are stored.
+fn weights(model: &Model) -> BTreeMap<String, usize> {
+    let mut bytes: BTreeMap<String, usize> = BTreeMap::new();
+    let parts = model.decoder.parts().into_iter();
+    for weight in parts.filter_map(|(_, part)| part.matrix()) {
+        *bytes.entry(weight.kind()).or_default() += weight.bytes();
+    }
+    bytes
+}
+
+fn trained(prepared: &Prepared) -> String {
+    let n = prepared.n_values();
+    let share = 100.0 * n as f64 / prepared.model().decoder.n_parameters().max(1) as f64;
+    let n = millions(n);
+    let Some(config) = prepared.adapter() else {
+        return format!("all weights, {n} parameters");
+    };
+    let LoraConfig {
+        method, r, targets, ..
+    } = config;
+    let (name, layers) = (method.name(), prepared.n_layers());
+    let scale = config.scale(config.alpha, *r);
+    format!(
+        "{name}, rank {r}, scale {scale}, {layers} layers of {}: {n} parameters ({share:.2} %)",
+        names(targets)
+    )
+}
+
+/// The targets, as `--targets` takes them.
+fn names(targets: &Targets) -> String {
+    match targets {
+        Targets::AllLinear => "all-linear".into(),
+        Targets::Regex(pattern) => format!("regex:{pattern}"),
+        Targets::Names(names) => names.join(","),
+    }
+}
+
+fn rows(prepared: &Prepared) -> String {
+    let splits = prepared.splits();
+    let named = [
+        ("train", &splits.train),
+        ("valid", &splits.valid),
+        ("test", &splits.test),
+    ];
+    let named = named.into_iter();
+    let texts = named.filter_map(|(name, set)| Some(format!("{name} {}", counted(set.as_ref()?))));
+    let texts = Vec::from_iter(texts).join("; ");
+    let shape = splits.train.as_ref().and_then(|train| train.shape.as_ref());
+    let shape = shape.map(|shape| format!("{shape}: ")).unwrap_or_default();
+    let held = splits.held_out.map(|held| {
+        let share = (1e4 * held.share).round() / 100.0;
+        format!(
+            "; {} held out to watch the loss on ({share} %, --valid-split)",
+            held.rows
+        )
+    });
+    shape + &texts + &held.unwrap_or_default()
+}
+
+fn counted(set: &Dataset) -> String {
+    let tokens: usize = set.examples.iter().map(|row| row.tokens.len()).sum();
+    let (rows, trained) = (set.examples.len(), set.trained_tokens());
+    format!("{rows} rows, {tokens} tokens, {trained} with a loss")
+}
+
+fn steps(prepared: &Prepared, args: &Args) -> String {
+    let size = args.rows.batch_size.get();
+    let times = args.rows.grad_accumulation_steps.get();
+    let per_step = size.saturating_mul(times);
+    let n_rows = prepared.n_rows();
+    let per_step = per_step.min(n_rows.max(1));
+    let epochs = args.steps() as f64 * per_step as f64 / n_rows.max(1) as f64;
+    let accumulated = match times {
+        1 => String::new(),
+        times => format!(" x {times}"),
+    };
+    let steps = args.steps();
+    let again = match args.rows.grad_checkpoint {
+        true => ", blocks computed again in backward",
+        false => "",
+    };
+    format!("{steps} of {size} rows{accumulated}, {epochs:.1} epochs{again}")
+}
+
+fn device(prepared: &Prepared, args: &Args) -> String {
+    if !prepared.model().decoder.device().is_cpu() {
+        return args.device.device.to_string();
+    }
+    let threads = rayon::current_num_threads();
+    // A level that the processor lacks is refused before.
+    match Level::chosen() {
+        Ok(level) => format!("cpu, {threads} threads, kernels for {level}"),
+        Err(_) => format!("cpu, {threads} threads"),
+    }
+}
+
+/// What is there before the first step; what a step adds is in its report.
+fn memory(prepared: &Prepared) -> String {
+    let (weights, n) = (weights(prepared.model()), prepared.n_values());
+    format!(
+        "{} of weights, {} of values that are trained",
+        gigabytes(weights.values().sum()),
+        gigabytes(4 * n)
+    )
+}
+
+fn millions(n: usize) -> String {
+    match n {
+        n if n >= 1_000_000_000 => format!("{:.2} B", n as f64 / 1e9),
+        n if n >= 100_000 => format!("{:.2} M", n as f64 / 1e6),
+        n => n.to_string(),
+    }
+}
+
+fn gigabytes(bytes: usize) -> String {
+    match bytes {
+        bytes if bytes >= 100_000_000 => format!("{:.2} GB", bytes as f64 / 1e9),
+        bytes => format!("{:.2} MB", bytes as f64 / 1e6),
+    }
+}
