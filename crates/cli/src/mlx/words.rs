@@ -1,9 +1,12 @@
 //! Words of mlx-lm's command lines that clap would read in another way.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 
 /// Name under which `--verbose VALUE` of `mlx_lm.generate` goes on: `--verbose` alone is our own.
 pub(super) const VERBOSE: &str = "mlx-verbose";
+
+/// Option that mlx-lm gives several values at once.
+const END: &str = "--extra-eos-token";
 
 /// Values of its `--verbose`, in small letters.
 const SWITCHES: [&str; 4] = ["true", "t", "false", "f"];
@@ -28,10 +31,18 @@ fn of_convert(mut words: Vec<OsString>) -> Vec<OsString> {
     words
 }
 
+/// Words of `mlx_lm.generate`, whose `--extra-eos-token` takes several tokens, and `--verbose` a value.
 fn of_generate(words: Vec<OsString>) -> Vec<OsString> {
     let mut words = words.into_iter().peekable();
     let mut translated = vec![];
     while let Some(word) = words.next() {
+        if word == END {
+            translated.extend([word].into_iter().chain(words.next()));
+            while let Some(token) = words.next_if(|next| !begins_with_dash(next)) {
+                translated.extend([OsString::from(END), token]);
+            }
+            continue;
+        }
         let value = match word.to_str() {
             Some("--verbose") => words.next_if(|next| is_switch(&next.to_string_lossy())),
             Some(word) => word
@@ -49,6 +60,10 @@ fn of_generate(words: Vec<OsString>) -> Vec<OsString> {
         });
     }
     translated
+}
+
+fn begins_with_dash(word: &OsStr) -> bool {
+    word.as_encoded_bytes().first() == Some(&b'-')
 }
 
 fn is_switch(value: &str) -> bool {
@@ -73,6 +88,14 @@ mod tests {
             ("m generate --verbose -p x", "m generate --verbose -p x"),
             ("m convert --model x -q", "m convert --model x --quantize"),
             ("m convert --save-path x -q", "m convert --save-path x -q"),
+            (
+                "m generate --extra-eos-token a b -p x",
+                "m generate --extra-eos-token a --extra-eos-token b -p x",
+            ),
+            (
+                "m generate --extra-eos-token --a -p x",
+                "m generate --extra-eos-token --a -p x",
+            ),
             ("m generate -qa", "m generate --quantize-activations"),
             ("m train --verbose true", "m train --verbose true"),
         ];

@@ -43,8 +43,8 @@ pub struct Args {
     /// End before this text, which may be a special token; may be given several times
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     pub stop: Vec<String>,
-    /// End at these tokens as well; may be given several times
-    #[arg(long, value_name = "TOKEN", num_args = 1..)]
+    /// End at this token as well; may be given several times, or with several tokens behind it
+    #[arg(long, value_name = "TOKEN", allow_hyphen_values = true)]
     pub extra_eos_token: Vec<String>,
     /// Print one JSON object on standard output
     #[arg(long)]

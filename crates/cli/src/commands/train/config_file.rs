@@ -14,9 +14,12 @@ use std::path::Path;
 const MAX_BYTES: u64 = 1 << 20;
 
 /// Keys of mlx-lm for what is not built.
-const NOT_BUILT: &[&str] = &[
-    "wandb",
-    "hf_dataset",
+const NOT_BUILT: &[(&str, &str)] = &[
+    (
+        "wandb",
+        "remove it; metrics.jsonl in adapter_path has all figures",
+    ),
+    ("hf_dataset", "name one data set with data: OWNER/NAME"),
 ];
 
 /// Keys that hold others.
@@ -81,9 +84,9 @@ fn parse(text: &str) -> Parsed<ConfigFile> {
 
 fn entry(key: &str, value: Value) -> Parsed<Vec<String>> {
     match (key, value) {
-        (key, value) if NOT_BUILT.contains(&key) => match value {
-            Value::Null | Value::Bool(false) => Ok(vec![]),
-            _ => Err(format!("{key} is not built; remove it")),
+        (key, value) if instead_of(key).is_some() => match (value, instead_of(key)) {
+            (Value::Null | Value::Bool(false), _) | (_, None) => Ok(vec![]),
+            (_, Some(instead)) => Err(format!("{key} is not built; {instead}")),
         },
         ("prompt_feature" | "completion_feature" | "chat_feature" | "text_feature", value) => {
             option(&key.replace("_feature", "-key"), key, &value)
@@ -102,6 +105,13 @@ fn entry(key: &str, value: Value) -> Parsed<Vec<String>> {
             None => plain(key, &value),
         },
     }
+}
+
+/// What to do instead of a key for what is not built.
+fn instead_of(key: &str) -> Option<&'static str> {
+    let mut keys = NOT_BUILT.iter();
+    keys.find(|(name, _)| *name == key)
+        .map(|(_, instead)| *instead)
 }
 
 /// The option of `mlx_lm.lora` that is none of ours and has the key's name.
