@@ -83,10 +83,11 @@ fn main() -> ExitCode {
     let passed = match words.first().map(String::as_str) {
         Some("test") => Some(test()),
         Some("check") => Some(
-            LINT.iter().all(run)
+            msl_check::can_run_where_it_runs()
+                && LINT.iter().all(run)
                 && soft_metal::lint_where_it_runs()
-                && msl_check::where_it_runs()
-                && test(),
+                && test()
+                && msl_check::after_tests(),
         ),
         Some("msl-check") => Some(msl_check::main()),
         Some("gpu-replay") => Some(soft_metal::replay::prepare()),

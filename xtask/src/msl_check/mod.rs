@@ -8,7 +8,7 @@ mod cpp;
 #[cfg(all(test, target_os = "linux"))]
 mod mutations;
 
-use crate::soft_metal::{supported, texts_of_operations};
+use crate::soft_metal::{supported, texts_of_operations, texts_of_tests};
 use clang::Clang;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
@@ -17,28 +17,35 @@ use std::{fs, io};
 const SOURCES: &str = "../crates/kernels/src";
 const PRELUDE: &str = "../crates/kernels/src/metal/prelude.metal";
 
-/// [`main`] as a part of the project's checks. Other machines cannot run software Metal.
-pub fn where_it_runs() -> bool {
+/// Whether the last step of the project's checks can run, which is told before the first. Other machines do without it.
+pub fn can_run_where_it_runs() -> bool {
+    !supported() || clang().is_some()
+}
+
+/// [`main`] with the texts that the tests of software Metal have left.
+pub fn after_tests() -> bool {
     if !supported() {
         eprintln!("xtask: msl-check is left out: this is not x86-64 Linux");
         return true;
     }
-    main()
+    clang().is_some_and(|clang| reads(&clang, &texts_of_tests()))
 }
 
 /// Whether clang takes every text, and every source is in one of each dtype.
 pub fn main() -> bool {
-    let clang = match Clang::find() {
-        Ok(clang) => clang,
-        Err(reason) => {
-            eprintln!("xtask: msl-check cannot run: {reason}");
-            return false;
-        }
-    };
-    let Some(folder) = texts_of_operations() else {
-        return false;
-    };
-    match problems(&clang, &folder) {
+    let Some(clang) = clang() else { return false };
+    texts_of_operations().is_some_and(|folder| reads(&clang, &folder))
+}
+
+fn clang() -> Option<Clang> {
+    let found = Clang::find();
+    found
+        .inspect_err(|reason| eprintln!("xtask: msl-check cannot run: {reason}"))
+        .ok()
+}
+
+fn reads(clang: &Clang, folder: &Path) -> bool {
+    match problems(clang, folder) {
         Ok(problems) => {
             problems.iter().for_each(|problem| eprintln!("{problem}"));
             problems.is_empty()

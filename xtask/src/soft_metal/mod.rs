@@ -47,6 +47,11 @@ pub fn texts_of_operations() -> Option<PathBuf> {
     texts
 }
 
+/// Where the texts of all kernels are that the tests have compiled since they were last run whole.
+pub fn texts_of_tests() -> PathBuf {
+    Folders::new().texts()
+}
+
 /// The lints as a part of the project's own.
 pub fn lint_where_it_runs() -> bool {
     where_it_runs(lint)
@@ -67,6 +72,7 @@ pub fn supported() -> bool {
 fn test_all(filter: &str) -> bool {
     with_wrapper(|folders| {
         folders.forget_kernels();
+        folders.forget_texts();
         wrapper_tests(folders)
             && suite(folders, filter)
             && candle::test(folders, filter)
