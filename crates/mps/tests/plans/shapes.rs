@@ -136,6 +136,16 @@ fn narrowed_half_columns_start_at_an_origin() {
 }
 
 #[test]
+fn a_single_row_of_halves_is_longer_by_its_origin() {
+    let left = strided(F16, 64 + 6, &[1, 8], &[8, 1]);
+    let right = strided(F16, 0, &[8, 8], &[8, 1]);
+    let plan = plan(&left, &right, &strided(F16, 0, &[1, 8], &[8, 1])).expect("a row");
+    let row = plan.calls[0][0];
+    assert_eq!((row.offset_bytes, row.origin), (64, 3));
+    assert_eq!([row.columns, row.row_bytes, row.matrix_bytes], [11, 22, 22]);
+}
+
+#[test]
 fn a_contiguous_column_of_halves_is_a_row_transposed() {
     // As 8 rows of one element it would have rows of 2 B.
     let right = strided(F16, 0, &[8, 1], &[1, 1]);
