@@ -125,5 +125,6 @@ fn batch() -> Batch {
         targets: (1..49).collect(),
         trained_tokens: 48,
         lines: vec![1, 2],
+        pairs: vec![],
     }
 }
