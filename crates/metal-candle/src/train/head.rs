@@ -5,7 +5,7 @@ use crate::lora::Context;
 use candle_core::backprop::GradStore;
 use candle_core::{D, DType, Tensor, Var};
 use metal_candle_kernels::{
-    IGNORED_TARGET, Tape, Weight, linear_cross_entropy, linear_cross_entropy_rows, softmax,
+    IGNORED_TARGET, Tape, Weight, linear_cross_entropy, linear_cross_entropy_rows, softmax, tape,
 };
 
 /// Logits that are held at a time: 60 MiB in float32.
@@ -23,6 +23,12 @@ impl<N: Network> Head<'_, N> {
     /// Weight that is all of the head; `None` where an adapter lies beside it.
     pub(super) fn weight(&self) -> Option<Weight> {
         self.network.head_layer().weight_in(self.context)
+    }
+
+    /// What the head is multiplied by, `(M, D)`, of the last block's output `top`, `(B, T, D)`.
+    pub(super) fn normed(&self, top: &Tensor) -> Result<Tensor> {
+        let hidden = self.network.final_norm(top)?;
+        Ok(tape::reshape(&hidden, ((), hidden.dim(2)?))?)
     }
 
     /// Sum of the losses over `hidden`, `(M, D)`, by one operation with `weight`.

@@ -14,7 +14,7 @@ use crate::lora::Mode;
 use crate::models::Segment;
 use candle_core::backprop::GradStore;
 use candle_core::{Device, Tensor, Var};
-use metal_candle_kernels::{Tape, tape};
+use metal_candle_kernels::Tape;
 
 /// Sums over the tokens of a micro-batch, or of all those of a step.
 #[derive(Debug)]
@@ -62,7 +62,9 @@ pub fn step(
     mode: Mode,
     recompute: bool,
 ) -> Result<StepResult> {
-    interruptible(network, parameters, batch, (mode, recompute, None), &|| false)
+    interruptible(network, parameters, batch, (mode, recompute, None), &|| {
+        false
+    })
 }
 
 /// [`step`], given up between two blocks where `should_stop` says so.
@@ -93,14 +95,12 @@ pub(super) fn interruptible(
         targets: &batch.targets,
     };
     let (loss, dtop) = match pairs {
-        None => {
-            let (loss, dtop) = self::head(&head, parameters, &top, &mut gradients)?;
-            (Loss::OnDevice(loss), dtop)
-        }
+        None => likelihood(&head, parameters, &top, &mut gradients)?,
         Some(pairs) => {
             let losses = (pairs, batch, reference.as_deref());
-            let head = preference::head(&head, losses, parameters, &top, &mut gradients)?;
-            (Loss::OfPairs(head.0), head.1)
+            let (outcome, dtop) =
+                preference::head(&head, losses, parameters, &top, &mut gradients)?;
+            (Loss::OfPairs(outcome), dtop)
         }
     };
     let dembedded = backward(
@@ -180,18 +180,15 @@ fn forward<N: Network>(
     Ok((held, x))
 }
 
-/// Loss, and the gradient of the last block's output where a block needs it.
-fn head(
+/// Loss of the targets, and the gradient of the last block's output where a block needs it.
+fn likelihood(
     head: &Head<'_, impl Network>,
     parameters: &Parameters,
     top: &Tensor,
     gradients: &mut Gradients,
-) -> Result<(Tensor, Option<Tensor>)> {
+) -> Result<(Loss, Option<Tensor>)> {
     let top = tracked_top(parameters, top)?;
-    let normed = || -> Result<_> {
-        let hidden = head.network.final_norm(&top)?;
-        Ok(tape::reshape(&hidden, ((), hidden.dim(2)?))?)
-    };
+    let normed = || head.normed(&top);
     let (loss, mut store) = match head.weight() {
         Some(weight) => {
             let (loss, tape) = Tape::record(|| head.loss_with(&normed()?, &weight))?;
@@ -206,7 +203,7 @@ fn head(
         }
     };
     gradients.collect(parameters, &mut store)?;
-    Ok((loss, store.remove(&top)))
+    Ok((Loss::OnDevice(loss), store.remove(&top)))
 }
 
 /// Output of the last block, tracked where a block needs its gradient.

@@ -7,7 +7,7 @@ use crate::train::step::tracked_top;
 use crate::train::{Gradients, Network, Parameters};
 use candle_core::Tensor;
 use candle_core::backprop::GradStore;
-use metal_candle_kernels::{Tape, tape};
+use metal_candle_kernels::Tape;
 
 /// Losses of the pairs of `batch` at the output head, and the gradient of the last block's output, `top`, where a block
 /// needs it. `reference` are the losses of its places under the reference.
@@ -19,10 +19,7 @@ pub(in crate::train) fn head(
     gradients: &mut Gradients,
 ) -> Result<(PairOutcome, Option<Tensor>)> {
     let top = tracked_top(parameters, top)?;
-    let normed = || -> Result<_> {
-        let hidden = head.network.final_norm(&top)?;
-        Ok(tape::reshape(&hidden, ((), hidden.dim(2)?))?)
-    };
+    let normed = || head.normed(&top);
     let outcome = |losses: &Tensor| -> Result<_> {
         let device = losses.device();
         let losses = read_back(device, || losses.detach().to_vec1::<f32>())?;
