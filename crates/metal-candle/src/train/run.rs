@@ -101,7 +101,8 @@ impl<'a, N: Network> Run<'a, N> {
                 loss: self.summary.last_loss,
             })?;
             self.after_step(&taken)?;
-            if self.watch.is_enough(self.trainer.options.early_stopping) {
+            let is_over = self.summary.steps == self.summary.planned_steps;
+            if !is_over && self.watch.is_enough(self.trainer.options.early_stopping) {
                 self.summary.ending = Ending::StoppedEarly;
                 return self.report(&taken);
             }
