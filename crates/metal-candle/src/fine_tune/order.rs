@@ -43,7 +43,9 @@ impl<'a> Order<'a> {
         if !self.is_mlx() {
             return Some(Box::new(move || sample(examples, size, arrangement, limit)));
         }
-        let (order, evaluations) = (self.mlx(), Cell::new(0));
+        let order = self.mlx();
+        let done = self.done.saturating_mul(self.accumulation().get());
+        let evaluations = Cell::new(order.evaluation_after(done));
         Some(Box::new(move || {
             let index = evaluations.replace(evaluations.get() + 1);
             ordered(examples, size, arrangement, &order.validation(index), limit)

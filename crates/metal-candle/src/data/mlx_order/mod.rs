@@ -36,6 +36,11 @@ impl MlxOrder {
         draws.validation
     }
 
+    /// Number of the evaluation with which a run goes on after so many iterations: the last one before them.
+    pub fn evaluation_after(self, iterations: usize) -> usize {
+        iterations.checked_div(self.evaluates_every).unwrap_or(0)
+    }
+
     fn evaluates_at(self, iteration: usize) -> bool {
         let every = self.evaluates_every;
         let is_due = every > 0 && iteration.is_multiple_of(every);
@@ -156,5 +161,31 @@ impl Iterator for MlxWindows<'_> {
             Batch::new(self.arrangement, &rows)
         });
         Some(batches.collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_goes_on_with_the_order_of_the_evaluation_before() {
+        let order = MlxOrder {
+            seed: 3,
+            n_train: 4,
+            n_valid: 50,
+            evaluates_every: 10,
+            iters: 40,
+        };
+        let orders: Vec<_> = (0..4).map(|index| order.validation(index)).collect();
+        assert!((1..4).all(|i| orders[i] != orders[i - 1]));
+        for (done, expected) in [(0, 0), (9, 0), (10, 1), (25, 2), (30, 3)] {
+            assert_eq!(order.evaluation_after(done), expected, "{done}");
+        }
+        let never = MlxOrder {
+            evaluates_every: 0,
+            ..order
+        };
+        assert_eq!(never.evaluation_after(30), 0);
     }
 }
