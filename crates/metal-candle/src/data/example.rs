@@ -122,51 +122,20 @@ struct Converter<'a> {
 impl<'a> Converter<'a> {
     fn example(self, row: &Row) -> std::result::Result<Example, RowError> {
         let line = self.line;
-        let (tokens, mut trained) = match row {
+        if let (
             Row::Preference {
                 prompt,
                 chosen,
                 rejected,
                 tools,
-            } => {
-                let parts = (prompt.as_ref(), chosen, rejected);
-                return self.pairs()?.example(parts, tools.as_deref());
-            }
-            _ if matches!(self.mask, Mask::Pairs { .. }) => {
-                let missing = "chosen";
-                return Err(RowError::NotPreference { missing });
-            }
-            Row::Text(_) if self.mask != Mask::Nothing => return Err(RowError::MaskedText),
-            Row::Text(text) => self.plain(text, 0)?,
-            Row::Messages { messages, tools } => self.chat(messages, tools.as_deref(), 0)?,
-            Row::Exchange {
-                prompt,
-                completion,
-                tools,
-            } => {
-                let messages = [&prompt[..], completion].concat();
-                self.chat(&messages, tools.as_deref(), prompt.len())?
-            }
-            Row::Continuation { prompt, completion } => self.continued(prompt, completion)?,
-            Row::Completion {
-                prompt,
-                completion,
-                tools,
-            } if self.tokenizer.has_chat_template() => {
-                let messages = [message("user", prompt), message("assistant", completion)];
-                self.chat(&messages, tools.as_deref(), 0)?
-            }
-            Row::Completion {
-                prompt,
-                completion,
-                tools,
-            } => {
-                if tools.is_some() {
-                    self.notes.add(Note::UnreadTools, self.line);
-                }
-                self.continued(prompt, completion)?
-            }
-        };
+            },
+            Mask::Pairs { trains_prompt },
+        ) = (row, self.mask)
+        {
+            let parts = (prompt.as_ref(), chosen, rejected);
+            return self.pairs(trains_prompt).example(parts, tools.as_deref());
+        }
+        let (tokens, mut trained) = self.sequence(row)?;
         if let Some(first) = trained.first_mut() {
             *first = false;
         }
@@ -178,17 +147,49 @@ impl<'a> Converter<'a> {
         })
     }
 
-    fn pairs(self) -> std::result::Result<Pairs<'a>, RowError> {
-        let Mask::Pairs { trains_prompt } = self.mask else {
-            let (keys, what) = PREFERENCE;
-            return Err(RowError::Preference { keys, what });
-        };
-        Ok(Pairs {
+    /// Tokens of a row that is one sequence.
+    fn sequence(self, row: &Row) -> std::result::Result<TokensAndMask, RowError> {
+        let tools = row.tools();
+        Ok(match row {
+            _ if matches!(self.mask, Mask::Pairs { .. }) => {
+                let missing = "chosen";
+                return Err(RowError::NotPreference { missing });
+            }
+            Row::Preference { .. } => {
+                let (keys, what) = PREFERENCE;
+                return Err(RowError::Preference { keys, what });
+            }
+            Row::Text(_) if self.mask != Mask::Nothing => return Err(RowError::MaskedText),
+            Row::Text(text) => self.plain(text, 0)?,
+            Row::Messages { messages, .. } => self.chat(messages, tools, 0)?,
+            Row::Exchange {
+                prompt, completion, ..
+            } => self.chat(&[&prompt[..], completion].concat(), tools, prompt.len())?,
+            Row::Completion {
+                prompt, completion, ..
+            } if self.tokenizer.has_chat_template() => {
+                let messages = [message("user", prompt), message("assistant", completion)];
+                self.chat(&messages, tools, 0)?
+            }
+            Row::Completion {
+                prompt, completion, ..
+            }
+            | Row::Continuation { prompt, completion } => {
+                if tools.is_some() {
+                    self.notes.add(Note::UnreadTools, self.line);
+                }
+                self.continued(prompt, completion)?
+            }
+        })
+    }
+
+    fn pairs(self, trains_prompt: bool) -> Pairs<'a> {
+        Pairs {
             tokenizer: self.tokenizer,
             trains_prompt,
             notes: self.notes,
             line: self.line,
-        })
+        }
     }
 
     fn continued(self, prompt: &str, completion: &str) -> Result<TokensAndMask> {

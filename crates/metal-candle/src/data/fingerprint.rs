@@ -27,52 +27,36 @@ impl Writer {
     fn row(&mut self, row: &Row) {
         match row {
             Row::Completion {
-                prompt,
-                completion,
-                tools,
-            } => {
-                self.texts(b'c', &[prompt, completion]);
-                self.tools(tools.as_deref());
-            }
+                prompt, completion, ..
+            } => self.texts(b'c', &[prompt, completion]),
             Row::Continuation { prompt, completion } => self.texts(b'u', &[prompt, completion]),
             Row::Text(text) => self.texts(b't', &[text]),
-            Row::Messages { messages, tools } => {
-                self.messages(messages);
-                self.tools(tools.as_deref());
-            }
+            Row::Messages { messages, .. } => self.messages(messages),
             Row::Exchange {
-                prompt,
-                completion,
-                tools,
+                prompt, completion, ..
             } => {
                 self.messages(prompt);
                 self.messages(completion);
-                self.tools(tools.as_deref());
             }
             Row::Preference {
                 prompt,
                 chosen,
                 rejected,
-                tools,
+                ..
             } => {
                 for content in prompt.iter().chain([chosen, rejected]) {
                     self.content(content);
                 }
-                self.tools(tools.as_deref());
             }
         }
+        let tools = row.tools().unwrap_or_default();
+        tools.iter().for_each(|tool| self.value(tool));
     }
 
     fn content(&mut self, content: &Content) {
         match content {
             Content::Text(text) => self.texts(b't', &[text]),
             Content::Messages(messages) => self.messages(messages),
-        }
-    }
-
-    fn tools(&mut self, tools: Option<&[Json]>) {
-        for tool in tools.unwrap_or_default() {
-            self.value(tool);
         }
     }
 

@@ -98,6 +98,17 @@ impl Row {
 }
 
 impl Row {
+    /// Function schemas for the chat template.
+    pub(super) fn tools(&self) -> Option<&[Json]> {
+        match self {
+            Self::Completion { tools, .. }
+            | Self::Messages { tools, .. }
+            | Self::Preference { tools, .. }
+            | Self::Exchange { tools, .. } => tools.as_deref(),
+            Self::Continuation { .. } | Self::Text(_) => None,
+        }
+    }
+
     /// The kind of this row.
     pub fn kind(&self) -> RowKind {
         match self {
