@@ -104,7 +104,7 @@ struct Buffers {
     rows: Output,
     /// `(rows, V)`, and then their gradients.
     logits: Output,
-    /// Saved of the rows, `(parts, rows, D)`.
+    /// Gradients of the rows, `(parts, rows, D)`.
     drows: Output,
 }
 

@@ -9,12 +9,11 @@
 //!
 //! Rows without a target are dropped before the product. The gradients,
 //! `dhidden = dl W` with `dl = softmax(l) - onehot(t)`, times `1 - (l / cap)^2` where there is a bound,
-//! and that of the weight, are computed forward, chunk of
-//! logits by chunk, and scaled by the upstream gradient in backward (as in Liger-Kernel's fused
-//! linear cross entropy). Saved of inputs that are not tracked are not computed, so that an
-//! evaluation costs one product. Where every row has a loss of its own, the gradient of a weight that is trained
-//! waits for backward, which knows the factors of the rows. On a CPU a chunk is a part of the vocabulary, of which each
-//! thread takes a share; elsewhere it is some of the rows.
+//! and that of the weight, `dl^T h`, are computed forward, chunk of logits by chunk, and scaled by the upstream
+//! gradient in backward (as in Liger-Kernel's fused linear cross entropy). Those of inputs that are not tracked are
+//! not computed, so that an evaluation costs one product. Where every row has a loss of its own, the gradient of a
+//! weight that is trained waits for backward, which knows the factors of the rows. On a CPU a chunk is a part of the
+//! vocabulary, of which each thread takes a share; elsewhere it is some of the rows.
 
 #[cfg(any(test, feature = "testkit"))]
 pub mod cases;
