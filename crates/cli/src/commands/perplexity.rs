@@ -23,7 +23,8 @@ use std::sync::Arc;
 const EXAMPLES: &str = "\
 Examples:
   metal-candle perplexity --model Qwen/Qwen3-0.6B --data data/test.jsonl
-  metal-candle perplexity --model ./model --adapter-path adapters --data test.jsonl --mask-prompt --json";
+  metal-candle perplexity --model ./model --adapter-path adapters --data test.jsonl --mask-prompt \\
+    --json";
 
 /// Loss and perplexity of a file, with and without an adapter
 #[derive(clap::Args, Debug)]
@@ -51,11 +52,11 @@ pub struct Args {
     #[arg(long)]
     pub json: bool,
     #[command(flatten)]
-    pub keys: RowKeys,
-    #[command(flatten)]
     pub weights: LoadOptions,
     #[command(flatten)]
     pub device: DeviceArgs,
+    #[command(flatten)]
+    pub keys: RowKeys,
     #[command(flatten)]
     pub mlx: Accepted<mlx::Perplexity>,
 }
@@ -130,7 +131,12 @@ fn dataset(args: &Args, loaded: &LanguageModel, terminal: &Terminal) -> Result<D
             .with_advice("name a file of rows in it"));
     }
     let source = rows::find(&args.data, &args.keys, terminal)?;
-    Ok(Dataset::load_split(&source, Split::Train, &loaded.tokenizer, &options)?)
+    Ok(Dataset::load_split(
+        &source,
+        Split::Train,
+        &loaded.tokenizer,
+        &options,
+    )?)
 }
 
 fn figures(

@@ -5,10 +5,12 @@ use crate::exit::Exit;
 use crate::load_options::LoadOptions;
 use crate::loading;
 use crate::numbers::at_least_one;
+use crate::row_keys::RowKeys;
+use crate::rows;
 use crate::terminal::Terminal;
 use crate::training::checks;
 use metal_candle::LanguageModel;
-use metal_candle::data::{self, Dataset, longest_row};
+use metal_candle::data::{self, Dataset, RowKind, Split, longest_row};
 use metal_candle::language_model::Adapted;
 use metal_candle::train::Parameters;
 use metal_candle::verify::{Effort, Read, Report, Saved, Subject, verify};
@@ -17,7 +19,8 @@ use std::path::{Path, PathBuf};
 
 const EXAMPLES: &str = "\
 Examples:
-  metal-candle verify --model Qwen/Qwen3-0.6B --adapter-path adapters --data data/valid.jsonl --mask-prompt
+  metal-candle verify --model Qwen/Qwen3-0.6B --adapter-path adapters --data data/valid.jsonl \\
+    --mask-prompt
   metal-candle verify --model ./model --adapter-path adapters --json
 
 gradients  one pass forward and backward reaches every trained tensor, with finite numbers
@@ -37,8 +40,8 @@ pub struct Args {
     /// Folder of an adapter of PEFT or mlx-lm
     #[arg(long, value_name = "PATH", default_value = "adapters")]
     pub adapter_path: PathBuf,
-    /// File of rows, as `train` takes them; without it made-up tokens go through the model
-    #[arg(long, value_name = "FILE.jsonl")]
+    /// File of rows, as `train` takes them, or - for standard input; without it made-up tokens go through the model
+    #[arg(long, value_name = "FILE")]
     pub data: Option<PathBuf>,
     /// Train only what the assistant says, or the completion
     #[arg(long, requires = "data")]
@@ -56,6 +59,8 @@ pub struct Args {
     pub weights: LoadOptions,
     #[command(flatten)]
     pub device: DeviceArgs,
+    #[command(flatten)]
+    pub keys: RowKeys,
 }
 
 /// Answer that `--json` prints.
@@ -80,7 +85,8 @@ pub fn run(args: Args, context: &Context) -> Result<Exit> {
         &args.device.open()?,
         terminal,
     )?;
-    let rows = args.data.as_deref().map(|file| rows(file, &args, &loaded));
+    let rows = args.data.as_deref();
+    let rows = rows.map(|file| read_rows(file, &args, &loaded, terminal));
     let rows = rows.transpose()?;
     let adapted = loading::read_adapter(&loaded.model, &loaded.folder, &args.adapter_path)?;
     let report = report(&args, &loaded, &adapted, rows.as_ref())?;
@@ -118,15 +124,29 @@ fn report(
     verify(&subject, &effort).map_err(Error::from)
 }
 
-fn rows(file: &Path, args: &Args, loaded: &LanguageModel) -> Result<Dataset> {
+fn read_rows(
+    file: &Path,
+    args: &Args,
+    loaded: &LanguageModel,
+    terminal: &Terminal,
+) -> Result<Dataset> {
+    let source = rows::find(file, &args.keys, terminal)?;
     let limit = loaded.model.config.max_position_embeddings;
     let options = data::Options {
         max_seq_length: longest_row(args.max_seq_length, limit)?,
         mask_prompt: args.mask_prompt,
-        convention: data::Convention::Standard,
+        convention: match source.kind() {
+            Some(RowKind::Preference) => data::Convention::Pairs,
+            _ => data::Convention::Standard,
+        },
         vocab_size: Some(loaded.model.config.vocab_size),
     };
-    Ok(Dataset::load(file, &loaded.tokenizer, &options)?)
+    Ok(Dataset::load_split(
+        &source,
+        Split::Train,
+        &loaded.tokenizer,
+        &options,
+    )?)
 }
 
 /// Tensors of an adapter that was written to a folder and read from there.

@@ -225,3 +225,19 @@ fn options_that_do_not_fit_the_mode_are_refused() {
         fixture.train_fails(words, 2, &[expected]);
     }
 }
+
+#[test]
+fn tokens_of_both_completions_are_counted() {
+    let fixture = fixture();
+    let told = fixture.train("--train-mode orpo --iters 1").stderr;
+    let shown = fixture.ok_json("inspect --model model --data data --json");
+    let [train, row] = [&shown["splits"][0], &shown["row"]];
+    let counted = format!(
+        "24 rows, {} tokens, {} with",
+        train["tokens"], train["trained_tokens"]
+    );
+    assert!(told.contains(&counted), "{counted}\n{told}");
+    let marks = row["trained"].as_array().unwrap().iter();
+    let n_marked = marks.filter(|mark| **mark == true).count();
+    assert_eq!(row["trained_tokens"], n_marked);
+}

@@ -199,3 +199,17 @@ fn long_rows_are_cut_to_what_is_trained() {
     let trained = fixture.train("--mask-prompt --max-seq-length 96").stdout;
     assert!(trained.contains("All 5 checks passed"), "{trained}");
 }
+
+#[test]
+fn rows_are_found_as_for_a_training() {
+    let fixture = Fixture::new();
+    fixture.train("");
+    fixture.write("pairs.csv", "ask,say\n1,1 it is\n2,2 it is\n");
+    let words = "verify --model model --adapter-path adapters --mask-prompt --quick --json";
+    let named = format!("{words} --data pairs.csv --prompt-key ask --completion-key say");
+    assert_eq!(fixture.ok_json(&named)["checks"][3]["figures"]["rows"], 2);
+    let pair = r#"{"prompt": "1", "chosen": "1 it is", "rejected": "please"}"#;
+    fixture.write("preferred.jsonl", pair);
+    let preferred = fixture.ok_json(&format!("{words} --data preferred.jsonl"));
+    assert_eq!(preferred["checks"][3]["outcome"], "passed");
+}

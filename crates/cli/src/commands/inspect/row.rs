@@ -66,7 +66,7 @@ pub(super) fn answer(rows: &Rows, place: Option<usize>) -> Result<Option<Answer>
         },
         line: example.line,
         tokens: example.tokens.len(),
-        trained_tokens: example.trained_tokens(),
+        trained_tokens: example.trained.iter().filter(|trained| **trained).count(),
         truncated_tokens: shown.dropped,
         runs: spans.into_iter().map(RunOnOutput::from).collect(),
         trained: example.trained,

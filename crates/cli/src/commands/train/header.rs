@@ -91,7 +91,7 @@ fn trained(prepared: &Prepared) -> String {
 }
 
 /// The targets, as `--targets` takes them.
-fn names(targets: &Targets) -> String {
+pub(super) fn names(targets: &Targets) -> String {
     match targets {
         Targets::AllLinear => "all-linear".into(),
         Targets::Regex(pattern) => format!("regex:{pattern}"),
@@ -122,13 +122,14 @@ fn rows(prepared: &Prepared) -> String {
 }
 
 fn counted(set: &Dataset) -> String {
-    let tokens: usize = set.examples.iter().map(|row| row.tokens.len()).sum();
+    let tokens = set.examples.iter().map(|row| row.all_tokens().count());
+    let tokens: usize = tokens.sum();
     let (rows, trained) = (set.examples.len(), set.trained_tokens());
     format!("{rows} rows, {tokens} tokens, {trained} with a loss")
 }
 
 fn steps(prepared: &Prepared, args: &Args) -> String {
-    let size = args.rows.batch_size.get();
+    let size = args.rows.batch_size.get().min(prepared.n_rows().max(1));
     let times = args.rows.grad_accumulation_steps.get();
     let per_step = size.saturating_mul(times);
     let n_rows = prepared.n_rows();
