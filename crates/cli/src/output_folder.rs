@@ -39,11 +39,15 @@ pub fn check_new(option: &str, folder: &Path, advice: &str) -> Result<()> {
     };
     match is_free {
         true => Ok(()),
-        false => Err(Error::input(format!(
-            "{option} {} exists and is not empty",
-            folder.display()
-        ))
-        .with_advice(advice)),
+        false => {
+            let how = if folder.is_dir() {
+                "exists and is not empty"
+            } else {
+                "exists"
+            };
+            let message = format!("{option} {} {how}", folder.display());
+            Err(Error::input(message).with_advice(advice))
+        }
     }
 }
 

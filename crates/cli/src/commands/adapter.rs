@@ -100,7 +100,7 @@ fn convert(args: &ConvertArgs, terminal: &Terminal) -> Result<()> {
     output_folder::check_new(
         "TO",
         &args.to,
-        "choose another folder, or remove this one first",
+        "choose another name, or remove what is there first",
     )?;
     output_folder::check_writable("TO", &args.to)?;
     let source = Source::read(args, terminal)?;

@@ -149,10 +149,17 @@ impl Splits {
     fn tell_repeated(&self) {
         for other in [&self.valid, &self.test].into_iter().flatten() {
             if let Some(train) = self.train.as_ref().filter(|train| train.holds(other)) {
+                let elsewhere = match other.path == train.path {
+                    true => "in its rows to train on".to_owned(),
+                    false => format!("in {}", train.path.display()),
+                };
+                let which = match other.path == train.path {
+                    true => " to watch the loss on",
+                    false => "",
+                };
                 tracing::warn!(
-                    "{}: every row is also in {}, so that its loss says nothing about other text",
-                    other.path.display(),
-                    train.path.display()
+                    "{}: every row{which} is also {elsewhere}, so that its loss says nothing about other text",
+                    other.path.display()
                 );
             }
         }
