@@ -30,8 +30,15 @@ pub struct Options {
 }
 
 impl Options {
-    fn mask(&self) -> Mask {
+    pub(super) fn mask(&self) -> Mask {
         self.convention.mask(self.mask_prompt)
+    }
+
+    /// Cuts a row to the longest that may be; gives the tokens that were cut off.
+    pub(super) fn cut(&self, example: &mut Example) -> usize {
+        let dropped = example.truncate(self.max_seq_length);
+        self.convention.close(example, self.max_seq_length);
+        dropped
     }
 }
 
@@ -79,23 +86,10 @@ pub struct Dataset {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Fact {
     pub(super) fingerprint: Fingerprint,
+    /// Number of tokens before it was cut, of a pair of its longer sequence.
+    pub(super) length: usize,
     /// Tokens that were cut off.
     pub(super) dropped: usize,
-}
-
-/// One row, as it is trained.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Shown {
-    /// The file.
-    pub path: PathBuf,
-    /// What places of rows in the file count.
-    pub unit: Unit,
-    /// The row, cut.
-    pub example: Example,
-    /// Tokens that were cut off.
-    pub dropped: usize,
-    /// Shape of the file's rows.
-    pub shape: Option<Shape>,
 }
 
 impl Dataset {
@@ -194,59 +188,6 @@ impl Dataset {
         Ok(dataset)
     }
 
-    /// One row of the first file to train on, as [`load`](Self::load) reads it: that at a place, or the first one, of
-    /// which nothing is logged. `None` when there is no row at `place`.
-    ///
-    /// # Errors
-    /// As [`load`](Self::load).
-    pub fn row(
-        source: &Source,
-        place: Option<usize>,
-        tokenizer: &Tokenizer,
-        options: &Options,
-    ) -> Result<Option<Shown>> {
-        let Some(Records { path, unit, items }) = source.records(Split::Train)?.into_iter().next()
-        else {
-            return Err(Error::MissingSplit {
-                split: Split::Train,
-                path: Split::Train.path(source.name()),
-            });
-        };
-        let mut reader = Reader::new(tokenizer, options.mask(), &source.keys, (None, unit));
-        let mut is_empty = true;
-        for record in items {
-            let line = record.number;
-            let at_row = |error| row_error(&path, (line, unit), error);
-            if place.is_none_or(|place| place == line) {
-                let (mut example, _) = reader.read(record).map_err(at_row)?;
-                check_ids(&example, options.vocab_size).map_err(at_row)?;
-                if place.is_some() {
-                    reader.tell(&path);
-                }
-                let dropped = example.truncate(options.max_seq_length);
-                options
-                    .convention
-                    .close(&mut example, options.max_seq_length);
-                let shape = reader.shape().cloned();
-                return Ok(Some(Shown {
-                    path,
-                    unit,
-                    example,
-                    dropped,
-                    shape,
-                }));
-            }
-            if is_empty {
-                reader.first(record).map_err(at_row)?;
-            }
-            is_empty = false;
-        }
-        match is_empty {
-            true => Err(Error::EmptyFile { path }),
-            false => Ok(None),
-        }
-    }
-
     /// Targets of the loss in one epoch.
     pub fn trained_tokens(&self) -> usize {
         self.examples.iter().map(Example::trained_tokens).sum()
@@ -283,26 +224,26 @@ impl Dataset {
 
     /// Whether every example of `other` is one of these.
     pub(super) fn holds(&self, other: &Self) -> bool {
-        let own: HashSet<&[u32]> = self.examples.iter().map(|row| &*row.tokens).collect();
+        let own: HashSet<_> = self.examples.iter().map(sequences).collect();
         let mut others = other.examples.iter();
-        others.all(|row| own.contains(&*row.tokens))
+        others.all(|row| own.contains(&sequences(row)))
     }
 
     fn add(&mut self, mut example: Example, fingerprint: Fingerprint, options: &Options) {
-        let dropped = example.truncate(options.max_seq_length);
-        let convention = options.convention;
-        convention.close(&mut example, options.max_seq_length);
+        let length = example.longest();
+        let dropped = options.cut(&mut example);
         self.truncated += usize::from(dropped > 0);
         self.truncated_tokens += dropped;
         let line = example.line;
         match example.useless_pair() {
             Some(Useless::Identical) => self.identical.push(line),
-            Some(Useless::LongPrompt) => self.long_prompts.push(line),
+            Some(Useless::NoRoom) => self.long_prompts.push(line),
             None if example.trained_tokens() == 0 => self.untrainable.push(line),
             None => {
                 self.examples.push(example);
                 self.facts.push(Fact {
                     fingerprint,
+                    length,
                     dropped,
                 });
             }
@@ -349,10 +290,15 @@ impl Dataset {
     }
 }
 
+/// Tokens of a row, and of a pair's other sequence.
+fn sequences(row: &Example) -> (&[u32], Option<&[u32]>) {
+    (&row.tokens, row.pair.as_ref().map(|pair| &*pair.rejected))
+}
+
 /// Columns, tokenizer and options with which rows become examples.
 pub(super) type How<'a> = (&'a Keys, &'a Tokenizer, &'a Options);
 
-fn row_error(path: &Path, (line, unit): (usize, Unit), error: RowError) -> Error {
+pub(super) fn row_error(path: &Path, (line, unit): (usize, Unit), error: RowError) -> Error {
     Error::Row {
         path: path.to_owned(),
         line,
@@ -361,7 +307,10 @@ fn row_error(path: &Path, (line, unit): (usize, Unit), error: RowError) -> Error
     }
 }
 
-fn check_ids(example: &Example, vocab_size: Option<usize>) -> std::result::Result<(), RowError> {
+pub(super) fn check_ids(
+    example: &Example,
+    vocab_size: Option<usize>,
+) -> std::result::Result<(), RowError> {
     let Some(vocab_size) = vocab_size else {
         return Ok(());
     };

@@ -66,10 +66,7 @@ impl Lengths {
 impl Dataset {
     /// Figures of these rows.
     pub fn overview(&self) -> Overview {
-        let examples = self.examples.iter().zip(&self.facts);
-        let mut lengths: Vec<usize> = examples
-            .map(|(row, fact)| row.longest() + fact.dropped)
-            .collect();
+        let mut lengths: Vec<usize> = self.facts.iter().map(|fact| fact.length).collect();
         lengths.sort_unstable();
         let left_out = [&self.untrainable, &self.identical, &self.long_prompts];
         let mut seen = HashSet::new();

@@ -24,8 +24,8 @@ pub struct Pair {
 pub(super) enum Useless {
     /// The completions are the same.
     Identical,
-    /// The prompt leaves no room for a completion.
-    LongPrompt,
+    /// The prompt leaves no room for a completion, or a completion has no token that something stands before.
+    NoRoom,
 }
 
 impl Example {
@@ -37,11 +37,13 @@ impl Example {
     /// Reason why nothing can be learnt from this example, where it is a pair.
     pub(super) fn useless_pair(&self) -> Option<Useless> {
         let Pair { n_prompt, rejected } = self.pair.as_ref()?;
+        // Nothing predicts the first token: without a prompt a completion of one token has no loss.
+        let n_given = (*n_prompt).max(1);
         match (
-            *n_prompt >= self.tokens.len().min(rejected.len()),
+            n_given >= self.tokens.len().min(rejected.len()),
             *rejected == self.tokens,
         ) {
-            (true, _) => Some(Useless::LongPrompt),
+            (true, _) => Some(Useless::NoRoom),
             (false, true) => Some(Useless::Identical),
             (false, false) => None,
         }
@@ -186,9 +188,12 @@ impl Pairs<'_> {
     }
 }
 
-/// Checks that a row has both completions.
+/// Checks that a row has both completions. What is no object is told by who reads it.
 pub(super) fn check_keys(row: &Json) -> std::result::Result<(), RowError> {
-    let is_absent = |key: &&'static str| row.get(key).is_none_or(Json::is_null);
+    let Some(row) = row.as_object() else {
+        return Ok(());
+    };
+    let is_absent = |key: &&'static str| row.get(*key).is_none_or(Json::is_null);
     match ["chosen", "rejected"].iter().copied().find(is_absent) {
         Some(missing) => Err(RowError::NotPreference { missing }),
         None => Ok(()),

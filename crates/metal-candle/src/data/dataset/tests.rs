@@ -296,6 +296,27 @@ fn figures_count_what_is_there_twice_and_what_is_cut() {
 }
 
 #[test]
+fn both_sequences_of_a_pair_count() {
+    let options = Options {
+        max_seq_length: 8,
+        convention: Convention::Pairs,
+        ..OPTIONS
+    };
+    let pair = |rejected: &str| {
+        let row = format!(
+            "{{\"prompt\": \"aaaa\", \"chosen\": \"bbbbbb\", \"rejected\": \"{rejected}\"}}\n"
+        );
+        load(row.as_bytes(), &tokenizer(None), &options).unwrap()
+    };
+    let (c, d) = (pair("ccccc"), pair("ddddd"));
+    // 11 and 10 tokens, the longer of which is the row's length.
+    let overview = c.overview();
+    assert_eq!(overview.lengths.unwrap().max, 11);
+    assert_eq!((overview.truncated_tokens, overview.tokens), (5, 16));
+    assert!(c.holds(&c) && !c.holds(&d));
+}
+
+#[test]
 fn rows_of_several_files_are_one_split() {
     let folder = tempdir().unwrap();
     for (n, text) in ["a", "b"].into_iter().enumerate() {

@@ -105,8 +105,19 @@ fn pairs_of_which_nothing_can_be_learnt_are_told() {
     assert!(cut.truncate(n_prompt + 1) > 0);
     assert_eq!(cut.useless_pair(), Some(Useless::Identical));
     assert!(cut.truncate(n_prompt) > 0);
-    assert_eq!(cut.useless_pair(), Some(Useless::LongPrompt));
+    assert_eq!(cut.useless_pair(), Some(Useless::NoRoom));
     assert_eq!(cut.trained_tokens(), 0);
+    // The end of an empty completion is its first token, which nothing predicts: a mean over no token.
+    let alone = Example {
+        tokens: vec![7],
+        trained: vec![false],
+        line: 1,
+        pair: Some(Pair {
+            n_prompt: 0,
+            rejected: vec![5, 7],
+        }),
+    };
+    assert_eq!(alone.useless_pair(), Some(Useless::NoRoom));
 }
 
 #[test]
@@ -128,6 +139,26 @@ fn a_turn_of_a_completion_cannot_be_left_out() {
         vec![message("assistant", "d")],
     );
     assert!(example(&in_prompt, Some(CHATML), true).is_ok());
+}
+
+#[test]
+fn keys_are_looked_for_in_objects() {
+    assert!(check_keys(&Json::Array(vec![])).is_ok());
+    let row = Json::Object(
+        [("chosen".to_owned(), Json::from("a"))]
+            .into_iter()
+            .collect(),
+    );
+    let error = check_keys(&row).unwrap_err();
+    assert!(
+        matches!(
+            error,
+            RowError::NotPreference {
+                missing: "rejected"
+            }
+        ),
+        "{error}"
+    );
 }
 
 #[test]
