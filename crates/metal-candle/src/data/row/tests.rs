@@ -113,6 +113,12 @@ fn keys_that_nobody_reads_are_listed() {
         behind(TEXT, line).unwrap().unread,
         ["messages", "id", "tools"]
     );
+    // Of columns for one purpose the first is read.
+    let line = r#"{"system": "s", "system_prompt": "t", "instruction": "i", "input": "a", "context": "b", "output": "o"}"#;
+    assert_eq!(
+        read(line, &mut None).unwrap().unread,
+        ["system_prompt", "context"]
+    );
 }
 
 #[test]

@@ -40,7 +40,7 @@ pub(super) fn shape(row: &Object, keys: &Keys) -> Result<Shape, RowError> {
     if !keys.is_empty() {
         return told(row, keys);
     }
-    if let Some(shape) = preference(row).or_else(|| of_mlx(row)) {
+    if let Some(shape) = preference(row, None).or_else(|| of_mlx(row)) {
         return Ok(shape);
     }
     let mut shapes = conversations(row);
@@ -68,10 +68,8 @@ fn told(row: &Object, keys: &Keys) -> Result<Shape, RowError> {
         let others = keys.chat.iter().chain(&keys.text).any(|key| has(&key));
         match ours {
             Err(_) if others => {}
-            ours => {
-                let pair = ours?;
-                return told(&name_of(&pair), Columns::Pair(pair));
-            }
+            Err(error) => return told_preference(row, keys).ok_or(error),
+            Ok(pair) => return told(&name_of(&pair), Columns::Pair(pair)),
         }
     }
     if let Some(key) = keys.chat.as_ref().filter(has) {
@@ -82,6 +80,13 @@ fn told(row: &Object, keys: &Keys) -> Result<Shape, RowError> {
     }
     let key = keys.chat.as_ref().or(keys.text.as_ref());
     Err(no_column(row, key.map_or("", String::as_str)))
+}
+
+/// Answers of which one is preferred, to what stands in the column that alone was named.
+fn told_preference(row: &Object, keys: &Keys) -> Option<Shape> {
+    let prompt = keys.prompt.as_ref().filter(|_| keys.completion.is_none())?;
+    let is_there = path::get(row, prompt).is_some();
+    is_there.then(|| preference(row, Some(prompt))).flatten()
 }
 
 /// The columns of a pair of which at least one was named.
@@ -126,8 +131,9 @@ fn no_column(row: &Object, key: &str) -> RowError {
     }
 }
 
-/// Answers of which one is preferred; a flag of that name is no answer.
-fn preference(row: &Object) -> Option<Shape> {
+/// Answers of which one is preferred, to the prompt in the column `told` or that which is found; a flag of that name is no
+/// answer.
+fn preference(row: &Object, told: Option<&String>) -> Option<Shape> {
     let is_answer = |key: &str| {
         let value = path::get(row, key);
         matches!(
@@ -136,10 +142,11 @@ fn preference(row: &Object) -> Option<Shape> {
         )
     };
     let mut prompts = PROMPTS.into_iter().chain(CHATS);
-    let prompt = prompts.find(|key| is_answer(key)).map(str::to_owned);
+    let found = || prompts.find(|key| is_answer(key)).map(str::to_owned);
+    let prompt = told.cloned().or_else(found);
     let columns = Columns::Preference(Preference { prompt });
     let both = is_answer(CHOSEN) && is_answer(REJECTED);
-    both.then(|| Shape::new("preference", columns, row, false))
+    both.then(|| Shape::new("preference", columns, row, told.is_some()))
 }
 
 /// The kinds of mlx-lm in its order, but for `text`.

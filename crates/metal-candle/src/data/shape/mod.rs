@@ -74,10 +74,11 @@ impl Shape {
             columns,
             is_told,
         };
-        let beside = shape.beside().filter(|key| row.contains_key(*key));
-        let beside: Vec<String> = beside.map(str::to_owned).collect();
+        // A column that is null in the first row may be none in others.
+        let beside = shape.beside(|key| row.contains_key(key));
+        let beside = beside.map(str::to_owned);
         let needed = shape.needed().into_iter().map(str::to_owned);
-        shape.read = beside.into_iter().chain(needed).collect();
+        shape.read = beside.chain(needed).collect();
         shape
     }
 
@@ -115,20 +116,21 @@ impl Shape {
         }
     }
 
-    /// Columns that are read where a row has them.
-    fn beside(&self) -> impl Iterator<Item = &'static str> + use<> {
-        let (is_plain, has_context) = match &self.columns {
-            Columns::Pair(pair) => (pair.is_plain, !pair.is_plain),
-            Columns::Chat(_) => (false, false),
-            Columns::Text(_) => (true, false),
-            Columns::Preference(_) => (false, false),
+    /// Columns that are read beside those that a row must have: of each group the first that is there.
+    fn beside(&self, is_there: impl Fn(&str) -> bool) -> impl Iterator<Item = &'static str> {
+        let (has_system, has_context) = match &self.columns {
+            Columns::Pair(pair) => (!pair.is_plain, !pair.is_plain),
+            Columns::Chat(_) | Columns::Preference(_) => (true, false),
+            Columns::Text(_) => (false, false),
         };
-        let systems = pair::SYSTEMS.into_iter().filter(move |_| !is_plain);
-        let contexts = pair::CONTEXTS.into_iter().filter(move |_| has_context);
-        let needed: Vec<String> = self.needed().into_iter().map(str::to_owned).collect();
-        systems
-            .chain(contexts)
-            .filter(move |key| !needed.iter().any(|needed| needed == key))
+        let needed = self.needed();
+        let first = |group: &[&'static str]| {
+            let others = group.iter().filter(|key| !needed.contains(key));
+            others.copied().find(|key| is_there(key))
+        };
+        let system = has_system.then(|| first(&pair::SYSTEMS)).flatten();
+        let context = has_context.then(|| first(&pair::CONTEXTS)).flatten();
+        system.into_iter().chain(context)
     }
 
     /// Takes the row out of the fields of a line; what is left was not read. `is_chat`: the tokenizer has a chat
@@ -156,7 +158,8 @@ impl Shape {
             Columns::Text(key) => Row::Text(path::text(row, key)?),
             Columns::Preference(columns) => columns.row(row, tools)?,
         };
-        let beside = self.beside().map(str::to_owned);
+        let beside = self.beside(|key| path::get(row, key).is_some());
+        let beside: Vec<String> = beside.map(str::to_owned).collect();
         let needed = self
             .needed()
             .into_iter()

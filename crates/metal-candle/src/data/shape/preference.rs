@@ -46,21 +46,24 @@ impl Preference {
         Ok((prompt, text(CHOSEN)?, text(REJECTED)?))
     }
 
-    /// Answers that begin with the user or the system are whole conversations: the prompt is in them.
+    /// Answers that begin with the user or the system are whole conversations: the prompt is in them. Without a prompt
+    /// of its own both begin with what the system says.
     fn conversations(&self, row: &Object, system: Option<String>) -> Result<Sides, RowError> {
         let chosen = side(row, CHOSEN, "assistant")?;
         let rejected = side(row, REJECTED, "assistant")?;
         let is_whole = chosen.first().is_some_and(|first| !is_by_assistant(first));
-        let prompt = match &self.prompt {
-            Some(key) if !is_whole => Some(with_system(side(row, key, "user")?, system)),
-            _ => None,
-        };
-        let prompt = prompt.map(Content::Messages);
-        Ok((
-            prompt,
-            Content::Messages(chosen),
-            Content::Messages(rejected),
-        ))
+        let messages = Content::Messages;
+        Ok(match &self.prompt {
+            Some(key) if !is_whole => {
+                let prompt = with_system(side(row, key, "user")?, system);
+                (Some(messages(prompt)), messages(chosen), messages(rejected))
+            }
+            _ => {
+                let [chosen, rejected] =
+                    [chosen, rejected].map(|answer| with_system(answer, system.clone()));
+                (None, messages(chosen), messages(rejected))
+            }
+        })
     }
 }
 

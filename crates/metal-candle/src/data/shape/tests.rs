@@ -272,6 +272,12 @@ fn preferences_are_read_in_every_form() {
         sides(r#"{"system": "s", "question": "p", "chosen": "c", "rejected": "r"}"#);
     assert_eq!(said(&prompt.unwrap()), ["system:s", "user:p"]);
     assert_eq!(said(&chosen), ["assistant:c"]);
+    let (c, r) = (list("c"), list("r"));
+    let line = format!(r#"{{"system": "s", "chosen": {c}, "rejected": {r}}}"#);
+    let (prompt, chosen, rejected) = sides(&line);
+    assert_eq!(prompt, None);
+    assert_eq!(said(&chosen), ["system:s", "user:p", "assistant:c"]);
+    assert_eq!(said(&rejected), ["system:s", "user:p", "assistant:r"]);
 }
 
 #[test]
@@ -314,6 +320,14 @@ fn columns_that_a_person_names_win() {
     assert_eq!(
         told(chosen, &keys(None, Some("chosen"), None, None), true).1,
         Row::completion("p", "c")
+    );
+    let asked = r#"{"asked": "p", "prompt": "q", "chosen": "c", "rejected": "r"}"#;
+    assert_eq!(
+        told(asked, &keys(Some("asked"), None, None, None), true),
+        (
+            "preference (asked, chosen, rejected)".to_owned(),
+            Row::preference("p", "c", "r")
+        )
     );
     let absent = shape(line, &keys(None, None, None, Some("body")))
         .unwrap_err()
