@@ -1,6 +1,7 @@
 //! Words about a run: what it goes on from, how large it is, and what it came to.
 
 use super::Args;
+use super::preference::TrainMode;
 use crate::error::{Error, Result};
 use crate::terminal::Terminal;
 use metal_candle::data::Split;
@@ -95,8 +96,8 @@ pub fn tell_end(
 
 /// Tells the validation loss before and after, and which step is kept.
 fn tell_validation(summary: &Summary, args: &Args, terminal: &Terminal) {
-    let keeps_best = args.reports.load_best_model_at_end;
-    let best = summary.best.filter(|_| keeps_best);
+    let kept = summary.kept_step;
+    let best = summary.best.filter(|best| best.step == kept);
     let after = best.map_or(summary.last_val_loss, |best| Some(best.val_loss));
     if let (Some(before), Some(after)) = (summary.first_val_loss, after) {
         terminal.report(format_args!(
@@ -109,7 +110,6 @@ fn tell_validation(summary: &Summary, args: &Args, terminal: &Terminal) {
             "Stopped early: no lower validation loss in {patience} evaluations"
         ));
     }
-    let kept = summary.kept_step;
     match summary.best {
         Some(best) if best.step == kept && kept != summary.steps => {
             let (folder, loss) = (args.adapter_path.display(), best.val_loss);
@@ -165,7 +165,8 @@ pub fn tell_next(prepared: &Prepared, args: &Args, terminal: &Terminal) {
         ""
     };
     let mut commands = vec![format!("generate --model {base}{adapter} --prompt \"...\"")];
-    if test.is_file() {
+    // Of pairs --test tells the loss.
+    if test.is_file() && args.preference.train_mode == TrainMode::Sft {
         let test = test.display();
         commands.push(format!(
             "perplexity --model {base}{adapter} --data {test}{mask}"
