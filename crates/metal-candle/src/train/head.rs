@@ -25,7 +25,7 @@ impl<N: Network> Head<'_, N> {
         self.network.head_layer().weight_in(self.context)
     }
 
-    /// What the head is multiplied by, `(M, D)`, of the last block's output `top`, `(B, T, D)`.
+    /// Factor of the head, `(M, D)`, from the last block's output `top`, `(B, T, D)`.
     pub(super) fn normed(&self, top: &Tensor) -> Result<Tensor> {
         let hidden = self.network.final_norm(top)?;
         Ok(tape::reshape(&hidden, ((), hidden.dim(2)?))?)
