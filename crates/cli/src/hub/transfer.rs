@@ -304,7 +304,7 @@ impl<'a> Transfer<'a> {
             "there is no folder {name}, it is not in the cache {cache}, \
              and it cannot be downloaded: {url}: {error}"
         ))
-        .with_advice("check the network and try again (what was fetched is kept), or name a folder with --model")
+        .with_advice("check the network and try again (what was fetched is kept), or name what lies on this machine")
     }
 
     fn unwritten(&self, path: &Path, source: &io::Error) -> Failure {

@@ -15,19 +15,22 @@ pub(super) fn tell_other(trained_on: &str, folder: &Path, raw_config: &Value) {
 
 /// Name of the model in use, where it differs.
 fn other(trained_on: &str, folder: &Path, raw_config: &Value) -> Option<String> {
+    // A link is the model by its own name and by that of what it leads to.
+    let named = folder.to_string_lossy();
     let folder = folder.canonicalize().unwrap_or(folder.to_path_buf());
     let folder = folder.to_string_lossy();
     let original = raw_config["_name_or_path"].as_str().unwrap_or("");
     let trained = short_name(trained_on);
     let is_same = |name: &&str| short_name(name).eq_ignore_ascii_case(trained);
-    let is_known = trained.is_empty() || [&folder, original].iter().any(is_same);
+    let is_known = trained.is_empty() || [&folder, &named, original].iter().any(is_same);
     (!is_known && !is_path(trained_on)).then(|| short_name(&folder).to_string())
 }
 
-/// A path rather than an id of Hugging Face, which is a name or an owner and a name.
+/// A path rather than an id of Hugging Face, which is a name or an owner and a name, of a folder.
 fn is_path(name: &str) -> bool {
     let is_marked = name.starts_with(['/', '.', '~']) || name.contains(['\\', ':']);
-    is_marked || name.matches('/').count() > 1 || Path::new(name).exists()
+    let is_file = name.ends_with(".gguf");
+    is_marked || is_file || name.matches('/').count() > 1 || Path::new(name).exists()
 }
 
 /// The last part of a path or id; of Hugging Face's cache the name of the repository.
@@ -69,6 +72,7 @@ mod tests {
             ("base", "/models/chat", Some("chat")),
             ("/data/out/checkpoint-500", "/models/chat", None),
             ("./out", "/models/chat", None),
+            ("base.gguf", "/models/chat.gguf", None),
             ("C:\\models\\x", "/models/chat", None),
             ("", "/models/chat", None),
         ];
@@ -78,5 +82,18 @@ mod tests {
         }
         let named = json!({"_name_or_path": "org/base"});
         assert_eq!(other("org/base", Path::new("/models/chat"), &named), None);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_has_its_own_name_as_well() {
+        let place = tempfile::tempdir().unwrap();
+        let [model, link] = ["chat", "base"].map(|name| place.path().join(name));
+        std::fs::create_dir(&model).unwrap();
+        std::os::unix::fs::symlink(&model, &link).unwrap();
+        for trained_on in ["org/base", "org/chat"] {
+            assert_eq!(other(trained_on, &link, &json!({})), None, "{trained_on}");
+        }
+        assert!(other("org/other", &link, &json!({})).is_some());
     }
 }

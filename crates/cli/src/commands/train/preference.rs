@@ -116,10 +116,15 @@ impl Args {
     pub fn check_preference(&self) -> Result<()> {
         let (options, name) = (&self.preference, self.preference.name());
         let mut given = options.given();
-        if let Some((option, _)) = given.find(|(_, modes)| !modes.contains(&options.train_mode)) {
+        let foreign = given.find(|(_, modes)| !modes.contains(&options.train_mode));
+        if let Some((option, modes)) = foreign {
+            let modes = match modes.contains(&TrainMode::Orpo) {
+                true => "dpo or orpo",
+                false => "dpo",
+            };
             return Err(
                 Error::input(format!("{option}: --train-mode {name} has none"))
-                    .with_advice("leave it out, or choose --train-mode dpo or orpo"),
+                    .with_advice(format!("leave it out, or choose --train-mode {modes}")),
             );
         }
         let is_full = self.fine_tune_type == FineTuneType::Full;
