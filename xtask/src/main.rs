@@ -1,6 +1,7 @@
 //! `cargo xtask test` and `cargo xtask check`: what a contributor runs, and exactly what CI runs.
 #![allow(clippy::print_stderr)]
 
+mod mac_report;
 mod memory;
 mod msl_check;
 mod soft_metal;
@@ -65,6 +66,9 @@ const USAGE: &str = "usage: cargo xtask <command>
           what a Mac would compile, read by clang 17 or later: docs/apple.md; a part of `check`
   gpu-replay
           a folder that repeats the kernels' launches on an NVIDIA GPU: docs/soft-metal.md
+  mac-report [--dry-run] [--only STEP,..] [--model MODEL]
+          on a Mac: checks, tests, soak, measurements and a real model, in one folder to attach to an issue: docs/apple.md;
+          the dry run, on software Metal, is a part of `test`
   miri    the kernels' unsafe code in an interpreter that sees undefined behaviour; nightly
   asan    the kernels' tests with AddressSanitizer, at every level; nightly, x86-64 Linux
   soft-metal test [filter]
@@ -91,6 +95,7 @@ fn main() -> ExitCode {
         ),
         Some("msl-check") => Some(msl_check::main()),
         Some("gpu-replay") => Some(soft_metal::replay::prepare()),
+        Some("mac-report") => mac_report::main(&words[1..]),
         Some("miri") => Some(memory::MIRI.iter().all(run)),
         Some("asan") => Some(memory::ASAN.iter().all(run)),
         Some("soft-metal") => soft_metal::main(&words[1..]),
@@ -107,7 +112,9 @@ fn main() -> ExitCode {
 }
 
 fn test() -> bool {
-    TEST.iter().chain(LEVELS).all(run) && soft_metal::test_where_it_runs()
+    TEST.iter().chain(LEVELS).all(run)
+        && soft_metal::test_where_it_runs()
+        && mac_report::dry_run_where_it_runs()
 }
 
 /// Runs one step; says what it is, how long it took, and whether it failed.

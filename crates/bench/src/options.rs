@@ -24,7 +24,7 @@ pub struct Options {
     /// Measure others on the same cases, in turns [default of operations on an Apple GPU: candle,engines]
     #[arg(long, value_name = "RIVALS", value_enum, value_delimiter = ',')]
     pub vs: Vec<Rival>,
-    /// Python that has scripts/bench/requirements.txt, for --vs pytorch and --vs mlx
+    /// Python that has scripts/bench/requirements.txt, for --vs pytorch, or requirements-mlx.txt, for --vs mlx
     #[arg(long, value_name = "PATH", default_value = "python")]
     pub python: PathBuf,
     /// How often this program and another process take turns

@@ -94,7 +94,7 @@ fn parse(line: &str) -> Result<Answer> {
 
 fn cannot_run(name: &OsStr, source: &std::io::Error) -> Error {
     Error::input(format!("cannot run {}: {source}", name.display()))
-        .with_advice("name the Python that has scripts/bench/requirements.txt by --python")
+        .with_advice("name the Python that has scripts/bench/requirements.txt, or requirements-mlx.txt, by --python")
 }
 
 fn broken(source: std::io::Error) -> Error {

@@ -52,6 +52,16 @@ pub fn texts_of_tests() -> PathBuf {
     Folders::new().texts()
 }
 
+/// Whether what [`cargo`] needs is built, or could be.
+pub fn prepare() -> bool {
+    with_wrapper(|_| true)
+}
+
+/// Cargo with the words of `line` in the workspace of software Metal; [`prepare`] comes before.
+pub fn cargo(line: &str) -> Command {
+    Folders::new().soft_cargo(line)
+}
+
 /// The lints as a part of the project's own.
 pub fn lint_where_it_runs() -> bool {
     where_it_runs(lint)
