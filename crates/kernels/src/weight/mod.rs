@@ -72,6 +72,19 @@ pub trait Packed: std::fmt::Debug + Send + Sync {
     /// When memory runs out.
     fn dense(&self) -> Result<Tensor>;
 
+    /// Another matrix `(N, K)` of floats, packed as this one is; `None` where its format has no quantizer.
+    ///
+    /// # Errors
+    /// When the shape is another one, or a number is not finite.
+    fn pack(&self, _dense: &Tensor) -> Result<Option<Weight>> {
+        Ok(None)
+    }
+
+    /// The matrix itself, where it is blocks of GGUF.
+    fn as_gguf(&self) -> Option<&gguf::Gguf> {
+        None
+    }
+
     /// Its blocks in host memory.
     ///
     /// # Errors
@@ -182,6 +195,27 @@ impl Weight {
         match self {
             Self::Dense(tensor) => Ok(tensor.clone()),
             Self::Packed(packed) => packed.dense(),
+        }
+    }
+
+    /// Another matrix `(N, K)` of floats, stored as this one is: in its dtype, or packed in its format; `None` where the
+    /// format has no quantizer.
+    ///
+    /// # Errors
+    /// When the shape is another one, or a number that is packed is not finite.
+    pub fn stored_alike(&self, dense: &Tensor) -> Result<Option<Self>> {
+        match self {
+            Self::Dense(tensor) => Ok(Some(dense.to_dtype(tensor.dtype())?.into())),
+            Self::Packed(packed) => packed.pack(dense),
+        }
+    }
+
+    /// Blocks of GGUF, where it is stored in these.
+    #[must_use]
+    pub fn as_gguf(&self) -> Option<&gguf::Gguf> {
+        match self {
+            Self::Dense(_) => None,
+            Self::Packed(packed) => packed.as_gguf(),
         }
     }
 

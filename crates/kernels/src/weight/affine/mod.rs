@@ -69,7 +69,7 @@ impl Affine {
     /// number is not finite.
     pub fn quantize(dense: &Tensor, bits: usize, group: usize) -> Result<Self> {
         check_packing(bits, group)?;
-        Self::new(quantize::tensors(dense, bits, group)?, bits, group)
+        Self::new(quantize::tensors(dense, bits, group, None)?, bits, group)
     }
 }
 
@@ -97,6 +97,15 @@ impl Packed for Affine {
 
     fn dense(&self) -> Result<Tensor> {
         reference::dense(self)
+    }
+
+    /// A group keeps its scale and bias where they suit its new numbers better than others do: an update too small for the grid changes nothing.
+    fn pack(&self, dense: &Tensor) -> Result<Option<super::Weight>> {
+        let (bits, group) = (self.bits, self.group);
+        check::rows(NAME, "dense", self.dims(), dense, &FLOATS)?;
+        let before = quantize::Before::new(&self.scales, &self.biases)?;
+        let tensors = quantize::tensors(dense, bits, group, Some(&before))?;
+        Ok(Some(Self::new(tensors, bits, group)?.into()))
     }
 
     fn on_host(&self) -> CandleResult<Box<dyn Blocks + '_>> {

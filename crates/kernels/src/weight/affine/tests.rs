@@ -1,6 +1,7 @@
 //! Against `tests/golden/affine.safetensors`, which MLX wrote (`scripts/golden/make_mlx.py`).
 
 use super::{Affine, BITS, GROUPS, Packed};
+use crate::weight::Weight;
 use crate::weight::testing::{assert_blocks_are_dense, golden};
 use candle_core::{DType, Device, Tensor};
 
@@ -100,4 +101,34 @@ fn parts_that_do_not_fit_are_refused() {
         Affine::quantize(&infinite, 4, 32).unwrap_err().to_string(),
         "quantize: number must be finite, got inf"
     );
+}
+
+/// In place of a matrix that is packed, in every dtype of scales: the same numbers are packed as they were, and others no
+/// further from them than the fresh grid, or the old numbers, are.
+#[test]
+fn packs_again_in_its_own_grid_or_a_nearer_one() {
+    let matrix = golden(GOLDEN)["matrix"].to_dtype(DType::F32).unwrap();
+    let error = |packed: &dyn Packed, wanted: &Tensor| {
+        let error = (packed.dense().unwrap() - wanted).unwrap().sqr().unwrap();
+        error.sum_all().unwrap().to_scalar::<f32>().unwrap()
+    };
+    for dtype in [DType::F32, DType::F16, DType::BF16] {
+        let of =
+            |matrix: &Tensor| Affine::quantize(&matrix.to_dtype(dtype).unwrap(), 4, 32).unwrap();
+        let packed = of(&matrix);
+        let again = packed.pack(&packed.dense().unwrap()).unwrap().unwrap();
+        let difference = largest_difference(&packed.dense().unwrap(), &again.dense().unwrap());
+        assert_eq!(difference, 0.0, "{dtype:?}");
+        let moved = (matrix.affine(0.9, 0.01)).unwrap();
+        let Weight::Packed(again) = packed.pack(&moved).unwrap().unwrap() else {
+            panic!("not packed");
+        };
+        assert_eq!(again.dtype(), dtype);
+        let (got, old) = (error(again.as_ref(), &moved), error(&packed, &moved));
+        let fresh = error(&of(&moved), &moved);
+        assert!(
+            got < old && got <= fresh * 1.02,
+            "{dtype:?}: {got} {old} {fresh}"
+        );
+    }
 }

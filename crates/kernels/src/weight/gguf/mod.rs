@@ -7,6 +7,7 @@
 mod block_type;
 mod blocks;
 mod cpu;
+mod nearer;
 mod quantize;
 mod reference;
 #[cfg(test)]
@@ -84,6 +85,17 @@ impl Packed for Gguf {
 
     fn dense(&self) -> Result<Tensor> {
         reference::dense(self)
+    }
+
+    fn pack(&self, dense: &Tensor) -> Result<Option<super::Weight>> {
+        match quantize::has_quantizer(self.block) {
+            true => Ok(Some(nearer::pack(self, dense)?.into())),
+            false => Ok(None),
+        }
+    }
+
+    fn as_gguf(&self) -> Option<&Gguf> {
+        Some(self)
     }
 
     fn on_host(&self) -> CandleResult<Box<dyn Blocks + '_>> {

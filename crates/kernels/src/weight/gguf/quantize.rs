@@ -30,6 +30,11 @@ pub(super) fn bytes(dense: &Tensor, block: BlockType) -> Result<Tensor> {
     Ok(Tensor::from_vec(bytes, (n, width), dense.device())?)
 }
 
+/// Whether numbers can be packed in blocks of a type.
+pub(super) fn has_quantizer(block: BlockType) -> bool {
+    Packer::of(block).is_ok()
+}
+
 /// Way to pack numbers.
 enum Packer {
     /// A function for the numbers of one block.

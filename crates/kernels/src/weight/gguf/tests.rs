@@ -146,3 +146,30 @@ fn bytes_that_do_not_fit_are_refused() {
         "quantize: number must be finite, got inf"
     );
 }
+
+#[test]
+fn blocks_stay_where_they_are_nearer_than_fresh_ones() {
+    let matrix = golden()["matrix"].to_dtype(DType::F32).unwrap();
+    let bytes = |packed: &Gguf| packed.bytes.to_vec2::<u8>().unwrap();
+    for block in BlockType::all().filter(|block| *block != BlockType::IQ4_NL) {
+        let packed = Gguf::quantize(&matrix, block).unwrap();
+        let again = |dense: &Tensor| packed.pack(dense).unwrap().unwrap();
+        let unmoved = again(&packed.dense().unwrap());
+        assert_eq!(
+            bytes(unmoved.as_gguf().unwrap()),
+            bytes(&packed),
+            "{block:?}"
+        );
+        let moved = (&matrix * 1.5).unwrap();
+        let square = |weight: &Tensor| {
+            let error = (weight - &moved).unwrap().sqr().unwrap();
+            error.sum_all().unwrap().to_scalar::<f32>().unwrap()
+        };
+        let (got, fresh) = (
+            square(&again(&moved).dense().unwrap()),
+            square(&Gguf::quantize(&moved, block).unwrap().dense().unwrap()),
+        );
+        assert!(got <= fresh * 1.000_001, "{block:?}: {got} {fresh}");
+        assert!(fresh < square(&packed.dense().unwrap()), "{block:?}");
+    }
+}
