@@ -5,13 +5,13 @@
 
 mod support;
 
-use candle_core::Device;
-use metal_candle::lora::Error;
-use metal_candle::models::{Model, OnLoad};
+use candle_core::{DType, Device, Tensor};
+use metal_candle::lora::{AdapterSet, Error};
+use metal_candle::models::{Model, OnLoad, save_checkpoint};
 use metal_candle::train::Parameters;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use support::quantized::{self, adapted};
-use support::{golden, model, training};
+use support::{golden, max_difference, model, training};
 
 const MLX: [&str; 2] = ["mlx-4bit", "mlx-mxfp4"];
 
@@ -129,4 +129,88 @@ fn only_some_matrices_are_packed_and_none_is_merged() {
     assert_eq!(tensors.len(), set.parameters().len() / 2 - 1);
     assert!(!tensors.contains(&format!("{plain}.weight")));
     assert!(Parameters::all_weights(&mut model).is_err());
+}
+
+/// Numbers of the matrices that an adapter changes, in float64.
+fn dense(model: &Model) -> HashMap<String, Tensor> {
+    let layers = model.decoder.adaptable().into_iter();
+    let dense = layers.map(|layer| {
+        let dense = layer.weight().dense().unwrap();
+        (
+            layer.path().to_string(),
+            dense.to_dtype(DType::F64).unwrap(),
+        )
+    });
+    dense.collect()
+}
+
+/// Update `alpha / r * B A` of a layer, in float64.
+fn update(set: &AdapterSet, path: &str) -> Tensor {
+    let parameters: HashMap<_, _> = set.parameters().into_iter().collect();
+    let factor = |name: &str| {
+        let name = format!("{path}.{name}.weight");
+        parameters[&name].to_dtype(DType::F64).unwrap()
+    };
+    (factor("lora_B").matmul(&factor("lora_A")).unwrap() * 2.0).unwrap()
+}
+
+fn dot(a: &Tensor, b: &Tensor) -> f64 {
+    (a * b).unwrap().sum_all().unwrap().to_scalar().unwrap()
+}
+
+#[test]
+fn fused_weights_are_packed_again_and_what_is_left_is_measured() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut model, set, _) = adapted("mlx-4bit", &Device::Cpu);
+    let before = dense(&model);
+    let kinds = |model: &Model| -> Vec<String> {
+        let layers = model.decoder.adaptable().into_iter();
+        layers.map(|layer| layer.weight().kind()).collect()
+    };
+    let of_base = kinds(&model);
+    let fusion = model.fuse_as_stored(&set).unwrap();
+    save_checkpoint(folder.path(), &model.raw_config, model.decoder.tensors()).unwrap();
+    let read = Model::load(folder.path(), &Device::Cpu).unwrap();
+    assert_eq!(kinds(&read), of_base);
+    let after = dense(&read);
+    assert_eq!(fusion.layers.len(), set.parameters().len() / 2);
+    assert_eq!(
+        fusion.layers.iter().filter(|layer| !layer.packed).count(),
+        1
+    );
+    for layer in &fusion.layers {
+        let (before, after) = (&before[&layer.path], &after[&layer.path]);
+        let update = update(&set, &layer.path);
+        let change = (after - before).unwrap();
+        let rounding = (&change - &update).unwrap();
+        let square = dot(&update, &update);
+        let want = [
+            dot(&change, &update) / square,
+            (dot(&rounding, &rounding) / square).sqrt(),
+        ];
+        let got = layer.survival.unwrap();
+        for (got, want) in [got.kept, got.error].into_iter().zip(want) {
+            assert!((got - want).abs() < 1e-5, "{}: {got} {want}", layer.path);
+        }
+    }
+}
+
+/// Scales, biases and numbers of a matrix that was packed before are those that it had.
+#[test]
+fn a_packed_matrix_that_nothing_changes_is_packed_as_it_was() {
+    let (model, ..) = adapted("mlx-4bit", &Device::Cpu);
+    for (path, weight) in model.decoder.packed() {
+        let dense = weight.dense().unwrap();
+        let again = weight.stored_alike(&dense).unwrap().unwrap();
+        let difference = max_difference(&dense, &again.dense().unwrap());
+        assert!(difference < 1e-6, "{path}: {difference}");
+    }
+}
+
+#[test]
+fn formats_without_a_quantizer_are_refused_by_name() {
+    let (mut model, set, _) = adapted("mlx-mxfp4", &Device::Cpu);
+    let error = model.fuse_as_stored(&set).unwrap_err().to_string();
+    assert!(error.contains("without a quantizer"), "{error}");
+    assert!(error.contains("(mxfp4)"), "{error}");
 }

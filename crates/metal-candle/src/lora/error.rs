@@ -125,6 +125,15 @@ pub enum Error {
         /// The tensors.
         tensors: Vec<String>,
     },
+    /// Weights are packed in formats that nothing here packs matrices in.
+    #[error(
+        "weights in a format without a quantizer cannot be packed again: {}",
+        listed(tensors, ", ")
+    )]
+    NoQuantizer {
+        /// The tensors, with their formats.
+        tensors: Vec<String>,
+    },
     /// A file cannot be read or written.
     #[error(transparent)]
     File(#[from] crate::files::Error),

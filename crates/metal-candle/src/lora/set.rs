@@ -1,5 +1,5 @@
 use super::methods::{Made, Tied};
-use super::{Adapter, Error, Linear, Placement, Plan};
+use super::{Adapter, Error, FusedLayer, Fusion, Linear, Placement, Plan, Survival};
 use candle_core::{DType, Tensor, Var};
 use metal_candle_kernels::Weight;
 use std::collections::BTreeMap;
@@ -117,6 +117,69 @@ impl AdapterSet {
                 tensors: overflowing,
             }),
             (true, false) => Err(Error::Packed { tensors: packed }),
+        }
+    }
+}
+
+impl AdapterSet {
+    /// Merges all adapters into `matrices` as they are stored: each sum is rounded to the dtype of its weight, or packed again
+    /// in the weight's own format.
+    ///
+    /// # Errors
+    /// When sums are not finite as they are stored, or a format has no quantizer; those stay as they were, others are fused.
+    /// When memory runs out.
+    pub fn fuse_as_stored<'a>(
+        &self,
+        matrices: impl IntoIterator<Item = (String, &'a mut Weight)>,
+    ) -> Result<Fusion, Error> {
+        let mut layers = vec![];
+        let (mut overflowing, mut unpackable) = (vec![], vec![]);
+        for (path, matrix) in matrices {
+            let Some(adapter) = self.get(&path) else {
+                continue;
+            };
+            match Fused::new(adapter, matrix)? {
+                Fused::Whole(weight, survival) => {
+                    *matrix = weight;
+                    layers.push(FusedLayer::new(path, matrix, survival));
+                }
+                Fused::Overflowing => overflowing.push(format!("{path}.weight")),
+                Fused::Unpackable => unpackable.push(format!("{path}.weight ({})", matrix.kind())),
+            }
+        }
+        match (overflowing.is_empty(), unpackable.is_empty()) {
+            (true, true) => Ok(Fusion { layers }),
+            (false, _) => Err(Error::Overflow {
+                tensors: overflowing,
+            }),
+            (true, false) => Err(Error::NoQuantizer {
+                tensors: unpackable,
+            }),
+        }
+    }
+}
+
+/// A weight with its adapter.
+enum Fused {
+    Whole(Weight, Option<Survival>),
+    Overflowing,
+    Unpackable,
+}
+
+impl Fused {
+    fn new(adapter: &dyn Adapter, weight: &Weight) -> Result<Self, Error> {
+        let before = weight.dense()?.to_dtype(DType::F32)?;
+        let exact = adapter.merged(&before)?;
+        if !is_finite(&exact.to_dtype(weight.dtype())?)? {
+            return Ok(Self::Overflowing);
+        }
+        let Some(stored) = weight.stored_alike(&exact)? else {
+            return Ok(Self::Unpackable);
+        };
+        let after = stored.dense()?.to_dtype(DType::F32)?;
+        match is_finite(&after)? {
+            true => Ok(Self::Whole(stored, Survival::of(&before, &exact, &after)?)),
+            false => Ok(Self::Overflowing),
         }
     }
 }

@@ -45,9 +45,10 @@ pub use problems::Problems;
 pub use recognise::{Found, check_folder};
 pub use save::save_checkpoint;
 
-use crate::lora::{self, AdapterSet};
+use crate::lora::{self, AdapterSet, Fusion};
 use candle_core::{DType, Device};
 use checkpoint::Checkpoint;
+use config::quantization::{MLX, TRANSFORMERS};
 use metal_candle_kernels::Weight;
 use serde_json::Value;
 use std::path::Path;
@@ -83,12 +84,17 @@ impl Model {
     /// Those of [`Self::load`], and when the device has no kernels for packed weights.
     pub fn load_packing(path: &Path, on_load: Option<OnLoad>, device: &Device) -> Result<Self> {
         let (config, raw_config) = Config::read(path)?;
+        let reason = "the checkpoint is quantized already: load it as it is";
         if config.quantization.is_some() && on_load.is_some() {
-            let reason = "the checkpoint is quantized already: load it as it is";
             return Err(Error::unsupported("quantization", "given", reason));
         }
         let generation = GenerationConfig::read(path)?;
         let checkpoint = Checkpoint::open(path)?;
+        let mut names = checkpoint.names();
+        if on_load.is_some() && names.any(|name| checkpoint.block(name).is_some()) {
+            return Err(crate::gguf::Error::unsupported(path, "quantizing it", reason).into());
+        }
+        drop(names);
         load::check(&config, &checkpoint)?;
         let weights = Weights::values(&checkpoint, config.quantization.as_ref(), on_load, device);
         let decoder = load::decoder(&config, &weights)?;
@@ -127,6 +133,21 @@ impl Model {
     /// # Errors
     /// As [`AdapterSet::fuse_into`].
     pub fn fuse(&mut self, set: &AdapterSet) -> std::result::Result<(), lora::Error> {
+        self.untie_for(set);
+        set.fuse_into(self.decoder.matrices_mut())
+    }
+
+    /// Merges as [`Self::fuse`] does, and packs the sums of packed weights again in the formats that they have.
+    ///
+    /// # Errors
+    /// As [`AdapterSet::fuse_as_stored`].
+    pub fn fuse_as_stored(&mut self, set: &AdapterSet) -> std::result::Result<Fusion, lora::Error> {
+        self.untie_for(set);
+        set.fuse_as_stored(self.decoder.matrices_mut())
+    }
+
+    /// Makes a head that is the embedding a weight of its own where the adapters of `set` tell them apart.
+    fn untie_for(&mut self, set: &AdapterSet) {
         let of_ends = ["model.embed_tokens", "lm_head"].map(|path| set.get(path));
         let is_adapted = of_ends.iter().any(Option::is_some);
         // One adapter on both changes them alike.
@@ -134,8 +155,20 @@ impl Model {
         if self.decoder.lm_head.is_none() && is_adapted && !are_one {
             self.decoder.untie();
             self.raw_config["tie_word_embeddings"] = false.into();
+            self.pack_head_as_embedding();
         }
-        set.fuse_into(self.decoder.matrices_mut())
+    }
+
+    /// Says in the configuration that the head is packed as the embedding is, where that is said by its path.
+    fn pack_head_as_embedding(&mut self) {
+        for key in [MLX, TRANSFORMERS] {
+            let Some(settings) = self.raw_config.get_mut(key).and_then(Value::as_object_mut) else {
+                continue;
+            };
+            if let Some(packing) = settings.get("model.embed_tokens").cloned() {
+                settings.insert("lm_head".into(), packing);
+            }
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 use super::check::{Figures, listed};
 use crate::device::read_back;
-use crate::lora::{self, AdapterSet, Context, Embedding, Kind, Linear};
+use crate::lora::{self, AdapterSet, Context, Embedding, Kind, Linear, Survival};
 use crate::models::Decoder;
 use crate::random::{name_stream, uniform};
 use crate::train::Result;
@@ -157,7 +157,7 @@ impl Compared {
             path: layer.path().into(),
             difference: largest(&relative)? / unit,
             limit: 32.0 + 4.0 * n_terms.sqrt(),
-            lost: length(&(rounded - &whole)?)? / length(&(whole - plain)?)?,
+            lost: Survival::of(&plain, &whole, &rounded)?.map_or(f64::NAN, |left| left.error),
             dtype: layer.weight().dtype(),
             is_packed: layer.weight().tensor().is_none(),
         })
@@ -232,12 +232,6 @@ fn largest(tensor: &Tensor) -> Result<f64> {
             false => worst.max(value),
         });
     Ok(f64::from(worst))
-}
-
-fn length(tensor: &Tensor) -> Result<f64> {
-    let square = tensor.sqr()?.sum_all()?;
-    let square = read_back(tensor.device(), || square.to_scalar::<f32>())?;
-    Ok(f64::from(square).sqrt())
 }
 
 impl Figures for Merge {

@@ -6,7 +6,7 @@ use super::describe;
 use super::file_type::{FileType, Place};
 use crate::gguf::{DataType, TensorSource, Writer};
 use crate::models::{Error, Model, Part, Result};
-use candle_core::{Device, Tensor, WithDType};
+use candle_core::{DType, Device, Tensor, WithDType};
 use half::{bf16, f16};
 use metal_candle_kernels::Weight;
 use metal_candle_kernels::weight::gguf::Gguf;
@@ -19,15 +19,40 @@ impl Model {
     /// # Errors
     /// When llama.cpp has no such model, or a setting cannot be written.
     pub fn add_to_gguf<'a>(&'a self, writer: &mut Writer<'a>, file_type: FileType) -> Result<()> {
+        let n_blocks = self.config.num_hidden_layers;
+        self.add_all(writer, file_type.number(), &|name, _, k| {
+            file_type.of(Place::of(name, n_blocks), k)
+        })
+    }
+
+    /// Adds what [`Self::add_to_gguf`] adds, with every matrix stored as it is in memory: blocks keep their bytes. `file_type` is
+    /// llama.cpp's number for such a file (`general.file_type`).
+    ///
+    /// # Errors
+    /// Those of [`Self::add_to_gguf`].
+    pub fn add_to_gguf_as_stored<'a>(
+        &'a self,
+        writer: &mut Writer<'a>,
+        file_type: u32,
+    ) -> Result<()> {
+        self.add_all(writer, file_type, &|_, weight, _| stored(weight))
+    }
+
+    fn add_all<'a>(
+        &'a self,
+        writer: &mut Writer<'a>,
+        file_type: u32,
+        data_type: DataTypes<'_>,
+    ) -> Result<()> {
         let model_type = &self.config.model_type;
         let architecture = Architecture::of_model_type(model_type).ok_or_else(|| {
             let reason = "there is no way to write it as GGUF that is built";
             Error::unsupported("model_type", model_type, reason)
         })?;
-        describe::settings(writer, architecture, self, file_type.number())?;
+        describe::settings(writer, architecture, self, file_type)?;
         describe::rope_settings(writer, architecture, &self.config)?;
         for (_, part) in self.decoder.parts() {
-            self.add_part(writer, architecture, part, file_type)?;
+            self.add_part(writer, architecture, part, data_type)?;
         }
         Ok(())
     }
@@ -37,7 +62,7 @@ impl Model {
         writer: &mut Writer<'a>,
         architecture: &'static Architecture,
         part: Part<'a>,
-        file_type: FileType,
+        data_type: DataTypes<'_>,
     ) -> Result<()> {
         let path = part.path();
         if let Some(weight) = part.matrix() {
@@ -45,7 +70,7 @@ impl Model {
             let name = format!("{path}.weight");
             let change = self.change(architecture, &name);
             let name = in_file(architecture, &name)?;
-            let data_type = file_type.of(Place::of(&name, self.config.num_hidden_layers), k);
+            let data_type = data_type(&name, weight, k);
             writer.tensor(TensorSource {
                 name,
                 shape: vec![n, k],
@@ -82,6 +107,19 @@ impl Model {
     }
 }
 
+/// Type in which the matrix of a name in files is stored, which has rows of so many numbers.
+type DataTypes<'a> = &'a dyn Fn(&str, &Weight, usize) -> DataType;
+
+/// Type of a matrix as it is in memory; float16 of a packing that is not of GGUF.
+fn stored(weight: &Weight) -> DataType {
+    match (weight.as_gguf(), weight.tensor().map(Tensor::dtype)) {
+        (Some(packed), _) => DataType::Blocks(packed.block()),
+        (None, Some(DType::F32)) => DataType::F32,
+        (None, Some(DType::BF16)) => DataType::Bf16,
+        (None, _) => DataType::F16,
+    }
+}
+
 fn in_file(architecture: &Architecture, name: &str) -> Result<String> {
     let reason = "llama.cpp has no such tensor in models of this type";
     architecture
@@ -91,6 +129,11 @@ fn in_file(architecture: &Architecture, name: &str) -> Result<String> {
 
 /// A matrix as it is stored.
 fn matrix(weight: &Weight, data_type: DataType, change: Change) -> Result<Vec<u8>> {
+    let packed = weight.as_gguf();
+    if let Some(packed) = packed.filter(|packed| DataType::Blocks(packed.block()) == data_type) {
+        let rows = change.apply(packed.as_bytes())?;
+        return Ok(rows.flatten_all()?.to_vec1::<u8>()?);
+    }
     let dense = change.apply(&weight.dense()?.to_device(&Device::Cpu)?)?;
     match data_type {
         DataType::F32 => bytes(&dense, f32::to_le_bytes),
