@@ -8,7 +8,7 @@ use candle_core::Device;
 use metal_candle::LanguageModel;
 use metal_candle::files;
 use metal_candle::gguf::Writer;
-use metal_candle::models::FileType;
+use metal_candle::models::{self, FileType};
 use std::path::{Path, PathBuf};
 
 const EXAMPLES: &str = "\
@@ -43,12 +43,11 @@ pub fn run(args: Args, context: &Context) -> Result<Exit> {
         return Err(Error::input(format!("--save-path {path} exists"))
             .with_advice("choose another file, or remove this one first"));
     }
-    let folder = args
-        .save_path
-        .parent()
-        .filter(|path| !path.as_os_str().is_empty());
-    output_folder::check_writable("--save-path", folder.unwrap_or(".".as_ref()))?;
+    output_folder::check_writable("--save-path", &args.save_path)?;
     let loaded = loading::load(&args.model, None, &Device::Cpu, &context.terminal)?;
+    if let Some(folder) = args.save_path.parent() {
+        files::make_folder(folder)?;
+    }
     write(&loaded, &args.save_path, args.file_type)?;
     let path = args.save_path.display();
     context
@@ -62,8 +61,22 @@ pub fn run(args: Args, context: &Context) -> Result<Exit> {
 /// # Errors
 /// When llama.cpp has no such model, or the file cannot be written; then it is not there.
 pub fn write(loaded: &LanguageModel, path: &Path, file_type: FileType) -> Result<()> {
+    write_with(loaded, path, |writer| {
+        loaded.model.add_to_gguf(writer, file_type)
+    })
+}
+
+/// [`write`] with a model that `add` adds.
+///
+/// # Errors
+/// As [`write`].
+pub fn write_with<'a>(
+    loaded: &'a LanguageModel,
+    path: &Path,
+    add: impl FnOnce(&mut Writer<'a>) -> models::Result<()>,
+) -> Result<()> {
     let mut writer = Writer::default();
-    loaded.model.add_to_gguf(&mut writer, file_type)?;
+    add(&mut writer)?;
     loaded
         .tokenizer
         .add_to_gguf(&mut writer, loaded.model.config.vocab_size)?;

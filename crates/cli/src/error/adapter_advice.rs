@@ -34,9 +34,12 @@ fn of_setting(error: &Error) -> Option<&'static str> {
         Error::Overflow { .. } => Some(
             "leave the adapter beside the model, without --merge or fuse, or use a bfloat16 or float32 checkpoint",
         ),
-        Error::Packed { .. } => {
-            Some("leave the adapter beside the model: --adapter-path, without --merge or fuse; or unpack the model: fuse --dequantize")
-        }
+        Error::Packed { .. } => Some(
+            "leave the adapter beside the model: --adapter-path, without --merge or fuse; or unpack the model: fuse --dequantize",
+        ),
+        Error::NoQuantizer { .. } => Some(
+            "unpack the model: --dequantize, or a folder as --save-path of a GGUF file; or leave the adapter beside the model: --adapter-path, without fuse",
+        ),
         Error::Memory { .. } => {
             Some("use a smaller --rank, fewer --targets, or fewer blocks with --num-layers")
         }

@@ -11,7 +11,7 @@ const WEIGHTS: &str = "model/model.safetensors";
 const GENERATE: &str = "generate --model model -p hello --max-tokens 8 --temp 0 --json";
 
 /// A fixture whose matrices would divide into groups.
-fn dense() -> Fixture {
+pub fn dense() -> Fixture {
     let fixture = Fixture::new();
     let mut config = config();
     config["intermediate_size"] = 64.into();
@@ -19,7 +19,7 @@ fn dense() -> Fixture {
     fixture
 }
 
-fn quantize(fixture: &Fixture) {
+pub fn quantize(fixture: &Fixture) {
     fixture.edit_tensors(WEIGHTS, |tensors| {
         *tensors = std::mem::take(tensors)
             .into_iter()
@@ -97,6 +97,9 @@ fn a_dense_base_is_quantized_while_it_is_read() {
         affine.contains(&"affine, 4 bits in groups of 64".into()),
         "{affine:?}"
     );
+    fixture.ok("convert --model model --save-path model.gguf --type q8_0");
+    let words = "inspect --model model.gguf --load-in-4bit";
+    fixture.fails(words, 2, &["is quantized already"]);
     quantize(&fixture);
     let words = format!("{GENERATE} --load-in-4bit");
     fixture.fails(&words, 2, &["is quantized already"]);
@@ -130,21 +133,13 @@ fn what_would_lose_the_adapter_is_refused() {
     let fixture = dense();
     quantize(&fixture);
     fixture.train("");
-    for words in [
-        "fuse --model model",
-        &format!("{GENERATE} --adapter-path adapters --merge"),
-    ] {
-        fixture.fails(
-            words,
-            2,
-            &[
-                "not merged into quantized weights",
-                "model.layers.0.",
-                "help: leave the adapter",
-            ],
-        );
-    }
-    fixture.assert_nothing_half_written("fused_model");
+    let expected = [
+        "not merged into quantized weights",
+        "model.layers.0.",
+        "help: leave the adapter",
+    ];
+    let words = format!("{GENERATE} --adapter-path adapters --merge");
+    fixture.fails(&words, 2, &expected);
     fixture.fails(
         "train --model model --data data --fine-tune-type full --adapter-path full",
         2,
