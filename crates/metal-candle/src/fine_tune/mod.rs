@@ -6,6 +6,7 @@ mod error;
 mod order;
 mod prepared;
 mod rows;
+mod samples;
 mod saved;
 mod settings;
 mod subject;
@@ -16,6 +17,7 @@ pub use claim::FineTuning;
 pub use error::{Error, Result};
 pub use prepared::{Prepared, test};
 pub use rows::RowSettings;
+pub use samples::{Sample, Sampler};
 pub use settings::Settings;
 pub use subject::Subject;
 

@@ -93,6 +93,10 @@ impl Prepared {
         }
     }
 
+    pub(super) fn tuning(&self) -> &FineTuning {
+        &self.tuning
+    }
+
     pub(super) fn parameters(&self) -> &Parameters {
         &self.trained.parameters
     }
