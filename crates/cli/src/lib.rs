@@ -27,8 +27,11 @@ mod out_of_memory;
 mod output_folder;
 mod panics;
 pub mod program;
+mod report;
 mod row_keys;
 mod rows;
+mod shell;
+mod tensorboard;
 pub mod terminal;
 mod training;
 

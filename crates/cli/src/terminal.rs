@@ -3,19 +3,25 @@
 
 mod text;
 
+pub(crate) use text::escaped as spelled_out;
+
 use crate::error::{Error, Result};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Most warnings that are remembered.
+const WARNINGS: usize = 100;
 
 /// Standard output and standard error, and the progress bars on the latter.
 #[derive(Clone, Debug, Default)]
 pub struct Terminal {
     bars: MultiProgress,
     is_quiet: Arc<AtomicBool>,
+    warnings: Arc<Mutex<Vec<String>>>,
 }
 
 impl Terminal {
@@ -112,12 +118,29 @@ impl Terminal {
 
     /// Writes to standard error between the progress bars, cut to what somebody would read.
     pub fn write_notice(&self, text: &str) {
+        self.keep_warning(text);
         let text = text::escaped(text);
         let text = text::bounded(&text);
         // There is no other place to complain to.
         let _ = self
             .bars
             .suspend(|| io::stderr().lock().write_all(text.as_bytes()));
+    }
+
+    fn keep_warning(&self, text: &str) {
+        let Some(warning) = text.strip_prefix("warning: ") else {
+            return;
+        };
+        let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
+        if warnings.len() < WARNINGS {
+            warnings.push(text::bounded(warning.trim_end()).into_owned());
+        }
+    }
+
+    /// Warnings that were told so far, the first hundred of them.
+    pub fn warnings(&self) -> Vec<String> {
+        let warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
+        warnings.clone()
     }
 
     /// Whether progress bars are seen.

@@ -12,6 +12,7 @@ pub mod inspect;
 pub mod man;
 pub mod perplexity;
 pub mod quickstart;
+pub mod report;
 pub mod train;
 pub mod verify;
 
@@ -34,6 +35,7 @@ pub enum Command {
     #[command(visible_alias = "lora")]
     Train(Box<train::Args>),
     Verify(verify::Args),
+    Report(report::Args),
     Generate(generate::Args),
     Chat(chat::Args),
     Perplexity(perplexity::Args),
@@ -73,6 +75,7 @@ pub fn run(command: Command, context: &Context) -> Result<Exit> {
         Command::Quickstart(args) => quickstart::run(args, context),
         Command::Train(args) => train::run(*args, context),
         Command::Verify(args) => verify::run(args, context),
+        Command::Report(args) => report::run(args, context),
         Command::Generate(args) => generate::run(args, context),
         Command::Chat(args) => chat::run(args, context),
         Command::Perplexity(args) => perplexity::run(args, context),

@@ -15,6 +15,16 @@ const UPLOAD: Foreign = Foreign::refused(
     "upload the folder with `hf upload`",
 );
 
+/// Names of services that mlx-lm reports to, but for what `train --report-to` writes.
+pub static REPORT_TO: Foreign = Foreign::refused(
+    "report-to",
+    1,
+    "nothing is sent to a service",
+    "give tensorboard, whose files `wandb sync` and others take up, or leave it out: report.html and metrics.jsonl in \
+     --adapter-path have every figure",
+)
+.except(&["tensorboard", "none"]);
+
 /// `mlx_lm.lora`.
 #[derive(Debug)]
 pub struct Lora;
@@ -22,16 +32,6 @@ pub struct Lora;
 impl Program for Lora {
     const FOREIGN: &'static [Foreign] = &[
         TRUST,
-        Foreign::refused(
-            "report-to",
-            1,
-            "figures are sent to no service",
-            "metrics.jsonl in --adapter-path has all of them: leave this out",
-        ),
-        Foreign::idle(
-            "project-name",
-            "it is a name for a service, and none is reported to",
-        ),
         Foreign::idle(
             "clear-cache-threshold",
             "no cache of MLX's is kept between steps",

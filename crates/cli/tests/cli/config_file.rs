@@ -106,7 +106,10 @@ fn unknown_keys_and_bad_values_are_refused() {
         &["--grad-accumulation-steps"],
     );
     fails("save_every: often\n", &["--save-every", "often"]);
-    fails("report_to: wandb\n", &["report_to is not built"]);
+    fails(
+        "report_to: wandb\n",
+        &["lora.yaml", "--report-to", "is not built"],
+    );
     fails("batch_size: 2\n", &["lora.yaml", "batch_size"]);
     fails("x: [1\n", &["lora.yaml"]);
 }

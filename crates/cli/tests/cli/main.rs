@@ -28,6 +28,7 @@ mod pipeline;
 mod preference;
 mod quantized;
 mod quickstart;
+mod report;
 mod run_folder;
 mod shapes;
 mod sources;

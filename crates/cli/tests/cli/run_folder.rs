@@ -43,11 +43,14 @@ fn a_checkpoint_is_one_folder_and_the_adapter_is_its_own() {
         let got = names(&fixture.path("adapters").join(checkpoint));
         assert_eq!(got, whole.iter().map(|name| name.to_string()).collect());
     }
-    let outside = [
-        &parts[..],
-        &["checkpoint-3", "checkpoint-4", "metrics.jsonl"],
-    ]
-    .concat();
+    let others = [
+        "checkpoint-3",
+        "checkpoint-4",
+        "metrics.jsonl",
+        "report.html",
+        "report.json",
+    ];
+    let outside = [&parts[..], &others].concat();
     let got = names(&fixture.path("adapters"));
     assert_eq!(got, outside.iter().map(|name| name.to_string()).collect());
     for part in parts {
@@ -252,6 +255,8 @@ fn a_folder_of_another_run_is_left_alone() {
         WEIGHTS,
         "checkpoint-3",
         "metrics.jsonl",
+        "report.html",
+        "report.json",
         "run.json",
     ];
     assert_eq!(left, expected.iter().map(|name| name.to_string()).collect());

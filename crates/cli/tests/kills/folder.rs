@@ -10,7 +10,13 @@ const FILES: [&str; 4] = [
     "checkpoint.json",
 ];
 /// What else a run may leave.
-const OTHERS: [&str; 3] = ["run.json", "metrics.jsonl", ".lock"];
+const OTHERS: [&str; 5] = [
+    "run.json",
+    "metrics.jsonl",
+    "report.json",
+    "report.html",
+    ".lock",
+];
 
 /// Checkpoints with their steps, in order.
 fn checkpoints(fixture: &Fixture) -> Vec<(usize, String)> {

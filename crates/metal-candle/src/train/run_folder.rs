@@ -246,11 +246,13 @@ fn saved(run: &Path) -> Result<Vec<PathBuf>> {
 
 /// Whether a file is part of an adapter, a model or a run.
 fn is_saved(name: &str) -> bool {
-    const WHOLE: [&str; 4] = [
+    const WHOLE: [&str; 6] = [
         "config.json",
         "model.safetensors.index.json",
         OPTIMIZER,
         SETTINGS,
+        "report.json",
+        "report.html",
     ];
     let is_weights = name.ends_with(".safetensors") || name.ends_with(".bin");
     let is_named = ["adapter", "model"]

@@ -2,6 +2,7 @@ use super::compat::Compat;
 use super::every::{Every, every};
 use super::optimizer::OptimizerOptions;
 use super::preference::PreferenceOptions;
+use super::services::{Service, project_name, service};
 use crate::adapter_options::AdapterOptions;
 use crate::device::DeviceArgs;
 use crate::load_options::LoadOptions;
@@ -31,7 +32,7 @@ A row has \"prompt\" and \"completion\", \"messages\", \"text\", or the columns 
 alpaca's, ShareGPT's \"conversations\", \"question\" and \"answer\", ... or those that --prompt-key and
 the like name; `metal-candle inspect --data` shows how it is read. Of a single file 5 % of the rows
 are held out to watch the loss on (--valid-split). The adapter folder gets
-a PEFT adapter, metrics.jsonl, and every --save-every steps a folder checkpoint-N, from which
+a PEFT adapter, metrics.jsonl, report.html, and every --save-every steps a folder checkpoint-N, from which
 --resume-adapter-file goes on to the bit. Settings are kept in run.json.
 
 The configuration file has mlx-lm's keys (learning_rate, lora_parameters, lr_schedule, ...); what
@@ -174,6 +175,18 @@ pub struct ReportOptions {
     /// Leave out the checks at the end of the training (metal-candle verify)
     #[arg(long)]
     pub no_verify: bool,
+    /// Rows of valid.jsonl whose prompts are answered at the end, by the model alone and with the adapter; 0 for none
+    #[arg(long, value_name = "N", default_value = "3", value_parser = count)]
+    pub sample_prompts: usize,
+    /// Leave out report.html at the end of the training (metal-candle report)
+    #[arg(long)]
+    pub no_report: bool,
+    /// Where figures go beside metrics.jsonl: tensorboard, for event files in --adapter-path, or none
+    #[arg(long, value_name = "SERVICE", value_parser = service)]
+    pub report_to: Option<Service>,
+    /// Name of the run in report.html and TensorBoard
+    #[arg(long, value_name = "NAME", value_parser = project_name)]
+    pub project_name: Option<String>,
 }
 
 /// The part of a model that is trained.

@@ -273,7 +273,6 @@ mod tests {
             message("lora_parameters: {rang: 8}").contains("rang; the nearest known one is rank")
         );
         assert!(message("lr_schedule: {name: polynomial}").contains("polynomial"));
-        assert!(message("report_to: wandb").contains("report_to is not built"));
         assert!(message("config: other.yaml").contains("config"));
     }
 

@@ -11,7 +11,14 @@ use std::collections::BTreeMap;
 
 /// Tells the header.
 pub fn tell(prepared: &Prepared, args: &Args, terminal: &Terminal) {
-    let lines = [
+    for (name, text) in lines(prepared, args) {
+        terminal.say(format_args!("{name:<9}{text}"));
+    }
+}
+
+/// Names and texts of the header.
+pub fn lines(prepared: &Prepared, args: &Args) -> [(&'static str, String); 7] {
+    [
         ("model", model(prepared.model(), args)),
         ("trained", trained(prepared)),
         ("rows", rows(prepared)),
@@ -19,10 +26,7 @@ pub fn tell(prepared: &Prepared, args: &Args, terminal: &Terminal) {
         ("device", device(prepared, args)),
         ("memory", memory(prepared)),
         ("folder", args.adapter_path.display().to_string()),
-    ];
-    for (name, text) in lines {
-        terminal.say(format_args!("{name:<9}{text}"));
-    }
+    ]
 }
 
 /// Says with `-v` what was decided, and why.

@@ -3,11 +3,15 @@
 mod args;
 mod compat;
 pub mod config_file;
+mod events;
 mod every;
 mod header;
 mod optimizer;
+mod page;
 mod preference;
 mod report;
+mod samples;
+mod services;
 mod settings;
 mod test;
 
@@ -18,12 +22,14 @@ use super::Context;
 use crate::error::Result;
 use crate::exit::Exit;
 use crate::interrupt::Interrupt;
+use crate::report::{Outcome, Told};
 use crate::terminal::Terminal;
 use crate::training::{Reporter, checks};
 use crate::{hub, loading, output_folder};
 use metal_candle::fine_tune::{FineTuning, Prepared};
-use metal_candle::train::{Ending, Event};
-use metal_candle::verify::Effort;
+use metal_candle::train::{Ending, Event, Summary};
+use metal_candle::verify::{Effort, Report};
+use std::time::Instant;
 
 /// Fine-tunes a model, or only tests one.
 ///
@@ -56,40 +62,82 @@ pub fn run(mut args: Args, context: &Context) -> Result<Exit> {
     go(&mut prepared, &args, &interrupt, terminal)
 }
 
-/// Trains, and tests if that was asked for.
+/// Trains, tells what it came to, and leaves a page of it.
 fn go(
     prepared: &mut Prepared,
     args: &Args,
     interrupt: &Interrupt,
     terminal: &Terminal,
 ) -> Result<Exit> {
-    let done = prepared.steps();
-    let reporter = Reporter::new(terminal, done.saturating_add(args.steps()));
-    let mut observe = |event: &Event| reporter.tell(event);
-    let summary =
-        interrupt.awaited_by(|| prepared.train(&mut observe, &|| interrupt.is_asked()))?;
-    drop(reporter);
+    let (done, began) = (prepared.steps(), Instant::now());
+    let mut told = page::begun(prepared, args);
+    let summary = train(prepared, args, interrupt, terminal)?;
     report::tell_end(prepared, &summary, done, args, terminal);
-    if summary.ending == Ending::Stopped {
-        return Ok(Exit::Interrupted);
+    let outcome = Outcome::of(&summary, began.elapsed().as_secs_f64());
+    let ended = match summary.ending {
+        Ending::Stopped => {
+            told.next = page::to_go_on(prepared, &outcome, args);
+            Ok(Exit::Interrupted)
+        }
+        _ => finish(prepared, args, interrupt, (&mut told, terminal)),
+    };
+    told.outcome = Some(outcome);
+    let is_written = summary.steps > done && !args.reports.no_report;
+    let written = match is_written {
+        true => page::write(told, args, terminal),
+        false => Ok(()),
+    };
+    let exit = ended?;
+    written?;
+    if exit == Exit::Done {
+        report::tell_next(prepared, args, terminal);
     }
+    Ok(exit)
+}
+
+/// Trains, and tells every event.
+fn train(
+    prepared: &mut Prepared,
+    args: &Args,
+    interrupt: &Interrupt,
+    terminal: &Terminal,
+) -> Result<Summary> {
+    let mut events = events::writer(prepared, args)?;
+    let reporter = Reporter::new(terminal, prepared.steps().saturating_add(args.steps()));
+    let mut observe = |event: &Event| {
+        reporter.tell(event);
+        events::write(&mut events, event);
+    };
+    Ok(interrupt.awaited_by(|| prepared.train(&mut observe, &|| interrupt.is_asked()))?)
+}
+
+/// Looks at what was trained: tests it if that was asked for, checks it, and asks it.
+fn finish(
+    prepared: &Prepared,
+    args: &Args,
+    interrupt: &Interrupt,
+    (told, terminal): (&mut Told, &Terminal),
+) -> Result<Exit> {
+    told.next = report::next_commands(prepared, args);
     if args.test {
         test::tell(prepared.test(args.reports.test_batches.limit())?, terminal)?;
     }
+    told.samples = samples::tell(prepared, args, interrupt, terminal)?;
     if !args.reports.no_verify {
-        verify(prepared, args, terminal)?;
+        let report = verify(prepared, terminal)?;
+        told.checks = report.checks.iter().map(Into::into).collect();
+        report::check(&report, args)?;
     }
-    report::tell_next(prepared, args, terminal);
     Ok(Exit::Done)
 }
 
 /// Checks what was trained and saved.
-fn verify(prepared: &Prepared, args: &Args, terminal: &Terminal) -> Result<()> {
+fn verify(prepared: &Prepared, terminal: &Terminal) -> Result<Report> {
     let n_parameters = prepared.model().decoder.n_parameters();
     let report = prepared.verify(&Effort::quick(n_parameters))?;
     for line in checks::lines(&report) {
         terminal.report(line);
     }
     terminal.report(checks::summary(&report));
-    report::check(&report, args)
+    Ok(report)
 }

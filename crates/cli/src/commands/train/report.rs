@@ -1,8 +1,9 @@
 //! Words about a run: what it goes on from, how large it is, and what it came to.
 
-use super::Args;
 use super::preference::TrainMode;
+use super::{Args, header};
 use crate::error::{Error, Result};
+use crate::shell;
 use crate::terminal::Terminal;
 use metal_candle::data::Split;
 use metal_candle::fine_tune::Prepared;
@@ -54,6 +55,7 @@ fn tell_adapter(config: &LoraConfig, resume: &Resume, args: &Args, terminal: &Te
         ..
     } = config;
     let (shown, name) = (resume.adapter.display(), method.name());
+    let targets = header::names(targets);
     terminal.say(format_args!(
         "Resuming {shown}: {name}, rank {r}, alpha {alpha}, targets {targets}"
     ));
@@ -87,7 +89,7 @@ pub fn tell_end(
     tell_validation(summary, args, terminal);
     let left = summary.planned_steps - summary.steps;
     if steps > 0 && left > 0 && prepared.adapter().is_some() {
-        let left = args.iters_of(left);
+        let (left, folder) = (args.iters_of(left), shell::path(&args.adapter_path));
         terminal.say(format_args!(
             "Go on with --resume-adapter-file {folder} --iters {left}"
         ));
@@ -106,8 +108,12 @@ fn tell_validation(summary: &Summary, args: &Args, terminal: &Terminal) {
     }
     if summary.ending == Ending::StoppedEarly {
         let patience = args.reports.early_stopping_patience.unwrap_or(0);
+        let lower = match args.reports.early_stopping_threshold {
+            0.0 => "lower validation loss".to_owned(),
+            threshold => format!("validation loss lower by more than {threshold}"),
+        };
         terminal.report(format_args!(
-            "Stopped early: no lower validation loss in {patience} evaluations"
+            "Stopped early: no {lower} in {patience} evaluations"
         ));
     }
     match summary.best {
@@ -150,14 +156,23 @@ pub fn check(report: &Report, args: &Args) -> Result<()> {
 
 /// Tells what can be done with what was trained.
 pub fn tell_next(prepared: &Prepared, args: &Args, terminal: &Terminal) {
-    let (Ok(model), folder) = (args.model(), args.adapter_path.display()) else {
-        return;
+    terminal.say("Next:");
+    for command in next_commands(prepared, args) {
+        terminal.say(format_args!("  metal-candle {command}"));
+    }
+}
+
+/// Commands that use what was trained.
+pub fn next_commands(prepared: &Prepared, args: &Args) -> Vec<String> {
+    let Ok(model) = args.model() else {
+        return vec![];
     };
+    let (model, folder) = (shell::word(model), shell::path(&args.adapter_path));
     let data = args.data.as_deref().unwrap_or(Path::new("data"));
     let test = Split::Test.path(data);
     let (base, adapter) = match prepared.adapter() {
-        Some(_) => (model.to_string(), format!(" --adapter-path {folder}")),
-        None => (folder.to_string(), String::new()),
+        Some(_) => (model, format!(" --adapter-path {folder}")),
+        None => (folder, String::new()),
     };
     let mask = if args.rows.mask_prompt {
         " --mask-prompt"
@@ -167,7 +182,7 @@ pub fn tell_next(prepared: &Prepared, args: &Args, terminal: &Terminal) {
     let mut commands = vec![format!("generate --model {base}{adapter} --prompt \"...\"")];
     // Of pairs --test tells the loss.
     if test.is_file() && args.preference.train_mode == TrainMode::Sft {
-        let test = test.display();
+        let test = shell::path(&test);
         commands.push(format!(
             "perplexity --model {base}{adapter} --data {test}{mask}"
         ));
@@ -177,8 +192,5 @@ pub fn tell_next(prepared: &Prepared, args: &Args, terminal: &Terminal) {
             "fuse --model {base}{adapter} --save-path fused_model"
         ));
     }
-    terminal.say("Next:");
-    for command in commands {
-        terminal.say(format_args!("  metal-candle {command}"));
-    }
+    commands
 }

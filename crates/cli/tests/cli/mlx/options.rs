@@ -132,7 +132,7 @@ fn an_ability_that_is_not_there_is_refused_with_what_to_do() {
     );
     refused(
         "lora --model model --data data --report-to wandb",
-        &["--report-to is not built", "metrics.jsonl"],
+        &["--report-to is not built", "give tensorboard"],
     );
     refused(
         "fuse --model model --upload-repo me/model",

@@ -1,0 +1,61 @@
+//! `--report-to` and `--project-name`: where figures go beside `metrics.jsonl`.
+
+use crate::mlx::{self, Refusal};
+
+/// Service that figures are written for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Service {
+    /// None.
+    Nothing,
+    /// TensorBoard's event files.
+    TensorBoard,
+}
+
+/// The service of that name.
+///
+/// # Errors
+/// For any other.
+pub fn service(name: &str) -> Result<Service, Refusal> {
+    mlx::REPORT_TO.check(name)?;
+    Ok(match name {
+        "tensorboard" => Service::TensorBoard,
+        _ => Service::Nothing,
+    })
+}
+
+/// Longest name of a run, in bytes.
+const NAME_BYTES: usize = 100;
+
+/// A name that a folder may have everywhere.
+///
+/// # Errors
+/// For anything else.
+pub fn project_name(text: &str) -> Result<String, String> {
+    let is_fit = |c: char| c.is_alphanumeric() || " ._-+=@".contains(c);
+    let fits = (1..=NAME_BYTES).contains(&text.len()) && text.chars().all(is_fit);
+    let ends = text.starts_with(['.', ' ']) || text.ends_with(['.', ' ']);
+    match fits && !ends {
+        true => Ok(text.to_owned()),
+        false => Err(format!(
+            "must be the name of a folder: up to {NAME_BYTES} letters, digits, blanks and . _ - + = @, with no dot or blank at an end"
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_runs_are_names_of_folders() {
+        for fit in ["a", "run 3", "Qwen3-0.6B_r8", "läufe"] {
+            assert_eq!(project_name(fit).as_deref(), Ok(fit));
+        }
+        let long = "x".repeat(101);
+        for wrong in [
+            "", ".", "..", "a/b", "a\\b", "c:", "\u{1b}", "a ", "\n", &long,
+        ] {
+            assert!(project_name(wrong).is_err(), "{wrong:?}");
+        }
+    }
+}
