@@ -6,11 +6,14 @@ use super::{Axis, Series};
 /// Most points of a curve: of more, the lowest and the highest of neighbours are drawn.
 const POINTS: usize = 800;
 
-/// Points from which on a curve is smoothed, and below which each has a dot.
+/// Points below which each has a dot.
 const MANY: usize = 40;
 
+/// Points from which on a curve is smoothed: what is smoothed lags behind a short run.
+const SMOOTHED: usize = 100;
+
 /// Weight of the points before in a smoothed curve.
-const WEIGHT: f64 = 0.8;
+const WEIGHT: f64 = 0.6;
 
 /// The curve of a series, in the colour of its number.
 pub fn curve(i: usize, series: &Series, axes: (&Axis, &Axis)) -> String {
@@ -21,7 +24,7 @@ pub fn curve(i: usize, series: &Series, axes: (&Axis, &Axis)) -> String {
         true => points.last().map_or(String::new(), |last| dot(*last, axes)),
         false => points.iter().map(|point| dot(*point, axes)).collect(),
     };
-    let lines = match is_long && series.is_smoothed {
+    let lines = match points.len() >= SMOOTHED && series.is_smoothed {
         true => {
             let raw = path("raw", &drawn, axes);
             raw + &path("line", &thinned(&smoothed(points)), axes)
@@ -100,11 +103,7 @@ mod tests {
     fn smoothing_has_no_start_of_its_own() {
         let points = [(1.0, 4.0), (2.0, 1.0), (3.0, 1.0)];
         let means = smoothed(&points);
-        let expected = [
-            4.0,
-            (0.8 * 0.8 + 0.2) / 0.36,
-            (0.64 * 0.8 + 0.16 + 0.2) / 0.488,
-        ];
+        let expected = [4.0, 1.36 / 0.64, 1.216 / 0.784];
         for ((_, mean), expected) in means.into_iter().zip(expected) {
             assert!((mean - expected).abs() < 1e-12, "{mean} {expected}");
         }
