@@ -8,7 +8,7 @@ mod dates;
 mod own_model;
 
 use candle_core::Device;
-use metal_candle::data::{Source, Convention, Row, train_bpe, write_tokenizer};
+use metal_candle::data::{Convention, Row, Source, train_bpe, write_tokenizer};
 use metal_candle::fine_tune::{self, FineTuning, RowSettings, Settings, Subject, fine_tune};
 use metal_candle::language_model::{Adapted, Error, Generation, LanguageModel};
 use metal_candle::layout::Arrangement;

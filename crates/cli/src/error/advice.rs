@@ -1,15 +1,17 @@
 //! Advice about each error of the library.
 
+use crate::shell;
 use metal_candle::device::GpuFailure;
 use metal_candle::{data, files, gguf, models, train};
 use std::error::Error as _;
 use std::io::{self, ErrorKind};
+use std::path::Path;
 
 const MEMORY: &str =
     "if memory ran out: a smaller --batch-size, --max-seq-length, or --grad-checkpoint";
 
 pub(super) fn of_file(error: &files::Error) -> Option<String> {
-    let folder = error.path.parent().unwrap_or(&error.path).display();
+    let folder = folder_of(&error.path).display();
     match (kind(&error.source), error.action) {
         (ErrorKind::NotFound, "write" | "create") => None,
         (ErrorKind::NotFound, _) => Some("check the path".into()),
@@ -25,6 +27,18 @@ pub(super) fn of_file(error: &files::Error) -> Option<String> {
             ))
         }
         _ => of_gpu(error),
+    }
+}
+
+/// The folder that is to be written into, not one that is only its beginning.
+fn folder_of(path: &Path) -> &Path {
+    let is_begun = |part: &Path| {
+        part.file_name()
+            .is_some_and(|name| name.to_string_lossy().starts_with(files::UNFINISHED))
+    };
+    match path.parent() {
+        Some(folder) if is_begun(folder) => folder_of(folder),
+        folder => folder.unwrap_or(path),
     }
 }
 
@@ -48,7 +62,7 @@ pub(super) fn of_data(error: &data::Error) -> Option<String> {
         ),
         E::HasValid { .. } => Some("leave --valid-split out".into()),
         E::NoSplit { .. } => Some("put the rows into a folder as train.jsonl, valid.jsonl and test.jsonl".into()),
-        E::EmptyFile { .. } => Some("put one JSON object on each line, for example {\"text\": \"...\"}".into()),
+        E::EmptyFile { path } => Some(of_empty(path)),
         E::NothingToTrain { .. } => Some(
             "look at a row with `metal-candle inspect --model MODEL --data FILE --row 1 --mask-prompt`; \
              a short --max-seq-length cuts the end of a row, where the answer is"
@@ -72,11 +86,21 @@ pub(super) fn of_data(error: &data::Error) -> Option<String> {
     }
 }
 
+/// How a file of its kind gets rows.
+fn of_empty(path: &Path) -> String {
+    let name = path.to_string_lossy().to_lowercase();
+    let name = name.trim_end_matches(".gz");
+    match name.ends_with(".csv") || name.ends_with(".tsv") {
+        true => "the first line names the columns, and each further one is a row".into(),
+        false => "put one JSON object on each line, for example {\"text\": \"...\"}".into(),
+    }
+}
+
 fn of_row(error: &data::RowError) -> Option<String> {
     use data::RowError as E;
     match error {
         E::Json(_) | E::NotAnObject { .. } => {
-            Some("each line must be one JSON object; mend or remove this line".into())
+            Some("each row must be one JSON object; mend or remove this one".into())
         }
         E::UnknownKind { .. } | E::Ambiguous { .. } | E::NoColumn { .. } => Some(
             "name the columns: --prompt-key and --completion-key, --chat-key, or --text-key".into(),
@@ -84,7 +108,7 @@ fn of_row(error: &data::RowError) -> Option<String> {
         E::Record(_) => Some("mend or remove this row, or export the table again".into()),
         E::UnknownRole { .. } => Some("rename the role".into()),
         E::OtherKind { .. } => {
-            Some("all rows of a file must be of one kind; split the file".into())
+            Some("all rows of a file must be of one kind: mend or remove this row, or split the file".into())
         }
         E::TokenOutOfRange { .. } => Some(OTHER_TOKENIZER.into()),
         E::MaskedText => Some("leave --mask-prompt out".into()),
@@ -118,7 +142,7 @@ fn of_row(error: &data::RowError) -> Option<String> {
 fn of_format(format: data::FileFormat) -> String {
     use data::FileFormat as F;
     match format {
-        F::Utf16 => "convert it: iconv -f UTF-16 -t UTF-8 FILE > train.jsonl",
+        F::Utf16 => "convert it: iconv -f UTF-16 -t UTF-8 FILE > NEW_FILE",
         F::Zstandard | F::Bzip2 | F::Xz | F::Zip => "unpack it first",
         F::Arrow => "convert it: python -c \"import datasets; datasets.Dataset.from_file('FILE').to_json('train.jsonl')\"",
         F::JsonOverLines => "convert it: jq -c . FILE > train.jsonl",
@@ -135,7 +159,7 @@ const OTHER_TOKENIZER: &str = "the tokenizer is that of another model: take toke
 pub(super) fn of_model(error: &models::Error) -> Option<String> {
     use models::Error as E;
     match error {
-        E::File(error) => of_file(error),
+        E::File(error) | E::Gguf(gguf::Error::File(error)) => of_file(error),
         E::NoCheckpoint { .. } => {
             Some("--model names a folder with config.json, tokenizer.json and safetensors, or a Hugging Face id".into())
         }
@@ -186,14 +210,14 @@ pub(super) fn of_training(error: &train::Error) -> Option<String> {
         ),
         E::Occupied { folder } => Some(format!(
             "--overwrite replaces it, --resume-adapter-file {} goes on with it; or choose another --adapter-path",
-            folder.display()
+            shell::path(folder)
         )),
         E::Packed { .. } => Some("train an adapter, with --fine-tune-type lora".into()),
         E::Busy { .. } => Some("wait until it ends, or choose another --adapter-path".into()),
         E::Stray { newest, .. } => Some(format!(
             "--resume-adapter-file {} goes on with the newest checkpoint; to go on with the other adapter, copy \
              adapter_config.json and adapter_model.safetensors into a folder of their own",
-            newest.display()
+            shell::path(newest)
         )),
         E::Kernel(_) | E::Candle(_) => Some(of_gpu(error).unwrap_or_else(|| MEMORY.into())),
         _ => None,

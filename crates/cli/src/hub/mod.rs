@@ -82,9 +82,7 @@ fn offline(environment: &Environment, name: &str, what: &str) -> Error {
         "there is no folder {name}, it is not complete in the cache {cache} ({what}), \
          and HF_HUB_OFFLINE is set"
     ))
-    .with_advice(
-        "unset HF_HUB_OFFLINE to download it, name a folder, or check HF_HOME",
-    )
+    .with_advice("unset HF_HUB_OFFLINE to download it, name a folder, or check HF_HOME")
 }
 
 #[cfg(test)]

@@ -92,7 +92,9 @@ fn message(report: &Report) -> String {
         ..
     } = report;
     let preferred = preferred(report.preference.as_ref()).to_lowercase();
-    format!("loss {train_loss:.3}{preferred}, rate {learning_rate:.2e}, {tokens_per_sec:.0} tokens/s")
+    format!(
+        "loss {train_loss:.3}{preferred}, rate {learning_rate:.2e}, {tokens_per_sec:.0} tokens/s"
+    )
 }
 
 fn report_line(report: &Report) -> String {

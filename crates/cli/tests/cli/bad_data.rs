@@ -15,7 +15,7 @@ fn malformed_row_is_named_by_file_and_line() {
         2,
         &[
             "data/train.jsonl:4: not valid JSON",
-            "mend or remove this line",
+            "mend or remove this one",
         ],
     );
 }

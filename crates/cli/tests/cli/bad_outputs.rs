@@ -98,3 +98,16 @@ fn full_disk_while_fusing() {
     });
     assert_eq!(hidden.count(), 0);
 }
+
+#[cfg(unix)]
+#[test]
+fn full_disk_while_converting() {
+    let fixture = Fixture::new();
+    let words = "convert --model model --save-path new/model.gguf";
+    let ended = on_a_full_disk(&fixture, 8, words);
+    ended.check("convert", 1, &["new/model.gguf", "make room"]);
+    assert!(!fixture.path("new/model.gguf").exists());
+    fixture.ok(words);
+    assert!(fixture.path("new/model.gguf").is_file());
+    fixture.fails(words, 2, &["--save-path new/model.gguf exists"]);
+}

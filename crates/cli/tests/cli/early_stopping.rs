@@ -148,15 +148,17 @@ fn evaluations_and_saves_come_at_a_share_of_the_steps() {
 fn a_loss_that_nothing_measures_is_not_followed() {
     let fixture = Fixture::new();
     for words in ["--load-best-model-at-end", "--early-stopping-patience 1"] {
-        let expected = ["given rows to validate on"];
+        let option = words.split(' ').next().unwrap();
+        let expected = [option, "no evaluations", "--val-batches 0"];
         fixture.train_fails(&format!("{words} --val-batches 0"), 2, &expected);
     }
     std::fs::remove_file(fixture.path("data/valid.jsonl")).unwrap();
     fixture.train_fails(
         "--load-best-model-at-end",
         2,
-        &["given rows to validate on"],
+        &["no rows to watch the loss on", "--valid-split"],
     );
+    assert!(!fixture.path("adapters").exists());
     let wrong = format!("{TRAIN} --early-stopping-threshold 1");
     fixture.fails(&wrong, 2, &["--early-stopping-patience"]);
     let wrong = format!("{TRAIN} --save-total-limit 0");

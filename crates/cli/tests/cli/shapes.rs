@@ -367,7 +367,11 @@ fn train(fixture: &Fixture, data: &str, options: &str, form: Form, rows: &[Value
         .stderr(Stdio::piped());
     let mut child = pipes.spawn().unwrap();
     // Who ends early says why.
-    let _ = child.stdin.take().unwrap().write_all(lines(rows).as_bytes());
+    let _ = child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(lines(rows).as_bytes());
     ended(child.wait_with_output().unwrap())
 }
 

@@ -119,3 +119,13 @@ fn completions_are_understood_by_bash() {
         .current_dir(fixture.path(""));
     assert!(checked.status().unwrap().success());
 }
+
+#[test]
+fn commands_that_are_told_can_be_typed() {
+    let fixture = Fixture::new();
+    let mut command = fixture.command("train --model model --data data --iters 1 --no-verify");
+    let ended = command.args(["--adapter-path", "my adapter"]).output();
+    let told = String::from_utf8(ended.unwrap().stderr).unwrap();
+    let next = "generate --model model --adapter-path 'my adapter' --prompt";
+    assert!(told.contains(next), "{told}");
+}

@@ -303,10 +303,14 @@ pub enum RowError {
         other: String,
     },
     /// A turn of a completion of preference data is marked as not trained.
-    #[error("a completion of \"chosen\" and \"rejected\" is trained as a whole, and a turn of it is marked as not trained")]
+    #[error(
+        "a completion of \"chosen\" and \"rejected\" is trained as a whole, and a turn of it is marked as not trained"
+    )]
     MarkedCompletion,
     /// Pairs of completions were asked for, and the row is none.
-    #[error("preferences are learnt from \"chosen\" and \"rejected\", and the row has no \"{missing}\"")]
+    #[error(
+        "preferences are learnt from \"chosen\" and \"rejected\", and the row has no \"{missing}\""
+    )]
     NotPreference {
         /// The key that is not there.
         missing: &'static str,

@@ -22,9 +22,12 @@ impl Trained {
             Subject::Blocks(blocks) => {
                 let chosen = blocks.of(model.decoder.n_blocks())?;
                 let is_chosen = |i: &usize| chosen.as_ref().is_none_or(|c| c.contains(i));
-                weights(&settings.output, model, base, |segment| {
-                    matches!(segment, Segment::Block(i) if is_chosen(&i))
-                })
+                weights(
+                    &settings.output,
+                    model,
+                    base,
+                    |segment| matches!(segment, Segment::Block(i) if is_chosen(&i)),
+                )
             }
             Subject::Fresh { config, blocks } => {
                 let mut config = config.clone();

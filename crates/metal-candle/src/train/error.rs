@@ -42,7 +42,9 @@ pub enum Error {
     )]
     NoReference,
     /// Preferences are learnt from pairs, and rows are none.
-    #[error("preferences are learnt from pairs of completions, and these rows are none: lines {lines:?}")]
+    #[error(
+        "preferences are learnt from pairs of completions, and these rows are none: lines {lines:?}"
+    )]
     NoPairs {
         /// Lines of the rows.
         lines: Vec<usize>,

@@ -12,6 +12,7 @@ use crate::error::Result;
 use crate::exit::Exit;
 use crate::interrupt::Interrupt;
 use crate::output_folder;
+use crate::shell;
 use crate::terminal::Terminal;
 use corpus::Corpus;
 use exam::Score;
@@ -153,8 +154,8 @@ fn show(
 }
 
 fn next_commands(folders: &Folders) -> String {
-    let (base, adapter) = (folders.base.display(), folders.adapter.display());
-    let data = folders.data.display();
+    let (base, adapter) = (shell::path(&folders.base), shell::path(&folders.adapter));
+    let data = shell::path(&folders.data);
     let binary = std::env::args()
         .next()
         .unwrap_or_else(|| "metal-candle".into());

@@ -7,7 +7,6 @@ use crate::mlx;
 use clap::ValueEnum;
 use metal_candle::data::Convention;
 use metal_candle::train::{Resume, Rule, Schedule, Warmup, Weighting};
-use serde_json::Value;
 
 /// Program whose defaults and rules hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -34,7 +33,7 @@ impl Args {
         let path = self.resume_adapter_file.as_deref();
         let resume = path.and_then(|path| Resume::find(path).ok());
         let settings = resume.and_then(|resume| resume.settings);
-        settings.is_some_and(|settings| settings["compat"] == Value::from("mlx"))
+        settings.is_some_and(|settings| settings["compat"] == "mlx")
     }
 
     /// Whether mlx-lm's rules hold.

@@ -122,7 +122,7 @@ fn foreign(key: &str) -> Option<&'static Foreign> {
 
 /// Tells that a key changes nothing, or refuses it.
 fn idle(key: &str, value: &Value, foreign: &'static Foreign) -> Parsed<Vec<String>> {
-    let asks = !matches!(value, Value::Null | Value::Bool(false)) && *value != Value::from(0);
+    let asks = !matches!(value, Value::Null | Value::Bool(false)) && *value != 0;
     if asks {
         let checked = foreign.check(&value.to_string());
         checked.map_err(|refusal| format!("{key} {refusal}"))?;

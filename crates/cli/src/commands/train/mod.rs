@@ -52,6 +52,7 @@ pub fn run(mut args: Args, context: &Context) -> Result<Exit> {
     loading::tell_tokenizer(tuning.adapter(), terminal);
     let splits = tuning.splits(&base)?;
     args.count_steps(&splits)?;
+    args.reports.check_followed(splits.valid.is_some())?;
     tuning.set_options(args.options()?);
     terminal.say(format_args!("Loading {name}"));
     let mut prepared = tuning.load(&base, splits, &device)?;

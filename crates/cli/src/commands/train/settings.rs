@@ -179,6 +179,32 @@ impl Args {
 }
 
 impl ReportOptions {
+    /// Refuses to follow a validation loss that nothing measures.
+    ///
+    /// # Errors
+    /// With the option that asks for it.
+    pub(super) fn check_followed(&self, has_rows: bool) -> Result<()> {
+        let asked = [
+            (
+                "--early-stopping-patience",
+                self.early_stopping_patience.is_some(),
+            ),
+            ("--load-best-model-at-end", self.load_best_model_at_end),
+        ];
+        let Some((option, _)) = asked.into_iter().find(|(_, is_given)| *is_given) else {
+            return Ok(());
+        };
+        let (what, advice) = match self.val_batches.limit() {
+            Some(0) => ("evaluations", "leave --val-batches 0 out"),
+            _ if !has_rows => (
+                "rows to watch the loss on",
+                "add valid.jsonl to the data, or hold some rows out with --valid-split 0.05",
+            ),
+            _ => return Ok(()),
+        };
+        Err(Error::input(format!("{option}: there are no {what}")).with_advice(advice))
+    }
+
     fn early_stopping(&self) -> Option<EarlyStopping> {
         let threshold = self.early_stopping_threshold;
         let patience = self.early_stopping_patience?;

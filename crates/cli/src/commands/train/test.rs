@@ -55,8 +55,9 @@ pub fn tell(evaluation: Evaluation, terminal: &Terminal) -> Result<()> {
     }
     match evaluation.preference() {
         None => terminal.print_line(format_args!("Test loss {loss:.3}, Test ppl {ppl:.3}.")),
-        Some(means) => {
-            terminal.print_line(format_args!("Test loss {loss:.3}{}.", preferred(Some(&means))))
-        }
+        Some(means) => terminal.print_line(format_args!(
+            "Test loss {loss:.3}{}.",
+            preferred(Some(&means))
+        )),
     }
 }

@@ -2,9 +2,10 @@
 //! the next begins.
 
 use super::{Head, Saved, reference};
-use crate::Result;
 use crate::graph::{Function, Gradients, Trace, Value};
+use crate::ops::matmul;
 use crate::storage::accumulator;
+use crate::{MatMulOptions, Result, matmul_with};
 use candle_core::{DType, Tensor};
 
 pub(super) struct Chunked;
@@ -48,8 +49,14 @@ fn compute(head: &Head, hidden: &Tensor, wants_dweight: bool) -> Result<(Value, 
 }
 
 /// Gradient of the weight, `(V, D)`, for gradients `dlosses`, `(N)`, of the losses of rows.
+/// Its products are the device's own: candle's of a row alone breaks a rule of Metal (docs/log/upstream.md).
 pub(super) fn dweight(head: &Head, hidden: &Tensor, dlosses: &Tensor) -> Result<Tensor> {
     let weight = head.weight.dense()?;
+    let wide = weight.detach().to_dtype(accumulator(hidden.dtype()))?;
+    let options = MatMulOptions {
+        transpose_a: true,
+        ..MatMulOptions::default()
+    };
     let mut dweight = None;
     for chunk in chunks(head, hidden)? {
         let Chunk {
@@ -57,11 +64,11 @@ pub(super) fn dweight(head: &Head, hidden: &Tensor, dlosses: &Tensor) -> Result<
             h,
             targets,
         } = chunk?;
-        let logits = reference::logits(&h, &weight)?;
+        let logits = matmul::linear(&h, &wide, None)?;
         let dlogits = reference::cross_entropy(&logits, &targets, head.softcap)?.dlogits;
         let factors = dlosses.index_select(&indices, 0)?.unsqueeze(1)?;
         let dlogits = dlogits.broadcast_mul(&factors.to_dtype(dlogits.dtype())?)?;
-        dweight = Some(reference::dweight(&dlogits, &h, dweight.as_ref())?);
+        dweight = Some(matmul_with(&dlogits, &h, dweight.as_ref(), options)?);
     }
     match dweight {
         Some(dweight) => Ok(dweight),

@@ -125,8 +125,8 @@ impl Source {
 
     /// Kind of the rows to train on, by the first of them; `None` where that is none.
     pub fn kind(&self) -> Option<RowKind> {
-        let first = self.records(Split::Train).ok()?.into_iter().next()?;
-        let (value, _) = first.items.into_iter().next()?.value.ok()?;
+        let mut first = self.records(Split::Train).ok()?.into_iter().next()?;
+        let (value, _) = first.items.next()?.value.ok()?;
         let shape = Shape::of(value.as_object()?, &self.keys);
         shape.ok().map(|shape| shape.kind())
     }

@@ -1,5 +1,6 @@
 //! Tables as text: CSV and TSV. The first line names the columns.
 
+use std::collections::HashSet;
 use std::io::Cursor;
 use std::path::Path;
 use std::sync::Arc;
@@ -33,6 +34,7 @@ pub(super) fn records(path: &Path, bytes: &[u8]) -> Result<Records> {
         items: Box::new(Table {
             names,
             records: reader.into_records(),
+            delimiter,
             lines: LineCounter::new(bytes),
             is_over: false,
         }),
@@ -40,12 +42,12 @@ pub(super) fn records(path: &Path, bytes: &[u8]) -> Result<Records> {
 }
 
 fn check_names(path: &Path, names: &StringRecord) -> Result<()> {
-    let names: Vec<&str> = names.iter().map(str::trim).collect();
-    let twice = (1..names.len()).find(|i| names[..*i].contains(&names[*i]));
+    let mut seen = HashSet::new();
+    let twice = names.iter().map(str::trim).find(|name| !seen.insert(*name));
     match twice {
         None => Ok(()),
-        Some(i) => {
-            let name = shortened(names[i]);
+        Some(name) => {
+            let name = shortened(name);
             Err(unreadable(
                 path,
                 format!("two columns of the table are named \"{name}\""),
@@ -74,6 +76,7 @@ fn delimiter(path: &Path, bytes: &[u8]) -> u8 {
 struct Table {
     names: StringRecord,
     records: StringRecordsIntoIter<Cursor<Arc<[u8]>>>,
+    delimiter: u8,
     lines: LineCounter,
     is_over: bool,
 }
@@ -90,8 +93,14 @@ impl Iterator for Table {
             Ok(record) => record.position(),
             Err(error) => error.position(),
         };
-        let number = self.lines.at(start.map_or(0, csv::Position::byte));
+        let start = start.map_or(0, csv::Position::byte);
+        let number = self.lines.at(start);
         let value = match record {
+            _ if self.is_open(start) => {
+                self.is_over = true;
+                let reason = "a quote that is opened in this row is closed nowhere, so that all that follows is in it";
+                Err(RowError::Record(reason.into()))
+            }
             Ok(record) => {
                 let fields = self.names.iter().zip(&record);
                 let fields = fields.map(|(name, text)| (name.trim().to_owned(), Json::from(text)));
@@ -104,6 +113,33 @@ impl Iterator for Table {
         };
         Some(Record { number, value })
     }
+}
+
+impl Table {
+    /// Whether the record that begins at `start` is the last one, as a quote in it is not closed. To the reader it is a
+    /// field that ends with the file.
+    fn is_open(&self, start: u64) -> bool {
+        let bytes = &self.lines.bytes;
+        let is_last = self.records.reader().position().byte() >= bytes.len() as u64;
+        let start = usize::try_from(start).unwrap_or(usize::MAX);
+        let record = bytes.get(start..).filter(|_| is_last);
+        record.is_some_and(|record| ends_in_quotes(record, self.delimiter))
+    }
+}
+
+/// Whether a field that begins with a quote is not ended by one. Quotes inside of other fields are text.
+fn ends_in_quotes(record: &[u8], delimiter: u8) -> bool {
+    let (mut is_start, mut is_quoted) = (true, false);
+    let mut bytes = record.iter().peekable();
+    while let Some(&byte) = bytes.next() {
+        match (is_quoted, byte) {
+            (true, b'"') => is_quoted = bytes.next_if_eq(&&b'"').is_some(),
+            (false, b'"') => is_quoted = is_start,
+            _ => {}
+        }
+        is_start = !is_quoted && (byte == delimiter || matches!(byte, b'\n' | b'\r'));
+    }
+    is_quoted
 }
 
 /// Counter of lines up to places that only go forward. The reader's own count takes the second byte of a Windows line end
@@ -149,5 +185,40 @@ fn told(error: &csv::Error) -> String {
         }
         ErrorKind::Utf8 { err, .. } => format!("column {} is no UTF-8", err.field() + 1),
         _ => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Places of the rows, and of the one that cannot be read.
+    fn places(table: &str) -> Vec<(usize, bool)> {
+        let records = records(Path::new("table.csv"), table.as_bytes()).unwrap();
+        let place = |record: Record| (record.number, record.value.is_ok());
+        records.items.map(place).collect()
+    }
+
+    #[test]
+    fn a_quote_that_is_not_closed_swallows_nothing() {
+        assert_eq!(places("a,b\n1,\"2\n3,4\n"), [(2, false)]);
+        assert_eq!(places("a,b\n1,2\n\"3,4\n5,6\n"), [(2, true), (3, false)]);
+        assert_eq!(places("a,b\r\n1,2\r\n3,\"\"\"4"), [(2, true), (3, false)]);
+    }
+
+    #[test]
+    fn closed_quotes_and_those_in_a_field_are_text() {
+        let tables = [
+            "a,b\n1,\"2\n3\"\n",
+            "a,b\n1,\"2\"",
+            "a,b\n1,\"\"\n",
+            "a,b\n1,\"2\"\"\"\n",
+            "a,b\n1,5\" pipe\n",
+            "a,b\n1,\"2\"3\"\n",
+            "a,b\r\n1,\"2\"\r\n",
+        ];
+        for table in tables {
+            assert_eq!(places(table), [(2, true)], "{table}");
+        }
     }
 }
