@@ -28,4 +28,13 @@ impl LoadOptions {
             FourBits::Affine => OnLoad::Affine,
         })
     }
+
+    /// The option as it was given, with a blank before it.
+    pub fn words(self) -> &'static str {
+        match self.load_in_4bit {
+            None => "",
+            Some(FourBits::Nf4) => " --load-in-4bit",
+            Some(FourBits::Affine) => " --load-in-4bit=affine",
+        }
+    }
 }

@@ -4,8 +4,8 @@ use crate::error::{Error, Result};
 use crate::hub;
 use crate::row_keys::RowKeys;
 use crate::terminal::Terminal;
-use metal_candle::data::Source;
-use metal_candle::files;
+use metal_candle::data::{Convention, Dataset, Options, RowKind, Source, Split, longest_row};
+use metal_candle::{LanguageModel, files};
 use std::io::{IsTerminal, Read};
 use std::path::Path;
 
@@ -37,6 +37,48 @@ pub fn find(path: &Path, keys: &RowKeys, terminal: &Terminal) -> Result<Source> 
         }
     };
     Ok(source.with_keys(keys.keys()))
+}
+
+/// Rows of one file, which a command looks at and does not train on.
+pub struct OneFile<'a> {
+    /// The file, as `--data` names it.
+    pub path: &'a Path,
+    /// Columns that were named.
+    pub keys: &'a RowKeys,
+    /// Tokens of a row at most; those of the model if `None`.
+    pub max_seq_length: Option<usize>,
+    /// Whether prompts have no loss.
+    pub mask_prompt: bool,
+    /// Whether rows may be pairs of a better and a worse answer.
+    pub takes_pairs: bool,
+}
+
+impl OneFile<'_> {
+    /// Reads the rows.
+    ///
+    /// # Errors
+    /// When `--data` names a folder or nothing, or the rows cannot be used.
+    pub fn read(&self, loaded: &LanguageModel, terminal: &Terminal) -> Result<Dataset> {
+        if self.path.is_dir() {
+            let shown = self.path.display();
+            return Err(Error::input(format!("--data {shown}: this is a folder"))
+                .with_advice("name a file of rows in it"));
+        }
+        let source = find(self.path, self.keys, terminal)?;
+        let config = &loaded.model.config;
+        let are_pairs = self.takes_pairs && source.kind() == Some(RowKind::Preference);
+        let options = Options {
+            max_seq_length: longest_row(self.max_seq_length, config.max_position_embeddings)?,
+            mask_prompt: self.mask_prompt,
+            convention: match are_pairs {
+                true => Convention::Pairs,
+                false => Convention::Standard,
+            },
+            vocab_size: Some(config.vocab_size),
+        };
+        let (split, tokenizer) = (Split::Train, &loaded.tokenizer);
+        Ok(Dataset::load_split(&source, split, tokenizer, &options)?)
+    }
 }
 
 fn stdin(terminal: &Terminal) -> Result<Source> {

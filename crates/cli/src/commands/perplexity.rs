@@ -10,7 +10,7 @@ use crate::row_keys::RowKeys;
 use crate::rows;
 use crate::terminal::Terminal;
 use metal_candle::LanguageModel;
-use metal_candle::data::{self, Batches, Dataset, Split, longest_row};
+use metal_candle::data::{Batches, Dataset};
 use metal_candle::layout::Arrangement;
 use metal_candle::lora::AdapterSet;
 use metal_candle::models::Decoder;
@@ -116,27 +116,14 @@ pub fn run(args: Args, context: &Context) -> Result<Exit> {
 }
 
 fn dataset(args: &Args, loaded: &LanguageModel, terminal: &Terminal) -> Result<Dataset> {
-    let options = data::Options {
-        max_seq_length: longest_row(
-            args.max_seq_length,
-            loaded.model.config.max_position_embeddings,
-        )?,
+    let file = rows::OneFile {
+        path: &args.data,
+        keys: &args.keys,
+        max_seq_length: args.max_seq_length,
         mask_prompt: args.mask_prompt,
-        convention: data::Convention::Standard,
-        vocab_size: Some(loaded.model.config.vocab_size),
+        takes_pairs: false,
     };
-    if args.data.is_dir() {
-        let shown = args.data.display();
-        return Err(Error::input(format!("--data {shown}: this is a folder"))
-            .with_advice("name a file of rows in it"));
-    }
-    let source = rows::find(&args.data, &args.keys, terminal)?;
-    Ok(Dataset::load_split(
-        &source,
-        Split::Train,
-        &loaded.tokenizer,
-        &options,
-    )?)
+    file.read(loaded, terminal)
 }
 
 fn figures(

@@ -10,12 +10,12 @@ use crate::rows;
 use crate::terminal::Terminal;
 use crate::training::checks;
 use metal_candle::LanguageModel;
-use metal_candle::data::{self, Dataset, RowKind, Split, longest_row};
+use metal_candle::data::Dataset;
 use metal_candle::language_model::Adapted;
 use metal_candle::train::Parameters;
 use metal_candle::verify::{Effort, Read, Report, Saved, Subject, verify};
 use serde::Serialize;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -85,9 +85,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit> {
         &args.device.open()?,
         terminal,
     )?;
-    let rows = args.data.as_deref();
-    let rows = rows.map(|file| read_rows(file, &args, &loaded, terminal));
-    let rows = rows.transpose()?;
+    let rows = read_rows(&args, &loaded, terminal)?;
     let adapted = loading::read_adapter(&loaded.model, &loaded.folder, &args.adapter_path)?;
     let report = report(&args, &loaded, &adapted, rows.as_ref())?;
     tell(&report, args.json, terminal)?;
@@ -95,6 +93,20 @@ pub fn run(args: Args, context: &Context) -> Result<Exit> {
         true => Exit::Done,
         false => Exit::Failed,
     })
+}
+
+fn read_rows(args: &Args, loaded: &LanguageModel, terminal: &Terminal) -> Result<Option<Dataset>> {
+    let Some(path) = args.data.as_deref() else {
+        return Ok(None);
+    };
+    let file = rows::OneFile {
+        path,
+        keys: &args.keys,
+        max_seq_length: args.max_seq_length,
+        mask_prompt: args.mask_prompt,
+        takes_pairs: true,
+    };
+    file.read(loaded, terminal).map(Some)
 }
 
 fn report(
@@ -122,31 +134,6 @@ fn report(
         false => Effort::WHOLE,
     };
     verify(&subject, &effort).map_err(Error::from)
-}
-
-fn read_rows(
-    file: &Path,
-    args: &Args,
-    loaded: &LanguageModel,
-    terminal: &Terminal,
-) -> Result<Dataset> {
-    let source = rows::find(file, &args.keys, terminal)?;
-    let limit = loaded.model.config.max_position_embeddings;
-    let options = data::Options {
-        max_seq_length: longest_row(args.max_seq_length, limit)?,
-        mask_prompt: args.mask_prompt,
-        convention: match source.kind() {
-            Some(RowKind::Preference) => data::Convention::Pairs,
-            _ => data::Convention::Standard,
-        },
-        vocab_size: Some(loaded.model.config.vocab_size),
-    };
-    Ok(Dataset::load_split(
-        &source,
-        Split::Train,
-        &loaded.tokenizer,
-        &options,
-    )?)
 }
 
 /// Tensors of an adapter that was written to a folder and read from there.

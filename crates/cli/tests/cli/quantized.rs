@@ -77,7 +77,10 @@ fn a_dense_base_is_quantized_while_it_is_read() {
     let base = loss("--load-in-4bit");
     assert_ne!(base, of_dense);
     assert!((base / of_dense - 1.0).abs() < 0.3, "{base} {of_dense}");
-    fixture.train("--load-in-4bit --iters 12 --val-batches -1 --mask-prompt");
+    let words = "--load-in-4bit --iters 12 --val-batches -1 --mask-prompt";
+    let stderr = fixture.train(words).stderr;
+    let next = "generate --model model --load-in-4bit --adapter-path adapters";
+    assert!(stderr.contains(next), "{stderr}");
     let trained = loss("--load-in-4bit --adapter-path adapters");
     assert!(trained < 0.9 * base, "{trained} {base}");
     let settings = fixture.json("adapters/run.json");

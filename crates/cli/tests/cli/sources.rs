@@ -28,6 +28,25 @@ fn epochs_stand_beside_iterations() {
 }
 
 #[test]
+fn lists_of_several_splits_are_not_left_out_beside_other_files() {
+    let fixture = Fixture::new();
+    let list: Vec<Value> = rows(4)
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let lists = serde_json::json!({"train": list, "validation": list});
+    std::fs::create_dir(fixture.path("many")).unwrap();
+    fixture.write("many/train.json", &lists.to_string());
+    fixture.write("many/test.jsonl", &rows(2));
+    fixture.fails(
+        &format!("{TRAIN} --data many"),
+        2,
+        &["train.json", "lists of several splits", "this file alone"],
+    );
+    fixture.train("--data many/train.json --iters 1");
+}
+
+#[test]
 fn the_same_rows_are_held_out_in_every_run() {
     let fixture = Fixture::new();
     fixture.write("rows.jsonl", &rows(24));

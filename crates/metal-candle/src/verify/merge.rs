@@ -37,6 +37,9 @@ pub struct Merge {
     pub packed: usize,
 }
 
+/// Share of an update above which it is told that fusing loses it.
+const MOST_LOST: f64 = 0.5;
+
 /// A layer that has an adapter.
 #[derive(Clone, Debug)]
 pub struct Layer {
@@ -257,6 +260,9 @@ impl Figures for Merge {
         };
         if let (Some(lost), Some(dtype)) = (self.lost.filter(|lost| *lost > 0.0), self.dtype) {
             text += &format!("; in {dtype} {:.2} % of an update are lost", 100.0 * lost);
+            if lost > MOST_LOST {
+                text += ": little of it would be left in a fused model";
+            }
         }
         if self.packed > 0 {
             text += &format!(

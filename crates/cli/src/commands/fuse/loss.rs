@@ -4,7 +4,7 @@ use crate::loading;
 use crate::rows;
 use crate::terminal::Terminal;
 use metal_candle::LanguageModel;
-use metal_candle::data::{self, Batches, Dataset, Split, longest_row};
+use metal_candle::data::{Batches, Dataset};
 use metal_candle::layout::Arrangement;
 use metal_candle::lora::AdapterSet;
 use metal_candle::train::evaluate;
@@ -80,23 +80,14 @@ fn dataset(
     loaded: &LanguageModel,
     terminal: &Terminal,
 ) -> Result<Dataset> {
-    if path.is_dir() {
-        let error = Error::input(format!("--data {}: this is a folder", path.display()));
-        return Err(error.with_advice("name a file of rows in it"));
-    }
-    let options = data::Options {
-        max_seq_length: longest_row(None, loaded.model.config.max_position_embeddings)?,
+    let file = rows::OneFile {
+        path,
+        keys: &args.keys,
+        max_seq_length: None,
         mask_prompt: args.mask_prompt,
-        convention: data::Convention::Standard,
-        vocab_size: Some(loaded.model.config.vocab_size),
+        takes_pairs: false,
     };
-    let source = rows::find(path, &args.keys, terminal)?;
-    Ok(Dataset::load_split(
-        &source,
-        Split::Train,
-        &loaded.tokenizer,
-        &options,
-    )?)
+    file.read(loaded, terminal)
 }
 
 fn loss(

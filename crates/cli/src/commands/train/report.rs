@@ -171,8 +171,11 @@ pub fn next_commands(prepared: &Prepared, args: &Args) -> Vec<String> {
     let data = args.data.as_deref().unwrap_or(Path::new("data"));
     let test = Split::Test.path(data);
     let (base, adapter) = match prepared.adapter() {
-        Some(_) => (model, format!(" --adapter-path {folder}")),
-        None => (folder, String::new()),
+        Some(_) => {
+            let packed = args.weights.words();
+            (model, format!("{packed} --adapter-path {folder}"))
+        }
+        None => (folder.clone(), String::new()),
     };
     let mask = if args.rows.mask_prompt {
         " --mask-prompt"
@@ -189,7 +192,7 @@ pub fn next_commands(prepared: &Prepared, args: &Args) -> Vec<String> {
     }
     if prepared.adapter().is_some() {
         commands.push(format!(
-            "fuse --model {base}{adapter} --save-path fused_model"
+            "fuse --model {base} --adapter-path {folder} --save-path fused_model"
         ));
     }
     commands

@@ -173,10 +173,20 @@ impl Source {
             Split::Valid => &self.valid,
             Split::Test => &self.test,
         };
-        let contents = parts.iter().map(Part::open);
-        contents.map(|contents| Ok(contents?.train)).collect()
+        let records = |part: &Part| {
+            let contents = part.open()?;
+            let has_splits = contents.valid.is_some() || contents.test.is_some();
+            match has_splits && !self.is_whole {
+                true => Err(unreadable(&part.path, SPLITS_OF_ITS_OWN)),
+                false => Ok(contents.train),
+            }
+        };
+        parts.iter().map(records).collect()
     }
 }
+
+const SPLITS_OF_ITS_OWN: &str = "it holds lists of several splits beside files of others; \
+                                 give this file alone, or a file for each split";
 
 /// Records of a source by split.
 pub(super) struct Opened {
