@@ -152,17 +152,19 @@ mod tests {
         testkit::agree(&problem, DType::F32, &Device::Cpu).unwrap();
     }
 
+    /// Bounded logits of more rows than one pass takes.
+    const BOUNDED: CaseShape = CaseShape {
+        rows: 2100,
+        width: 3,
+        vocabulary: 1500,
+        trained_every: 2,
+        packing: None,
+        softcap: Some(1.5),
+    };
+
     #[test]
     fn bounded_logits_in_several_parts_and_passes() {
-        let shape = CaseShape {
-            rows: 2100,
-            width: 3,
-            vocabulary: 1500,
-            trained_every: 2,
-            packing: None,
-            softcap: Some(1.5),
-        };
-        let problem = problem(&crate::case::plain(shape));
+        let problem = problem(&crate::case::plain(BOUNDED));
         testkit::agree(&problem, DType::F32, &Device::Cpu).unwrap();
     }
 
@@ -182,15 +184,7 @@ mod tests {
 
     #[test]
     fn losses_of_rows_in_several_passes() {
-        let shape = CaseShape {
-            rows: 2100,
-            width: 3,
-            vocabulary: 1500,
-            trained_every: 2,
-            packing: None,
-            softcap: Some(1.5),
-        };
-        let problem = problem_by_row(&crate::case::plain(shape));
+        let problem = problem_by_row(&crate::case::plain(BOUNDED));
         testkit::agree(&problem, DType::F32, &Device::Cpu).unwrap();
     }
 
