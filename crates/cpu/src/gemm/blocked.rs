@@ -263,7 +263,7 @@ pub(super) enum Side {
     Columns,
 }
 
-/// A part of an side, packed where it goes. Nothing but such a struct is compiled for a level: a
+/// A part of a side, packed where it goes. Nothing but such a struct is compiled for a level: a
 /// closure in between would not be.
 pub(super) struct Pack<'a> {
     job: Job<'a>,

@@ -13,7 +13,7 @@ use std::ops::Range;
 /// Rows of `x` that share each number of the matrix while it is in a register.
 const MOST_ROWS: usize = 4;
 
-/// Bytes that are asked for ahead of their use.
+/// Bytes that are asked for ahead of their use, as many as for the affine format (docs/log/packed.md).
 const AHEAD: usize = 2048;
 
 /// Runs of a row of `x`.
