@@ -172,7 +172,8 @@ impl From<train::Error> for Error {
             | train::Error::Occupied { .. }
             | train::Error::Packed { .. }
             | train::Error::Busy { .. }
-            | train::Error::Stray { .. } => {
+            | train::Error::Stray { .. }
+            | train::Error::Unsaved { .. } => {
                 Self::input(&error).with_optional_advice(advice::of_training(&error))
             }
             _ => Self::failed(&error).with_optional_advice(advice::of_training(&error)),

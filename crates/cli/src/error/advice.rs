@@ -214,6 +214,9 @@ pub(super) fn of_training(error: &train::Error) -> Option<String> {
         )),
         E::Packed { .. } => Some("train an adapter, with --fine-tune-type lora".into()),
         E::Busy { .. } => Some("wait until it ends, or choose another --adapter-path".into()),
+        E::Unsaved { .. } => Some(
+            "begin again without --resume-adapter-file: nothing of that run would be lost".into(),
+        ),
         E::Stray { newest, .. } => Some(format!(
             "--resume-adapter-file {} goes on with the newest checkpoint; to go on with the other adapter, copy \
              adapter_config.json and adapter_model.safetensors into a folder of their own",

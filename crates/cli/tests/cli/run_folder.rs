@@ -320,6 +320,7 @@ fn two_runs_do_not_write_into_one_folder() {
         .spawn()
         .unwrap();
     while !fixture.path(&format!("adapters/{WEIGHTS}")).exists() {
+        assert!(first.try_wait().unwrap().is_none(), "ended early");
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
     for more in ["--overwrite", "--resume-adapter-file adapters", ""] {

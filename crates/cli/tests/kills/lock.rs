@@ -7,7 +7,7 @@ use std::process::{Child, Stdio};
 const TRAIN: &str = "train --model model --data data --adapter-path out --save-every 1 --batch-size 2 --rank 2 \
                      --max-seq-length 48 --val-batches 0 --steps-per-report 1";
 
-/// A run that would take for ever, after its first step.
+/// A run that would take for ever, after its first checkpoint.
 fn started(fixture: &Fixture) -> Child {
     let mut command = fixture.command(&format!("{TRAIN} --iters 10000000"));
     let mut child = command
@@ -17,7 +17,8 @@ fn started(fixture: &Fixture) -> Child {
         .unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap());
     let mut line = String::new();
-    while !line.contains("Train loss") {
+    // The checkpoint of a step comes after the line that tells its loss.
+    while !line.contains("Iter 2: Train loss") {
         line.clear();
         assert!(lines.read_line(&mut line).unwrap() > 0, "ended early");
     }
@@ -52,6 +53,29 @@ fn a_second_run_into_a_folder_is_refused_while_the_first_one_lives() {
     first.wait().unwrap();
     // The lock of a killed run is none.
     fixture.ok(&format!("{TRAIN} --iters 1 --resume-adapter-file out"));
+}
+
+#[test]
+fn a_run_that_was_killed_in_its_first_checkpoint_begins_again() {
+    let fixture = Fixture::new();
+    fixture.ok(&format!("{TRAIN} --iters 1"));
+    let there = std::fs::read_dir(fixture.path("out")).unwrap();
+    for entry in there.map(Result::unwrap) {
+        match entry.file_name().to_str().unwrap() {
+            "metrics.jsonl" => {}
+            "checkpoint-1" => {
+                std::fs::rename(entry.path(), fixture.path("out/.tmp-checkpoint-1")).unwrap();
+            }
+            _ => std::fs::remove_file(entry.path()).unwrap(),
+        }
+    }
+    fixture.fails(
+        &format!("{TRAIN} --iters 1 --resume-adapter-file out"),
+        2,
+        &["the run in out ended before its first checkpoint"],
+    );
+    fixture.ok(&format!("{TRAIN} --iters 1"));
+    assert!(!fixture.path("out/.tmp-checkpoint-1").exists());
 }
 
 #[test]

@@ -16,16 +16,17 @@ pub struct FineTuning {
 }
 
 impl FineTuning {
-    /// Finds what the run goes on from, and claims its folder. Nothing is written.
+    /// Claims the folder of the run, and finds what it goes on from. Nothing is written.
     ///
     /// # Errors
     /// When another process runs in the folder, it holds what must not be replaced, or the state to go on
     /// with is damaged.
     pub fn claim(settings: Settings) -> Result<Self> {
+        let folder = RunFolder::claim(&settings.output)?;
         let resume = settings.subject.resumed().map(Resume::find).transpose()?;
         let start = start(&settings, resume.as_ref());
         Ok(Self {
-            folder: RunFolder::claim(&settings.output, start)?,
+            folder: folder.begin(start)?,
             settings,
             resume,
         })

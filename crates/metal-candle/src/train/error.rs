@@ -110,6 +110,12 @@ pub enum Error {
         /// The newest checkpoint beside it.
         newest: PathBuf,
     },
+    /// A run that is to be gone on with ended before its first checkpoint.
+    #[error("the run in {} ended before its first checkpoint", folder.display())]
+    Unsaved {
+        /// The folder of the run.
+        folder: PathBuf,
+    },
     /// The run was asked to stop in the middle of a step or an evaluation.
     #[error("interrupted")]
     Interrupted,

@@ -1,6 +1,7 @@
 //! State that a run goes on from.
 
 use super::checkpoint::{Checkpoint, OPTIMIZER, SETTINGS, checkpoints};
+use super::run_folder::METRICS;
 use super::{Error, Result};
 use crate::files;
 use serde_json::Value;
@@ -35,8 +36,8 @@ impl Resume {
     /// there, the newest checkpoint is taken.
     ///
     /// # Errors
-    /// When the parts of a checkpoint are not those that were saved together, or the adapter in the folder
-    /// of a run is of none of its checkpoints.
+    /// When the parts of a checkpoint are not those that were saved together, the adapter in the folder
+    /// of a run is of none of its checkpoints, or the run saved nothing.
     pub fn find(path: &Path) -> Result<Self> {
         let folder = match path.is_file() {
             true => path.parent().unwrap_or(Path::new(".")),
@@ -52,8 +53,12 @@ impl Resume {
             true => path.to_path_buf(),
             false => folder.join(WEIGHTS),
         };
-        match checkpoint_of(folder, &[weights, folder.join(CONFIG)])? {
+        let adapter = [weights, folder.join(CONFIG)];
+        match checkpoint_of(folder, &adapter)? {
             Some(checkpoint) => Self::of(&checkpoint),
+            None if saved_nothing(folder, &adapter) => Err(Error::Unsaved {
+                folder: folder.to_path_buf(),
+            }),
             None => Ok(Self::plain(path)),
         }
     }
@@ -83,6 +88,11 @@ impl Resume {
             settings: None,
         }
     }
+}
+
+/// Whether `folder` is that of a run that was killed before there was an `adapter`.
+fn saved_nothing(folder: &Path, adapter: &[PathBuf]) -> bool {
+    folder.join(METRICS).is_file() && !adapter.iter().any(|path| files::is_there(path))
 }
 
 /// Newest checkpoint of the run in `folder` that holds all of the `adapter`'s files, as far as these exist;

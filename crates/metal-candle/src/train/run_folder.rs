@@ -9,7 +9,7 @@ use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
 /// Reports and evaluations of a run, one JSON object a line.
-const METRICS: &str = "metrics.jsonl";
+pub(super) const METRICS: &str = "metrics.jsonl";
 
 /// Start of a run in a folder in which something may lie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,11 +41,11 @@ impl RunFolder {
     /// Claims `path`, which may not exist yet, for a run. Nothing is written.
     ///
     /// # Errors
-    /// When another process runs into it, or it holds what the run must not replace.
-    pub fn claim(path: &Path, start: Start) -> Result<Self> {
+    /// When another process runs into it.
+    pub fn claim(path: &Path) -> Result<Self> {
         let mut folder = Self {
             path: path.to_path_buf(),
-            start,
+            start: Start::New,
             lock: None,
             is_new: !path.exists(),
             superseded: RefCell::default(),
@@ -56,6 +56,18 @@ impl RunFolder {
         Ok(folder)
     }
 
+    /// Says how the run starts, which may depend on what lies in the claimed folder. Nothing is written.
+    ///
+    /// # Errors
+    /// When the folder holds what the run must not replace.
+    pub fn begin(mut self, start: Start) -> Result<Self> {
+        self.start = start;
+        if self.path.is_dir() {
+            self.look()?;
+        }
+        Ok(self)
+    }
+
     /// Makes the folder, and removes what a killed run left unfinished in it.
     ///
     /// # Errors
@@ -64,6 +76,7 @@ impl RunFolder {
         files::make_folder(&self.path)?;
         if self.lock.is_none() {
             self.lock()?;
+            self.look()?;
         }
         Ok(files::remove_unfinished(&self.path)?)
     }
@@ -193,14 +206,22 @@ impl RunFolder {
     }
 
     fn lock(&mut self) -> Result<()> {
-        let folder = || self.path.clone();
         self.lock = FolderLock::claim(&self.path)?;
-        if self.lock.is_none() {
-            return Err(Error::Busy { folder: folder() });
+        match self.lock {
+            Some(_) => Ok(()),
+            None => Err(Error::Busy {
+                folder: self.path.clone(),
+            }),
         }
+    }
+
+    /// Finds what the first save replaces.
+    fn look(&mut self) -> Result<()> {
         let saved = saved(&self.path)?;
         if self.start == Start::New && !saved.is_empty() {
-            return Err(Error::Occupied { folder: folder() });
+            return Err(Error::Occupied {
+                folder: self.path.clone(),
+            });
         }
         self.superseded.replace(match self.start {
             Start::Resume { step } => later(&self.path, step)?,

@@ -34,7 +34,7 @@ pub(super) fn run_training(
     interrupt: &Interrupt,
 ) -> Result<()> {
     let options = options(training);
-    let mut folder = RunFolder::claim(training.folder, Start::Overwrite)?;
+    let mut folder = RunFolder::claim(training.folder)?.begin(Start::Overwrite)?;
     folder.prepare()?;
     let settings =
         json!({ "title": training.title, "iters": training.iters, "seed": training.seed });

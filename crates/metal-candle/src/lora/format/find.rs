@@ -116,7 +116,7 @@ fn ends_in_gguf(path: &Path) -> bool {
         .is_some_and(|e| e.eq_ignore_ascii_case("gguf"))
 }
 
-/// Files of a folder, and names of the folders in it that hold adapters, in order.
+/// Files of a folder, and names of the folders in it that hold finished adapters, in order.
 fn entries(folder: &Path) -> (Vec<PathBuf>, Vec<String>) {
     let entries = folder.read_dir().into_iter().flatten().flatten();
     let (folders, mut files): (Vec<_>, Vec<_>) = entries
@@ -124,7 +124,10 @@ fn entries(folder: &Path) -> (Vec<PathBuf>, Vec<String>) {
         .partition(|path| path.is_dir());
     let with_adapter = folders.iter().filter(|path| path.join(CONFIG).is_file());
     let names = with_adapter.filter_map(|path| path.file_name());
-    let mut names: Vec<String> = names.map(|n| n.to_string_lossy().into_owned()).collect();
+    let names = names.map(|name| name.to_string_lossy().into_owned());
+    let mut names: Vec<String> = names
+        .filter(|name| !name.starts_with(files::UNFINISHED))
+        .collect();
     names.sort();
     files.sort();
     (files, names)

@@ -100,7 +100,9 @@ pub fn run_with(
         base_model: "base".into(),
         tokenizer: None,
     };
-    let mut folder = RunFolder::claim(folder, Start::Overwrite).unwrap();
+    let mut folder = RunFolder::claim(folder)
+        .and_then(|claimed| claimed.begin(Start::Overwrite))
+        .unwrap();
     folder.prepare().unwrap();
     let trainer = Trainer {
         network: &model.decoder,
