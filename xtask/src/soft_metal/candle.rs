@@ -1,11 +1,8 @@
 //! candle-core's own Metal tests, from the registry's source.
 
-use super::folders::Folders;
-use crate::run_command;
-
 /// A test of candle's that fails, and why that is not this project's.
-struct KnownFailure {
-    test: &'static str,
+pub struct KnownFailure {
+    pub test: &'static str,
     reason: &'static str,
 }
 
@@ -24,35 +21,25 @@ const KNOWN_FAILURES: &[KnownFailure] = &[
     },
 ];
 
-const LINE: &str = "test --quiet --locked --package soft-metal-candle -- --test-threads=1";
-
-/// Every test with `metal` in its name, without the known failures; then these, which must still fail.
-pub fn test(folders: &Folders, filter: &str) -> bool {
-    let filter = if filter.is_empty() { "metal" } else { filter };
-    let mut command = folders.soft_cargo(LINE);
-    command.arg(filter);
-    for known in KNOWN_FAILURES {
-        command.args(["--skip", known.test]);
-    }
-    if !run_command("soft-metal: candle-core's Metal tests", &mut command) {
-        return false;
-    }
-    KNOWN_FAILURES
-        .iter()
-        .filter(|known| known.test.contains(filter))
-        .all(|known| still_fails(folders, known))
+/// Whether a test of candle's is one of its Metal backend that passes.
+pub fn is_run(test: &str) -> bool {
+    test.contains("metal") && KNOWN_FAILURES.iter().all(|known| known.test != test)
 }
 
-fn still_fails(folders: &Folders, known: &KnownFailure) -> bool {
-    let mut command = folders.soft_cargo(LINE);
-    command.args(["--exact", known.test]);
-    let passed = command.output().is_ok_and(|output| output.status.success());
-    match passed {
-        true => eprintln!(
-            "xtask: {} passes now: remove it from the known failures",
-            known.test
-        ),
-        false => eprintln!("xtask: fails as known: {} ({})", known.test, known.reason),
+/// The known failures whose names have `filter` in them.
+pub fn known_failures(filter: &str) -> impl Iterator<Item = &'static KnownFailure> {
+    KNOWN_FAILURES
+        .iter()
+        .filter(move |known| known.test.contains(filter))
+}
+
+impl KnownFailure {
+    /// Says how the test ended.
+    pub fn tell(&self, passed: bool) {
+        let Self { test, reason } = self;
+        match passed {
+            true => eprintln!("xtask: {test} passes now: remove it from the known failures"),
+            false => eprintln!("xtask: fails as known: {test} ({reason})"),
+        }
     }
-    !passed
 }

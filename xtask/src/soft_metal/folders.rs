@@ -47,11 +47,23 @@ impl Folders {
     pub fn soft_cargo(&self, line: &str) -> Command {
         let mut command = self.cargo(line);
         self.soften(&mut command);
+        self.record(&mut command);
+        command.env("CARGO_TARGET_DIR", &self.target);
         command
+    }
+
+    /// A program that was built so, run in `folder`.
+    pub fn program(&self, path: &Path, folder: &Path) -> Command {
+        let mut command = Command::new(path);
+        self.record(command.current_dir(folder));
+        command
+    }
+
+    fn record(&self, command: &mut Command) {
+        command
+            .env("SOFT_METAL_CACHE", self.target.join("msl"))
             .env("SOFT_METAL_RECORD", self.kernels())
-            .env("SOFT_METAL_TEXTS", self.texts())
-            .env("CARGO_TARGET_DIR", &self.target);
-        command
+            .env("SOFT_METAL_TEXTS", self.texts());
     }
 
     /// Cargo for another project, from where this one was called.

@@ -6,6 +6,7 @@ mod candle;
 mod folders;
 mod kernels;
 pub mod replay;
+mod suite;
 
 use crate::run_command;
 use folders::Folders;
@@ -84,8 +85,7 @@ fn test_all(filter: &str) -> bool {
         folders.forget_kernels();
         folders.forget_texts();
         wrapper_tests(folders)
-            && suite(folders, filter)
-            && candle::test(folders, filter)
+            && suite::run(folders, filter)
             && (!filter.is_empty() || kernels::check(&folders.kernels()))
     })
 }
@@ -163,13 +163,4 @@ fn wrapper_tests(folders: &Folders) -> bool {
     let line = "test --quiet --locked --package soft-metal-wrapper";
     let mut command = folders.wrapper_cargo(line);
     run_command("soft-metal: the compiler wrapper", &mut command)
-}
-
-/// The tests of this project. One at a time: counts of objects and recorded violations are the process's.
-fn suite(folders: &Folders, filter: &str) -> bool {
-    let line = "test --locked --package soft-metal --package soft-metal-suite --package soft-metal-mps \
-                --package soft-metal-product -- --test-threads=1";
-    let mut command = folders.soft_cargo(line);
-    let title = "soft-metal: runtime, rules, MPS, kernels and metal-candle";
-    run_command(title, command.arg(filter))
 }
