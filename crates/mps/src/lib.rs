@@ -61,6 +61,7 @@
 #[cfg(any(target_vendor = "apple", soft_metal))]
 pub mod apple;
 pub mod interp;
+pub mod memory;
 #[cfg(any(target_vendor = "apple", soft_metal))]
 pub mod metal;
 pub mod order;

@@ -8,7 +8,7 @@ use super::{FOUR, FOURS_A_THREAD};
 use crate::graph::Value;
 use candle_core::{DType, MetalDevice, MetalStorage, Result, Shape, Storage, Tensor};
 use candle_metal_kernels::metal::{Buffer, ComputeCommandEncoder, ComputePipeline};
-use metal_candle_mps::apple::charge;
+use metal_candle_mps::apple::{charge, memory};
 use objc2_metal::MTLSize;
 use std::sync::Arc;
 
@@ -43,10 +43,10 @@ impl Output {
         room: usize,
         dtype: DType,
     ) -> Result<Self> {
-        let buffer = device.new_buffer_builder();
-        let buffer = buffer.with_size_for(elements + room, dtype);
+        let bytes = (elements + room) * dtype.size_in_bytes();
+        let buffer = memory::result(device, bytes).map_err(candle_core::Error::wrap)?;
         Ok(Self {
-            buffer: buffer.build()?,
+            buffer,
             device: device.clone(),
             elements,
             dtype,
@@ -245,6 +245,12 @@ impl<'a> Launch<'a> {
         self.over_groups([rows, 1, 1], [threads, 1, 1])
     }
 
+    /// A threadgroup for every row, of which there are few.
+    pub(crate) fn over_long_rows(self, rows: usize, width: usize) -> Result<()> {
+        let threads = self.most_threads(width.next_multiple_of(SIMD).min(SIMD * SIMD));
+        self.over_groups([rows, 1, 1], [threads, 1, 1])
+    }
+
     /// A thread for every element: `x` within a row, `y` the row. Narrow rows share a threadgroup.
     pub(crate) fn over_elements(self, rows: usize, width: usize) -> Result<()> {
         let most = self.pipeline.max_total_threads_per_threadgroup();
@@ -254,6 +260,12 @@ impl<'a> Launch<'a> {
         self.run([width, rows, 1], |encoder, grid| {
             encoder.dispatch_threads(grid, size([across, down, 1]));
         })
+    }
+
+    /// Whole SIMD groups of a threadgroup: so many threads, or fewer where the kernel takes fewer.
+    pub(crate) fn most_threads(&self, wanted: usize) -> usize {
+        let most = self.pipeline.max_total_threads_per_threadgroup();
+        wanted.min(most / SIMD * SIMD)
     }
 
     /// This many threadgroups of this many threads.

@@ -27,7 +27,7 @@ pub(crate) struct Rows<'a> {
 /// `Rows` of `prelude.metal`, strides in elements.
 #[repr(C)]
 #[derive(Clone, Copy)]
-pub(super) struct RowsLayout {
+pub(crate) struct RowsLayout {
     stride: u64,
     /// Innermost first; the sizes of those that are missing are 1.
     strides: [u64; LEAD],
@@ -91,6 +91,16 @@ impl<'a> Rows<'a> {
             width,
             fours: stride == 1 && starts.chain([width]).all(|at| at.is_multiple_of(FOUR)),
         })
+    }
+
+    /// Where the rows are, for a struct of constants.
+    pub(crate) fn layout(&self) -> RowsLayout {
+        self.layout
+    }
+
+    /// Buffer and place of the first element.
+    pub(crate) fn place(&self) -> (&'a Buffer, usize) {
+        (self.buffer, self.offset_bytes)
     }
 
     /// Name of the kernel for rows in fours, the second, where all of these are; else the first.

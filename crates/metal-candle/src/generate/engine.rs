@@ -6,7 +6,9 @@ use crate::device::{read_back, round};
 use crate::layout::{Layout, Span};
 use crate::lora::{Context, Share};
 use crate::models::{CacheForm, Decoder, KvCache, Result};
-use std::collections::BTreeMap;
+use candle_core::Tensor;
+use metal_candle_kernels::{download, most_likely};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Prompt tokens of a step at most: enough for products at full speed, few enough that texts which
 /// are being generated do not wait long for a new one's prompt.
@@ -101,17 +103,17 @@ impl<'a> Engine<'a> {
             sequence.settle(self.decoder)?;
         }
         let parts = self.parts();
-        let logits = round(|| self.forward(&parts));
-        if logits.is_err() {
+        let tokens = round(|| self.forward(&parts));
+        if tokens.is_err() {
             self.sequences
                 .retain(|id, _| parts.iter().all(|part| part.id != *id));
         }
         let choosing = parts.iter().filter(|part| part.chooses);
-        for (part, logits) in choosing.zip(logits?) {
+        for (part, token) in choosing.zip(tokens?) {
             let Some(sequence) = self.sequences.get_mut(&part.id) else {
                 continue;
             };
-            let step = sequence.choose(logits);
+            let step = sequence.take(token);
             if !matches!(step, Ok(Step::Token(_))) {
                 self.remove(part.id);
             }
@@ -152,8 +154,8 @@ impl<'a> Engine<'a> {
         parts.collect()
     }
 
-    /// Logits of every part that chooses.
-    fn forward(&mut self, parts: &[Part]) -> Result<Vec<Vec<f32>>> {
+    /// Token of every part that chooses; `None` where its logits are not numbers.
+    fn forward(&mut self, parts: &[Part]) -> Result<Vec<Option<u32>>> {
         let (mut ids, mut spans, mut wanted) = (vec![], vec![], vec![]);
         let mut caches: Vec<&mut KvCache> = vec![];
         let mut adapters = vec![];
@@ -187,7 +189,31 @@ impl<'a> Engine<'a> {
         let decoder = self.decoder;
         let logits = decoder.decode(&ids, &layout, &context, &mut caches, &wanted)?;
         // Read back, so that nothing piles up on a GPU.
-        Ok(read_back(logits.device(), || logits.to_vec2())?)
+        Ok(read_back(logits.device(), || self.choose(parts, &logits))?)
+    }
+
+    /// The next tokens, from logits `(n, V)` of the parts that choose: on the device where all of them take the most likely
+    /// ones.
+    fn choose(&mut self, parts: &[Part], logits: &Tensor) -> candle_core::Result<Vec<Option<u32>>> {
+        let choosing: BTreeSet<SequenceId> = parts
+            .iter()
+            .filter(|part| part.chooses)
+            .map(|part| part.id)
+            .collect();
+        let sequences = self.sequences.iter_mut();
+        let mut choosing: Vec<&mut Sequence> = sequences
+            .filter(|(id, _)| choosing.contains(id))
+            .map(|(_, sequence)| sequence)
+            .collect();
+        if choosing.iter().all(|sequence| sequence.is_greedy()) {
+            return Ok(most_likely(logits)?);
+        }
+        let (_, width) = logits.dims2()?;
+        let logits = download::<f32>(logits)?;
+        let rows = choosing.iter_mut().zip(logits.chunks(width));
+        Ok(rows
+            .map(|(sequence, row)| sequence.sampled(row.to_vec()))
+            .collect())
     }
 }
 

@@ -64,6 +64,12 @@ impl Sampler {
         }
     }
 
+    /// Whether the next token is the most likely one, whatever came before.
+    #[must_use]
+    pub fn is_greedy(&self) -> bool {
+        self.sampling.temperature <= 0.0 && self.sampling.repetition_penalty == 1.0
+    }
+
     /// The token after `history`, from its logits; `None` when one is NaN or positive infinity, or
     /// when all are negative infinity, which stands for a token that cannot come.
     pub fn next(&mut self, mut logits: Vec<f32>, history: &[u32]) -> Option<u32> {

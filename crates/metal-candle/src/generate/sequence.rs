@@ -83,9 +83,18 @@ impl Sequence {
         }
     }
 
-    /// Chooses the next token from its logits.
-    pub(super) fn choose(&mut self, logits: Vec<f32>) -> Result<Step> {
-        let token = self.sampler.next(logits, &self.tokens);
+    /// Whether the next token is the most likely one.
+    pub(super) fn is_greedy(&self) -> bool {
+        self.sampler.is_greedy()
+    }
+
+    /// The token of these logits; `None` where they are not numbers.
+    pub(super) fn sampled(&mut self, logits: Vec<f32>) -> Option<u32> {
+        self.sampler.next(logits, &self.tokens)
+    }
+
+    /// Takes the next token, or the end.
+    pub(super) fn take(&mut self, token: Option<u32>) -> Result<Step> {
         let token = token.ok_or(Error::NotFinite { what: "logits" })?;
         if self.eos_token_ids.contains(&token) {
             return Ok(Step::Finished(FinishReason::Stop));

@@ -9,7 +9,7 @@ use crate::layout::{Layout, Span};
 use crate::lora::{Context, Embedding, Linear};
 use candle_core::{Device, Tensor};
 use metal_candle_kernels::tape::scale;
-use metal_candle_kernels::{Weight, softcap};
+use metal_candle_kernels::{Weight, softcap, upload};
 
 const HEAD: &str = "lm_head";
 
@@ -75,7 +75,8 @@ impl Decoder {
         if let Some(&id) = ids.iter().find(|&&id| id as usize >= vocab_size) {
             return Err(Error::TokenOutOfRange { id, vocab_size });
         }
-        Ok(Tensor::new(ids, self.device())?.reshape(layout.dims())?)
+        let (rows, width) = layout.dims();
+        Ok(upload(ids, ids.len(), self.device())?.reshape((rows, width))?)
     }
 
     /// What the blocks share in a pass over whole sequences; `context` says whose adapters they have.
@@ -222,9 +223,17 @@ impl Decoder {
         wanted: &[u32],
     ) -> Result<Tensor> {
         let x = self.advance(ids, layout, context, caches)?;
-        let places = Tensor::new(wanted, self.device())?;
-        let hidden = x.index_select(&places, 1)?.squeeze(0)?;
+        let hidden = self.at(&x, wanted)?.squeeze(0)?;
         self.logits(&self.final_norm(&hidden)?, &context.at(wanted))
+    }
+
+    /// Hidden states in these places, `(1, n, D)`.
+    fn at(&self, x: &Tensor, places: &[u32]) -> Result<Tensor> {
+        if places.iter().copied().eq(0..x.dim(1)? as u32) {
+            return Ok(x.clone());
+        }
+        let places = upload(places, places.len(), self.device())?;
+        Ok(x.index_select(&places, 1)?)
     }
 
     /// Hidden state behind the last block, `(1, T, D)`, as [`Self::decode`] does without logits.

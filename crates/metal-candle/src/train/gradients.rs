@@ -1,28 +1,36 @@
 use super::{Error, Parameters, Result};
 use candle_core::Tensor;
 use candle_core::backprop::GradStore;
-use metal_candle_kernels::tape;
+use metal_candle_kernels::{sum_and_squares, sums_of_squares, tape};
 
 /// One gradient for each parameter that was reached, summed over segments and micro-batches.
 #[derive(Clone, Debug)]
-pub struct Gradients(Vec<Option<Tensor>>);
+pub struct Gradients {
+    all: Vec<Option<Tensor>>,
+    /// Sums of the squares of those that are there, where they were read with a loss.
+    squares: Option<Vec<f64>>,
+}
 
 impl Gradients {
     /// One gradient for each parameter, in their order; `None` where there is none.
     #[must_use]
     pub fn new(gradients: Vec<Option<Tensor>>) -> Self {
-        Self(gradients)
+        Self {
+            all: gradients,
+            squares: None,
+        }
     }
 
     /// No gradient yet.
     #[must_use]
     pub fn none(parameters: &Parameters) -> Self {
-        Self(vec![None; parameters.as_slice().len()])
+        Self::new(vec![None; parameters.as_slice().len()])
     }
 
     /// Takes the parameters' gradients out of `store` and adds them.
     pub(super) fn collect(&mut self, parameters: &Parameters, store: &mut GradStore) -> Result<()> {
-        for (sum, parameter) in self.0.iter_mut().zip(parameters.as_slice()) {
+        self.squares = None;
+        for (sum, parameter) in self.all.iter_mut().zip(parameters.as_slice()) {
             if let Some(gradient) = store.remove(&parameter.var) {
                 add(sum, gradient)?;
             }
@@ -35,7 +43,12 @@ impl Gradients {
     /// # Errors
     /// When memory runs out.
     pub fn add(&mut self, other: Self) -> Result<()> {
-        for (sum, gradient) in self.0.iter_mut().zip(other.0) {
+        if self.all.iter().all(Option::is_none) {
+            *self = other;
+            return Ok(());
+        }
+        self.squares = None;
+        for (sum, gradient) in self.all.iter_mut().zip(other.all) {
             if let Some(gradient) = gradient {
                 add(sum, gradient)?;
             }
@@ -48,20 +61,20 @@ impl Gradients {
         if factor == 1.0 {
             return Ok(self);
         }
-        let gradients = self.0.into_iter();
+        let gradients = self.all.into_iter();
         let scaled = gradients.map(|g| g.map(|g| g.affine(factor, 0.0)).transpose());
-        Ok(Self(scaled.collect::<candle_core::Result<_>>()?))
+        Ok(Self::new(scaled.collect::<candle_core::Result<_>>()?))
     }
 
     /// The gradients in the parameters' order.
     #[must_use]
     pub fn as_slice(&self) -> &[Option<Tensor>] {
-        &self.0
+        &self.all
     }
 
     /// Every parameter must be reached: one that is not would silently stay as it is.
     pub(super) fn audit(&self, parameters: &Parameters) -> Result<()> {
-        let unreached = self.0.iter().zip(parameters.as_slice());
+        let unreached = self.all.iter().zip(parameters.as_slice());
         let names: Vec<String> = unreached
             .filter(|(gradient, _)| gradient.is_none())
             .map(|(_, parameter)| parameter.name.clone())
@@ -72,19 +85,30 @@ impl Gradients {
         }
     }
 
+    /// Value of a loss. From a GPU the squares of all gradients are read with it: [`Self::norms`] need not wait then.
+    pub(super) fn read_with(&mut self, loss: &Tensor) -> candle_core::Result<f64> {
+        if !loss.device().is_metal() {
+            return Ok(f64::from(loss.to_scalar::<f32>()?));
+        }
+        let (loss, squares) = sum_and_squares(loss, &self.there())?;
+        self.squares = Some(squares);
+        Ok(loss)
+    }
+
+    fn there(&self) -> Vec<&Tensor> {
+        self.all.iter().flatten().collect()
+    }
+
     /// Norm of each gradient, in the parameters' order; read back at once.
     pub(super) fn norms(&self) -> Result<Vec<f64>> {
-        let there = self.0.iter().flatten();
-        let squares = there.map(|gradient| gradient.sqr()?.sum_all());
-        let squares = squares.collect::<candle_core::Result<Vec<_>>>()?;
-        let squares = match squares.is_empty() {
-            true => vec![],
-            false => Tensor::stack(&squares, 0)?.to_vec1::<f32>()?,
+        let squares = match &self.squares {
+            Some(squares) => squares.clone(),
+            None => sums_of_squares(&self.there())?,
         };
-        let mut norms = squares.into_iter().map(|square| f64::from(square).sqrt());
+        let mut norms = squares.into_iter().map(f64::sqrt);
         let of = |gradient: &Option<Tensor>| gradient.as_ref().and_then(|_| norms.next());
         Ok(self
-            .0
+            .all
             .iter()
             .map(of)
             .map(Option::unwrap_or_default)

@@ -10,6 +10,7 @@ use objc2_metal_performance_shaders::{
     MPSKernel, MPSMatrixMultiplication, MPSMatrixSoftMax, MPSNDArrayMatrixMultiplication,
 };
 
+use super::memory::Memory;
 use super::{Error, caps};
 use crate::order::{Key, Ledger, PASSES_VARIABLE, PassesPerBuffer, Pool, Refusal, Strategy};
 use crate::plan::{MatrixKernel, ZERO_BYTES};
@@ -38,6 +39,7 @@ pub struct Context {
     /// A kernel that does nothing.
     pub nop: ComputePipeline,
     pub ledger: Arc<Ledger>,
+    pub memory: Memory,
     pub matrices: Pool<MatrixKernel, Kernel<MPSMatrixMultiplication>>,
     pub arrays: Pool<DType, Kernel<MPSNDArrayMatrixMultiplication>>,
     pub softmaxes: Pool<DType, Kernel<MPSMatrixSoftMax>>,
@@ -100,6 +102,7 @@ impl Context {
             queue: device.new_command_queue()?,
             nop: device.new_compute_pipeline_state_with_function(&nop)?,
             ledger: Arc::default(),
+            memory: Memory::default(),
             matrices: Pool::default(),
             arrays: Pool::default(),
             softmaxes: Pool::default(),

@@ -11,6 +11,7 @@
 //!   buffers that a plan is given against the bytes that it needs.
 //! - MPS kernels travel between threads inside of a [`Pool`](crate::order::Pool), which gives each
 //!   to one thread at a time.
+//! - The host reads and writes memory that the GPU is done with ([`memory`]).
 //! - A completion handler reads the command buffer that it is called with.
 
 #![allow(unsafe_code, reason = "calls of Apple's frameworks; see above")]
@@ -26,6 +27,7 @@ mod gpus;
 mod litmus;
 mod matrix;
 pub(crate) mod measurements;
+pub mod memory;
 mod ndarray;
 mod objects;
 mod softmax;
@@ -117,7 +119,7 @@ pub fn encode_softmax(
 ///
 /// [`Error::Gpu`] for a call that failed on the GPU since the last error, and what candle reports.
 pub fn sync(device: &MetalDevice) -> Result<(), Error> {
-    device.flush_and_wait_current()?;
+    memory::wait(device)?;
     let Some(context) = context::existing(device) else {
         return Ok(());
     };

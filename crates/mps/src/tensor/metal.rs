@@ -20,9 +20,8 @@ impl Backend for MetalStorage {
 
     fn allocate(&self, count: usize, room: usize, dtype: DType) -> Result<Self> {
         let device = self.device();
-        let builder = device.new_buffer_builder();
-        let builder = builder.with_size_for(count + room, dtype);
-        let buffer = builder.with_label("mps").build()?;
+        let bytes = (count + room) * dtype.size_in_bytes();
+        let buffer = apple::memory::result(device, bytes)?;
         Ok(Self::new(buffer, device.clone(), count, dtype))
     }
 

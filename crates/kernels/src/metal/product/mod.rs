@@ -1,9 +1,11 @@
 //! Products on an Apple GPU: by the engine that crates/mps chooses, and where dtypes differ, or a factor is
 //! packed, by kernels of our own, which copy nothing.
 
+mod several;
 mod unpacked;
 
 pub(crate) use metal_candle_mps::metal::Room;
+pub(crate) use several::{FewRows, Kernels, Layer};
 pub(crate) use unpacked::{MatrixProduct, Onto, Side, ranges};
 
 use super::{DeviceMatrix, DeviceTensor};
@@ -53,6 +55,22 @@ pub(crate) fn add_product(
     let shape = y.layout.shape().clone();
     let y = mps::gemm_onto(y.storage, a.view(), b.view(), [alpha, 1.0])?;
     Ok(DeviceTensor::packed(y, shape))
+}
+
+/// `residual + x W^T`, by the kernels that unpack the matrix.
+pub(crate) fn onto(
+    x: &DeviceTensor,
+    matrix: &DeviceMatrix,
+    residual: &DeviceTensor,
+) -> Result<DeviceTensor> {
+    let product = MatrixProduct {
+        alpha: 1.0,
+        x,
+        matrix,
+        side: Side::Transposed,
+        onto: Onto::Addend(1.0, residual),
+    };
+    product.run(Room::None)
 }
 
 fn same_dtype(a: &DeviceTensor, others: [Option<&DeviceTensor>; 2]) -> bool {

@@ -17,6 +17,22 @@ struct Sum {
 constant constexpr uint ONTO_ADDEND = 1;
 constant constexpr uint ONTO_RESULT = 2;
 
+// `alpha` times the value, and what is added of the matrix C.
+inline float with_addend(
+    device const C* c,
+    constant Strides& c_strides,
+    constant Sum& sum,
+    uint row,
+    uint column,
+    float value)
+{
+    float added = 0;
+    if (sum.onto == ONTO_ADDEND) {
+        added = sum.beta * float(c[row * c_strides.row + column * c_strides.column]);
+    }
+    return sum.alpha * value + added;
+}
+
 inline void store(
     device Y* y,
     device const C* c,
@@ -27,11 +43,9 @@ inline void store(
     float value)
 {
     device Y& element = y[ulong(row) * sum.columns + column];
-    float added = 0;
-    if (sum.onto == ONTO_ADDEND) {
-        added = sum.beta * float(c[row * c_strides.row + column * c_strides.column]);
-    } else if (sum.onto == ONTO_RESULT) {
-        added = float(element);
+    float total = with_addend(c, c_strides, sum, row, column, value);
+    if (sum.onto == ONTO_RESULT) {
+        total += float(element);
     }
-    element = Y(sum.alpha * value + added);
+    element = Y(total);
 }

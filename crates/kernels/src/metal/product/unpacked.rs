@@ -11,7 +11,11 @@ use metal_candle_mps::plan::steel::MAX_ADDEND_ROOM_ROWS;
 
 static FEW_ROWS: Source = Source {
     name: "few_rows",
-    text: concat!(include_str!("sum.metal"), include_str!("few_rows.metal")),
+    text: concat!(
+        include_str!("sum.metal"),
+        include_str!("rows.metal"),
+        include_str!("few_rows.metal")
+    ),
 };
 
 static TILES: Source = Source {
@@ -27,9 +31,9 @@ const KERNELS: [(usize, &str); 4] = [
     (8, "product_of_8_rows"),
 ];
 
-/// Rows of the matrix for a SIMD group, and SIMD groups of a threadgroup: `OUTPUTS` of `few_rows.metal`.
-const OUTPUTS: usize = 4;
-const SIMDS: usize = 2;
+/// Rows of the matrix for a SIMD group, and SIMD groups of a threadgroup: `OUTPUTS` of `rows.metal`.
+pub(super) const OUTPUTS: usize = 4;
+pub(super) const SIMDS: usize = 2;
 
 /// Rows and columns of a threadgroup, steps of a sum in its memory, and its threads, as in `tiles.metal`.
 const TILE: usize = 64;
@@ -72,7 +76,7 @@ pub(crate) struct MatrixProduct<'a> {
 /// `Sum` of `sum.metal`.
 #[repr(C)]
 #[derive(Clone, Copy)]
-struct Sum {
+pub(super) struct Sum {
     rows: u32,
     columns: u32,
     inner: u32,
@@ -88,6 +92,22 @@ struct Grid {
     kernel: &'static str,
     groups: [usize; 3],
     threads: usize,
+}
+
+impl Sum {
+    /// Whole sums of `(M, K)` by `(N, K)`, to which something may be added.
+    pub(super) fn few(x: &[usize], n: usize, has_addend: bool) -> Result<Self> {
+        let size = |size: usize| u32::try_from(size).map_err(candle_core::Error::wrap);
+        Ok(Self {
+            rows: size(x[0])?,
+            columns: size(n)?,
+            inner: size(x[1])?,
+            range: 0,
+            alpha: 1.0,
+            beta: 1.0,
+            onto: has_addend.into(),
+        })
+    }
 }
 
 impl MatrixProduct<'_> {
@@ -136,9 +156,8 @@ impl MatrixProduct<'_> {
 
     fn grid(&self, most: usize) -> Grid {
         let (rows, columns) = self.dims();
-        let few = KERNELS.iter().find(|(most, _)| rows <= *most);
-        match (few, self.side) {
-            (Some((_, kernel)), Side::Transposed) => Grid {
+        match (few(&KERNELS, rows), self.side) {
+            (Some(kernel), Side::Transposed) => Grid {
                 source: &FEW_ROWS,
                 kernel,
                 groups: [columns.div_ceil(SIMDS * OUTPUTS), 1, 1],
@@ -203,6 +222,12 @@ impl MatrixProduct<'_> {
             Side::AsItIs => n,
         }
     }
+}
+
+/// The kernel of these for so many rows, by how many each takes at most.
+pub(super) fn few(kernels: &[(usize, &'static str)], rows: usize) -> Option<&'static str> {
+    let (_, kernel) = kernels.iter().find(|(most, _)| rows <= *most)?;
+    Some(kernel)
 }
 
 /// Length of the parts of a sum, in whole chunks, and their number, `most` at most.

@@ -1,4 +1,4 @@
-//! A launch for every parameter, a thread for every number.
+//! A launch for every few parameters, a thread for every number.
 
 use super::Update;
 use super::factors::Factors;
@@ -11,38 +11,59 @@ const SOURCE: Source = Source {
     text: include_str!("adamw.metal"),
 };
 
-/// Updates all parameters, which have been checked.
+/// Parameters of a launch at most, `MOST` of `adamw.metal`: a kernel has 31 buffers.
+const MOST: usize = 7;
+
+/// Updates all parameters, which have been checked: those of about one size together.
 pub(super) fn step(factors: &Factors, updates: &[Update<'_>]) -> crate::Result<()> {
-    for one in updates {
-        update(factors, one)?;
+    let mut by_size: Vec<&Update<'_>> = updates.iter().collect();
+    by_size.sort_by_key(|update| update.parameter.elem_count());
+    for some in by_size.chunks(MOST) {
+        update(factors, some)?;
     }
     Ok(())
 }
 
-fn update(factors: &Factors, update: &Update<'_>) -> Result<()> {
-    let device = device_of(update.gradient)?;
-    let gradient = update.gradient.contiguous()?;
-    let tensors = [
-        update.parameter.as_tensor(),
-        &update.moments.first,
-        &update.moments.second,
-        &gradient,
-    ];
-    let [parameter, first, second, gradient] = tensors.map(Tensor::storage_and_layout);
-    let [parameter, first, second, gradient] = [
-        place(&parameter.0, parameter.1)?,
-        place(&first.0, first.1)?,
-        place(&second.0, second.1)?,
-        place(&gradient.0, gradient.1)?,
-    ];
+fn update(factors: &Factors, updates: &[&Update<'_>]) -> Result<()> {
+    let gradients = updates.iter().map(|update| update.gradient.contiguous());
+    let gradients = gradients.collect::<Result<Vec<_>>>()?;
+    let tensors = updates.iter().zip(&gradients).map(|(update, gradient)| {
+        let [first, second] = [&update.moments.first, &update.moments.second];
+        [update.parameter.as_tensor(), first, second, gradient]
+    });
+    let stored: Vec<_> = tensors
+        .map(|tensors| tensors.map(Tensor::storage_and_layout))
+        .collect();
+    let place_of = |i: usize, which: usize| {
+        // What is missing is the first once more, of which nothing is touched.
+        let (storage, layout) = &stored.get(i).unwrap_or(&stored[0])[which];
+        place(storage, layout)
+    };
+    let counts = counts(updates)?;
     let factors = factors.in_order();
-    Launch::new(device, &SOURCE, &[], "adamw")?
-        .in_place(parameter)
-        .in_place(first)
-        .in_place(second)
-        .buffer(gradient)
-        .constants(&factors)
-        .over_elements(1, update.parameter.elem_count())
+    let mut launch = Launch::new(device_of(updates[0].gradient)?, &SOURCE, &[], "adamw")?;
+    for which in 0..3 {
+        for i in 0..MOST {
+            launch = launch.in_place(place_of(i, which)?);
+        }
+    }
+    for i in 0..MOST {
+        launch = launch.buffer(place_of(i, 3)?);
+    }
+    launch.constants(&factors).constants(&counts).over_elements(
+        updates.len(),
+        counts.into_iter().max().unwrap_or(0) as usize,
+    )
+}
+
+/// Numbers of each parameter.
+fn counts(updates: &[&Update<'_>]) -> Result<[u32; MOST]> {
+    let mut counts = [0; MOST];
+    for (count, update) in counts.iter_mut().zip(updates) {
+        let elements = update.parameter.elem_count();
+        *count = u32::try_from(elements).map_err(candle_core::Error::wrap)?;
+    }
+    Ok(counts)
 }
 
 /// The buffer of a contiguous tensor of float32, and where in it the tensor begins, in bytes.

@@ -88,8 +88,7 @@ impl Costed for CaseShape {
 }
 
 /// Every mask, with and without a bound, one query, one key, grouped heads, more rows than one block, and,
-/// of Metal's kernels, columns of several tiles and slices, ranges of keys and more heads of a group
-/// than SIMD groups.
+/// of Metal's kernels, columns of several tiles and slices.
 #[must_use]
 pub fn small() -> Vec<Case<CaseShape>> {
     let mut shapes = vec![
@@ -117,6 +116,17 @@ pub fn small() -> Vec<Case<CaseShape>> {
     shapes.extend(windowed());
     shapes.extend(bounded());
     case::small(shapes)
+}
+
+/// One query against more keys than Metal's kernel for few keys takes, narrow and wide, with more heads of a group than SIMD
+/// groups.
+#[must_use]
+pub fn long() -> Vec<Case<CaseShape>> {
+    case::small([
+        shape([1, 9, 1, 1, 1100, 3], true),
+        shape([1, 2, 1, 1, 1030, 70], false),
+        shape([1, 2, 1, 1, 1030, 131], true),
+    ])
 }
 
 /// Rows of several lengths beside and behind each other, with queries and keys that are in no span,

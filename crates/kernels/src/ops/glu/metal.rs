@@ -10,6 +10,7 @@ const SOURCE: Source = Source {
     name: "glu",
     text: concat!(
         include_str!("../../metal/fours.metal"),
+        include_str!("activation.metal"),
         include_str!("glu.metal")
     ),
 };

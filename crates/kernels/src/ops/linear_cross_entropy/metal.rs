@@ -8,6 +8,7 @@ use crate::metal::{
     DeviceMatrix, DeviceTensor, Launch, MatrixProduct, Onto, Output, Side, Source, Strided,
     device_of, on_metal, ranges,
 };
+use crate::transfer::upload;
 use candle_core::{DType, MetalDevice, Result as CandleResult, Shape, Tensor};
 
 const SOURCE: Source = Source {
@@ -45,8 +46,8 @@ fn compute(head: &Head, hidden: &Tensor, wants_dweight: bool) -> Result<(Value, 
         let (dhidden, dweight) = (None, None);
         return Ok((loss, Saved { dhidden, dweight }));
     }
-    let indices = Tensor::new(&rows.indices[..], hidden.device())?;
-    let targets = Tensor::new(&rows.targets[..], hidden.device())?;
+    let indices = upload(&rows.indices, count, hidden.device())?;
+    let targets = upload(&rows.targets, count, hidden.device())?;
     let stored = [hidden, &indices, &targets].map(Tensor::storage_and_layout);
     let strided = |i: usize| Strided::of(&stored[i].0, stored[i].1);
     let (v, d) = head.weight.dims()?;

@@ -40,7 +40,7 @@ pub const IGNORED_TARGET: i64 = -100;
 const CHUNK_ELEMENTS: usize = 15 << 20;
 
 /// The sum of the negative log-likelihoods of `targets`, in nats; logits are bounded by `softcap`
-/// where there is one.
+/// where there is one. The host reads the targets: it waits for those that lie on a GPU.
 ///
 /// # Errors
 /// When shapes do not fit, a target is neither [`IGNORED_TARGET`] nor in `0..V`, or the bound is not

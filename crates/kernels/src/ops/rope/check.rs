@@ -1,9 +1,11 @@
 //! The formula over f64, and what the rotation is checked on.
 
-use super::{RopePairs, cases, cases::CaseShape, reference, rope};
+mod appended;
+
+use super::{RopePairs, cases, cases::CaseShape, reference, rope, rope_pair};
 use crate::case::{Case, View};
 use crate::testkit::{Array, Failure, Input, Problem, check_all_cases, check_cases};
-use candle_core::{DType, Device};
+use candle_core::{DType, Device, Tensor};
 
 /// Checks all cases on `device`.
 ///
@@ -22,7 +24,28 @@ pub fn check(device: &Device) -> Result<(), Failure> {
         let tables = tables(case, Some(DType::F32));
         of(x(case), tables, case.shape.pairs)
     };
-    check_cases(&cases, mixed, device)
+    check_cases(&cases, mixed, device)?;
+    check_cases(&cases, pair, device)?;
+    appended::check(device)
+}
+
+/// Queries and keys in one launch. They are heads of one tensor, and so are the results: both have a gradient, or none.
+fn pair(case: &Case<CaseShape>) -> Problem {
+    let pairs = case.shape.pairs;
+    let [b, h, t, d] = case.shape.dims();
+    let n_keys = h % 2 + 1;
+    let x = Input::new("x", &[b, h + n_keys, t, d]).viewed(case.view);
+    let [cos, sin] = tables(case, None);
+    let truth = move |x: &[Array]| truth(&x[0], &x[1], &x[2], pairs);
+    Problem::new(vec![x, cos, sin], truth)
+        .run("rope_pair", move |x| {
+            let [q, k] = [x[0].narrow(1, 0, h)?, x[0].narrow(1, h, n_keys)?];
+            let rotated = rope_pair([&q, &k], [&x[1], &x[2]], pairs)?;
+            Ok(Tensor::cat(&rotated, 1)?)
+        })
+        .run("reference", move |x| {
+            reference::forward(&x[0], &x[1], &x[2], pairs)
+        })
 }
 
 /// The problem of a case.
@@ -84,7 +107,6 @@ fn truth(x: &Array, cos: &Array, sin: &Array, pairs: RopePairs) -> Array {
 mod tests {
     use super::*;
     use crate::testkit;
-    use candle_core::Tensor;
     use proptest::prelude::*;
 
     #[test]

@@ -1,9 +1,10 @@
-//! A thread for a few fours of pairs, and for four elements that are no part of one.
+//! A thread for a few fours of pairs, and for four elements that are no part of one. One launch serves up to three tensors
+//! of one width and dtype.
 
-use super::{Rope, RopePairs, per_head};
+use super::{CacheSlot, Pair, Rope, RopePairs, per_head};
 use crate::Result;
-use crate::graph::{Function, Gradients, Trace, Value};
-use crate::metal::{FOUR, FOURS_A_THREAD, Launch, Output, Rows, Source, device_of};
+use crate::graph::{Function, Gradients, Kernel, Trace, Value};
+use crate::metal::{FOUR, FOURS_A_THREAD, Launch, Output, Rows, RowsLayout, Source, device_of};
 use candle_core::{D, Tensor};
 
 const SOURCE: Source = Source {
@@ -14,26 +15,36 @@ const SOURCE: Source = Source {
     ),
 };
 
-/// `Pairs` of `rope.metal`.
+/// Tensors of a launch at most.
+const MOST: usize = 3;
+
+/// `Turn` of `rope.metal`.
 #[repr(C)]
 #[derive(Clone, Copy)]
-struct Pairs {
-    count: u32,
-    interleaved: u32,
+struct Turn {
+    from: RowsLayout,
+    to: RowsLayout,
+    tables: RowsLayout,
+    first: u32,
+    pairs: u32,
 }
 
-impl Pairs {
-    fn new(rope: &Rope) -> Result<Self> {
-        let count = u32::try_from(rope.cos.dim(D::Minus1)?).map_err(candle_core::Error::wrap)?;
-        let interleaved = (rope.pairs == RopePairs::Interleaved).into();
-        Ok(Self { count, interleaved })
-    }
+/// `Turns` of `rope.metal`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Turns {
+    of: [Turn; MOST],
+    width: u32,
+    interleaved: u32,
+    sign: f32,
+    padding: u32,
+}
 
-    /// Threads of a row: those of fours of pairs, then those of fours of what is left.
-    fn fours(self, width: usize) -> usize {
-        let pairs = self.count as usize;
-        pairs.div_ceil(FOUR * FOURS_A_THREAD) + (width - 2 * pairs).div_ceil(FOUR)
-    }
+/// A tensor, memory for what comes of it, and whether it is rotated or copied.
+struct Move<'a> {
+    from: &'a Tensor,
+    to: &'a Tensor,
+    is_rotated: bool,
 }
 
 pub(super) struct Metal;
@@ -42,39 +53,158 @@ impl Function<Rope, 1> for Metal {
     type Saved = ();
 
     fn forward(op: &Rope, [x]: [&Tensor; 1]) -> Result<(Value, ())> {
-        Ok((rotated(op, x, 1.0)?, ()))
+        let y = rotated(op, &[x], 1.0)?.remove(0);
+        Ok((Value::copied(&y)?, ()))
     }
 
     fn backward(op: &Rope, (): &(), trace: Trace<'_, 1>) -> Result<Gradients<1>> {
-        let Trace { dy, .. } = trace;
-        Ok([Some(rotated(op, dy, -1.0)?.into_tensor())])
+        let dx = rotated(op, &[trace.dy], -1.0)?.pop();
+        Ok([dx])
     }
 }
 
-/// `x` rotated by the angles of the tables, or back where `sign` is -1.
-fn rotated(rope: &Rope, x: &Tensor, sign: f32) -> Result<Value> {
-    let (device, pairs) = (device_of(x)?, Pairs::new(rope)?);
-    let types = [("T", x.dtype()), ("C", rope.cos.dtype())];
+impl Kernel<Pair, 2, 2> for Metal {
+    type Saved = ();
+
+    fn forward(Pair(op): &Pair, inputs: [&Tensor; 2]) -> Result<([Value; 2], ())> {
+        let y = rotated(op, &inputs, 1.0)?;
+        Ok(([Value::copied(&y[0])?, Value::copied(&y[1])?], ()))
+    }
+
+    fn backward(
+        Pair(op): &Pair,
+        (): &(),
+        _: &[Tensor; 2],
+        _: &[Tensor; 2],
+        upstream: [Option<&Tensor>; 2],
+    ) -> Result<Gradients<2>> {
+        let given: Vec<&Tensor> = upstream.into_iter().flatten().collect();
+        let mut gradients = rotated(op, &given, -1.0)?.into_iter();
+        Ok(upstream.map(|dy| dy.and_then(|_| gradients.next())))
+    }
+}
+
+/// Tensors rotated by the angles of the tables, or back where `sign` is -1.
+fn rotated(rope: &Rope, tensors: &[&Tensor], sign: f32) -> Result<Vec<Tensor>> {
+    let results = tensors.iter().map(|x| unwritten(x));
+    let results = results.collect::<Result<Vec<_>>>()?;
+    let moves = tensors.iter().zip(&results).map(|(from, to)| Move {
+        from,
+        to,
+        is_rotated: true,
+    });
+    turn(rope, sign, &moves.collect::<Vec<_>>())?;
+    Ok(results)
+}
+
+/// Rotates the queries, and writes the keys, rotated, and the values to where the slots are: a launch for each.
+pub(super) fn append(
+    rope: &Rope,
+    [q, k, v]: [&Tensor; 3],
+    slots: &[CacheSlot<'_>],
+) -> Result<Tensor> {
+    let result = unwritten(q)?;
+    let mut place = 0;
+    for slot in slots {
+        let of_span = |x: &Tensor| x.narrow(2, place, slot.tokens);
+        let [q, k, v, to] = [of_span(q)?, of_span(k)?, of_span(v)?, of_span(&result)?];
+        let [keys, values] = slot.views()?;
+        let moves = [(&q, &to, true), (&k, &keys, true), (&v, &values, false)];
+        let moves = moves.map(|(from, to, is_rotated)| Move {
+            from,
+            to,
+            is_rotated,
+        });
+        turn(&rope.of_places(place, slot.tokens)?, 1.0, &moves)?;
+        place += slot.tokens;
+    }
+    Ok(result)
+}
+
+fn unwritten(x: &Tensor) -> Result<Tensor> {
+    let memory = Output::new(device_of(x)?, x.elem_count(), x.dtype())?;
+    Ok(memory.into_tensor(x.shape()))
+}
+
+/// One launch for all moves.
+fn turn(rope: &Rope, sign: f32, moves: &[Move<'_>]) -> Result<()> {
+    let Some(Move { from: x, .. }) = moves.first() else {
+        return Ok(());
+    };
     let [cos, sin] = tables(rope)?;
-    let (cos, sin) = (per_head(&cos, x)?, per_head(&sin, x)?);
-    let (x_storage, x_layout) = x.storage_and_layout();
-    let (cos_storage, cos_layout) = cos.storage_and_layout();
+    let of_heads = moves.iter().map(|m| per_head(&cos, m.from));
+    let of_heads = of_heads.collect::<candle_core::Result<Vec<_>>>()?;
+    let stored = moves.iter().zip(&of_heads);
+    let stored: Vec<_> = stored
+        .map(|(m, tables)| [m.from, m.to, tables].map(Tensor::storage_and_layout))
+        .collect();
+    let rows = stored
+        .iter()
+        .map(|parts| {
+            let rows = |i: usize| Rows::of(&parts[i].0, parts[i].1);
+            Ok([rows(0)?, rows(1)?, rows(2)?])
+        })
+        .collect::<Result<Vec<[Rows<'_>; 3]>>>()?;
     let (sin_storage, sin_layout) = sin.storage_and_layout();
-    let rows = Rows::of(&x_storage, x_layout)?;
-    let cos = Rows::of(&cos_storage, cos_layout)?;
     let sin = Rows::of(&sin_storage, sin_layout)?;
-    let kernel = Rows::choose(&[&rows, &cos, &sin], ["rope", "rope_fours"]);
-    let y = Output::new(device, x.elem_count(), x.dtype())?;
-    Launch::new(device, &SOURCE, &types, kernel)?
-        .rows(&rows)
-        .rows(&cos)
+    let all: Vec<&Rows<'_>> = rows.iter().flatten().chain([&sin]).collect();
+    let kernel = Rows::choose(&all, ["rope", "rope_fours"]);
+    let turns = turns(rope, sign, moves, &rows)?;
+    let types = [("T", x.dtype()), ("C", rope.cos.dtype())];
+    let nth = |i: usize| rows.get(i).unwrap_or(&rows[0]);
+    let [[from_0, to_0, tables], [from_1, to_1, _], [from_2, to_2, _]] = [nth(0), nth(1), nth(2)];
+    let n_rows = rows.iter().map(|[from, ..]| from.count).sum();
+    let threads = turns.of.iter().map(|turn| threads(*turn, from_0.width));
+    Launch::new(device_of(x)?, &SOURCE, &types, kernel)?
+        .more_rows(from_0)
+        .more_rows(from_1)
+        .more_rows(from_2)
+        .more_rows(tables)
         .more_rows(&sin)
-        .output(&y)
-        .int(rows.width)?
-        .float(sign)
-        .constants(&pairs)
-        .over_elements(rows.count, pairs.fours(rows.width))?;
-    Ok(y.into_value(x.shape()))
+        .in_place(to_0.place())
+        .in_place(to_1.place())
+        .in_place(to_2.place())
+        .constants(&turns)
+        .over_elements(n_rows, threads.max().unwrap_or(1))?;
+    Ok(())
+}
+
+/// Tensors that are missing are the first once more, and have no rows.
+fn turns(rope: &Rope, sign: f32, moves: &[Move<'_>], rows: &[[Rows<'_>; 3]]) -> Result<Turns> {
+    let size = |size: usize| u32::try_from(size).map_err(candle_core::Error::wrap);
+    let pairs = size(rope.cos.dim(D::Minus1)?)?;
+    let [from, to, tables] = &rows[0];
+    let mut of = [Turn {
+        from: from.layout(),
+        to: to.layout(),
+        tables: tables.layout(),
+        first: u32::MAX,
+        pairs: 0,
+    }; MOST];
+    let mut first = 0;
+    for (turn, (m, [from, to, tables])) in of.iter_mut().zip(moves.iter().zip(rows)) {
+        *turn = Turn {
+            from: from.layout(),
+            to: to.layout(),
+            tables: tables.layout(),
+            first: size(first)?,
+            pairs: if m.is_rotated { pairs } else { 0 },
+        };
+        first += from.count;
+    }
+    Ok(Turns {
+        of,
+        width: size(from.width)?,
+        interleaved: (rope.pairs == RopePairs::Interleaved).into(),
+        sign,
+        padding: 0,
+    })
+}
+
+/// Threads of a row: those of fours of pairs, then those of fours of what is left.
+fn threads(turn: Turn, width: usize) -> usize {
+    let pairs = turn.pairs as usize;
+    pairs.div_ceil(FOUR * FOURS_A_THREAD) + (width - 2 * pairs).div_ceil(FOUR)
 }
 
 /// The tables in one dtype and one layout. Tables that differ do not come from one model.

@@ -8,6 +8,7 @@
 //! float32 inside, result in the dtype of `x`. Backward: the same rotation by `-sin`; the tables
 //! have no gradient, and nothing but them is kept.
 
+mod append;
 #[cfg(any(test, feature = "testkit"))]
 pub mod cases;
 #[cfg(any(test, feature = "testkit"))]
@@ -17,6 +18,8 @@ mod cpu;
 mod metal;
 mod reference;
 
+pub use append::{CacheSlot, rope_append};
+
 use crate::graph::path::{Devices, KernelFn, metal};
 use crate::graph::{Kernel, Operation};
 use crate::{Error, Result};
@@ -24,7 +27,14 @@ use candle_core::{D, Result as CandleResult, Tensor};
 
 const DEVICES: Devices<KernelFn<Rope, 1>> = Devices {
     cpu: Some(cpu::Cpu::run),
-    metal: metal!(metal::Metal::run),
+    metal: metal!(<metal::Metal as Kernel<Rope, 1, 1>>::run),
+    cuda: None,
+};
+
+/// Queries and keys in one launch.
+const PAIR: Devices<KernelFn<Pair, 2, 2>> = Devices {
+    cpu: None,
+    metal: metal!(<metal::Metal as Kernel<Pair, 2, 2>>::run),
     cuda: None,
 };
 
@@ -57,6 +67,31 @@ pub fn rope(x: &Tensor, cos: &Tensor, sin: &Tensor, pairs: RopePairs) -> Result<
     }
 }
 
+/// [`rope`] of queries and keys.
+///
+/// # Errors
+/// As [`rope`].
+pub fn rope_pair(
+    [q, k]: [&Tensor; 2],
+    [cos, sin]: [&Tensor; 2],
+    pairs: RopePairs,
+) -> Result<[Tensor; 2]> {
+    check(q, cos, sin)?;
+    check(k, cos, sin)?;
+    let pair = Pair(Rope::new([cos, sin], pairs));
+    let is_one = q.device().is_metal() && q.dtype() == k.dtype() && q.dim(3)? == k.dim(3)?;
+    match is_one
+        .then(|| PAIR.kernel("rope", q, [k, cos, sin]))
+        .flatten()
+    {
+        Some(run) => run(pair, [q, k]),
+        None => {
+            let Pair(Rope { cos, sin, pairs }) = &pair;
+            Ok([rope(q, cos, sin, *pairs)?, rope(k, cos, sin, *pairs)?])
+        }
+    }
+}
+
 fn check(x: &Tensor, cos: &Tensor, sin: &Tensor) -> Result<()> {
     let (b, _, t, d) = x.dims4()?;
     let given = cos.dim(D::Minus1)?;
@@ -80,7 +115,34 @@ struct Rope {
     pairs: RopePairs,
 }
 
+impl Rope {
+    fn new([cos, sin]: [&Tensor; 2], pairs: RopePairs) -> Self {
+        let (cos, sin) = (cos.detach(), sin.detach());
+        Self { cos, sin, pairs }
+    }
+
+    /// The rotation of some places alone.
+    #[cfg(any(target_vendor = "apple", soft_metal))]
+    fn of_places(&self, start: usize, len: usize) -> CandleResult<Self> {
+        let of = |table: &Tensor| table.narrow(table.rank() - 2, start, len);
+        Ok(Self {
+            cos: of(&self.cos)?,
+            sin: of(&self.sin)?,
+            pairs: self.pairs,
+        })
+    }
+}
+
 impl Operation for Rope {
+    fn name(&self) -> &'static str {
+        "rope"
+    }
+}
+
+/// The rotation of queries and keys.
+struct Pair(Rope);
+
+impl Operation for Pair {
     fn name(&self) -> &'static str {
         "rope"
     }

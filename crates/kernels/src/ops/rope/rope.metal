@@ -1,10 +1,26 @@
 // T: dtype of x, C: dtype of the tables. A thread (x) rotates fours of pairs of a row (y); those that come after these threads
 // copy four elements each that are no part of a pair.
 
-struct Pairs {
-    uint count;
-    // Not 0 where pair p is the elements 2p and 2p + 1; else it is p and p + count.
+// Tensors of one launch at most.
+constant constexpr uint MOST = 3;
+
+// A tensor that is rotated, or copied where it has no pairs: its rows, those of the result, and those of the tables.
+struct Turn {
+    Rows from;
+    Rows to;
+    Rows tables;
+    // Its first row among those of all tensors.
+    uint first;
+    uint pairs;
+};
+
+struct Turns {
+    Turn of[MOST];
+    uint width;
+    // Not 0 where pair p is the elements 2p and 2p + 1; else it is p and p + pairs.
     uint interleaved;
+    // 1 for the rotation and -1 for its inverse, which is the gradient.
+    float sign;
 };
 
 // Where four pairs are in a row: their first four elements, and their last.
@@ -13,11 +29,11 @@ struct Place {
     uint high;
 };
 
-inline Place place_of(constant Pairs& pairs, uint pair) {
-    if (pairs.interleaved != 0) {
+inline Place place_of(uint pair, uint pairs, bool interleaved) {
+    if (interleaved) {
         return Place { 2 * pair, 2 * pair + 4 };
     }
-    return Place { pair, pairs.count + pair };
+    return Place { pair, pairs + pair };
 }
 
 // The rotation of `low` and `high` by four angles, where they are.
@@ -34,31 +50,45 @@ inline void rotate(thread float4& low, thread float4& high, float4 cosine, float
     high = interleaved ? float4(left.z, right.z, left.w, right.w) : right;
 }
 
-// The tables have the same rows. `sign` is 1 for the rotation and -1 for its inverse, which is the gradient.
 template <bool FOURS>
 kernel void rope(
-    device const T* x [[buffer(0)]],
-    constant Rows& x_rows [[buffer(1)]],
-    device const C* cosines [[buffer(2)]],
-    constant Rows& table_rows [[buffer(3)]],
+    device const T* x_0 [[buffer(0)]],
+    device const T* x_1 [[buffer(1)]],
+    device const T* x_2 [[buffer(2)]],
+    device const C* cosines [[buffer(3)]],
     device const C* sines [[buffer(4)]],
-    device T* y [[buffer(5)]],
-    constant uint& width [[buffer(6)]],
-    constant float& sign [[buffer(7)]],
-    constant Pairs& pairs [[buffer(8)]],
+    device T* y_0 [[buffer(5)]],
+    device T* y_1 [[buffer(6)]],
+    device T* y_2 [[buffer(7)]],
+    constant Turns& turns [[buffer(8)]],
     uint2 position [[thread_position_in_grid]])
 {
-    x += row_start(x_rows, position.y);
-    y += ulong(position.y) * width;
-    uint rotated = 2 * pairs.count;
-    uint rotating = (pairs.count + 4 * FOURS_A_THREAD - 1) / (4 * FOURS_A_THREAD);
+    uint which = uint(position.y >= turns.of[1].first) + uint(position.y >= turns.of[2].first);
+    constant Turn& turn = turns.of[which];
+    device const T* x = x_0;
+    device T* y = y_0;
+    if (which == 1) {
+        x = x_1;
+        y = y_1;
+    } else if (which == 2) {
+        x = x_2;
+        y = y_2;
+    }
+    uint row = position.y - turn.first;
+    x += row_start(turn.from, row);
+    y += row_start(turn.to, row);
+    uint rotated = 2 * turn.pairs;
+    uint rotating = (turn.pairs + 4 * FOURS_A_THREAD - 1) / (4 * FOURS_A_THREAD);
     if (position.x >= rotating) {
         uint at = rotated + 4 * (position.x - rotating);
-        write_four<FOURS>(y, read_four<FOURS>(x, x_rows, at, width, 0), at, width);
+        if (at < turns.width) {
+            write_four<FOURS>(y, read_four<FOURS>(x, turn.from, at, turns.width, 0), at, turns.width);
+        }
         return;
     }
-    ulong table_row = row_start(table_rows, position.y);
-    uint low_end = pairs.interleaved != 0 ? rotated : pairs.count;
+    ulong table_row = row_start(turn.tables, row);
+    bool interleaved = turns.interleaved != 0;
+    uint low_end = interleaved ? rotated : turn.pairs;
     float4 low[FOURS_A_THREAD];
     float4 high[FOURS_A_THREAD];
     float4 cosine[FOURS_A_THREAD];
@@ -66,16 +96,16 @@ kernel void rope(
     UNROLL
     for (uint k = 0; k < FOURS_A_THREAD; k++) {
         uint pair = 4 * (position.x + k * rotating);
-        Place place = place_of(pairs, pair);
-        low[k] = read_four<FOURS>(x, x_rows, place.low, low_end, 0);
-        high[k] = read_four<FOURS>(x, x_rows, place.high, rotated, 0);
-        cosine[k] = read_four<FOURS>(cosines + table_row, table_rows, pair, pairs.count, 0);
-        sine[k] = read_four<FOURS>(sines + table_row, table_rows, pair, pairs.count, 0) * sign;
+        Place place = place_of(pair, turn.pairs, interleaved);
+        low[k] = read_four<FOURS>(x, turn.from, place.low, low_end, 0);
+        high[k] = read_four<FOURS>(x, turn.from, place.high, rotated, 0);
+        cosine[k] = read_four<FOURS>(cosines + table_row, turn.tables, pair, turn.pairs, 0);
+        sine[k] = read_four<FOURS>(sines + table_row, turn.tables, pair, turn.pairs, 0) * turns.sign;
     }
     UNROLL
     for (uint k = 0; k < FOURS_A_THREAD; k++) {
-        Place place = place_of(pairs, 4 * (position.x + k * rotating));
-        rotate(low[k], high[k], cosine[k], sine[k], pairs.interleaved != 0);
+        Place place = place_of(4 * (position.x + k * rotating), turn.pairs, interleaved);
+        rotate(low[k], high[k], cosine[k], sine[k], interleaved);
         write_four<FOURS>(y, low[k], place.low, low_end);
         write_four<FOURS>(y, high[k], place.high, rotated);
     }

@@ -1,5 +1,5 @@
 use super::super::Result;
-use super::{Cache, Piece};
+use super::{Cache, Piece, Reserved};
 use crate::device::snapshot;
 use candle_core::Tensor;
 
@@ -15,16 +15,23 @@ const FIRST_CAPACITY_TOKENS: usize = 256;
 
 impl Cache for Contiguous {
     fn append(&mut self, k: &Tensor, v: &Tensor) -> Result<Vec<Piece>> {
-        let new = k.dim(2)?;
-        let stored = self.with_room(k, self.len + new)?;
+        let Reserved {
+            stored,
+            start,
+            pieces,
+        } = self.room(k, k.dim(2)?)?;
         for (stored, new) in stored.iter().zip([k, v]) {
-            stored.slice_set(&new.contiguous()?, 2, self.len)?;
+            stored.slice_set(&new.contiguous()?, 2, start)?;
         }
-        self.len += new;
-        let [keys, values] = &stored;
-        let all = [keys.narrow(2, 0, self.len)?, values.narrow(2, 0, self.len)?];
-        self.stored = Some(stored);
-        Ok(vec![all])
+        Ok(pieces)
+    }
+
+    fn reserve(&mut self, like: &Tensor, n: usize) -> Result<Option<Reserved>> {
+        self.room(like, n).map(Some)
+    }
+
+    fn reserves(&self) -> bool {
+        true
     }
 
     fn len(&self) -> usize {
@@ -49,6 +56,20 @@ impl Cache for Contiguous {
 }
 
 impl Contiguous {
+    fn room(&mut self, like: &Tensor, n: usize) -> Result<Reserved> {
+        let stored = self.with_room(like, self.len + n)?;
+        let start = self.len;
+        self.len += n;
+        let [keys, values] = &stored;
+        let all = [keys.narrow(2, 0, self.len)?, values.narrow(2, 0, self.len)?];
+        self.stored = Some(stored.clone());
+        Ok(Reserved {
+            stored,
+            start,
+            pieces: vec![all],
+        })
+    }
+
     fn with_room(&mut self, like: &Tensor, len: usize) -> Result<[Tensor; 2]> {
         let held = match &self.stored {
             Some([keys, _]) => keys.dim(2)?,

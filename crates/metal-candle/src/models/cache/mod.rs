@@ -17,6 +17,17 @@ use std::fmt::Debug;
 /// Keys and values of consecutive tokens, `(1, G, n, D)` each.
 pub type Piece = [Tensor; 2];
 
+/// Memory for the keys and values of new tokens, which a cache counts as its own already.
+#[derive(Debug)]
+pub struct Reserved {
+    /// Memory of the cache, `(1, G, capacity, D)` each.
+    pub stored: Piece,
+    /// Place of the first new token.
+    pub start: usize,
+    /// What [`Cache::append`] gives.
+    pub pieces: Vec<Piece>,
+}
+
 /// Keys and values that one block keeps of one sequence.
 pub trait Cache: Debug + Send {
     /// Adds keys and values of new tokens, `(1, G, T, D)`, and gives those that the new tokens may
@@ -26,6 +37,20 @@ pub trait Cache: Debug + Send {
     /// # Errors
     /// When shapes differ from those before, or memory runs out.
     fn append(&mut self, k: &Tensor, v: &Tensor) -> Result<Vec<Piece>>;
+
+    /// Memory for `n` more tokens in one stretch, to be written in place of [`Self::append`]; `None` where
+    /// the cache has no such. `like` is a tensor of keys, `(1, G, .., D)`.
+    ///
+    /// # Errors
+    /// When shapes differ from those before, or memory runs out.
+    fn reserve(&mut self, _like: &Tensor, _n: usize) -> Result<Option<Reserved>> {
+        Ok(None)
+    }
+
+    /// Whether [`Self::reserve`] gives memory.
+    fn reserves(&self) -> bool {
+        false
+    }
 
     /// Number of tokens so far, those that are no longer held included.
     fn len(&self) -> usize;

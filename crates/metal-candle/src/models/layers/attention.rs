@@ -3,15 +3,18 @@ use super::norm::{NormKind, RmsNorm};
 use super::projections::{Names, Projections};
 use super::rope::Positions;
 use super::visit;
+use crate::layout::Layout;
 use crate::lora::Linear;
 use crate::models::Result;
+use crate::models::cache::Piece;
 use crate::models::config::fields::Fields;
 use crate::models::pass::Pass;
 use crate::models::scope::Scope;
 use candle_core::Tensor;
 use metal_candle_kernels::tape::{reshape, transpose};
 use metal_candle_kernels::{
-    AttentionMask, AttentionScores, CachedSequence, RopePairs, attention, cached_attention, rope,
+    AttentionMask, AttentionScores, CacheSlot, CachedSequence, RopePairs, attention,
+    cached_attention, rope_append, rope_pair,
 };
 
 /// Numbers of heads, and their width.
@@ -151,12 +154,15 @@ impl Attention {
     ) -> Result<Tensor> {
         let (b, t, _) = x.dims3()?;
         let [q, k, v] = self.qkv.forward(x, &pass.context)?;
-        let q = self.rotated(&self.normed(&q, self.q_norm.as_ref())?, pass)?;
-        let k = self.rotated(&self.normed(&k, self.k_norm.as_ref())?, pass)?;
+        let q = self.normed(&q, self.q_norm.as_ref())?;
+        let k = self.normed(&k, self.k_norm.as_ref())?;
         let v = self.normed(&v, None)?;
         let y = match caches {
             Some(caches) => self.cached([&q, &k, &v], pass, caches)?,
-            None => attention(&q, &k, &v, &self.mask(pass), self.kind.scores)?,
+            None => {
+                let [q, k] = self.rotated([&q, &k], pass)?;
+                attention(&q, &k, &v, &self.mask(pass), self.kind.scores)?
+            }
         };
         // (B, H, T, head_dim) -> (B, T, H * head_dim)
         let y = reshape(&transpose(&y, 1, 2)?, (b, t, ()))?;
@@ -173,24 +179,69 @@ impl Attention {
     /// Attention of every span, which lie in one row, over what its sequence's cache holds.
     fn cached(
         &self,
-        [q, k, v]: [&Tensor; 3],
+        qkv: [&Tensor; 3],
         pass: &Pass,
         mut caches: BlockCaches<'_>,
     ) -> Result<Tensor> {
-        let sequences = pass.layout.spans().map(|(place, span)| {
-            let [k, v] = [k, v].map(|x| x.narrow(2, place, span.len));
-            Ok(CachedSequence {
-                queries: span.len,
-                pieces: caches[span.sequence].append(&k?, &v?)?,
-            })
+        let in_place = caches.iter().all(|cache| cache.reserves());
+        let (q, pieces) = match self.kind.rope {
+            Some(kind) if in_place => {
+                let positions = &pass.positions[kind];
+                self.rotated_in_place(qkv, (positions, &pass.layout), &mut caches)?
+            }
+            _ => self.appended(qkv, pass, &mut caches)?,
+        };
+        let spans = pass.layout.spans().zip(pieces);
+        let sequences = spans.map(|((_, span), pieces)| CachedSequence {
+            queries: span.len,
+            pieces,
         });
-        let sequences = sequences.collect::<Result<Vec<_>>>()?;
+        let sequences: Vec<_> = sequences.collect();
         Ok(cached_attention(
-            q,
+            &q,
             &sequences,
             self.kind.window,
             self.kind.scores,
         )?)
+    }
+
+    /// Rotated queries, and what every span sees, its new keys and values included.
+    fn appended(
+        &self,
+        [q, k, v]: [&Tensor; 3],
+        pass: &Pass,
+        caches: &mut BlockCaches<'_>,
+    ) -> Result<(Tensor, Vec<Vec<Piece>>)> {
+        let [q, k] = self.rotated([q, k], pass)?;
+        let pieces = pass.layout.spans().map(|(place, span)| {
+            let [k, v] = [&k, v].map(|x| x.narrow(2, place, span.len));
+            caches[span.sequence].append(&k?, &v?)
+        });
+        let pieces = pieces.collect::<Result<_>>()?;
+        Ok((q, pieces))
+    }
+
+    /// [`Self::appended`], the new keys and values written to where they are held.
+    fn rotated_in_place(
+        &self,
+        [q, k, v]: [&Tensor; 3],
+        (Positions { cos, sin }, layout): (&Positions, &Layout),
+        caches: &mut BlockCaches<'_>,
+    ) -> Result<(Tensor, Vec<Vec<Piece>>)> {
+        let reserved = layout.spans().map(|(_, span)| {
+            let reserved = caches[span.sequence].reserve(k, span.len)?;
+            Ok(reserved.map(|reserved| (span.len, reserved)))
+        });
+        let reserved = reserved.collect::<Result<Vec<_>>>()?;
+        let slots = reserved.iter().flatten().map(|(tokens, of)| CacheSlot {
+            tokens: *tokens,
+            stored: of.stored.each_ref(),
+            start: of.start,
+        });
+        let slots: Vec<_> = slots.collect();
+        let q = rope_append([q, k, v], [cos, sin], self.kind.rope_pairs, &slots)?;
+        let pieces = reserved.into_iter().flatten().map(|(_, of)| of.pieces);
+        Ok((q, pieces.collect()))
     }
 
     /// `(B, T, H * head_dim)` -> `(B, H, T, head_dim)`.
@@ -205,13 +256,13 @@ impl Attention {
         Ok(transpose(&x, 1, 2)?)
     }
 
-    fn rotated(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
+    fn rotated(&self, [q, k]: [&Tensor; 2], pass: &Pass) -> Result<[Tensor; 2]> {
         match self.kind.rope {
             Some(kind) => {
                 let Positions { cos, sin } = &pass.positions[kind];
-                Ok(rope(x, cos, sin, self.kind.rope_pairs)?)
+                Ok(rope_pair([q, k], [cos, sin], self.kind.rope_pairs)?)
             }
-            None => Ok(x.clone()),
+            None => Ok([q.clone(), k.clone()]),
         }
     }
 }

@@ -48,6 +48,9 @@ impl Block for TransformerBlock {
                 (sum.clone(), sum)
             }
         };
+        if self.after_mlp.is_none() && self.branch_scale == 1.0 {
+            return self.mlp.forward_onto(&x, &normed, &pass.context);
+        }
         let fed = self.mlp.forward(&normed, &pass.context)?;
         Ok(add(&x, &self.branch(self.after_mlp.as_ref(), &fed)?)?)
     }

@@ -6,7 +6,8 @@ use crate::models::json::shown_name;
 use crate::models::scope::Scope;
 use crate::models::{Error, Result};
 use candle_core::Tensor;
-use metal_candle_kernels::{Activation, glu};
+use metal_candle_kernels::tape::add;
+use metal_candle_kernels::{Activation, gated_linear, glu, linear_onto};
 
 /// Kind of a feed-forward layer.
 #[derive(Clone, Copy, Debug)]
@@ -84,9 +85,31 @@ impl Mlp {
 
     /// `(B, T, D)` -> `(B, T, D)`.
     pub(super) fn forward(&self, x: &Tensor, context: &Context) -> Result<Tensor> {
-        let [gate, up] = self.gate_up.forward(x, context)?;
-        Ok(self
-            .down_proj
-            .forward(&glu(&gate, &up, self.activation)?, context)?)
+        Ok(self.down_proj.forward(&self.gated(x, context)?, context)?)
+    }
+
+    /// [`Self::forward`], added to `residual`.
+    pub(super) fn forward_onto(
+        &self,
+        residual: &Tensor,
+        x: &Tensor,
+        context: &Context,
+    ) -> Result<Tensor> {
+        let gated = self.gated(x, context)?;
+        match self.down_proj.plain(context) {
+            Some(layer) => Ok(linear_onto(residual, &gated, layer)?),
+            None => Ok(add(residual, &self.down_proj.forward(&gated, context)?)?),
+        }
+    }
+
+    /// `(B, T, D)` -> `(B, T, inner)`.
+    fn gated(&self, x: &Tensor, context: &Context) -> Result<Tensor> {
+        match self.gate_up.plain(context) {
+            Some(layers) => Ok(gated_linear(x, layers, self.activation)?),
+            None => {
+                let [gate, up] = self.gate_up.forward(x, context)?;
+                Ok(glu(&gate, &up, self.activation)?)
+            }
+        }
     }
 }

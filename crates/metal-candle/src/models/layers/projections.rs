@@ -1,9 +1,10 @@
 use super::Visit;
 use super::part::{Part, PartMut};
-use crate::lora::{Context, Linear};
+use crate::lora::{Context, Linear, PlainLayer};
 use crate::models::Result;
 use crate::models::scope::Scope;
 use candle_core::Tensor;
+use metal_candle_kernels::linears;
 use metal_candle_kernels::tape::narrow;
 
 /// Names and widths of projections, and the name of one layer that holds all of them.
@@ -43,8 +44,18 @@ impl<const N: usize> Projections<N> {
     pub(in crate::models) fn forward(&self, x: &Tensor, context: &Context) -> Result<[Tensor; N]> {
         match &self.layers[..] {
             [all] => self.cut(&all.forward(x, context)?),
-            each => array(|i| Ok(each[i].forward(x, context)?)),
+            each => match self.plain(context) {
+                Some(layers) => Ok(linears(x, layers)?),
+                None => array(|i| Ok(each[i].forward(x, context)?)),
+            },
         }
+    }
+
+    /// A layer for each, where no adapter is at work in any.
+    pub(in crate::models) fn plain(&self, context: &Context) -> Option<[PlainLayer<'_>; N]> {
+        let layers = self.layers.iter().map(|layer| layer.plain(context));
+        let layers: Vec<_> = layers.collect::<Option<_>>()?;
+        layers.try_into().ok()
     }
 
     fn cut(&self, all: &Tensor) -> Result<[Tensor; N]> {

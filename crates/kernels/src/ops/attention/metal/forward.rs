@@ -20,7 +20,14 @@ const WIDEST_DECODED: usize = 256;
 const LEAST_RANGE: usize = 32;
 const MOST_RANGES: usize = 64;
 
-/// SIMD groups of a threadgroup at most when there are few queries.
+/// Keys of one threadgroup at most. MLX goes over to two launches from 1024 on for large GPUs, from 4096 for others.
+const MOST_WHOLE_KEYS: usize = 1024;
+
+/// Its SIMD groups at most, and keys that one reads at a time: `MOST_SIMDS` and `AHEAD` of `decode.metal`.
+const MOST_WHOLE_SIMDS: usize = 16;
+const AHEAD: usize = 4;
+
+/// SIMD groups of a threadgroup at most that has a range.
 const MOST_SIMDS: usize = 8;
 
 /// Values that forward leaves for backward.
@@ -92,8 +99,33 @@ impl Inputs<'_> {
         Ok((y, statistics))
     }
 
-    /// A range of keys in every SIMD group.
+    /// Few queries: in one launch, or over ranges of keys where there are many.
     fn decode(&self) -> Result<(Output, Output)> {
+        match self.op.keys <= MOST_WHOLE_KEYS {
+            true => self.decode_whole(),
+            false => self.decode_ranges(),
+        }
+    }
+
+    /// All keys of a query and head in every threadgroup.
+    fn decode_whole(&self) -> Result<(Output, Output)> {
+        let sizes = self.op.sizes;
+        let (y, statistics) = self.results()?;
+        let kernel = match sizes.width {
+            ..=64 => "attention_decode_whole_64",
+            65..=128 => "attention_decode_whole_128",
+            _ => "attention_decode_whole_256",
+        };
+        let launch = self.launch(kernel)?.output(&y).output(&statistics);
+        let simds = self.op.keys.div_ceil(AHEAD).clamp(1, MOST_WHOLE_SIMDS);
+        let threads = launch.most_threads(simds * SIMD);
+        let groups = [sizes.heads, sizes.queries, sizes.batch];
+        launch.over_groups(groups, [threads, 1, 1])?;
+        Ok((y, statistics))
+    }
+
+    /// A range of keys in every SIMD group.
+    fn decode_ranges(&self) -> Result<(Output, Output)> {
         let sizes = self.op.sizes;
         let (y, statistics) = self.results()?;
         let range = self.op.keys.div_ceil(MOST_RANGES).max(LEAST_RANGE);

@@ -11,6 +11,7 @@ use crate::models::config::Sizes;
 use crate::models::config::fields::Fields;
 use crate::models::layers::attention::Heads;
 use candle_core::{Device, Tensor};
+use metal_candle_kernels::upload;
 use settings::Settings;
 
 /// Rotary embedding of a configuration: `rope_parameters`, or `rope_theta` and `rope_scaling` in
@@ -188,8 +189,8 @@ impl Rope {
         let place = |i| (is_long[i], positions[i % positions.len()]);
         let places: Vec<_> = (0..n_rows * width).map(place).collect();
         let [cos, sin] = self.tables(&places).map(|table| match n_rows {
-            1 => Tensor::from_vec(table, (width, self.short.len()), device),
-            _ => Tensor::from_vec(table, (rows, width, self.short.len()), device),
+            1 => upload(&table, (width, self.short.len()), device),
+            _ => upload(&table, (rows, width, self.short.len()), device),
         });
         Ok(Positions {
             cos: cos?,
