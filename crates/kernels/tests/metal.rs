@@ -3,6 +3,8 @@
 #![cfg(any(target_vendor = "apple", soft_metal))]
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod formats;
+
 use candle_core::{DType, Device, Tensor};
 use metal_candle_kernels::ops::linear::cases::Storage;
 use metal_candle_kernels::testkit::Failure;
@@ -40,12 +42,12 @@ macro_rules! operations {
     )*};
 }
 
-operations! { adamw attention glu linear linear_cross_entropy lora_linear matmul rms_norm rope softcap softmax }
+operations! { adamw attention glu linear linear_cross_entropy linears lora_linear matmul most_likely rms_norm rope softcap softmax squares }
 
-/// `(7, 64)`, or `(7, 37)` that begins inside of a wider one.
-fn matrix(device: &Device, narrow: bool) -> candle_core::Result<Tensor> {
-    let numbers = Tensor::arange(0f32, 448.0, &Device::Cpu)?.sin()?;
-    let matrix = numbers.reshape((7, 64))?.to_device(device)?;
+/// `(7, width)`, or `(7, 37)` that begins inside of a wider one.
+fn matrix(device: &Device, width: usize, narrow: bool) -> candle_core::Result<Tensor> {
+    let numbers = Tensor::arange(0f32, 7.0 * width as f32, &Device::Cpu)?.sin()?;
+    let matrix = numbers.reshape((7, width))?.to_device(device)?;
     match narrow {
         true => matrix.narrow(1, 3, 37),
         false => Ok(matrix),
@@ -57,36 +59,69 @@ fn rows(weight: &Weight, ids: &[u32]) -> Vec<Vec<f32>> {
     weight.gather(&ids).unwrap().to_vec2().unwrap()
 }
 
+/// Widths of rows in a packing, whole words and, where it has such, others.
+fn widths(packing: Packing) -> Vec<usize> {
+    match packing.row() {
+        1 => vec![64, 37],
+        row => vec![row.next_multiple_of(64)],
+    }
+}
+
 #[test]
 fn rows_of_a_weight_are_those_of_the_cpu() {
     let dense = [DType::F32, DType::F16, DType::BF16].map(Storage::Dense);
-    let packed = [
-        (4, 32, DType::F32),
-        (3, 64, DType::F16),
-        (8, 32, DType::BF16),
-    ];
-    let packed = packed.map(|(bits, group, factors)| Packing::Affine {
+    let affine = |(bits, group, factors)| Packing::Affine {
         bits,
         group,
         factors,
-    });
-    let packed = packed.map(Storage::Packed);
+    };
+    let affine = [(3, 64, DType::F16), (8, 32, DType::F32)].map(affine);
+    let packed = Packing::all()
+        .into_iter()
+        .chain(affine)
+        .flat_map(|packing| {
+            let storage = Storage::Packed(packing);
+            widths(packing)
+                .into_iter()
+                .map(move |width| (storage, width, false))
+        });
+    let dense = dense
+        .into_iter()
+        .flat_map(|storage| [false, true].map(|narrow| (storage, 64, narrow)));
     on_the_gpu(|gpu| {
-        for storage in dense.into_iter().chain(packed) {
-            for narrow in [false, true] {
-                if narrow && storage.packing().is_some() {
-                    continue;
-                }
-                let ours = storage.weight(&matrix(gpu, narrow)?)?;
-                // candle gathers from contiguous tensors only.
-                let want = matrix(&Device::Cpu, narrow)?.contiguous()?;
-                let want = storage.weight(&want)?;
-                let got = rows(&ours, &[6, 0, 3, 3]);
-                assert_eq!(got, rows(&want, &[6, 0, 3, 3]), "{storage}");
-                let none = rows(&ours, &[1, 7]).pop().unwrap();
-                assert!(none.iter().all(|x| x.is_nan()), "{storage}");
-            }
+        for (storage, width, narrow) in dense.chain(packed) {
+            let ours = storage.weight(&matrix(gpu, width, narrow)?)?;
+            // candle gathers from contiguous tensors only.
+            let want = matrix(&Device::Cpu, width, narrow)?.contiguous()?;
+            let want = storage.weight(&want)?;
+            let got = rows(&ours, &[6, 0, 3, 3]);
+            assert_eq!(got, rows(&want, &[6, 0, 3, 3]), "{storage} {width}");
+            let none = rows(&ours, &[1, 7]).pop().unwrap();
+            assert!(none.iter().all(|x| x.is_nan()), "{storage} {width}");
         }
+        Ok(())
+    });
+}
+
+/// First number of a matrix that is not as the owner of its format says, to the bit.
+fn first_difference(golden: &formats::Golden) -> Option<usize> {
+    let want: Vec<Vec<f32>> = golden.dense.to_vec2().unwrap();
+    let ids: Vec<u32> = (0..want.len() as u32).collect();
+    let bits = |rows: Vec<Vec<f32>>| rows.concat().into_iter().map(f32::to_bits).collect();
+    let (got, want): (Vec<u32>, Vec<u32>) = (bits(rows(&golden.weight, &ids)), bits(want));
+    assert_eq!(got.len(), want.len(), "{}", golden.name);
+    got.iter().zip(&want).position(|(a, b)| a != b)
+}
+
+#[test]
+fn what_the_owners_of_formats_packed_is_unpacked_to_the_bit() {
+    on_the_gpu(|gpu| {
+        let all = formats::all(gpu);
+        let differ = all
+            .iter()
+            .filter_map(|golden| Some((&golden.name, first_difference(golden)?)));
+        let differ: Vec<_> = differ.collect();
+        assert!(differ.is_empty() && all.len() == 23, "{differ:?}");
         Ok(())
     });
 }

@@ -2,7 +2,7 @@
 
 inline void unpack(Matrix m, uint row, uint column, uint count, thread float* to) {
     device const PART_0* from = m.part_0 + row * m.layout->row + column * m.layout->column;
-    if (m.layout->option != 0 && count == RUN) {
+    if (m.layout->options[0] != 0 && count == RUN) {
         UNROLL
         for (uint i = 0; i < RUN; i += 4) {
             vec<PART_0, 4> four = *(device const vec<PART_0, 4>*)(from + i);

@@ -20,7 +20,7 @@ pub(crate) type Types = [(&'static str, DType)];
 
 /// Types and sources of a library at most.
 const MOST_TYPES: usize = 6;
-const MOST_SOURCES: usize = 2;
+const MOST_SOURCES: usize = 3;
 
 /// Sources and types that a library is compiled of.
 #[derive(Clone, Copy)]

@@ -14,8 +14,8 @@ struct Layout {
     ulong column;
     uint rows;
     uint columns;
-    // What the format makes of it.
-    uint option;
+    // What the format makes of them.
+    uint options[4];
 };
 
 struct Matrix {

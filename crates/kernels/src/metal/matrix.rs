@@ -12,8 +12,8 @@ const AT_ONCE: usize = 4;
 
 /// A matrix `(N, K)` on an Apple GPU, and the MSL that unpacks it.
 #[derive(Debug)]
-pub struct DeviceMatrix {
-    format: &'static Source,
+pub(crate) struct DeviceMatrix {
+    format: Source,
     /// Bits of a number, or what else tells a format's libraries apart.
     number: Option<(&'static str, u32)>,
     parts: [DeviceTensor; 3],
@@ -23,37 +23,23 @@ pub struct DeviceMatrix {
 /// `Layout` of `matrix.metal`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
-struct MatrixLayout {
+pub(super) struct MatrixLayout {
     row: u64,
     column: u64,
     rows: u32,
     columns: u32,
-    option: u32,
-    padding: u32,
+    options: [u32; 4],
 }
 
-/// The source of a format, of which the file defines `unpack`.
-macro_rules! format_source {
-    ($name:literal, $file:literal) => {
-        $crate::metal::Source {
-            name: $name,
-            text: concat!(
-                include_str!(concat!(
-                    env!("CARGO_MANIFEST_DIR"),
-                    "/src/metal/strides.metal"
-                )),
-                include_str!(concat!(
-                    env!("CARGO_MANIFEST_DIR"),
-                    "/src/metal/matrix.metal"
-                )),
-                include_str!($file),
-            ),
-        }
-    };
-}
-pub(crate) use format_source;
-
-static DENSE: Source = format_source!("dense", "dense.metal");
+/// What all formats stand on.
+static MATRIX: Source = Source {
+    name: "matrix",
+    text: concat!(include_str!("strides.metal"), include_str!("matrix.metal")),
+};
+const DENSE: Source = Source {
+    name: "dense",
+    text: include_str!("dense.metal"),
+};
 static GATHER: Source = Source {
     name: "gather",
     text: include_str!("gather.metal"),
@@ -66,22 +52,22 @@ impl DeviceMatrix {
         let bytes = AT_ONCE * matrix.dtype().size_in_bytes();
         let (_, offset) = matrix.place();
         let at_once = column == 1 && row.is_multiple_of(AT_ONCE) && offset.is_multiple_of(bytes);
-        let this = Self::new(&DENSE, [matrix; 3], (matrix.dims()[0], matrix.dims()[1]))?;
+        let this = Self::new(DENSE, [matrix; 3], (matrix.dims()[0], matrix.dims()[1]))?;
         Ok(Self {
             layout: MatrixLayout {
                 row: row as u64,
                 column: column as u64,
-                option: at_once.into(),
+                options: [at_once.into(), 0, 0, 0],
                 ..this.layout
             },
             ..this
         })
     }
 
-    /// `(N, K)` of a format that consists of these parts; one that it does not have is the first
-    /// once more.
+    /// `(N, K)` of a format, of which the text defines `unpack`, that consists of these parts; one that it
+    /// does not have is the first once more.
     pub(crate) fn new(
-        format: &'static Source,
+        format: Source,
         parts: [&DeviceTensor; 3],
         (n, k): (usize, usize),
     ) -> Result<Self> {
@@ -95,18 +81,17 @@ impl DeviceMatrix {
                 column: 0,
                 rows: size(n)?,
                 columns: size(k)?,
-                option: 0,
-                padding: 0,
+                options: [0; 4],
             },
         })
     }
 
-    /// The matrix with a number that is compiled in, and one that the kernel is told.
-    pub(crate) fn with(self, number: (&'static str, u32), option: u32) -> Self {
+    /// The matrix with a number that is compiled in, and those that the kernel is told.
+    pub(crate) fn with(self, number: Option<(&'static str, u32)>, options: [u32; 4]) -> Self {
         Self {
-            number: Some(number),
+            number,
             layout: MatrixLayout {
-                option,
+                options,
                 ..self.layout
             },
             ..self
@@ -133,8 +118,35 @@ impl DeviceMatrix {
         Ok(y.matrix(k))
     }
 
+    /// Whether one library reads both.
+    pub(super) fn is_stored_as(&self, other: &Self) -> bool {
+        let storage = |matrix: &Self| {
+            let dtypes = matrix.parts.each_ref().map(DeviceTensor::dtype);
+            (matrix.format.name, matrix.number, dtypes)
+        };
+        storage(self) == storage(other)
+    }
+
+    /// What it consists of, and how it lies, for kernels that read several.
+    pub(super) fn parts(&self) -> (&[DeviceTensor; 3], MatrixLayout) {
+        (&self.parts, self.layout)
+    }
+
     /// A kernel with its first four parameters.
     pub(super) fn launch(
+        &self,
+        source: &Source,
+        types: &[(&'static str, DType)],
+        kernel: &'static str,
+    ) -> Result<Launch<'_>> {
+        let [first, second, third] = &self.parts;
+        let launch = self.bare(source, types, kernel)?;
+        let launch = launch.tensor(first).tensor(second).tensor(third);
+        Ok(launch.constants(&self.layout))
+    }
+
+    /// A kernel without its parameters.
+    pub(super) fn bare(
         &self,
         source: &Source,
         types: &[(&'static str, DType)],
@@ -144,13 +156,10 @@ impl DeviceMatrix {
         let own = own.zip(self.parts.each_ref().map(DeviceTensor::dtype));
         let types: Vec<_> = own.chain(types.iter().copied()).collect();
         let program = Program {
-            sources: &[self.format, source],
+            sources: &[&MATRIX, &self.format, source],
             types: &types,
             number: self.number,
         };
-        let launch = Launch::of(self.device(), program, kernel)?;
-        let [first, second, third] = &self.parts;
-        let launch = launch.tensor(first).tensor(second).tensor(third);
-        Ok(launch.constants(&self.layout))
+        Launch::of(self.device(), program, kernel)
     }
 }

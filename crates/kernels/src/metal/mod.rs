@@ -15,18 +15,20 @@ mod product;
 mod rows;
 mod strided;
 mod tensor;
+mod transfer;
 
 pub(crate) use dropout::dropped;
 pub(crate) use launch::{Launch, Output, SIMD};
 pub(crate) use library::{Source, release};
-pub use matrix::DeviceMatrix;
-pub(crate) use matrix::format_source;
+pub(crate) use matrix::DeviceMatrix;
 pub(crate) use product::{
-    MatrixProduct, Onto, Room, Side, add_product, product, product_with_room, ranges,
+    FewRows, Kernels, Layer, MatrixProduct, Onto, Room, Side, add_product, onto, product,
+    product_with_room, ranges,
 };
-pub(crate) use rows::Rows;
+pub(crate) use rows::{Rows, RowsLayout};
 pub(crate) use strided::Strided;
 pub(crate) use tensor::DeviceTensor;
+pub(crate) use transfer::{download, upload};
 
 use candle_core::{MetalDevice, MetalStorage, Result, Storage, Tensor};
 

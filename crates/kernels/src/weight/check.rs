@@ -1,5 +1,6 @@
 //! Checks that all formats make.
 
+use super::Packed;
 use crate::{Error, Result};
 use candle_core::{DType, Tensor};
 
@@ -46,23 +47,16 @@ pub(super) fn dtype(
     }
 }
 
-/// Check that a tensor is in host memory.
-pub(super) fn on_cpu(op: &'static str, tensor: &Tensor) -> Result<()> {
-    match tensor.device().is_cpu() {
-        true => Ok(()),
+/// Check that there are kernels for a packed matrix where it lies.
+pub(super) fn computable<P: Packed>(op: &'static str, packed: P) -> Result<P> {
+    let device = packed.device();
+    match device.is_cpu() || device.is_metal() && packed.msl().is_some() {
+        true => Ok(packed),
         false => {
-            let expected = "a device that has kernels for it";
-            let got = format!("{:?}", tensor.device().location());
+            let expected = format!("one that has kernels for {}", packed.kind());
+            let got = format!("{:?}", device.location());
             Err(value(op, "device", expected, got))
         }
-    }
-}
-
-/// Check that a tensor is in host memory or on an Apple GPU.
-pub(super) fn on_cpu_or_metal(op: &'static str, tensor: &Tensor) -> Result<()> {
-    match tensor.device().is_metal() {
-        true => Ok(()),
-        false => on_cpu(op, tensor),
     }
 }
 

@@ -1,8 +1,8 @@
 //! Weights on an Apple GPU, as products and gathers read them.
 
-use super::Weight;
+use super::{Packed, Weight};
 use crate::metal::{
-    DeviceMatrix, DeviceTensor, MatrixProduct, Onto, Room, Side, add_product, product,
+    DeviceMatrix, DeviceTensor, MatrixProduct, Onto, Room, Side, Source, add_product, product,
     product_with_room,
 };
 use candle_core::{Result, Tensor};
@@ -17,7 +17,7 @@ impl OnMetal {
     pub(super) fn new(weight: &Weight) -> Result<Self> {
         Ok(match weight {
             Weight::Dense(tensor) => Self::Dense(DeviceTensor::of(tensor)?),
-            Weight::Packed(packed) => Self::Packed(Box::new(packed.on_metal()?)),
+            Weight::Packed(packed) => Self::Packed(Box::new(matrix(packed.as_ref())?)),
         })
     }
 
@@ -68,6 +68,20 @@ impl OnMetal {
             Self::Packed(matrix) => times(dy, matrix, Side::AsItIs, Onto::Result).run_in(dx),
         }
     }
+}
+
+/// A packed matrix as kernels read it.
+fn matrix(packed: &dyn Packed) -> Result<DeviceMatrix> {
+    let Some(msl) = packed.msl() else {
+        candle_core::bail!("no Metal kernel reads {}", packed.kind());
+    };
+    let source = Source {
+        name: msl.name,
+        text: msl.text,
+    };
+    let [first, second, third] = msl.parts.map(DeviceTensor::of);
+    let matrix = DeviceMatrix::new(source, [&first?, &second?, &third?], packed.dims())?;
+    Ok(matrix.with(msl.number, msl.options))
 }
 
 fn times<'a>(

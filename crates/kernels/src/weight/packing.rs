@@ -5,6 +5,7 @@ mod nearest;
 use super::Weight;
 use super::affine::Affine;
 use super::bnb_4bit::{self, Bnb4bit};
+use super::gguf::{BlockType, Gguf};
 use super::microscaling::Kind;
 use crate::Result;
 use crate::testkit::Array;
@@ -34,9 +35,37 @@ pub enum Packing {
         /// Rows and columns that share a scale.
         block: (usize, usize),
     },
+    /// Blocks of GGUF.
+    Gguf(BlockType),
 }
 
 impl Packing {
+    /// Every format.
+    #[must_use]
+    pub fn all() -> Vec<Self> {
+        let affine = Self::Affine {
+            bits: 4,
+            group: 32,
+            factors: DType::BF16,
+        };
+        let block = (16, 20);
+        let mut all = vec![affine, Self::Nf4, Self::Int8, Self::Fp8 { block }];
+        all.extend(Kind::ALL.map(Self::Microscaled));
+        all.extend(BlockType::all().map(Self::Gguf));
+        all
+    }
+
+    /// Numbers of which rows may be multiples: of blocks, where blocks may not go on in the next row.
+    #[must_use]
+    pub fn row(self) -> usize {
+        match self {
+            Self::Affine { group, .. } => group,
+            Self::Nf4 | Self::Int8 | Self::Fp8 { .. } => 1,
+            Self::Microscaled(kind) => kind.group(),
+            Self::Gguf(block) => block.numbers(),
+        }
+    }
+
     /// Bytes of so many numbers.
     #[must_use]
     pub fn bytes(self, numbers: usize) -> usize {
@@ -49,16 +78,20 @@ impl Packing {
             Self::Nf4 => numbers.div_ceil(2) + numbers.div_ceil(bnb_4bit::BLOCK) * 4,
             Self::Microscaled(kind) => numbers * kind.bits() / 8 + numbers / kind.group(),
             Self::Int8 | Self::Fp8 { .. } => numbers,
+            Self::Gguf(block) => numbers / block.numbers() * block.bytes(),
         }
     }
 
     /// Whether a device has kernels for it.
     #[must_use]
     pub fn has_kernels(self, device: &Device) -> bool {
-        match self {
-            Self::Affine { .. } => device.is_cpu() || device.is_metal(),
-            _ => device.is_cpu(),
-        }
+        let has_msl = |weight| match weight {
+            Weight::Packed(packed) => packed.msl().is_some(),
+            Weight::Dense(_) => false,
+        };
+        let packed = Tensor::ones((1, self.row()), DType::F32, &Device::Cpu);
+        let has_msl = || packed.is_ok_and(|ones| self.pack(&ones).is_ok_and(has_msl));
+        device.is_cpu() || device.is_metal() && has_msl()
     }
 
     /// Packs a matrix of float32 numbers, rounded to the dtype of the factors first where they have one of their own.
@@ -73,6 +106,8 @@ impl Packing {
             Self::Int8 => nearest::int8(matrix)?.into(),
             Self::Microscaled(kind) => nearest::microscaled(matrix, kind)?.into(),
             Self::Fp8 { block } => nearest::fp8(matrix, block)?.into(),
+            Self::Gguf(BlockType::IQ4_NL) => nearest::iq4_nl(matrix)?.into(),
+            Self::Gguf(block) => Gguf::quantize(matrix, block)?.into(),
         })
     }
 }
@@ -89,6 +124,7 @@ impl fmt::Display for Packing {
             Self::Int8 => write!(f, "int8"),
             Self::Microscaled(kind) => write!(f, "{}", kind.name()),
             Self::Fp8 { block } => write!(f, "fp8 by {} x {}", block.0, block.1),
+            Self::Gguf(block) => write!(f, "{}", block.name()),
         }
     }
 }

@@ -67,7 +67,11 @@ impl Costed for CaseShape {
 /// Metal's kernels, more rows than a tile and a vocabulary of several parts, of a CPU all shares of it.
 #[must_use]
 pub fn small() -> Vec<Case<CaseShape>> {
-    case::small([
+    let packed = Packing::all().into_iter().map(|packing| CaseShape {
+        packing: Some(packing),
+        ..shape(2, packing.row().next_multiple_of(32), 5, 1)
+    });
+    let shapes = [
         shape(1, 1, 1, 1),
         shape(1, 5, 7, 1),
         shape(4, 1, 3, 1),
@@ -91,7 +95,8 @@ pub fn small() -> Vec<Case<CaseShape>> {
         bounded(shape(7, 4, 17, 1), 0.8),
         bounded(shape(13, 8, 33, 3), 30.0),
         bounded(shape(3, 70, 1100, 1), 2.0),
-    ])
+    ];
+    case::small(shapes.into_iter().chain(packed))
 }
 
 /// A training row whose prompt, half of it, is not trained.

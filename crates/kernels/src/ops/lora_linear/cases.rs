@@ -124,6 +124,10 @@ pub fn small() -> Vec<Case<CaseShape>> {
             ..shape(&[17], 67, 19, 4)
         },
     ]);
+    shapes.extend(Packing::all().into_iter().map(|packing| CaseShape {
+        packing: Some(packing),
+        ..shape(&[2], packing.row().next_multiple_of(32), 3, 2)
+    }));
     case::small(shapes)
 }
 

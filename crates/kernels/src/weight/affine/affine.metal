@@ -1,9 +1,9 @@
 // Numbers of BITS bits, a stream of them in a row of PART_0; scales in PART_1 and biases in PART_2, one for each group.
-// Option: the logarithm of a group's size.
+// Option: the logarithm of a group's size. A run reads its BITS bytes, twice that where they lie in two words, and two factors.
 
 inline void unpack(Matrix m, uint row, uint column, uint, thread float* to) {
     ulong at = ulong(row) * m.layout->columns + column;
-    ulong group = at >> m.layout->option;
+    ulong group = at >> m.layout->options[0];
     float scale = float(m.part_1[group]), bias = float(m.part_2[group]);
     // A run is BITS bytes, which never lie in more than two words.
     ulong bit = at * BITS;

@@ -1,16 +1,18 @@
 //! Affine weights as kernels on Apple GPUs read them.
 
-use super::{Affine, Packed};
-use crate::metal::{DeviceMatrix, DeviceTensor, Source, format_source};
-use candle_core::Result;
-
-static SOURCE: Source = format_source!("affine", "affine.metal");
+use super::Affine;
+use crate::weight::Msl;
 
 /// The packed matrix as it lies.
-pub(super) fn matrix(packed: &Affine) -> Result<DeviceMatrix> {
-    let parts = [&packed.words, &packed.scales, &packed.biases];
-    let [words, scales, biases] = parts.map(DeviceTensor::of);
-    let (words, scales, biases) = (words?, scales?, biases?);
-    let matrix = DeviceMatrix::new(&SOURCE, [&words, &scales, &biases], packed.dims())?;
-    Ok(matrix.with(("BITS", packed.bits as u32), packed.group.ilog2()))
+pub(super) fn msl(packed: &Affine) -> Msl<'_> {
+    let text = include_str!("affine.metal");
+    Msl {
+        number: Some(("BITS", packed.bits as u32)),
+        options: [packed.group.ilog2(), 0, 0, 0],
+        ..Msl::new(
+            "affine",
+            text,
+            [&packed.words, &packed.scales, &packed.biases],
+        )
+    }
 }

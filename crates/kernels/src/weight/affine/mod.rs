@@ -6,14 +6,13 @@
 //! `(N, K / group)` in any float dtype but f64.
 
 mod cpu;
-#[cfg(any(target_vendor = "apple", soft_metal))]
 mod metal;
 mod quantize;
 mod reference;
 #[cfg(test)]
 mod tests;
 
-use super::{Blocks, Packed, check};
+use super::{Blocks, Msl, Packed, check};
 use crate::Result;
 use candle_core::{DType, Device, Result as CandleResult, Tensor};
 
@@ -47,19 +46,19 @@ impl Affine {
     /// tensors are on a device without kernels.
     pub fn new([words, scales, biases]: [Tensor; 3], bits: usize, group: usize) -> Result<Self> {
         check_packing(bits, group)?;
-        check::on_cpu_or_metal(NAME, &words)?;
         let (n, n_groups) = scales.dims2()?;
         let of_words = (n, n_groups * group * bits / 32);
         check::rows(NAME, "words", of_words, &words, &[DType::U32])?;
         check::rows(NAME, "scales", (n, n_groups), &scales, &FLOATS)?;
         check::rows(NAME, "biases", (n, n_groups), &biases, &FLOATS)?;
-        Ok(Self {
+        let packed = Self {
             words: words.contiguous()?,
             scales: scales.contiguous()?,
             biases: biases.contiguous()?,
             bits,
             group,
-        })
+        };
+        check::computable(NAME, packed)
     }
 
     /// Packs a matrix `(N, K)` of floats; scales and biases take its dtype.
@@ -112,9 +111,8 @@ impl Packed for Affine {
         Ok(Box::new(cpu::OnHost::new(self)?))
     }
 
-    #[cfg(any(target_vendor = "apple", soft_metal))]
-    fn on_metal(&self) -> CandleResult<super::DeviceMatrix> {
-        metal::matrix(self)
+    fn msl(&self) -> Option<Msl<'_>> {
+        Some(metal::msl(self))
     }
 }
 

@@ -10,7 +10,7 @@ mod reference;
 #[cfg(test)]
 mod tests;
 
-use super::{Blocks, Packed, check};
+use super::{Blocks, Packed, check, msl};
 use crate::Result;
 use candle_core::{DType, Device, Result as CandleResult, Tensor};
 
@@ -31,16 +31,16 @@ impl BnbInt8 {
     /// Takes the tensors of a file.
     ///
     /// # Errors
-    /// When a shape or dtype does not fit, or the tensors are not in host memory.
+    /// When a shape or dtype does not fit, or the tensors are on a device without kernels.
     pub fn new([bytes, scb]: [Tensor; 2]) -> Result<Self> {
-        check::on_cpu(NAME, &bytes)?;
         let (n, _) = bytes.dims2()?;
         check::dtype(NAME, "weight", &bytes, &[DType::U8])?;
         check::numbers(NAME, "SCB", n, &scb, DType::F32)?;
-        Ok(Self {
-            bytes: bytes.contiguous()?,
+        let packed = Self {
+            bytes: msl::in_words(&bytes)?,
             scb: scb.contiguous()?,
-        })
+        };
+        check::computable(NAME, packed)
     }
 }
 

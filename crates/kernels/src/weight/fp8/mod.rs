@@ -6,11 +6,12 @@
 //! e4m3 without infinities; `scales` is `(ceil(N / rows), ceil(K / columns))` float32.
 
 mod cpu;
+mod metal;
 mod reference;
 #[cfg(test)]
 mod tests;
 
-use super::{Blocks, Packed, check};
+use super::{Blocks, Msl, Packed, check, msl};
 use crate::Result;
 use candle_core::{DType, Device, Result as CandleResult, Tensor};
 
@@ -30,9 +31,8 @@ impl Fp8 {
     /// Takes the tensors of a file, in blocks of so many rows and columns.
     ///
     /// # Errors
-    /// When a shape or dtype does not fit, a number is NaN, or the tensors are not in host memory.
+    /// When a shape or dtype does not fit, a number is NaN, or the tensors are on a device without kernels.
     pub fn new([bytes, scales]: [Tensor; 2], block: (usize, usize)) -> Result<Self> {
-        check::on_cpu(NAME, &bytes)?;
         let (n, k) = bytes.dims2()?;
         check::dtype(NAME, "bytes", &bytes, &[DType::U8])?;
         if block.0 == 0 || block.1 == 0 {
@@ -42,13 +42,22 @@ impl Fp8 {
         let blocks = (n.div_ceil(block.0), k.div_ceil(block.1));
         check::rows(NAME, "scales", blocks, &scales, &[DType::F32])?;
         let packed = Self {
-            bytes: bytes.contiguous()?,
+            bytes: msl::in_words(&bytes)?,
             scales: scales.contiguous()?,
             block,
         };
-        let nan = cpu::OnHost::new(&packed)?.first_nan();
+        let host = packed.in_host_memory()?;
+        let nan = cpu::OnHost::new(&host)?.first_nan();
         check::no_nan(NAME, nan.map(|byte| ("an element", byte)))?;
-        Ok(packed)
+        check::computable(NAME, packed)
+    }
+
+    fn in_host_memory(&self) -> CandleResult<Self> {
+        Ok(Self {
+            bytes: self.bytes.to_device(&Device::Cpu)?,
+            scales: self.scales.to_device(&Device::Cpu)?,
+            block: self.block,
+        })
     }
 }
 
@@ -81,5 +90,9 @@ impl Packed for Fp8 {
 
     fn on_host(&self) -> CandleResult<Box<dyn Blocks + '_>> {
         Ok(Box::new(cpu::OnHost::new(self)?))
+    }
+
+    fn msl(&self) -> Option<Msl<'_>> {
+        Some(metal::msl(self))
     }
 }

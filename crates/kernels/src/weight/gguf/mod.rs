@@ -7,6 +7,7 @@
 mod block_type;
 mod blocks;
 mod cpu;
+mod metal;
 mod nearer;
 mod quantize;
 mod reference;
@@ -14,8 +15,10 @@ mod reference;
 mod tests;
 
 pub use block_type::BlockType;
+#[cfg(any(test, feature = "testkit"))]
+pub(super) use blocks::IQ4_NL;
 
-use super::{Blocks, Packed, check};
+use super::{Blocks, Msl, Packed, check, msl};
 use crate::{Error, Result};
 use candle_core::{DType, Device, Result as CandleResult, Tensor};
 
@@ -31,7 +34,7 @@ impl Gguf {
     /// Takes the bytes of a file, `(N, K / numbers * bytes)` of u8.
     ///
     /// # Errors
-    /// When the shape or dtype does not fit, or the bytes are not in host memory.
+    /// When the shape or dtype does not fit, or the bytes are on a device without kernels.
     pub fn new(bytes: Tensor, block: BlockType) -> Result<Self> {
         let (_, width) = bytes.dims2()?;
         if !width.is_multiple_of(block.bytes()) {
@@ -39,9 +42,8 @@ impl Gguf {
             return Err(Error::shape("gguf", "bytes", expected, &bytes));
         }
         check::dtype("gguf", "bytes", &bytes, &[DType::U8])?;
-        check::on_cpu("gguf", &bytes)?;
-        let bytes = bytes.contiguous()?;
-        Ok(Self { bytes, block })
+        let bytes = msl::in_words(&bytes)?;
+        check::computable("gguf", Self { bytes, block })
     }
 
     /// Packs a matrix `(N, K)` of floats: blocks of 32 as `gguf.quants.quantize` does, blocks of 256 as candle does.
@@ -100,5 +102,9 @@ impl Packed for Gguf {
 
     fn on_host(&self) -> CandleResult<Box<dyn Blocks + '_>> {
         Ok(Box::new(cpu::OnHost::new(self)?))
+    }
+
+    fn msl(&self) -> Option<Msl<'_>> {
+        Some(metal::msl(self))
     }
 }

@@ -4,7 +4,7 @@
 use super::{Gguf, Packed};
 use crate::Result;
 use crate::weight::check;
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Tensor};
 
 /// `dense` in blocks of the type of `before`.
 pub(super) fn pack(before: &Gguf, dense: &Tensor) -> Result<Gguf> {
@@ -21,7 +21,7 @@ pub(super) fn pack(before: &Gguf, dense: &Tensor) -> Result<Gguf> {
             block.copy_from_slice(&old[i * width..][..width]);
         }
     }
-    let bytes = Tensor::from_vec(bytes, before.bytes.dims2()?, &Device::Cpu)?;
+    let bytes = Tensor::from_vec(bytes, before.bytes.dims2()?, before.bytes.device())?;
     Gguf::new(bytes, before.block)
 }
 

@@ -5,8 +5,10 @@ use crate::Result;
 use crate::weight::bnb_int8::BnbInt8;
 use crate::weight::codes::{E2M1, E4M3};
 use crate::weight::fp8::Fp8;
+use crate::weight::gguf::{BlockType, Gguf, IQ4_NL};
 use crate::weight::microscaling::{Kind, Microscaled};
 use candle_core::{Device, Tensor};
+use half::f16;
 
 /// A quarter, as e8m0 and as e4m3.
 const QUARTERS: [u8; 2] = [125, 0x28];
@@ -23,30 +25,45 @@ pub(super) fn microscaled(matrix: &Tensor, kind: Kind) -> Result<Microscaled> {
         let codes = codes.iter().rev();
         codes.fold(0, |word, code| word << kind.bits() | u32::from(*code))
     });
-    let words = Tensor::from_vec(words.collect::<Vec<u32>>(), (n, ()), &Device::Cpu)?;
+    let words = Tensor::from_vec(words.collect::<Vec<u32>>(), (n, ()), matrix.device())?;
     let scale = QUARTERS[usize::from(kind == Kind::Nvfp4)];
-    let scales = Tensor::full(scale, (n, k / kind.group()), &Device::Cpu)?;
+    let scales = Tensor::full(scale, (n, k / kind.group()), matrix.device())?;
     Microscaled::new(kind, [words, scales])
 }
 
 /// e4m3 under scales that differ from block to block.
 pub(super) fn fp8(matrix: &Tensor, block: (usize, usize)) -> Result<Fp8> {
     let (n, k) = matrix.dims2()?;
-    let bytes = Tensor::from_vec(codes(matrix, &E4M3)?, (n, k), &Device::Cpu)?;
+    let bytes = Tensor::from_vec(codes(matrix, &E4M3)?, (n, k), matrix.device())?;
     let blocks = (n.div_ceil(block.0), k.div_ceil(block.1));
     let scales = (0..blocks.0 * blocks.1).map(|i| 0.75 + 0.125 * (i % 5) as f32);
-    let scales = Tensor::from_vec(scales.collect::<Vec<f32>>(), blocks, &Device::Cpu)?;
+    let scales = Tensor::from_vec(scales.collect::<Vec<f32>>(), blocks, matrix.device())?;
     Fp8::new([bytes, scales], block)
 }
 
 /// Signed numbers under the largest magnitudes of rows.
 pub(super) fn int8(matrix: &Tensor) -> Result<BnbInt8> {
+    let (device, matrix) = (matrix.device(), matrix.to_device(&Device::Cpu)?);
     let largest = matrix.abs()?.max_keepdim(1)?;
     let steps = (matrix.broadcast_div(&largest)? * 127.0)?.round()?;
     let steps = steps.flatten_all()?.to_vec1::<f32>()?.into_iter();
     let bytes = steps.map(|step| (step as i8).cast_unsigned());
-    let bytes = Tensor::from_vec(bytes.collect::<Vec<u8>>(), matrix.dims2()?, &Device::Cpu)?;
-    BnbInt8::new([bytes, largest])
+    let bytes = Tensor::from_vec(bytes.collect::<Vec<u8>>(), matrix.dims2()?, device)?;
+    BnbInt8::new([bytes, largest.to_device(device)?])
+}
+
+/// Values of a table under a scale of a 64th.
+pub(super) fn iq4_nl(matrix: &Tensor) -> Result<Gguf> {
+    let d = f16::from_f32(1.0 / 64.0).to_le_bytes();
+    let codes = codes(&(matrix * 64.0)?, &IQ4_NL)?;
+    let blocks = codes.chunks_exact(32).flat_map(|codes| {
+        let (low, high) = codes.split_at(16);
+        let pairs = low.iter().zip(high).map(|(low, high)| low | high << 4);
+        d.into_iter().chain(pairs)
+    });
+    let rows = (matrix.dims2()?.0, ());
+    let bytes = Tensor::from_vec(blocks.collect::<Vec<u8>>(), rows, matrix.device())?;
+    Gguf::new(bytes, BlockType::IQ4_NL)
 }
 
 /// The code of the nearest value of every number.

@@ -3,8 +3,8 @@ use super::{Block, RUN, bytes, half, nibble, nibbles};
 /// `d v[q]` with a table `v`: `d` in bytes 0 and 1, `q` in the nibbles of 2 to 17.
 pub(in crate::weight::gguf) struct Iq4Nl;
 
-/// `kvalues_iq4nl`.
-const VALUES: [f32; 16] = [
+/// Values of `IQ4_NL`, ggml's `kvalues_iq4nl`.
+pub(in crate::weight) const VALUES: [f32; 16] = [
     -127.0, -104.0, -83.0, -65.0, -49.0, -35.0, -22.0, -10.0, 1.0, 13.0, 25.0, 38.0, 53.0, 69.0,
     89.0, 113.0,
 ];

@@ -14,6 +14,8 @@ mod q6_k;
 mod q8_0;
 
 pub(super) use iq4_nl::Iq4Nl;
+#[cfg(any(test, feature = "testkit"))]
+pub(in crate::weight) use iq4_nl::VALUES as IQ4_NL;
 pub(super) use q2_k::Q2K;
 pub(super) use q3_k::Q3K;
 pub(super) use q4_0::Q4_0;
