@@ -51,6 +51,13 @@ pub fn check_new(option: &str, folder: &Path, advice: &str) -> Result<()> {
     }
 }
 
+/// Whether a path is that of a GGUF file, by its ending.
+#[must_use]
+pub fn is_gguf_file(path: &Path) -> bool {
+    path.extension()
+        .is_some_and(|ending| ending.eq_ignore_ascii_case("gguf"))
+}
+
 /// Gives a finished folder its name, `path`, at which there is nothing but perhaps an empty folder.
 ///
 /// # Errors

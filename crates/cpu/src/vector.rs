@@ -4,6 +4,7 @@
 #![allow(unsafe_code)]
 
 pub mod streaming;
+pub mod table;
 
 use pulp::Simd;
 use std::mem::{ManuallyDrop, MaybeUninit};

@@ -7,9 +7,10 @@ mod support;
 
 use candle_core::{DType, Device, Tensor};
 use metal_candle::lora::{AdapterSet, Error};
-use metal_candle::models::{Model, OnLoad, save_checkpoint};
+use metal_candle::models::{FolderType, Model, OnLoad, save_checkpoint};
 use metal_candle::train::Parameters;
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 use support::quantized::{self, adapted};
 use support::{golden, max_difference, model, training};
 
@@ -34,14 +35,7 @@ fn loss_and_gradients_of_an_adapter_equal_mlx() {
 #[test]
 fn ten_losses_equal_mlx() {
     for name in MLX {
-        let (model, set, want) = adapted(name, &Device::Cpu);
-        let parameters = Parameters::of_adapters(set, &model.decoder);
-        let losses = want["losses"].to_vec1::<f32>().unwrap();
-        let got = training::losses(&model, &parameters, &want["steps"], &want["steps"]);
-        assert_eq!((losses.len(), got.len()), (10, 10));
-        for (got, want) in got.into_iter().zip(losses) {
-            assert!((got - f64::from(want)).abs() < 1e-3, "{name}: {got} {want}");
-        }
+        quantized::ten_losses_equal_mlx(name, &Device::Cpu);
     }
 }
 
@@ -207,10 +201,81 @@ fn a_packed_matrix_that_nothing_changes_is_packed_as_it_was() {
     }
 }
 
+/// An adapter of PEFT's, and its model.
+fn trained(name: &str) -> (Model, Arc<AdapterSet>) {
+    let mut model = model(name);
+    let set = support::adapter(&mut model, &golden(name).join("train/final_adapter_full"));
+    (model, set)
+}
+
 #[test]
 fn formats_without_a_quantizer_are_refused_by_name() {
-    let (mut model, set, _) = adapted("mlx-mxfp4", &Device::Cpu);
+    let (mut model, set) = trained("fp8");
     let error = model.fuse_as_stored(&set).unwrap_err().to_string();
     assert!(error.contains("without a quantizer"), "{error}");
-    assert!(error.contains("(mxfp4)"), "{error}");
+    assert!(error.contains("(fp8 (e4m3), "), "{error}");
+}
+
+/// Logits of some tokens.
+fn logits(model: &Model) -> Tensor {
+    support::models::forward(model, &[1, 5, 2, 7, 9, 30, 11, 3], 1)
+}
+
+#[test]
+fn small_floats_and_nf4_are_fused_into_themselves() {
+    let small = || {
+        let (model, set, _) = adapted("mlx-mxfp4", &Device::Cpu);
+        (model, set)
+    };
+    for (mut model, set) in [small(), trained("bnb-nf4")] {
+        let before = logits(&model);
+        let kinds = |model: &Model| -> Vec<String> {
+            let packed = model.decoder.packed();
+            packed.map(|(_, weight)| weight.kind()).collect()
+        };
+        let of_base = kinds(&model);
+        let fusion = model.fuse_as_stored(&set).unwrap();
+        let packed = fusion.summary(true).unwrap();
+        assert!(packed.median.kept > 0.5, "{}", packed.median.kept);
+        let folder = tempfile::tempdir().unwrap();
+        let tensors = model.tensors_of_folder().unwrap();
+        save_checkpoint(folder.path(), &model.raw_config, tensors).unwrap();
+        let read = Model::load(folder.path(), &Device::Cpu).unwrap();
+        assert_eq!(max_difference(&logits(&model), &logits(&read)), 0.0);
+        assert!(max_difference(&logits(&read), &before) > 1e-2);
+        // Double quantization is not done again.
+        let same = |(new, old): (&String, &String)| old.starts_with(new.as_str());
+        assert!(kinds(&read).iter().zip(&of_base).all(same));
+    }
+}
+
+/// Matrices of every form, written, are read as they were.
+#[test]
+fn models_are_written_in_every_form_of_a_folder() {
+    for name in FolderType::names() {
+        let form: FolderType = name.parse().unwrap();
+        let mut model = model("fp8");
+        model.store_as(form).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let tensors = model.tensors_of_folder().unwrap();
+        save_checkpoint(folder.path(), &model.raw_config, tensors).unwrap();
+        let read = Model::load(folder.path(), &Device::Cpu).unwrap();
+        assert_eq!(
+            max_difference(&logits(&model), &logits(&read)),
+            0.0,
+            "{name}"
+        );
+        let packed: Vec<String> = read
+            .decoder
+            .packed()
+            .map(|(path, weight)| format!("{path} {}", weight.kind()))
+            .collect();
+        let n_packed = match form {
+            FolderType::Dense(_) => 0,
+            FolderType::Nf4 => 14,
+            _ => 16,
+        };
+        assert_eq!(packed.len(), n_packed, "{name}: {packed:?}");
+        assert!(packed.iter().all(|kind| kind.contains(name)), "{packed:?}");
+    }
 }

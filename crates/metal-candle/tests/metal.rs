@@ -14,7 +14,7 @@ mod support;
 use candle_core::{Device, Tensor, Var};
 use std::io::Write;
 use std::ops::Deref;
-use support::{models, preference, quantized, training};
+use support::{gguf, models, preference, quantized, training};
 
 /// A GPU. On Metal in software, what is made before it goes must be gone by then, with no rule broken.
 fn device() -> Gpu {
@@ -126,6 +126,28 @@ fn a_quantized_checkpoint_generates_as_mlx() {
 #[test]
 fn a_quantized_checkpoint_trains_as_mlx() {
     quantized::loss_and_gradients_of_an_adapter_equal_mlx("mlx-4bit", &device());
+}
+
+#[test]
+fn packed_checkpoints_generate_as_their_owners() {
+    for name in ["mlx-mxfp4", "bnb-nf4", "bnb-fp4", "bnb-int8", "fp8"] {
+        quantized::logits_and_greedy_tokens_equal_the_owners(name, &device());
+    }
+}
+
+#[test]
+fn packed_checkpoints_train_as_mlx_and_peft() {
+    quantized::ten_losses_equal_mlx("mlx-mxfp4", &device());
+    for run in ["bnb-nf4/train", "fp8/train"] {
+        training::ten_losses_and_the_final_adapter_equal_peft(run, "full", &device());
+    }
+}
+
+#[test]
+fn packed_gguf_files_generate_and_train_as_on_the_cpu() {
+    for (file_type, kinds) in [("q8_0", &["Q8_0"][..]), ("q4_k_m", &["Q4_K", "Q6_K"])] {
+        gguf::generates_and_trains_as_on_the_cpu(file_type, kinds, &device());
+    }
 }
 
 #[test]

@@ -163,8 +163,8 @@ impl Program for Perplexity {
 #[derive(Debug)]
 pub struct Convert;
 
-const PACK: &str = "a GGUF file is written, whose --type says how its matrices are stored";
-const PACK_INSTEAD: &str = "choose a --type; --load-in-4bit=affine of train and generate packs as MLX does, while it reads";
+const PACK: &str = "--type says how matrices are stored";
+const PACK_INSTEAD: &str = "choose --type affine (4 bits in groups of 64), mxfp4, mxfp8 or nvfp4, and a folder as --save-path";
 
 impl Program for Convert {
     const FOREIGN: &'static [Foreign] = &[
@@ -173,8 +173,8 @@ impl Program for Convert {
         Foreign::refused(
             "mlx-path",
             1,
-            "a GGUF file is written, and no folder",
-            "name it with --save-path FILE.gguf; folders of Hugging Face and of MLX are read as they are",
+            "what is written is named in another way",
+            "name it with --save-path FOLDER",
         ),
         Foreign::refused("quantize", 0, PACK, PACK_INSTEAD),
         Foreign::refused("q-group-size", 1, PACK, PACK_INSTEAD),

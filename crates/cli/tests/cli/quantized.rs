@@ -109,6 +109,41 @@ fn a_dense_base_is_quantized_while_it_is_read() {
 }
 
 #[test]
+fn a_model_is_converted_to_folders_of_few_bits() {
+    let fixture = dense();
+    let loss = |model: &str| {
+        let words = format!("perplexity --model {model} --data data/valid.jsonl --json");
+        fixture.ok_json(&words)["loss"].as_f64().unwrap()
+    };
+    let of_dense = loss("model");
+    for form in ["f32", "bf16", "mxfp4", "mxfp8", "nvfp4", "nf4", "affine"] {
+        let words = format!("convert --model model --save-path {form} --type {form}");
+        fixture.ok(&words);
+        let of_form = loss(form);
+        assert!(
+            (of_form / of_dense - 1.0).abs() < 0.2,
+            "{form}: {of_form} {of_dense}"
+        );
+        assert_eq!(form == "f32", of_form == of_dense, "{form}");
+        fixture.fails(&words, 2, &["exists and is not empty"]);
+    }
+    let config = fixture.json("mxfp4/config.json");
+    let want = json!({"group_size": 32, "bits": 4, "mode": "mxfp4"});
+    assert_eq!(
+        [&config["quantization"], &config["quantization_config"]],
+        [&want; 2]
+    );
+    for (words, expected) in [
+        ("x.gguf --type nvfp4", "--type one of folders"),
+        ("x --type q4_0", "name a file: x.gguf"),
+        ("x --type q2", "must be one of f32, f16, bf16, q8_0"),
+    ] {
+        let words = format!("convert --model model --save-path {words}");
+        fixture.fails(&words, 2, &[expected]);
+    }
+}
+
+#[test]
 fn a_fused_model_is_unpacked_on_request() {
     let fixture = dense();
     quantize(&fixture);

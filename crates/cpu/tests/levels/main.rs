@@ -5,6 +5,7 @@ mod ceiling;
 mod gemm;
 mod math;
 mod simd;
+mod table;
 mod threads;
 mod vector;
 

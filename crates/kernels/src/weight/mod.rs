@@ -9,6 +9,7 @@ pub mod bnb_4bit;
 pub mod bnb_int8;
 mod check;
 mod codes;
+mod few;
 pub mod fp8;
 pub mod gguf;
 mod groups;
@@ -16,19 +17,20 @@ mod host;
 #[cfg(any(target_vendor = "apple", soft_metal))]
 mod metal;
 pub mod microscaling;
+mod msl;
 #[cfg(any(test, feature = "testkit"))]
 pub mod packing;
 mod slabs;
 #[cfg(test)]
 mod testing;
 
-#[cfg(any(target_vendor = "apple", soft_metal))]
-pub use crate::metal::DeviceMatrix;
 pub(crate) use host::Host;
 pub use metal_candle_cpu::gemm::{Blocks, FewRows};
+pub use msl::Msl;
 
 use crate::Result;
 use candle_core::{DType, Device, Tensor};
+use std::any::Any;
 use std::sync::Arc;
 
 /// A matrix `(N, K)`, of which only the dense one can be trained.
@@ -41,7 +43,7 @@ pub enum Weight {
 }
 
 /// A packed format.
-pub trait Packed: std::fmt::Debug + Send + Sync {
+pub trait Packed: Any + std::fmt::Debug + Send + Sync {
     /// The format as people call it, with its bits: `affine, 4 bits in groups of 64`.
     fn kind(&self) -> String;
 
@@ -91,13 +93,9 @@ pub trait Packed: std::fmt::Debug + Send + Sync {
     /// When it lies on another device.
     fn on_host(&self) -> candle_core::Result<Box<dyn Blocks + '_>>;
 
-    /// The matrix as kernels on Apple GPUs read it.
-    ///
-    /// # Errors
-    /// When the format has none, or the matrix lies on another device.
-    #[cfg(any(target_vendor = "apple", soft_metal))]
-    fn on_metal(&self) -> candle_core::Result<DeviceMatrix> {
-        candle_core::bail!("no Metal kernel reads {self:?}")
+    /// How kernels on Apple GPUs unpack it; `None` where they do not.
+    fn msl(&self) -> Option<Msl<'_>> {
+        None
     }
 }
 
@@ -207,6 +205,15 @@ impl Weight {
         match self {
             Self::Dense(tensor) => Ok(Some(dense.to_dtype(tensor.dtype())?.into())),
             Self::Packed(packed) => packed.pack(dense),
+        }
+    }
+
+    /// The matrix in the format `P`, where it is packed in this one.
+    #[must_use]
+    pub fn packed_as<P: Packed>(&self) -> Option<&P> {
+        match self {
+            Self::Dense(_) => None,
+            Self::Packed(packed) => (packed.as_ref() as &dyn Any).downcast_ref(),
         }
     }
 

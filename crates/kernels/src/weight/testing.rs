@@ -41,6 +41,32 @@ pub(super) fn assert_blocks_are_dense(packed: &dyn Packed) {
     }
 }
 
+/// Check that rows beside the matrix, one to four, are multiplied with the dense one. Its blocks have a kernel for them.
+pub(super) fn assert_few_rows_are_products(packed: &dyn Packed) {
+    let (n, k) = packed.dims();
+    let dense = packed.dense().unwrap().to_vec2::<f32>().unwrap();
+    let blocks = packed.on_host().unwrap();
+    for count in 1..=4 {
+        let number = |row: usize, i: usize| ((i * 7 + row * 3) % 11) as f32 - 5.0;
+        let x = (0..count).map(|row| (0..k).map(|i| number(row, i)).collect());
+        let x: Vec<Vec<f32>> = x.collect();
+        let some = n / 3..n;
+        let mut got = vec![f32::NAN; count * some.len()];
+        let few = blocks.few_rows(&x);
+        let few = few.unwrap_or_else(|| panic!("no kernel for {packed:?}"));
+        few.products(some.clone(), &mut got);
+        for (x, got) in x.iter().zip(got.chunks(some.len())) {
+            for (row, got) in dense[some.clone()].iter().zip(got) {
+                let products = row.iter().zip(x).map(|(w, x)| f64::from(w * x));
+                let (want, most) =
+                    products.fold((0.0, 0.0), |(sum, most), p| (sum + p, most + p.abs()));
+                let difference = (f64::from(*got) - want).abs();
+                assert!(difference < 1e-6 * most, "{}: {got} {want}", packed.kind());
+            }
+        }
+    }
+}
+
 /// Check that two matrices of float32 are equal to the bit.
 pub(super) fn assert_same(got: &Tensor, want: &Tensor, what: &str) {
     assert_eq!(got.dims(), want.dims(), "{what}");

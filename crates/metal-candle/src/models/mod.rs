@@ -23,6 +23,7 @@ mod problems;
 mod recognise;
 mod save;
 mod scope;
+mod store;
 #[cfg(test)]
 mod tests;
 mod weights;
@@ -44,6 +45,7 @@ pub use pass::Pass;
 pub use problems::Problems;
 pub use recognise::{Found, check_folder};
 pub use save::save_checkpoint;
+pub use store::FolderType;
 
 use crate::lora::{self, AdapterSet, Fusion};
 use candle_core::{DType, Device};

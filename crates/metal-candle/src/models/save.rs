@@ -6,7 +6,7 @@ use std::path::Path;
 
 /// Writes `config.json` and `model.safetensors` into `folder`, which is made where it is missing.
 /// Each file appears whole or not at all; the configuration comes last and names the dtype of the
-/// weights.
+/// first weights that are floats.
 ///
 /// # Errors
 /// When the folder cannot be written.
@@ -16,14 +16,15 @@ pub fn save_checkpoint(
     weights: Vec<(String, Tensor)>,
 ) -> Result<()> {
     let mut config = raw_config.clone();
-    if let (Some((_, first)), Some(fields)) = (weights.first(), config.as_object_mut()) {
+    let mut dtypes = weights.iter().map(|(_, tensor)| tensor.dtype());
+    if let (Some(first), Some(fields)) = (dtypes.find(DType::is_float), config.as_object_mut()) {
         let mut spelled = vec!["dtype", "torch_dtype"];
         spelled.retain(|name| fields.contains_key(*name));
         if spelled.is_empty() {
             spelled.push("dtype");
         }
         for name in spelled {
-            fields.insert(name.into(), dtype_name(first.dtype()).into());
+            fields.insert(name.into(), dtype_name(first).into());
         }
     }
     files::make_folder(folder)?;

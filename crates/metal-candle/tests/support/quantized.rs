@@ -1,6 +1,6 @@
 //! Quantized checkpoints (`scripts/golden/make_mlx.py`, `scripts/golden/packed_models.py`), on any device.
 
-use super::training::batch;
+use super::training::{self, batch};
 use super::{golden, ids, max_difference, model_on, tensors};
 use candle_core::{Device, Tensor};
 use metal_candle::lora::{AdapterSet, LoraConfig, Mode, Plan, Targets};
@@ -56,5 +56,17 @@ pub fn loss_and_gradients_of_an_adapter_equal_mlx(name: &str, device: &Device) {
         let mean = (gradient.as_ref().unwrap() / trained).unwrap();
         let difference = max_difference(&mean, &want[&format!("grad.{}", parameter.name)]);
         assert!(difference < 2e-6, "{name} {}: {difference}", parameter.name);
+    }
+}
+
+/// Losses of ten steps of mlx-lm's trainer.
+pub fn ten_losses_equal_mlx(name: &str, device: &Device) {
+    let (model, set, want) = adapted(name, device);
+    let parameters = Parameters::of_adapters(set, &model.decoder);
+    let losses = want["losses"].to_vec1::<f32>().unwrap();
+    let got = training::losses(&model, &parameters, &want["steps"], &want["steps"]);
+    assert_eq!((losses.len(), got.len()), (10, 10));
+    for (got, want) in got.into_iter().zip(losses) {
+        assert!((got - f64::from(want)).abs() < 1e-3, "{name}: {got} {want}");
     }
 }

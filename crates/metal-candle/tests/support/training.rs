@@ -30,8 +30,8 @@ fn flat(t: &Tensor) -> Vec<i64> {
 
 /// The model of the golden folder `run`, with the adapter in its folder `adapter`.
 pub fn ready(run: &str, adapter: &str, device: &Device) -> (Model, Parameters) {
-    let name = run.split('/').next();
-    let mut model = model_on(name.unwrap(), device);
+    let name = run.rsplit_once('/').map_or(run, |(name, _)| name);
+    let mut model = model_on(name, device);
     let folder = golden(run).join(adapter);
     let set = super::adapter(&mut model, &folder);
     let parameters = Parameters::of_adapters(set, &model.decoder);

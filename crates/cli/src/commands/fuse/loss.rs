@@ -98,6 +98,7 @@ fn loss(
 ) -> Result<f64> {
     let batches = Batches::sequential(&dataset.examples, BATCH_SIZE).laid_out(Arrangement::Padded);
     let loss = evaluate(&loaded.model.decoder, adapter, batches, &|| false)?.loss();
+    dataset.examples.check()?;
     match loss.is_finite() {
         true => Ok(loss),
         false => Err(Error::failed(format!(

@@ -18,9 +18,8 @@ use metal_candle::LanguageModel;
 use metal_candle::files::{self, NewFolder};
 use metal_candle::gguf::GgufFile;
 use metal_candle::lora::AdapterSet;
-use metal_candle::models::{FileType, Model, copy_companions, save_checkpoint};
+use metal_candle::models::{FileType, Model};
 use report::Report;
-use serde_json::Value;
 use std::path::{Component, Path, PathBuf};
 use target::Target;
 
@@ -139,14 +138,7 @@ fn dequantize(model: &mut Model, terminal: &Terminal) -> Result<()> {
     for key in PACKINGS {
         config.remove(key);
     }
-    let named = ["dtype", "torch_dtype"]
-        .iter()
-        .find_map(|key| config.get(*key));
-    let dtype = match named.and_then(Value::as_str) {
-        Some("float32") => DType::F32,
-        Some("bfloat16") => DType::BF16,
-        _ => DType::F16,
-    };
+    let dtype = model.named_dtype();
     terminal.say(format_args!("Unpacking the matrices to {}", dtype.as_str()));
     Ok(model.unpack(dtype)?)
 }
@@ -172,12 +164,10 @@ fn check_writable(model: &Model, name: &str) -> Result<()> {
 fn write(loaded: LanguageModel, args: &Args) -> Result<()> {
     let path = args.save_path.as_path();
     let new = NewFolder::begin(path)?;
-    let tensors = loaded.model.decoder.tensors();
-    save_checkpoint(new.path(), &loaded.model.raw_config, tensors)?;
+    convert::add_to_folder(&loaded, new.path())?;
     if args.export_gguf {
         convert::write(&loaded, &new.path().join(&args.gguf_path), FileType::F16)?;
     }
-    copy_companions(&loaded.folder, new.path())?;
     // The adapter was trained with the tokenizer that lies beside it, if one does.
     loading::copy_tokenizer(&args.adapter_path, new.path())?;
     output_folder::finish(new, path)

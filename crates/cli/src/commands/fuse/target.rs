@@ -21,10 +21,7 @@ impl Target {
     pub(super) fn of(args: &Args) -> Result<Self> {
         let advice = "choose another folder, or remove this one first";
         output_folder::check_new("--save-path", &args.save_path, advice)?;
-        let is_file = args
-            .save_path
-            .extension()
-            .is_some_and(|ending| ending.eq_ignore_ascii_case("gguf"));
+        let is_file = output_folder::is_gguf_file(&args.save_path);
         output_folder::check_writable("--save-path", &args.save_path)?;
         if !is_file {
             return Ok(Self::Folder);

@@ -1,10 +1,12 @@
 //! Rows in host memory.
 
 use super::Bnb4bit;
-use crate::weight::codes::{Pairs, unpack_pairs};
+use crate::weight::codes::{First, Pairs, unpack_pairs};
+use crate::weight::few;
 use crate::weight::groups::{self, UnpackRow, each_group};
-use crate::weight::{Blocks, host::Held};
+use crate::weight::{Blocks, FewRows, host::Held};
 use candle_core::Result;
+use pulp::bytemuck;
 use std::ops::Range;
 
 /// A matrix for as long as it is read.
@@ -17,6 +19,9 @@ pub(super) struct OnHost<'a> {
     /// Numbers of a row.
     width: usize,
 }
+
+/// Codes in a word.
+const CODES_OF_WORD: usize = 8;
 
 struct Nested<'a> {
     absmax: Held<'a>,
@@ -78,5 +83,31 @@ impl UnpackRow for OnHost<'_> {
 impl Blocks for OnHost<'_> {
     fn read(&self, rows: Range<usize>, columns: Range<usize>, to: &mut [f32]) {
         groups::read(self, rows, columns, to);
+    }
+
+    /// Where no block runs across the ends of rows, and words lie in whole blocks.
+    fn few_rows(&self, x: &[Vec<f32>]) -> Option<Box<dyn FewRows + '_>> {
+        let words = bytemuck::try_cast_slice(self.bytes.bytes()).ok()?;
+        let is_whole = self.width.is_multiple_of(self.block);
+        if !is_whole || !self.block.is_power_of_two() || self.block < CODES_OF_WORD {
+            return None;
+        }
+        let blocks = self.width / self.block;
+        let coded = few::Coded {
+            codes: few::Sixteen {
+                // Second codes of the bytes whose first is zero.
+                values: std::array::from_fn(|code| self.pairs[code][1]),
+                first: First::High,
+            },
+            words,
+            width: self.width / CODES_OF_WORD,
+            run: (self.block / CODES_OF_WORD).ilog2(),
+        };
+        few::prepare(
+            coded,
+            x,
+            #[inline(always)]
+            move |row, block| self.absmax(row * blocks + block),
+        )
     }
 }

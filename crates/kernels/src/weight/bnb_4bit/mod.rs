@@ -7,18 +7,22 @@
 //! bitsandbytes' `dequantize_4bit` gives in float32; in the 16-bit dtypes it rounds them.
 
 mod cpu;
+mod metal;
 mod quantize;
 mod reference;
 #[cfg(test)]
 mod tests;
 
 use super::codes::{self, First, Pairs};
-use super::{Blocks, Packed, check};
+use super::{Blocks, Msl, Packed, check, msl};
 use crate::Result;
 use candle_core::{DType, Device, Result as CandleResult, Tensor};
 
 /// The name in errors.
 const NAME: &str = "bnb_4bit";
+
+/// Dtypes of matrices that are packed.
+const FLOATS: [DType; 3] = [DType::F32, DType::F16, DType::BF16];
 
 /// Numbers of a block that the quantizers use; files may have others.
 pub const BLOCK: usize = 64;
@@ -98,29 +102,33 @@ pub struct Bnb4bit {
     block: usize,
     parts: Parts,
     pairs: Box<Pairs>,
+    /// Values of the numbers, and what is nested, behind each other: kernels on a GPU take three tensors.
+    floats: Tensor,
 }
 
 impl Bnb4bit {
     /// Takes the tensors of a file: a matrix of `dims`, in blocks of `block` numbers.
     ///
     /// # Errors
-    /// When a shape or dtype does not fit, or the tensors are not in host memory.
+    /// When a shape or dtype does not fit, or the tensors are on a device without kernels.
     pub fn new(kind: Kind, dims: (usize, usize), block: usize, parts: Parts) -> Result<Self> {
         check_parts(dims, block, &parts)?;
         let mut values = [0.0; 16];
         values.copy_from_slice(&parts.quant_map.flatten_all()?.to_vec1::<f32>()?);
-        let parts = Parts {
-            bytes: parts.bytes.contiguous()?,
-            absmax: parts.absmax.contiguous()?,
-            ..parts
-        };
-        Ok(Self {
+        let (floats, parts) = together(parts)?;
+        let packed = Self {
             kind,
             dims,
             block,
             pairs: Box::new(codes::pairs(&values, First::High)),
-            parts,
-        })
+            parts: Parts {
+                bytes: msl::in_words(&parts.bytes)?,
+                absmax: parts.absmax.contiguous()?,
+                ..parts
+            },
+            floats,
+        };
+        check::computable(NAME, packed)
     }
 
     /// Packs a matrix `(N, K)` of floats as nf4 in blocks of [`BLOCK`], with float32 magnitudes: what
@@ -134,8 +142,55 @@ impl Bnb4bit {
     }
 }
 
+impl Bnb4bit {
+    /// Table that the numbers are of.
+    #[must_use]
+    pub fn table(&self) -> Kind {
+        self.kind
+    }
+
+    /// Numbers of a block.
+    #[must_use]
+    pub fn block(&self) -> usize {
+        self.block
+    }
+
+    /// What says how magnitudes are numbers of 8 bits, where they are.
+    #[must_use]
+    pub fn nested(&self) -> Option<&Nested> {
+        self.parts.nested.as_ref()
+    }
+}
+
+/// Values of numbers, and of nested magnitudes with what is added to each and their factors, in one tensor, and the parts
+/// as views of it.
+fn together(parts: Parts) -> CandleResult<(Tensor, Parts)> {
+    let quant_map = parts.quant_map.flatten_all()?;
+    let Some(nested) = parts.nested else {
+        let floats = quant_map.contiguous()?;
+        return Ok((floats, Parts { quant_map, ..parts }));
+    };
+    let offset = Tensor::new(&[nested.offset], quant_map.device())?;
+    let of_codes = nested.quant_map.flatten_all()?;
+    let all = [quant_map, of_codes, offset, nested.absmax.flatten_all()?];
+    let floats = Tensor::cat(&all, 0)?;
+    let behind = |i: usize| all[..i].iter().map(Tensor::elem_count).sum();
+    let view = |i: usize| floats.narrow(0, behind(i), all[i].elem_count());
+    let nested = Nested {
+        absmax: view(3)?,
+        quant_map: view(1)?,
+        ..nested
+    };
+    let (quant_map, nested) = (view(0)?, Some(nested));
+    let parts = Parts {
+        quant_map,
+        nested,
+        ..parts
+    };
+    Ok((floats, parts))
+}
+
 fn check_parts((n, k): (usize, usize), block: usize, parts: &Parts) -> Result<()> {
-    check::on_cpu(NAME, &parts.bytes)?;
     let Some(numbers) = n.checked_mul(k).filter(|n| *n > 0) else {
         return Err(check::value(
             NAME,
@@ -216,7 +271,20 @@ impl Packed for Bnb4bit {
         reference::dense(self)
     }
 
+    /// Magnitudes are float32, as the quantizer has them; it packs nf4 in its blocks alone.
+    fn pack(&self, dense: &Tensor) -> Result<Option<super::Weight>> {
+        check::rows(NAME, "dense", self.dims, dense, &FLOATS)?;
+        match (self.kind, self.block) {
+            (Kind::Nf4, BLOCK) => Ok(Some(Self::quantize(dense)?.into())),
+            _ => Ok(None),
+        }
+    }
+
     fn on_host(&self) -> CandleResult<Box<dyn Blocks + '_>> {
         Ok(Box::new(cpu::OnHost::new(self)?))
+    }
+
+    fn msl(&self) -> Option<Msl<'_>> {
+        metal::msl(self)
     }
 }

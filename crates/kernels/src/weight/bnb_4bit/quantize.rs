@@ -3,7 +3,7 @@
 use super::{BLOCK, NF4, Parts};
 use crate::Result;
 use crate::weight::slabs::each_slab;
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 use metal_candle_cpu::simd::dispatch;
 use metal_candle_cpu::threads::for_each_task;
 use pulp::{Simd, WithSimd};
@@ -13,7 +13,7 @@ const BLOCKS_OF_TASK: usize = 1024;
 
 /// The parts of a matrix as nf4 in blocks of [`BLOCK`].
 pub(super) fn parts(dense: &Tensor) -> Result<Parts> {
-    let numbers = dense.elem_count();
+    let (numbers, device) = (dense.elem_count(), dense.device());
     let mut bytes = Vec::with_capacity(numbers.div_ceil(2));
     let mut absmax = Vec::with_capacity(numbers.div_ceil(BLOCK));
     each_slab(dense, |slab| {
@@ -22,9 +22,9 @@ pub(super) fn parts(dense: &Tensor) -> Result<Parts> {
         absmax.extend(largest);
     })?;
     Ok(Parts {
-        bytes: Tensor::from_vec(bytes, (numbers.div_ceil(2), 1), &Device::Cpu)?,
-        absmax: Tensor::from_vec(absmax, numbers.div_ceil(BLOCK), &Device::Cpu)?,
-        quant_map: Tensor::new(&NF4, &Device::Cpu)?,
+        bytes: Tensor::from_vec(bytes, (numbers.div_ceil(2), 1), device)?,
+        absmax: Tensor::from_vec(absmax, numbers.div_ceil(BLOCK), device)?,
+        quant_map: Tensor::new(&NF4, device)?,
         nested: None,
     })
 }

@@ -73,6 +73,21 @@ fn quantizes_as_bitsandbytes_does_to_the_bit() {
     }
 }
 
+/// Kernels on a GPU shift where others divide.
+#[test]
+fn kernels_read_blocks_that_are_powers_of_two() {
+    let tensors = golden(GOLDEN);
+    let has_msl = |block: usize| {
+        let mut parts = parts(&tensors, "nf4", false);
+        let blocks = (37 * 90_usize).div_ceil(block);
+        parts.absmax = Tensor::ones(blocks, DType::F32, &Device::Cpu).unwrap();
+        let packed = Bnb4bit::new(Kind::Nf4, (37, 90), block, parts).unwrap();
+        assert_blocks_are_dense(&packed);
+        packed.msl().is_some()
+    };
+    assert_eq!([4, 32, 64, 96].map(has_msl), [false, true, true, false]);
+}
+
 #[test]
 fn parts_that_do_not_fit_are_refused() {
     let tensors = golden(GOLDEN);

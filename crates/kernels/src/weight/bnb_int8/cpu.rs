@@ -1,9 +1,11 @@
 //! Rows in host memory.
 
 use super::{BnbInt8, PER_STEP};
+use crate::weight::few;
 use crate::weight::groups::{self, UnpackRow};
-use crate::weight::{Blocks, host::Held};
+use crate::weight::{Blocks, FewRows, host::Held};
 use candle_core::Result;
+use pulp::bytemuck;
 use std::ops::Range;
 
 /// A matrix for as long as it is read.
@@ -38,5 +40,26 @@ impl UnpackRow for OnHost<'_> {
 impl Blocks for OnHost<'_> {
     fn read(&self, rows: Range<usize>, columns: Range<usize>, to: &mut [f32]) {
         groups::read(self, rows, columns, to);
+    }
+
+    /// Where rows are whole words.
+    fn few_rows(&self, x: &[Vec<f32>]) -> Option<Box<dyn FewRows + '_>> {
+        let words = bytemuck::try_cast_slice(self.bytes.bytes()).ok()?;
+        let largest = self.scb.f32s();
+        let coded = few::Coded {
+            codes: few::Signed,
+            words,
+            width: self.width / 4,
+            run: few::WHOLE_ROW,
+        };
+        match self.width.is_multiple_of(4) {
+            true => few::prepare(
+                coded,
+                x,
+                #[inline(always)]
+                move |row, _| largest[row] * PER_STEP,
+            ),
+            false => None,
+        }
     }
 }

@@ -2,9 +2,11 @@
 
 use super::Fp8;
 use crate::weight::codes::{E4M3, unpack_bytes};
+use crate::weight::few;
 use crate::weight::groups::{self, UnpackRow, each_group};
-use crate::weight::{Blocks, host::Held};
+use crate::weight::{Blocks, FewRows, host::Held};
 use candle_core::Result;
+use pulp::bytemuck;
 use std::ops::Range;
 
 /// A matrix for as long as it is read.
@@ -53,5 +55,33 @@ impl UnpackRow for OnHost<'_> {
 impl Blocks for OnHost<'_> {
     fn read(&self, rows: Range<usize>, columns: Range<usize>, to: &mut [f32]) {
         groups::read(self, rows, columns, to);
+    }
+
+    /// Where rows are whole words, and so are blocks.
+    fn few_rows(&self, x: &[Vec<f32>]) -> Option<Box<dyn FewRows + '_>> {
+        let words = bytemuck::try_cast_slice(self.bytes.bytes()).ok()?;
+        let (of_rows, of_columns) = self.block;
+        let run = match of_columns {
+            columns if columns >= self.width => few::WHOLE_ROW,
+            columns if columns.is_power_of_two() && columns >= 4 => (columns / 4).ilog2(),
+            _ => return None,
+        };
+        let n_blocks = self.width.div_ceil(of_columns);
+        let scales = self.scales.f32s();
+        let coded = few::Coded {
+            codes: few::E4M3,
+            words,
+            width: self.width / 4,
+            run,
+        };
+        match self.width.is_multiple_of(4) {
+            true => few::prepare(
+                coded,
+                x,
+                #[inline(always)]
+                move |row, block| scales[row / of_rows * n_blocks + block],
+            ),
+            false => None,
+        }
     }
 }

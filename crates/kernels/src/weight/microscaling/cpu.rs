@@ -2,13 +2,19 @@
 
 use super::{Kind, Microscaled};
 use crate::weight::codes::{self, First, Pairs};
+use crate::weight::few;
 use crate::weight::groups::{self, UnpackRow, each_group};
-use crate::weight::{Blocks, host::Held};
+use crate::weight::{Blocks, FewRows, host::Held};
 use candle_core::Result;
 use pulp::bytemuck;
 use std::ops::Range;
 
 static PAIRS: Pairs = codes::pairs(&codes::E2M1, First::Low);
+
+const SIXTEEN: few::Sixteen = few::Sixteen {
+    values: codes::E2M1,
+    first: First::Low,
+};
 
 /// A matrix for as long as it is read.
 pub(super) struct OnHost<'a> {
@@ -76,5 +82,35 @@ impl UnpackRow for OnHost<'_> {
 impl Blocks for OnHost<'_> {
     fn read(&self, rows: Range<usize>, columns: Range<usize>, to: &mut [f32]) {
         groups::read(self, rows, columns, to);
+    }
+
+    fn few_rows(&self, x: &[Vec<f32>]) -> Option<Box<dyn FewRows + '_>> {
+        match self.kind.bits() {
+            4 => self.prepare(SIXTEEN, x),
+            _ => self.prepare(few::E4M3, x),
+        }
+    }
+}
+
+impl OnHost<'_> {
+    fn prepare<const PER_WORD: usize>(
+        &self,
+        codes: impl few::Codes<PER_WORD> + 'static,
+        x: &[Vec<f32>],
+    ) -> Option<Box<dyn FewRows + '_>> {
+        let n_groups = self.width / self.kind.group();
+        let (scales, values) = (self.scales.bytes(), self.kind.scales());
+        let coded = few::Coded {
+            codes,
+            words: self.words.words(),
+            width: self.width / PER_WORD,
+            run: (self.kind.group() / PER_WORD).ilog2(),
+        };
+        few::prepare(
+            coded,
+            x,
+            #[inline(always)]
+            move |row, group| values[scales[row * n_groups + group] as usize],
+        )
     }
 }

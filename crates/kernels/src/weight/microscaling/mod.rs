@@ -7,13 +7,18 @@
 //! `(N, K / group)` u8.
 
 mod cpu;
+mod metal;
+mod quantize;
 mod reference;
 #[cfg(test)]
 mod tests;
 
-use super::{Blocks, Packed, check, codes};
+use super::{Blocks, Msl, Packed, check, codes};
 use crate::Result;
 use candle_core::{DType, Device, Result as CandleResult, Tensor};
+
+/// Dtypes of matrices that are packed.
+const FLOATS: [DType; 3] = [DType::F32, DType::F16, DType::BF16];
 
 /// Small floats that there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,11 +84,10 @@ impl Microscaled {
     /// Takes the tensors of a file.
     ///
     /// # Errors
-    /// When a shape or dtype does not fit, a scale or a number is NaN, or the tensors are not in host
-    /// memory.
+    /// When a shape or dtype does not fit, a scale or a number is NaN, or the tensors are on a device
+    /// without kernels.
     pub fn new(kind: Kind, [words, scales]: [Tensor; 2]) -> Result<Self> {
         let name = kind.name();
-        check::on_cpu(name, &words)?;
         let (n, n_groups) = scales.dims2()?;
         let of_words = (n, n_groups * kind.group() * kind.bits() / 32);
         check::rows(name, "words", of_words, &words, &[DType::U32])?;
@@ -93,8 +97,27 @@ impl Microscaled {
             words: words.contiguous()?,
             scales: scales.contiguous()?,
         };
-        check::no_nan(name, cpu::OnHost::new(&packed)?.first_nan())?;
-        Ok(packed)
+        let host = packed.in_host_memory()?;
+        check::no_nan(name, cpu::OnHost::new(&host)?.first_nan())?;
+        check::computable(name, packed)
+    }
+
+    fn in_host_memory(&self) -> CandleResult<Self> {
+        Ok(Self {
+            kind: self.kind,
+            words: self.words.to_device(&Device::Cpu)?,
+            scales: self.scales.to_device(&Device::Cpu)?,
+        })
+    }
+}
+
+impl Microscaled {
+    /// Packs a matrix `(N, K)` of floats: what MLX makes of it, to the bit.
+    ///
+    /// # Errors
+    /// When `K` is no multiple of a group, a number is not finite, or memory runs out.
+    pub fn quantize(dense: &Tensor, kind: Kind) -> Result<Self> {
+        Self::new(kind, quantize::tensors(dense, kind, None)?)
     }
 }
 
@@ -125,7 +148,19 @@ impl Packed for Microscaled {
         reference::dense(self)
     }
 
+    /// A group keeps its scale where that suits its new numbers as well as another does.
+    fn pack(&self, dense: &Tensor) -> Result<Option<super::Weight>> {
+        let before = quantize::Before::new(self)?;
+        check::rows(self.kind.name(), "dense", self.dims(), dense, &FLOATS)?;
+        let tensors = quantize::tensors(dense, self.kind, Some(&before))?;
+        Ok(Some(Self::new(self.kind, tensors)?.into()))
+    }
+
     fn on_host(&self) -> CandleResult<Box<dyn Blocks + '_>> {
         Ok(Box::new(cpu::OnHost::new(self)?))
+    }
+
+    fn msl(&self) -> Option<Msl<'_>> {
+        Some(metal::msl(self))
     }
 }

@@ -22,6 +22,52 @@ fn what_mlx_packed_is_dense_as_mlx_says_to_the_bit() {
     }
 }
 
+#[test]
+fn quantizes_as_mlx_does_to_the_bit() {
+    let matrix = golden("affine.safetensors")["matrix"].clone();
+    for kind in Kind::ALL {
+        let packed = Microscaled::quantize(&matrix, kind).unwrap();
+        let [words, scales] = parts(kind);
+        let bytes = |t: &Tensor| t.to_vec2::<u8>().unwrap();
+        assert_eq!(bytes(&packed.scales), bytes(&scales), "{kind:?}");
+        let of = |t: &Tensor| t.to_vec2::<u32>().unwrap();
+        assert_eq!(of(&packed.words), of(&words), "{kind:?}");
+    }
+    let infinite = Tensor::full(f32::INFINITY, (1, 32), &Device::Cpu).unwrap();
+    let error = Microscaled::quantize(&infinite, Kind::Nvfp4).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "quantize: number must be finite, got inf"
+    );
+}
+
+/// What the matrix stands for is packed as it was, and other numbers no further from them than afresh.
+#[test]
+fn packs_again_with_its_own_scales_or_nearer_ones() {
+    let error = |packed: &dyn Packed, wanted: &Tensor| {
+        let error = (packed.dense().unwrap() - wanted).unwrap().sqr().unwrap();
+        error.sum_all().unwrap().to_scalar::<f32>().unwrap()
+    };
+    for kind in Kind::ALL {
+        let packed = Microscaled::new(kind, parts(kind)).unwrap();
+        let again = |dense: &Tensor| packed.pack(dense).unwrap().unwrap().dense().unwrap();
+        let dense = packed.dense().unwrap();
+        assert_same(
+            &(again(&dense) + 0.0).unwrap(),
+            &(&dense + 0.0).unwrap(),
+            kind.name(),
+        );
+        let moved = dense.affine(0.9, 0.01).unwrap();
+        let got = (again(&moved) - &moved).unwrap().sqr().unwrap();
+        let got: f32 = got.sum_all().unwrap().to_scalar().unwrap();
+        let fresh = error(&Microscaled::quantize(&moved, kind).unwrap(), &moved);
+        assert!(
+            got <= fresh * 1.000_1 && got < error(&packed, &moved),
+            "{kind:?}: {got} {fresh}"
+        );
+    }
+}
+
 /// Every code of every kind under every scale.
 #[test]
 fn blocks_are_the_dense_matrix_to_the_bit() {

@@ -1,6 +1,6 @@
 //! Matrices that bitsandbytes quantizes: 4 bits with a state beside each matrix, or 8 bits by rows.
 
-use super::{Listed, check_device};
+use super::Listed;
 use crate::models::config::fields::Fields;
 use crate::models::config::{Bits, BitsAndBytes};
 use crate::models::json::{shown, shown_name};
@@ -33,7 +33,6 @@ pub(super) fn matrix(
         listed.check_dense(weights, path, &key);
         return Ok(None);
     }
-    check_device(weights)?;
     listed.check_packed(weights, path, &key);
     match settings.bits {
         Bits::Eight => eight_bits(weights, path, dims),
@@ -143,7 +142,8 @@ impl State {
         nested: Option<Nested>,
     ) -> metal_candle_kernels::Result<Weight> {
         let parts = Parts {
-            bytes,
+            // As bitsandbytes has it, and its file.
+            bytes: bytes.reshape(((), 1))?,
             absmax,
             quant_map,
             nested,

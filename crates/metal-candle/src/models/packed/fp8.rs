@@ -1,6 +1,6 @@
 //! Floats of 8 bits with a scale for each block, row or matrix.
 
-use super::{Listed, check_device};
+use super::Listed;
 use crate::models::Result;
 use crate::models::config::Fp8 as Settings;
 use crate::models::weights::{FLOATS, TensorShape, Weights};
@@ -31,7 +31,6 @@ pub(super) fn matrix(
         listed.check_dense(weights, path, &format!("{path}.{}", SCALES[0]));
         return Ok(None);
     };
-    check_device(weights)?;
     let name = format!("{path}.{part}");
     listed.check_packed(weights, path, &name);
     for part in OF_ACTIVATIONS {

@@ -1,6 +1,5 @@
 //! Matrices of GGUF files: blocks of bytes, whose type the file says.
 
-use super::check_device;
 use crate::models::Result;
 use crate::models::weights::Weights;
 use metal_candle_kernels::Weight;
@@ -17,7 +16,6 @@ pub(super) fn matrix(
     let Some(block) = weights.block(&name) else {
         return Ok(None);
     };
-    check_device(weights)?;
     if !k.is_multiple_of(block.numbers()) {
         let (numbers, kind) = (block.numbers(), block.name());
         weights.problem(format!(

@@ -1,6 +1,5 @@
 //! Matrices that mlx-lm quantizes: `weight`, `scales`, and `biases` of affine packings.
 
-use super::check_device;
 use crate::models::Result;
 use crate::models::config::{Mlx, Mode, Packing};
 use crate::models::json::shown_name;
@@ -23,9 +22,6 @@ pub(super) fn matrix(
     else {
         return Ok(None);
     };
-    if !(mode == Mode::Affine && weights.device().is_metal()) {
-        check_device(weights)?;
-    }
     if !k.is_multiple_of(group) {
         weights.problem(format!(
             "{path}: rows of {k} do not divide into groups of {group}"

@@ -9,7 +9,7 @@ mod on_load;
 
 use super::config::Quantization;
 use super::weights::{FLOATS, Init, Weights};
-use super::{Error, Result, config::Skipped};
+use super::{Result, config::Skipped};
 use metal_candle_kernels::Weight;
 
 /// The matrix at `path`, `(N, K)`: packed where the checkpoint has it so, or is to be packed.
@@ -47,19 +47,6 @@ pub(super) fn check(weights: &Weights<'_>) {
         .any(|name| ends.iter().any(|end| name.ends_with(end)))
     {
         weights.problem("quantization is given, but no tensor is quantized".into());
-    }
-}
-
-/// Refuses packed weights where nothing computes with them.
-fn check_device(weights: &Weights<'_>) -> Result<()> {
-    match weights.device().is_cpu() {
-        true => Ok(()),
-        false => {
-            let reason = "but for MLX's affine packing on Apple GPUs, quantized weights are computed with on a CPU \
-                          only: --device cpu";
-            let device = format!("{:?}", weights.device().location());
-            Err(Error::unsupported("quantization", device, reason))
-        }
     }
 }
 

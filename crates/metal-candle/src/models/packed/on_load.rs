@@ -1,7 +1,6 @@
 //! Packing dense weights while they are read, one after the other: a model is never dense in memory
 //! as a whole.
 
-use super::check_device;
 use crate::models::Result;
 use crate::models::config::OnLoad;
 use crate::models::weights::Weights;
@@ -18,9 +17,6 @@ pub(super) fn matrix(weights: &Weights<'_>, path: &str, dense: Tensor) -> Result
     let Some(to) = weights.on_load() else {
         return Ok(dense.into());
     };
-    if !(matches!(to, OnLoad::Affine) && weights.device().is_metal()) {
-        check_device(weights)?;
-    }
     let is_packed = match to {
         OnLoad::Nf4 => path.contains(".layers."),
         OnLoad::Affine => dense.dims().last().is_some_and(|k| k.is_multiple_of(GROUP)),

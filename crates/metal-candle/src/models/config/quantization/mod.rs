@@ -39,7 +39,11 @@ impl Quantization {
     /// that they have in files.
     #[must_use]
     pub fn is_writable(&self) -> bool {
-        matches!(self, Self::Mlx(mlx) if mlx.biases() == mlx::BIASES)
+        match self {
+            Self::Mlx(mlx) => mlx.biases() == mlx::BIASES,
+            Self::BitsAndBytes(settings) => settings.bits == Bits::Four,
+            Self::Fp8(_) => false,
+        }
     }
 
     /// Takes `quantization` or `quantization_config`.

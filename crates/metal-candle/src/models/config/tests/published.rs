@@ -25,8 +25,8 @@ fn models_of_another_kind_are_recognised() {
             "quantized model (gptq)",
         ),
         (
-            json!({"quantization_config": {"quant_method": "awq"}}),
-            "quantized model (awq)",
+            json!({"quantization_config": {"quant_method": "hqq"}}),
+            "quantized model (hqq)",
         ),
         (
             json!({"quantization_config": {"bits": 8}}),
