@@ -1,6 +1,7 @@
 //! `cargo xtask test` and `cargo xtask check`: what a contributor runs, and exactly what CI runs.
 #![allow(clippy::print_stderr)]
 
+mod aarch64;
 mod mac_report;
 mod memory;
 mod msl_check;
@@ -69,6 +70,8 @@ const USAGE: &str = "usage: cargo xtask <command>
   mac-report [--dry-run] [--only STEP,..] [--model MODEL]
           on a Mac: checks, tests, soak, measurements and a real model, in one folder to attach to an issue: docs/apple.md;
           the dry run, on software Metal, is a part of `test`
+  aarch64 [cpu|kernels|metal-candle]
+          everything portable on the processor of a Mac, by qemu on Linux: docs/apple.md; a job of its own in CI
   miri    the kernels' unsafe code in an interpreter that sees undefined behaviour; nightly
   asan    the kernels' tests with AddressSanitizer, at every level; nightly, x86-64 Linux
   soft-metal test [filter]
@@ -96,6 +99,7 @@ fn main() -> ExitCode {
         Some("msl-check") => Some(msl_check::main()),
         Some("gpu-replay") => Some(soft_metal::replay::prepare()),
         Some("mac-report") => mac_report::main(&words[1..]),
+        Some("aarch64") => aarch64::main(&words[1..]),
         Some("miri") => Some(memory::MIRI.iter().all(run)),
         Some("asan") => Some(memory::ASAN.iter().all(run)),
         Some("soft-metal") => soft_metal::main(&words[1..]),

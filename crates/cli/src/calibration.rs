@@ -1,6 +1,7 @@
 //! Measurements of Apple GPUs in the user's cache folder: written by `metal-candle calibrate`, taken up
 //! by every command that opens a GPU.
 
+use crate::cache_folder;
 use crate::error::{Error, Result};
 use candle_core::MetalDevice;
 use metal_candle::files;
@@ -15,11 +16,8 @@ use std::path::PathBuf;
 /// # Errors
 /// When the system does not tell a cache folder, or the GPU fails.
 pub fn path(device: &MetalDevice) -> Result<PathBuf> {
-    let folder = dirs::cache_dir()
-        .ok_or_else(|| Error::input("the system does not tell a folder for caches"))?;
     let caps = apple::caps(device).map_err(Error::failed)?;
-    let name = format!("calibration-{}.json", caps.architecture);
-    Ok(folder.join("metal-candle").join(name))
+    cache_folder::file(&format!("calibration-{}.json", caps.architecture))
 }
 
 /// The measurements in the file, if there are any that hold here.

@@ -1,5 +1,9 @@
 //! `--device`: where tensors live.
 
+#[cfg(any(target_vendor = "apple", soft_metal))]
+use crate::checks::Kept;
+#[cfg(any(test, target_vendor = "apple", soft_metal))]
+use crate::checks::Proof;
 use crate::counted_memory;
 use crate::error::{Error, Result};
 use candle_core::Device;
@@ -28,7 +32,7 @@ impl DeviceArgs {
 /// A device as `--device` names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeviceChoice {
-    /// An Apple GPU on a Mac that has one on which kernels run, the processor elsewhere.
+    /// An Apple GPU where there is one that has passed its checks, the processor elsewhere.
     Auto,
     /// The processor.
     Cpu,
@@ -45,10 +49,20 @@ impl DeviceChoice {
     /// When there is none such.
     pub fn open(self) -> Result<Device> {
         match self {
-            Self::Auto if cfg!(target_vendor = "apple") && obstacle(0).is_none() => metal(0),
+            Self::Auto if obstacle(0).is_none() => Ok(proven_or_cpu()),
             Self::Auto | Self::Cpu => Ok(Device::Cpu),
             Self::Metal(number) => metal(number),
             Self::Cuda(_) => Err(not_built("cuda")),
+        }
+    }
+
+    /// The first Apple GPU instead of [`Self::Auto`] where kernels run on it, whether or not it was checked.
+    #[must_use]
+    pub fn preferring_gpu(self) -> Self {
+        match self {
+            Self::Auto if obstacle(0).is_none() => Self::Metal(0),
+            Self::Auto => Self::Cpu,
+            named => named,
         }
     }
 }
@@ -162,6 +176,39 @@ fn metal(number: usize) -> Result<Device> {
     Ok(device)
 }
 
+/// The first GPU if it has passed its checks; else the processor, and why is told.
+#[cfg(any(target_vendor = "apple", soft_metal))]
+fn proven_or_cpu() -> Device {
+    metal(0).and_then(proven).unwrap_or_else(|error| {
+        let reason = error.message();
+        tracing::warn!("the GPU is not used, but the CPU: {reason}");
+        Device::Cpu
+    })
+}
+
+#[cfg(not(any(target_vendor = "apple", soft_metal)))]
+fn proven_or_cpu() -> Device {
+    Device::Cpu
+}
+
+/// A GPU that has passed its checks.
+#[cfg(any(target_vendor = "apple", soft_metal))]
+fn proven(device: Device) -> Result<Device> {
+    let Device::Metal(gpu) = &device else {
+        return Ok(device);
+    };
+    match Kept::of(gpu)?.proof() {
+        Proof::Passed => Ok(device),
+        proof => Err(Error::failed(unproven(&proof))),
+    }
+}
+
+/// Reason why a GPU is not used, and what to do about it.
+#[cfg(any(test, target_vendor = "apple", soft_metal))]
+fn unproven(proof: &Proof) -> String {
+    format!("{proof}; `metal-candle doctor --check` checks it, --device metal uses it all the same")
+}
+
 fn not_built(name: &str) -> Error {
     let has = if HAS_METAL { "cpu and metal" } else { "cpu" };
     Error::input(format!("--device {name}: this build has {has} only"))
@@ -171,6 +218,29 @@ fn not_built(name: &str) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn why_a_gpu_is_not_used_is_one_line() {
+        assert_eq!(
+            unproven(&Proof::Unchecked),
+            "it was never checked; `metal-candle doctor --check` checks it, --device metal uses it all the same"
+        );
+        let failed = unproven(&Proof::Failed(vec!["softmax".into(), "litmus".into()]));
+        assert!(
+            failed.starts_with("it did not pass softmax, litmus;"),
+            "{failed}"
+        );
+    }
+
+    #[test]
+    fn a_gpu_is_preferred_where_there_is_one() {
+        let preferred = DeviceChoice::Auto.preferring_gpu();
+        let gpu = obstacle(0).is_none().then_some(DeviceChoice::Metal(0));
+        assert_eq!(preferred, gpu.unwrap_or(DeviceChoice::Cpu));
+        for named in [DeviceChoice::Cpu, DeviceChoice::Metal(1)] {
+            assert_eq!(named.preferring_gpu(), named);
+        }
+    }
 
     #[test]
     fn devices_are_parsed_strictly() {

@@ -6,9 +6,13 @@
 
 mod adapter_options;
 mod args;
+#[cfg(any(target_vendor = "apple", soft_metal))]
+mod cache_folder;
 pub mod caches;
 #[cfg(any(target_vendor = "apple", soft_metal))]
 mod calibration;
+mod checks;
+mod child;
 pub mod command_line;
 mod commands;
 mod counted_memory;

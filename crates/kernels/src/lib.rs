@@ -10,8 +10,8 @@
 //! layout. Everything that they do not cover, another device or f64, is computed by the reference,
 //! which is logged once at debug level. No bit of a result depends on the number of threads.
 //!
-//! With the feature `testkit` the checks (`testkit`), the cases and `ops::check`, which runs all
-//! of them on a device, are public.
+//! With the feature `testkit` the checks (`testkit`), the cases and `ops::CHECKS`, all of them by name,
+//! are public.
 //!
 //! Letters in shape comments: `B` batch, `T` tokens, `H` heads, `G` key-value heads, `D` width of
 //! a row (of a head in attention), `V` vocabulary, `R` LoRA rank, `M`, `N`, `K` rows, columns and
@@ -29,13 +29,14 @@ mod random;
 mod storage;
 #[cfg(any(test, feature = "testkit"))]
 pub mod testkit;
+mod transfer;
 pub mod weight;
 
 pub use error::{Error, Result};
 pub use graph::tape::{self, Tape};
 #[cfg(any(test, feature = "testkit"))]
 pub use metal_candle_cpu::ceiling;
-pub use metal_candle_cpu::simd;
+pub use metal_candle_cpu::{simd, threads};
 pub use ops::adamw::{self, AdamW};
 pub use ops::attention::{
     AttentionMask, AttentionScores, AttentionSpan, CachedSequence, attention, cached_attention,
@@ -45,13 +46,17 @@ pub use ops::linear::linear;
 pub use ops::linear_cross_entropy::{
     IGNORED_TARGET, linear_cross_entropy, linear_cross_entropy_rows,
 };
+pub use ops::linears::{gated_linear, linear_onto, linears};
 pub use ops::lora_linear::{LoraWeights, lora_linear};
 pub use ops::matmul::{MatMulOptions, matmul, matmul_with};
+pub use ops::most_likely::most_likely;
 pub use ops::rms_norm::{rms_norm, rms_norm_residual};
-pub use ops::rope::{RopePairs, rope};
+pub use ops::rope::{CacheSlot, RopePairs, rope, rope_append, rope_pair};
 pub use ops::softcap::softcap;
 pub use ops::softmax::softmax;
-pub use random::{Dropout, mix_seed};
+pub use ops::squares::{sum_and_squares, sums_of_squares};
+pub use random::{Dropout, mix_seed, uniform};
+pub use transfer::{download, upload};
 pub use weight::Weight;
 
 /// Lets go of what is kept for as long as the process lives: compiled Metal kernels, and what

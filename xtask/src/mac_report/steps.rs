@@ -91,6 +91,9 @@ pub const STEPS: &[Step] = &[
     Step::new("doctor", "what the program sees of the GPU", Program, "doctor", minutes(2))
         .dry("doctor", minutes(2))
         .needs(&["build"]),
+    Step::new("check", "what `--device auto` asks for: operations, training and order, each in a process", Program, CHECK, minutes(60))
+        .dry("doctor --check --device metal --only softmax,litmus", minutes(5))
+        .needs(&["build"]),
     Step::new("build-tests", "the tests are compiled", Cargo, "test --workspace --no-run", minutes(60))
         .dry(DRY_BUILD_TESTS, minutes(20)),
     Step::new("gpu-tests", "all MSL is compiled; operations, models, training and MPS are right", Cargo, GPU_TESTS, minutes(40))
@@ -182,6 +185,7 @@ pub const STEPS: &[Step] = &[
     Step::new("soak-100000", "the same for long", Soak, "metal 100000", minutes(120)).needs(&["soak-1000"]),
 ];
 
+const CHECK: &str = "doctor --check --device metal";
 const GENERATE_CPU: &str = "generate --model {model} --device cpu --temp 0 --max-tokens 32 --json --prompt Why+is+the+sky+blue?";
 const GENERATE_METAL: &str = "generate --model {model} --device metal --temp 0 --max-tokens 32 --json --prompt Why+is+the+sky+blue?";
 const GENERATE_ADAPTED: &str = "generate --model {model} --adapter-path {work}/adapter-metal --device metal --temp 0 \

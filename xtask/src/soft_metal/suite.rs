@@ -4,6 +4,7 @@
 use super::candle;
 use super::folders::Folders;
 use serde_json::Value;
+use std::cmp::Reverse;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::sync::{Mutex, PoisonError};
@@ -16,7 +17,7 @@ const BUILD: &str = "test --locked --no-run --message-format=json-render-diagnos
                      --package soft-metal-candle";
 
 /// Tests of a process: so few that the last process of all does not run long alone.
-const TESTS: usize = 4;
+const TESTS: usize = 2;
 
 /// A program of tests.
 struct Program {
@@ -65,7 +66,10 @@ fn build(folders: &Folders) -> Option<Vec<Program>> {
     let built = command.stderr(std::process::Stdio::inherit()).output();
     let built = built.ok().filter(|built| built.status.success())?;
     let messages = String::from_utf8_lossy(&built.stdout).into_owned();
-    let programs: Vec<Program> = messages.lines().filter_map(program).collect();
+    let mut programs: Vec<Program> = messages.lines().filter_map(program).collect();
+    // The programs of most code run longest, and others go on beside them.
+    let size = |program: &Program| program.path.metadata().map_or(0, |found| found.len());
+    programs.sort_by_key(|program| Reverse(size(program)));
     (!programs.is_empty()).then_some(programs)
 }
 

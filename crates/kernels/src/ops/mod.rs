@@ -5,31 +5,38 @@ pub mod attention;
 pub mod glu;
 pub mod linear;
 pub mod linear_cross_entropy;
+pub mod linears;
 pub mod lora_linear;
 pub mod matmul;
+pub mod most_likely;
 pub mod rms_norm;
 pub mod rope;
 pub mod softcap;
 pub mod softmax;
+pub mod squares;
 
-/// Checks all operations on `device`.
-///
-/// # Errors
-/// The first failure.
+/// Check of an operation on a device.
 #[cfg(any(test, feature = "testkit"))]
-pub fn check(device: &candle_core::Device) -> Result<(), crate::testkit::Failure> {
-    adamw::check::check(device)?;
-    attention::check::check(device)?;
-    glu::check::check(device)?;
-    linear::check::check(device)?;
-    linear_cross_entropy::check::check(device)?;
-    lora_linear::check::check(device)?;
-    matmul::check::check(device)?;
-    rms_norm::check::check(device)?;
-    rope::check::check(device)?;
-    softcap::check::check(device)?;
-    softmax::check::check(device)
-}
+pub type Check = fn(&candle_core::Device) -> Result<(), crate::testkit::Failure>;
+
+/// The checks of all operations, by name.
+#[cfg(any(test, feature = "testkit"))]
+pub const CHECKS: &[(&str, Check)] = &[
+    ("adamw", adamw::check::check),
+    ("attention", attention::check::check),
+    ("glu", glu::check::check),
+    ("linear", linear::check::check),
+    ("linear_cross_entropy", linear_cross_entropy::check::check),
+    ("linears", linears::check::check),
+    ("lora_linear", lora_linear::check::check),
+    ("matmul", matmul::check::check),
+    ("most_likely", most_likely::check::check),
+    ("rms_norm", rms_norm::check::check),
+    ("rope", rope::check::check),
+    ("softcap", softcap::check::check),
+    ("softmax", softmax::check::check),
+    ("squares", squares::check::check),
+];
 
 #[cfg(test)]
 mod tests {

@@ -14,6 +14,7 @@ use crate::support::{Guard, metal};
 /// Products of a few elements, which take no time.
 fn small() -> Effort {
     Effort {
+        strategies: Effort::default().strategies,
         litmus: apple::Effort {
             rounds: 4,
             width: 8,
@@ -63,6 +64,24 @@ fn a_machine_is_measured_and_used_by_that() {
     assert_eq!(measured.key.strategy, Strategy::FenceBridge);
     let policy = policy(&device).expect("a context");
     assert_eq!(policy.calibration.as_deref(), Some(&measured));
+}
+
+#[test]
+fn the_strategy_that_is_asked_for_is_measured() {
+    let _guard = Guard::new();
+    let device = metal();
+    let effort = Effort {
+        strategies: vec![Strategy::Blocking],
+        ..small()
+    };
+    let mut told = vec![];
+    let measured = calibrate(&device, &effort, &softmax, &mut |progress| {
+        told.push(progress);
+    });
+    let measured = measured.expect("a GPU that works");
+    assert_eq!(measured.key.strategy, Strategy::Blocking);
+    assert!(measured.litmus.passed() && !measured.cells.is_empty());
+    assert_eq!(told[0], Progress::Litmus(Strategy::Blocking));
 }
 
 #[test]

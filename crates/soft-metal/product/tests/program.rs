@@ -59,6 +59,68 @@ fn calibrate_keeps_what_it_learns() {
     assert!(measured > 0 && gpu["calibration"]["ignored"].is_null(), "{gpu}");
 }
 
+#[test]
+fn calibrate_leaves_out_what_does_not_end() {
+    let fixture = Fixture::new();
+    let told = [
+        "no way of ordering work came to an end",
+        "FenceBridge timed out: killed after 0.001 s; Blocking timed out",
+        "doctor --check",
+    ];
+    fixture.fails("calibrate --device metal --limit 0.001", 1, &told);
+    let gpu = fixture.ok_json("doctor --json")["gpus"][0].clone();
+    assert!(gpu["calibration"]["products"].is_null() && gpu["calibration"]["ignored"].is_null(), "{gpu}");
+}
+
+/// What `--device auto` comes to in a training, and what it says of that.
+fn auto(fixture: &Fixture) -> (String, String) {
+    let words = "--iters 1 --batch-size 1 --val-batches 1 --sample-prompts 0 --overwrite --device auto";
+    let told = fixture.train(words).stderr;
+    let device = told.lines().find_map(|line| line.trim().strip_prefix("device"));
+    (device.unwrap().trim().to_owned(), told)
+}
+
+#[test]
+fn auto_takes_a_gpu_when_all_of_its_checks_have_passed() {
+    let fixture = Fixture::new();
+    let check = || fixture.ok_json("doctor --json")["gpus"][0]["check"].clone();
+    let (device, told) = auto(&fixture);
+    assert!(device.starts_with("cpu"), "{device}");
+    let warning = "warning: the GPU is not used, but the CPU: it was never checked; `metal-candle doctor --check`";
+    assert!(told.contains(warning), "{told}");
+
+    let made = fixture.ok_json("doctor --check --json --only softcap,litmus")["check"].clone();
+    assert_eq!((&made["device"], &made["passed"]), (&"metal:0".into(), &true.into()), "{made}");
+    let path = made["kept"].as_str().unwrap().to_owned();
+    assert_eq!(check()["path"], made["kept"]);
+    let state = check()["state"].as_str().unwrap().to_owned();
+    let missing: Vec<&str> = state.strip_prefix("it was not checked with ").unwrap().split(", ").collect();
+    assert!(missing.contains(&"training") && !missing.contains(&"litmus"), "{state}");
+
+    // The others take long here.
+    let edit = |change: &dyn Fn(&mut serde_json::Value)| {
+        let mut record = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+        change(&mut record);
+        std::fs::write(&path, record.to_string()).unwrap();
+    };
+    let passed = || serde_json::json!({"outcome": "passed"});
+    edit(&|record| missing.iter().for_each(|name| record["checks"][name] = passed()));
+    assert_eq!(check()["passed"], true);
+    let (device, told) = auto(&fixture);
+    assert_eq!(device, "metal:0");
+    assert!(!told.contains("the GPU is not used"), "{told}");
+
+    edit(&|record| {
+        record["checks"]["softcap"] = serde_json::json!({"outcome": "crashed", "how": "signal: 6 (SIGABRT)"})
+    });
+    let (device, told) = auto(&fixture);
+    assert!(device.starts_with("cpu") && told.contains("it did not pass softcap;"), "{told}");
+    fixture.ok("doctor --check --only softcap");
+    assert_eq!(check()["passed"], true);
+    edit(&|record| record["key"]["macos_build"] = "24A1".into());
+    assert!(auto(&fixture).1.contains("what was checked is 24A1, not "));
+}
+
 /// What was measured is kept, shown, taken up, and refused where it is of another machine.
 #[test]
 fn measurements_are_shown_and_checked() {

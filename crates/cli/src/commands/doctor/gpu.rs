@@ -1,7 +1,8 @@
 //! An Apple GPU, and how engines are chosen on it.
 
-use super::{CalibrationFile, Choice, Gpu, Usable};
+use super::{CalibrationFile, CheckFile, Choice, Gpu, Usable};
 use crate::calibration;
+use crate::checks::{Kept, Proof};
 use crate::device::{DeviceChoice, obstacle};
 use crate::error::{Error, Result};
 use candle_core::{DType, Device, MetalDevice};
@@ -56,6 +57,7 @@ fn usable(choice: DeviceChoice) -> Result<Usable> {
         mps: policy.caps.mps,
         engines: engines(&policy),
         strategy: strategy(&policy),
+        check: check_file(&device)?,
         calibration: calibration_file(&device)?,
         choices: choices(&policy)?,
     })
@@ -82,6 +84,16 @@ fn strategy(policy: &Policy) -> String {
             Strategy::Blocking
         ),
     }
+}
+
+fn check_file(device: &MetalDevice) -> Result<CheckFile> {
+    let kept = Kept::of(device)?;
+    let proof = kept.proof();
+    Ok(CheckFile {
+        path: kept.path.display().to_string(),
+        passed: proof == Proof::Passed,
+        state: proof.to_string(),
+    })
 }
 
 fn calibration_file(device: &MetalDevice) -> Result<CalibrationFile> {

@@ -1,5 +1,6 @@
 //! `doctor`: what this machine has, what of it is used, and why.
 
+mod check;
 #[cfg(any(target_vendor = "apple", soft_metal))]
 mod gpu;
 mod processor;
@@ -13,9 +14,24 @@ use crate::terminal::Terminal;
 use processor::Processor;
 use serde::Serialize;
 
-/// Show the devices of this machine, how engines are chosen on them, and why
+const EXAMPLES: &str = "\
+Examples:
+  metal-candle doctor
+  metal-candle doctor --check
+  metal-candle doctor --check --device cpu
+  METAL_CANDLE_SIMD=avx2 metal-candle doctor --check --device cpu --only matmul,attention
+
+--check computes with each operation what a formula says, in every dtype and layout, and trains ten
+steps of a small model to the losses of PyTorch. Each check is a process with a deadline: one that
+hangs or crashes is told as one that fails. --device auto takes a GPU only after all of its checks
+have passed on this system by this version. If one fails, please report it with this output.";
+
+/// Show the devices of this machine, how engines are chosen on them, and why; check that they compute rightly
 #[derive(clap::Args, Debug)]
+#[command(after_help = EXAMPLES)]
 pub struct Args {
+    #[command(flatten)]
+    pub check: check::CheckArgs,
     /// Print one JSON object on standard output
     #[arg(long)]
     pub json: bool,
@@ -30,6 +46,9 @@ struct Report {
     backends: Vec<&'static str>,
     processor: Processor,
     gpus: Vec<Gpu>,
+    /// With `--check`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    check: Option<check::Report>,
 }
 
 /// An Apple GPU.
@@ -55,8 +74,19 @@ struct Usable {
     engines: Vec<String>,
     /// How MPS work is ordered with candle's, and whether that was shown here.
     strategy: String,
+    check: CheckFile,
     calibration: CalibrationFile,
     choices: Vec<Choice>,
+}
+
+/// The file that `doctor --check` writes.
+#[derive(Serialize)]
+struct CheckFile {
+    path: String,
+    /// Whether `--device auto` takes the GPU.
+    passed: bool,
+    /// What is known of the GPU.
+    state: String,
 }
 
 /// The file that `metal-candle calibrate` writes.
@@ -79,12 +109,18 @@ struct Choice {
     reason: String,
 }
 
-/// Looks and tells.
+/// Looks and tells, after the checks that are asked for.
 ///
 /// # Errors
-/// When a GPU fails, or standard output does not take it.
+/// When a GPU fails, or standard output does not take it. That a check does not pass is told.
 pub fn run(args: Args, context: &Context) -> Result<Exit> {
+    if args.check.in_this_process {
+        return check::here(&args.check);
+    }
+    let checked = args.check.check;
+    let checked = checked.then(|| check::apart(&args.check, &context.terminal));
     let report = Report {
+        check: checked.transpose()?,
         version: env!("CARGO_PKG_VERSION"),
         system: system(),
         backends: if HAS_METAL {
@@ -99,7 +135,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit> {
         true => context.terminal.print_json(&report)?,
         false => tell(&report, &context.terminal)?,
     }
-    Ok(Exit::Done)
+    Ok(report.check.map_or(Exit::Done, |check| check.exit()))
 }
 
 #[cfg(any(target_vendor = "apple", soft_metal))]
@@ -121,13 +157,12 @@ fn tell(report: &Report, terminal: &Terminal) -> Result<()> {
         line(name, &text)?;
     }
     if report.gpus.is_empty() {
-        return line("GPU", no_gpu());
+        line("GPU", no_gpu())?;
     }
-    report
-        .gpus
-        .iter()
-        .flat_map(Gpu::lines)
-        .try_for_each(|(name, text)| line(name, &text))
+    let mut gpus = report.gpus.iter().flat_map(Gpu::lines);
+    gpus.try_for_each(|(name, text)| line(name, &text))?;
+    let mut checks = report.check.iter().flat_map(check::Report::lines);
+    checks.try_for_each(|line| terminal.print_line(line))
 }
 
 fn no_gpu() -> &'static str {
@@ -180,6 +215,7 @@ impl Usable {
             ),
             ("engines", self.engines.join(", ")),
             ("order of MPS", self.strategy.clone()),
+            ("checks", self.check.told()),
             ("calibration", format!("{state} ({})", file.path)),
         ];
         let choices = self.choices.iter();
@@ -191,6 +227,18 @@ impl Usable {
              }| { ("", format!("{product}: {engine}, because {reason}")) },
         ));
         lines
+    }
+}
+
+impl CheckFile {
+    fn told(&self) -> String {
+        let Self { path, state, .. } = self;
+        match self.passed {
+            true => format!("{state}, --device auto takes it ({path})"),
+            false => format!(
+                "{state}: --device auto takes the CPU; `metal-candle doctor --check` checks it ({path})"
+            ),
+        }
     }
 }
 

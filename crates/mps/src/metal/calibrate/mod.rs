@@ -26,6 +26,8 @@ pub type OwnSoftmax<'a> = &'a dyn Fn(&Tensor) -> candle_core::Result<Tensor>;
 /// Effort of a measurement: how long and how hard.
 #[derive(Debug, Clone)]
 pub struct Effort {
+    /// Ways of ordering, of which the first that passes its litmus test is measured; that of least cost comes first.
+    pub strategies: Vec<Strategy>,
     /// Effort of the litmus test.
     pub litmus: apple::Effort,
     /// Binary logarithms of M, N and K; the most useful first.
@@ -43,7 +45,10 @@ pub struct Effort {
 
 impl Default for Effort {
     fn default() -> Self {
+        let same_buffer = cfg!(metal_candle_same_buffer).then_some(Strategy::SameBuffer);
+        let others = [Strategy::FenceBridge, Strategy::Blocking];
         Self {
+            strategies: same_buffer.into_iter().chain(others).collect(),
             litmus: apple::Effort::default(),
             sizes: vec![[11, 11, 11], [10, 10, 10], [9, 11, 11], [12, 12, 12]],
             softmax_sizes: vec![[11, 11], [12, 12], [9, 17]],
@@ -129,23 +134,21 @@ pub fn calibrate(
 
 const NOT_RUN: LitmusRounds = LitmusRounds::new(0, 0);
 
-/// The first that passes, the one that costs least first; else the last.
+/// The first that passes; else the last.
 fn best_strategy(
     device: &MetalDevice,
     effort: &Effort,
     tell: &mut dyn FnMut(Progress),
 ) -> Result<(Strategy, LitmusRounds), Error> {
-    let same_buffer = cfg!(metal_candle_same_buffer).then_some(Strategy::SameBuffer);
-    for strategy in same_buffer.into_iter().chain([Strategy::FenceBridge]) {
+    let mut best = (Strategy::Blocking, NOT_RUN);
+    for &strategy in &effort.strategies {
         tell(Progress::Litmus(strategy));
-        let outcome = litmus(device, strategy, &effort.litmus)?;
-        if outcome.rounds.passed() {
-            return Ok((strategy, outcome.rounds));
+        best = (strategy, litmus(device, strategy, &effort.litmus)?.rounds);
+        if best.1.passed() {
+            break;
         }
     }
-    tell(Progress::Litmus(Strategy::Blocking));
-    let outcome = litmus(device, Strategy::Blocking, &effort.litmus)?;
-    Ok((Strategy::Blocking, outcome.rounds))
+    Ok(best)
 }
 
 /// What an engine of MPS adds to products that take no time themselves.
