@@ -11,10 +11,16 @@ Writes, for each <run> of ADAPTERS, a folder below that of its checkpoint (S = 1
     <run>/losses.json             {"full": [S], "masked": [S]}: mean over trained tokens, before each step
                                          {"full_grad_norm", "masked_grad_norm": [S]}: before clipping
 
+for those of LOGITS what final_adapter_full computes, and for those of CONVERTED what it is beside the base weight as it
+was:
+
+    <run>/logits.safetensors      input_ids (2, 24) i64, logits (2, 24, V) f32
+    <run>/converted_adapter/      plain LoRA of twice the rank, with the same logits
+
 and for those of ACCUMULATED, from two micro-batches of two rows of step 0 (labels_masked), each loss the sum over
 its tokens divided by the trained tokens of both:
 
-    <run>/accumulation_adapter/   initial_adapter with B small and random, and magnitudes changed
+    <run>/accumulation_adapter/   initial_adapter with zeros small and random, and magnitudes changed
     <run>/gradients.safetensors   gradient of every adapter tensor, keyed as in the adapter's file
     losses.json: "accumulated": the loss
 
@@ -22,11 +28,14 @@ The input is never masked (no attention_mask): right padding cannot be seen from
 """
 
 import json
+import shutil
+import tempfile
+from pathlib import Path
 
 import torch
 from common import GOLDEN, generator, load_base, save_adapter, save_json, save_tensors
-from models import N_VOCAB
-from peft import LoraConfig, PeftModel, get_peft_model
+from models import N_VOCAB, forward
+from peft import LoHaConfig, LoraConfig, PeftModel, get_peft_model
 from torch.nn.utils import clip_grad_norm_
 from torch.optim import AdamW
 
@@ -37,12 +46,22 @@ ADAPTERS = {
     # The head is the embedding; each has an adapter of its own.
     "qwen2/train-ends": dict(r=3, lora_alpha=6, target_modules=["q_proj", "embed_tokens", "lm_head"]),
     "qwen3/train-saved": dict(r=2, lora_alpha=4, target_modules=["v_proj"], modules_to_save=["embed_tokens", "lm_head"]),
+    # The initial product is taken from the base weight, which PEFT does again whenever it loads one of these.
+    "qwen3/train-pissa": dict(
+        r=3, lora_alpha=5, target_modules=["q_proj", "v_proj", "down_proj"], init_lora_weights="pissa"
+    ),
+    "qwen3/train-olora": dict(
+        r=3, lora_alpha=5, target_modules=["q_proj", "v_proj", "down_proj"], init_lora_weights="olora", use_rslora=True
+    ),
+    "qwen3/train-loha": dict(r=3, alpha=5, target_modules=["q_proj", "v_proj", "down_proj"], rank_pattern={"v_proj": 2}),
     # Its embedding is scaled, its logits bounded, and its head the embedding.
     "gemma2/train-dora-ends": dict(
         r=2, lora_alpha=4, target_modules=["o_proj", "embed_tokens", "lm_head"], use_dora=True
     ),
 }
-ACCUMULATED = ["qwen2/train", "qwen2/train-dora", "qwen2/train-ends", "gemma2/train-dora-ends"]
+CONVERTED = ["qwen3/train-pissa", "qwen3/train-olora"]
+LOGITS = [*CONVERTED, "qwen3/train-loha"]
+ACCUMULATED = ["qwen3/train-loha", "qwen2/train", "qwen2/train-dora", "qwen2/train-ends", "gemma2/train-dora-ends"]
 ADAMW = dict(lr=1e-2, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.01)
 MAX_GRAD_NORM = 1.0
 N_STEPS, N_ROWS, N_TOKENS = 10, 4, 24
@@ -52,7 +71,7 @@ IGNORED = -100
 def write(run):
     folder = GOLDEN / run
     torch.manual_seed(30)  # PEFT draws A from the global generator
-    config = LoraConfig(**ADAPTERS[run], lora_dropout=0.0, task_type="CAUSAL_LM")
+    config = (LoHaConfig if "alpha" in ADAPTERS[run] else LoraConfig)(**ADAPTERS[run], task_type="CAUSAL_LM")
     save_adapter(get_peft_model(base_of(run), config), folder / "initial_adapter")
     batches = make_batches()
     save_tensors(folder / "batches.safetensors", batches)
@@ -91,10 +110,10 @@ def load_trainable(run):
     return PeftModel.from_pretrained(base_of(run), GOLDEN / run / "initial_adapter", is_trainable=True)
 
 
-def train(model, steps):
-    """The loss and the gradient norm of each step; the model is left as trained."""
+def train(model, steps, **settings):
+    """The loss and the gradient norm of each step; the model is left as trained. `settings` go before those of ADAMW."""
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    optimizer = AdamW(parameters, **ADAMW)
+    optimizer = AdamW(parameters, **ADAMW | settings)
     losses, norms = [], []
     for input_ids, labels in steps:
         loss = model(input_ids=input_ids, labels=labels).loss
@@ -105,6 +124,32 @@ def train(model, steps):
         losses.append(loss.item())
         norms.append(norm.item())
     return losses, norms
+
+
+def write_logits(run):
+    input_ids = make_batches()["input_ids"][0][:2]
+    save_tensors(GOLDEN / run / "logits.safetensors", dict(input_ids=input_ids, logits=logits(run, "final_adapter_full", input_ids)))
+
+
+@torch.no_grad()
+def logits(run, adapter, input_ids):
+    return forward(PeftModel.from_pretrained(base_of(run), GOLDEN / run / adapter).eval(), input_ids)
+
+
+def write_converted(run):
+    """PEFT subtracts the initial adapter, which it must take for a plain one."""
+    folder = GOLDEN / run
+    model = PeftModel.from_pretrained(base_of(run), folder / "final_adapter_full", is_trainable=True)
+    with tempfile.TemporaryDirectory() as plain:
+        initial = Path(plain) / "initial"
+        shutil.copytree(folder / "initial_adapter", initial)
+        config = json.loads((initial / "adapter_config.json").read_text())
+        (initial / "adapter_config.json").write_text(json.dumps(config | {"init_lora_weights": True}))
+        model.save_pretrained(folder / "converted_adapter", path_initial_model_for_weight_conversion=str(initial))
+    (folder / "converted_adapter" / "README.md").unlink()
+    input_ids = make_batches()["input_ids"][0][:2]
+    before, after = (logits(run, adapter, input_ids) for adapter in ("final_adapter_full", "converted_adapter"))
+    assert (before - after).abs().max() < 1e-4
 
 
 def write_accumulation(run):
@@ -123,7 +168,7 @@ def write_accumulation(run):
 def randomise(model, rng):
     """With B zero the gradient of A would be zero, with A zero on an embedding that of B, and with magnitudes as they begin the factor of DoRA one."""
     for key, parameter in model.named_parameters():
-        if "lora_B" in key or "lora_embedding_A" in key:
+        if any(name in key for name in ("lora_B", "lora_embedding_A", "hada_w2_b")):
             parameter.copy_(0.05 * torch.randn(parameter.shape, generator=rng))
         if "lora_magnitude_vector" in key:
             parameter.mul_(1 + 0.2 * torch.randn(parameter.shape, generator=rng))

@@ -2,7 +2,7 @@
 
 use crate::numbers::{at_least_one, finite, share_below_one};
 use clap::ValueEnum;
-use metal_candle::lora::{LastBlocks, LoraConfig, Targets};
+use metal_candle::lora::{Init, LastBlocks, LoraConfig, Targets};
 
 /// Rank where none is given, PEFT's and mlx-lm's.
 const DEFAULT_RANK: usize = 8;
@@ -29,6 +29,10 @@ pub struct AdapterOptions {
     /// Multiply by alpha / sqrt(rank) instead of alpha / rank
     #[arg(long)]
     pub rslora: bool,
+    /// How the factors of LoRA begin: lora, which is at random, or as a part of each weight: pissa, of its largest singular
+    /// values (pissa_niter_4: found in so many rounds), or olora, of its QR decomposition [default: lora]
+    #[arg(long, value_name = "NAME", value_parser = parse_init)]
+    pub init_lora_weights: Option<Init>,
     /// Layers that carry adapters: all-linear (of the blocks), ends of names (q_proj,v_proj, also
     /// embed_tokens and lm_head), or regex:PATTERN for whole names [default: all-linear]
     #[arg(long, value_name = "TARGETS", value_parser = parse_targets)]
@@ -70,6 +74,7 @@ impl AdapterOptions {
             alpha: self.alpha.unwrap_or(defaults.alpha),
             dropout: self.dropout.unwrap_or(defaults.dropout),
             use_rslora: self.rslora,
+            init: self.init_lora_weights.unwrap_or_default(),
             targets: self.targets.clone().unwrap_or(defaults.targets.clone()),
             modules_to_save: self
                 .modules_to_save
@@ -118,6 +123,7 @@ impl AdapterOptions {
             ("--scale", self.scale.is_some()),
             ("--dropout", self.dropout.is_some()),
             ("--rslora", self.rslora),
+            ("--init-lora-weights", self.init_lora_weights.is_some()),
             ("--targets", self.targets.is_some()),
             ("--modules-to-save", !self.modules_to_save.is_empty()),
             ("--num-layers", self.num_layers.is_some()),
@@ -125,6 +131,33 @@ impl AdapterOptions {
         let given = options.into_iter().filter(|(_, given)| *given);
         given.map(|(name, _)| name).collect()
     }
+}
+
+/// Initialisations of PEFT that are not built, and what to do instead.
+const NOT_BUILT: &[(&str, &str)] = &[
+    (
+        "loftq",
+        "loftq needs the weights as they were before they were packed; over packed weights pissa or olora begin with the most of them",
+    ),
+    (
+        "eva",
+        "eva needs a pass over the rows before the training; lora begins at random, pissa with the most of each weight",
+    ),
+    (
+        "corda",
+        "corda needs a pass over the rows before the training; pissa is what it is without one",
+    ),
+    (
+        "lora_ga",
+        "lora_ga needs a gradient of the whole weights before the training; pissa begins with the most of each weight",
+    ),
+];
+
+fn parse_init(text: &str) -> std::result::Result<Init, String> {
+    if let Some((_, instead)) = NOT_BUILT.iter().find(|(name, _)| *name == text) {
+        return Err(format!("not built: {instead}"));
+    }
+    Init::of_name(text).ok_or_else(|| "expected lora, pissa, pissa_niter_N or olora".into())
 }
 
 fn parse_targets(text: &str) -> std::result::Result<Targets, String> {
@@ -178,6 +211,13 @@ mod tests {
         for wrong in [0, -2, 5] {
             assert!(blocks(Some(wrong), 4).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn initialisations_that_are_not_built_say_what_to_do() {
+        assert_eq!(parse_init("pissa_niter_4"), Ok(Init::PissaNiter(4)));
+        assert!(parse_init("loftq").unwrap_err().contains("pissa"));
+        assert!(parse_init("gaussian").unwrap_err().contains("olora"));
     }
 
     #[test]

@@ -64,8 +64,9 @@ pub fn mix_seed(seed: u64, stream: u64) -> u64 {
     split_mix(split_mix(seed) ^ stream.wrapping_mul(0xD6E8_FEB8_6659_FD93))
 }
 
-/// Uniform in `[0, 1)` with 53 random bits.
-pub(crate) fn uniform(seed: u64, index: u64) -> f64 {
+/// Element `index` of the stream `seed`, uniform in `[0, 1)` with 53 random bits.
+#[must_use]
+pub fn uniform(seed: u64, index: u64) -> f64 {
     (mix_seed(seed, index) >> 11) as f64 * (1.0 / (1u64 << 53) as f64)
 }
 

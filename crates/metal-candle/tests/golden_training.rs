@@ -15,13 +15,15 @@ use support::training::{self, batch, frobenius, run_step};
 use support::{adapted, adapter, golden, max_difference, model, tensors};
 
 /// See `scripts/golden/training.py`.
-const RUNS: [&str; 6] = [
+const RUNS: [&str; 8] = [
     "qwen2/train",
     "qwen3/train",
     "qwen2/train-dora",
     "qwen2/train-ends",
     "qwen3/train-saved",
     "gemma2/train-dora-ends",
+    "qwen3/train-pissa",
+    "qwen3/train-olora",
 ];
 
 #[test]

@@ -256,7 +256,7 @@ fn an_adapter_goes_to_llama_cpp_or_is_refused() {
         &["adapter.gguf exists"],
     );
     for (words, expected) in [
-        ("--fine-tune-type dora", "q_proj: DoRA"),
+        ("--fine-tune-type dora", "q_proj: the method dora"),
         ("--modules-to-save lm_head", "lm_head: a whole weight"),
         (
             "--targets embed_tokens",

@@ -1,8 +1,10 @@
+use super::header::sort_entries;
 use super::on_host::OnHost;
 use super::{Error, UNFINISHED, parent, sync};
 use crate::device::finish;
 use serde::Serialize;
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
@@ -78,7 +80,20 @@ pub fn write_tensors(
     path: &Path,
     tensors: Vec<(String, candle_core::Tensor)>,
 ) -> Result<(), Error> {
-    let header = [("format".to_string(), "pt".to_string())];
+    write_marked_tensors(path, tensors, vec![])
+}
+
+/// Writes named tensors as [`write_tensors`] does, with more entries in the header.
+///
+/// # Errors
+/// As [`write_tensors`].
+pub fn write_marked_tensors(
+    path: &Path,
+    tensors: Vec<(String, candle_core::Tensor)>,
+    mark: Vec<(String, String)>,
+) -> Result<(), Error> {
+    let format = [("format".to_string(), "pt".to_string())];
+    let header: HashMap<String, String> = format.into_iter().chain(mark).collect();
     replace(path, |neighbour| {
         // What a device failed at must not be kept.
         let mut devices = tensors.iter().map(|(_, tensor)| tensor.device());
@@ -90,8 +105,9 @@ pub fn write_tensors(
             let failure = &failure;
             (name, OnHost { tensor, failure })
         });
-        safetensors::serialize_to_file(tensors, Some(header.into()), neighbour.path())
+        safetensors::serialize_to_file(tensors, Some(header), neighbour.path())
             .map_err(std::io::Error::other)?;
+        sort_entries(neighbour.path())?;
         failure
             .take()
             .map_or(Ok(()), |error| Err(std::io::Error::other(error)))

@@ -1,6 +1,6 @@
 use super::{Result, base_model};
 use crate::lora::format::{self, Base, Portable, peft};
-use crate::lora::{AdapterSet, LoraConfig, Plan};
+use crate::lora::{AdapterSet, Init, LoraConfig, Placement, Plan};
 use crate::models::Model;
 use std::path::Path;
 use std::sync::Arc;
@@ -53,11 +53,26 @@ impl Adapted {
         adjust(&mut config);
         let plan = file.plan(&config, &layers)?;
         let set = file.load(&plan, &decoder.adaptable(), &decoder.named_weights())?;
-        Ok(Self {
+        let read = Self {
             config,
             plan,
             set: Arc::new(set),
-        })
+        };
+        match file.init {
+            Some(init) => read.with_init(init, model),
+            None => Ok(read),
+        }
+    }
+
+    /// Adapters whose factors began as parts of the weights of `model`, from the plain ones that a file holds of them.
+    fn with_init(&self, init: Init, model: &Model) -> Result<Self> {
+        let config = self.config.with_init(init)?;
+        let placements = self.plan.placements.iter();
+        let placements = placements.map(|place| place.with_init(init)).collect();
+        let plan = Plan { placements };
+        let set = self.set.with_init(&plan, &model.decoder.adaptable())?;
+        let set = Arc::new(set);
+        Ok(Self { config, plan, set })
     }
 
     /// The adapters as they are now, to compute with.
@@ -73,7 +88,8 @@ impl Adapted {
     /// # Errors
     /// When the folder cannot be written; each file appears whole or not at all.
     pub fn save(&self, folder: &Path, base_model: &str) -> Result<()> {
-        let values = self.set.parameters();
+        let values = self.set.stored()?;
+        let values: Vec<_> = values.iter().map(|(name, t)| (name.clone(), t)).collect();
         Ok(peft::write(folder, &self.config, base_model, &values)?)
     }
 
@@ -81,17 +97,17 @@ impl Adapted {
     /// the model that they are for.
     ///
     /// # Errors
-    /// Never for a model that was loaded.
+    /// When memory runs out.
     pub fn portable(&self, model: &Model, base_model: &str) -> Result<Portable> {
         let layers = model.decoder.layer_infos()?;
-        let values = self.set.parameters().into_iter();
+        let placements = self.plan.placements.iter().map(Placement::plain);
         Ok(Portable {
-            config: self.config.clone(),
-            plan: self.plan.clone(),
+            config: self.config.plain(),
+            plan: Plan {
+                placements: placements.collect(),
+            },
             base_model: base_model.into(),
-            values: values
-                .map(|(name, var)| (name, var.as_detached_tensor()))
-                .collect(),
+            values: self.set.stored()?,
             base: Some(Base {
                 n_blocks: model.decoder.n_blocks(),
                 is_tied: layers.iter().any(|layer| layer.tied_to.is_some()),

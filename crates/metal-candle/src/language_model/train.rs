@@ -1,5 +1,5 @@
 use super::{Adapted, Error, LanguageModel, Result};
-use crate::data::{Example, Row, Windows, longest_row};
+use crate::data::{Example, Examples, Row, Windows, longest_row};
 use crate::layout::Arrangement;
 use crate::train::{Error as TrainError, Event, Optimizer, Options, Parameters, Summary, Trainer};
 use std::num::NonZeroUsize;
@@ -21,7 +21,7 @@ impl LanguageModel {
     ) -> Result<Summary> {
         let examples = rows.iter().enumerate();
         let examples = examples.map(|(i, row)| self.example(i, row));
-        let examples: Vec<Example> = examples.collect::<Result<_>>()?;
+        let examples: Examples = examples.collect::<Result<_>>()?;
         let parameters = Parameters::of_adapters(adapted.set.clone(), &self.model.decoder);
         let trainer = Trainer {
             network: &self.model.decoder,

@@ -1,5 +1,5 @@
 use super::targets::ends_in;
-use super::{Error, LayerInfo, Method, Targets};
+use super::{Error, Init, LayerInfo, Method, Targets};
 
 /// Highest rank: no layer is so wide that a higher one could be of use.
 const MAX_RANK: usize = 1 << 16;
@@ -9,6 +9,8 @@ const MAX_RANK: usize = 1 << 16;
 pub struct LoraConfig {
     /// What the adapters do.
     pub method: Method,
+    /// How the factors of LoRA begin.
+    pub init: Init,
     /// Rank of the update.
     pub r: usize,
     /// Numerator of the update's factor.
@@ -38,6 +40,7 @@ impl Default for LoraConfig {
     fn default() -> Self {
         Self {
             method: Method::Lora,
+            init: Init::Lora,
             r: 8,
             alpha: 16.0,
             dropout: 0.0,
@@ -98,6 +101,15 @@ impl LoraConfig {
         }
     }
 
+    /// Name of what the adapters are: of the method, or of how they begin where that is what sets them apart.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match self.init.is_of_weight() {
+            true => self.init.name(),
+            false => self.method.name().into(),
+        }
+    }
+
     /// The settings with `scale` as the factor of the update, to the last bit where alpha can give it:
     /// by `alpha / r`, or else by `alpha / sqrt(r)`.
     #[must_use]
@@ -124,6 +136,92 @@ impl LoraConfig {
         exact.unwrap_or(alpha)
     }
 
+    /// Settings of the plain LoRA that the adapters are on a model as it is: where factors began as a part of its
+    /// weights, of twice the rank, which is what files hold.
+    #[must_use]
+    pub fn plain(&self) -> Self {
+        if !self.init.is_of_weight() {
+            return self.clone();
+        }
+        let mut plain = Self {
+            init: Init::Lora,
+            ..self.clone()
+        };
+        let twice = |(key, r): &(String, usize)| (key.clone(), 2 * r);
+        plain.r = 2 * self.r;
+        plain.rank_pattern = self.rank_pattern.iter().map(twice).collect();
+        if self.use_rslora {
+            return plain.with_scale(self.scale(self.alpha, self.r));
+        }
+        plain.alpha = 2.0 * self.alpha;
+        let twice = |(key, alpha): &(String, f64)| (key.clone(), 2.0 * alpha);
+        plain.alpha_pattern = self.alpha_pattern.iter().map(twice).collect();
+        plain
+    }
+
+    /// Settings whose [`Self::plain`] these are.
+    ///
+    /// # Errors
+    /// When a rank is odd.
+    pub(crate) fn with_init(&self, init: Init) -> Result<Self, Error> {
+        let mut ranks = std::iter::once(&self.r).chain(self.rank_pattern.iter().map(|(_, r)| r));
+        if let Some(r) = ranks.find(|r| *r % 2 == 1) {
+            return Err(setting("the rank of a file of two halves", "even", r));
+        }
+        let half = |(key, r): &(String, usize)| (key.clone(), r / 2);
+        let mut config = Self {
+            init,
+            r: self.r / 2,
+            rank_pattern: self.rank_pattern.iter().map(half).collect(),
+            ..self.clone()
+        };
+        if self.use_rslora {
+            return Ok(config.with_scale(self.scale(self.alpha, self.r)));
+        }
+        config.alpha = self.alpha / 2.0;
+        let half = |(key, alpha): &(String, f64)| (key.clone(), alpha / 2.0);
+        config.alpha_pattern = self.alpha_pattern.iter().map(half).collect();
+        Ok(config)
+    }
+
+    /// The error where factors cannot begin as a part of a weight.
+    pub(super) fn beside_init(&self, expected: &'static str, got: &str) -> Error {
+        Error::Setting {
+            what: "init_lora_weights",
+            expected,
+            got: format!("{} with {got}", self.init.name()),
+        }
+    }
+
+    fn check_init(&self) -> Result<(), Error> {
+        if !self.init.is_of_weight() {
+            return Ok(());
+        }
+        let mut alphas =
+            std::iter::once(&self.alpha).chain(self.alpha_pattern.iter().map(|(_, a)| a));
+        let has_patterns = !self.rank_pattern.is_empty() || !self.alpha_pattern.is_empty();
+        match alphas.find(|alpha| **alpha < 0.0) {
+            Some(alpha) => Err(self.beside_init("lora where alpha is below 0", &alpha.to_string())),
+            None if self.method != Method::Lora => {
+                Err(self.beside_init("lora, or the method be lora", self.method.name()))
+            }
+            None if self.use_rslora && has_patterns => {
+                Err(self.beside_init("lora beside patterns with rslora", "both"))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Refuses what LoRA alone has.
+    fn check_method(&self) -> Result<(), Error> {
+        let expected = "left out with a method that has none";
+        match self.method.has_lora() {
+            false if self.dropout != 0.0 => Err(setting("dropout", expected, self.dropout)),
+            false if self.use_rslora => Err(setting("rslora", expected, self.use_rslora)),
+            _ => Ok(()),
+        }
+    }
+
     /// The settings that take effect on a model with these `layers`: ends that are two matrices are not
     /// kept one.
     pub(crate) fn for_layers(mut self, layers: &[LayerInfo]) -> Self {
@@ -147,6 +245,8 @@ impl LoraConfig {
     }
 
     pub(super) fn check(&self) -> Result<(), Error> {
+        self.check_init()?;
+        self.check_method()?;
         let mut ranks = std::iter::once(&self.r).chain(self.rank_pattern.iter().map(|(_, r)| r));
         if let Some(r) = ranks.find(|r| !(1..=MAX_RANK).contains(*r)) {
             return Err(setting("rank", "from 1 to 65536", r));

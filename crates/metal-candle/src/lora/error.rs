@@ -54,6 +54,24 @@ pub enum Error {
         /// Path of the layer.
         path: String,
     },
+    /// Factors that others began as a part of a weight, which is not known here to the last bit.
+    #[error(
+        "{path}: what its factors began as (init_lora_weights = {init}) is not known of this weight"
+    )]
+    Beginning {
+        /// Path of the layer.
+        path: String,
+        /// Name of the initialisation.
+        init: String,
+    },
+    /// Factors that began as a part of the weights of a model that was not named.
+    #[error(
+        "what its factors began as (init_lora_weights = {init}), the weights of its model tell"
+    )]
+    OfWeights {
+        /// Name of the initialisation.
+        init: String,
+    },
     /// The adapters do not fit into memory.
     #[error("the adapters take {bytes} bytes, which the system does not give")]
     Memory {

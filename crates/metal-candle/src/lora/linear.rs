@@ -12,6 +12,9 @@ pub enum Kind {
     Embedding,
 }
 
+/// Weight `(out_features, in_features)` and bias of a layer.
+pub type PlainLayer<'a> = (&'a Weight, Option<&'a Tensor>);
+
 /// Adapters of a layer in a pass.
 enum Adapted<'a> {
     No,
@@ -52,6 +55,15 @@ impl Linear {
                 let rows = x.flatten_to(x.rank() - 2)?;
                 self.with_bias(self.by_share(&rows, &product, shares)?)
             }
+        }
+    }
+
+    /// Weight and bias, where no adapter is at work in a pass.
+    #[must_use]
+    pub fn plain(&self, context: &Context) -> Option<PlainLayer<'_>> {
+        match self.adapted(context) {
+            Adapted::No => Some((&self.weight, self.bias())),
+            Adapted::By(_) | Adapted::ByShare(_) => None,
         }
     }
 

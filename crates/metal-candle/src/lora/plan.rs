@@ -1,5 +1,5 @@
 use super::choice::{Choice, Origin, Unmatched};
-use super::{Error, Kind, LoraConfig, Method};
+use super::{Error, Init, Kind, LoraConfig, Method};
 use std::collections::BTreeSet;
 
 /// A layer of a model that can carry an adapter, as a plan needs to know it.
@@ -29,6 +29,8 @@ pub struct Placement {
     pub kind: Kind,
     /// What the adapter does.
     pub method: Method,
+    /// How its factors begin.
+    pub init: Init,
     /// Rank.
     pub r: usize,
     /// Factor of the update.
@@ -51,6 +53,28 @@ pub struct Plan {
 }
 
 impl Placement {
+    /// Place of the plain adapter that files hold of this one.
+    pub(crate) fn plain(&self) -> Self {
+        let times = if self.init.is_of_weight() { 2 } else { 1 };
+        Self {
+            init: Init::Lora,
+            r: times * self.r,
+            ..self.clone()
+        }
+    }
+
+    /// Place whose [`Self::plain`] this is.
+    pub(crate) fn with_init(&self, init: Init) -> Self {
+        match (self.method, self.kind) {
+            (Method::Lora, Kind::Linear) => Self {
+                init,
+                r: self.r / 2,
+                ..self.clone()
+            },
+            _ => self.clone(),
+        }
+    }
+
     /// Number of parameters that are trained.
     #[must_use]
     pub fn n_parameters(&self) -> usize {
@@ -119,10 +143,24 @@ fn matched(
     let mut placements = vec![];
     for ((layer, method), (r, alpha)) in choice.layers.iter().zip(ranks.into_iter().zip(alphas)) {
         let r = r.unwrap_or(config.r);
+        if layer.kind == Kind::Embedding && *method != Method::Whole && !method.has_lora() {
+            return Err(Error::NotBuilt {
+                path: layer.path.clone(),
+                what: "another method than lora and dora on a token embedding",
+            });
+        }
+        let init = match (method, layer.kind) {
+            (Method::Lora, Kind::Embedding) if config.init.is_of_weight() => {
+                return Err(config.beside_init("lora on a token embedding", &layer.path));
+            }
+            (Method::Lora, _) => config.init,
+            _ => Init::Lora,
+        };
         placements.push(Placement {
             path: layer.path.clone(),
             kind: layer.kind,
             method: *method,
+            init,
             r,
             scale: config.checked_scale(alpha.unwrap_or(config.alpha), r)?,
             dropout: config.dropout,

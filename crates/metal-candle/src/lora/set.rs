@@ -1,4 +1,4 @@
-use super::methods::{Made, Tied};
+use super::methods::{Made, Tied, residual};
 use super::{Adapter, Error, FusedLayer, Fusion, Linear, Placement, Plan, Survival};
 use candle_core::{DType, Tensor, Var};
 use metal_candle_kernels::Weight;
@@ -82,6 +82,40 @@ impl AdapterSet {
             named.map(move |(name, var)| (format!("{path}.{name}"), var.clone()))
         });
         all.collect()
+    }
+
+    /// Every tensor as files hold it, named by the path of its layer and its name in files of PEFT.
+    ///
+    /// # Errors
+    /// When memory runs out.
+    pub fn stored(&self) -> Result<Vec<(String, Tensor)>, Error> {
+        let mut all = vec![];
+        for (path, adapter) in self.adapters() {
+            let named = adapter.stored()?.into_iter();
+            all.extend(named.map(|(name, value)| (format!("{path}.{name}"), value)));
+        }
+        Ok(all)
+    }
+
+    /// Adapters where `plan` says, whose factors began as parts of the weights, from these plain ones that files hold
+    /// of them.
+    ///
+    /// # Errors
+    /// When an adapter is not there, or memory runs out.
+    pub(crate) fn with_init<'a>(
+        &self,
+        plan: &Plan,
+        layers: impl IntoIterator<Item = &'a Linear>,
+    ) -> Result<Self, Error> {
+        Self::made(plan, layers, |place, _, _| {
+            let plain = self.adapters.get(&place.path);
+            let path = place.path.clone();
+            let plain = plain.ok_or(Error::NoLayer { path })?;
+            match place.init.is_of_weight() {
+                true => residual(place, plain.as_ref()),
+                false => Ok(plain.clone()),
+            }
+        })
     }
 
     /// Merges all adapters into `matrices`, the weights of a model by their paths. Each sum is

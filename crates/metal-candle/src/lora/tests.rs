@@ -1,6 +1,8 @@
 //! Layers with adapters against the formulas, over f64 with candle's gradients.
 
-use super::{AdapterSet, Context, Embedding, Kind, Linear, Method, Mode, Placement, Plan, Share};
+use super::{
+    AdapterSet, Context, Embedding, Init, Kind, Linear, Method, Mode, Placement, Plan, Share,
+};
 use crate::random::{name_stream, normal};
 use candle_core::{D, DType, Device, Tensor, Var};
 use metal_candle_kernels::weight::affine::Affine;
@@ -13,6 +15,7 @@ const K: usize = 64;
 const R: usize = 3;
 const SEED: u64 = 5;
 const METHODS: [Method; 2] = [Method::Lora, Method::Dora];
+const ALL: [Method; 2] = Method::ADAPTERS;
 
 fn random(name: &str, dims: &[usize]) -> Tensor {
     let values = normal(1, name, dims.iter().product(), 0.5);
@@ -32,6 +35,7 @@ fn place(method: Method, dropout: f64) -> Placement {
         path: PATH.into(),
         kind: Kind::Linear,
         method,
+        init: Init::Lora,
         r: R,
         scale: 0.7,
         dropout,
@@ -48,7 +52,12 @@ fn fresh(method: Method, dropout: f64, layer: &Linear) -> AdapterSet {
 
 /// An adapter that has been trained.
 fn trained(method: Method, dropout: f64, layer: &Linear) -> Arc<AdapterSet> {
-    let set = fresh(method, dropout, layer);
+    trained_at(&place(method, dropout), layer)
+}
+
+fn trained_at(place: &Placement, layer: &Linear) -> Arc<AdapterSet> {
+    let (placements, method) = (vec![place.clone()], place.method);
+    let set = AdapterSet::fresh(&Plan { placements }, [layer], 0).unwrap();
     for (name, var) in set.parameters() {
         let change = random(&format!("{name} {method:?}"), var.dims());
         var.set(&(var.as_detached_tensor() + change).unwrap())
@@ -104,18 +113,51 @@ fn layers_and_their_gradients_are_those_of_the_formulas() {
     for method in METHODS {
         for dropout in [0.0, 0.4] {
             for layer in layers() {
-                check(method, dropout, &layer);
+                check(&place(method, dropout), &layer, truth);
             }
         }
     }
 }
 
-fn check(method: Method, dropout: f64, layer: &Linear) {
+/// What the factors began as is taken away, without dropout, over every weight.
+#[test]
+fn what_factors_began_as_is_taken_away() {
+    for init in [Init::Pissa, Init::PissaNiter(3), Init::Olora] {
+        for (layer, dropout) in layers().into_iter().zip([0.0, 0.4, 0.4]) {
+            let place = Placement {
+                init,
+                ..place(Method::Lora, dropout)
+            };
+            let [a, b] = first_factors(&place, &layer);
+            check(&place, &layer, |layer, x, mask, parameters| {
+                let product = |x: &Tensor, w: &Tensor| x.broadcast_matmul(&w.t().unwrap()).unwrap();
+                let first = (product(&product(x, &a), &b) * 0.7).unwrap();
+                (truth(layer, x, mask, parameters) - first).unwrap()
+            });
+        }
+    }
+}
+
+fn first_factors(place: &Placement, layer: &Linear) -> [Tensor; 2] {
+    let placements = vec![place.clone()];
+    let set = AdapterSet::fresh(&Plan { placements }, [layer], 0).unwrap();
+    let wide = |var: &Var| var.detach().to_dtype(DType::F64).unwrap();
+    let parameters = set.parameters();
+    [wide(&parameters[0].1), wide(&parameters[1].1)]
+}
+
+fn check(
+    place: &Placement,
+    layer: &Linear,
+    truth: impl Fn(&Linear, &Tensor, &Tensor, &[Var]) -> Tensor,
+) {
+    let (method, dropout) = (place.method, place.dropout);
     let what = format!(
-        "{method:?} {dropout} {:?}",
+        "{method:?} {:?} {dropout} {:?}",
+        place.init,
         layer.weight().tensor().map(Tensor::dtype)
     );
-    let set = trained(method, dropout, layer);
+    let set = trained_at(place, layer);
     let named = set.parameters();
     let wide = |t: &Tensor| Var::from_tensor(&t.detach().to_dtype(DType::F64).unwrap()).unwrap();
     let x = Var::from_tensor(&random("x", &[2, 5, K])).unwrap();
@@ -230,7 +272,7 @@ fn embedding_truth(weight: &Tensor, ids: &Tensor, parameters: &[Var]) -> Tensor 
 #[test]
 fn a_fresh_adapter_changes_nothing() {
     let x = random("x", &[1, 4, K]);
-    for method in METHODS {
+    for method in ALL {
         for layer in layers() {
             let alone = layer.forward(&x, &Context::default()).unwrap();
             let set = Arc::new(fresh(method, 0.4, &layer));
@@ -248,8 +290,13 @@ fn a_fresh_adapter_changes_nothing() {
 fn a_frozen_set_and_a_fused_weight_compute_the_same() {
     let x = random("x", &[3, K]);
     let [mut layer, ..] = layers();
-    for method in METHODS {
-        let set = trained(method, 0.4, &layer);
+    let places = ALL.map(|method| place(method, 0.4)).into_iter();
+    let pissa = Placement {
+        init: Init::Pissa,
+        ..place(Method::Lora, 0.4)
+    };
+    for place in places.chain([pissa]) {
+        let set = trained_at(&place, &layer);
         let with = forward(&layer, &x, Mode::INFERENCE, &set);
         let frozen = Arc::new(set.frozen([&layer]).unwrap());
         assert_near(
@@ -270,10 +317,15 @@ fn a_frozen_set_and_a_fused_weight_compute_the_same() {
 fn every_share_of_a_pass_has_its_own_adapter() {
     let x = random("x", &[1, 6, K]);
     for layer in layers() {
+        let pissa = Placement {
+            init: Init::Pissa,
+            ..place(Method::Lora, 0.4)
+        };
         let sets = [
             (2, None),
             (1, Some(trained(Method::Lora, 0.4, &layer))),
-            (3, Some(trained(Method::Dora, 0.4, &layer))),
+            (1, Some(trained(Method::Dora, 0.4, &layer))),
+            (1, Some(trained_at(&pissa, &layer))),
         ];
         let shares = sets.clone().map(|(n_tokens, set)| Share { n_tokens, set });
         let context = Context::shared(shares.to_vec());

@@ -116,14 +116,30 @@ fn hostile_numbers_in_the_configuration() {
 #[test]
 fn refused_fields_have_their_own_advice() {
     let cases = [
-        ("peft_type", json!("LOHA"), "only LORA", "LoraConfig"),
-        ("peft_type", json!(null), "only LORA", "LoraConfig"),
+        (
+            "peft_type",
+            json!("IA3"),
+            "only adapters of LORA",
+            "LoraConfig",
+        ),
+        (
+            "peft_type",
+            json!(null),
+            "only adapters of LORA",
+            "LoraConfig",
+        ),
         ("task_type", json!("SEQ_CLS"), "trained head", "CAUSAL_LM"),
         ("bias", json!("all"), "trained biases", "bias='none'"),
         (
             "init_lora_weights",
-            json!("pissa"),
+            json!("corda"),
             "changes the base weight",
+            "path_initial_model",
+        ),
+        (
+            "init_lora_weights",
+            json!("pissa_niter_4"),
+            "began at random numbers",
             "path_initial_model",
         ),
         (

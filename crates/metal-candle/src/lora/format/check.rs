@@ -3,6 +3,7 @@
 use super::copies::is_copy;
 use super::names::{Key, Names};
 use super::tensors::{Values, Wanted};
+use crate::lora::methods::parts::{self, Dim};
 use crate::lora::{Error, Problem, Unexpected, shortened};
 use candle_core::{DType, Device, Tensor};
 use safetensors::Dtype;
@@ -237,13 +238,10 @@ fn other_dtype(key: String, view: &TensorView<'_>) -> Problem {
     Problem::Dtype { key, got }
 }
 
-/// Dimension of a factor that is the rank: `A` is (r, in), `B` is (out, r).
+/// Dimension of a factor that is the rank.
 fn rank_dim(name: &str) -> Option<usize> {
-    match name.strip_suffix(".weight").unwrap_or(name) {
-        name if name.ends_with("_A") => Some(0),
-        name if name.ends_with("_B") => Some(1),
-        _ => None,
-    }
+    let (_, part) = parts::of_name(name)?;
+    part.dims.iter().position(|dim| *dim == Dim::Rank)
 }
 
 fn shown(shape: &[usize]) -> Vec<usize> {

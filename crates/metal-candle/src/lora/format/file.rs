@@ -2,7 +2,7 @@ use super::names::{Paths, Settings};
 use super::tensors::{TensorFile, Values, Wanted};
 use super::{Format, find, layers, mlx, peft};
 use crate::lora::choice::Unmatched;
-use crate::lora::{AdapterSet, Error, LayerInfo, Linear, LoraConfig, Plan};
+use crate::lora::{AdapterSet, Error, Init, LayerInfo, Linear, LoraConfig, Plan};
 use candle_core::{Tensor, Var};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -16,6 +16,9 @@ pub struct AdapterFile {
     pub format: Format,
     /// The checkpoint it was trained on, as its author named it.
     pub base_model: Option<String>,
+    /// How the factors began that the first half of each tensor holds, where a second half takes that away; `None`
+    /// where all of a tensor was trained.
+    pub(crate) init: Option<Init>,
     config_path: PathBuf,
     settings: Box<dyn Settings>,
     file: TensorFile,
@@ -38,8 +41,10 @@ pub fn read(path: &Path) -> Result<AdapterFile, Error> {
             (Box::new(settings), base_model)
         }
     };
+    let file = TensorFile::open(&found.tensors)?;
     Ok(AdapterFile {
-        file: TensorFile::open(&found.tensors)?,
+        init: file.init()?,
+        file,
         path: found.tensors,
         format: found.format,
         base_model,

@@ -68,7 +68,10 @@ fn reason(place: &Placement, adapter: &Portable, model: &dyn Matrices) -> Option
     let is_tied = adapter.base.is_none_or(|base| base.is_tied);
     match (place.method, place.kind) {
         (Method::Whole, _) => Some(Inexpressible::Whole { path }),
-        (Method::Dora, _) => Some(Inexpressible::Dora { path }),
+        (method, _) if method != Method::Lora => Some(Inexpressible::Method {
+            path,
+            method: method.name(),
+        }),
         _ if is_end(place) && is_tied => Some(Inexpressible::TiedEnd { path }),
         _ if model.name(&path).is_none() => Some(Inexpressible::Nameless { path }),
         _ => None,

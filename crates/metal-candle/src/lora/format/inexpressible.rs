@@ -7,11 +7,13 @@ pub enum Inexpressible {
         /// Path of the layer.
         path: String,
     },
-    /// DoRA, whose magnitudes have no place.
-    #[error("{path}: DoRA")]
-    Dora {
+    /// A method that the tool does not have.
+    #[error("{path}: the method {method}")]
+    Method {
         /// Path of the layer.
         path: String,
+        /// Name of the method.
+        method: &'static str,
     },
     /// DoRA on an embedding, whose columns PEFT scales and whose rows mlx-lm scales.
     #[error("{path}: DoRA of an embedding, which PEFT has by columns and mlx-lm by rows")]

@@ -1,6 +1,7 @@
 //! Layers as the tensors of an adapter tell of them.
 
 use super::names::{Key, Names, split};
+use crate::lora::methods::parts::{self, Dim};
 use crate::lora::plan::last_name;
 use crate::lora::{Kind, LayerInfo, LoraConfig};
 use std::collections::BTreeMap;
@@ -54,9 +55,6 @@ fn note(found: &mut BTreeMap<String, LayerInfo>, name: &str, shape: &[usize]) {
     let path = path_of(name);
     let block = block(path);
     let is_end = [EMBEDDING, HEAD].contains(&last_name(path));
-    let [rows, columns] = *shape else {
-        return;
-    };
     if block.is_none() && !is_end {
         return;
     }
@@ -68,13 +66,17 @@ fn note(found: &mut BTreeMap<String, LayerInfo>, name: &str, shape: &[usize]) {
         out_features: 0,
         tied_to: None,
     });
-    match split(name) {
-        Some((_, "lora_A.weight" | "lora_embedding_A")) => layer.in_features = columns,
-        Some(_) => layer.out_features = rows,
-        None => match layer.kind {
-            Kind::Linear => (layer.out_features, layer.in_features) = (rows, columns),
-            Kind::Embedding => (layer.in_features, layer.out_features) = (rows, columns),
-        },
+    let dims = match (parts::of_name(name), layer.kind) {
+        (Some((_, part)), _) => part.dims,
+        (None, Kind::Linear) => &[Dim::Out, Dim::In],
+        (None, Kind::Embedding) => &[Dim::In, Dim::Out],
+    };
+    for (dim, size) in dims.iter().zip(shape) {
+        match dim {
+            Dim::In => layer.in_features = *size,
+            Dim::Out => layer.out_features = *size,
+            Dim::Rank => {}
+        }
     }
 }
 

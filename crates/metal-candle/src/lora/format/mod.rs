@@ -11,6 +11,7 @@ mod copies;
 mod file;
 mod find;
 pub mod gguf;
+mod halves;
 mod inexpressible;
 mod json;
 mod layers;

@@ -1,6 +1,7 @@
 //! Names that a format gives the tensors of adapters, and how it lays them out.
 
 use crate::lora::choice::Unmatched;
+use crate::lora::methods::parts;
 use crate::lora::{Error, LayerInfo, LoraConfig, Plan, Unexpected};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -57,10 +58,9 @@ pub(super) trait Settings: std::fmt::Debug {
     fn names<'a>(&'a self, paths: &'a Paths) -> Box<dyn Names + 'a>;
 }
 
-/// Path of the layer that a parameter belongs to, and the rest of its name.
+/// Path of the layer that a parameter belongs to, and the rest of its name; `None` for a whole weight.
 pub(super) fn split(name: &str) -> Option<(&str, &str)> {
-    let end = name.find(".lora_")?;
-    Some((&name[..end], &name[end + 1..]))
+    parts::of_name(name).map(|(path, part)| (path, part.name))
 }
 
 /// Whether `key` holds a part of a model that sees or hears too.

@@ -33,10 +33,14 @@ impl AdapterFile {
     ///
     /// # Errors
     /// When tensors are missing, unexpected, misshaped or unusable; on an adapter of the token
-    /// embedding.
+    /// embedding, or one that PEFT trained beside changed weights.
     pub fn portable(&self) -> Result<Portable, Error> {
         let layers = self.layers()?;
         let config = self.config(&layers)?;
+        if config.init.is_of_weight() {
+            let init = config.init.name();
+            return Err(Error::OfWeights { init });
+        }
         let plan = self.plan(&config, &layers)?;
         let mut ends = plan.placements.iter();
         let is_unclear = |kind, method| kind == Kind::Embedding && method != Method::Whole;

@@ -1,9 +1,10 @@
 //! The tensor file of an adapter.
 
 use super::check::Check;
+use super::halves;
 use super::names::{Copied, Names};
 use crate::files;
-use crate::lora::{Error, Plan, shortened};
+use crate::lora::{Error, Init, Plan, shortened};
 use candle_core::Tensor;
 use safetensors::SafeTensors;
 use std::collections::BTreeMap;
@@ -66,6 +67,13 @@ impl TensorFile {
         Ok(shapes
             .map(|(key, view)| (key.to_string(), view.shape().to_vec()))
             .collect())
+    }
+
+    /// How the factors began whose halves its tensors hold.
+    pub(super) fn init(&self) -> Result<Option<Init>, Error> {
+        let header = SafeTensors::read_metadata(&self.bytes);
+        let (_, header) = header.map_err(|e| self.damaged(e.to_string()))?;
+        Ok(header.metadata().as_ref().and_then(halves::init))
     }
 
     fn tensors(&self) -> Result<SafeTensors<'_>, Error> {

@@ -1,6 +1,6 @@
 use super::lora::{self, Lora};
-use super::magnitude::{MAGNITUDE, Magnitude, lengths, row_squares};
-use super::{Adapter, Shapes, Take, Tied};
+use super::magnitude::{self, MAGNITUDE, Magnitude, lengths, row_squares};
+use super::{Adapter, Shapes, Take, Tied, shapes_of};
 use crate::lora::{Error, Linear, Mode, Placement};
 use candle_core::{Tensor, Var};
 use metal_candle_kernels::{Dropout, Result, linear, tape};
@@ -21,7 +21,7 @@ pub(super) struct Dora {
 
 pub(super) fn shapes(place: &Placement) -> Shapes {
     let mut shapes = lora::shapes(place);
-    shapes.push((MAGNITUDE, vec![place.out_features]));
+    shapes.extend(shapes_of(&magnitude::PARTS, place));
     shapes
 }
 

@@ -1,6 +1,6 @@
 use super::embedding::{self, Embedding};
-use super::magnitude::{MAGNITUDE, Magnitude, lengths, tiles};
-use super::{Adapter, Shapes, Take};
+use super::magnitude::{self, MAGNITUDE, Magnitude, lengths, tiles};
+use super::{Adapter, Shapes, Take, shapes_of};
 use crate::lora::{Error, Linear, Mode, Placement};
 use candle_core::{Tensor, Var};
 use metal_candle_kernels::{Result, Weight, matmul, tape};
@@ -17,8 +17,8 @@ pub(super) struct DoraEmbedding {
 }
 
 pub(super) fn shapes(place: &Placement) -> Shapes {
-    let mut shapes = embedding::shapes(place);
-    shapes.push((MAGNITUDE, vec![place.out_features]));
+    let mut shapes = shapes_of(&embedding::PARTS, place);
+    shapes.extend(shapes_of(&magnitude::PARTS, place));
     shapes
 }
 

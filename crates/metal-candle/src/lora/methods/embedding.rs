@@ -1,4 +1,5 @@
-use super::{Adapter, Shapes, Take};
+use super::parts::{Dim, Part};
+use super::{Adapter, Take};
 use crate::lora::{Error, Linear, Mode, Placement};
 use crate::random::normal;
 use candle_core::{DType, Tensor, Var};
@@ -7,6 +8,12 @@ use std::sync::Arc;
 
 pub(super) const A: &str = "lora_embedding_A";
 pub(super) const B: &str = "lora_embedding_B";
+
+#[rustfmt::skip]
+pub(super) const PARTS: [Part; 2] = [
+    Part { name: A, dims: &[Dim::Rank, Dim::In] },
+    Part { name: B, dims: &[Dim::Out, Dim::Rank] },
+];
 
 /// `W[id] + scale * B A[id]` for each token id, `A[id]` a column; nothing is dropped (PEFT's `Embedding`).
 #[derive(Clone, Debug)]
@@ -17,11 +24,6 @@ pub(super) struct Embedding {
     pub(super) b: Var,
     /// Factor of the update.
     pub(super) scale: f64,
-}
-
-pub(super) fn shapes(place: &Placement) -> Shapes {
-    let (v, d) = (place.in_features, place.out_features);
-    vec![(A, vec![place.r, v]), (B, vec![d, place.r])]
 }
 
 impl Embedding {

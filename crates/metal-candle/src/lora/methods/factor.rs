@@ -8,7 +8,7 @@ use metal_candle_kernels::Result;
 pub(super) enum Factor {
     Own(Var),
     Across(Var),
-    /// Values of such a one, of an adapter that is trained no more.
+    /// Values that are no parameter: those of an adapter that is trained no more, or computed from others.
     Fixed(Tensor),
 }
 

@@ -1,5 +1,6 @@
 use super::factor::Factor;
-use super::{Adapter, Shapes, Take, Tied, embedding};
+use super::parts::{Dim, Part};
+use super::{Adapter, Shapes, Take, Tied, embedding, shapes_of};
 use crate::lora::{Error, Linear, Mode, Placement};
 use crate::random::{name_stream, uniform};
 use candle_core::{DType, Tensor, Var};
@@ -10,6 +11,12 @@ use std::sync::Arc;
 
 pub(super) const A: &str = "lora_A.weight";
 pub(super) const B: &str = "lora_B.weight";
+
+#[rustfmt::skip]
+pub(super) const PARTS: [Part; 2] = [
+    Part { name: A, dims: &[Dim::Rank, Dim::In] },
+    Part { name: B, dims: &[Dim::Out, Dim::Rank] },
+];
 
 /// `x W^T + bias + scale * dropout(x) A^T B^T`.
 #[derive(Clone, Debug)]
@@ -30,8 +37,7 @@ pub(super) fn shapes(place: &Placement) -> Shapes {
     if place.tied_to.is_some() {
         return vec![];
     }
-    let (k, n) = (place.in_features, place.out_features);
-    vec![(A, vec![place.r, k]), (B, vec![n, place.r])]
+    shapes_of(&PARTS, place)
 }
 
 impl Lora {
@@ -127,6 +133,17 @@ impl Lora {
             b: self.b.frozen()?,
             ..self.clone()
         })
+    }
+
+    /// Adapter of these values, which has no parameters of its own.
+    pub(super) fn of(a: Tensor, b: Tensor, scale: f64) -> Self {
+        Self {
+            a: Factor::Fixed(a),
+            b: Factor::Fixed(b),
+            scale,
+            dropout: 0.0,
+            stream: 0,
+        }
     }
 
     /// `product + scale * x A^T B^T`, without a graph.

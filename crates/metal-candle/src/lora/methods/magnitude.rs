@@ -1,8 +1,14 @@
+use super::parts::{Dim, Part};
 use crate::lora::{Linear, Mode};
 use candle_core::{Tensor, Var};
 use metal_candle_kernels::{Result, Weight, matmul, tape};
 
 pub(super) const MAGNITUDE: &str = "lora_magnitude_vector";
+
+#[rustfmt::skip]
+pub(super) const PARTS: [Part; 1] = [
+    Part { name: MAGNITUDE, dims: &[Dim::Out] },
+];
 
 /// Numbers of a weight that are float32 at a time while it is measured: 16 MiB.
 const TILE: usize = 4 << 20;

@@ -7,15 +7,19 @@ mod embedding;
 mod factor;
 mod lora;
 mod magnitude;
+pub(super) mod parts;
+mod residual;
 mod whole;
 
-use super::{Error, Kind, Linear, Mode, Placement};
+use super::{Error, Init, Kind, Linear, Mode, Placement};
 use candle_core::{Tensor, Var};
 use dora::Dora;
 use dora_embedding::DoraEmbedding;
 use embedding::Embedding;
 use lora::Lora;
 use metal_candle_kernels::Result;
+use parts::Part;
+use residual::Residual;
 use std::sync::Arc;
 use whole::Whole;
 
@@ -41,15 +45,7 @@ pub fn is_b(name: &str) -> bool {
 /// Path of the layer that a trained tensor of this name is a factor of; `None` for a whole weight.
 #[must_use]
 pub fn layer_of(name: &str) -> Option<&str> {
-    let ends = [
-        lora::A,
-        lora::B,
-        embedding::A,
-        embedding::B,
-        magnitude::MAGNITUDE,
-    ];
-    let mut paths = ends.iter().filter_map(|end| name.strip_suffix(end));
-    paths.find_map(|path| path.strip_suffix('.'))
+    parts::of_name(name).map(|(path, _)| path)
 }
 
 /// Trained part of one layer, float32 whatever the dtype of the layer's weight.
@@ -82,6 +78,16 @@ pub trait Adapter: std::fmt::Debug + Send + Sync {
     /// Trained tensors with their names, but for those of another layer's adapter.
     fn parameters(&self) -> Vec<(&'static str, &Var)>;
 
+    /// Tensors with their names, as files hold them.
+    ///
+    /// # Errors
+    /// When memory runs out.
+    fn stored(&self) -> Result<Vec<(&'static str, Tensor)>> {
+        let parameters = self.parameters().into_iter();
+        let stored = parameters.map(|(name, var)| Ok((name, var.as_detached_tensor())));
+        stored.collect()
+    }
+
     /// Adapter for passes that train nothing, with everything computed that does not depend on the
     /// tokens: its parameters may not change any more.
     ///
@@ -93,7 +99,28 @@ pub trait Adapter: std::fmt::Debug + Send + Sync {
 /// Names and shapes of the tensors of an adapter.
 pub(super) type Shapes = Vec<(&'static str, Vec<usize>)>;
 
+fn shapes_of(parts: &[Part], place: &Placement) -> Shapes {
+    let shapes = parts.iter().map(|part| (part.name, part.shape(place)));
+    shapes.collect()
+}
+
 impl Method {
+    /// Methods of adapters that may be asked for by name.
+    pub const ADAPTERS: [Self; 2] = [Self::Lora, Self::Dora];
+
+    /// Method of an adapter by its name.
+    #[must_use]
+    pub fn of_name(name: &str) -> Option<Self> {
+        let mut all = Self::ADAPTERS.into_iter();
+        all.find(|method| method.name() == name)
+    }
+
+    /// Whether its update is LoRA's, `scale * B A`: what else is said of that holds for it.
+    #[must_use]
+    pub fn has_lora(self) -> bool {
+        matches!(self, Self::Lora | Self::Dora)
+    }
+
     /// Name of the method, as mlx-lm and PEFT have it.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -107,7 +134,7 @@ impl Method {
     pub(super) fn shapes(self, place: &Placement) -> Shapes {
         match (self, place.kind) {
             (Self::Whole, _) => whole::shapes(place),
-            (Self::Lora, Kind::Embedding) => embedding::shapes(place),
+            (Self::Lora, Kind::Embedding) => shapes_of(&embedding::PARTS, place),
             (Self::Dora, Kind::Embedding) => dora_embedding::shapes(place),
             (Self::Lora, Kind::Linear) => lora::shapes(place),
             (Self::Dora, Kind::Linear) => dora::shapes(place),
@@ -126,7 +153,10 @@ impl Method {
             (Self::Whole, _) => Arc::new(Whole::fresh(place, layer, other)?),
             (Self::Lora, Kind::Embedding) => Arc::new(Embedding::fresh(place, layer, seed)?),
             (Self::Dora, Kind::Embedding) => Arc::new(DoraEmbedding::fresh(place, layer, seed)?),
-            (Self::Lora, Kind::Linear) => Arc::new(Lora::fresh(place, layer, other, seed)?),
+            (Self::Lora, Kind::Linear) => match place.init {
+                Init::Lora => Arc::new(Lora::fresh(place, layer, other, seed)?),
+                _ => Arc::new(Residual::fresh(place, layer, seed)?),
+            },
             (Self::Dora, Kind::Linear) => Arc::new(Dora::fresh(place, layer, other, seed)?),
         })
     }
@@ -143,10 +173,18 @@ impl Method {
             (Self::Whole, _) => Arc::new(Whole::with(place, other, take)?),
             (Self::Lora, Kind::Embedding) => Arc::new(Embedding::with(place, take)?),
             (Self::Dora, Kind::Embedding) => Arc::new(DoraEmbedding::with(place, layer, take)?),
-            (Self::Lora, Kind::Linear) => Arc::new(Lora::with(place, other, take)?),
+            (Self::Lora, Kind::Linear) => match place.init {
+                Init::Lora => Arc::new(Lora::with(place, other, take)?),
+                _ => Arc::new(Residual::with(place, layer, take)?),
+            },
             (Self::Dora, Kind::Linear) => Arc::new(Dora::with(place, layer, other, take)?),
         })
     }
+}
+
+/// Adapter at `place` whose factors began as a part of the weight, from the `plain` one that files hold.
+pub(super) fn residual(place: &Placement, plain: &dyn Adapter) -> Made {
+    Ok(Arc::new(Residual::of_plain(place, plain)?))
 }
 
 /// Adapter of the token embedding, where that of the output head is the same.

@@ -62,6 +62,10 @@ fn reason(place: &Placement, adapter: &Portable) -> Option<Inexpressible> {
     let is_tied = adapter.base.is_some_and(|base| base.is_tied);
     match (place.method, place.kind) {
         (Method::Whole, _) => Some(Inexpressible::Whole { path }),
+        (method, _) if !method.has_lora() => Some(Inexpressible::Method {
+            path,
+            method: method.name(),
+        }),
         (Method::Dora, Kind::Embedding) => Some(Inexpressible::DoraOfEmbedding { path }),
         _ if is_end && is_tied && !adapter.config.ensure_weight_tying => {
             Some(Inexpressible::OneEnd { path })

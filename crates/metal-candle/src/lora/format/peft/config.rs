@@ -1,5 +1,6 @@
+use super::types::PeftType;
 use crate::lora::format::json::Fields;
-use crate::lora::{Error, LoraConfig, Method, Targets, shortened};
+use crate::lora::{Error, Init, LoraConfig, Method, Targets, shortened};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
@@ -64,14 +65,17 @@ pub(super) fn read(fields: &Fields<'_>) -> Result<LoraConfig, Error> {
     let exclude = fields
         .optional::<Names>("exclude_modules")?
         .map(Names::into_excluded);
-    let method = match fields.optional("use_dora")?.unwrap_or(false) {
-        true => Method::Dora,
-        false => Method::Lora,
+    // One that is not known was refused.
+    let kind = PeftType::of(fields.all).map_or(Method::Lora, |kind| kind.method);
+    let method = match (kind, fields.optional("use_dora")?) {
+        (Method::Lora, Some(true)) => Method::Dora,
+        (kind, _) => kind,
     };
     Ok(LoraConfig {
         method,
+        init: init(fields),
         r: fields.or("r", DEFAULT_R)?,
-        alpha: fields.or("lora_alpha", DEFAULT_ALPHA)?,
+        alpha: fields.or(PeftType::of_method(kind).alpha, DEFAULT_ALPHA)?,
         dropout: fields.or("lora_dropout", 0.0)?,
         use_rslora: fields.or("use_rslora", false)?,
         targets: targets(fields, &modules_to_save)?,
@@ -82,6 +86,12 @@ pub(super) fn read(fields: &Fields<'_>) -> Result<LoraConfig, Error> {
         layers_to_transform: blocks(fields)?,
         ensure_weight_tying: fields.optional("ensure_weight_tying")?.unwrap_or(false),
     })
+}
+
+/// How the factors began, where that changed the base weight.
+fn init(fields: &Fields<'_>) -> Init {
+    let name = fields.all.get("init_lora_weights").and_then(Value::as_str);
+    name.and_then(Init::of_name).unwrap_or_default()
 }
 
 /// PEFT adapts no module that it saves whole.
@@ -143,33 +153,51 @@ pub(super) fn on_disk(config: &LoraConfig, base_model: &str) -> Value {
         .map(|(k, v)| (k.clone(), number(*v)))
         .collect();
     let saved = (!config.modules_to_save.is_empty()).then_some(&config.modules_to_save);
+    let kind = PeftType::of_method(config.method);
     let mut fields = json!({
         "alpha_pattern": alpha_pattern,
         "auto_mapping": null,
         "base_model_name_or_path": base_model,
-        "bias": "none",
         "exclude_modules": config.exclude.as_ref().map(names),
-        "fan_in_fan_out": false,
         "inference_mode": true,
-        "init_lora_weights": true,
         "layers_pattern": null,
         "layers_to_transform": config.layers_to_transform,
-        "lora_alpha": number(config.alpha),
-        "lora_bias": false,
-        "lora_dropout": config.dropout,
         "modules_to_save": saved,
-        "peft_type": "LORA",
+        "peft_type": kind.name,
         "r": config.r,
         "rank_pattern": rank_pattern,
         "revision": null,
         "target_modules": names(&config.targets),
         "task_type": "CAUSAL_LM",
-        "use_dora": config.method == Method::Dora,
-        "use_rslora": config.use_rslora,
     });
+    fields[kind.alpha] = number(config.alpha);
+    let own = match config.method.has_lora() {
+        true => of_lora(config),
+        false => vec![],
+    };
+    for (name, value) in own {
+        fields[name] = value;
+    }
+    if let Value::Object(fields) = &mut fields {
+        fields.sort_keys();
+    }
+    fields
+}
+
+/// Fields that LoRA alone has.
+fn of_lora(config: &LoraConfig) -> Vec<(&'static str, Value)> {
+    let mut fields = vec![
+        ("bias", json!("none")),
+        ("fan_in_fan_out", json!(false)),
+        ("init_lora_weights", json!(true)),
+        ("lora_bias", json!(false)),
+        ("lora_dropout", json!(config.dropout)),
+        ("use_dora", json!(config.method == Method::Dora)),
+        ("use_rslora", json!(config.use_rslora)),
+    ];
     // PEFT before 0.18 does not know it.
     if config.ensure_weight_tying {
-        fields["ensure_weight_tying"] = true.into();
+        fields.push(("ensure_weight_tying", json!(true)));
     }
     fields
 }

@@ -1,9 +1,10 @@
 //! Fields of PEFT's `LoraConfig` (0.21): read, without effect here, or refused by name. What no list
 //! knows is refused.
 
+use super::types::{KINDS, PeftType};
 use crate::lora::format::json::refusal;
 use crate::lora::{Error, Refusal};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use std::path::Path;
 
 /// Fields that [`super::config`] reads.
@@ -89,10 +90,11 @@ const TASKS: &[&str] = &["CAUSAL_LM", "SEQ_2_SEQ_LM", "FEATURE_EXTRACTION"];
 pub(super) fn check(path: &Path, config: &Map<String, Value>) -> Result<(), Error> {
     let mut refused: Vec<Refusal> = vec![];
     if !config.contains_key("peft_type") {
-        refused.push(refusal("peft_type", &Value::Null, ONLY_LORA));
+        refused.push(refusal("peft_type", &Value::Null, KINDS));
     }
+    let kind = PeftType::of(config);
     for (field, value) in config {
-        refused.extend(reason(field, value).map(|why| refusal(field, value, why)));
+        refused.extend(reason(field, value, kind).map(|why| refusal(field, value, why)));
     }
     let is_set = |field: &str| config.get(field).is_some_and(|value| !is_off(value));
     if let (true, Some(text @ Value::String(_))) =
@@ -105,19 +107,26 @@ pub(super) fn check(path: &Path, config: &Map<String, Value>) -> Result<(), Erro
         let path = path.to_path_buf();
         return Err(Error::Unsupported { path, refused });
     }
-    for (field, effect) in TOLD.iter().filter(|(field, _)| is_set(field)) {
-        tracing::warn!("{}: {field} {effect}", path.display());
+    let told = kind.map_or(&[][..], |kind| kind.told);
+    let told = told
+        .iter()
+        .map(|field| (*field, "acts on training in PEFT alone"));
+    for (field, effect) in told.chain(TOLD.iter().copied()) {
+        if is_set(field) && config.get(field) != Some(&json!(0.0)) {
+            tracing::warn!("{}: {field} {effect}", path.display());
+        }
     }
     Ok(())
 }
 
-const ONLY_LORA: &str = "only LORA adapters are read";
-
-/// Why a field cannot be honoured; `None` when it can.
-fn reason(field: &str, value: &Value) -> Option<&'static str> {
+/// Why a field of a configuration of this kind cannot be honoured; `None` when it can.
+fn reason(field: &str, value: &Value, kind: Option<&PeftType>) -> Option<&'static str> {
     let is_listed = |list: &[&str]| list.contains(&field);
+    let is_own =
+        |kind: &PeftType| field == kind.alpha || is_listed(kind.inert) || is_listed(kind.told);
     match field {
-        "peft_type" => (value != "LORA").then_some(ONLY_LORA),
+        "peft_type" => kind.is_none().then_some(KINDS),
+        _ if kind.is_some_and(is_own) => None,
         "modules_to_save" if !is_off(value) => (!all_among(value, SAVED))
             .then_some("only the token embedding and the output head are trained whole"),
         _ if is_off(value) || is_listed(READ) || is_listed(INERT) => None,
@@ -139,11 +148,17 @@ fn why_refused(field: &str) -> &'static str {
     )
 }
 
-/// PiSSA, OLoRA, CorDA, LoftQ and LoRA-GA train against a changed base weight: on the original
-/// one their adapters are wrong.
+/// PiSSA, OLoRA, CorDA, LoftQ and LoRA-GA train against a changed base weight. What the first two change is found
+/// again from the original one.
 fn initialisation(value: &Value) -> Option<&'static str> {
-    let is_plain = value.is_boolean() || is_one_of(value, PLAIN_INITIALISATIONS);
-    (!is_plain).then_some("this initialisation changes the base weight")
+    let is_known = value.is_boolean()
+        || is_one_of(value, PLAIN_INITIALISATIONS)
+        || is_one_of(value, &["pissa", "olora"]);
+    let name = value.as_str().unwrap_or_default();
+    match name.starts_with("pissa_niter_") {
+        true => Some("began at random numbers that the file does not hold"),
+        false => (!is_known).then_some("this initialisation changes the base weight"),
+    }
 }
 
 fn is_one_of(value: &Value, names: &[&str]) -> bool {
@@ -183,7 +198,6 @@ pub(super) fn ignored(config: &Map<String, Value>) -> Vec<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     /// `dataclasses.fields(LoraConfig)` of PEFT 0.21.2.
     const PEFT: [&str; 42] = [
@@ -231,10 +245,16 @@ mod tests {
         "ensure_weight_tying",
     ];
 
+    fn lora() -> Map<String, Value> {
+        [("peft_type".to_string(), json!("LORA"))]
+            .into_iter()
+            .collect()
+    }
+
     #[test]
     fn every_field_of_peft_is_known() {
         for field in PEFT {
-            let why = reason(field, &json!("something"));
+            let why = reason(field, &json!("something"), PeftType::of(&lora()));
             let is_unknown = why.is_some_and(|why| why.starts_with("not known"));
             assert!(!is_unknown, "{field}");
         }
@@ -243,7 +263,8 @@ mod tests {
     #[test]
     fn fields_that_are_off_are_fine() {
         for field in PEFT.iter().filter(|field| **field != "peft_type") {
-            assert_eq!(reason(field, &Value::Null), None, "{field}");
+            let why = reason(field, &Value::Null, PeftType::of(&lora()));
+            assert_eq!(why, None, "{field}");
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{Settings, ties};
 use crate::lora::format::names::{self, Copied, Key, Paths, is_multi_modal};
+use crate::lora::methods::parts;
 use crate::lora::{Plan, Unexpected};
 use std::collections::BTreeMap;
 
@@ -13,16 +14,6 @@ pub(super) struct Names<'a> {
     pub(super) paths: &'a Paths,
 }
 
-/// Tensors of an adapter, after the path of its layer and `.lora_`: the beginning of their names in
-/// files, and their names as parameters.
-const FACTORS: [(&str, &str); 5] = [
-    ("A", "A.weight"),
-    ("B", "B.weight"),
-    ("magnitude_vector", "magnitude_vector"),
-    ("embedding_A", "embedding_A"),
-    ("embedding_B", "embedding_B"),
-];
-
 /// Name in a file of a parameter.
 pub(super) fn on_disk(name: &str) -> String {
     format!("{PREFIX}{name}")
@@ -33,20 +24,16 @@ impl names::Names for Names<'_> {
         let Some(name) = key.strip_prefix(PREFIX) else {
             return Key::Other;
         };
-        let Some((path, kind)) = name.split_once(".lora_") else {
+        if let Some((path, part)) = factor(name) {
+            return Key::Factor(format!("{path}.{part}"));
+        }
+        let Some((_, kind)) = name.split_once(".lora_") else {
             return Key::Base(base_name(name));
         };
-        if self
-            .settings
-            .ignored
-            .iter()
-            .any(|ignored| kind.starts_with(ignored))
-        {
-            return Key::Ignored;
-        }
-        match factor(kind) {
-            Some(name) => Key::Factor(format!("{path}.lora_{name}")),
-            None => Key::Other,
+        let mut ignored = self.settings.ignored.iter();
+        match ignored.any(|ignored| kind.starts_with(ignored)) {
+            true => Key::Ignored,
+            false => Key::Other,
         }
     }
 
@@ -79,24 +66,21 @@ impl names::Names for Names<'_> {
         if is_multi_modal(name) {
             return U::MultiModal;
         }
-        match name.split_once(".lora_") {
-            Some((path, kind)) => self.why_adapter(path, kind),
+        if name.contains(".lora_B.") && name.ends_with("bias") {
+            return U::Bias;
+        }
+        match factor(name) {
+            Some((path, part)) => self.why_adapter(path, part),
             None => U::Unknown,
         }
     }
 }
 
 impl Names<'_> {
-    fn why_adapter(&self, path: &str, kind: &str) -> Unexpected {
+    fn why_adapter(&self, path: &str, part: &str) -> Unexpected {
         use Unexpected as U;
-        if kind.starts_with("B.") && kind.ends_with("bias") {
-            return U::Bias;
-        }
-        let Some(name) = factor(kind) else {
-            return U::Unknown;
-        };
         match self.paths.contains(path) {
-            true if name == "magnitude_vector" => U::Dora,
+            true if part == "lora_magnitude_vector" => U::Dora,
             true => U::NotTargeted,
             false if self.paths.contains(&format!("model.{path}")) => U::Headless,
             false => U::NoSuchLayer,
@@ -104,18 +88,25 @@ impl Names<'_> {
     }
 }
 
-/// Name as a parameter of the tensor that a file calls `kind`, perhaps with the name of the adapter,
-/// which PEFT has in memory only: `A.weight`, `A.default.weight`, `magnitude_vector.default`.
-fn factor(kind: &str) -> Option<&'static str> {
-    let (begin, rest) = kind.split_once('.').unwrap_or((kind, ""));
-    let (_, name) = FACTORS.into_iter().find(|(known, _)| *known == begin)?;
-    let adapter = match rest.strip_suffix("weight") {
-        Some("") => "",
-        Some(adapter) => adapter.strip_suffix('.')?,
-        None if name == begin => rest,
-        None => return None,
-    };
-    (!adapter.contains('.')).then_some(name)
+/// Path of the layer of the tensor that a file calls `name`, and its name as a parameter. The name of the adapter, which
+/// PEFT has in memory only, may be part of it: `A.weight`, `A.default.weight`, `magnitude_vector.default`.
+fn factor(name: &str) -> Option<(&str, &'static str)> {
+    parts::all().find_map(|part| {
+        let begin = part.name.strip_suffix(".weight").unwrap_or(part.name);
+        let (path, rest) = name.split_once(&format!(".{begin}"))?;
+        let rest = match rest.strip_prefix('.') {
+            Some(rest) => rest,
+            None if rest.is_empty() => rest,
+            None => return None,
+        };
+        let adapter = match rest.strip_suffix("weight") {
+            Some("") => "",
+            Some(adapter) => adapter.strip_suffix('.')?,
+            None if part.name == begin => rest,
+            None => return None,
+        };
+        (!adapter.contains('.')).then_some((path, part.name))
+    })
 }
 
 /// Name in a checkpoint of a weight that PEFT wraps.

@@ -9,7 +9,9 @@ mod fields;
 mod keys;
 mod resolved;
 mod ties;
+mod types;
 
+use super::halves;
 use super::json::Fields;
 use super::names::{self, Names, Paths};
 use crate::files;
@@ -59,7 +61,7 @@ impl names::Settings for Settings {
 }
 
 /// Writes an adapter folder that PEFT loads; each file appears whole or not at all. `values` are the
-/// parameters by name.
+/// tensors by name as [`crate::lora::AdapterSet::stored`] gives them.
 ///
 /// # Errors
 /// When the folder cannot be written.
@@ -78,12 +80,13 @@ pub fn write(
         values.extend(ties::copies(&values)?);
     }
     let names: Vec<&str> = values.iter().map(|(name, _)| name.as_str()).collect();
-    let config = config::on_disk(&resolved::for_disk(config, &names), base_model);
+    let fields = config::on_disk(&resolved::for_disk(&config.plain(), &names), base_model);
     let named = values.into_iter();
     let named = named.map(|(name, value)| (keys::on_disk(&name), value));
-    files::write_tensors(&folder.join(TENSORS), named.collect())?;
+    let mark = halves::mark(config.init);
+    files::write_marked_tensors(&folder.join(TENSORS), named.collect(), mark)?;
     Ok(files::write_json(
         &folder.join(super::find::CONFIG),
-        &config,
+        &fields,
     )?)
 }

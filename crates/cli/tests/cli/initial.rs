@@ -1,0 +1,94 @@
+//! Adapters that begin as parts of the weights, and noise in embeddings: on the command line, and from run to run.
+
+use crate::fixture::Fixture;
+use serde_json::json;
+
+const WEIGHTS: &str = "adapter_model.safetensors";
+const STATE: [&str; 2] = [WEIGHTS, "optimizer.safetensors"];
+
+fn bytes(fixture: &Fixture, folder: &str) -> [Vec<u8>; 2] {
+    STATE.map(|name| std::fs::read(fixture.path(&format!("{folder}/{name}"))).unwrap())
+}
+
+/// The settings go into what is compared: `words` say them once, and the run that goes on has those of the first.
+fn goes_on_to_the_bit(words: &str, again: &str) {
+    let fixture = Fixture::new();
+    fixture.train(&format!("--iters 4 --save-every 2 {words}"));
+    let told = fixture
+        .train(&format!(
+            "--resume-adapter-file adapters/checkpoint-2 --iters 2 --adapter-path other {again}"
+        ))
+        .stderr;
+    assert!(!told.contains("other settings"), "{told}");
+    assert!(
+        bytes(&fixture, "adapters/checkpoint-4") == bytes(&fixture, "other/checkpoint-4"),
+        "{words}"
+    );
+}
+
+#[test]
+fn a_run_that_began_with_parts_of_the_weights_goes_on_to_the_bit() {
+    goes_on_to_the_bit("--init-lora-weights pissa --rank 4 --dropout 0.1", "");
+    goes_on_to_the_bit("--init-lora-weights olora --rank 3 --rslora", "");
+}
+
+#[test]
+fn a_run_with_noise_in_embeddings_goes_on_to_the_bit() {
+    let noise = "--neftune-noise-alpha 5";
+    goes_on_to_the_bit(noise, noise);
+}
+
+#[test]
+fn what_is_saved_is_a_plain_adapter_of_twice_the_rank() {
+    let fixture = Fixture::new();
+    let told = fixture
+        .train("--init-lora-weights pissa --rank 4 --alpha 6")
+        .stderr;
+    assert!(told.contains("pissa, rank 4, scale 1.5"), "{told}");
+    let config = fixture.json("adapters/adapter_config.json");
+    assert_eq!(
+        [
+            &config["r"],
+            &config["lora_alpha"],
+            &config["init_lora_weights"]
+        ],
+        [&json!(8), &json!(12), &json!(true)]
+    );
+    let settings = fixture.json("adapters/run.json");
+    assert_eq!(settings["init_lora_weights"], json!("pissa"));
+    let told = fixture.train("--resume-adapter-file adapters --iters 1 --adapter-path more");
+    assert!(
+        told.stderr.contains("pissa, rank 4, alpha 6"),
+        "{}",
+        told.stderr
+    );
+    // For other tools, with the model and without it.
+    for model in ["", "--model model"] {
+        let to = format!("mlx{}", model.len());
+        fixture.ok(&format!("adapter convert adapters {to} --to mlx {model}"));
+        let config = fixture.json(&format!("{to}/adapter_config.json"));
+        assert_eq!(config["lora_parameters"]["rank"], json!(8));
+    }
+    fixture.ok("fuse --model model --adapter-path adapters --save-path fused");
+    fixture.ok("generate --model fused --prompt x --max-tokens 2");
+}
+
+#[test]
+fn initialisations_that_are_not_built_are_refused_by_name() {
+    let fixture = Fixture::new();
+    for (words, expected) in [
+        ("--init-lora-weights loftq", "pissa or olora"),
+        ("--init-lora-weights eva", "a pass over the rows"),
+        ("--init-lora-weights gauss", "expected lora, pissa"),
+        (
+            "--init-lora-weights pissa --fine-tune-type dora",
+            "must be lora, or the method be lora, got pissa with dora",
+        ),
+        (
+            "--init-lora-weights pissa --targets embed_tokens",
+            "must be lora on a token embedding, got pissa with model.embed_tokens",
+        ),
+    ] {
+        fixture.train_fails(words, 2, &[expected]);
+    }
+}
