@@ -11,6 +11,7 @@ and beside each a JSONL file with what pyarrow reads back from it, row by row.
 | `messages.parquet` | Snappy, version 2 pages | list of structs with nulls |
 | `sharegpt.parquet` | none | list of structs |
 | `types.parquet` | none | every type that a column may have |
+| `latin1_string.parquet`, `latin1_binary.parquet` | none | a text that is no UTF-8; these have no JSONL file |
 """
 
 import json
@@ -82,6 +83,14 @@ def write(name, table, **how):
     (FOLDER / f"{name}.jsonl").write_text("".join(lines), encoding="utf-8")
 
 
+def latin1(kind):
+    texts = ["plain".encode(), "caf\u00e9".encode("latin-1")]
+    array = pa.array(texts, pa.binary())
+    if kind == "string":
+        array = pa.Array.from_buffers(pa.string(), len(array), array.buffers())
+    pq.write_table(pa.table({"text": array}), FOLDER / f"latin1_{kind}.parquet", compression="none", write_statistics=False)
+
+
 def main():
     shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir(parents=True)
@@ -89,6 +98,8 @@ def main():
     write("gsm8k", pa.Table.from_pylist(sums(12)), compression="gzip", row_group_size=6)
     write("messages", pa.Table.from_pylist(conversations(8)), compression="snappy", data_page_version="2.0")
     write("sharegpt", pa.Table.from_pylist(sharegpt(8)), compression="none")
+    latin1("string")
+    latin1("binary")
     write("types", pa.Table.from_pylist(VALUES, TYPES), compression="none")
 
 

@@ -22,9 +22,7 @@ pub fn find(path: &Path, keys: &RowKeys, terminal: &Terminal) -> Result<Source> 
         Some(name) if hub::is_data_set(name) && !files::is_there(path) => {
             hub::data_set(name, terminal)?
         }
-        _ if path.is_file() || path.is_dir() => Source::at(path)?,
-        // A pipe is read once.
-        _ if files::is_there(path) => Source::of_bytes(path, files::read_bytes(path)?),
+        _ if files::is_there(path) => Source::at(path)?,
         _ => {
             return Err(Error::input(format!(
                 "--data {}: this folder or file does not exist",
@@ -37,6 +35,14 @@ pub fn find(path: &Path, keys: &RowKeys, terminal: &Terminal) -> Result<Source> 
         }
     };
     Ok(source.with_keys(keys.keys()))
+}
+
+/// So many rows, in words.
+pub fn counted(n: usize) -> String {
+    match n {
+        1 => "1 row".to_owned(),
+        n => format!("{n} rows"),
+    }
 }
 
 /// Rows of one file, which a command looks at and does not train on.

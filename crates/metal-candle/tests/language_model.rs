@@ -225,6 +225,27 @@ fn a_run_from_folder_to_folder_goes_on_to_the_bit() {
 }
 
 #[test]
+fn rows_that_do_not_stay_in_memory_train_to_the_same_bits() {
+    let [whole, spilled] = folders();
+    let run = |folder: &Path, memory: Option<usize>| {
+        let mut losses = vec![];
+        let mut settings = fine_tuning(folder, 9, fresh());
+        if let Some(bytes) = memory {
+            settings.rows.source = settings.rows.source.with_memory(bytes);
+        }
+        let observe = |event: &Event| match event {
+            Event::Step { loss, .. } => losses.push(*loss),
+            Event::Validation(validation) => losses.push(validation.val_loss),
+            _ => {}
+        };
+        fine_tune(settings, &folder.join("model"), &Device::Cpu, observe).unwrap();
+        let adapter = std::fs::read(folder.join("run/adapter_model.safetensors"));
+        (losses, adapter.unwrap())
+    };
+    assert_eq!(run(whole.path(), None), run(spilled.path(), Some(0)));
+}
+
+#[test]
 fn what_a_run_goes_on_with_is_told() {
     let [folder, _] = folders();
     let base = folder.path().join("model");

@@ -142,6 +142,7 @@ fn figures(
         .laid_out(Arrangement::Padded)
         .inspect(|_| bar.inc(1));
     let evaluation = evaluate(decoder, adapter, batches, &|| false)?;
+    dataset.examples.check()?;
     bar.finish_and_clear();
     Figures::of(evaluation, &args.data)
 }
@@ -185,8 +186,9 @@ fn tell(answer: &Answer, terminal: &Terminal) -> Result<()> {
         }
     }
     terminal.print_line(format_args!(
-        "{} tokens in {} rows",
-        with.tokens, answer.rows
+        "{} tokens in {}",
+        with.tokens,
+        rows::counted(answer.rows)
     ))
 }
 

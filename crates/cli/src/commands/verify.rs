@@ -116,22 +116,23 @@ fn report(
     rows: Option<&Dataset>,
 ) -> Result<Report> {
     let decoder = &loaded.model.decoder;
-    let rows = rows.map_or(&[][..], |rows| &rows.examples);
+    let effort = match args.quick {
+        true => Effort::quick(decoder.n_parameters()),
+        false => Effort::WHOLE,
+    };
+    let n_rows = effort.n_rows.max(effort.n_masked);
+    let rows = rows.map_or(Ok(vec![]), |rows| rows.examples.first(n_rows))?;
     let read = || written_and_read(adapted, loaded, &args.model);
     let subject = Subject {
         model: &loaded.model,
         parameters: &Parameters::of_adapters(adapted.set.clone(), decoder),
-        rows,
-        masked: rows,
+        rows: &rows,
+        masked: &rows,
         tokenizer: Some(&loaded.tokenizer),
         file: Some(Saved {
             path: &args.adapter_path,
             read: &read,
         }),
-    };
-    let effort = match args.quick {
-        true => Effort::quick(decoder.n_parameters()),
-        false => Effort::WHOLE,
     };
     verify(&subject, &effort).map_err(Error::from)
 }

@@ -138,7 +138,9 @@ fn download(
 /// Files of a data set that a name means; names that lead out of its folder are none.
 fn files_of(description: &Description, prefix: &str) -> Vec<String> {
     let names = description.siblings.iter().map(|file| &file.rfilename);
-    let is_wanted = |name: &&String| name.starts_with(prefix) && name.split('/').all(is_file_name);
+    let is_wanted = |name: &&String| {
+        name.starts_with(prefix) && Files::is_rows(name) && name.split('/').all(is_file_name)
+    };
     names.filter(is_wanted).cloned().collect()
 }
 

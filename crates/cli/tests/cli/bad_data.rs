@@ -67,7 +67,7 @@ fn some_rows_masked_are_told_and_left_out() {
     let both = r#"{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}"#;
     let fixture = train_file(&format!("{both}\n{user}\n{both}\n"));
     let ended = fixture.train("--mask-prompt --iters 1");
-    let expected = "data/train.jsonl: 1 rows have no token to train and are left out: line 2";
+    let expected = "data/train.jsonl: 1 row has no token to train and is left out: line 2";
     assert!(ended.stderr.contains(expected), "{}", ended.stderr);
 }
 
@@ -142,11 +142,7 @@ fn a_mark_without_masking_says_what_to_add() {
     let row = r#"{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b", "weight": 0}]}"#;
     let fixture = train_file(&format!("{row}\n"));
     fixture.train_fails("", 2, &["messages[1].weight", "add --mask-prompt"]);
-    fixture.train_fails(
-        "--mask-prompt",
-        2,
-        &["none of the 1 rows has a token to train"],
-    );
+    fixture.train_fails("--mask-prompt", 2, &["its only row has no token to train"]);
 }
 
 #[test]
@@ -155,7 +151,7 @@ fn rows_of_weight_0_are_left_out() {
         |weight| format!("{{\"prompt\": \"a\", \"completion\": \"b\", \"weight\": {weight}}}\n");
     let fixture = train_file(&(row(1) + &row(0)));
     let ended = fixture.train("--iters 1");
-    let told = "data/train.jsonl: 1 rows have weight 0 and are left out: line 2";
+    let told = "data/train.jsonl: 1 row of weight 0 is left out: line 2";
     assert!(ended.stderr.contains(told), "{}", ended.stderr);
     let ended = fixture.run("inspect --model model --data data/train.jsonl --row 2");
     assert!(ended.stderr.contains("weight 0"), "{}", ended.stderr);
@@ -168,6 +164,10 @@ fn validating_on_what_is_trained_is_told() {
     fixture.write("data/valid.jsonl", &rows(4));
     let ended = fixture.train("--iters 1");
     let told = "data/valid.jsonl: every row is also in data/train.jsonl";
+    assert!(ended.stderr.contains(told), "{}", ended.stderr);
+    fixture.write("data/valid.jsonl", &rows(6));
+    let ended = fixture.train("--iters 1 --overwrite");
+    let told = "data/valid.jsonl: 4 of 6 rows are also in data/train.jsonl";
     assert!(ended.stderr.contains(told), "{}", ended.stderr);
 }
 

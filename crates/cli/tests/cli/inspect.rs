@@ -20,6 +20,41 @@ fn a_row_with_its_trained_tokens() {
 }
 
 #[test]
+fn a_row_token_by_token() {
+    let fixture = Fixture::new();
+    let words = "inspect --model model --data data/train.jsonl --row 3 --mask-prompt --tokens";
+    let answer = fixture.ok_json(&format!("{words} --json"));
+    let ended = fixture.ok(words);
+    let mut lines = ended.stdout.lines();
+    assert_eq!(lines.next(), Some("place      id  loss  text"));
+    let ids = answer["token_ids"].as_array().unwrap();
+    let mut trained = String::new();
+    for (place, id) in ids.iter().enumerate() {
+        let line = lines.next().unwrap();
+        let text = answer["token_texts"][place].as_str().unwrap();
+        let loss = match answer["trained"][place].as_bool().unwrap() {
+            true => "yes",
+            false => "-",
+        };
+        let fields: Vec<&str> = line.split_whitespace().take(3).collect();
+        assert_eq!(fields, [&place.to_string(), &id.to_string(), loss]);
+        assert!(line.ends_with(&format!("{text:?}")), "{line}");
+        trained += if loss == "yes" { text } else { "" };
+    }
+    assert_eq!(trained, answer["runs"][1]["text"].as_str().unwrap());
+    assert!(lines.next().unwrap().starts_with("data/train.jsonl:3: "));
+}
+
+#[test]
+fn an_empty_file_is_refused_as_train_refuses_it() {
+    let fixture = Fixture::new();
+    fixture.write("data/valid.jsonl", "\n");
+    let expected = "data/valid.jsonl: no rows";
+    fixture.train_fails("", 2, &[expected]);
+    fixture.fails("inspect --model model --data data", 2, &[expected]);
+}
+
+#[test]
 fn a_row_that_train_would_leave_out_can_be_seen() {
     let fixture = Fixture::new();
     let row = json!({"messages": [{"role": "user", "content": "hello"}]}).to_string();

@@ -154,8 +154,8 @@ fn pairs_of_which_nothing_can_be_learnt_are_left_out_and_told() {
     fixture.write("data/train.jsonl", &format!("{same}\n{}{long}\n", pairs(6)));
     let ended = fixture.train("--train-mode dpo");
     for text in [
-        "1 rows have the same tokens in both completions and are left out: line 1",
-        "1 rows have a prompt that leaves no room for a completion in 64 tokens and are left out: line 8",
+        "1 row has the same tokens in both completions and is left out: line 1",
+        "1 row has a prompt that leaves no room for a completion in 64 tokens and is left out: line 8",
     ] {
         assert!(
             ended.stderr.contains(text),
@@ -165,7 +165,7 @@ fn pairs_of_which_nothing_can_be_learnt_are_left_out_and_told() {
     }
     fixture.write("data/train.jsonl", &format!("{same}\n"));
     let words = format!("{TRAIN} --train-mode dpo --adapter-path none");
-    fixture.fails(&words, 2, &["none of the 1 rows"]);
+    fixture.fails(&words, 2, &["its only row has no token to train"]);
     fixture.assert_nothing_half_written("none");
 }
 

@@ -38,7 +38,7 @@ type Case = (
     fn(usize) -> Value,
 );
 
-const CASES: [Case; 40] = [
+const CASES: [Case; 42] = [
     (
         "alpaca",
         Json,
@@ -52,6 +52,27 @@ const CASES: [Case; 40] = [
         "--prompt-key instruction",
         "alpaca (input, instruction, output)",
         |i| json!({"instruction": say(i), "input": "", "output": it_is(i), "text": "below"}),
+    ),
+    (
+        "alpaca-tatsu-lab",
+        Jsonl,
+        "",
+        "alpaca (input, instruction, output)",
+        |i| {
+            let text = format!(
+                "Below is an instruction.\n\n### Instruction:\n{}\n\n### Response:\n{}",
+                say(i),
+                it_is(i)
+            );
+            json!({"instruction": say(i), "input": "", "output": it_is(i), "text": text})
+        },
+    ),
+    (
+        "sharegpt-with-text",
+        Jsonl,
+        "--mask-prompt",
+        "ShareGPT (conversations)",
+        |i| json!({"conversations": [{"from": "human", "value": say(i)}, {"from": "gpt", "value": it_is(i)}], "text": format!("<|user|>{}<|assistant|>{}", say(i), it_is(i))}),
     ),
     (
         "alpaca-parquet",

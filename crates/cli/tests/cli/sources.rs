@@ -87,7 +87,7 @@ fn files_of_a_folder_are_found_by_name_in_any_container() {
     fixture.write("data/dev.json", r#"[{"prompt": "e", "completion": "f"}]"#);
     fixture.write("data/test.tsv", "prompt\tcompletion\ng\th\n");
     let ended = fixture.train("--train --test --iters 1");
-    for part in ["train 2 rows", "valid 1 rows", "test 1 rows"] {
+    for part in ["train 2 rows", "valid 1 row", "test 1 row"] {
         assert!(ended.stderr.contains(part), "{part}\n{}", ended.stderr);
     }
     fixture.write("data/train.json", "[]");
@@ -194,7 +194,7 @@ fn inspect_tells_data_in_figures() {
         "⟦0 it is<|im_end|>⟧",
         "data: prompt/completion (prompt, completion)",
         "train  7 rows",
-        "1 rows say what an earlier row says",
+        "1 row says what an earlier row says",
         "2 rows are in the rows to train on as well",
         "longer than 20 tokens",
         "50 % up to",

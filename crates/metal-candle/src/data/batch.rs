@@ -1,5 +1,6 @@
 //! Rows laid out for one pass through the model.
 
+use std::borrow::Borrow;
 use std::ops::Range;
 
 use super::example::Example;
@@ -42,7 +43,8 @@ pub struct PairPlaces {
 
 impl Batch {
     /// Lays `examples` out, each a sequence of its own, or two where it is a pair.
-    pub fn new(arrangement: Arrangement, examples: &[&Example]) -> Self {
+    pub fn new(arrangement: Arrangement, examples: &[impl Borrow<Example>]) -> Self {
+        let examples: Vec<&Example> = examples.iter().map(Borrow::borrow).collect();
         let sequences: Vec<Sequence> = examples.iter().flat_map(|e| sequences(e)).collect();
         let lengths: Vec<usize> = sequences.iter().map(|s| s.targets.len()).collect();
         let layout = Layout::new(arrangement, &lengths);
@@ -51,7 +53,7 @@ impl Batch {
         Self {
             inputs: layout.lay(inputs, 0),
             targets: layout.lay(targets, IGNORED),
-            pairs: pairs(&layout, examples),
+            pairs: pairs(&layout, &examples),
             layout,
             lines: examples.iter().map(|example| example.line).collect(),
             trained_tokens: examples.iter().map(|e| e.trained_tokens()).sum(),
@@ -190,7 +192,7 @@ mod tests {
 
     #[test]
     fn no_rows_make_an_empty_batch() {
-        let batch = Batch::new(Arrangement::Padded, &[]);
+        let batch = Batch::new(Arrangement::Padded, &[] as &[Example]);
         assert_eq!((batch.layout.dims(), batch.inputs.len()), ((0, 0), 0));
     }
 }

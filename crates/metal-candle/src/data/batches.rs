@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::batch::Batch;
 use super::error::{Error, Result};
 use super::example::Example;
+use super::examples::Examples;
 use crate::layout::Arrangement;
 
 /// Rows are sorted by length within this many batches: enough to pair like lengths, few enough that
@@ -29,36 +30,45 @@ pub struct Cursor {
 /// evaluation.
 ///
 /// Every row is in exactly one batch of an epoch; the last batch may be smaller. The order depends
-/// on the rows, the batch size and the seed alone.
+/// on the rows, the batch size and the seed alone. Where a row cannot be read again there are no more
+/// ([`Examples::check`]).
 #[derive(Debug, Clone)]
 pub struct Batches<'a> {
-    examples: &'a [Example],
+    examples: &'a Examples,
     batch_size: NonZeroUsize,
     /// `None` for the one sorted pass.
     seed: Option<u64>,
     cursor: Cursor,
-    /// The rows of each batch of the epoch.
-    order: Vec<Vec<usize>>,
+    order: EpochOrder,
+}
+
+/// Order of one epoch.
+#[derive(Debug, Clone, Default)]
+struct EpochOrder {
+    /// All rows: neighbours are of one batch.
+    rows: Vec<usize>,
+    /// Batches, by their places among the rows.
+    batches: Vec<usize>,
 }
 
 impl<'a> Batches<'a> {
     /// Endless batches, shuffled anew in each epoch.
-    pub fn shuffled(examples: &'a [Example], batch_size: NonZeroUsize, seed: u64) -> Self {
+    pub fn shuffled(examples: &'a Examples, batch_size: NonZeroUsize, seed: u64) -> Self {
         Self::new(examples, batch_size, Some(seed))
     }
 
     /// One pass over the data in the order of length.
-    pub fn sequential(examples: &'a [Example], batch_size: NonZeroUsize) -> Self {
+    pub fn sequential(examples: &'a Examples, batch_size: NonZeroUsize) -> Self {
         Self::new(examples, batch_size, None)
     }
 
-    fn new(examples: &'a [Example], batch_size: NonZeroUsize, seed: Option<u64>) -> Self {
+    fn new(examples: &'a Examples, batch_size: NonZeroUsize, seed: Option<u64>) -> Self {
         let mut batches = Self {
             examples,
             batch_size,
             seed,
             cursor: Cursor::default(),
-            order: Vec::new(),
+            order: EpochOrder::default(),
         };
         batches.order = batches.order_of(0);
         batches
@@ -71,7 +81,7 @@ impl<'a> Batches<'a> {
 
     /// The batches laid out.
     pub fn laid_out(self, arrangement: Arrangement) -> impl Iterator<Item = Batch> + use<'a> {
-        self.map(move |examples| Batch::new(arrangement, &examples))
+        self.map(move |rows| Batch::new(arrangement, &rows))
     }
 
     /// Where the next batch stands.
@@ -96,36 +106,34 @@ impl<'a> Batches<'a> {
         Ok(())
     }
 
-    /// The rows of each batch of an epoch.
-    fn order_of(&self, epoch: u64) -> Vec<Vec<usize>> {
+    fn order_of(&self, epoch: u64) -> EpochOrder {
         let batch_size = self.batch_size.get();
-        let length = |&row: &usize| self.examples[row].longest();
+        let length = |&row: &usize| self.examples.longest(row);
         let mut rows: Vec<usize> = (0..self.examples.len()).collect();
+        let mut batches: Vec<usize> = (0..self.n_batches()).collect();
         let Some(seed) = self.seed else {
             rows.sort_by_key(length);
-            return rows.chunks(batch_size).map(<[_]>::to_vec).collect();
+            return EpochOrder { rows, batches };
         };
         let mut generator = ChaCha8Rng::seed_from_u64(seed);
         generator.set_stream(epoch);
         shuffle(&mut rows, &mut generator);
-        let mut batches: Vec<Vec<usize>> = Vec::with_capacity(self.n_batches());
         for bucket in rows.chunks_mut(batch_size.saturating_mul(BATCHES_PER_BUCKET)) {
             bucket.sort_by_key(length);
-            batches.extend(bucket.chunks(batch_size).map(<[_]>::to_vec));
         }
         shuffle(&mut batches, &mut generator);
-        batches
+        EpochOrder { rows, batches }
     }
 }
 
-impl<'a> Iterator for Batches<'a> {
-    type Item = Vec<&'a Example>;
+impl Iterator for Batches<'_> {
+    type Item = Vec<Example>;
 
     /// The rows of the next batch. Ends behind a sequential pass, and at once when there are no
     /// rows.
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.cursor.position >= self.order.len() {
-            if self.seed.is_none() || self.order.is_empty() {
+    fn next(&mut self) -> Option<Vec<Example>> {
+        if self.cursor.position >= self.order.batches.len() {
+            if self.seed.is_none() || self.order.batches.is_empty() {
                 return None;
             }
             self.cursor = Cursor {
@@ -134,9 +142,11 @@ impl<'a> Iterator for Batches<'a> {
             };
             self.order = self.order_of(self.cursor.epoch);
         }
-        let rows = &self.order[self.cursor.position];
+        let batch = self.order.batches[self.cursor.position];
+        let mut rows = self.order.rows.chunks(self.batch_size.get());
+        let rows = self.examples.draw(rows.nth(batch)?.iter().copied())?;
         self.cursor.position += 1;
-        Some(rows.iter().map(|&row| &self.examples[row]).collect())
+        Some(rows)
     }
 }
 

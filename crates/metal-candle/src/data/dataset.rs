@@ -1,69 +1,31 @@
 //! Rows as examples. What is cut or left out is counted and told, never dropped in silence.
 
-use std::collections::HashSet;
+mod options;
+#[cfg(test)]
+mod tests;
+mod told;
+
 use std::path::{Path, PathBuf};
 
-use super::convention::{Convention, Mask};
 use super::error::{Error, Result, RowError};
 use super::example::Example;
+use super::examples::Examples;
 use super::fingerprint::Fingerprint;
-use super::notes::listed;
 use super::pair::Useless;
 use super::reader::Reader;
 use super::shape::{Keys, Shape};
 use super::source::{Records, Source, Unit};
 use super::splits::Split;
 use super::tokenizer::Tokenizer;
-
-/// Options of how rows become examples.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Options {
-    /// Longest row in tokens; what is longer is cut at its end.
-    pub max_seq_length: usize,
-    /// Train only what the assistant (or the completion) says.
-    pub mask_prompt: bool,
-    /// Rule by which tokens are trained.
-    pub convention: Convention,
-    /// Rows of the model's embedding table: a token id at or above it is an error. `None` checks
-    /// nothing.
-    pub vocab_size: Option<usize>,
-}
-
-impl Options {
-    pub(super) fn mask(&self) -> Mask {
-        self.convention.mask(self.mask_prompt)
-    }
-
-    /// Cuts a row to the longest that may be; gives the tokens that were cut off.
-    pub(super) fn cut(&self, example: &mut Example) -> usize {
-        let dropped = example.truncate(self.max_seq_length);
-        self.convention.close(example, self.max_seq_length);
-        dropped
-    }
-}
-
-/// Longest row in tokens where nothing is said and the model has room, as in mlx-lm.
-const DEFAULT_TOKENS: usize = 2048;
-
-/// The longest row in tokens: what was asked for, or else 2048 or the model's `limit`.
-///
-/// # Errors
-/// When more was asked for than the model takes.
-pub fn longest_row(asked: Option<usize>, limit: usize) -> Result<usize> {
-    match asked {
-        None => Ok(DEFAULT_TOKENS.min(limit)),
-        Some(asked) if asked <= limit => Ok(asked),
-        Some(asked) => Err(Error::MaxSeqLength { asked, limit }),
-    }
-}
+pub use options::{Options, longest_row};
 
 /// The examples of one file.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Dataset {
     /// The file.
     pub path: PathBuf,
     /// The rows that have something to train, in the order of the file.
-    pub examples: Vec<Example>,
+    pub examples: Examples,
     /// Rows that were cut.
     pub truncated: usize,
     /// Tokens that were cut off, over all rows.
@@ -87,9 +49,13 @@ pub struct Dataset {
 pub(super) struct Fact {
     pub(super) fingerprint: Fingerprint,
     /// Number of tokens before it was cut, of a pair of its longer sequence.
-    pub(super) length: usize,
+    pub(super) length: u32,
     /// Tokens that were cut off.
-    pub(super) dropped: usize,
+    pub(super) dropped: u32,
+    /// Tokens that are left, of a pair those of both sequences.
+    pub(super) tokens: u32,
+    /// Tokens that the loss counts.
+    pub(super) trained: u32,
 }
 
 impl Dataset {
@@ -115,29 +81,30 @@ impl Dataset {
         options: &Options,
     ) -> Result<Self> {
         let records = source.records(split)?;
-        let dataset = Self::of(source.name(), records, (&source.keys, tokenizer, options))?;
+        let dataset = Self::of(source, records, (tokenizer, options))?;
         dataset.check_not_empty()?;
         Ok(dataset)
     }
 
-    /// The examples of files that belong together; `name` is shown for several. There may be none.
+    /// The examples of files that belong together; the name of `source` is shown for several. There may be none.
     ///
     /// # Errors
     /// With file and place for a row that cannot be used.
-    pub(super) fn of(name: &Path, files: Vec<Records>, how: How<'_>) -> Result<Self> {
+    pub(super) fn of(source: &Source, files: Vec<Records>, how: How<'_>) -> Result<Self> {
         let is_alone = files.len() == 1;
-        let mut all = Self::empty(name, None);
+        let mut all = Self::empty(source.name(), None, Examples::within(source.memory_bytes));
         for records in files {
-            let one = Self::of_file(records, all.shape.clone(), how)?;
-            all.append(one, is_alone);
+            let before = std::mem::take(&mut all.examples);
+            let begun = Self::empty(&records.path, all.shape.clone(), before);
+            all.append(begun.with(records, &source.keys, how)?, is_alone);
         }
         Ok(all)
     }
 
-    fn empty(path: &Path, shape: Option<Shape>) -> Self {
+    fn empty(path: &Path, shape: Option<Shape>, examples: Examples) -> Self {
         Self {
             path: path.to_owned(),
-            examples: Vec::new(),
+            examples,
             truncated: 0,
             truncated_tokens: 0,
             untrainable: Vec::new(),
@@ -149,11 +116,12 @@ impl Dataset {
         }
     }
 
+    /// Adds another file, whose examples stand behind those of the files before.
     fn append(&mut self, other: Self, is_alone: bool) {
         if is_alone {
             self.path = other.path;
         }
-        self.examples.extend(other.examples);
+        self.examples = other.examples;
         self.facts.extend(other.facts);
         self.truncated += other.truncated;
         self.truncated_tokens += other.truncated_tokens;
@@ -164,33 +132,35 @@ impl Dataset {
         self.shape = other.shape;
     }
 
-    fn of_file(
-        records: Records,
-        shape: Option<Shape>,
-        (keys, tokenizer, options): How<'_>,
-    ) -> Result<Self> {
+    /// Reads one file, row by row.
+    fn with(mut self, records: Records, keys: &Keys, how: How<'_>) -> Result<Self> {
         let Records { path, unit, items } = records;
-        let mut dataset = Self::empty(&path, None);
-        let mut reader = Reader::new(tokenizer, options.mask(), keys, (shape, unit));
+        let (tokenizer, options) = how;
+        let mut reader = Reader::new(tokenizer, options.mask(), keys, (self.shape.take(), unit));
         for record in items {
             let line = record.number;
             let at_row = |error| row_error(&path, (line, unit), error);
             let (example, fingerprint) = reader.read(record).map_err(at_row)?;
             check_ids(&example, options.vocab_size).map_err(at_row)?;
             if reader.left_out().last() != Some(&line) {
-                dataset.add(example, fingerprint, options);
+                self.add(example, fingerprint, options)?;
             }
         }
         reader.tell(&path);
-        dataset.tell(options, unit);
-        dataset.left_out = reader.left_out().len();
-        dataset.shape = reader.shape().cloned();
-        Ok(dataset)
+        self.tell(options, unit);
+        self.left_out = reader.left_out().len();
+        self.shape = reader.shape().cloned();
+        Ok(self)
+    }
+
+    /// Tokens of all rows, cut.
+    pub fn n_tokens(&self) -> usize {
+        self.facts.iter().map(|fact| fact.tokens as usize).sum()
     }
 
     /// Targets of the loss in one epoch.
     pub fn trained_tokens(&self) -> usize {
-        self.examples.iter().map(Example::trained_tokens).sum()
+        self.facts.iter().map(|fact| fact.trained as usize).sum()
     }
 
     /// Takes `share` of the examples out, one at least, and those that say the same with them; `None` where all do.
@@ -208,95 +178,52 @@ impl Dataset {
             }
             _ => last,
         };
-        let mut held = Self::empty(&self.path, self.shape.clone());
-        let pairs = std::mem::take(&mut self.examples)
-            .into_iter()
-            .zip(std::mem::take(&mut self.facts));
-        let (out, rest): (Vec<_>, Vec<_>) = pairs.partition(|(_, fact)| fact.fingerprint <= limit);
-        (held.examples, held.facts) = out.into_iter().unzip();
-        (self.examples, self.facts) = rest.into_iter().unzip();
+        let is_held = |index: usize| self.facts[index].fingerprint <= limit;
+        let examples = self.examples.part(is_held);
+        let rest = self.examples.part(|index| !is_held(index));
+        let mut held = Self::empty(&self.path, self.shape.clone(), examples);
+        self.examples = rest;
+        let facts = std::mem::take(&mut self.facts).into_iter();
+        (held.facts, self.facts) = facts.partition(|fact| fact.fingerprint <= limit);
         held.truncated = held.facts.iter().filter(|fact| fact.dropped > 0).count();
-        held.truncated_tokens = held.facts.iter().map(|fact| fact.dropped).sum();
+        held.truncated_tokens = held.facts.iter().map(|fact| fact.dropped as usize).sum();
         self.truncated -= held.truncated;
         self.truncated_tokens -= held.truncated_tokens;
         Some(held)
     }
 
-    /// Whether every example of `other` is one of these.
-    pub(super) fn holds(&self, other: &Self) -> bool {
-        let own: HashSet<_> = self.examples.iter().map(sequences).collect();
-        let mut others = other.examples.iter();
-        others.all(|row| own.contains(&sequences(row)))
-    }
-
-    fn add(&mut self, mut example: Example, fingerprint: Fingerprint, options: &Options) {
+    fn add(
+        &mut self,
+        mut example: Example,
+        fingerprint: Fingerprint,
+        options: &Options,
+    ) -> Result<()> {
         let length = example.longest();
         let dropped = options.cut(&mut example);
         self.truncated += usize::from(dropped > 0);
         self.truncated_tokens += dropped;
-        let line = example.line;
+        let (line, trained) = (example.line, example.trained_tokens());
         match example.useless_pair() {
             Some(Useless::Identical) => self.identical.push(line),
             Some(Useless::NoRoom) => self.long_prompts.push(line),
-            None if example.trained_tokens() == 0 => self.untrainable.push(line),
+            None if trained == 0 => self.untrainable.push(line),
             None => {
-                self.examples.push(example);
+                self.examples.push(&example)?;
                 self.facts.push(Fact {
                     fingerprint,
-                    length,
-                    dropped,
+                    length: length as u32,
+                    dropped: dropped as u32,
+                    tokens: example.all_tokens().count() as u32,
+                    trained: trained as u32,
                 });
             }
         }
-    }
-
-    fn tell(&self, options: &Options, unit: Unit) {
-        let path = self.path.display();
-        if self.truncated > 0 {
-            tracing::warn!(
-                "{path}: {} rows are longer than {} tokens and were cut, {} tokens in all",
-                self.truncated,
-                options.max_seq_length,
-                self.truncated_tokens
-            );
-        }
-        let no_room = format!(
-            "have a prompt that leaves no room for a completion in {} tokens",
-            options.max_seq_length
-        );
-        for (lines, what) in [
-            (&self.untrainable, "have no token to train"),
-            (&self.identical, "have the same tokens in both completions"),
-            (&self.long_prompts, &no_room),
-        ] {
-            if !lines.is_empty() {
-                let (n, unit, listed) = (lines.len(), unit.name(), listed(lines));
-                tracing::warn!("{path}: {n} rows {what} and are left out: {unit} {listed}");
-            }
-        }
-    }
-
-    /// # Errors
-    /// When there are no rows, or none with anything to train.
-    pub(super) fn check_not_empty(&self) -> Result<()> {
-        let path = self.path.clone();
-        let useless = [&self.untrainable, &self.identical, &self.long_prompts];
-        let n_untrained = useless.into_iter().map(Vec::len).sum::<usize>() + self.left_out;
-        match (self.examples.len(), n_untrained) {
-            (0, 0) => Err(Error::EmptyFile { path }),
-            (0, n_rows) => Err(Error::NothingToTrain { path, n_rows }),
-            _ => Ok(()),
-        }
+        Ok(())
     }
 }
 
-/// Tokens of a row, and of a pair's other sequence.
-fn sequences(row: &Example) -> (&[u32], Option<&[u32]>) {
-    (&row.tokens, row.pair.as_ref().map(|pair| &*pair.rejected))
-}
-
-/// Columns, tokenizer and options with which rows become examples.
-pub(super) type How<'a> = (&'a Keys, &'a Tokenizer, &'a Options);
+/// Tokenizer and options with which rows become examples.
+pub(super) type How<'a> = (&'a Tokenizer, &'a Options);
 
 pub(super) fn row_error(path: &Path, (line, unit): (usize, Unit), error: RowError) -> Error {
     Error::Row {
@@ -324,6 +251,3 @@ pub(super) fn check_ids(
         None => Ok(()),
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -86,7 +86,7 @@ impl Writer {
                 self.0.update(x.to_bits().to_be_bytes());
             }
             Json::String(text) => self.texts(b's', &[text]),
-            Json::LoneSurrogate => self.mark(b'l', 0),
+            Json::LoneSurrogate | Json::Bytes => self.mark(b'l', 0),
             Json::Array(items) => {
                 self.mark(b'[', items.len());
                 items.iter().for_each(|item| self.value(item));

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use indexmap::IndexMap;
 
+use super::counted::{counted, rows};
 use super::json::shortened;
 use super::source::Unit;
 
@@ -15,6 +16,8 @@ pub(super) struct Notes {
     unit: Unit,
     /// Lines of rows of weight 0.
     pub(super) left_out: Vec<usize>,
+    /// Lines of rows whose answer is empty.
+    pub(super) unanswered: Vec<usize>,
 }
 
 /// Something worth telling about a row.
@@ -36,6 +39,8 @@ pub(super) enum Note {
     CutPrompt,
     /// Content in parts, which the template prints as it does any list.
     JoinedParts,
+    /// A column of what the system says, beside messages that begin with something else that it says.
+    SecondSystem(String),
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -97,6 +102,13 @@ impl Notes {
                 }),
                 "keys that stand more than once in an object, of which the last one counts",
             ),
+            (
+                self.keys(|note| match note {
+                    Note::SecondSystem(key) => Some(key),
+                    _ => None,
+                }),
+                "the messages begin with a system message of their own, so that these columns are not read",
+            ),
         ];
         let keys = keys
             .into_iter()
@@ -105,45 +117,60 @@ impl Notes {
     }
 
     fn sentences(&self) -> Vec<String> {
+        const HAVE: (&str, &str) = ("has", "have");
         let told = [
             (
                 Note::Beginning,
-                "begin with the beginning-of-sequence token (BOS) that the tokenizer adds, too; it is kept once",
+                ("begins", "begin"),
+                "with the beginning-of-sequence token (BOS) that the tokenizer adds, too; it is kept once",
             ),
             (
                 Note::End,
-                "end with the end-of-sequence token (EOS) that the tokenizer adds, too; it is kept once",
+                ("ends", "end"),
+                "with the end-of-sequence token (EOS) that the tokenizer adds, too; it is kept once",
             ),
             (
                 Note::UnreadTools,
-                "have function schemas (tools), which are not read: there is no chat template with a place for them",
+                HAVE,
+                "function schemas (tools), which are not read: there is no chat template with a place for them",
             ),
             (
                 Note::CutPrompt,
-                "have a prompt whose last tokens are others where a completion follows; these belong to the completions",
+                HAVE,
+                "a prompt whose last tokens are others where a completion follows; these belong to the completions",
             ),
             (
                 Note::JoinedParts,
-                "have content in text parts, which the chat template does not read; the texts are joined",
+                HAVE,
+                "content in text parts, which the chat template does not read; the texts are joined",
             ),
         ];
-        let mut sentences: Vec<String> = told
-            .iter()
-            .filter_map(|(note, what)| {
-                let Tally { rows, first, .. } = self.tallies.get(note)?;
-                let unit = self.unit.name();
-                Some(format!("{rows} rows {what} (the first on {unit} {first})"))
-            })
-            .collect();
-        if !self.left_out.is_empty() {
-            sentences.push(format!(
-                "{} rows have weight 0 and are left out: {} {}",
-                self.left_out.len(),
-                self.unit.name(),
-                listed(&self.left_out)
-            ));
-        }
-        sentences
+        let told = told.iter().filter_map(|(note, verbs, what)| {
+            let tally = self.tallies.get(note)?;
+            let (rows, unit) = (rows(tally.rows, *verbs), self.unit.name());
+            Some(format!(
+                "{rows} {what} (the first on {unit} {})",
+                tally.first
+            ))
+        });
+        let lines = [
+            (
+                &self.left_out,
+                ("of weight 0 is", "of weight 0 are"),
+                "left out",
+            ),
+            (
+                &self.unanswered,
+                HAVE,
+                "an empty answer, of which only the end is trained",
+            ),
+        ];
+        let lines = lines.into_iter().filter(|(lines, ..)| !lines.is_empty());
+        let lines = lines.map(|(lines, verbs, what)| {
+            let (rows, unit) = (rows(lines.len(), verbs), self.unit.name());
+            format!("{rows} {what}: {unit} {}", listed(lines))
+        });
+        told.chain(lines).collect()
     }
 
     fn keys(&self, key: impl Fn(&Note) -> Option<&String>) -> Option<String> {
@@ -153,10 +180,8 @@ impl Notes {
             .iter()
             .filter_map(|(note, Tally { rows, first, .. })| {
                 let key = shortened(key(note)?);
-                let unit = self.unit.name();
-                Some(format!(
-                    "\"{key}\" ({rows} rows, the first on {unit} {first})"
-                ))
+                let (rows, unit) = (counted(*rows), self.unit.name());
+                Some(format!("\"{key}\" ({rows}, the first on {unit} {first})"))
             })
             .collect();
         let shown = all
@@ -199,12 +224,14 @@ mod tests {
         }
         notes.add(Note::UnreadKey("id".to_owned()), 7);
         notes.left_out = vec![4];
+        notes.unanswered = vec![5, 6];
         assert_eq!(
             notes.warnings(),
             [
-                "these keys of rows are not read: \"a\\nb\" (2 rows, the first on line 3), \"id\" (1 rows, the first on line 7)",
+                "these keys of rows are not read: \"a\\nb\" (2 rows, the first on line 3), \"id\" (1 row, the first on line 7)",
                 "2 rows begin with the beginning-of-sequence token (BOS) that the tokenizer adds, too; it is kept once (the first on line 3)",
-                "1 rows have weight 0 and are left out: line 4",
+                "1 row of weight 0 is left out: line 4",
+                "2 rows have an empty answer, of which only the end is trained: line 5, 6",
             ]
         );
     }

@@ -66,23 +66,19 @@ impl Lengths {
 impl Dataset {
     /// Figures of these rows.
     pub fn overview(&self) -> Overview {
-        let mut lengths: Vec<usize> = self.facts.iter().map(|fact| fact.length).collect();
+        let lengths = self.facts.iter().map(|fact| fact.length as usize);
+        let mut lengths: Vec<usize> = lengths.collect();
         lengths.sort_unstable();
-        let left_out = [&self.untrainable, &self.identical, &self.long_prompts];
         let mut seen = HashSet::new();
         let facts = self.facts.iter();
         Overview {
             rows: self.examples.len(),
-            tokens: self
-                .examples
-                .iter()
-                .map(|row| row.all_tokens().count())
-                .sum(),
+            tokens: self.n_tokens(),
             trained_tokens: self.trained_tokens(),
             lengths: Lengths::of(&lengths),
             truncated_rows: self.truncated,
             truncated_tokens: self.truncated_tokens,
-            left_out: left_out.into_iter().map(Vec::len).sum::<usize>() + self.left_out,
+            left_out: self.n_untrained(),
             duplicates: facts.filter(|fact| !seen.insert(fact.fingerprint)).count(),
         }
     }

@@ -60,7 +60,8 @@ impl<'a> Reader<'a> {
         let parsed = self.line(value)?;
         let unread = parsed.unread.into_iter().map(Note::UnreadKey);
         let duplicates = duplicates.into_iter().map(Note::Duplicate);
-        for note in unread.chain(duplicates) {
+        let second = parsed.second_system.into_iter().map(Note::SecondSystem);
+        for note in unread.chain(duplicates).chain(second) {
             self.notes.add(note, line);
         }
         let notes = (&mut self.notes, line);
@@ -68,6 +69,8 @@ impl<'a> Reader<'a> {
         if parsed.is_left_out {
             example.trained.fill(false);
             self.notes.left_out.push(line);
+        } else if parsed.row.is_unanswered() {
+            self.notes.unanswered.push(line);
         }
         Ok((example, fingerprint::of(&parsed.row)))
     }

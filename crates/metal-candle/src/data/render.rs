@@ -43,6 +43,24 @@ pub fn mask_spans(example: &Example, tokenizer: &Tokenizer) -> Result<Vec<MaskSp
     Ok(spans)
 }
 
+/// Text of each token, special tokens included: what it adds to that before it. Of a character that several tokens make,
+/// each shows U+FFFD.
+///
+/// # Errors
+/// When the decoder fails.
+pub fn token_texts(ids: &[u32], tokenizer: &Tokenizer) -> Result<Vec<String>> {
+    let text = |i: usize| {
+        let start = i.saturating_sub(1);
+        let before = tokenizer.decode_all(&ids[start..i])?;
+        let with_before = tokenizer.decode_all(&ids[start..=i])?;
+        match with_before.strip_prefix(&*before) {
+            Some(text) => Ok(text.to_owned()),
+            None => tokenizer.decode_all(&ids[i..=i]),
+        }
+    };
+    (0..ids.len()).map(text).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -67,6 +85,16 @@ mod tests {
         let tokenizer = byte_fallback_tokenizer();
         let ids = tokenizer.encode_raw("a a a").unwrap();
         assert_eq!(texts(ids, &[false, true, true], &tokenizer), ["a", " a a"]);
+    }
+
+    #[test]
+    fn every_token_has_its_text() {
+        let tokenizer = byte_fallback_tokenizer();
+        let ids = tokenizer.encode_raw("a a b中").unwrap();
+        let texts = token_texts(&ids, &tokenizer).unwrap();
+        assert_eq!(texts.len(), ids.len());
+        assert_eq!(texts.concat(), tokenizer.decode_all(&ids).unwrap());
+        assert!(texts.contains(&" a".to_owned()), "{texts:?}");
     }
 
     #[test]

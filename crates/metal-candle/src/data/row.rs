@@ -109,6 +109,45 @@ impl Row {
         }
     }
 
+    /// What the system says in the first message.
+    fn system(&self) -> Option<&Json> {
+        let messages = match self {
+            Self::Messages { messages, .. }
+            | Self::Exchange {
+                prompt: messages, ..
+            }
+            | Self::Preference {
+                prompt: Some(Content::Messages(messages)),
+                ..
+            }
+            | Self::Preference {
+                chosen: Content::Messages(messages),
+                ..
+            } => messages,
+            _ => return None,
+        };
+        let first = messages.first()?;
+        let is_system = first.get("role").and_then(Json::as_str) == Some("system");
+        first.get("content").filter(|_| is_system)
+    }
+
+    /// Whether nothing is said where something is to be learnt: in the completion, or the assistant's last turn.
+    pub(super) fn is_unanswered(&self) -> bool {
+        let is_answer =
+            |message: &&Message| message.get("role").and_then(Json::as_str) == Some("assistant");
+        match self {
+            Self::Completion { completion, .. } | Self::Continuation { completion, .. } => {
+                completion.trim().is_empty()
+            }
+            Self::Exchange { completion, .. } => completion.iter().all(says_nothing),
+            Self::Messages { messages, .. } => {
+                let last = messages.iter().rfind(is_answer);
+                last.is_some_and(says_nothing)
+            }
+            Self::Text(_) | Self::Preference { .. } => false,
+        }
+    }
+
     /// The kind of this row.
     pub fn kind(&self) -> RowKind {
         match self {
@@ -120,6 +159,17 @@ impl Row {
             Self::Preference { .. } => RowKind::Preference,
         }
     }
+}
+
+/// Whether a message has neither text nor calls of functions.
+fn says_nothing(message: &Message) -> bool {
+    let is_empty = |value: &Json| match value {
+        Json::String(text) => text.trim().is_empty(),
+        Json::Array(items) => items.is_empty(),
+        value => value.is_null(),
+    };
+    let mut others = message.iter().filter(|(key, _)| *key != "role");
+    others.all(|(_, value)| is_empty(value))
 }
 
 /// The kind of a row; all rows of a file are of one kind.
@@ -155,6 +205,8 @@ pub(super) struct Line {
     pub(super) is_left_out: bool,
     /// Keys of the row that nothing reads.
     pub(super) unread: Vec<String>,
+    /// Column of what the system says, where the messages begin with something else that it says.
+    pub(super) second_system: Option<String>,
 }
 
 impl Line {
@@ -184,10 +236,15 @@ impl Line {
         };
         let is_asked = of_file.is_told() || of_file.kind() == RowKind::Preference;
         foreign::check(&row, !is_asked)?;
+        let system = of_file.system(&row);
         let read = of_file.take(&mut row, is_chat)?;
+        let is_second = |text: &str| read.system().is_some_and(|own| own.as_str() != Some(text));
         row.retain(|_, value| !value.is_null());
         let is_left_out = fields::take_weight(&mut row)? == Some(false);
         Ok(Self {
+            second_system: system
+                .filter(|(_, text)| is_second(text))
+                .map(|(key, _)| key.to_owned()),
             row: read,
             is_left_out,
             unread: row.into_keys().collect(),

@@ -1,10 +1,12 @@
 //! Rows by what they are for: to train on, to watch the loss on, to report the loss on in the end.
 
 use std::fmt;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use super::dataset::{Dataset, Options};
 use super::error::{Error, Result};
+use super::mlx_order::n_batches;
 use super::source::{Records, Source};
 use super::tokenizer::Tokenizer;
 
@@ -89,10 +91,10 @@ impl Splits {
         Ok(splits)
     }
 
-    /// [`load`](Self::load), with splits of which nothing can be trained.
+    /// [`load`](Self::load), with splits of rows of which nothing can be trained.
     ///
     /// # Errors
-    /// As [`load`](Self::load), but for empty splits.
+    /// As [`load`](Self::load), but for such splits.
     pub fn look(
         source: &Source,
         wanted: &[Split],
@@ -103,11 +105,9 @@ impl Splits {
         let mut opened = source.open(wanted)?;
         let read = |split: Split, records: &mut Vec<Records>| {
             let records = std::mem::take(records);
-            let name = source.name().to_owned();
             let is_there = wanted.contains(&split) && !records.is_empty();
-            let how = (&source.keys, tokenizer, options);
             is_there
-                .then(|| Dataset::of(&name, records, how))
+                .then(|| Dataset::of(source, records, (tokenizer, options)))
                 .transpose()
         };
         let mut splits = Self {
@@ -121,6 +121,10 @@ impl Splits {
         if wanted.contains(&Split::Valid) {
             splits.hold_out(share)?;
         }
+        [&splits.train, &splits.valid, &splits.test]
+            .into_iter()
+            .flatten()
+            .try_for_each(Dataset::check_has_rows)?;
         Ok(splits)
     }
 
@@ -145,24 +149,36 @@ impl Splits {
         Ok(())
     }
 
-    /// Warns of rows to watch the loss on that are all trained on.
+    /// Warns of rows to watch the loss on that are trained on as well.
     fn tell_repeated(&self) {
+        let Some(train) = &self.train else {
+            return;
+        };
         for other in [&self.valid, &self.test].into_iter().flatten() {
-            if let Some(train) = self.train.as_ref().filter(|train| train.holds(other)) {
-                let elsewhere = match other.path == train.path {
-                    true => "in its rows to train on".to_owned(),
-                    false => format!("in {}", train.path.display()),
-                };
-                let which = match other.path == train.path {
-                    true => " to watch the loss on",
-                    false => "",
-                };
-                tracing::warn!(
-                    "{}: every row{which} is also {elsewhere}, so that its loss says nothing about other text",
-                    other.path.display()
-                );
+            let (n_shared, n) = (other.shared_with(train), other.examples.len());
+            let (which, elsewhere) = match other.path == train.path {
+                true => (" to watch the loss on", "its rows to train on".to_owned()),
+                false => ("", train.path.display().to_string()),
+            };
+            let path = other.path.display();
+            match n_shared {
+                0 => {}
+                all if all == n => tracing::warn!(
+                    "{path}: every row{which} is also in {elsewhere}, so that its loss says nothing about other text"
+                ),
+                some => tracing::warn!("{path}: {some} of {n} rows{which} are also in {elsewhere}"),
             }
         }
+    }
+
+    /// Tells why batches of a split ended early ([`Examples::check`](super::Examples::check)).
+    ///
+    /// # Errors
+    /// When a row could not be read again.
+    pub fn check(&self) -> Result<()> {
+        let all = [&self.train, &self.valid, &self.test];
+        let mut all = all.into_iter().flatten();
+        all.try_for_each(|dataset| dataset.examples.check())
     }
 
     /// Optimizer steps of `rows_per_step` rows that pass so many times over the rows to train on, one at least. The last
@@ -170,7 +186,14 @@ impl Splits {
     pub fn steps(&self, epochs: f64, rows_per_step: usize) -> usize {
         let n_rows = self.train.as_ref().map_or(0, |train| train.examples.len());
         let per_epoch = n_rows.div_ceil(rows_per_step.max(1));
-        ((epochs * per_epoch as f64).ceil() as usize).max(1)
+        passes(epochs, per_epoch)
+    }
+
+    /// Batches of so many rows that pass so many times over the rows to train on as mlx-lm takes them, one at least: rows that
+    /// fill no batch are left out.
+    pub fn mlx_batches(&self, epochs: f64, batch_size: NonZeroUsize) -> usize {
+        let n_rows = self.train.as_ref().map_or(0, |train| train.examples.len());
+        passes(epochs, n_batches(n_rows, batch_size))
     }
 
     /// A split that has to be there.
@@ -195,4 +218,9 @@ impl Splits {
             },
         })
     }
+}
+
+/// Steps of so many passes over `per_epoch` steps, of which part of one counts as one.
+fn passes(epochs: f64, per_epoch: usize) -> usize {
+    ((epochs * per_epoch as f64).ceil() as usize).max(1)
 }

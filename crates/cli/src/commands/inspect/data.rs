@@ -62,7 +62,7 @@ pub(super) fn show(args: &Args, path: &Path, terminal: &Terminal) -> Result<()> 
         },
     };
     match args.row.row {
-        Some(place) => row::show(&rows, place, args.json, terminal),
+        Some(place) => row::show(&rows, place, args, terminal),
         None => show_all(&rows, args, terminal),
     }
 }
@@ -71,7 +71,7 @@ fn show_all(rows: &Rows, args: &Args, terminal: &Terminal) -> Result<()> {
     let answer = answer(rows, args)?;
     match args.json {
         true => terminal.print_json(&answer),
-        false => tell(&answer, terminal),
+        false => tell(&answer, args.row.tokens, terminal),
     }
 }
 
@@ -113,9 +113,9 @@ fn figures_of(split: Split, set: &Dataset, train: Option<&Dataset>) -> Figures {
     }
 }
 
-fn tell(answer: &Answer, terminal: &Terminal) -> Result<()> {
+fn tell(answer: &Answer, by_token: bool, terminal: &Terminal) -> Result<()> {
     if let Some(row) = &answer.row {
-        row::tell(row, terminal)?;
+        row::tell(row, by_token, terminal)?;
         terminal.print("\n")?;
     }
     let shape = answer.shape.as_deref().unwrap_or("no rows");
@@ -129,50 +129,61 @@ fn tell(answer: &Answer, terminal: &Terminal) -> Result<()> {
 
 fn tell_split(figures: &Figures, answer: &Answer, terminal: &Terminal) -> Result<()> {
     let Figures {
-        split,
-        overview,
-        in_train,
+        split, overview, ..
     } = figures;
     let held = answer.held_out.filter(|_| split == "valid");
     let held = held.map_or("", |_| ", held out of the rows to train on");
     let Overview {
-        rows,
         tokens,
         trained_tokens,
         ..
     } = overview;
+    let rows = rows::counted(overview.rows);
     terminal.print_line(format_args!(
-        "{split:<6} {rows} rows, {tokens} tokens, {trained_tokens} of them trained{held}"
+        "{split:<6} {rows}, {tokens} tokens, {trained_tokens} of them trained{held}"
     ))?;
     if let Some(lengths) = overview.lengths {
         terminal.print_line(format_args!("       {}", in_words(lengths)))?;
     }
-    let limit = answer.max_seq_length;
+    for line in faults(figures, answer.max_seq_length) {
+        terminal.print_line(format_args!("       {line}"))?;
+    }
+    Ok(())
+}
+
+/// What a person should know of a split's rows, a line each.
+fn faults(figures: &Figures, limit: usize) -> impl Iterator<Item = String> {
+    let Figures {
+        overview, in_train, ..
+    } = figures;
+    let n_cut = overview.truncated_tokens;
     let counts = [
         (
             overview.truncated_rows,
-            format!(
-                "longer than {limit} tokens, {} of which are cut off",
-                overview.truncated_tokens
-            ),
+            ("is", "are"),
+            format!("longer than {limit} tokens, {n_cut} of which are cut off"),
         ),
         (
             overview.left_out,
+            ("is", "are"),
             "left out: of weight 0, or nothing in them is trained".to_owned(),
         ),
         (
             overview.duplicates,
-            "say what an earlier row says".to_owned(),
+            ("says", "say"),
+            "what an earlier row says".to_owned(),
         ),
         (
             in_train.unwrap_or(0),
-            "are in the rows to train on as well".to_owned(),
+            ("is", "are"),
+            "in the rows to train on as well".to_owned(),
         ),
     ];
-    for (n, what) in counts.into_iter().filter(|(n, _)| *n > 0) {
-        terminal.print_line(format_args!("       {n} rows {what}"))?;
-    }
-    Ok(())
+    let counts = counts.into_iter().filter(|(n, ..)| *n > 0);
+    counts.map(|(n, (one, several), what)| {
+        let verb = if n == 1 { one } else { several };
+        format!("{} {verb} {what}", rows::counted(n))
+    })
 }
 
 fn in_words(lengths: Lengths) -> String {

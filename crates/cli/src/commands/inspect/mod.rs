@@ -17,7 +17,7 @@ use std::path::PathBuf;
 const EXAMPLES: &str = "\
 Examples:
   metal-candle inspect --model Qwen/Qwen3-0.6B --data data --mask-prompt
-  metal-candle inspect --model Qwen/Qwen3-0.6B --data data/train.jsonl --row 3 --mask-prompt
+  metal-candle inspect --model Qwen/Qwen3-0.6B --data data/train.jsonl --row 3 --mask-prompt --tokens
   metal-candle inspect --model Qwen/Qwen3-0.6B --targets q_proj,v_proj --rank 16 --num-layers 8
   metal-candle inspect --model ./model --adapter-path adapters --json";
 
@@ -57,6 +57,9 @@ pub struct RowOptions {
     /// Only this row: its line in the file, or its place in a list or Parquet file, counted from 1
     #[arg(long, value_name = "N", requires = "data", value_parser = at_least_one)]
     pub row: Option<usize>,
+    /// Show the row token by token: place, id, whether the loss counts it, and text
+    #[arg(long, requires = "data")]
+    pub tokens: bool,
     /// Share of the rows that `train` would hold out [default: 0.05 of a single file or data set, nothing of a folder]
     #[arg(long, value_name = "P", requires = "data", value_parser = share_below_one)]
     pub valid_split: Option<f64>,

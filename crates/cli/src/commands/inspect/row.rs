@@ -1,7 +1,8 @@
+use super::Args;
 use super::data::Rows;
 use crate::error::{Error, Result};
 use crate::terminal::Terminal;
-use metal_candle::data::{Dataset, MaskSpan, Unit, mask_spans};
+use metal_candle::data::{Dataset, MaskSpan, Unit, mask_spans, token_texts};
 use serde::Serialize;
 
 /// Answer that `--json` prints.
@@ -12,6 +13,8 @@ pub(super) struct Answer {
     place: String,
     line: usize,
     token_ids: Vec<u32>,
+    /// Text of the token at the same place.
+    token_texts: Vec<String>,
     /// Whether the loss counts the token at the same place.
     trained: Vec<bool>,
     tokens: usize,
@@ -38,15 +41,15 @@ impl From<MaskSpan> for RunOnOutput {
 }
 
 /// Shows the row at `place`.
-pub(super) fn show(rows: &Rows, place: usize, is_json: bool, terminal: &Terminal) -> Result<()> {
+pub(super) fn show(rows: &Rows, place: usize, args: &Args, terminal: &Terminal) -> Result<()> {
     let Some(answer) = answer(rows, Some(place))? else {
         let name = rows.source.name().display();
         return Err(Error::input(format!("{name}: no row on line {place}"))
             .with_advice("--row counts lines from 1, or rows of a list or Parquet file, as errors and warnings do"));
     };
-    match is_json {
+    match args.json {
         true => terminal.print_json(&answer),
-        false => tell(&answer, terminal),
+        false => tell(&answer, args.row.tokens, terminal),
     }
 }
 
@@ -69,24 +72,17 @@ pub(super) fn answer(rows: &Rows, place: Option<usize>) -> Result<Option<Answer>
         trained_tokens: example.trained.iter().filter(|trained| **trained).count(),
         truncated_tokens: shown.dropped,
         runs: spans.into_iter().map(RunOnOutput::from).collect(),
+        token_texts: token_texts(&example.tokens, &rows.tokenizer)?,
         trained: example.trained,
         token_ids: example.tokens,
     }))
 }
 
-pub(super) fn tell(answer: &Answer, terminal: &Terminal) -> Result<()> {
-    // Green on a terminal; brackets that hardly any text has elsewhere.
-    let (before, after) = match terminal.has_colours() {
-        true => ("\u{1b}[32m", "\u{1b}[0m"),
-        false => ("⟦", "⟧"),
-    };
-    for run in &answer.runs {
-        match run.trained {
-            true => terminal.print_marked(before, &run.text, after)?,
-            false => terminal.print(&run.text)?,
-        }
+pub(super) fn tell(answer: &Answer, by_token: bool, terminal: &Terminal) -> Result<()> {
+    match by_token {
+        true => tell_tokens(answer, terminal)?,
+        false => tell_text(answer, terminal)?,
     }
-    terminal.print("\n")?;
     let Answer {
         path,
         place,
@@ -102,4 +98,29 @@ pub(super) fn tell(answer: &Answer, terminal: &Terminal) -> Result<()> {
     terminal.print_line(format_args!(
         "{path}{place}: {trained_tokens} of {tokens} tokens are trained{cut}"
     ))
+}
+
+fn tell_text(answer: &Answer, terminal: &Terminal) -> Result<()> {
+    // Green on a terminal; brackets that hardly any text has elsewhere.
+    let (before, after) = match terminal.has_colours() {
+        true => ("\u{1b}[32m", "\u{1b}[0m"),
+        false => ("⟦", "⟧"),
+    };
+    for run in &answer.runs {
+        match run.trained {
+            true => terminal.print_marked(before, &run.text, after)?,
+            false => terminal.print(&run.text)?,
+        }
+    }
+    terminal.print("\n")
+}
+
+fn tell_tokens(answer: &Answer, terminal: &Terminal) -> Result<()> {
+    terminal.print_line("place      id  loss  text")?;
+    let tokens = answer.token_ids.iter().zip(&answer.trained);
+    for (place, ((id, is_trained), text)) in tokens.zip(&answer.token_texts).enumerate() {
+        let loss = if *is_trained { "yes" } else { "-" };
+        terminal.print_line(format_args!("{place:>5} {id:>7}  {loss:<4}  {text:?}"))?;
+    }
+    Ok(())
 }

@@ -3,7 +3,7 @@ use crate::data::batch::IGNORED;
 use proptest::prelude::*;
 
 /// Examples of the given lengths; example `i` holds the tokens `i + 1` and stands on line `i`.
-fn examples(lengths: &[usize]) -> Vec<Example> {
+fn examples(lengths: &[usize]) -> Examples {
     let example = |(line, &len): (usize, &usize)| Example {
         tokens: vec![line as u32 + 1; len],
         trained: (0..len).map(|t| t > 0).collect(),
@@ -113,8 +113,16 @@ fn fewer_rows_than_a_batch_make_a_smaller_batch() {
 
 #[test]
 fn no_rows_give_no_batches() {
-    assert!(Batches::shuffled(&[], size(2), 0).next().is_none());
-    assert!(Batches::sequential(&[], size(2)).next().is_none());
+    assert!(
+        Batches::shuffled(&Examples::default(), size(2), 0)
+            .next()
+            .is_none()
+    );
+    assert!(
+        Batches::sequential(&Examples::default(), size(2))
+            .next()
+            .is_none()
+    );
 }
 
 #[test]
@@ -187,7 +195,7 @@ proptest! {
             for (i, &line) in batch.lines.iter().enumerate() {
                 for t in 0..width {
                     let at = i * width + t;
-                    let is_real = t + 1 < rows[line].tokens.len();
+                    let is_real = t + 1 < rows.get(line).unwrap().tokens.len();
                     let expected = if is_real { line as i64 + 1 } else { IGNORED };
                     prop_assert_eq!(batch.targets[at], expected);
                     prop_assert_eq!(batch.inputs[at], if is_real { line as u32 + 1 } else { 0 });

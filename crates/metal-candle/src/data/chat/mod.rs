@@ -2,6 +2,7 @@
 //! media refused, content in parts joined where the template reads none, and every key that the
 //! template leaves out noted.
 
+mod content;
 mod marks;
 mod parts;
 mod reads;
@@ -70,9 +71,11 @@ pub(super) fn prepare(
     }
     check_keys(&messages, &reads, (notes, line))?;
     check_tools(tools, &reads, (notes, line))?;
+    content::check(&messages)?;
     if parts::join_if_unread(&mut messages, tools, tokenizer)? {
         notes.add(Note::JoinedParts, line);
     }
+    content::fill(&mut messages, tools, tokenizer)?;
     Ok(Chat {
         messages,
         trained_turns,

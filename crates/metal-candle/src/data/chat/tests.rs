@@ -171,6 +171,45 @@ fn parts_are_joined_where_the_template_prints_a_list() {
 }
 
 #[test]
+fn messages_that_call_functions_need_no_content() {
+    let messages = |last: Value| {
+        json!([
+            {"role": "user", "content": [{"type": "text", "text": "a"}]},
+            {"role": "assistant", "content": null, "tool_calls": [{"function": {"name": "f"}}]},
+            {"role": "tool", "content": "7"},
+            last,
+        ])
+    };
+    let answer = json!({"role": "assistant", "content": "b"});
+    let adding = "{% for m in messages %}{{ m.content + '|' }}{% for c in m.tool_calls %}{{ c.function.name }}{% endfor %}{% endfor %}";
+    let telling = "{% for m in messages %}{{ m.content if m.content is defined else '-' }}|{% for c in m.tool_calls %}{{ c.function.name }}{% endfor %}{% endfor %}";
+    let text = |template| {
+        read(template, messages(answer.clone()), false)
+            .unwrap()
+            .text
+    };
+    assert_eq!(text(adding), "a||f7|b|");
+    assert_eq!(text(telling), "a|-|f7|b|");
+    let bare = messages(json!({"role": "assistant", "content": null}));
+    assert_eq!(
+        error(adding, bare.clone(), false),
+        "messages[3].content: expected a string, got nothing"
+    );
+    assert_eq!(read(telling, bare, false).unwrap().text, "a|-|f7|-|");
+}
+
+#[test]
+fn content_is_text() {
+    let plain = "{% for m in messages %}{{ m.content }}{% endfor %}";
+    for (content, got) in [(json!(5), "a number"), (json!(true), "a boolean")] {
+        assert_eq!(
+            error(plain, json!([{"role": "user", "content": content}]), false),
+            format!("messages[0].content: expected a string, got {got}")
+        );
+    }
+}
+
+#[test]
 fn media_and_other_parts_are_refused() {
     let plain = "{% for m in messages %}{{ m.content }}{% endfor %}";
     let cases = [

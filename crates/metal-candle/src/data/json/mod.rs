@@ -13,7 +13,7 @@ use serde::{Deserialize, Deserializer};
 
 pub(super) use messages::{with_reasoning, without_nulls};
 pub use parse::JsonError;
-pub(super) use parse::{Parsed, parse};
+pub(super) use parse::{Document, Lists, Member, Parsed, parse, parse_document};
 
 /// An object; keys keep the order in which they were read.
 pub type Object = IndexMap<String, Json>;
@@ -35,6 +35,8 @@ pub enum Json {
     String(String),
     /// A string that holds half of a surrogate pair (`"\ud800"`), which Rust's strings cannot.
     LoneSurrogate,
+    /// Bytes of a table in place of a string, which are no UTF-8.
+    Bytes,
     /// A list.
     Array(Vec<Json>),
     /// An object.
@@ -85,16 +87,17 @@ impl Json {
             Self::Int(_) | Self::BigInt(_) | Self::Float(_) => "a number",
             Self::String(_) => "a string",
             Self::LoneSurrogate => "a string with half of a surrogate pair (\\ud800 to \\udfff)",
+            Self::Bytes => "bytes that are no UTF-8",
             Self::Array(_) => "a list",
             Self::Object(_) => "an object",
         }
     }
 
     /// Where in this value, itself reached by `path`, something stands that no text can be made of:
-    /// `NaN`, an infinity, or half of a surrogate pair.
+    /// `NaN`, an infinity, half of a surrogate pair, or bytes.
     pub(super) fn unreadable(&self, path: &str) -> Option<(String, &Json)> {
         match self {
-            Self::LoneSurrogate => Some((path.to_owned(), self)),
+            Self::LoneSurrogate | Self::Bytes => Some((path.to_owned(), self)),
             Self::Float(x) if !x.is_finite() => Some((path.to_owned(), self)),
             Self::Array(items) => items
                 .iter()

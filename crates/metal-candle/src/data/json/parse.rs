@@ -1,7 +1,12 @@
 //! The parser. What Python's `json` accepts is accepted, what it refuses is an error with its
 //! column.
 
-use super::{Json, Object};
+mod document;
+
+use indexmap::IndexMap;
+
+use super::Json;
+pub(in crate::data) use document::{Document, Lists, Member, parse_document};
 
 /// Deepest nesting of lists and objects. No data set comes near; beyond it a stack could end.
 const MAX_DEPTH: usize = 200;
@@ -16,6 +21,16 @@ pub struct JsonError {
     pub column: usize,
 }
 
+/// Reason of a string without an end.
+const OPEN_STRING: &str = "the text ends inside of a string";
+
+impl JsonError {
+    /// Whether the text ends inside of a string.
+    pub(in crate::data) fn is_in_string(&self) -> bool {
+        self.reason == OPEN_STRING
+    }
+}
+
 /// A value, and the keys that stand more than once in an object: the last one counts.
 pub(in crate::data) type Parsed = (Json, Vec<String>);
 
@@ -24,6 +39,17 @@ pub(in crate::data) type Parsed = (Json, Vec<String>);
 /// # Errors
 /// When the bytes are no UTF-8, no JSON, or nested deeper than 200 levels.
 pub(in crate::data) fn parse(bytes: &[u8]) -> Result<Parsed, JsonError> {
+    all(bytes, |parser| {
+        let value = parser.value()?;
+        Ok((value, std::mem::take(&mut parser.duplicates)))
+    })
+}
+
+/// Reads all of `bytes` by `read`.
+fn all<T>(
+    bytes: &[u8],
+    read: impl FnOnce(&mut Parser<'_>) -> Result<T, JsonError>,
+) -> Result<T, JsonError> {
     let text = std::str::from_utf8(bytes).map_err(|error| not_utf8(bytes, error.valid_up_to()))?;
     let mut parser = Parser {
         text,
@@ -31,10 +57,11 @@ pub(in crate::data) fn parse(bytes: &[u8]) -> Result<Parsed, JsonError> {
         depth: 0,
         duplicates: Vec::new(),
     };
-    let value = parser.value()?;
+    let value = read(&mut parser)?;
     parser.skip_blanks();
     match parser.peek() {
-        None => Ok((value, parser.duplicates)),
+        None => Ok(value),
+        Some(b',') => Err(parser.error("a comma behind the value")),
         Some(_) => Err(parser.error("more text behind the value")),
     }
 }
@@ -87,10 +114,10 @@ impl Parser<'_> {
         Err(self.error("expected a value"))
     }
 
-    fn nested(
+    fn nested<T>(
         &mut self,
-        read: fn(&mut Self) -> Result<Json, JsonError>,
-    ) -> Result<Json, JsonError> {
+        read: impl FnOnce(&mut Self) -> Result<T, JsonError>,
+    ) -> Result<T, JsonError> {
         if self.depth == MAX_DEPTH {
             return Err(self.error("lists and objects nested more than 200 deep"));
         }
@@ -102,42 +129,60 @@ impl Parser<'_> {
     }
 
     fn array(&mut self) -> Result<Json, JsonError> {
-        let mut items = Vec::new();
-        self.skip_blanks();
-        if self.take("]") {
-            return Ok(Json::Array(items));
-        }
-        loop {
-            items.push(self.value()?);
-            self.skip_blanks();
-            if self.take("]") {
-                return Ok(Json::Array(items));
-            }
-            self.expect(",", "expected a comma or the end of the list")?;
-        }
+        self.items(Self::value).map(Json::Array)
     }
 
     fn object(&mut self) -> Result<Json, JsonError> {
-        let mut object = Object::new();
+        self.entries(Self::value).map(Json::Object)
+    }
+
+    fn items<T>(
+        &mut self,
+        read: impl Fn(&mut Self) -> Result<T, JsonError>,
+    ) -> Result<Vec<T>, JsonError> {
+        let mut items = Vec::new();
         self.skip_blanks();
-        if self.take("}") {
-            return Ok(Json::Object(object));
+        if self.take("]") {
+            return Ok(items);
         }
         loop {
-            let (key, value) = self.entry()?;
+            items.push(read(self)?);
+            self.skip_blanks();
+            if self.take("]") {
+                return Ok(items);
+            }
+            self.expect(",", "expected a comma or the end of the list")?;
+            self.refuse_end(b']', "a comma behind the last item of the list")?;
+        }
+    }
+
+    fn entries<T>(
+        &mut self,
+        read: impl Fn(&mut Self) -> Result<T, JsonError>,
+    ) -> Result<IndexMap<String, T>, JsonError> {
+        let mut object = IndexMap::new();
+        self.skip_blanks();
+        if self.take("}") {
+            return Ok(object);
+        }
+        loop {
+            let key = self.key()?;
+            let value = read(self)?;
             if object.contains_key(&key) {
                 self.duplicates.push(key.clone());
             }
             object.insert(key, value);
             self.skip_blanks();
             if self.take("}") {
-                return Ok(Json::Object(object));
+                return Ok(object);
             }
             self.expect(",", "expected a comma or the end of the object")?;
+            self.refuse_end(b'}', "a comma behind the last entry of the object")?;
         }
     }
 
-    fn entry(&mut self) -> Result<(String, Json), JsonError> {
+    /// A key, and the colon behind it.
+    fn key(&mut self) -> Result<String, JsonError> {
         self.skip_blanks();
         if self.peek() != Some(b'"') {
             return Err(self.error("expected a key in double quotes"));
@@ -146,7 +191,7 @@ impl Parser<'_> {
         let key = self.string()?.unwrap_or_else(|| "\u{FFFD}".to_owned());
         self.skip_blanks();
         self.expect(":", "expected a colon")?;
-        Ok((key, self.value()?))
+        Ok(key)
     }
 
     fn number(&mut self) -> Result<Json, JsonError> {
@@ -216,7 +261,7 @@ impl Parser<'_> {
                         self.error("a control character inside of a string (write \\n or \\t)")
                     );
                 }
-                None => return Err(self.error("the text ends inside of a string")),
+                None => return Err(self.error(OPEN_STRING)),
             }
         }
     }
@@ -232,7 +277,7 @@ impl Parser<'_> {
             Some(b'b') => '\u{8}',
             Some(b'f') => '\u{c}',
             Some(b'u') => return self.unicode(),
-            None => return Err(self.error("the text ends inside of a string")),
+            None => return Err(self.error(OPEN_STRING)),
             Some(_) => return Err(self.error("an unknown escape")),
         };
         self.at += 1;
@@ -283,6 +328,15 @@ impl Parser<'_> {
         match self.take(word) {
             true => Ok(()),
             false => Err(self.error(reason)),
+        }
+    }
+
+    /// Refuses an end behind a comma, which other languages take.
+    fn refuse_end(&mut self, end: u8, reason: &str) -> Result<(), JsonError> {
+        self.skip_blanks();
+        match self.peek() == Some(end) {
+            true => Err(self.error(reason)),
+            false => Ok(()),
         }
     }
 

@@ -97,11 +97,48 @@ fn the_last_of_two_keys_counts_at_the_place_of_the_first() {
 }
 
 #[test]
+fn keys_that_stand_twice_are_those_of_their_item() {
+    let row = r#"{"a": 1, "b": {"c": 1, "c": 2}, "a": 3}"#;
+    let duplicates = |items: Vec<Parsed>| -> Vec<Vec<String>> {
+        items
+            .into_iter()
+            .map(|(_, duplicates)| duplicates)
+            .collect()
+    };
+    let expected = [vec![], vec!["c".to_owned(), "a".to_owned()], vec![]];
+    let list = format!("[{{}}, {row}, 5]");
+    let Ok(Document::List(items)) = parse_document(list.as_bytes()) else {
+        panic!("a list");
+    };
+    assert_eq!(duplicates(items), expected);
+    let object = format!("{{\"x\": {row}, \"train\": {list}, \"y\": {row}}}");
+    let Ok(Document::Object(mut lists)) = parse_document(object.as_bytes()) else {
+        panic!("an object");
+    };
+    let Some(Member::List(items)) = lists.shift_remove("train") else {
+        panic!("a list");
+    };
+    assert_eq!(duplicates(items), expected);
+}
+
+#[test]
 fn what_is_no_json_is_told_by_column() {
     let cases = [
         ("", "the text ends where a value is expected at column 1"),
         ("{\"é\": }", "expected a value at column 7"),
-        ("{\"a\": 1,}", "expected a key in double quotes at column 9"),
+        (
+            "{\"a\": 1,}",
+            "a comma behind the last entry of the object at column 9",
+        ),
+        (
+            "[1, ]",
+            "a comma behind the last item of the list at column 5",
+        ),
+        (
+            "{\"a\": 1, 2}",
+            "expected a key in double quotes at column 10",
+        ),
+        ("{},", "a comma behind the value at column 3"),
         ("{'a': 1}", "expected a key in double quotes at column 2"),
         (
             "[1 2]",

@@ -6,7 +6,7 @@
 mod mersenne;
 
 use super::batch::Batch;
-use super::example::Example;
+use super::examples::Examples;
 use crate::layout::Arrangement;
 use mersenne::Mersenne;
 use std::num::NonZeroUsize;
@@ -95,30 +95,36 @@ pub fn n_batches(n_rows: usize, batch_size: NonZeroUsize) -> usize {
     (n_rows / batch_size).max(usize::from(n_rows > 0))
 }
 
-/// Rows of the batch `index`.
-fn rows(examples: &[Example], batch_size: NonZeroUsize, index: usize) -> Vec<&Example> {
+/// The batch `index`; `None` where a row cannot be read again.
+fn batch(
+    examples: &Examples,
+    batch_size: NonZeroUsize,
+    arrangement: Arrangement,
+    index: usize,
+) -> Option<Batch> {
     let start = index * batch_size.get();
-    let batch = examples.iter().skip(start).take(batch_size.get());
-    batch.collect()
+    let end = examples.len().min(start + batch_size.get());
+    let rows = examples.draw(start..end)?;
+    Some(Batch::new(arrangement, &rows))
 }
 
 /// Batches of an evaluation in `order`, or the first of them.
 pub fn ordered(
-    examples: &[Example],
+    examples: &Examples,
     batch_size: NonZeroUsize,
     arrangement: Arrangement,
     order: &[usize],
     limit: Option<usize>,
 ) -> Vec<Batch> {
     let order = order.iter().take(limit.unwrap_or(order.len()));
-    let batches = order.map(|index| Batch::new(arrangement, &rows(examples, batch_size, *index)));
+    let batches = order.map_while(|index| batch(examples, batch_size, arrangement, *index));
     batches.collect()
 }
 
 /// Endless optimizer steps in mlx-lm's order, each as its micro-batches.
 #[derive(Debug)]
 pub struct MlxWindows<'a> {
-    examples: &'a [Example],
+    examples: &'a Examples,
     batch_size: NonZeroUsize,
     accumulation: NonZeroUsize,
     arrangement: Arrangement,
@@ -128,7 +134,7 @@ pub struct MlxWindows<'a> {
 impl<'a> MlxWindows<'a> {
     /// Steps of `accumulation` batches of `batch_size` examples.
     pub fn new(
-        examples: &'a [Example],
+        examples: &'a Examples,
         (batch_size, accumulation): (NonZeroUsize, NonZeroUsize),
         arrangement: Arrangement,
         order: MlxOrder,
@@ -156,11 +162,10 @@ impl Iterator for MlxWindows<'_> {
     fn next(&mut self) -> Option<Vec<Batch>> {
         let indices = (0..self.accumulation.get()).map(|_| self.draws.next());
         let indices: Option<Vec<usize>> = indices.collect();
-        let batches = indices?.into_iter().map(|index| {
-            let rows = rows(self.examples, self.batch_size, index);
-            Batch::new(self.arrangement, &rows)
-        });
-        Some(batches.collect())
+        let batches = indices?
+            .into_iter()
+            .map(|index| batch(self.examples, self.batch_size, self.arrangement, index));
+        batches.collect()
     }
 }
 

@@ -45,7 +45,9 @@ pub(super) fn shape(row: &Object, keys: &Keys) -> Result<Shape, RowError> {
     }
     let mut shapes = conversations(row);
     shapes.extend(pairs(row));
-    shapes.extend(texts(row));
+    if !matches!(&shapes[..], [only] if is_rendered(row, only)) {
+        shapes.extend(texts(row));
+    }
     match (shapes.len(), shapes.pop()) {
         (1, Some(shape)) => Ok(shape),
         (_, None) => Err(RowError::UnknownKind { got: names(row) }),
@@ -206,6 +208,28 @@ fn name_of(pair: &Pair) -> String {
     match (pair.prompt.as_str(), pair.completion.as_str()) {
         ("instruction", "output") => "alpaca".into(),
         (prompt, completion) => format!("{prompt}/{completion}"),
+    }
+}
+
+/// Whether the column `text` is a rendering of what the columns of `shape` hold, as alpaca has it: all of their texts
+/// stand in it.
+fn is_rendered(row: &Object, shape: &Shape) -> bool {
+    let Some(text) = path::get(row, "text").and_then(Json::as_str) else {
+        return false;
+    };
+    let is_part = |value: Option<&Json>| {
+        let part = value.and_then(Json::as_str);
+        part.is_some_and(|part| text.contains(part.trim()))
+    };
+    match &shape.columns {
+        Columns::Pair(pair) => [&pair.prompt, &pair.completion]
+            .into_iter()
+            .all(|key| is_part(path::get(row, key))),
+        Columns::Chat(key) => chat::column(row, key).is_ok_and(|messages| {
+            let mut contents = messages.iter().map(|message| message.get("content"));
+            contents.all(is_part)
+        }),
+        Columns::Text(_) | Columns::Preference(_) => false,
     }
 }
 

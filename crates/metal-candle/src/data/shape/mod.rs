@@ -170,6 +170,14 @@ impl Shape {
         Ok(read)
     }
 
+    /// Column of what the system says, and its text, where the row has one that is read.
+    pub(super) fn system(&self, row: &Object) -> Option<(&'static str, String)> {
+        let mut beside = self.beside(|key| path::get(row, key).is_some());
+        let key = beside.find(|key| pair::SYSTEMS.contains(key))?;
+        let text = path::text(row, key).ok()?;
+        (!text.trim().is_empty()).then_some((key, text))
+    }
+
     fn lacks(&self, row: &Object, key: &str) -> RowError {
         RowError::OtherKind {
             expected: self.needed().into_iter().map(str::to_owned).collect(),

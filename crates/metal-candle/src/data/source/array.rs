@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::{Contents, Record, Records, Unit, unreadable};
 use crate::data::error::Result;
-use crate::data::json::{Json, Object};
+use crate::data::json::{Json, Lists, Member, Parsed};
 
 /// Keys of an object that holds the rows to train on, and of those for the other splits.
 const TRAIN: [&str; 6] = ["train", "training", "data", "rows", "examples", "instances"];
@@ -12,10 +12,10 @@ const VALID: [&str; 4] = ["validation", "valid", "val", "dev"];
 const TEST: [&str; 2] = ["test", "testing"];
 
 /// Records of a list.
-pub(super) fn records(path: &Path, items: Vec<Json>) -> Records {
+pub(super) fn records(path: &Path, items: Vec<Parsed>) -> Records {
     let records = (1..).zip(items).map(|(number, item)| Record {
         number,
-        value: Ok((item, Vec::new())),
+        value: Ok(item),
     });
     Records {
         path: path.to_owned(),
@@ -25,9 +25,10 @@ pub(super) fn records(path: &Path, items: Vec<Json>) -> Records {
 }
 
 /// Whether an object holds lists of rows.
-pub(super) fn is_one(object: &Object) -> bool {
+pub(super) fn is_one(object: &Lists) -> bool {
+    let is_row = |(item, _): &Parsed| matches!(item, Json::Object(_));
     let is_rows = |key: &str| match object.get(key) {
-        Some(Json::Array(items)) => items.iter().all(|item| item.as_object().is_some()),
+        Some(Member::List(items)) => items.iter().all(is_row),
         _ => false,
     };
     TRAIN.into_iter().any(is_rows)
@@ -37,9 +38,9 @@ pub(super) fn is_one(object: &Object) -> bool {
 ///
 /// # Errors
 /// When several of its lists may be the rows to train on.
-pub(super) fn contents(path: &Path, mut object: Object) -> Result<Contents> {
+pub(super) fn contents(path: &Path, mut object: Lists) -> Result<Contents> {
     let mut take = |keys: &[&str]| {
-        let is_list = |key: &&&str| matches!(object.get(**key), Some(Json::Array(_)));
+        let is_list = |key: &&&str| matches!(object.get(**key), Some(Member::List(_)));
         let found: Vec<String> = keys
             .iter()
             .filter(is_list)
@@ -48,7 +49,7 @@ pub(super) fn contents(path: &Path, mut object: Object) -> Result<Contents> {
         match found.as_slice() {
             [] => Ok(None),
             [key] => match object.shift_remove(key) {
-                Some(Json::Array(items)) => Ok(Some(records(path, items))),
+                Some(Member::List(items)) => Ok(Some(records(path, items))),
                 _ => Ok(None),
             },
             several => {

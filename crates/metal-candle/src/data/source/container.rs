@@ -3,37 +3,57 @@
 use std::path::Path;
 
 use super::format::FileFormat;
-use super::lines::{Lines, lines, without_mark};
-use super::{Contents, Records, Unit, array, format, gzip, parquet, table, unreadable};
+use super::input::Input;
+use super::later::later;
+use super::lines::{Lines, without_mark};
+use super::{Contents, Records, Unit, array, format, parquet, table, unreadable};
 use crate::data::error::{Error, Result};
-use crate::data::json::{self, Json, JsonError, parse};
+use crate::data::json::{Document, JsonError, parse, parse_document};
 
-/// Records of a file's contents.
+/// Bytes that show what a file is.
+const HEAD_BYTES: u64 = 64;
+
+/// Records of a file's contents. Lines and tables are read as their records are asked for; a JSON document is read whole.
 ///
 /// # Errors
 /// When they are packed and damaged, or plainly no rows. What is wrong with a single record is found when it is read.
-pub(super) fn open(path: &Path, bytes: Vec<u8>) -> Result<Contents> {
-    let bytes = gzip::unpacked(path, bytes)?;
-    if parquet::is_one(&bytes) {
-        return Ok(alone(parquet::records(path, bytes)?));
+pub(super) fn open(input: &Input) -> Result<Contents> {
+    let own = input.clone();
+    let head = input.head(HEAD_BYTES)?;
+    if parquet::is_one(&head) {
+        return later(move || parquet::records(&own)).map(alone);
     }
-    if let Some(format) = format::of(&bytes) {
+    if let Some(format) = format::of(&head) {
         return Err(Error::NotRows {
-            path: path.to_owned(),
+            path: input.path.clone(),
             format,
         });
     }
-    if is_table(path, &bytes) {
-        return Ok(alone(table::records(path, &bytes)?));
+    let mut lines = Lines::of(input)?;
+    if let Some(first) = lines.next_line()? {
+        if is_text(&input.path, &first) {
+            return Err(Error::NotRows {
+                path: input.path.clone(),
+                format: FileFormat::PlainText,
+            });
+        }
+        if is_table(&input.path, &first) {
+            return later(move || table::records(&own, &first)).map(alone);
+        }
+        let is_alone = lines.next_line()?.is_none();
+        if let Some(document) = document(input, &first, is_alone)? {
+            return Ok(document);
+        }
     }
-    if let Some(document) = document(path, &bytes)? {
-        return Ok(document);
-    }
-    Ok(alone(Records {
-        path: path.to_owned(),
+    later(move || line_by_line(&own)).map(alone)
+}
+
+fn line_by_line(input: &Input) -> Result<Records> {
+    Ok(Records {
+        path: input.path.clone(),
         unit: Unit::Line,
-        items: Box::new(Lines::new(bytes)),
-    }))
+        items: Box::new(Lines::of(input)?),
+    })
 }
 
 fn alone(train: Records) -> Contents {
@@ -45,15 +65,18 @@ fn alone(train: Records) -> Contents {
 }
 
 /// Whether a file is a table: its name says so, or its first line names columns.
-fn is_table(path: &Path, bytes: &[u8]) -> bool {
+fn is_table(path: &Path, first: &[u8]) -> bool {
     let name = path.to_string_lossy().to_lowercase();
     let name = name.trim_end_matches(".gz");
     let is_named = name.ends_with(".csv") || name.ends_with(".tsv");
-    match lines(bytes).next() {
-        None => false,
-        Some((_, [b'{' | b'[', ..])) => false,
-        Some((_, first)) => is_named || is_header(first),
-    }
+    !matches!(first, [b'{' | b'[', ..]) && (is_named || is_header(first))
+}
+
+/// Whether a file is text, as its name says and its first line does not deny.
+fn is_text(path: &Path, first: &[u8]) -> bool {
+    let name = path.to_string_lossy().to_lowercase();
+    let is_named = [".txt", ".md"].iter().any(|ending| name.ends_with(ending));
+    is_named && !matches!(first, [b'{' | b'[', ..])
 }
 
 /// Whether a line names columns: short words between commas, semicolons or tabs.
@@ -73,36 +96,45 @@ fn is_header(line: &[u8]) -> bool {
     [',', '\t', ';'].into_iter().any(are_names)
 }
 
-/// Records of one JSON document: a list, or an object that holds lists. Rows line by line are none.
-fn document(path: &Path, bytes: &[u8]) -> Result<Option<Contents>> {
-    let whole = || parse(without_mark(bytes));
-    let mut rows = lines(bytes);
-    match (rows.next(), rows.next()) {
-        (Some((_, first @ [b'[', ..])), _)
-            if first == b"[" || first.starts_with(b"[{") || whole().is_ok() =>
-        {
-            match whole() {
-                Ok((Json::Array(items), _)) => Ok(Some(alone(array::records(path, items)))),
-                // An error of its place in the whole document.
-                Ok(_) => Ok(None),
-                Err(error) => Err(unreadable(
-                    path,
-                    format!("the JSON list is not valid: {error}"),
-                )),
-            }
+/// Records of one JSON document: a list, or an object that holds lists. Rows line by line are none, which their first line
+/// shows, so that no large file of them is read whole.
+fn document(input: &Input, first: &[u8], is_alone: bool) -> Result<Option<Contents>> {
+    let whole = || -> Result<Parsed> {
+        let bytes = input.whole()?;
+        Ok(parse_document(without_mark(&bytes)))
+    };
+    let line = parse(first);
+    match first {
+        [b'[', ..] if is_alone || line.is_err() || first.starts_with(b"[{") => {
+            list(&input.path, first, whole()?)
         }
-        (Some((_, first @ [b'{', ..])), second) => {
-            let is_line = parse(first).is_ok();
-            match (is_line, second) {
-                (true, Some(_)) => Ok(None),
-                _ => object(path, whole(), (first == b"{", is_line)),
-            }
+        [b'{', ..] if is_alone || line.as_ref().is_err_and(|error| goes_on(first, error)) => {
+            object(&input.path, whole()?, (first == b"{", line.is_ok()))
         }
         _ => Ok(None),
     }
 }
 
-type Parsed = std::result::Result<json::Parsed, JsonError>;
+/// Whether a line may be the beginning of a document: nothing is wrong with it but that it ends, and not in a string.
+fn goes_on(line: &[u8], error: &JsonError) -> bool {
+    let n = String::from_utf8_lossy(line).chars().count();
+    error.column > n && !error.is_in_string()
+}
+
+type Parsed = std::result::Result<Document, JsonError>;
+
+/// Records of a list. What begins as one and is none is an error of its place in the whole document, unless the first
+/// line alone is.
+fn list(path: &Path, first: &[u8], whole: Parsed) -> Result<Option<Contents>> {
+    match whole {
+        Ok(Document::List(items)) => Ok(Some(alone(array::records(path, items)))),
+        Err(error) if first == b"[" || first.starts_with(b"[{") => Err(unreadable(
+            path,
+            format!("the JSON list is not valid: {error}"),
+        )),
+        _ => Ok(None),
+    }
+}
 
 /// Records of an object that holds lists. An object of which the first line is only the beginning is no row: that line
 /// is a brace, or the document alone is valid.
@@ -112,7 +144,7 @@ fn object(
     (is_brace, is_line): (bool, bool),
 ) -> Result<Option<Contents>> {
     match whole {
-        Ok((Json::Object(object), _)) if array::is_one(&object) => {
+        Ok(Document::Object(object)) if array::is_one(&object) => {
             array::contents(path, object).map(Some)
         }
         whole if is_brace || (whole.is_ok() && !is_line) => Err(Error::NotRows {
@@ -127,9 +159,16 @@ fn object(
 mod tests {
     use super::*;
 
+    fn input(name: &str, bytes: &[u8]) -> Input {
+        Input {
+            path: name.into(),
+            bytes: Some(bytes.to_vec().into()),
+        }
+    }
+
     /// Places and texts of the rows to train on.
     fn texts(name: &str, bytes: &[u8]) -> Vec<(usize, String)> {
-        let contents = open(Path::new(name), bytes.to_vec()).unwrap();
+        let contents = open(&input(name, bytes)).unwrap();
         let text = |record: super::super::Record| {
             let (value, _) = record.value.unwrap();
             (
@@ -141,7 +180,7 @@ mod tests {
     }
 
     fn error(bytes: &[u8]) -> String {
-        open(Path::new("train.jsonl"), bytes.to_vec())
+        open(&input("train.jsonl", bytes))
             .err()
             .unwrap()
             .to_string()
@@ -188,7 +227,7 @@ mod tests {
     #[test]
     fn an_object_holds_splits() {
         let text = b"{\"train\": [{\"text\": \"a\"}], \"validation\": [{\"text\": \"b\"}, {\"text\": \"c\"}]}";
-        let contents = open(Path::new("x.json"), text.to_vec()).unwrap();
+        let contents = open(&input("x.json", text)).unwrap();
         assert_eq!(contents.train.items.count(), 1);
         assert_eq!(contents.valid.unwrap().items.count(), 2);
         assert!(contents.test.is_none());
@@ -207,7 +246,7 @@ mod tests {
             (b"", 0),
         ];
         for (bytes, n) in cases {
-            let contents = open(Path::new("x"), bytes.to_vec()).unwrap();
+            let contents = open(&input("x", bytes)).unwrap();
             assert_eq!(contents.train.items.count(), n, "{bytes:?}");
         }
     }
@@ -223,6 +262,13 @@ mod tests {
         assert!(error(b"{\n\"a\": 1\n}\n{\n\"a\": 1\n}\n").contains("over several lines"));
         assert!(
             error(b"[{\"text\": \"a\"},\n{\"text\": }]").contains("the JSON list is not valid")
+        );
+        let text = open(&input("a.txt", b"Once, there was\na king.\n"));
+        assert!(
+            text.err()
+                .unwrap()
+                .to_string()
+                .contains("this is plain text")
         );
         assert!(error(b"text,text\na,b\n").contains("two columns of the table are named \"text\""));
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::names::{split_of, split_of_word, stem, without_shard};
+use super::names::{is_read, n_shards, split_of, split_of_word, stem, without_shard};
 use crate::data::error::{Error, Result};
 use crate::data::splits::Split;
 use crate::files;
@@ -22,6 +22,8 @@ pub struct Files {
     pub test: Vec<String>,
     /// Whether names say which split a file is; else there is one file, or one table in several.
     pub are_named: bool,
+    /// Remarks on the choice that a person should know.
+    pub notes: Vec<String>,
 }
 
 impl Files {
@@ -44,12 +46,20 @@ impl Files {
             files.train = only(folder, Split::Train, &rows)?;
             files.are_named = files.train.is_empty();
         }
+        for (split, chosen) in [
+            (Split::Train, &files.train),
+            (Split::Valid, &files.valid),
+            (Split::Test, &files.test),
+        ] {
+            let notes = [passed_over(split, chosen, names), missing_shards(chosen)];
+            files.notes.extend(notes.into_iter().flatten());
+        }
         Ok(files)
     }
 
-    /// Whether a name is that of a file of rows.
+    /// Whether a name is that of a file of rows that can be read.
     pub fn is_rows(name: &str) -> bool {
-        stem(name).is_some()
+        is_read(name)
     }
 
     /// All files.
@@ -77,7 +87,8 @@ fn of_split(folder: &Path, names: &[String], split: Split) -> Result<Vec<String>
 /// The files of the only table among `names`, in order.
 fn only(folder: &Path, split: Split, names: &[&String]) -> Result<Vec<String>> {
     let mut tables: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for name in names {
+    let can_be_read = names.iter().any(|name| is_read(name));
+    for name in names.iter().filter(|name| !can_be_read || is_read(name)) {
         tables
             .entry(without_shard(name))
             .or_default()
@@ -95,6 +106,31 @@ fn only(folder: &Path, split: Split, names: &[&String]) -> Result<Vec<String>> {
             found: tables.into_keys().collect(),
         }),
     }
+}
+
+/// Tells of other files of a split beside `train.jsonl` and the like.
+fn passed_over(split: Split, chosen: &[String], names: &[String]) -> Option<String> {
+    let [usual] = chosen else {
+        return None;
+    };
+    let is_other =
+        |name: &&String| *name != usual && stem(name).and_then(split_of_word) == Some(split);
+    let others: Vec<&str> = names.iter().filter(is_other).map(|name| &**name).collect();
+    (!others.is_empty()).then(|| format!("{usual} is read, and not {}", others.join(", ")))
+}
+
+/// Tells of a table in several files of which some are not there.
+fn missing_shards(chosen: &[String]) -> Option<String> {
+    let first = chosen.first()?;
+    let (n, there) = (n_shards(first)?, chosen.len());
+    let missing = match n.saturating_sub(there) {
+        0 => return None,
+        1 => "1 is".to_owned(),
+        missing => format!("{missing} are"),
+    };
+    Some(format!(
+        "{first} is one of {n} files, and {missing} not there"
+    ))
 }
 
 /// Names of the files of rows in a folder, those in folders below it with a slash between.
@@ -160,6 +196,16 @@ mod tests {
         assert_eq!(files.test.len(), 1);
         let files = choose(&["train.csv", "dev_notes.json", "runs/test/metrics.jsonl"]).unwrap();
         assert!(files.valid.is_empty() && files.test.is_empty());
+        let files = choose(&["data/train-00000-of-00003.parquet"]).unwrap();
+        let expected = ["data/train-00000-of-00003.parquet is one of 3 files, and 2 are not there"];
+        assert_eq!(files.notes, expected);
+        let files = choose(&["train.json", "train.jsonl", "valid.jsonl"]).unwrap();
+        assert_eq!(files.notes, ["train.jsonl is read, and not train.json"]);
+        let files = choose(&["train.jsonl.zst", "train.csv", "dev.json.xz"]).unwrap();
+        assert_eq!(
+            (files.train, files.valid),
+            (vec!["train.csv".into()], vec!["dev.json.xz".into()])
+        );
         let files = choose(&["alpaca.json"]).unwrap();
         assert_eq!(
             (files.train, files.are_named),

@@ -25,6 +25,8 @@ pub enum FileFormat {
     LfsPointer,
     /// A page of the web.
     Html,
+    /// Text that is no JSON.
+    PlainText,
 }
 
 impl fmt::Display for FileFormat {
@@ -40,11 +42,12 @@ impl fmt::Display for FileFormat {
             Self::JsonOverLines => "one JSON object spread over several lines, or several of them",
             Self::LfsPointer => "a Git LFS pointer, not the file it stands for",
             Self::Html => "an HTML page",
+            Self::PlainText => "plain text",
         })
     }
 }
 
-const MAGIC: [(&[u8], FileFormat); 11] = [
+const MAGIC: [(&[u8], FileFormat); 12] = [
     (b"\xFF\xFE", FileFormat::Utf16),
     (b"\xFE\xFF", FileFormat::Utf16),
     (b"\x28\xB5\x2F\xFD", FileFormat::Zstandard),
@@ -52,6 +55,8 @@ const MAGIC: [(&[u8], FileFormat); 11] = [
     (b"\xFD7zXZ", FileFormat::Xz),
     (b"PK\x03\x04", FileFormat::Zip),
     (b"ARROW1", FileFormat::Arrow),
+    // Its stream, which `datasets` saves.
+    (b"\xFF\xFF\xFF\xFF", FileFormat::Arrow),
     (b"SQLite format 3", FileFormat::Sqlite),
     (b"version https://git-lfs", FileFormat::LfsPointer),
     (b"<!DOCTYPE", FileFormat::Html),
@@ -94,6 +99,7 @@ mod tests {
             (utf16(row, u16::to_be_bytes), FileFormat::Utf16),
             (b"PK\x03\x04\x14".to_vec(), FileFormat::Zip),
             (b"ARROW1\0\0".to_vec(), FileFormat::Arrow),
+            (b"\xFF\xFF\xFF\xFF\x10\x01\0\0".to_vec(), FileFormat::Arrow),
             (
                 b"version https://git-lfs.github.com/spec/v1\n".to_vec(),
                 FileFormat::LfsPointer,

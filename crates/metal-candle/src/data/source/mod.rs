@@ -5,63 +5,64 @@ mod container;
 mod folder;
 mod format;
 mod gzip;
+mod input;
+mod later;
 mod lines;
 mod names;
 mod parquet;
 mod table;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 pub use folder::Files;
 pub use format::FileFormat;
 
 use super::error::{Error, Result, RowError};
+use super::examples::MEMORY_BYTES;
 use super::json::Json;
 use super::row::RowKind;
 use super::shape::{Keys, Shape};
 use super::splits::Split;
 use crate::files;
+use input::Input;
 
 /// Rows that a person names: a folder, a file, or bytes.
 #[derive(Debug, Clone)]
 pub struct Source {
     name: PathBuf,
-    train: Vec<Part>,
-    valid: Vec<Part>,
-    test: Vec<Part>,
+    train: Vec<Input>,
+    valid: Vec<Input>,
+    test: Vec<Input>,
     /// One file may hold several splits, and without rows to watch the loss on some are held out.
     is_whole: bool,
     pub(super) keys: Keys,
-}
-
-/// A file, or bytes in its place.
-#[derive(Debug, Clone)]
-struct Part {
-    path: PathBuf,
-    bytes: Option<Arc<Vec<u8>>>,
+    /// Bytes of tokens of a split that stay in memory.
+    pub(super) memory_bytes: usize,
 }
 
 impl Source {
-    /// Rows of the folder or file at `path`. Rows are not read yet.
+    /// Rows of the folder or file at `path`. Rows are not read yet, but for a pipe, which can be read once.
     ///
     /// # Errors
-    /// When a folder cannot be listed, or it is unclear which of its files are meant.
+    /// When a folder cannot be listed, or it is unclear which of its files are meant; when a pipe cannot be read.
     pub fn at(path: &Path) -> Result<Self> {
-        match path.is_dir() {
-            true => Self::of_files(path, &folder::list(path)?, false),
-            false => Ok(Self::of_part(Part {
-                path: path.to_owned(),
-                bytes: None,
-            })),
+        if path.is_dir() {
+            return Self::of_files(path, &folder::list(path)?, false);
         }
+        if files::is_there(path) && !path.is_file() {
+            return Ok(Self::of_bytes(path, files::read_bytes(path)?));
+        }
+        Ok(Self::of_input(Input {
+            path: path.to_owned(),
+            bytes: None,
+        }))
     }
 
     /// Rows of a file's contents; `name` is shown.
     pub fn of_bytes(name: impl Into<PathBuf>, bytes: Vec<u8>) -> Self {
-        Self::of_part(Part {
+        Self::of_input(Input {
             path: name.into(),
-            bytes: Some(Arc::new(bytes)),
+            bytes: Some(bytes.into()),
         })
     }
 
@@ -79,28 +80,33 @@ impl Source {
     /// When it is unclear which files are meant.
     pub fn of_files(folder: &Path, names: &[String], is_published: bool) -> Result<Self> {
         let files = Files::choose(folder, names)?;
-        let parts = |names: &[String]| -> Vec<Part> {
+        for note in &files.notes {
+            tracing::warn!("{}: {note}", folder.display());
+        }
+        let inputs = |names: &[String]| -> Vec<Input> {
             let paths = names.iter().map(|name| folder.join(name));
-            paths.map(|path| Part { path, bytes: None }).collect()
+            paths.map(|path| Input { path, bytes: None }).collect()
         };
         Ok(Self {
             name: folder.to_owned(),
-            train: parts(&files.train),
-            valid: parts(&files.valid),
-            test: parts(&files.test),
+            train: inputs(&files.train),
+            valid: inputs(&files.valid),
+            test: inputs(&files.test),
             is_whole: (is_published && files.valid.is_empty()) || !files.are_named,
             keys: Keys::default(),
+            memory_bytes: MEMORY_BYTES,
         })
     }
 
-    fn of_part(part: Part) -> Self {
+    fn of_input(input: Input) -> Self {
         Self {
-            name: part.path.clone(),
-            train: vec![part],
+            name: input.path.clone(),
+            train: vec![input],
             valid: vec![],
             test: vec![],
             is_whole: true,
             keys: Keys::default(),
+            memory_bytes: MEMORY_BYTES,
         }
     }
 
@@ -108,6 +114,14 @@ impl Source {
     #[must_use]
     pub fn with_keys(mut self, keys: Keys) -> Self {
         self.keys = keys;
+        self
+    }
+
+    /// Holds up to so many bytes of the tokens of a split in memory, in place of 64 MiB; what is more lies in a temporary
+    /// file that ends with the process.
+    #[must_use]
+    pub fn with_memory(mut self, bytes: usize) -> Self {
+        self.memory_bytes = bytes;
         self
     }
 
@@ -154,8 +168,8 @@ impl Source {
             opened.train = records(Split::Train)?;
             return Ok(opened);
         }
-        for part in &self.train {
-            let contents = part.open()?;
+        for input in &self.train {
+            let contents = container::open(input)?;
             opened.valid.extend(contents.valid);
             opened.test.extend(contents.test);
             opened.train.push(contents.train);
@@ -168,20 +182,20 @@ impl Source {
     /// # Errors
     /// When a file cannot be read or is no container of rows.
     pub(super) fn records(&self, split: Split) -> Result<Vec<Records>> {
-        let parts = match split {
+        let inputs = match split {
             Split::Train => &self.train,
             Split::Valid => &self.valid,
             Split::Test => &self.test,
         };
-        let records = |part: &Part| {
-            let contents = part.open()?;
+        let records = |input: &Input| {
+            let contents = container::open(input)?;
             let has_splits = contents.valid.is_some() || contents.test.is_some();
             match has_splits && !self.is_whole {
-                true => Err(unreadable(&part.path, SPLITS_OF_ITS_OWN)),
+                true => Err(unreadable(&input.path, SPLITS_OF_ITS_OWN)),
                 false => Ok(contents.train),
             }
         };
-        parts.iter().map(records).collect()
+        inputs.iter().map(records).collect()
     }
 }
 
@@ -193,16 +207,6 @@ pub(super) struct Opened {
     pub(super) train: Vec<Records>,
     pub(super) valid: Vec<Records>,
     pub(super) test: Vec<Records>,
-}
-
-impl Part {
-    fn open(&self) -> Result<Contents> {
-        let bytes = match &self.bytes {
-            Some(bytes) => bytes.to_vec(),
-            None => files::read_bytes(&self.path)?,
-        };
-        container::open(&self.path, bytes)
-    }
 }
 
 /// Records of one file, by split where it has several.

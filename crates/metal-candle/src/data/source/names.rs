@@ -3,8 +3,25 @@
 
 use crate::data::splits::Split;
 
-/// Endings of files of rows; each may be followed by `.gz`.
-const ENDINGS: [&str; 6] = [".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet"];
+/// Endings of files of rows; each may be followed by one of [`PACKED`]. Those of [`UNREAD`] are chosen where nothing else
+/// is there, so that reading them says what they are.
+const ENDINGS: [&str; 7] = [
+    ".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet", ".arrow",
+];
+
+/// Endings of packed files, of which only the first is unpacked.
+const PACKED: [&str; 5] = [".gz", ".zst", ".bz2", ".xz", ".zip"];
+
+/// Endings of files that are told from others, and not read.
+const UNREAD: [&str; 5] = [".zst", ".bz2", ".xz", ".zip", ".arrow"];
+
+/// Files that `datasets` writes beside rows.
+const BESIDE: [&str; 4] = [
+    "dataset_info.json",
+    "dataset_infos.json",
+    "dataset_dict.json",
+    "state.json",
+];
 
 /// Words that name a split.
 const WORDS: [(&str, Split); 10] = [
@@ -23,9 +40,19 @@ const WORDS: [(&str, Split); 10] = [
 /// The name without the ending of a file of rows; `None` for other files.
 pub(super) fn stem(name: &str) -> Option<&str> {
     let lower = name.to_lowercase();
-    let unpacked = lower.strip_suffix(".gz").unwrap_or(&lower);
+    let packing = PACKED.iter().find_map(|packed| lower.strip_suffix(packed));
+    let unpacked = packing.unwrap_or(&lower);
+    if BESIDE.contains(&lower.rsplit('/').next()?) {
+        return None;
+    }
     let ending = ENDINGS.iter().find(|ending| unpacked.ends_with(*ending))?;
     name.get(..unpacked.len() - ending.len())
+}
+
+/// Whether a name is that of a file whose rows can be read.
+pub(super) fn is_read(name: &str) -> bool {
+    let lower = name.to_lowercase();
+    stem(name).is_some() && !UNREAD.iter().any(|ending| lower.ends_with(ending))
 }
 
 /// The split that a word names.
@@ -66,6 +93,12 @@ pub(super) fn without_shard(path: &str) -> String {
     }
 }
 
+/// Number of shards that a name like `train-00000-of-00002` speaks of.
+pub(super) fn n_shards(path: &str) -> Option<usize> {
+    let mut parts = stem(path)?.split('-').skip_while(|part| *part != "of");
+    parts.nth(1)?.parse().ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -103,6 +136,13 @@ mod tests {
             assert_eq!(without_shard(name), expected, "{name}");
         }
         assert_eq!(stem("A.JSONL.GZ"), Some("A"));
-        assert_eq!(stem("README.md"), None);
+        assert_eq!(stem("train.jsonl.zst"), Some("train"));
+        assert_eq!(
+            stem("train/data-00000-of-00001.arrow"),
+            Some("train/data-00000-of-00001")
+        );
+        for other in ["README.md", "train/dataset_info.json", "data.zip"] {
+            assert_eq!(stem(other), None, "{other}");
+        }
     }
 }

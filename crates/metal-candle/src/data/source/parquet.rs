@@ -3,10 +3,12 @@
 use std::path::Path;
 
 use bytes::Bytes;
-use parquet::file::reader::{FileReader, SerializedFileReader};
+use parquet::errors::ParquetError;
+use parquet::file::reader::{ChunkReader, FileReader, SerializedFileReader};
 use parquet::record::reader::RowIter;
 use parquet::record::{Field, Row};
 
+use super::input::{Input, Raw};
 use super::{Record, Records, RowError, Unit, unreadable};
 use crate::data::error::Result;
 use crate::data::json::{Json, Object};
@@ -23,24 +25,37 @@ pub(super) fn is_one(bytes: &[u8]) -> bool {
 ///
 /// # Errors
 /// When its description cannot be read.
-pub(super) fn records(path: &Path, bytes: Vec<u8>) -> Result<Records> {
-    let wrong = |error: parquet::errors::ParquetError| {
-        unreadable(path, format!("the Parquet file cannot be read: {error}"))
-    };
-    let reader = SerializedFileReader::new(Bytes::from(bytes)).map_err(wrong)?;
+pub(super) fn records(input: &Input) -> Result<Records> {
+    let path = &input.path;
+    let reader = match input.raw()? {
+        _ if input.is_packed()? => reader(path, Bytes::from(input.whole()?)),
+        Raw::File(file) => reader(path, file),
+        Raw::Bytes(bytes) => reader(path, bytes),
+    }?;
     let schema = reader.metadata().file_metadata().schema();
     if schema.get_fields().is_empty() {
         return Err(unreadable(path, "the Parquet file has no columns"));
     }
     Ok(Records {
-        path: path.to_owned(),
+        path: path.clone(),
         unit: Unit::Row,
         items: Box::new(Table {
-            rows: RowIter::from_file_into(Box::new(reader)),
+            rows: RowIter::from_file_into(reader),
             number: 0,
             is_over: false,
         }),
     })
+}
+
+/// Reader of a table, of which no more than some pages of each column are in memory.
+fn reader(path: &Path, contents: impl ChunkReader + 'static) -> Result<Box<dyn FileReader>> {
+    match SerializedFileReader::new(contents) {
+        Ok(reader) => Ok(Box::new(reader)),
+        Err(error) => {
+            let reason = format!("the Parquet file cannot be read: {error}");
+            Err(unreadable(path, reason))
+        }
+    }
 }
 
 struct Table {
@@ -63,9 +78,19 @@ impl Iterator for Table {
             number: self.number,
             value: match row {
                 Ok(row) => Ok((object(&row), Vec::new())),
-                Err(error) => Err(RowError::Record(error.to_string())),
+                Err(error) => Err(RowError::Record(told(&error))),
             },
         })
+    }
+}
+
+/// The reader's error of a string shows all of its bytes.
+fn told(error: &ParquetError) -> String {
+    match error.to_string() {
+        text if text.contains("BYTE_ARRAY as String") => {
+            "a string of this row, or of one behind it, is no UTF-8".to_owned()
+        }
+        text => text,
     }
 }
 
@@ -97,7 +122,7 @@ fn json(field: &Field) -> Json {
         // Some writers do not say that their texts are text.
         Field::Bytes(bytes) => match std::str::from_utf8(bytes.data()) {
             Ok(text) => Json::from(text),
-            Err(_) => Json::LoneSurrogate,
+            Err(_) => Json::Bytes,
         },
         Field::Group(row) => object(row),
         Field::ListInternal(list) => Json::Array(list.elements().iter().map(json).collect()),
@@ -136,7 +161,11 @@ mod tests {
     fn rows_are_those_that_pyarrow_reads() {
         for name in ["alpaca", "gsm8k", "messages", "sharegpt", "types"] {
             let path = golden(&format!("{name}.parquet"));
-            let rows = records(&path, std::fs::read(&path).unwrap()).unwrap().items;
+            let input = Input {
+                path: path.clone(),
+                bytes: None,
+            };
+            let rows = records(&input).unwrap().items;
             let rows: Vec<Json> = rows.map(|record| record.value.unwrap().0).collect();
             let expected = std::fs::read_to_string(golden(&format!("{name}.jsonl"))).unwrap();
             let expected: Vec<Json> = expected
@@ -148,11 +177,49 @@ mod tests {
     }
 
     #[test]
+    fn texts_that_are_no_utf_8_are_told_by_their_row() {
+        let read = |name: &str| {
+            let input = Input {
+                path: golden(name),
+                bytes: None,
+            };
+            let records = records(&input).unwrap().items;
+            records
+                .map(|record| record.value.map(|(row, _)| row))
+                .collect::<Vec<_>>()
+        };
+        let text = |row: &Json| row.get("text").cloned();
+        let [plain, other] = &read("latin1_binary.parquet")[..] else {
+            panic!("two rows");
+        };
+        assert_eq!(
+            plain.as_ref().ok().and_then(text),
+            Some(Json::from("plain"))
+        );
+        assert_eq!(other.as_ref().ok().and_then(text), Some(Json::Bytes));
+        let [plain, other] = &read("latin1_string.parquet")[..] else {
+            panic!("two rows");
+        };
+        assert_eq!(
+            plain.as_ref().ok().and_then(text),
+            Some(Json::from("plain"))
+        );
+        let error = other.as_ref().unwrap_err().to_string();
+        assert!(
+            error.contains("no UTF-8") && !error.contains("99"),
+            "{error}"
+        );
+    }
+
+    #[test]
     fn no_cut_file_is_read_as_a_whole_one() {
         let path = golden("gsm8k.parquet");
         let bytes = std::fs::read(&path).unwrap();
         for n in (4..bytes.len()).step_by(97) {
-            let read = records(&path, bytes[..n].to_vec());
+            let read = records(&Input {
+                path: path.clone(),
+                bytes: Some(Bytes::copy_from_slice(&bytes[..n])),
+            });
             let rows = read.map(|records| {
                 records
                     .items

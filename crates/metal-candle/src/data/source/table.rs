@@ -1,41 +1,59 @@
 //! Tables as text: CSV and TSV. The first line names the columns.
 
+mod scan;
+
+use std::cell::RefCell;
 use std::collections::HashSet;
-use std::io::Cursor;
+use std::io::BufRead;
 use std::path::Path;
-use std::sync::Arc;
+use std::rc::Rc;
 
-use csv::{ErrorKind, ReaderBuilder, StringRecord, StringRecordsIntoIter};
+use csv::{ErrorKind, Position, ReaderBuilder, StringRecord, StringRecordsIntoIter};
 
-use super::lines::without_mark;
+use super::input::Input;
 use super::{Record, Records, RowError, Unit, unreadable};
 use crate::data::error::Result;
 use crate::data::json::{Json, Object, shortened};
+use scan::{Scan, Scanned};
 
-/// Records of a table.
+/// Byte order mark.
+const MARK: &[u8] = "\u{FEFF}".as_bytes();
+
+/// Records of a table whose first line is `first`.
 ///
 /// # Errors
-/// When its first line names no columns, or one of them twice.
-pub(super) fn records(path: &Path, bytes: &[u8]) -> Result<Records> {
-    let bytes: Arc<[u8]> = without_mark(bytes).into();
-    let delimiter = delimiter(path, &bytes);
-    let mut builder = ReaderBuilder::new();
-    let mut reader = builder
+/// When that names no columns, or one of them twice.
+pub(super) fn records(input: &Input, first: &[u8]) -> Result<Records> {
+    let path = &input.path;
+    let mut reader = input.reader()?;
+    let head = reader.fill_buf().map_err(|error| input.error(error))?;
+    let n_mark = if head.starts_with(MARK) {
+        MARK.len()
+    } else {
+        0
+    };
+    reader.consume(n_mark);
+    let delimiter = delimiter(path, first);
+    let scan = Rc::new(RefCell::new(Scan::new(delimiter)));
+    let scanned = Scanned {
+        reader,
+        scan: scan.clone(),
+    };
+    let mut reader = ReaderBuilder::new()
         .delimiter(delimiter)
-        .from_reader(Cursor::new(bytes.clone()));
+        .from_reader(scanned);
     let names = reader
         .headers()
         .map_err(|error| unreadable(path, told(&error)))?
         .clone();
     check_names(path, &names)?;
     Ok(Records {
-        path: path.to_owned(),
+        path: path.clone(),
         unit: Unit::Line,
         items: Box::new(Table {
             names,
             records: reader.into_records(),
-            delimiter,
-            lines: LineCounter::new(bytes),
+            scan,
             is_over: false,
         }),
     })
@@ -58,13 +76,11 @@ fn check_names(path: &Path, names: &StringRecord) -> Result<()> {
 
 /// What stands between columns: a tab in a file that is named so, or else the most frequent of the usual ones in the
 /// first line.
-fn delimiter(path: &Path, bytes: &[u8]) -> u8 {
+fn delimiter(path: &Path, first: &[u8]) -> u8 {
     let name = path.to_string_lossy().to_lowercase();
     if name.trim_end_matches(".gz").ends_with(".tsv") {
         return b'\t';
     }
-    let end = bytes.iter().position(|byte| matches!(byte, b'\n' | b'\r'));
-    let first = &bytes[..end.unwrap_or(bytes.len())];
     let count = |delimiter: &u8| first.iter().filter(|byte| *byte == delimiter).count();
     // The last of those that are as frequent: a comma.
     *b";\t,"
@@ -75,9 +91,8 @@ fn delimiter(path: &Path, bytes: &[u8]) -> u8 {
 
 struct Table {
     names: StringRecord,
-    records: StringRecordsIntoIter<Cursor<Arc<[u8]>>>,
-    delimiter: u8,
-    lines: LineCounter,
+    records: StringRecordsIntoIter<Scanned<Box<dyn BufRead>>>,
+    scan: Rc<RefCell<Scan>>,
     is_over: bool,
 }
 
@@ -93,10 +108,11 @@ impl Iterator for Table {
             Ok(record) => record.position(),
             Err(error) => error.position(),
         };
-        let start = start.map_or(0, csv::Position::byte);
-        let number = self.lines.at(start);
+        let end = self.records.reader().position().byte();
+        let mut scan = self.scan.borrow_mut();
+        let number = scan.line_at(start.map_or(0, Position::byte));
         let value = match record {
-            _ if self.is_open(start) => {
+            _ if scan.is_open_at(end) => {
                 self.is_over = true;
                 let reason = "a quote that is opened in this row is closed nowhere, so that all that follows is in it";
                 Err(RowError::Record(reason.into()))
@@ -112,67 +128,6 @@ impl Iterator for Table {
             }
         };
         Some(Record { number, value })
-    }
-}
-
-impl Table {
-    /// Whether the record that begins at `start` is the last one, as a quote in it is not closed. To the reader it is a
-    /// field that ends with the file.
-    fn is_open(&self, start: u64) -> bool {
-        let bytes = &self.lines.bytes;
-        let is_last = self.records.reader().position().byte() >= bytes.len() as u64;
-        let start = usize::try_from(start).unwrap_or(usize::MAX);
-        let record = bytes.get(start..).filter(|_| is_last);
-        record.is_some_and(|record| ends_in_quotes(record, self.delimiter))
-    }
-}
-
-/// Whether a field that begins with a quote is not ended by one. Quotes inside of other fields are text.
-fn ends_in_quotes(record: &[u8], delimiter: u8) -> bool {
-    let (mut is_start, mut is_quoted) = (true, false);
-    let mut bytes = record.iter().peekable();
-    while let Some(&byte) = bytes.next() {
-        match (is_quoted, byte) {
-            (true, b'"') => is_quoted = bytes.next_if_eq(&&b'"').is_some(),
-            (false, b'"') => is_quoted = is_start,
-            _ => {}
-        }
-        is_start = !is_quoted && (byte == delimiter || matches!(byte, b'\n' | b'\r'));
-    }
-    is_quoted
-}
-
-/// Counter of lines up to places that only go forward. The reader's own count takes the second byte of a Windows line end
-/// for a part of the record behind it, and does not know a line end without one.
-struct LineCounter {
-    bytes: Arc<[u8]>,
-    at: usize,
-    line: usize,
-}
-
-impl LineCounter {
-    fn new(bytes: Arc<[u8]>) -> Self {
-        Self {
-            bytes,
-            at: 0,
-            line: 1,
-        }
-    }
-
-    /// Line of the record that begins at `byte`, or behind the line ends there.
-    fn at(&mut self, byte: u64) -> usize {
-        let byte = usize::try_from(byte).unwrap_or(usize::MAX);
-        while let Some(here) = self.bytes.get(self.at) {
-            let is_end = match here {
-                b'\n' => true,
-                b'\r' => self.bytes.get(self.at + 1) != Some(&b'\n'),
-                _ if self.at >= byte => break,
-                _ => false,
-            };
-            self.line += usize::from(is_end);
-            self.at += 1;
-        }
-        self.line
     }
 }
 
@@ -194,7 +149,12 @@ mod tests {
 
     /// Places of the rows, and of the one that cannot be read.
     fn places(table: &str) -> Vec<(usize, bool)> {
-        let records = records(Path::new("table.csv"), table.as_bytes()).unwrap();
+        let input = Input {
+            path: "table.csv".into(),
+            bytes: Some(table.to_owned().into()),
+        };
+        let first = table.lines().next().unwrap();
+        let records = records(&input, first.as_bytes()).unwrap();
         let place = |record: Record| (record.number, record.value.is_ok());
         records.items.map(place).collect()
     }
@@ -204,6 +164,17 @@ mod tests {
         assert_eq!(places("a,b\n1,\"2\n3,4\n"), [(2, false)]);
         assert_eq!(places("a,b\n1,2\n\"3,4\n5,6\n"), [(2, true), (3, false)]);
         assert_eq!(places("a,b\r\n1,2\r\n3,\"\"\"4"), [(2, true), (3, false)]);
+    }
+
+    #[test]
+    fn rows_are_counted_over_the_ends_of_buffers() {
+        for end in ["\n", "\r\n", "\r"] {
+            let row = format!("1,\"2{end}3\"{end}{end}");
+            let table = format!("a,b{end}{}4,\"5", row.repeat(5000));
+            let found = places(&table);
+            let expected = (0..5000).map(|i| (2 + 3 * i, true));
+            assert!(found.iter().copied().eq(expected.chain([(15_002, false)])));
+        }
     }
 
     #[test]

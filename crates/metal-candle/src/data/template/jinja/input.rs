@@ -78,7 +78,7 @@ impl Input {
             Json::BigInt(digits) => Value::Digits(digits.as_str().into()),
             Json::Float(value) => Value::Float(*value),
             Json::String(text) => self.text(text),
-            Json::LoneSurrogate => self.text("\u{FFFD}"),
+            Json::LoneSurrogate | Json::Bytes => self.text("\u{FFFD}"),
             Json::Array(items) => {
                 let items = items.iter().map(|item| self.value(item, depth + 1));
                 let items = items.collect::<Result<_>>()?;
