@@ -1,5 +1,5 @@
 """Regenerates every file under crates/metal-candle/tests/golden/ (its README.md and mlx-* excepted), and under
-crates/kernels/tests/golden/ what bitsandbytes and torch pack.
+crates/kernels/tests/golden/ what bitsandbytes and torch pack, and the losses of crates/metal-candle/src/self_test.
 
     pip install -r scripts/golden/requirements.txt
     python scripts/golden/make.py
@@ -27,6 +27,7 @@ import jinja_expressions
 import models
 import packed_matrices
 import packed_models
+import self_test
 import torch
 import training
 from common import clear_golden
@@ -42,6 +43,10 @@ def main():
         models.write(name)
     for run in training.ADAPTERS:
         training.write(run)
+    for run in training.LOGITS:
+        training.write_logits(run)
+    for run in training.CONVERTED:
+        training.write_converted(run)
     for run in training.ACCUMULATED:
         training.write_accumulation(run)
     packed_matrices.write_all()
@@ -52,6 +57,7 @@ def main():
     added_tokens.write_all()
     jinja_expressions.write_all()
     early_stopping.write_all()
+    self_test.write()
 
 
 if __name__ == "__main__":

@@ -1,12 +1,17 @@
-"""Ten steps of optimizers and the course of learning rates, as PyTorch and transformers, or MLX and mlx-lm, compute
-them, under crates/metal-candle/tests/golden/optimizers/:
+"""Ten steps of optimizers and the course of learning rates, as PyTorch and transformers, bitsandbytes, or MLX and
+mlx-lm, compute them, under crates/metal-candle/tests/golden/optimizers/:
 
     pip install -r scripts/golden/requirements.txt      and      python scripts/golden/optimizers.py torch
+    pip install -r scripts/golden/requirements.txt      and      python scripts/golden/optimizers.py bnb
     pip install -r scripts/golden/requirements-mlx.txt  and      python scripts/golden/optimizers.py mlx
 
     {torch,mlx}.safetensors     for each of CASES
         <case>.<parameter>      (1 + STEPS, *shape) f32: the parameter before the first step and after each
     {torch,mlx}.json            for each schedule the learning rates of its first steps
+    bnb.safetensors             AdamW8bit, for each of SHAPES_8BIT
+        <parameter>             (1 + STEPS, n) f32: every STRIDE-th element before the first step and after each
+        <parameter>.{state1,state2,absmax1,absmax2}    of those that are kept in eight bits: after the last step
+        signed, unsigned        (256) f32: bitsandbytes' dynamic maps
 
 Gradients are a formula of step and element, so that the test has them too: `gradient`.
 """
@@ -20,6 +25,9 @@ from safetensors.numpy import save_file
 
 FOLDER = Path(__file__).resolve().parents[2] / "crates/metal-candle/tests/golden/optimizers"
 SHAPES = {"wide": (4, 7), "tall": (9, 5), "vector": (6,)}
+# The first two are large enough for eight bits; their last blocks are no whole ones.
+SHAPES_8BIT = {"matrix": (33, 130), "line": (4097,), "small": (63, 65)}
+STRIDE = 61
 STEPS, RATE = 10, 0.01
 N_RATES, N_DECAY = 24, 20
 
@@ -74,6 +82,39 @@ def of_torch():
     return tensors, schedules
 
 
+def of_bnb():
+    import torch
+    from bitsandbytes import functional, optim
+    from bitsandbytes.backends.cpu import ops
+
+    def nearest(numbers, code, absmax_out, out, block):
+        """What bitsandbytes' kernel for CUDA does: its kernel for the CPU looks codes up in a table that is too coarse
+        for small numbers, and takes zero for 2.6e-5 of the largest."""
+        n = numbers.numel()
+        blocks = torch.nn.functional.pad(numbers.flatten(), (0, -n % block)).view(-1, block)
+        absmax_out.copy_(blocks.abs().amax(1))
+        shares = blocks / torch.where(absmax_out == 0, 1, absmax_out)[:, None]
+        out.view(-1).copy_(torch.bucketize(shares, (code[1:] + code[:-1]) / 2).to(torch.uint8).flatten()[:n])
+
+    ops._quant_blockwise_fp32_direct = nearest
+    tensors = {"signed": functional.create_dynamic_map(True), "unsigned": functional.create_dynamic_map(False)}
+    parameters = {k: torch.tensor(numbers(s, 0.7), requires_grad=True) for k, s in SHAPES_8BIT.items()}
+    optimizer = optim.AdamW8bit(list(parameters.values()), lr=RATE, weight_decay=0.1, betas=(0.8, 0.95), eps=1e-6)
+    states = {k: [p.detach().flatten()[::STRIDE].clone()] for k, p in parameters.items()}
+    for step in range(1, STEPS + 1):
+        for k, p in parameters.items():
+            p.grad = torch.tensor(gradient(SHAPES_8BIT[k], step))
+        optimizer.step()
+        for k, p in parameters.items():
+            states[k].append(p.detach().flatten()[::STRIDE].clone())
+    for k, p in parameters.items():
+        tensors[k] = torch.stack(states[k])
+        kept = optimizer.state[p]
+        if kept["state1"].dtype == torch.uint8:
+            tensors |= {f"{k}.{name}": kept[name].flatten() for name in ("state1", "state2", "absmax1", "absmax2")}
+    return {k: v.detach().numpy() for k, v in tensors.items()}, None
+
+
 def of_mlx():
     import mlx.core as mx
     import mlx.optimizers as optim
@@ -119,10 +160,11 @@ def of_mlx():
 
 def main():
     library = sys.argv[1]
-    tensors, schedules = {"torch": of_torch, "mlx": of_mlx}[library]()
+    tensors, schedules = {"torch": of_torch, "bnb": of_bnb, "mlx": of_mlx}[library]()
     FOLDER.mkdir(parents=True, exist_ok=True)
     save_file(tensors, FOLDER / f"{library}.safetensors")
-    (FOLDER / f"{library}.json").write_text(json.dumps(schedules, indent=1) + "\n")
+    if schedules is not None:
+        (FOLDER / f"{library}.json").write_text(json.dumps(schedules, indent=1) + "\n")
 
 
 if __name__ == "__main__":

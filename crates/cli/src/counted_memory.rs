@@ -4,10 +4,11 @@
 #![allow(unsafe_code)]
 
 use crate::out_of_memory;
-use metal_candle_memory::CachingAllocator;
+use metal_candle::train::memory::Meter;
+use metal_candle_memory::{CachingAllocator, block_bytes};
 use std::alloc::{GlobalAlloc, Layout};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering::Relaxed};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -20,17 +21,49 @@ static IS_COUNTING: AtomicBool = AtomicBool::new(false);
 static HELD: AtomicI64 = AtomicI64::new(0);
 static PEAK: AtomicI64 = AtomicI64::new(0);
 
+/// Count of the bytes that all threads hold beyond what they held when it began. Others who count wait until it is dropped.
+pub struct Count {
+    _turn: MutexGuard<'static, ()>,
+}
+
+impl Count {
+    /// Begins to count.
+    pub fn begin() -> Self {
+        static TURN: Mutex<()> = Mutex::new(());
+        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        HELD.store(0, Relaxed);
+        PEAK.store(0, Relaxed);
+        IS_COUNTING.store(true, Relaxed);
+        Self { _turn: turn }
+    }
+}
+
+impl Meter for Count {
+    fn held(&self) -> i64 {
+        HELD.load(Relaxed)
+    }
+
+    fn take_peak(&self) -> i64 {
+        PEAK.swap(HELD.load(Relaxed), Relaxed)
+    }
+}
+
+impl Drop for Count {
+    fn drop(&mut self) {
+        IS_COUNTING.store(false, Relaxed);
+    }
+}
+
 /// Runs `work` and gives the most bytes that all threads held at once beyond what they held before.
-/// Others who ask wait.
 pub fn peak_bytes<T>(work: impl FnOnce() -> T) -> (T, u64) {
-    static TURN: Mutex<()> = Mutex::new(());
-    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-    HELD.store(0, Relaxed);
-    PEAK.store(0, Relaxed);
-    IS_COUNTING.store(true, Relaxed);
+    let count = Count::begin();
     let result = work();
-    IS_COUNTING.store(false, Relaxed);
-    (result, u64::try_from(PEAK.load(Relaxed)).unwrap_or(0))
+    (result, u64::try_from(count.take_peak()).unwrap_or(0))
+}
+
+/// Gives back what is kept for reuse.
+pub fn release() {
+    MEMORY.release();
 }
 
 /// The caching allocator, and a look at the count of bytes.
@@ -43,9 +76,9 @@ fn count(bytes: i64) {
     }
 }
 
-/// Layouts are smaller than `isize::MAX`.
+/// Bytes of a block, which are fewer than `isize::MAX`.
 fn size(layout: Layout) -> i64 {
-    layout.size() as i64
+    block_bytes(layout) as i64
 }
 
 /// Where there is no memory the process ends, and says so: Rust would abort it.
@@ -69,7 +102,9 @@ unsafe impl GlobalAlloc for Counting {
     }
 
     unsafe fn realloc(&self, memory: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
-        count(new_size as i64 - size(layout));
+        // SAFETY: the caller promises that the size is a valid one for this alignment.
+        let new = unsafe { Layout::from_size_align_unchecked(new_size, layout.align()) };
+        count(size(new) - size(layout));
         checked(
             unsafe { MEMORY.realloc(memory, layout, new_size) },
             new_size,

@@ -2,6 +2,7 @@
 //! to float32, in which all is computed, is exact enough.
 
 use std::num::NonZeroUsize;
+use std::time::Duration;
 
 /// Largest count. Two of them multiplied, or a few added, are a `usize` still.
 pub const MAX_COUNT: usize = 1_000_000_000;
@@ -37,6 +38,40 @@ pub fn not_zero(text: &str) -> Parsed<NonZeroUsize> {
 pub fn count(text: &str) -> Parsed<usize> {
     let parsed = text.parse().ok().filter(|n| *n <= MAX_COUNT);
     parsed.ok_or(format!("expected a whole number from 0 to {MAX_COUNT}"))
+}
+
+/// A size in bytes: a number with a unit, decimal or binary.
+///
+/// # Errors
+/// For anything else.
+pub fn size(text: &str) -> Parsed<usize> {
+    const UNITS: [(&str, f64); 7] = [
+        ("KiB", 1024.0),
+        ("MiB", 1048576.0),
+        ("GiB", 1073741824.0),
+        ("KB", 1e3),
+        ("MB", 1e6),
+        ("GB", 1e9),
+        ("TB", 1e12),
+    ];
+    let of = |(unit, bytes): &(&str, f64)| {
+        let (number, rest) = text.split_at_checked(text.len().checked_sub(unit.len())?)?;
+        let number: f64 = number.trim().parse().ok()?;
+        let size = number * bytes;
+        let is_size = rest.eq_ignore_ascii_case(unit) && (1.0..1e15).contains(&size);
+        is_size.then_some(size as usize)
+    };
+    let expected = "expected a size such as 8GB, 512MB or 6.5GiB";
+    UNITS.iter().find_map(of).ok_or(expected.into())
+}
+
+/// A size in words.
+pub fn gigabytes(bytes: usize) -> String {
+    match bytes {
+        bytes if bytes >= 1_000_000_000 => format!("{:.2} GB", bytes as f64 / 1e9),
+        bytes if bytes >= 100_000_000 => format!("{:.0} MB", bytes as f64 / 1e6),
+        bytes => format!("{:.2} MB", bytes as f64 / 1e6),
+    }
 }
 
 /// A seed.
@@ -110,6 +145,17 @@ pub fn rate(text: &str) -> Parsed<f64> {
 pub fn rate_above_zero(text: &str) -> Parsed<f64> {
     let parsed = rate(text).ok().filter(|x| *x > 0.0);
     parsed.ok_or("must be a number above 0".into())
+}
+
+/// A time in seconds, from a millisecond to a day.
+///
+/// # Errors
+/// For anything else.
+pub fn seconds(text: &str) -> Parsed<Duration> {
+    let parsed = text.parse().ok();
+    let parsed = parsed.filter(|x: &f64| (1e-3..=86_400.0).contains(x));
+    let seconds = parsed.map(Duration::from_secs_f64);
+    seconds.ok_or("must be a number of seconds from 0.001 to 86400".into())
 }
 
 /// A share, from 0 to 1.

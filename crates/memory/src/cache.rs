@@ -64,6 +64,15 @@ impl<P: Pages> Cache<P> {
         }
     }
 
+    pub(super) fn release_all(&mut self) {
+        for index in 0..Class::COUNT {
+            while !self.free[index].first.is_null() {
+                self.release(Class::at(index));
+            }
+        }
+        self.peaks_bytes = [self.used_bytes; 2];
+    }
+
     pub(super) fn take(&mut self, class: Class) -> Allocation {
         self.count_one();
         let bytes = class.bytes();
@@ -155,10 +164,6 @@ impl<P: Pages + Default> Default for Cache<P> {
 
 impl<P: Pages> Drop for Cache<P> {
     fn drop(&mut self) {
-        for index in 0..Class::COUNT {
-            while !self.free[index].first.is_null() {
-                self.release(Class::at(index));
-            }
-        }
+        self.release_all();
     }
 }

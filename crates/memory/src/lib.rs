@@ -45,6 +45,17 @@ impl CachingAllocator {
             large: Large::new(Mapped),
         }
     }
+
+    /// Gives all blocks that are free back, and forgets how much was in use at a time.
+    pub fn release(&self) {
+        self.large.lock().release_all();
+    }
+}
+
+/// Bytes that a block of `layout` takes: large ones are rounded up, so that they can be used again.
+#[must_use]
+pub fn block_bytes(layout: Layout) -> usize {
+    Class::of(layout).map_or(layout.size(), Class::bytes)
 }
 
 /// Blocks of a size class, from the cache or from `P`.

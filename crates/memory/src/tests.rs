@@ -183,6 +183,24 @@ fn what_is_kept_stays_within_a_quarter_of_the_peak_and_is_given_back() {
 }
 
 #[test]
+fn what_is_released_is_given_back_with_its_peak() {
+    let mapped = Arc::new(AtomicUsize::new(0));
+    let mut cache = Cache::new(Counted(mapped.clone()));
+    let (used, free) = (class(LARGE_BYTES), class(40 * LARGE_BYTES));
+    let blocks = [used, free].map(|class| cache.take(class));
+    unsafe { cache.give(blocks[1].start, free) };
+    cache.release_all();
+    assert_eq!(mapped.load(Ordering::Relaxed), used.bytes());
+    for n in [4, 5, 6, 7] {
+        let class = class(n * LARGE_BYTES);
+        let block = cache.take(class);
+        unsafe { cache.give(block.start, class) };
+        assert!(mapped.load(Ordering::Relaxed) <= 10 * LARGE_BYTES);
+    }
+    unsafe { cache.give(blocks[0].start, used) };
+}
+
+#[test]
 #[cfg_attr(miri, ignore = "takes minutes")]
 fn an_old_peak_is_forgotten() {
     let mapped = Arc::new(AtomicUsize::new(0));

@@ -7,7 +7,7 @@
 #![allow(clippy::print_stdout, missing_docs)]
 
 use candle_core::{Device, Tensor, Var};
-use metal_candle::data::{Batches, Example};
+use metal_candle::data::{Batches, Example, Examples};
 use metal_candle::layout::{Arrangement, Layout};
 use metal_candle::lora::{Context, Embedding, Linear};
 use metal_candle::models::{Result, Segment};
@@ -92,7 +92,7 @@ impl Network for Bigram {
 }
 
 /// Rows that count on by a step of their own: 0 3 6 9 1 4 ...
-fn rows() -> Vec<Example> {
+fn rows() -> Examples {
     let row = |first: u32| Example {
         tokens: (0..8)
             .map(|i| (first + 3 * i) % VOCABULARY as u32)

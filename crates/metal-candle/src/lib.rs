@@ -3,7 +3,8 @@
 //! Modules depend on each other in this order: [`layout`] (where tokens stand), [`lora`] (adapters
 //! beside the layers of a model and their files), [`models`] (decoders, checkpoints and caches),
 //! [`data`] (tokenizers, chat templates, data sets), [`train`] and [`generate`]; [`LanguageModel`] is
-//! all of them in a few lines, and [`fine_tune()`] a whole run from folder to folder. [`mod@verify`] proves what came of it.
+//! all of them in a few lines, and [`fine_tune()`] a whole run from folder to folder. [`mod@verify`] proves what came of it, and
+//! [`self_test`] the device.
 
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]
@@ -22,6 +23,7 @@ pub mod models;
 mod panics;
 pub mod process;
 mod random;
+pub mod self_test;
 pub mod train;
 pub mod verify;
 

@@ -7,10 +7,23 @@
 #[cfg(target_os = "linux")]
 #[must_use]
 pub fn peak_memory_bytes() -> Option<u64> {
+    status_bytes("VmHWM:")
+}
+
+/// Memory that the process holds now, in bytes; `None` where the system does not tell.
+#[must_use]
+pub fn memory_bytes() -> Option<u64> {
+    #[cfg(target_os = "linux")]
+    return status_bytes("VmRSS:");
+    #[cfg(not(target_os = "linux"))]
+    return None;
+}
+
+/// A size in what Linux says of this process.
+#[cfg(target_os = "linux")]
+fn status_bytes(name: &str) -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
     let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kibibytes * 1024)
 }

@@ -1,12 +1,12 @@
-//! Optimizers and schedules against `golden/optimizers`, which PyTorch, transformers, MLX and mlx-lm
+//! Optimizers and schedules against `golden/optimizers`, which PyTorch, bitsandbytes, transformers, MLX and mlx-lm
 //! computed (`scripts/golden/optimizers.py`).
 #![allow(clippy::unwrap_used)]
 
 use candle_core::{Device, Tensor, Var};
 use metal_candle::models::Segment;
 use metal_candle::train::{
-    Adafactor, Adam, Decay, Gradients, Muon, Optimizer, Parameter, Parameters, Rule, Schedule, Sgd,
-    Warmup,
+    Adafactor, Adam, Adam8bit, Decay, Gradients, Muon, Optimizer, Parameter, Parameters, Rule,
+    Schedule, Sgd, Warmup,
 };
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -164,6 +164,88 @@ fn adafactor_of_mlx() {
         ..Adafactor::default()
     };
     follows("mlx", "adafactor_rate", Rule::Adafactor(own_rate));
+}
+
+/// Numbers of the first `dims` of `scripts/golden/optimizers.py`.
+fn first_values(dims: &[usize]) -> Tensor {
+    let n = dims.iter().product::<usize>();
+    let numbers: Vec<f32> = (1..=n).map(|i| (i as f64 * 0.7).sin() as f32).collect();
+    Tensor::from_vec(numbers, dims, &Device::Cpu).unwrap()
+}
+
+/// Every 61st element.
+fn some_of(t: &Tensor) -> Tensor {
+    let all = t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+    let some: Vec<f32> = all.into_iter().step_by(61).collect();
+    Tensor::new(some, &Device::Cpu).unwrap()
+}
+
+/// Codes that are one apart from those of `expected`: where rounding decides between two.
+fn codes_off(got: &Tensor, expected: &Tensor) -> usize {
+    let numbers = |t: &Tensor| t.to_vec1::<u8>().unwrap();
+    let (got, expected) = (numbers(got), numbers(expected));
+    assert_eq!(got.len(), expected.len());
+    let pairs = got.iter().zip(&expected);
+    let off: Vec<u8> = pairs.map(|(a, b)| a.abs_diff(*b)).collect();
+    assert!(off.iter().all(|off| *off <= 1));
+    off.iter().filter(|off| **off > 0).count()
+}
+
+#[test]
+fn moments_in_eight_bits_are_those_of_bitsandbytes() {
+    let golden = candle_core::safetensors::load(golden("bnb.safetensors"), &Device::Cpu).unwrap();
+    let shapes = [
+        ("matrix", vec![33, 130]),
+        ("line", vec![4097]),
+        ("small", vec![63, 65]),
+    ];
+    let all = shapes.iter().map(|(name, dims)| Parameter {
+        name: name.to_string(),
+        var: Var::from_tensor(&first_values(dims)).unwrap(),
+        segment: Segment::Head,
+        rate: 1.0,
+    });
+    let parameters = Parameters::new(all.collect());
+    let rule = Rule::Adam8bit(Adam8bit(Adam {
+        betas: (0.8, 0.95),
+        eps: 1e-6,
+        weight_decay: 0.1,
+        bias_correction: true,
+    }));
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("state.safetensors");
+    let mut optimizer = Optimizer::new(rule, &parameters).unwrap();
+    // Two bytes a value and two scales a block; eight bytes a value of the small one.
+    assert_eq!(
+        optimizer.state_bytes(),
+        2 * (4290 + 4097) + 2 * 4 * (17 + 17) + 8 * 4095
+    );
+    for step in 1..=STEPS {
+        let gradients = shapes
+            .iter()
+            .map(|(_, dims)| Some((gradient(dims, step) * 4.0).unwrap()));
+        let gradients = Gradients::new(gradients.collect());
+        optimizer.step(&parameters, &gradients, RATE, 0.25).unwrap();
+        for parameter in parameters.as_slice() {
+            let want = golden[&parameter.name].get(step).unwrap();
+            let off = difference(&some_of(&parameter.var), &want);
+            assert!(off < 2e-5, "{}, step {step}: {off}", parameter.name);
+        }
+        optimizer.save(&file, &parameters).unwrap();
+        optimizer = Optimizer::load(rule, &file, &parameters, &Device::Cpu).unwrap();
+    }
+    let saved = candle_core::safetensors::load(&file, &Device::Cpu).unwrap();
+    for name in ["matrix", "line"] {
+        for (ours, theirs) in [("first", "1"), ("second", "2")] {
+            let (codes, scales) = (format!("{name}.{ours}"), format!("{name}.{ours}_absmax"));
+            let off = codes_off(&saved[&codes], &golden[&format!("{name}.state{theirs}")]);
+            assert!(off < 10, "{codes}: {off} codes");
+            let want = &golden[&format!("{name}.absmax{theirs}")];
+            let off = difference(&saved[&scales], want);
+            assert!(off < 1e-5, "{scales}: {off}");
+        }
+    }
+    assert_eq!(saved["small.first"].dims(), [63, 65]);
 }
 
 #[test]

@@ -105,7 +105,7 @@ fn of_row(error: &data::RowError) -> Option<String> {
         E::UnknownKind { .. } | E::Ambiguous { .. } | E::NoColumn { .. } => Some(
             "name the columns: --prompt-key and --completion-key, --chat-key, or --text-key".into(),
         ),
-        E::Record(_) => Some("mend or remove this row, or export the table again".into()),
+        E::Record(_) => Some("mend or remove this row, or export the table again, in UTF-8".into()),
         E::UnknownRole { .. } => Some("rename the role".into()),
         E::OtherKind { .. } => {
             Some("all rows of a file must be of one kind: mend or remove this row, or split the file".into())
@@ -130,10 +130,14 @@ fn of_row(error: &data::RowError) -> Option<String> {
             "each row needs \"chosen\" and \"rejected\", and may have \"prompt\"; --train-mode sft learns from rows of one answer".into(),
         ),
         E::MarkedCompletion => Some("remove the mark, or the row".into()),
+        E::Encode(error) => of_data(error),
         E::Media { .. } | E::NotAText { .. } => {
             Some("remove these rows, or put what they show into words".into())
         }
-        E::Unreadable { .. } | E::Text { .. } => Some("mend or remove this line".into()),
+        E::Text { .. } => Some(
+            "mend or remove this row; a column that pandas wrote as Python prints lists becomes JSON with json.dumps before".into(),
+        ),
+        E::Unreadable { .. } | E::WrongType { .. } => Some("mend or remove this row".into()),
         _ => None,
     }
 }
@@ -143,7 +147,9 @@ fn of_format(format: data::FileFormat) -> String {
     use data::FileFormat as F;
     match format {
         F::Utf16 => "convert it: iconv -f UTF-16 -t UTF-8 FILE > NEW_FILE",
-        F::Zstandard | F::Bzip2 | F::Xz | F::Zip => "unpack it first",
+        F::Zstandard | F::Bzip2 | F::Xz => "unpack it first",
+        F::Zip => "unpack it first; save a spreadsheet as CSV in UTF-8",
+        F::PlainText => "make a row of each line: jq -cR '{text: .}' FILE > train.jsonl",
         F::Arrow => "convert it: python -c \"import datasets; datasets.Dataset.from_file('FILE').to_json('train.jsonl')\"",
         F::JsonOverLines => "convert it: jq -c . FILE > train.jsonl",
         F::Sqlite => "export its rows as JSON, one object on each line",

@@ -11,7 +11,7 @@ mod sections;
 mod told;
 mod words;
 
-pub use told::{Line, Outcome, Told};
+pub use told::{Line, Memory, Outcome, Told};
 
 use crate::error::{Error, Result};
 use metal_candle::files;

@@ -1,4 +1,4 @@
-use metal_candle::fine_tune::Sample;
+use metal_candle::fine_tune::{MemoryPlan, Sample};
 use metal_candle::train::{Best, Ending, Summary};
 use metal_candle::verify;
 use serde::{Deserialize, Serialize};
@@ -11,6 +11,8 @@ pub struct Told {
     pub name: Option<String>,
     /// What was trained, on what and with what.
     pub header: Vec<Line>,
+    /// Memory that it was expected to take, where that is known.
+    pub memory: Option<Memory>,
     /// What it came to.
     pub outcome: Option<Outcome>,
     /// Answers to rows that were not trained on.
@@ -21,6 +23,19 @@ pub struct Told {
     pub warnings: Vec<String>,
     /// Commands that come next.
     pub next: Vec<String>,
+}
+
+/// Memory of tensors at the peak of a run.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Memory {
+    /// What was expected before the first step, by part.
+    #[serde(flatten)]
+    pub plan: MemoryPlan,
+    /// All parts.
+    pub total_bytes: usize,
+    /// What it was, by the program's own count.
+    pub measured_bytes: Option<usize>,
 }
 
 /// Name and text.

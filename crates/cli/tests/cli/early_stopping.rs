@@ -105,6 +105,38 @@ fn a_run_goes_on_from_its_best_checkpoint() {
 }
 
 #[test]
+fn a_run_that_goes_on_keeps_its_patience() {
+    let fixture = adverse();
+    let follow = "--learning-rate 5e-2 --steps-per-eval 2 --save-every 2 --early-stopping-patience 3 --no-verify";
+    let told = fixture.train(&format!("{follow} --iters 200"));
+    assert!(told.stdout.contains("Stopped early"), "{}", told.stdout);
+    assert!(!told.stderr.contains("Go on with"), "{}", told.stderr);
+    let whole = losses(&fixture);
+    let (last, _) = whole[whole.len() - 1];
+    assert!(last < 200 && last > 4, "{whole:?}");
+    let record = fixture.json(&format!("adapters/checkpoint-{last}/checkpoint.json"));
+    assert_eq!(record["evaluations_without_improvement"], 3);
+    // A part of a run begins with the evaluation that the one before ended with.
+    let losses = || {
+        let mut losses = losses(&fixture);
+        losses.dedup();
+        losses
+    };
+    // Two of the three evaluations are those of the first part.
+    fixture.train(&format!("{follow} --iters {} --overwrite", last - 2));
+    fixture.train(&format!(
+        "{follow} --iters 200 --resume-adapter-file adapters"
+    ));
+    assert_eq!(losses(), whole);
+    // A run that ended by its rule goes on until the next evaluation.
+    fixture.train(&format!(
+        "{follow} --iters 200 --resume-adapter-file adapters"
+    ));
+    let after = losses();
+    assert_eq!(after.len(), whole.len() + 1, "{after:?}");
+}
+
+#[test]
 fn few_checkpoints_are_kept_and_the_best_among_them() {
     let fixture = adverse();
     fixture.train("--iters 5 --save-every 1 --save-total-limit 2");

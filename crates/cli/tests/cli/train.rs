@@ -89,7 +89,7 @@ fn packed_rows_train_as_padded_ones() {
             lines.flat_map(|line| [&line["train_loss"], &line["val_loss"]].map(Value::as_f64));
         losses.flatten().collect()
     };
-    let (padded, packed) = (losses("a", ""), losses("b", "--packing"));
+    let (padded, packed) = (losses("a", "--no-packing"), losses("b", ""));
     assert_eq!(padded.len(), packed.len());
     assert!(padded.len() >= 4, "{padded:?}");
     for (padded, packed) in padded.iter().zip(&packed) {
@@ -97,6 +97,35 @@ fn packed_rows_train_as_padded_ones() {
     }
     assert_ne!(padded, packed, "sums in another order");
     assert_eq!(fixture.json("b/run.json")["packing"], true);
+}
+
+#[test]
+fn rows_are_packed_where_that_changes_nothing() {
+    let fixture = Fixture::new();
+    let packs = |words: &str, why: &str| {
+        let told = fixture
+            .train(&format!("--iters 1 --overwrite -v {words}"))
+            .stderr;
+        assert!(told.contains(why), "{words}: no {why:?} in\n{told}");
+        fixture.json("adapters/run.json")["packing"] == true
+    };
+    assert!(packs("", "behind each other (what would be padding"));
+    assert!(!packs("--no-packing", "(--no-packing)"));
+    assert!(!packs("--packing --no-packing", "(--no-packing)"));
+    assert!(packs("--no-packing --packing", "(--packing)"));
+    assert!(!packs("--packing=false", "(--no-packing)"));
+    assert!(!packs("--compat mlx", "(mlx-lm's rules)"));
+    assert!(!packs("--dropout 0.1", "dropout masks"));
+    assert!(packs("--dropout 0.1 --packing", "(--packing)"));
+    fixture.write(
+        "run.yaml",
+        "model: model\ndata: data\niters: 1\npacking: false\n",
+    );
+    fixture.ok("train -c run.yaml --overwrite");
+    assert_eq!(fixture.json("adapters/run.json")["packing"], false);
+    // A run that goes on keeps what it has.
+    let resume = "--resume-adapter-file adapters";
+    assert!(!packs(resume, "as in the run that this one goes on with"));
 }
 
 #[test]

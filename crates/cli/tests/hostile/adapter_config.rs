@@ -126,7 +126,7 @@ fn not_built() -> Vec<Input> {
     };
     refuse(
         "peft_type",
-        &["\"IA3\"", "\"LOHA\"", "5", "\"\\u001b[31m\""],
+        &["\"IA3\"", "5", "\"\\u001b[31m\""],
     );
     refuse("use_dora", &["1", "\"yes\""]);
     refuse("bias", &["\"all\"", "\"lora_only\"", "5"]);

@@ -3,6 +3,7 @@
 
 mod claim;
 mod error;
+mod memory;
 mod order;
 mod prepared;
 mod rows;
@@ -15,6 +16,7 @@ mod verified;
 
 pub use claim::FineTuning;
 pub use error::{Error, Result};
+pub use memory::{Division, MemoryPlan};
 pub use prepared::{Prepared, test};
 pub use rows::RowSettings;
 pub use samples::{Sample, Sampler};

@@ -3,7 +3,7 @@
 use super::{Result, RowSettings};
 use crate::data::mlx_order::{MlxOrder, MlxWindows, n_batches, ordered};
 use crate::data::{Batch, Convention, Dataset, Split, Splits, Windows, sample};
-use crate::train::Options;
+use crate::train::{EvaluationBatches, Options};
 use std::cell::Cell;
 use std::num::NonZeroUsize;
 
@@ -23,7 +23,6 @@ impl<'a> Order<'a> {
         let (size, accumulation) = (self.batch_size(), self.accumulation());
         let arrangement = self.rows.arrangement;
         if self.is_mlx() {
-            tell_left_out(train, size);
             let how = (size, accumulation);
             let mut steps = MlxWindows::new(&train.examples, how, arrangement, self.mlx());
             steps.skip_steps(self.done);
@@ -36,20 +35,38 @@ impl<'a> Order<'a> {
     }
 
     /// Batches of an evaluation, made anew each time.
-    pub(super) fn validation(self) -> Option<Box<dyn Fn() -> Vec<Batch> + 'a>> {
+    pub(super) fn validation(self) -> Option<Box<dyn Fn() -> EvaluationBatches<'a> + 'a>> {
         let valid = self.splits.valid.as_ref()?;
         let (size, limit) = (self.batch_size(), self.options.val_batches);
         let (examples, arrangement) = (&valid.examples, self.rows.arrangement);
         if !self.is_mlx() {
-            return Some(Box::new(move || sample(examples, size, arrangement, limit)));
+            let batches = move || sample(examples, size, arrangement, limit);
+            return Some(Box::new(move || Box::new(batches())));
         }
         let order = self.mlx();
         let done = self.done.saturating_mul(self.accumulation().get());
         let evaluations = Cell::new(order.evaluation_after(done));
         Some(Box::new(move || {
             let index = evaluations.replace(evaluations.get() + 1);
-            ordered(examples, size, arrangement, &order.validation(index), limit)
+            let order = order.validation(index);
+            Box::new(ordered(examples, size, arrangement, &order, limit).into_iter())
         }))
+    }
+
+    /// Tells which rows no step has, where mlx-lm's rules hold.
+    pub(super) fn tell_left_out(self) {
+        let size = self.batch_size();
+        let Some(train) = self.splits.train.as_ref().filter(|_| self.is_mlx()) else {
+            return;
+        };
+        let n_rows = train.examples.len();
+        let left = n_rows % size;
+        if n_rows > size.get() && left > 0 {
+            tracing::warn!(
+                "{}: the last {left} of {n_rows} rows fill no batch of {size} and are left out, as mlx-lm does",
+                train.path.display()
+            );
+        }
     }
 
     fn is_mlx(self) -> bool {
@@ -78,17 +95,6 @@ impl<'a> Order<'a> {
 
     fn accumulation(self) -> NonZeroUsize {
         at_least_one(self.options.grad_accumulation_steps)
-    }
-}
-
-fn tell_left_out(train: &Dataset, size: NonZeroUsize) {
-    let n_rows = train.examples.len();
-    let left = n_rows % size;
-    if n_rows > size.get() && left > 0 {
-        tracing::warn!(
-            "{}: the last {left} of {n_rows} rows fill no batch of {size} and are left out, as mlx-lm does",
-            train.path.display()
-        );
     }
 }
 

@@ -6,8 +6,8 @@ use crate::data::{Split, Splits, sample};
 use crate::lora::{AdapterSet, LoraConfig, layer_of};
 use crate::models::{Decoder, Model, Segment};
 use crate::train::{
-    Evaluation, Event, MetricsFile, Objective, Optimizer, Output, Parameters, Resume, Saves,
-    Summary, Trainer,
+    Evaluation, Event, MetricsFile, Objective, Optimizer, Options, Output, Parameters, Resume,
+    Saves, Summary, Trainer,
 };
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -52,6 +52,18 @@ impl Prepared {
     #[must_use]
     pub fn steps(&self) -> usize {
         self.optimizer.steps()
+    }
+
+    /// Size of what the optimizer keeps, in bytes.
+    #[must_use]
+    pub fn state_bytes(&self) -> usize {
+        self.optimizer.state_bytes()
+    }
+
+    pub(super) fn set_options(&mut self, options: Options) {
+        self.tuning.settings.options = options;
+        let settings = &self.tuning.settings;
+        self.record = settings.record(&self.splits, &self.trained.output);
     }
 
     /// Number of values that are trained.
@@ -167,6 +179,7 @@ impl Prepared {
             options: &options,
             done: self.optimizer.steps(),
         };
+        order.tell_left_out();
         let (mut steps, validation) = (order.steps()?, order.validation());
         let trainer = Trainer {
             network: &self.model.decoder,
@@ -187,7 +200,10 @@ impl Prepared {
             validation.as_deref(),
             &mut observe,
             should_stop,
-        )?;
+        );
+        // The reason why rows ended early is told before what came of it.
+        self.splits.check()?;
+        let summary = summary?;
         if summary.kept_step != summary.steps {
             self.take_saved()?;
         }
@@ -235,5 +251,7 @@ pub fn test(
 ) -> Result<Evaluation> {
     let examples = &splits.require(Split::Test)?.examples;
     let batches = sample(examples, at_least_one(size), rows.arrangement, limit);
-    Ok(objective.evaluate(decoder, adapters, batches, &|| false)?)
+    let evaluation = objective.evaluate(decoder, adapters, batches, &|| false);
+    examples.check()?;
+    Ok(evaluation?)
 }

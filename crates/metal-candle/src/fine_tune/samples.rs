@@ -73,10 +73,8 @@ impl Prepared {
     fn questions(&self, n: usize, tokenizer: &Tokenizer, config: &Config) -> Result<Vec<Question>> {
         let rows = &self.tuning().settings.rows;
         let splits = self.splits();
-        let examples = splits
-            .valid
-            .as_ref()
-            .map_or(&[][..], |valid| &valid.examples);
+        let valid = splits.valid.as_ref();
+        let examples = valid.map_or(Ok(vec![]), |valid| valid.examples.first(n))?;
         let split = match splits.held_out {
             Some(_) => Split::Train,
             None => Split::Valid,
@@ -87,11 +85,10 @@ impl Prepared {
             convention: rows.convention,
             vocab_size: Some(config.vocab_size),
         };
-        let examples = &examples[..n.min(examples.len())];
         Ok(questions(
             &rows.source,
             split,
-            examples,
+            &examples,
             tokenizer,
             &options,
         )?)

@@ -79,9 +79,18 @@ impl Settings {
             Decay::Exponential { factor } => (None, Some(factor), None),
             Decay::Steps { factor, every } => (None, Some(factor), Some(every)),
         };
-        let (fine_tune_type, dropout) = match output {
-            Output::Adapter { config, .. } => (config.method.name(), Some(config.dropout)),
-            Output::Checkpoint { .. } => ("full", None),
+        let (fine_tune_type, dropout, num_layers) = match output {
+            Output::Adapter { config, .. } => {
+                let (name, layers) = (config.method.name(), config.layers_to_transform.as_ref());
+                (name, Some(config.dropout), layers.map(Vec::len))
+            }
+            Output::Checkpoint { .. } => ("full", None, self.subject.n_blocks()),
+        };
+        // In mlx-lm's words -1 is all.
+        let num_layers = num_layers.map_or(json!(-1), |n| json!(n));
+        let init = match output {
+            Output::Adapter { config, .. } => Some(config.init.name()),
+            Output::Checkpoint { .. } => None,
         };
         let preference = options.objective.preference();
         let dpo = match preference {
@@ -97,7 +106,7 @@ impl Settings {
             "train_rows": train.map(|train| train.examples.len()),
             "train_tokens": train.map(Dataset::trained_tokens),
             "fine_tune_type": fine_tune_type,
-            "num_layers": self.subject.num_layers(),
+            "num_layers": num_layers,
             "train_mode": preference.map_or("sft", Preference::name),
             "beta": preference.map(Preference::beta),
             "loss_type": dpo.map(|dpo| dpo.loss_type.name()),
@@ -116,7 +125,7 @@ impl Settings {
             "loraplus_lr_ratio": self.loraplus_lr_ratio,
             "learning_rate": options.schedule.peak,
             "lr_schedule": options.schedule.decay.name(),
-            "warmup_steps": options.schedule.warmup.steps,
+            "warmup_steps": options.schedule.warmup.rise,
             "warmup_ratio": self.warmup_ratio,
             "warmup_init": options.schedule.warmup.from,
             "min_lr": min_lr,
@@ -125,6 +134,8 @@ impl Settings {
             "lr_decay_steps": self.lr_decay_steps,
             "max_grad_norm": options.max_grad_norm,
             "dropout": dropout,
+            "init_lora_weights": init,
+            "neftune_noise_alpha": options.neftune_noise_alpha,
         })
     }
 }

@@ -28,12 +28,10 @@ pub enum Subject {
 }
 
 impl Subject {
-    /// Blocks that are trained as a whole, in mlx-lm's words: their number from the last one, -1 for all; `None` where
-    /// no blocks were named.
-    pub(super) fn num_layers(&self) -> Option<i64> {
+    /// Blocks that are trained as a whole, counted from the last; `None` for all.
+    pub(super) fn n_blocks(&self) -> Option<usize> {
         match self {
-            Self::Blocks(LastBlocks::All) => Some(-1),
-            Self::Blocks(LastBlocks::AtMost(n) | LastBlocks::Exactly(n)) => i64::try_from(*n).ok(),
+            Self::Blocks(LastBlocks::AtMost(n) | LastBlocks::Exactly(n)) => Some(*n),
             _ => None,
         }
     }

@@ -2,7 +2,7 @@ use super::{Error, FineTuning, Result, Subject};
 use crate::language_model::{Adapted, own_tokenizer};
 use crate::lora::Method;
 use crate::models::{Model, Segment};
-use crate::train::{Optimizer, Output, Parameters, Resume, Rule};
+use crate::train::{self, Optimizer, Output, Parameters, Resume, Rule};
 use candle_core::Device;
 use std::path::Path;
 
@@ -33,7 +33,7 @@ impl Trained {
                 let mut config = config.clone();
                 config.layers_to_transform = blocks.of(model.decoder.n_blocks())?;
                 let adapted = Adapted::fresh(model, config, settings.options.seed)?;
-                Ok(Self::of_adapters(tuning, adapted, model))
+                Self::of_adapters(tuning, adapted, model)
             }
             Subject::Resumed {
                 path,
@@ -45,12 +45,20 @@ impl Trained {
                     config.dropout = dropout.unwrap_or(config.dropout);
                 })?;
                 check_method(path, *method, adapted.config.method)?;
-                Ok(Self::of_adapters(tuning, adapted, model))
+                Self::of_adapters(tuning, adapted, model)
             }
         }
     }
 
-    fn of_adapters(tuning: &FineTuning, adapted: Adapted, model: &Model) -> Self {
+    fn of_adapters(tuning: &FineTuning, adapted: Adapted, model: &Model) -> Result<Self> {
+        let (ratio, method) = (tuning.settings.loraplus_lr_ratio, adapted.config.method);
+        if ratio.is_some() && !method.has_lora() {
+            return Err(Error::from(train::Error::Setting {
+                what: "loraplus_lr_ratio",
+                expected: "left out with adapters that have no B",
+                got: method.name().into(),
+            }));
+        }
         let output = Output::Adapter {
             config: adapted.config,
             base_model: tuning.settings.model.clone(),
@@ -60,11 +68,10 @@ impl Trained {
                 .map(Path::to_path_buf),
         };
         let parameters = Parameters::of_adapters(adapted.set, &model.decoder);
-        let ratio = tuning.settings.loraplus_lr_ratio.unwrap_or(1.0);
-        Self {
-            parameters: parameters.lora_plus(ratio),
+        Ok(Self {
+            parameters: parameters.lora_plus(ratio.unwrap_or(1.0)),
             output,
-        }
+        })
     }
 
     /// A fresh optimizer, or the state that was saved with the adapter to go on with.

@@ -11,11 +11,14 @@ impl Prepared {
     pub fn verify(&self, effort: &Effort) -> Result<Report> {
         let splits = self.splits();
         let read = || self.read_saved();
+        let n = effort.n_rows.max(effort.n_masked);
+        let rows = first(splits.valid.as_ref().or(splits.train.as_ref()), n)?;
+        let masked = first(splits.train.as_ref(), n)?;
         let subject = Subject {
             model: self.model(),
             parameters: self.parameters(),
-            rows: examples(splits.valid.as_ref().or(splits.train.as_ref())),
-            masked: examples(splits.train.as_ref()),
+            rows: &rows,
+            masked: &masked,
             tokenizer: None,
             file: Some(Saved {
                 path: self.folder(),
@@ -26,6 +29,6 @@ impl Prepared {
     }
 }
 
-fn examples(dataset: Option<&Dataset>) -> &[Example] {
-    dataset.map_or(&[], |dataset| &dataset.examples)
+fn first(dataset: Option<&Dataset>, n: usize) -> Result<Vec<Example>> {
+    Ok(dataset.map_or(Ok(vec![]), |dataset| dataset.examples.first(n))?)
 }

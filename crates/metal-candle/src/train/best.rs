@@ -28,12 +28,34 @@ pub(super) struct Watch {
     n_without: usize,
 }
 
+/// Place where a run is saved.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Stand {
+    /// Optimizer steps taken.
+    pub(super) step: usize,
+    /// Validation loss after them, where it was looked at.
+    pub(super) val_loss: Option<f64>,
+    /// Evaluations since the last improvement.
+    pub(super) n_without: usize,
+}
+
 impl Watch {
-    /// Losses that an earlier part of the run, whose lowest is `best`, has seen.
-    pub(super) fn after(best: Option<Best>) -> Self {
+    /// Losses that an earlier part of the run has seen: the lowest, and evaluations since the last improvement.
+    pub(super) fn after(best: Option<Best>, n_without: usize) -> Self {
         Self {
             best,
+            n_without,
             ..Self::default()
+        }
+    }
+
+    /// What is kept of the losses where a run is saved after `step`.
+    pub(super) fn stand(&self, step: usize) -> Stand {
+        let last = self.last.filter(|last| last.step == step);
+        Stand {
+            step,
+            val_loss: last.map(|last| last.val_loss),
+            n_without: self.n_without,
         }
     }
 
@@ -58,12 +80,6 @@ impl Watch {
     /// Whether the loss after `step` is the lowest.
     pub(super) fn is_best(&self, step: usize) -> bool {
         self.best.is_some_and(|best| best.step == step)
-    }
-
-    /// Validation loss after `step`, if it was looked at.
-    pub(super) fn loss_after(&self, step: usize) -> Option<f64> {
-        let last = self.last.filter(|last| last.step == step);
-        last.map(|last| last.val_loss)
     }
 }
 

@@ -1,5 +1,6 @@
 //! A checkpoint: one folder with all that a run goes on from, tied together by hashes.
 
+use super::best::Stand;
 use super::{Best, Error, Result};
 use crate::files::{self, NewFolder};
 use serde::{Deserialize, Serialize};
@@ -26,6 +27,9 @@ struct Record {
     /// Validation loss after it, where it was looked at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     val_loss: Option<f64>,
+    /// Evaluations in a row without a lower validation loss.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    evaluations_without_improvement: usize,
     /// SHA-256 of every other file, by its path in the folder.
     files: BTreeMap<String, String>,
 }
@@ -49,14 +53,15 @@ impl Checkpoint {
     /// When the disk does not take it; a checkpoint that was there stays.
     pub(super) fn write(
         folder: &Path,
-        (step, val_loss): (usize, Option<f64>),
+        stand: Stand,
         write: impl FnOnce(&Path) -> Result<()>,
     ) -> Result<Self> {
         let new = NewFolder::begin(folder)?;
         write(new.path())?;
         let record = Record {
-            step,
-            val_loss,
+            step: stand.step,
+            val_loss: stand.val_loss,
+            evaluations_without_improvement: stand.n_without,
             files: hashes(new.path())?,
         };
         files::write_json(&new.path().join(RECORD), &record)?;
@@ -93,6 +98,11 @@ impl Checkpoint {
     pub(super) fn validated(&self) -> Option<Best> {
         let (step, val_loss) = (self.record.step, self.record.val_loss?);
         Some(Best { step, val_loss })
+    }
+
+    /// Evaluations in a row without a lower validation loss.
+    pub(super) fn n_without(&self) -> usize {
+        self.record.evaluations_without_improvement
     }
 
     /// Paths of the files in the folder, without the record.
@@ -169,6 +179,10 @@ fn hashes(folder: &Path) -> Result<BTreeMap<String, String>> {
         }
     }
     Ok(hashes)
+}
+
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 fn broken(folder: &Path, reason: String) -> Error {

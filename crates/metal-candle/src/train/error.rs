@@ -1,3 +1,4 @@
+use crate::data::Batch;
 use std::path::PathBuf;
 
 /// Reason why a training run ends early.
@@ -142,6 +143,14 @@ pub enum Error {
     /// candle failed.
     #[error(transparent)]
     Candle(#[from] candle_core::Error),
+}
+
+impl Error {
+    /// Pairs of completions where rows of supervised fine-tuning are expected.
+    pub(super) fn pairs(batch: &Batch) -> Self {
+        let lines = batch.lines.clone();
+        Self::Pairs { lines }
+    }
 }
 
 impl From<crate::lora::Error> for Error {

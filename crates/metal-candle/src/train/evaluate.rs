@@ -51,11 +51,11 @@ impl Evaluation {
     }
 }
 
-/// The loss of all `batches` with `adapters`, weighted by tokens, without dropout. That of each batch is read back,
-/// so that nothing piles up on a GPU ([`crate::device`]).
+/// The loss of all `batches` with `adapters`, weighted by tokens, without dropout. One batch is held at a time, and its loss
+/// read back, so that nothing piles up on a GPU ([`crate::device`]).
 ///
 /// # Errors
-/// When a token is out of range, a batch is too long for the model, memory runs out, the device failed, or
+/// When a token is out of range, a batch is too long for the model or of pairs, memory runs out, the device failed, or
 /// `should_stop` says so between two blocks ([`Error::Interrupted`]).
 pub fn evaluate(
     network: &impl Network,
@@ -66,6 +66,9 @@ pub fn evaluate(
     let context = Context::inference(adapters);
     let mut sum = Evaluation::default();
     for batch in batches {
+        if !batch.pairs.is_empty() {
+            return Err(Error::pairs(&batch));
+        }
         sum.loss_sum += round(|| loss_sum(network, &context, &batch, should_stop))?;
         sum.tokens += batch.trained_tokens;
     }

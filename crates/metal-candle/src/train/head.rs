@@ -3,7 +3,7 @@
 use super::{Network, Result};
 use crate::lora::Context;
 use candle_core::backprop::GradStore;
-use candle_core::{D, DType, Tensor, Var};
+use candle_core::{D, DType, Device, Tensor, Var};
 use metal_candle_kernels::{
     IGNORED_TARGET, Tape, Weight, linear_cross_entropy, linear_cross_entropy_rows, softmax, tape,
 };
@@ -33,14 +33,14 @@ impl<N: Network> Head<'_, N> {
 
     /// Sum of the losses over `hidden`, `(M, D)`, by one operation with `weight`.
     pub(super) fn loss_with(&self, hidden: &Tensor, weight: &Weight) -> Result<Tensor> {
-        let targets = Tensor::new(self.targets, hidden.device())?;
+        let targets = Tensor::new(self.targets, &Device::Cpu)?;
         let cap = self.network.logit_cap();
         Ok(linear_cross_entropy(hidden, weight, &targets, cap)?)
     }
 
     /// Losses of all places, `(M)`, zero where there is no target, by one operation with `weight`.
     pub(super) fn losses_with(&self, hidden: &Tensor, weight: &Weight) -> Result<Tensor> {
-        let targets = Tensor::new(self.targets, hidden.device())?;
+        let targets = Tensor::new(self.targets, &Device::Cpu)?;
         let cap = self.network.logit_cap();
         Ok(linear_cross_entropy_rows(hidden, weight, &targets, cap)?)
     }

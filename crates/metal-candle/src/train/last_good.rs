@@ -19,6 +19,8 @@ impl LastGood {
 
     /// Keeps the parameters as they are after `step` optimizer steps.
     pub(super) fn remember(&mut self, step: usize, parameters: &Parameters) -> Result<()> {
+        // Those before are of no more use, and all there is must not be held three times.
+        self.copies.clear();
         let copies = parameters.as_slice().iter().map(|p| Ok(snapshot(&p.var)?));
         self.copies = copies.collect::<Result<_>>()?;
         self.step = step;

@@ -36,11 +36,13 @@ impl Objective {
         batches: impl IntoIterator<Item = Batch>,
         should_stop: &dyn Fn() -> bool,
     ) -> Result<Evaluation> {
+        let Self::Preference(method) = self else {
+            return evaluate(network, adapters, batches, should_stop);
+        };
+        // What a pair's loss is divided by is known when all were seen.
         let batches: Vec<Batch> = batches.into_iter().collect();
-        match self.of_step(&batches)? {
-            None => evaluate(network, adapters, batches, should_stop),
-            Some(pairs) => preference::evaluate(network, adapters, &pairs, &batches, should_stop),
-        }
+        let pairs = StepPairs::new(*method, &batches)?;
+        preference::evaluate(network, adapters, &pairs, &batches, should_stop)
     }
 
     /// Loss and gradients of `batch` as the only one of a step. Both are sums: the step's are theirs over
@@ -74,10 +76,7 @@ impl Objective {
         match (self, with_pairs) {
             (Self::Preference(method), _) => Ok(Some(StepPairs::new(*method, batches)?)),
             (Self::Likelihood, None) => Ok(None),
-            (Self::Likelihood, Some(batch)) => {
-                let lines = batch.lines.clone();
-                Err(Error::Pairs { lines })
-            }
+            (Self::Likelihood, Some(batch)) => Err(Error::pairs(batch)),
         }
     }
 }

@@ -19,6 +19,8 @@ pub struct Options {
     pub rule: Rule,
     /// Gradients are scaled down to this global norm; 0 switches that off.
     pub max_grad_norm: f64,
+    /// Strength of the noise that embeddings get while training (NEFTune); 0 for none.
+    pub neftune_noise_alpha: f64,
     /// Compute blocks again in backward instead of keeping their graphs.
     pub grad_checkpoint: bool,
     /// Steps between reports.
@@ -78,6 +80,7 @@ impl Default for Options {
             weighting: Weighting::Tokens,
             rule: Rule::default(),
             max_grad_norm: 1.0,
+            neftune_noise_alpha: 0.0,
             grad_checkpoint: false,
             steps_per_report: 10,
             steps_per_eval: 200,
@@ -103,6 +106,13 @@ impl Options {
                 what: "the weighting of pairs",
                 expected: "one for all of a step",
                 got: "one for each micro-batch".into(),
+            });
+        }
+        if !self.neftune_noise_alpha.is_finite() || self.neftune_noise_alpha < 0.0 {
+            return Err(Error::Setting {
+                what: "neftune_noise_alpha",
+                expected: "0 (no noise) or more",
+                got: self.neftune_noise_alpha.to_string(),
             });
         }
         if self.max_grad_norm.is_nan() || self.max_grad_norm < 0.0 {

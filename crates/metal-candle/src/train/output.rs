@@ -37,7 +37,9 @@ impl Output {
                 base_model,
                 tokenizer,
             } => {
-                peft::write(folder, config, base_model, &parameters.to_vec())?;
+                let values = parameters.stored()?;
+                let values: Vec<_> = values.iter().map(|(name, t)| (name.clone(), t)).collect();
+                peft::write(folder, config, base_model, &values)?;
                 match tokenizer {
                     Some(tokenizer) => Ok(copy_tokenizer(tokenizer, folder)?),
                     None => Ok(()),
@@ -47,9 +49,7 @@ impl Output {
                 raw_config,
                 base_folder,
             } => {
-                let weights = parameters.to_vec().into_iter();
-                let weights = weights.map(|(name, var)| (name, var.as_detached_tensor()));
-                save_checkpoint(folder, raw_config, weights.collect())?;
+                save_checkpoint(folder, raw_config, parameters.stored()?)?;
                 Ok(copy_companions(base_folder, folder)?)
             }
         }

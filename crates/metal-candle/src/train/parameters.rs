@@ -1,8 +1,9 @@
 use super::{Error, Result};
 use crate::lora::{AdapterSet, Context, Mode, is_b};
 use crate::models::{Decoder, Model, Segment};
-use candle_core::{DType, Var};
+use candle_core::{DType, Tensor, Var};
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// A tensor that is trained, float32.
@@ -104,6 +105,25 @@ impl Parameters {
         self
     }
 
+    /// Parameters of these blocks, which are counted from the first of them, and of what is no block.
+    pub(super) fn of_blocks(&self, blocks: Range<usize>) -> Self {
+        let of = |parameter: &Parameter| {
+            let segment = match parameter.segment {
+                Segment::Block(i) if blocks.contains(&i) => Segment::Block(i - blocks.start),
+                Segment::Block(_) => return None,
+                other => other,
+            };
+            Some(Parameter {
+                segment,
+                ..parameter.clone()
+            })
+        };
+        Self {
+            all: self.all.iter().filter_map(of).collect(),
+            adapters: self.adapters.clone(),
+        }
+    }
+
     /// The parameters in order.
     #[must_use]
     pub fn as_slice(&self) -> &[Parameter] {
@@ -123,6 +143,21 @@ impl Parameters {
     }
 
     /// Names and values, as files hold them.
+    ///
+    /// # Errors
+    /// When memory runs out.
+    pub fn stored(&self) -> Result<Vec<(String, Tensor)>> {
+        let values = || {
+            let all = self.to_vec().into_iter();
+            all.map(|(name, var)| (name, var.as_detached_tensor()))
+        };
+        match &self.adapters {
+            Some(set) => Ok(set.stored()?),
+            None => Ok(values().collect()),
+        }
+    }
+
+    /// Names and values.
     #[must_use]
     pub fn to_vec(&self) -> Vec<(String, Var)> {
         self.all

@@ -1,6 +1,7 @@
 //! The folder that a run writes: its checkpoints, and beside them what the newest of them holds, as a
 //! plain adapter or model that every tool reads.
 
+use super::best::{Stand, Watch};
 use super::checkpoint::{Checkpoint, OPTIMIZER, SETTINGS, checkpoints};
 use super::{Best, Error, Result};
 use crate::files::{self, FolderLock};
@@ -101,12 +102,12 @@ impl RunFolder {
     /// When the disk does not take it; what was saved before stays.
     pub(super) fn save(
         &self,
-        (step, val_loss): (usize, Option<f64>),
+        stand: Stand,
         settings: &Value,
         write: impl FnOnce(&Path) -> Result<()>,
     ) -> Result<()> {
-        let place = Checkpoint::place(&self.path, step);
-        let checkpoint = Checkpoint::write(&place, (step, val_loss), |folder| {
+        let place = Checkpoint::place(&self.path, stand.step);
+        let checkpoint = Checkpoint::write(&place, stand, |folder| {
             write(folder)?;
             Ok(files::write_json(&folder.join(SETTINGS), settings)?)
         })?;
@@ -128,18 +129,23 @@ impl RunFolder {
         }
     }
 
-    /// Checkpoint of the lowest validation loss among those of this run that earlier parts of it left.
+    /// Validation losses of earlier parts of this run, which has taken `step` steps, as far as their checkpoints are there.
     ///
     /// # Errors
     /// When one of their records is damaged.
-    pub(super) fn best(&self) -> Result<Option<Best>> {
-        let mut best: Option<Best> = None;
+    pub(super) fn watch(&self, step: usize) -> Result<Watch> {
+        let (mut best, mut n_without) = (None::<Best>, 0);
         for place in self.kept()? {
-            let found = Checkpoint::open(&place)?.and_then(|found| found.validated());
+            let Some(checkpoint) = Checkpoint::open(&place)? else {
+                continue;
+            };
+            if checkpoint.step() == step {
+                n_without = checkpoint.n_without();
+            }
             let is_lower = |found: &Best| best.is_none_or(|best| found.val_loss < best.val_loss);
-            best = found.filter(is_lower).or(best);
+            best = checkpoint.validated().filter(is_lower).or(best);
         }
-        Ok(best)
+        Ok(Watch::after(best, n_without))
     }
 
     /// Removes the oldest checkpoints until `limit` are left; those after the steps `kept` stay.

@@ -1,3 +1,4 @@
+use super::best::Stand;
 use super::checkpoint::OPTIMIZER;
 use super::{Optimizer, Output, Parameters, Result, RunFolder};
 use serde_json::Value;
@@ -20,14 +21,14 @@ impl Saves<'_> {
         self.folder.path()
     }
 
-    /// Saves what `step` steps came to, with their validation loss where it was looked at.
+    /// Saves what the steps until here came to.
     pub(super) fn save(
         &self,
-        (step, val_loss): (usize, Option<f64>),
+        stand: Stand,
         parameters: &Parameters,
         optimizer: &Optimizer,
     ) -> Result<()> {
-        self.folder.save((step, val_loss), self.settings, |folder| {
+        self.folder.save(stand, self.settings, |folder| {
             self.output.save(folder, parameters)?;
             optimizer.save(&folder.join(OPTIMIZER), parameters)
         })
@@ -39,7 +40,11 @@ impl Saves<'_> {
         if self.folder.go_back_to(step)? {
             return Ok(());
         }
-        self.folder.save((step, None), self.settings, |folder| {
+        let stand = Stand {
+            step,
+            ..Stand::default()
+        };
+        self.folder.save(stand, self.settings, |folder| {
             self.output.save(folder, parameters)
         })
     }

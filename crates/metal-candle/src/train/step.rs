@@ -6,6 +6,7 @@
 //! has a parameter.
 
 use super::head::Head;
+use super::neftune::noisy;
 use super::preference::{self, PairOutcome, PairSums, StepPairs};
 use super::{Error, Gradients, Network, Parameters, Result};
 use crate::data::Batch;
@@ -87,6 +88,7 @@ pub(super) fn interruptible(
     let context = parameters.context(mode);
     let pass = network.pass(&batch.layout, &context)?;
     let embedded = network.embed(&batch.inputs, &batch.layout, &context)?;
+    let embedded = noisy(embedded, &batch.layout, mode)?;
     let (held, top) = forward(network, parameters, &embedded, &pass, recompute, &go_on)?;
     let mut gradients = Gradients::none(parameters);
     let head = Head {
@@ -116,7 +118,7 @@ pub(super) fn interruptible(
         let mut store = Tape::default().backward(&embedded, &gradient)?;
         gradients.collect(parameters, &mut store)?;
     }
-    let (loss_sum, pairs) = loss.read(network.device())?;
+    let (loss_sum, pairs) = loss.read(network.device(), &mut gradients)?;
     Ok(StepResult {
         loss_sum,
         tokens: batch.trained_tokens,
@@ -135,11 +137,11 @@ enum Loss {
 
 impl Loss {
     /// Sums of losses, when the device has done all.
-    fn read(self, device: &Device) -> Result<(f64, PairSums)> {
+    fn read(self, device: &Device, gradients: &mut Gradients) -> Result<(f64, PairSums)> {
         match self {
             Self::OnDevice(loss) => {
-                let loss = read_back(device, || loss.to_scalar::<f32>())?;
-                Ok((f64::from(loss), PairSums::default()))
+                let loss = read_back(device, || gradients.read_with(&loss.detach()))?;
+                Ok((loss, PairSums::default()))
             }
             Self::OfPairs(outcome) => {
                 finish(device)?;

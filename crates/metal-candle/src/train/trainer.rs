@@ -27,6 +27,9 @@ pub struct Trainer<'a, N = Decoder> {
     pub reduce: Option<&'a dyn Reduce>,
 }
 
+/// Batches of an evaluation, made as they are asked for.
+pub type EvaluationBatches<'a> = Box<dyn Iterator<Item = Batch> + 'a>;
+
 /// End of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
@@ -75,11 +78,11 @@ impl<N: Network> Trainer<'_, N> {
     /// When a setting is out of range, no gradient reaches a parameter, a loss, gradient or updated
     /// parameter is not finite, or a file cannot be written. What was saved before stays. When the validation loss is to
     /// be followed and there are no rows for it.
-    pub fn run(
+    pub fn run<'v>(
         &self,
         optimizer: &mut Optimizer,
         batches: &mut dyn Iterator<Item = Vec<Batch>>,
-        validation: Option<&dyn Fn() -> Vec<Batch>>,
+        validation: Option<&dyn Fn() -> EvaluationBatches<'v>>,
         observe: &mut dyn FnMut(&Event) -> Result<()>,
         should_stop: &dyn Fn() -> bool,
     ) -> Result<Summary> {
@@ -115,7 +118,8 @@ impl<N: Network> Trainer<'_, N> {
         for (i, batch) in micro_batches.iter().enumerate().skip(rank).step_by(n) {
             let seed = mix_seed(mix_seed(self.options.seed, number as u64), i as u64);
             let recompute = self.options.grad_checkpoint;
-            let how = (Mode::training(seed), recompute, pairs.as_ref());
+            let mode = Mode::training(seed).with_neftune(self.options.neftune_noise_alpha);
+            let how = (mode, recompute, pairs.as_ref());
             let part = interruptible(self.network, self.parameters, batch, how, should_stop)?;
             let factor = self.options.weighting.factor(part.tokens);
             sums.loss_sum += part.loss_sum * factor;

@@ -8,11 +8,11 @@ use crate::device::DeviceArgs;
 use crate::load_options::LoadOptions;
 use crate::mlx::{self, Accepted};
 use crate::numbers::{
-    MAX_COUNT, at_least_one, count, not_negative, not_zero, seed, share_below_one,
+    MAX_COUNT, at_least_one, count, not_negative, not_zero, seed, share_below_one, size,
 };
 use crate::row_keys::RowKeys;
-use clap::ValueEnum;
-use metal_candle::layout::Arrangement;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use metal_candle::lora::Method;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
@@ -69,9 +69,9 @@ pub struct Args {
     /// Tell the loss on test.jsonl: of the adapter in --adapter-path, or with --train of what was trained
     #[arg(long)]
     pub test: bool,
-    /// What is trained: an adapter (lora, or dora, which also trains the length of each weight's
-    /// rows), or all weights (full), which gives a whole checkpoint
-    #[arg(long, value_name = "TYPE", default_value = "lora")]
+    /// What is trained: an adapter (lora, or dora, which also trains the length of each weight's rows), or all
+    /// weights (full), which gives a whole checkpoint
+    #[arg(long, value_name = "TYPE", default_value = "lora", value_parser = fine_tune_type())]
     pub fine_tune_type: FineTuneType,
     /// Go on with an adapter of PEFT or mlx-lm (folder or file): its rank, alpha and targets are kept
     #[arg(long, value_name = "PATH")]
@@ -79,6 +79,10 @@ pub struct Args {
     /// Seed of the adapter's start, the order of rows and dropout
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = seed)]
     pub seed: u64,
+    /// Most memory of the process, such as 8GB: where the run would take more, its batches are cut into micro-batches and
+    /// blocks computed again (--grad-checkpoint), which gives the same steps, or it is refused before it begins
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub memory_limit: Option<usize>,
     #[command(flatten)]
     pub weights: LoadOptions,
     #[command(flatten)]
@@ -120,23 +124,20 @@ pub struct RowOptions {
     /// [default: 0.05 of a single file or data set, nothing of a folder]
     #[arg(long, value_name = "P", value_parser = share_below_one)]
     pub valid_split: Option<f64>,
-    /// Lay the rows of a batch behind each other instead of padding them: the same losses and
-    /// gradients, in less time where lengths differ
-    #[arg(long)]
-    pub packing: bool,
+    /// Lay the rows of a batch behind each other instead of padding them: the same losses and gradients, in less time
+    /// and memory where lengths differ; left out, it is done on the CPU, but for runs with dropout or mlx-lm's rules
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(overrides_with = "no_packing")]
+    pub packing: Option<bool>,
+    /// Pad the rows of a batch to one length
+    #[arg(long, overrides_with = "packing")]
+    pub no_packing: bool,
+    /// Strength of uniform noise in the embeddings while training (NEFTune; 5 is usual); 0 for none
+    #[arg(long, value_name = "X", default_value_t = 0.0, value_parser = not_negative)]
+    pub neftune_noise_alpha: f64,
     /// Compute blocks again in backward instead of keeping them: less memory, more time
     #[arg(long)]
     pub grad_checkpoint: bool,
-}
-
-impl RowOptions {
-    /// How the rows of a batch are laid out.
-    pub fn arrangement(&self) -> Arrangement {
-        match self.packing {
-            true => Arrangement::Packed,
-            false => Arrangement::Padded,
-        }
-    }
 }
 
 /// Reports and saves, and how often they come.
@@ -190,11 +191,19 @@ pub struct ReportOptions {
 }
 
 /// The part of a model that is trained.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FineTuneType {
-    Lora,
-    Dora,
+    /// Adapters of a method.
+    Adapter(Method),
+    /// All weights.
     Full,
+}
+
+/// Parser of a [`FineTuneType`]: the name of a method, or `full`.
+fn fine_tune_type() -> impl TypedValueParser<Value = FineTuneType> {
+    let names = Method::ADAPTERS.map(Method::name).into_iter();
+    let names = PossibleValuesParser::new(names.chain(["full"]));
+    names.map(|name| Method::of_name(&name).map_or(FineTuneType::Full, FineTuneType::Adapter))
 }
 
 /// A number of batches.

@@ -7,6 +7,7 @@ use crate::mlx;
 use clap::ValueEnum;
 use metal_candle::data::Convention;
 use metal_candle::train::{Resume, Rule, Schedule, Warmup, Weighting};
+use serde_json::Value;
 
 /// Program whose defaults and rules hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -28,12 +29,18 @@ impl Args {
         }
     }
 
-    /// Whether mlx-lm's rules held in the run to go on with. A state that cannot be read is told by who goes on with it.
+    /// Whether mlx-lm's rules held in the run to go on with.
     fn resumes_mlx(&self) -> bool {
+        self.resumed_setting("compat")
+            .is_some_and(|compat| compat == "mlx")
+    }
+
+    /// Setting of the run to go on with. A state that cannot be read is told by who goes on with it.
+    pub(super) fn resumed_setting(&self, name: &str) -> Option<Value> {
         let path = self.resume_adapter_file.as_deref();
         let resume = path.and_then(|path| Resume::find(path).ok());
-        let settings = resume.and_then(|resume| resume.settings);
-        settings.is_some_and(|settings| settings["compat"] == "mlx")
+        let settings = resume.and_then(|resume| resume.settings)?;
+        settings.get(name).cloned()
     }
 
     /// Whether mlx-lm's rules hold.

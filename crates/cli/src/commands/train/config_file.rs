@@ -93,7 +93,7 @@ fn entry(key: &str, value: Value) -> Parsed<Vec<String>> {
         }
         (key, Value::Null) if NESTED.contains(&key) => Ok(vec![]),
         // Left out, the option means yes.
-        ("train", Value::Bool(train)) => Ok(vec![format!("--train={train}")]),
+        ("train" | "packing", Value::Bool(is_on)) => Ok(vec![format!("--{key}={is_on}")]),
         ("lora_parameters", Value::Object(fields)) => nested::lora_parameters(fields),
         ("lr_schedule", Value::Object(fields)) => nested::lr_schedule(&fields),
         ("optimizer_config", Value::Object(fields)) => nested::optimizer_config(fields),
@@ -258,6 +258,13 @@ mod tests {
             "--min-lr=1e-6",
             "--warmup-steps=10",
         ];
+        assert_eq!(parse(text).unwrap().options, expected);
+    }
+
+    #[test]
+    fn adapters_have_keys_that_mlx_lm_has_not() {
+        let text = "lora_parameters: {init_lora_weights: pissa, rslora: true}";
+        let expected = ["--init-lora-weights=pissa", "--rslora"];
         assert_eq!(parse(text).unwrap().options, expected);
     }
 

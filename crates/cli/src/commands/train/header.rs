@@ -1,36 +1,46 @@
 //! A run as it begins: what is trained, on what, and with what.
 
 use super::Args;
+use crate::numbers::gigabytes;
+use crate::rows;
 use crate::terminal::Terminal;
 use metal_candle::data::Dataset;
-use metal_candle::fine_tune::Prepared;
+use metal_candle::fine_tune::{MemoryPlan, Prepared};
+use metal_candle::layout::Arrangement;
 use metal_candle::lora::{LoraConfig, Targets};
 use metal_candle::models::Model;
 use metal_candle_kernels::simd::Level;
 use std::collections::BTreeMap;
 
 /// Tells the header.
-pub fn tell(prepared: &Prepared, args: &Args, terminal: &Terminal) {
-    for (name, text) in lines(prepared, args) {
+pub fn tell(prepared: &Prepared, args: &Args, plan: Option<&MemoryPlan>, terminal: &Terminal) {
+    for (name, text) in lines(prepared, args, plan) {
         terminal.say(format_args!("{name:<9}{text}"));
     }
 }
 
 /// Names and texts of the header.
-pub fn lines(prepared: &Prepared, args: &Args) -> [(&'static str, String); 7] {
+pub fn lines(
+    prepared: &Prepared,
+    args: &Args,
+    plan: Option<&MemoryPlan>,
+) -> [(&'static str, String); 7] {
     [
         ("model", model(prepared.model(), args)),
         ("trained", trained(prepared)),
         ("rows", rows(prepared)),
         ("steps", steps(prepared, args)),
         ("device", device(prepared, args)),
-        ("memory", memory(prepared)),
+        ("memory", memory(prepared, plan)),
         ("folder", args.adapter_path.display().to_string()),
     ]
 }
 
 /// Says with `-v` what was decided, and why.
-pub fn explain(prepared: &Prepared, args: &Args) {
+pub fn explain(prepared: &Prepared, args: &Args, plan: Option<&MemoryPlan>) {
+    if let Some(plan) = plan {
+        explain_memory(plan);
+    }
     let widest = Level::available().next();
     if let (Ok(level), Some(widest)) = (Level::chosen(), widest) {
         let why = match level == widest {
@@ -38,6 +48,15 @@ pub fn explain(prepared: &Prepared, args: &Args) {
             false => format!("by METAL_CANDLE_SIMD; this processor has {widest}"),
         };
         tracing::info!("vector instructions: {level}, {why}");
+    }
+    let (arrangement, why) = args.arrangement();
+    match arrangement {
+        Arrangement::Packed => tracing::info!(
+            "the rows of a batch lie behind each other ({why}); --no-packing pads them"
+        ),
+        Arrangement::Padded => tracing::info!(
+            "the rows of a batch are padded to one length ({why}); --packing lays them behind each other"
+        ),
     }
     match prepared.first_block() {
         Some(0) | None => {}
@@ -83,10 +102,8 @@ fn trained(prepared: &Prepared) -> String {
     let Some(config) = prepared.adapter() else {
         return format!("all weights, {n} parameters");
     };
-    let LoraConfig {
-        method, r, targets, ..
-    } = config;
-    let (name, layers) = (method.name(), prepared.n_layers());
+    let LoraConfig { r, targets, .. } = config;
+    let (name, layers) = (config.name(), prepared.n_layers());
     let scale = config.scale(config.alpha, *r);
     format!(
         "{name}, rank {r}, scale {scale}, {layers} layers of {}: {n} parameters ({share:.2} %)",
@@ -126,10 +143,9 @@ fn rows(prepared: &Prepared) -> String {
 }
 
 fn counted(set: &Dataset) -> String {
-    let tokens = set.examples.iter().map(|row| row.all_tokens().count());
-    let tokens: usize = tokens.sum();
-    let (rows, trained) = (set.examples.len(), set.trained_tokens());
-    format!("{rows} rows, {tokens} tokens, {trained} with a loss")
+    let (tokens, trained) = (set.n_tokens(), set.trained_tokens());
+    let rows = rows::counted(set.examples.len());
+    format!("{rows}, {tokens} tokens, {trained} with a loss")
 }
 
 fn steps(prepared: &Prepared, args: &Args) -> String {
@@ -148,12 +164,13 @@ fn steps(prepared: &Prepared, args: &Args) -> String {
         true => ", blocks computed again in backward",
         false => "",
     };
-    format!("{steps} of {size} rows{accumulated}, {epochs:.1} epochs{again}")
+    let size = rows::counted(size);
+    format!("{steps} of {size}{accumulated}, {epochs:.1} epochs{again}")
 }
 
 fn device(prepared: &Prepared, args: &Args) -> String {
     if !prepared.model().decoder.device().is_cpu() {
-        return args.device.device.to_string();
+        return args.device.device.preferring_gpu().to_string();
     }
     let threads = rayon::current_num_threads();
     // A level that the processor lacks is refused before.
@@ -163,14 +180,39 @@ fn device(prepared: &Prepared, args: &Args) -> String {
     }
 }
 
-/// What is there before the first step; what a step adds is in its report.
-fn memory(prepared: &Prepared) -> String {
-    let (weights, n) = (weights(prepared.model()), prepared.n_values());
+/// What is there before the first step, and what the steps come to where that is known.
+fn memory(prepared: &Prepared, plan: Option<&MemoryPlan>) -> String {
+    let Some(plan) = plan else {
+        let (weights, n) = (weights(prepared.model()), prepared.n_values());
+        let (weights, trained) = (gigabytes(weights.values().sum()), gigabytes(4 * n));
+        return format!("{weights} of weights, {trained} of values that are trained");
+    };
+    let [weights, trained, kept, peak] = [
+        plan.weights_bytes,
+        plan.trained_bytes,
+        plan.optimizer_bytes,
+        plan.total_bytes(),
+    ]
+    .map(gigabytes);
     format!(
-        "{} of weights, {} of values that are trained",
-        gigabytes(weights.values().sum()),
-        gigabytes(4 * n)
+        "{weights} of weights, {trained} that are trained, {kept} of the optimizer's; {peak} at the peak of a step"
     )
+}
+
+/// Parts of the memory at the peak of a step.
+fn explain_memory(plan: &MemoryPlan) {
+    let [blocks, gradients, last_good] = [
+        plan.activation_bytes,
+        plan.gradient_bytes,
+        plan.last_good_bytes,
+    ]
+    .map(gigabytes);
+    tracing::info!(
+        "memory of a step, by a pass through a few blocks: {blocks} for a micro-batch of {} tokens, {gradients} of \
+         gradients, {last_good} for a copy of the last good values; up to a quarter more is kept for \
+         reuse",
+        plan.places
+    );
 }
 
 fn millions(n: usize) -> String {
@@ -178,12 +220,5 @@ fn millions(n: usize) -> String {
         n if n >= 1_000_000_000 => format!("{:.2} B", n as f64 / 1e9),
         n if n >= 100_000 => format!("{:.2} M", n as f64 / 1e6),
         n => n.to_string(),
-    }
-}
-
-fn gigabytes(bytes: usize) -> String {
-    match bytes {
-        bytes if bytes >= 100_000_000 => format!("{:.2} GB", bytes as f64 / 1e9),
-        bytes => format!("{:.2} MB", bytes as f64 / 1e6),
     }
 }

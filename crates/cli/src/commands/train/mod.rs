@@ -6,7 +6,9 @@ pub mod config_file;
 mod events;
 mod every;
 mod header;
+mod memory;
 mod optimizer;
+mod packing;
 mod page;
 mod preference;
 mod report;
@@ -19,14 +21,17 @@ pub use args::Args;
 pub use compat::Compat;
 
 use super::Context;
+use crate::counted_memory::Count;
 use crate::error::Result;
+
 use crate::exit::Exit;
 use crate::interrupt::Interrupt;
 use crate::report::{Outcome, Told};
 use crate::terminal::Terminal;
 use crate::training::{Reporter, checks};
 use crate::{hub, loading, output_folder};
-use metal_candle::fine_tune::{FineTuning, Prepared};
+use metal_candle::fine_tune::{FineTuning, MemoryPlan, Prepared};
+use metal_candle::train::memory::Meter;
 use metal_candle::train::{Ending, Event, Summary};
 use metal_candle::verify::{Effort, Report};
 use std::time::Instant;
@@ -58,9 +63,11 @@ pub fn run(mut args: Args, context: &Context) -> Result<Exit> {
     let mut prepared = tuning.load(&base, splits, &device)?;
     report::tell_resumed(&prepared, &args, terminal);
     preference::tell_reference(&prepared, &args, terminal);
-    header::tell(&prepared, &args, terminal);
-    header::explain(&prepared, &args);
-    go(&mut prepared, &args, &interrupt, terminal)
+    let count = Count::begin();
+    let plan = memory::plan(&mut prepared, &mut args, &count, terminal)?;
+    header::tell(&prepared, &args, plan.as_ref(), terminal);
+    header::explain(&prepared, &args, plan.as_ref());
+    go(&mut prepared, &args, &interrupt, (plan, count), terminal)
 }
 
 /// Trains, tells what it came to, and leaves a page of it.
@@ -68,11 +75,17 @@ fn go(
     prepared: &mut Prepared,
     args: &Args,
     interrupt: &Interrupt,
+    (plan, count): (Option<MemoryPlan>, Count),
     terminal: &Terminal,
 ) -> Result<Exit> {
     let (done, began) = (prepared.steps(), Instant::now());
-    let mut told = page::begun(prepared, args);
+    let mut told = page::begun(prepared, args, plan);
     let summary = train(prepared, args, interrupt, terminal)?;
+    if let Some(memory) = &mut told.memory {
+        let run = usize::try_from(count.take_peak()).unwrap_or(0);
+        memory.measured_bytes = Some(prepared.model_bytes() + run);
+    }
+    drop(count);
     report::tell_end(prepared, &summary, done, args, terminal);
     let outcome = Outcome::of(&summary, began.elapsed().as_secs_f64());
     let ended = match summary.ending {

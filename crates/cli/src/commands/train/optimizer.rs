@@ -5,7 +5,7 @@ use crate::numbers::{
     at_least_one, count, epochs, not_negative, rate, rate_above_zero, share_below_one,
 };
 use clap::ValueEnum;
-use metal_candle::train::{Adafactor, Adam, Decay, Muon, Rule, Schedule, Sgd, Warmup};
+use metal_candle::train::{Adafactor, Adam, Adam8bit, Decay, Muon, Rule, Schedule, Sgd, Warmup};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
@@ -47,13 +47,13 @@ pub struct OptimizerOptions {
     /// Steps between the factors of a step schedule
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = at_least_one)]
     pub lr_step_size: usize,
-    /// Rule by which parameters follow their gradients
+    /// Rule by which parameters follow their gradients; adamw_8bit keeps what adamw does in a quarter of the memory
     #[arg(long, value_name = "NAME", default_value = "adamw")]
     pub optimizer: OptimizerName,
     /// Settings by optimizer as JSON, with mlx-lm's keys: {"sgd": {"momentum": 0.9}}; given again, it adds to them
     #[arg(long, value_name = "JSON", value_parser = parse_settings)]
     pub optimizer_config: Vec<Map<String, Value>>,
-    /// Weight decay [default: 0.01 of adamw and muon, else 0]
+    /// Weight decay [default: 0.01 of adamw, adamw_8bit and muon, else 0]
     #[arg(long, value_name = "X", value_parser = rate)]
     pub weight_decay: Option<f64>,
     /// Decay rates of Adam's first and second moment [default: 0.9,0.999]
@@ -73,10 +73,12 @@ pub struct OptimizerOptions {
 /// The two decay rates of Adam.
 type Betas = (f64, f64);
 
-/// The optimizers that mlx-lm knows.
+/// The optimizers that mlx-lm knows, and one of bitsandbytes by the name that transformers has for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum OptimizerName {
     Adamw,
+    #[value(name = "adamw_8bit", alias = "adamw8bit")]
+    Adamw8bit,
     Adam,
     Muon,
     Sgd,
@@ -94,9 +96,10 @@ pub enum LrSchedule {
 }
 
 impl OptimizerName {
-    /// Its name, in mlx-lm's words.
+    /// Its name, as --optimizer takes it.
     fn name(self) -> String {
-        format!("{self:?}").to_lowercase()
+        let named = self.to_possible_value();
+        named.map_or_else(String::new, |value| value.get_name().to_owned())
     }
 }
 
@@ -119,6 +122,9 @@ impl OptimizerOptions {
         };
         Ok(match optimizer {
             OptimizerName::Adamw => Rule::Adam(self.settings(optimizer, Adam::default())?),
+            OptimizerName::Adamw8bit => {
+                Rule::Adam8bit(Adam8bit(self.settings(optimizer, Adam::default())?))
+            }
             OptimizerName::Adam => Rule::Adam(self.settings(optimizer, plain_adam)?),
             OptimizerName::Muon => Rule::Muon(self.settings(optimizer, Muon::default())?),
             OptimizerName::Sgd => Rule::Sgd(self.settings(optimizer, Sgd::default())?),
@@ -253,6 +259,10 @@ mod tests {
         };
         assert_eq!(of("adam").unwrap(), Rule::Adam(adam));
         assert_eq!(of("adamw").unwrap(), Rule::default());
+        for name in ["adamw_8bit", "adamw8bit"] {
+            let expected = Rule::Adam8bit(Adam8bit::default());
+            assert_eq!(of(name).unwrap(), expected, "{name}");
+        }
         assert_eq!(of("muon").unwrap(), Rule::Muon(Muon::default()));
     }
 

@@ -2,23 +2,28 @@
 
 use super::{Args, header};
 use crate::error::Result;
-use crate::report::{self as page, Line, Outcome, Told};
+use crate::report::{self as page, Line, Memory, Outcome, Told};
 use crate::shell;
 use crate::terminal::Terminal;
-use metal_candle::fine_tune::Prepared;
+use metal_candle::fine_tune::{MemoryPlan, Prepared};
 
 /// What is known of a run before it ends.
-pub fn begun(prepared: &Prepared, args: &Args) -> Told {
+pub fn begun(prepared: &Prepared, args: &Args, plan: Option<MemoryPlan>) -> Told {
     let line = |(name, text): (&str, String)| Line {
         name: name.into(),
         text,
     };
     Told {
         name: args.reports.project_name.clone(),
-        header: header::lines(prepared, args)
+        header: header::lines(prepared, args, plan.as_ref())
             .into_iter()
             .map(line)
             .collect(),
+        memory: plan.map(|plan| Memory {
+            total_bytes: plan.total_bytes(),
+            plan,
+            measured_bytes: None,
+        }),
         ..Told::default()
     }
 }

@@ -48,13 +48,9 @@ pub fn tell_resumed(prepared: &Prepared, args: &Args, terminal: &Terminal) {
 
 fn tell_adapter(config: &LoraConfig, resume: &Resume, args: &Args, terminal: &Terminal) {
     let LoraConfig {
-        method,
-        r,
-        alpha,
-        targets,
-        ..
+        r, alpha, targets, ..
     } = config;
-    let (shown, name) = (resume.adapter.display(), method.name());
+    let (shown, name) = (resume.adapter.display(), config.name());
     let targets = header::names(targets);
     terminal.say(format_args!(
         "Resuming {shown}: {name}, rank {r}, alpha {alpha}, targets {targets}"
@@ -88,7 +84,9 @@ pub fn tell_end(
     }
     tell_validation(summary, args, terminal);
     let left = summary.planned_steps - summary.steps;
-    if steps > 0 && left > 0 && prepared.adapter().is_some() {
+    // More steps are of no use to a run that ended by its own rule.
+    let is_stopped = summary.ending == Ending::Stopped;
+    if steps > 0 && left > 0 && is_stopped && prepared.adapter().is_some() {
         let (left, folder) = (args.iters_of(left), shell::path(&args.adapter_path));
         terminal.say(format_args!(
             "Go on with --resume-adapter-file {folder} --iters {left}"

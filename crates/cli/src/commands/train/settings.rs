@@ -29,7 +29,7 @@ impl Args {
         self.check_preference()?;
         match self.fine_tune_type {
             FineTuneType::Full => self.check_full(),
-            _ => Ok(()),
+            FineTuneType::Adapter(_) => Ok(()),
         }
     }
 
@@ -88,13 +88,16 @@ impl Args {
             return Ok(());
         };
         let (size, times) = (self.rows.batch_size, self.rows.grad_accumulation_steps);
-        let steps = splits.steps(epochs, size.get().saturating_mul(times.get()));
-        if steps > MAX_COUNT {
+        let iters = match self.is_mlx() {
+            true => splits.mlx_batches(epochs, size).max(times.get()),
+            false => splits.steps(epochs, size.get().saturating_mul(times.get())),
+        };
+        if iters > MAX_COUNT {
             return Err(Error::input(format!(
-                "--num-epochs {epochs}: {steps} steps are over the limit of {MAX_COUNT}"
+                "--num-epochs {epochs}: {iters} steps are over the limit of {MAX_COUNT}"
             )));
         }
-        self.optimizer.iters = self.iters_of(steps);
+        self.optimizer.iters = iters;
         self.check_iters()
     }
 
@@ -112,7 +115,7 @@ impl Args {
                 mask_prompt: self.rows.mask_prompt || self.preference.masks_prompt(),
                 convention: self.preference.convention(self.convention()),
                 max_seq_length: self.rows.max_seq_length,
-                arrangement: self.rows.arrangement(),
+                arrangement: self.arrangement().0,
             },
             output: self.adapter_path.clone(),
             overwrite: self.overwrite,
@@ -165,6 +168,7 @@ impl Args {
             weighting: self.weighting(),
             rule: self.rule()?,
             max_grad_norm: self.optimizer.max_grad_norm,
+            neftune_noise_alpha: self.rows.neftune_noise_alpha,
             grad_checkpoint: self.rows.grad_checkpoint,
             steps_per_report: self.steps_between(self.reports.steps_per_report),
             steps_per_eval: self.steps_between(self.reports.steps_per_eval.count()),
@@ -219,8 +223,7 @@ impl FineTuneType {
     /// Method of the adapters; `None` where all weights are trained.
     fn method(self) -> Option<Method> {
         match self {
-            Self::Lora => Some(Method::Lora),
-            Self::Dora => Some(Method::Dora),
+            Self::Adapter(method) => Some(method),
             Self::Full => None,
         }
     }

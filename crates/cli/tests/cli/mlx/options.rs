@@ -112,11 +112,11 @@ fn an_ability_that_is_not_there_is_refused_with_what_to_do() {
     };
     refused(
         "convert --hf-path model --mlx-path mlx_model -q",
-        &["--mlx-path is not built", "--save-path FILE.gguf"],
+        &["--mlx-path is not built", "--save-path FOLDER"],
     );
     refused(
         "convert --hf-path model -q",
-        &["--quantize is not built", "choose a --type"],
+        &["--quantize is not built", "choose --type affine"],
     );
     refused(
         "generate --model model -p x --kv-bits 4",

@@ -140,6 +140,26 @@ fn iterations_are_batches() {
 }
 
 #[test]
+fn epochs_are_of_the_batches_that_are_taken() {
+    let fixture = with("batch_size: 5\n");
+    // 24 rows: four batches of five, and four rows that fill none.
+    let stdout = fixture.ok("train -c lora.yaml --num-epochs 2").stdout;
+    assert!(stdout.contains("Trained 8 steps"), "{stdout}");
+    let words = "train -c lora.yaml --num-epochs 0.5 --grad-accumulation-steps 4 --overwrite";
+    let stdout = fixture.ok(words).stdout;
+    assert!(stdout.contains("Trained 1 steps"), "{stdout}");
+}
+
+#[test]
+fn a_warm_up_is_as_long_as_it_was_said_to_be() {
+    let fixture = with("lr_schedule: {name: cosine_decay, warmup: 3, arguments: [1e-4, 9]}\n");
+    fixture.ok("train -c lora.yaml");
+    let run = fixture.json("adapters/run.json");
+    assert_eq!(run["warmup_steps"], 3);
+    assert_eq!(run["num_layers"], -1);
+}
+
+#[test]
 fn of_alpha_and_scale_the_scale_is_taken() {
     let told = |parameters: &str, alpha: f64, expected: &str| {
         let fixture = with(&format!("lora_parameters: {{{parameters}}}\n"));

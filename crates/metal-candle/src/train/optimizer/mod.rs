@@ -2,6 +2,9 @@
 
 mod adafactor;
 mod adam;
+mod adam8bit;
+mod blockwise;
+mod lend;
 mod muon;
 mod rule;
 mod sgd;
@@ -9,6 +12,7 @@ mod state;
 
 pub use adafactor::Adafactor;
 pub use adam::Adam;
+pub use adam8bit::Adam8bit;
 pub use muon::Muon;
 pub use rule::Rule;
 pub use sgd::Sgd;
@@ -39,7 +43,7 @@ impl Optimizer {
         rule.check()?;
         let zeros = |p: &Parameter| -> Result<Vec<Var>> {
             let slots = rule.slots(p.var.dims()).into_iter();
-            let zeros = slots.map(|slot| Var::zeros(slot.dims, DType::F32, p.var.device()));
+            let zeros = slots.map(|slot| Var::zeros(slot.dims, slot.dtype, p.var.device()));
             Ok(zeros.collect::<candle_core::Result<_>>()?)
         };
         let states = parameters.as_slice().iter().map(zeros);
@@ -54,6 +58,14 @@ impl Optimizer {
     #[must_use]
     pub fn steps(&self) -> usize {
         self.steps
+    }
+
+    /// Size of what is kept of all parameters, in bytes.
+    #[must_use]
+    pub fn state_bytes(&self) -> usize {
+        let all = self.states.iter().flatten();
+        all.map(|var| var.elem_count() * var.dtype().size_in_bytes())
+            .sum()
     }
 
     /// One update with gradients multiplied by `gradient_scale`.
@@ -150,7 +162,7 @@ impl Optimizer {
     /// When memory runs out.
     pub(super) fn not_finite(&self, parameters: &Parameters) -> Result<Option<String>> {
         for (name, var) in self.named(parameters) {
-            if !is_finite(&var)? {
+            if var.dtype() == DType::F32 && !is_finite(&var)? {
                 return Ok(Some(name));
             }
         }

@@ -1,6 +1,6 @@
 use super::super::{Error, Result};
-use super::{Adafactor, Adam, Muon, Sgd};
-use candle_core::{Tensor, Var};
+use super::{Adafactor, Adam, Adam8bit, Muon, Sgd};
+use candle_core::{DType, Tensor, Var};
 use serde::Serialize;
 
 /// A rule by which parameters follow their gradients, with its settings.
@@ -9,6 +9,8 @@ use serde::Serialize;
 pub enum Rule {
     /// Adam, and AdamW with its decay of weights.
     Adam(Adam),
+    /// AdamW whose moments take eight bits.
+    Adam8bit(Adam8bit),
     /// Steps along the gradient, with momentum or without.
     Sgd(Sgd),
     /// Steps of matrices whose singular values are all about one.
@@ -28,6 +30,7 @@ impl Rule {
     fn of(&self) -> &dyn Steps {
         match self {
             Self::Adam(rule) => rule,
+            Self::Adam8bit(rule) => rule,
             Self::Sgd(rule) => rule,
             Self::Muon(rule) => rule,
             Self::Adafactor(rule) => rule,
@@ -71,6 +74,7 @@ pub(super) trait Steps {
 pub(super) struct Slot {
     pub(super) name: &'static str,
     pub(super) dims: Vec<usize>,
+    pub(super) dtype: DType,
     /// The least value that it comes to.
     pub(super) least: f32,
 }
@@ -78,16 +82,26 @@ pub(super) struct Slot {
 impl Slot {
     /// A mean of gradients.
     pub(super) fn mean(name: &'static str, dims: &[usize]) -> Self {
-        let dims = dims.to_vec();
-        let least = f32::MIN;
-        Self { name, dims, least }
+        Self::new(name, dims, DType::F32, f32::MIN)
     }
 
-    /// A mean of squares.
+    /// A mean of squares, or largest magnitudes.
     pub(super) fn squares(name: &'static str, dims: &[usize]) -> Self {
-        let dims = dims.to_vec();
-        let least = 0.0;
-        Self { name, dims, least }
+        Self::new(name, dims, DType::F32, 0.0)
+    }
+
+    /// Codes of eight bits.
+    pub(super) fn codes(name: &'static str, dims: &[usize]) -> Self {
+        Self::new(name, dims, DType::U8, 0.0)
+    }
+
+    fn new(name: &'static str, dims: &[usize], dtype: DType, least: f32) -> Self {
+        Self {
+            name,
+            dims: dims.to_vec(),
+            dtype,
+            least,
+        }
     }
 }
 

@@ -50,15 +50,22 @@ impl<'a> StateFile<'a> {
             let (expected, got) = (&slot.dims, values.dims());
             return Err(self.error(format!("{name}: expected {expected:?}, got {got:?}")));
         }
-        if values.dtype() != DType::F32 {
-            let got = values.dtype();
-            return Err(self.error(format!("{name}: expected F32, got {got:?}")));
+        if values.dtype() != slot.dtype {
+            let (expected, got) = (slot.dtype, values.dtype());
+            return Err(self.error(format!("{name}: expected {expected:?}, got {got:?}")));
         }
+        if slot.dtype == DType::F32 {
+            self.check(name, values, slot)?;
+        }
+        Ok(Var::from_tensor(&values.to_device(device)?)?)
+    }
+
+    fn check(&self, name: &str, values: &Tensor, slot: &Slot) -> Result<()> {
         let numbers = values.flatten_all()?.to_vec1::<f32>()?;
         if let Some(x) = numbers.iter().find(|x| !x.is_finite() || **x < slot.least) {
             return Err(self.error(format!("{name} holds {x}, which no optimizer comes to")));
         }
-        Ok(Var::from_tensor(&values.to_device(device)?)?)
+        Ok(())
     }
 
     pub(super) fn steps(&self) -> Result<usize> {

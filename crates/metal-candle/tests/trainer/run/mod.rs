@@ -3,6 +3,7 @@
 mod course;
 mod ends;
 mod gradients;
+mod noise;
 
 use crate::device;
 use candle_core::{Device, Tensor, TensorId, Var};
@@ -11,8 +12,8 @@ use metal_candle::layout::{Arrangement, Layout};
 use metal_candle::lora::{AdapterSet, LastBlocks, LoraConfig, Mode, Plan, Targets, format};
 use metal_candle::models::Model;
 use metal_candle::train::{
-    Decay, Ending, Error, Event, MetricsFile, Optimizer, Options, Output, Parameters, Reduce, Rule,
-    RunFolder, Saves, Schedule, Start, Summary, Trainer, Warmup,
+    Decay, Ending, Error, EvaluationBatches, Event, MetricsFile, Optimizer, Options, Output,
+    Parameters, Reduce, Rule, RunFolder, Saves, Schedule, Start, Summary, Trainer, Warmup,
 };
 use serde_json::{Value, json};
 use std::collections::HashSet;
@@ -123,7 +124,7 @@ pub fn run_with(
         events.push(event.clone());
         Ok(())
     };
-    let valid = || vec![batch(2, 5)];
+    let valid = || -> EvaluationBatches<'static> { Box::new(std::iter::once(batch(2, 5))) };
     let stop = || steps.get() >= stop_after;
     let result = trainer.run(optimizer, &mut batches, Some(&valid), &mut observe, &stop);
     Recorded { events, result }

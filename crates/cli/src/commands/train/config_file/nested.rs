@@ -22,6 +22,7 @@ pub(super) fn lora_parameters(fields: Map<String, Value>) -> Parsed<Vec<String>>
         }
         let name = match key.as_str() {
             "rank" | "scale" | "dropout" | "alpha" | "rslora" => key.as_str(),
+            "init_lora_weights" => "init-lora-weights",
             "keys" => "targets",
             _ => {
                 return Err(unknown_in(
