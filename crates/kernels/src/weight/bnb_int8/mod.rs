@@ -6,11 +6,12 @@
 //! not done here.
 
 mod cpu;
+mod metal;
 mod reference;
 #[cfg(test)]
 mod tests;
 
-use super::{Blocks, Packed, check, msl};
+use super::{Blocks, Msl, Packed, check, msl};
 use crate::Result;
 use candle_core::{DType, Device, Result as CandleResult, Tensor};
 
@@ -68,5 +69,9 @@ impl Packed for BnbInt8 {
 
     fn on_host(&self) -> CandleResult<Box<dyn Blocks + '_>> {
         Ok(Box::new(cpu::OnHost::new(self)?))
+    }
+
+    fn msl(&self) -> Option<Msl<'_>> {
+        Some(metal::msl(self))
     }
 }
