@@ -15,7 +15,7 @@ use support::training::{self, batch, frobenius, run_step};
 use support::{adapted, adapter, golden, max_difference, model, tensors};
 
 /// See `scripts/golden/training.py`.
-const RUNS: [&str; 8] = [
+const RUNS: [&str; 9] = [
     "qwen2/train",
     "qwen3/train",
     "qwen2/train-dora",
@@ -24,6 +24,7 @@ const RUNS: [&str; 8] = [
     "gemma2/train-dora-ends",
     "qwen3/train-pissa",
     "qwen3/train-olora",
+    "qwen3/train-loha",
 ];
 
 #[test]

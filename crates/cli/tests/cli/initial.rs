@@ -1,6 +1,6 @@
-//! Adapters that begin as parts of the weights, and noise in embeddings: on the command line, and from run to run.
+//! Adapters that begin as parts of the weights, LoHa, and noise in embeddings: on the command line, and from run to run.
 
-use crate::fixture::Fixture;
+use crate::fixture::{Fixture, TRAIN};
 use serde_json::json;
 
 const WEIGHTS: &str = "adapter_model.safetensors";
@@ -36,6 +36,31 @@ fn a_run_that_began_with_parts_of_the_weights_goes_on_to_the_bit() {
 fn a_run_with_noise_in_embeddings_goes_on_to_the_bit() {
     let noise = "--neftune-noise-alpha 5";
     goes_on_to_the_bit(noise, noise);
+}
+
+#[test]
+fn loha_goes_on_to_the_bit_and_takes_nothing_of_lora() {
+    let loha = "--fine-tune-type loha";
+    goes_on_to_the_bit(loha, loha);
+    let fixture = Fixture::new();
+    for (words, expected) in [
+        ("--dropout 0.1", "dropout must be left out"),
+        ("--rslora", "rslora must be left out"),
+        (
+            "--loraplus-lr-ratio 4",
+            "loraplus_lr_ratio must be left out",
+        ),
+        (
+            "--targets embed_tokens",
+            "on a token embedding is not built",
+        ),
+    ] {
+        fixture.train_fails(&format!("{loha} {words}"), 2, &[expected]);
+    }
+    fixture.train(loha);
+    fixture.ok("fuse --model model --adapter-path adapters --save-path fused");
+    let more = "--resume-adapter-file adapters --loraplus-lr-ratio 4 --adapter-path more";
+    fixture.fails(&format!("{TRAIN} {more}"), 2, &["loraplus_lr_ratio"]);
 }
 
 #[test]

@@ -15,7 +15,7 @@ const K: usize = 64;
 const R: usize = 3;
 const SEED: u64 = 5;
 const METHODS: [Method; 2] = [Method::Lora, Method::Dora];
-const ALL: [Method; 2] = Method::ADAPTERS;
+const ALL: [Method; 3] = Method::ADAPTERS;
 
 fn random(name: &str, dims: &[usize]) -> Tensor {
     let values = normal(1, name, dims.iter().product(), 0.5);
@@ -117,6 +117,19 @@ fn layers_and_their_gradients_are_those_of_the_formulas() {
             }
         }
     }
+    for layer in layers() {
+        check(&place(Method::Loha, 0.0), &layer, loha_truth);
+    }
+}
+
+/// `W1a`, `W1b`, `W2a`, `W2b`.
+fn loha_truth(layer: &Linear, x: &Tensor, _: &Tensor, parameters: &[Var]) -> Tensor {
+    let wide = |t: &Tensor| t.to_dtype(DType::F64).unwrap();
+    let product = |i: usize| parameters[i].matmul(&parameters[i + 1]).unwrap();
+    let update = ((product(0) * product(2)).unwrap() * 0.7).unwrap();
+    let weight = (wide(&layer.weight().dense().unwrap()) + update).unwrap();
+    let y = x.broadcast_matmul(&weight.t().unwrap()).unwrap();
+    y.broadcast_add(&wide(layer.bias().unwrap())).unwrap()
 }
 
 /// What the factors began as is taken away, without dropout, over every weight.
@@ -325,6 +338,7 @@ fn every_share_of_a_pass_has_its_own_adapter() {
             (2, None),
             (1, Some(trained(Method::Lora, 0.4, &layer))),
             (1, Some(trained(Method::Dora, 0.4, &layer))),
+            (1, Some(trained(Method::Loha, 0.0, &layer))),
             (1, Some(trained_at(&pissa, &layer))),
         ];
         let shares = sets.clone().map(|(n_tokens, set)| Share { n_tokens, set });

@@ -69,8 +69,9 @@ pub struct Args {
     /// Tell the loss on test.jsonl: of the adapter in --adapter-path, or with --train of what was trained
     #[arg(long)]
     pub test: bool,
-    /// What is trained: an adapter (lora, or dora, which also trains the length of each weight's rows), or all
-    /// weights (full), which gives a whole checkpoint
+    /// What is trained: an adapter (lora; dora, which also trains the length of each weight's rows; or
+    /// loha, two low-rank updates multiplied element by element), or all weights (full), which gives a
+    /// whole checkpoint
     #[arg(long, value_name = "TYPE", default_value = "lora", value_parser = fine_tune_type())]
     pub fine_tune_type: FineTuneType,
     /// Go on with an adapter of PEFT or mlx-lm (folder or file): its rank, alpha and targets are kept

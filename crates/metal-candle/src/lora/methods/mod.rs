@@ -5,6 +5,7 @@ mod dora;
 mod dora_embedding;
 mod embedding;
 mod factor;
+mod loha;
 mod lora;
 mod magnitude;
 pub(super) mod parts;
@@ -16,6 +17,7 @@ use candle_core::{Tensor, Var};
 use dora::Dora;
 use dora_embedding::DoraEmbedding;
 use embedding::Embedding;
+use loha::Loha;
 use lora::Lora;
 use metal_candle_kernels::Result;
 use parts::Part;
@@ -32,6 +34,9 @@ pub enum Method {
     /// The direction of the rows of `W + scale * B A`, and a trained length of each (Liu et al. 2024,
     /// <https://arxiv.org/abs/2402.09353>).
     Dora,
+    /// `W + scale * (W1a W1b * W2a W2b)`, products element by element between (LyCORIS; Hyeon-Woo, Ye-Bin, Oh 2021,
+    /// <https://arxiv.org/abs/2108.06098>).
+    Loha,
     /// Another weight in place of `W`.
     Whole,
 }
@@ -106,7 +111,7 @@ fn shapes_of(parts: &[Part], place: &Placement) -> Shapes {
 
 impl Method {
     /// Methods of adapters that may be asked for by name.
-    pub const ADAPTERS: [Self; 2] = [Self::Lora, Self::Dora];
+    pub const ADAPTERS: [Self; 3] = [Self::Lora, Self::Dora, Self::Loha];
 
     /// Method of an adapter by its name.
     #[must_use]
@@ -127,6 +132,7 @@ impl Method {
         match self {
             Self::Lora => "lora",
             Self::Dora => "dora",
+            Self::Loha => "loha",
             Self::Whole => "whole",
         }
     }
@@ -138,6 +144,7 @@ impl Method {
             (Self::Dora, Kind::Embedding) => dora_embedding::shapes(place),
             (Self::Lora, Kind::Linear) => lora::shapes(place),
             (Self::Dora, Kind::Linear) => dora::shapes(place),
+            (Self::Loha, _) => shapes_of(&loha::PARTS, place),
         }
     }
 
@@ -158,6 +165,7 @@ impl Method {
                 _ => Arc::new(Residual::fresh(place, layer, seed)?),
             },
             (Self::Dora, Kind::Linear) => Arc::new(Dora::fresh(place, layer, other, seed)?),
+            (Self::Loha, _) => Arc::new(Loha::fresh(place, layer, seed)?),
         })
     }
 
@@ -178,6 +186,7 @@ impl Method {
                 _ => Arc::new(Residual::with(place, layer, take)?),
             },
             (Self::Dora, Kind::Linear) => Arc::new(Dora::with(place, layer, other, take)?),
+            (Self::Loha, _) => Arc::new(Loha::with(place, take)?),
         })
     }
 }

@@ -1,7 +1,7 @@
 //! Tensors that adapters consist of: their names in files of PEFT, and what their dimensions are. Whoever reads, writes
 //! or counts adapters asks here.
 
-use super::{embedding, lora, magnitude};
+use super::{embedding, loha, lora, magnitude};
 use crate::lora::Placement;
 
 /// Dimension of an adapter's tensor.
@@ -25,7 +25,12 @@ pub(in crate::lora) struct Part {
 }
 
 /// Tensors of every method, but for whole weights.
-const ALL: [&[Part]; 3] = [&lora::PARTS, &embedding::PARTS, &magnitude::PARTS];
+const ALL: [&[Part]; 4] = [
+    &lora::PARTS,
+    &embedding::PARTS,
+    &magnitude::PARTS,
+    &loha::PARTS,
+];
 
 impl Part {
     pub(super) fn shape(&self, place: &Placement) -> Vec<usize> {

@@ -19,15 +19,24 @@ pub(super) struct PeftType {
 }
 
 /// Refusal of another kind.
-pub(super) const KINDS: &str = "only adapters of LORA are read";
+pub(super) const KINDS: &str = "only adapters of LORA and LOHA are read";
 
-const TYPES: [PeftType; 1] = [PeftType {
-    name: "LORA",
-    method: Method::Lora,
-    alpha: "lora_alpha",
-    inert: &[],
-    told: &[],
-}];
+const TYPES: [PeftType; 2] = [
+    PeftType {
+        name: "LORA",
+        method: Method::Lora,
+        alpha: "lora_alpha",
+        inert: &[],
+        told: &[],
+    },
+    PeftType {
+        name: "LOHA",
+        method: Method::Loha,
+        alpha: "alpha",
+        inert: &["init_weights", "use_effective_conv2d"],
+        told: &["module_dropout", "rank_dropout"],
+    },
+];
 
 impl PeftType {
     /// Kind of a configuration.
