@@ -15,7 +15,7 @@ GOLDEN = Path(__file__).resolve().parents[2] / "crates/metal-candle/tests/golden
 def clear_golden():
     """Removes every folder that make.py writes, so that no file of an earlier run survives."""
     for folder in GOLDEN.iterdir():
-        if folder.is_dir() and not folder.name.startswith("mlx-") and folder.name not in ("gguf", "optimizers", "preference", "rows"):
+        if folder.is_dir() and not folder.name.startswith("mlx-") and folder.name not in ("gguf", "optimizers", "preference", "rows", "zero-point"):
             shutil.rmtree(folder)
 
 

@@ -1,6 +1,7 @@
 //! Quantized checkpoints compute, and train, what their owners' programs do: those of mlx-lm
 //! (`scripts/golden/make_mlx.py`), and those of bitsandbytes and transformers
-//! (`scripts/golden/packed_models.py`).
+//! (`scripts/golden/packed_models.py`), and those of GPTQ, AWQ and compressed-tensors
+//! (`scripts/golden/make_zero_points.py`).
 #![allow(clippy::unwrap_used)]
 
 mod support;
@@ -18,9 +19,15 @@ const MLX: [&str; 2] = ["mlx-4bit", "mlx-mxfp4"];
 
 const OTHERS: [&str; 4] = ["bnb-nf4", "bnb-fp4", "bnb-int8", "fp8"];
 
+const ZERO_POINTS: [&str; 3] = [
+    "zero-point/gptq",
+    "zero-point/awq",
+    "zero-point/compressed-tensors",
+];
+
 #[test]
 fn logits_and_greedy_tokens_equal_the_owners() {
-    for name in MLX.into_iter().chain(OTHERS) {
+    for name in MLX.into_iter().chain(OTHERS).chain(ZERO_POINTS) {
         quantized::logits_and_greedy_tokens_equal_the_owners(name, &Device::Cpu);
     }
 }
@@ -41,7 +48,7 @@ fn ten_losses_equal_mlx() {
 
 #[test]
 fn ten_losses_and_the_final_adapter_equal_peft() {
-    for run in ["bnb-nf4/train", "fp8/train"] {
+    for run in ["bnb-nf4/train", "fp8/train", "zero-point/gptq/train"] {
         training::ten_losses_and_the_final_adapter_equal_peft(run, "full", &Device::Cpu);
     }
 }
@@ -52,7 +59,7 @@ fn kinds_tell_how_matrices_are_stored() {
         let layers = model(name).decoder.adaptable().into_iter();
         layers.map(|layer| layer.weight().kind()).collect()
     };
-    let expected: [(&str, &[&str]); 6] = [
+    let expected: [(&str, &[&str]); 9] = [
         (
             "mlx-4bit",
             &[
@@ -69,6 +76,15 @@ fn kinds_tell_how_matrices_are_stored() {
         ("bnb-fp4", &["f32", "fp4, blocks of 64"]),
         ("bnb-int8", &["f32", "int8 by rows"]),
         ("fp8", &["f32", "fp8 (e4m3), blocks of 24 x 20"]),
+        (
+            "zero-point/gptq",
+            &["f32", "gptq, 4 bits in groups of 32, columns by activation"],
+        ),
+        ("zero-point/awq", &["awq, 4 bits in groups of 32", "f32"]),
+        (
+            "zero-point/compressed-tensors",
+            &["compressed-tensors, 4 bits in groups of 32", "f32"],
+        ),
     ];
     for (name, expected) in expected {
         let expected: BTreeSet<String> = expected.iter().map(|kind| kind.to_string()).collect();
@@ -210,10 +226,15 @@ fn trained(name: &str) -> (Model, Arc<AdapterSet>) {
 
 #[test]
 fn formats_without_a_quantizer_are_refused_by_name() {
-    let (mut model, set) = trained("fp8");
-    let error = model.fuse_as_stored(&set).unwrap_err().to_string();
-    assert!(error.contains("without a quantizer"), "{error}");
-    assert!(error.contains("(fp8 (e4m3), "), "{error}");
+    for (name, kind) in [
+        ("fp8", "(fp8 (e4m3), "),
+        ("zero-point/gptq", "(gptq, 4 bits "),
+    ] {
+        let (mut model, set) = trained(name);
+        let error = model.fuse_as_stored(&set).unwrap_err().to_string();
+        assert!(error.contains("without a quantizer"), "{error}");
+        assert!(error.contains(kind), "{error}");
+    }
 }
 
 /// Logits of some tokens.
@@ -254,7 +275,7 @@ fn small_floats_and_nf4_are_fused_into_themselves() {
 fn models_are_written_in_every_form_of_a_folder() {
     for name in FolderType::names() {
         let form: FolderType = name.parse().unwrap();
-        let mut model = model("fp8");
+        let mut model = model("zero-point/awq");
         model.store_as(form).unwrap();
         let folder = tempfile::tempdir().unwrap();
         let tensors = model.tensors_of_folder().unwrap();

@@ -323,6 +323,53 @@ fn configurations_that_contradict_the_tensors() {
     );
 }
 
+#[test]
+fn groups_and_shapes_that_contradict_the_words() {
+    let gptq = "zero-point/gptq";
+    for part in ["qweight", "qzeros", "scales", "g_idx"] {
+        let cut = |tensors: &mut Tensors, _: &mut Value| {
+            let raw = raw(tensors, part);
+            let width = raw.bytes.len() / raw.shape[0];
+            raw.shape[0] -= 1;
+            raw.bytes.truncate(raw.bytes.len() - width);
+        };
+        refused(gptq, cut, &[&format!("{LAYER}.{part}: expected")]);
+    }
+    let settings = |name: &'static str, value: Value| {
+        move |_: &mut Tensors, config: &mut Value| {
+            config["quantization_config"][name] = value;
+        }
+    };
+    let told = format!("{LAYER}.qweight: expected [16, 64], got [8, 64]");
+    refused(gptq, settings("bits", json!(8)), &[&told]);
+    let told = format!("{LAYER}.qzeros: expected [1, 8], got [2, 8]");
+    refused(gptq, settings("group_size", json!(-1)), &[&told]);
+    let told = format!("{LAYER}: rows of 64 do not divide into groups of 48");
+    refused(gptq, settings("group_size", json!(48)), &[&told]);
+    refused(gptq, settings("bits", json!(1u64 << 40)), &["bits must be"]);
+    let order = |number: i32| {
+        move |tensors: &mut Tensors, _: &mut Value| {
+            raw(tensors, "g_idx").bytes[..4].copy_from_slice(&number.to_le_bytes());
+        }
+    };
+    let told = format!("{LAYER}: zero_point: g_idx must be below 2, got -1");
+    refused(gptq, order(-1), &[&told]);
+    let infinite = |tensors: &mut Tensors, _: &mut Value| {
+        raw(tensors, "scales").bytes[..2].copy_from_slice(&[0, 0x7c]);
+    };
+    let told = format!("{LAYER}.scales: holds NaN or infinite values");
+    refused(gptq, infinite, &[&told]);
+    // A bias that is none is left out, another is not.
+    let bias = |tensors: &mut Tensors, _: &mut Value| raw(tensors, "bias").bytes[3] = 0x3c;
+    refused(gptq, bias, &[&format!("unexpected {LAYER}.bias")]);
+    let shape = |tensors: &mut Tensors, _: &mut Value| raw(tensors, "weight_shape").bytes[0] = 3;
+    let told = format!("{LAYER}.weight_shape: expected [64, 64], got [3, 64]");
+    refused("zero-point/compressed-tensors", shape, &[&told]);
+    let names = settings("modules_to_not_convert", json!(["up_proj"]));
+    let told = format!("unexpected {LAYER}.qweight: modules_to_not_convert names \"up_proj\"");
+    refused("zero-point/awq", names, &[&told]);
+}
+
 /// Another order is that of kernels on GPUs.
 #[test]
 fn eight_bits_that_do_not_lie_row_by_row() {

@@ -194,13 +194,13 @@ fn what_is_no_checkpoint_is_named_before_any_tensor_is_read() {
         assert!(stderr.lines().count() < 6, "{stderr}");
     };
     fixture.edit("model/config.json", |config| {
-        config["quantization_config"] = json!({"quant_method": "awq", "bits": 4});
+        config["quantization_config"] = json!({"quant_method": "hqq", "bits": 4});
     });
     said(
         &fixture,
         &[
             "holds a quantized model (",
-            "awq",
+            "hqq",
             "help: use the model that this was made from",
         ],
     );

@@ -23,6 +23,7 @@ pub mod packing;
 mod slabs;
 #[cfg(test)]
 mod testing;
+pub mod zero_point;
 
 pub(crate) use host::Host;
 pub use metal_candle_cpu::gemm::{Blocks, FewRows};

@@ -32,7 +32,7 @@ pub use cache::{Cache, CacheForm, Contiguous, KvCache, Paged, Piece, Rotating};
 pub use companions::{copy_companions, copy_tokenizer};
 pub use config::{
     Bits, BitsAndBytes, Config, Fp8, GenerationConfig, Mlx, Mode, OnLoad, Packing, Quantization,
-    Skipped,
+    Skipped, ZeroPoint,
 };
 pub use decoder::Decoder;
 pub use error::{Error, Result};

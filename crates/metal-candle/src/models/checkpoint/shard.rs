@@ -49,14 +49,15 @@ impl Shard {
     }
 
     /// Copies a tensor to `device`, in the dtype of the file; `None` where it holds NaN or an
-    /// infinity. The dtype must be a float of 16 or 32 bits, u32 or u8, or e8m0, which becomes float32.
+    /// infinity. The dtype must be a float of 16 or 32 bits, u32 or u8, i32, which becomes the u32 of its bits, or e8m0,
+    /// which becomes float32.
     pub(super) fn tensor(&self, info: &TensorInfo, device: &Device) -> Result<Option<Tensor>> {
         let all = 0..info.shape.iter().product();
         match info.dtype {
             Dtype::F32 => self.finite(info, all, f32::from_le_bytes, f32::is_finite, device),
             Dtype::F16 => self.finite(info, all, f16::from_le_bytes, f16::is_finite, device),
             Dtype::BF16 => self.finite(info, all, bf16::from_le_bytes, bf16::is_finite, device),
-            Dtype::U32 => self.finite(info, all, u32::from_le_bytes, |_| true, device),
+            Dtype::U32 | Dtype::I32 => self.finite(info, all, u32::from_le_bytes, |_| true, device),
             Dtype::U8 => self.finite(info, all, u8::from_le_bytes, |_| true, device),
             Dtype::F8_E8M0 => self.finite(info, all, power_of_two, f32::is_finite, device),
             other => Err(damaged(self.file.path(), format!("dtype {other:?}"))),

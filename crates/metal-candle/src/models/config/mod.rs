@@ -10,7 +10,7 @@ mod unknown;
 
 pub use generation::GenerationConfig;
 pub use quantization::{
-    Bits, BitsAndBytes, Fp8, Mlx, Mode, OnLoad, Packing, Quantization, Skipped,
+    Bits, BitsAndBytes, Fp8, Mlx, Mode, OnLoad, Packing, Quantization, Skipped, ZeroPoint,
 };
 
 use super::families::{self, Family};

@@ -6,10 +6,11 @@ mod fp8;
 mod gguf;
 mod mlx;
 mod on_load;
+mod zero_point;
 
 use super::config::Quantization;
 use super::weights::{FLOATS, Init, Weights};
-use super::{Result, config::Skipped};
+use super::{Error, Result, config::Skipped};
 use metal_candle_kernels::Weight;
 
 /// The matrix at `path`, `(N, K)`: packed where the checkpoint has it so, or is to be packed.
@@ -21,6 +22,9 @@ pub(super) fn matrix(weights: &Weights<'_>, path: &str, dims: (usize, usize)) ->
             bitsandbytes::matrix(weights, settings, path, dims)?
         }
         Some(Quantization::Fp8(settings)) => fp8::matrix(weights, settings, path, dims)?,
+        Some(Quantization::ZeroPoint(settings)) => {
+            zero_point::matrix(weights, settings, path, dims)?
+        }
     };
     match packed {
         Some(packed) => Ok(packed),
@@ -41,12 +45,26 @@ pub(super) fn check(weights: &Weights<'_>) {
         }
         Some(Quantization::BitsAndBytes(_)) => &[".weight.absmax", ".SCB"],
         Some(Quantization::Fp8(_)) => &[".weight_scale_inv", ".weight_scale"],
+        Some(Quantization::ZeroPoint(_)) => &[".qweight", ".weight_packed"],
     };
     if !weights
         .names()
         .any(|name| ends.iter().any(|end| name.ends_with(end)))
     {
         weights.problem("quantization is given, but no tensor is quantized".into());
+    }
+}
+
+/// Refuses packed weights of a format that CPUs alone compute with.
+fn check_device(weights: &Weights<'_>) -> Result<()> {
+    match weights.device().is_cpu() {
+        true => Ok(()),
+        false => {
+            let reason =
+                "GPTQ, AWQ and compressed-tensors are computed with on a CPU only: --device cpu";
+            let device = format!("{:?}", weights.device().location());
+            Err(Error::unsupported("quantization", device, reason))
+        }
     }
 }
 

@@ -67,6 +67,21 @@ impl Weights<'_> {
         }
     }
 
+    /// Takes account of a tensor where all bytes of it are zero, which a model may have or not.
+    pub(in crate::models) fn ignore_zeros(&self, name: &str) -> Result<()> {
+        let (Source::Headers(checkpoint) | Source::Values(checkpoint)) = self.source else {
+            return Ok(());
+        };
+        let bytes = match self.has(name) {
+            true => checkpoint.bytes(name, &Device::Cpu)?.to_vec1::<u8>()?,
+            false => return Ok(()),
+        };
+        if bytes.iter().all(|byte| *byte == 0) {
+            self.ignore(name);
+        }
+        Ok(())
+    }
+
     /// The JSON object that the tensor `name` holds as text. What is wrong with it is noted.
     pub(in crate::models) fn object(&self, name: &str) -> Result<Option<Map<String, Value>>> {
         let (Source::Headers(checkpoint) | Source::Values(checkpoint)) = self.source else {

@@ -5,12 +5,14 @@ mod fp8;
 mod mlx;
 mod on_load;
 mod skipped;
+mod zero_point;
 
 pub use bitsandbytes::{Bits, BitsAndBytes};
 pub use fp8::Fp8;
 pub use mlx::{Mlx, Mode, Packing};
 pub use on_load::OnLoad;
 pub use skipped::Skipped;
+pub use zero_point::ZeroPoint;
 
 use super::fields::Fields;
 use crate::models::Result;
@@ -32,6 +34,8 @@ pub enum Quantization {
     BitsAndBytes(BitsAndBytes),
     /// Floats of 8 bits.
     Fp8(Fp8),
+    /// Whole numbers with zero points.
+    ZeroPoint(ZeroPoint),
 }
 
 impl Quantization {
@@ -42,7 +46,7 @@ impl Quantization {
         match self {
             Self::Mlx(mlx) => mlx.biases() == mlx::BIASES,
             Self::BitsAndBytes(settings) => settings.bits == Bits::Four,
-            Self::Fp8(_) => false,
+            Self::Fp8(_) | Self::ZeroPoint(_) => false,
         }
     }
 
@@ -61,10 +65,13 @@ impl Quantization {
             "bitsandbytes" => BitsAndBytes::take(&mut settings).map(Self::BitsAndBytes)?,
             "fp8" => Fp8::take(&mut settings).map(Self::Fp8)?,
             "metal" => Mlx::take_metal(&mut settings).map(Self::Mlx)?,
-            other => {
-                let expected = format!("one of {METHODS:?}");
-                return Err(settings.wrong("quant_method", expected, shown_name(other)));
-            }
+            other => match ZeroPoint::take(other, &mut settings) {
+                Some(packing) => packing.map(Self::ZeroPoint)?,
+                None => {
+                    let expected = format!("one of {METHODS:?}");
+                    return Err(settings.wrong("quant_method", expected, shown_name(other)));
+                }
+            },
         };
         nothing_is_left(&settings)?;
         Ok(Some(quantization))
@@ -72,7 +79,14 @@ impl Quantization {
 }
 
 /// Methods of transformers that are built.
-pub(in crate::models) const METHODS: [&str; 3] = ["bitsandbytes", "fp8", "metal"];
+pub(in crate::models) const METHODS: [&str; 6] = [
+    "awq",
+    "bitsandbytes",
+    "compressed-tensors",
+    "fp8",
+    "gptq",
+    "metal",
+];
 
 /// Older configurations of bitsandbytes do not name it.
 fn method<'a>(settings: &mut Fields<'a>) -> Result<&'a str> {
