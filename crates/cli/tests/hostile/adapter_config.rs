@@ -124,16 +124,13 @@ fn not_built() -> Vec<Input> {
         let mention: &'static [&'static str] = Box::leak(Box::new([name]));
         inputs.extend(raws.iter().map(|raw| field(name, raw).refused(mention)));
     };
-    refuse(
-        "peft_type",
-        &["\"IA3\"", "5", "\"\\u001b[31m\""],
-    );
+    refuse("peft_type", &["\"IA3\"", "5", "\"\\u001b[31m\""]);
     refuse("use_dora", &["1", "\"yes\""]);
     refuse("bias", &["\"all\"", "\"lora_only\"", "5"]);
     refuse("modules_to_save", &["[\"norm\"]", "\"norm\"", "5"]);
     refuse(
         "init_lora_weights",
-        &["\"pissa\"", "\"loftq\"", "\"corda\"", "5"],
+        &["\"pissa_niter_0\"", "\"loftq\"", "\"corda\"", "5"],
     );
     refuse("lora_bias", &["true"]);
     refuse("layer_replication", &["[[0, 4]]"]);

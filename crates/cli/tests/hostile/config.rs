@@ -160,8 +160,13 @@ fn refused() -> Vec<Input> {
     );
     refuse(
         "quantization_config",
-        &["{\"quant_method\": \"gptq\", \"bits\": 4}", "{\"bits\": 4}"],
+        &["{\"quant_method\": \"hqq\", \"bits\": 4}", "{\"bits\": 4}"],
         &["quantized"],
+    );
+    refuse(
+        "quantization_config",
+        &["{\"quant_method\": \"gptq\", \"bits\": 4}"],
+        &["quantization_config.group_size"],
     );
     refuse(
         "quantization",
