@@ -2,6 +2,8 @@
 
 use crate::IGNORED_TARGET;
 use crate::case::{self, Case, Cost, Costed, TRAINED_TOKENS};
+use crate::weight::gguf::BlockType;
+use crate::weight::microscaling::Kind;
 use crate::weight::packing::Packing;
 use candle_core::DType;
 
@@ -67,7 +69,14 @@ impl Costed for CaseShape {
 /// Metal's kernels, more rows than a tile and a vocabulary of several parts, of a CPU all shares of it.
 #[must_use]
 pub fn small() -> Vec<Case<CaseShape>> {
-    let packed = Packing::all().into_iter().map(|packing| CaseShape {
+    // Blocks in rows, of bytes and of halves, with one factor and with two; `linear` has every format.
+    let packings = [
+        Packing::Nf4,
+        Packing::Int8,
+        Packing::Microscaled(Kind::Nvfp4),
+        Packing::Gguf(BlockType::Q4_K),
+    ];
+    let packed = packings.map(|packing| CaseShape {
         packing: Some(packing),
         ..shape(2, packing.row().next_multiple_of(32), 5, 1)
     });
