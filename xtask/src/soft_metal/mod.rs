@@ -13,9 +13,9 @@ use folders::Folders;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-/// The checks of all operations, which compile and launch every kernel of ours.
-const OPERATIONS: &str =
-    "test --locked --package soft-metal-product --test operations -- --test-threads=1";
+/// The checks of all operations, which compile and launch every kernel of ours. The packages are those of [`suite`].
+const OPERATIONS: &str = "test --locked --package soft-metal --package soft-metal-suite --package soft-metal-mps \
+                          --package soft-metal-product --package soft-metal-candle --test operations -- --test-threads=1";
 
 /// Runs the command line after `soft-metal`.
 pub fn main(words: &[String]) -> Option<bool> {
