@@ -12,10 +12,12 @@ use crate::run_command;
 use folders::Folders;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use suite::PACKAGES;
 
-/// The checks of all operations, which compile and launch every kernel of ours. The packages are those of [`suite`].
-const OPERATIONS: &str = "test --locked --package soft-metal --package soft-metal-suite --package soft-metal-mps \
-                          --package soft-metal-product --package soft-metal-candle --test operations -- --test-threads=1";
+/// Words for cargo: the checks of all operations, which compile and launch every kernel of ours.
+fn operations() -> String {
+    format!("test --locked {PACKAGES} --test operations -- --test-threads=1")
+}
 
 /// Runs the command line after `soft-metal`.
 pub fn main(words: &[String]) -> Option<bool> {
@@ -41,7 +43,7 @@ pub fn texts_of_operations() -> Option<PathBuf> {
     with_wrapper(|folders| {
         folders.forget_texts();
         let title = "soft-metal: the texts of kernels";
-        let passed = run_command(title, &mut folders.soft_cargo(OPERATIONS));
+        let passed = run_command(title, &mut folders.soft_cargo(&operations()));
         texts = passed.then(|| folders.texts());
         passed
     });

@@ -1,7 +1,7 @@
 //! `cargo xtask gpu-replay`: a folder with which a machine with an NVIDIA GPU repeats what software Metal computed.
 
 use super::folders::Folders;
-use super::{OPERATIONS, with_wrapper};
+use super::{operations, with_wrapper};
 use crate::run_command;
 use std::fs;
 use std::io::Result;
@@ -39,7 +39,7 @@ fn write(folders: &Folders) -> Result<bool> {
     for (name, text) in PROGRAM {
         fs::write(launches.join(name), text)?;
     }
-    let mut command = folders.soft_cargo(OPERATIONS);
+    let mut command = folders.soft_cargo(&operations());
     command.env("SOFT_METAL_LAUNCHES", &launches);
     command.env(
         "SOFT_METAL_LAUNCHES_OF",

@@ -11,10 +11,9 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Instant;
 
-/// All packages at once: a choice of some has other features, and compiles candle again.
-const BUILD: &str = "test --locked --no-run --message-format=json-render-diagnostics --package soft-metal \
-                     --package soft-metal-suite --package soft-metal-mps --package soft-metal-product \
-                     --package soft-metal-candle";
+/// All packages with tests: a choice of some has other features, and compiles candle again.
+pub const PACKAGES: &str = "--package soft-metal --package soft-metal-suite --package soft-metal-mps \
+                            --package soft-metal-product --package soft-metal-candle";
 
 /// Tests of a process: so few that the last process of all does not run long alone.
 const TESTS: usize = 2;
@@ -60,7 +59,8 @@ fn run_all(folders: &Folders, filter: &str) -> bool {
 
 /// The programs, compiled.
 fn build(folders: &Folders) -> Option<Vec<Program>> {
-    let mut command = folders.soft_cargo(BUILD);
+    let line = "test --locked --no-run --message-format=json-render-diagnostics";
+    let mut command = folders.soft_cargo(&format!("{line} {PACKAGES}"));
     let built = command.stderr(std::process::Stdio::inherit()).output();
     let built = built.ok().filter(|built| built.status.success())?;
     let messages = String::from_utf8_lossy(&built.stdout).into_owned();

@@ -113,7 +113,11 @@ fn settings_out_of_range_are_refused() {
             ..options(1)
         },
     ];
-    for options in refused {
+    let noises = [-1.0, f64::NAN, f64::INFINITY].map(|neftune_noise_alpha| Options {
+        neftune_noise_alpha,
+        ..options(1)
+    });
+    for options in refused.into_iter().chain(noises) {
         let run = run(
             &model,
             &parameters,
