@@ -20,8 +20,8 @@ pub(super) const MAX_ARGUMENTS: usize = 1000;
 pub(super) const MAX_VALUE_DEPTH: usize = 160;
 
 /// Nesting of what is executed: blocks, expressions and calls of macros together. A level takes up
-/// to 1.5 KiB of stack without optimisation, and a test renders at the limit with 1 MiB.
-pub(super) const MAX_RENDER_DEPTH: usize = 400;
+/// to 4.3 KiB of stack without optimisation, and a test renders at the limit with 1 MiB.
+pub(super) const MAX_RENDER_DEPTH: usize = 200;
 
 /// Items of a `range`: the limit of Jinja2's own sandbox.
 pub(super) const MAX_RANGE: i128 = 100_000;
