@@ -1,28 +1,48 @@
 //! Looking up sixteen floats at every level.
 
 use metal_candle_cpu::simd::{Level, dispatch_at};
-use metal_candle_cpu::vector::table::lookup;
+use metal_candle_cpu::vector::table::{CODES, Sixteen, lookup, place};
 use pulp::{Simd, WithSimd, bytemuck};
 
-struct Lookup<'a>(&'a [f32; 16], &'a [u32]);
+/// Values of the codes of all words, put in order by their places.
+struct Lookup<'a, const BF16: bool>(&'a Sixteen, &'a [u32]);
 
-impl WithSimd for Lookup<'_> {
+impl<const BF16: bool> WithSimd for Lookup<'_, BF16> {
     type Output = Vec<f32>;
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) -> Vec<f32> {
-        let registers = S::as_simd_u32s(self.1).0.iter();
-        let values: Vec<S::f32s> = registers.map(|i| lookup(simd, self.0, *i)).collect();
-        bytemuck::cast_slice(&values).to_vec()
+        let mut values = vec![f32::NAN; self.1.len() * CODES];
+        for (i, words) in S::as_simd_u32s(self.1).0.iter().enumerate() {
+            let registers = lookup::<BF16, S>(simd, self.0, *words);
+            for (register, value) in registers.iter().enumerate() {
+                for (lane, value) in bytemuck::cast_slice(&[*value]).iter().enumerate() {
+                    let (word, code) = place::<BF16, S>(register, lane);
+                    values[(i * S::F32_LANES + word) * CODES + code] = *value;
+                }
+            }
+        }
+        values
     }
 }
 
 #[test]
-fn every_level_looks_up_the_four_lowest_bits() {
-    let table = std::array::from_fn(|i| (i * i) as f32 - 40.0);
-    let index: Vec<u32> = (0..64_u32).map(|i| (i * 7) | (i << 20)).collect();
-    let want: Vec<f32> = index.iter().map(|i| table[*i as usize % 16]).collect();
+fn every_level_looks_up_all_codes_of_words() {
+    let short: [f32; 16] = std::array::from_fn(|i| (i * i) as f32 / 4.0 - 40.0);
+    let long: [f32; 16] = std::array::from_fn(|i| (i as f32 - 7.3).exp() - 2.0);
+    let words: Vec<u32> = (1..65).map(|i: u32| i.wrapping_mul(0x9e37_79b9)).collect();
+    let want = |table: [f32; 16]| -> Vec<f32> {
+        let of_word = |word: u32| (0..CODES).map(move |i| word >> (4 * i) & 15);
+        let codes = words.iter().flat_map(|word| of_word(*word));
+        codes.map(|code| table[code as usize]).collect()
+    };
+    assert!(Sixteen::new(short).are_bf16() && !Sixteen::new(long).are_bf16());
     for level in Level::available() {
-        assert_eq!(dispatch_at(level, Lookup(&table, &index)), want, "{level}");
+        for table in [short, long] {
+            let got = dispatch_at(level, Lookup::<false>(&Sixteen::new(table), &words));
+            assert_eq!(got, want(table), "{level}");
+        }
+        let got = dispatch_at(level, Lookup::<true>(&Sixteen::new(short), &words));
+        assert_eq!(got, want(short), "{level}");
     }
 }

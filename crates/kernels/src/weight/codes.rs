@@ -83,6 +83,21 @@ pub(super) const E4M3: Table = {
     table
 };
 
+/// Value of a number of e4m3, by arithmetic that a compiler makes vector instructions of.
+#[inline(always)]
+pub(super) fn e4m3(byte: u8) -> f32 {
+    let (sign, magnitude) = (u32::from(byte >> 7) << 31, u32::from(byte & 0x7f));
+    let small = (magnitude as i32 as f32 / 512.0).to_bits();
+    let normal = (magnitude << 20) + (120 << 23);
+    f32::from_bits(sign | if magnitude < 8 { small } else { normal })
+}
+
+/// Value of a number of e8m0, likewise.
+#[inline(always)]
+pub(super) fn e8m0(byte: u8) -> f32 {
+    f32::from_bits((u32::from(byte) << 23).max(1 << 22))
+}
+
 /// Values of e8m0: an exponent alone, `2^(s - 127)`; 255 is NaN.
 pub(super) const E8M0: Table = {
     let mut table = [f32::NAN; 256];
@@ -94,3 +109,19 @@ pub(super) const E8M0: Table = {
     }
     table
 };
+
+#[cfg(test)]
+mod tests {
+    use super::{E4M3, E8M0, Table, e4m3, e8m0};
+
+    #[test]
+    fn arithmetic_gives_the_values_of_tables() {
+        for byte in 0..=255 {
+            let is = |table: &Table, value: f32| {
+                let want = table[usize::from(byte)];
+                want.is_nan() || value.to_bits() == want.to_bits()
+            };
+            assert!(is(&E4M3, e4m3(byte)) && is(&E8M0, e8m0(byte)), "{byte}");
+        }
+    }
+}

@@ -35,6 +35,8 @@ pub enum Packing {
         /// Rows and columns that share a scale.
         block: (usize, usize),
     },
+    /// Four bits with zero points in groups of 32 columns, which lie side by side nowhere.
+    ZeroPoint,
     /// Blocks of GGUF.
     Gguf(BlockType),
 }
@@ -50,6 +52,7 @@ impl Packing {
         };
         let block = (16, 20);
         let mut all = vec![affine, Self::Nf4, Self::Int8, Self::Fp8 { block }];
+        all.push(Self::ZeroPoint);
         all.extend(Kind::ALL.map(Self::Microscaled));
         all.extend(BlockType::all().map(Self::Gguf));
         all
@@ -62,6 +65,7 @@ impl Packing {
             Self::Affine { group, .. } => group,
             Self::Nf4 | Self::Int8 | Self::Fp8 { .. } => 1,
             Self::Microscaled(kind) => kind.group(),
+            Self::ZeroPoint => 2 * nearest::GROUP,
             Self::Gguf(block) => block.numbers(),
         }
     }
@@ -78,6 +82,8 @@ impl Packing {
             Self::Nf4 => numbers.div_ceil(2) + numbers.div_ceil(bnb_4bit::BLOCK) * 4,
             Self::Microscaled(kind) => numbers * kind.bits() / 8 + numbers / kind.group(),
             Self::Int8 | Self::Fp8 { .. } => numbers,
+            // A scale and a zero point, each a float.
+            Self::ZeroPoint => numbers / 2 + numbers / nearest::GROUP * 8,
             Self::Gguf(block) => numbers / block.numbers() * block.bytes(),
         }
     }
@@ -106,6 +112,7 @@ impl Packing {
             Self::Int8 => nearest::int8(matrix)?.into(),
             Self::Microscaled(kind) => nearest::microscaled(matrix, kind)?.into(),
             Self::Fp8 { block } => nearest::fp8(matrix, block)?.into(),
+            Self::ZeroPoint => nearest::zero_point(matrix)?.into(),
             Self::Gguf(BlockType::IQ4_NL) => nearest::iq4_nl(matrix)?.into(),
             Self::Gguf(block) => Gguf::quantize(matrix, block)?.into(),
         })
@@ -123,6 +130,7 @@ impl fmt::Display for Packing {
             Self::Nf4 => write!(f, "nf4"),
             Self::Int8 => write!(f, "int8"),
             Self::Microscaled(kind) => write!(f, "{}", kind.name()),
+            Self::ZeroPoint => write!(f, "gptq by columns"),
             Self::Fp8 { block } => write!(f, "fp8 by {} x {}", block.0, block.1),
             Self::Gguf(block) => write!(f, "{}", block.name()),
         }

@@ -6,6 +6,7 @@ use crate::weight::few;
 use crate::weight::groups::{self, UnpackRow, each_group};
 use crate::weight::{Blocks, FewRows, host::Held};
 use candle_core::Result;
+use metal_candle_cpu::vector::table;
 use pulp::bytemuck;
 use std::ops::Range;
 
@@ -64,6 +65,20 @@ impl<'a> OnHost<'a> {
     }
 }
 
+impl OnHost<'_> {
+    /// Largest magnitudes of the blocks from `first` on.
+    fn absmax_of(&self, first: usize, to: &mut [f32]) {
+        match &self.nested {
+            None => to.copy_from_slice(&self.absmax.f32s()[first..][..to.len()]),
+            Some(_) => {
+                for (block, to) in (first..).zip(to) {
+                    *to = self.absmax(block);
+                }
+            }
+        }
+    }
+}
+
 impl UnpackRow for OnHost<'_> {
     #[inline(always)]
     fn unpack(&self, row: usize, columns: Range<usize>, to: &mut [f32]) {
@@ -94,20 +109,17 @@ impl Blocks for OnHost<'_> {
         }
         let blocks = self.width / self.block;
         let coded = few::Coded {
-            codes: few::Sixteen {
+            codes: few::Sixteen::<false> {
                 // Second codes of the bytes whose first is zero.
-                values: std::array::from_fn(|code| self.pairs[code][1]),
+                table: table::Sixteen::new(std::array::from_fn(|code| self.pairs[code][1])),
                 first: First::High,
             },
             words,
             width: self.width / CODES_OF_WORD,
             run: (self.block / CODES_OF_WORD).ilog2(),
         };
-        few::prepare(
-            coded,
-            x,
-            #[inline(always)]
-            move |row, block| self.absmax(row * blocks + block),
-        )
+        few::prepare(coded, x, move |rows, to| {
+            self.absmax_of(rows.start * blocks, to);
+        })
     }
 }

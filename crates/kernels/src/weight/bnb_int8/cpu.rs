@@ -53,12 +53,11 @@ impl Blocks for OnHost<'_> {
             run: few::WHOLE_ROW,
         };
         match self.width.is_multiple_of(4) {
-            true => few::prepare(
-                coded,
-                x,
-                #[inline(always)]
-                move |row, _| largest[row] * PER_STEP,
-            ),
+            true => few::prepare(coded, x, move |rows, to| {
+                for (to, largest) in to.iter_mut().zip(&largest[rows]) {
+                    *to = largest * PER_STEP;
+                }
+            }),
             false => None,
         }
     }

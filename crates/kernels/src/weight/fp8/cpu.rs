@@ -63,7 +63,7 @@ impl Blocks for OnHost<'_> {
         let (of_rows, of_columns) = self.block;
         let run = match of_columns {
             columns if columns >= self.width => few::WHOLE_ROW,
-            columns if columns.is_power_of_two() && columns >= 4 => (columns / 4).ilog2(),
+            columns if columns.is_power_of_two() && columns >= 8 => (columns / 4).ilog2(),
             _ => return None,
         };
         let n_blocks = self.width.div_ceil(of_columns);
@@ -75,12 +75,11 @@ impl Blocks for OnHost<'_> {
             run,
         };
         match self.width.is_multiple_of(4) {
-            true => few::prepare(
-                coded,
-                x,
-                #[inline(always)]
-                move |row, block| scales[row / of_rows * n_blocks + block],
-            ),
+            true => few::prepare(coded, x, move |rows, to| {
+                for (row, to) in rows.zip(to.chunks_exact_mut(n_blocks.max(1))) {
+                    to.copy_from_slice(&scales[row / of_rows * n_blocks..][..n_blocks]);
+                }
+            }),
             false => None,
         }
     }

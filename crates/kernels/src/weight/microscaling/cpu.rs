@@ -6,13 +6,15 @@ use crate::weight::few;
 use crate::weight::groups::{self, UnpackRow, each_group};
 use crate::weight::{Blocks, FewRows, host::Held};
 use candle_core::Result;
-use pulp::bytemuck;
+use metal_candle_cpu::simd::dispatch;
+use metal_candle_cpu::vector::table;
+use pulp::{Simd, WithSimd, bytemuck};
 use std::ops::Range;
 
 static PAIRS: Pairs = codes::pairs(&codes::E2M1, First::Low);
 
-const SIXTEEN: few::Sixteen = few::Sixteen {
-    values: codes::E2M1,
+const SIXTEEN: few::Sixteen<true> = few::Sixteen {
+    table: table::Sixteen::new(codes::E2M1),
     first: First::Low,
 };
 
@@ -99,18 +101,42 @@ impl OnHost<'_> {
         x: &[Vec<f32>],
     ) -> Option<Box<dyn FewRows + '_>> {
         let n_groups = self.width / self.kind.group();
-        let (scales, values) = (self.scales.bytes(), self.kind.scales());
+        let (scales, kind) = (self.scales.bytes(), self.kind);
         let coded = few::Coded {
             codes,
             words: self.words.words(),
             width: self.width / PER_WORD,
             run: (self.kind.group() / PER_WORD).ilog2(),
         };
-        few::prepare(
-            coded,
-            x,
-            #[inline(always)]
-            move |row, group| values[scales[row * n_groups + group] as usize],
-        )
+        few::prepare(coded, x, move |rows, to| {
+            let bytes = &scales[rows.start * n_groups..rows.end * n_groups];
+            dispatch(Scales { kind, bytes, to });
+        })
+    }
+}
+
+/// Scales that are bytes, as floats.
+struct Scales<'a> {
+    kind: Kind,
+    bytes: &'a [u8],
+    to: &'a mut [f32],
+}
+
+impl WithSimd for Scales<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let scales = self.to.iter_mut().zip(self.bytes);
+        match self.kind {
+            Kind::Nvfp4 => scales.for_each(
+                #[inline(always)]
+                |(to, byte)| *to = codes::e4m3(*byte),
+            ),
+            Kind::Mxfp4 | Kind::Mxfp8 => scales.for_each(
+                #[inline(always)]
+                |(to, byte)| *to = codes::e8m0(*byte),
+            ),
+        }
     }
 }

@@ -7,8 +7,12 @@ use crate::weight::codes::{E2M1, E4M3};
 use crate::weight::fp8::Fp8;
 use crate::weight::gguf::{BlockType, Gguf, IQ4_NL};
 use crate::weight::microscaling::{Kind, Microscaled};
+use crate::weight::zero_point::{Layout, Parts, Sizes, ZeroPoint};
 use candle_core::{Device, Tensor};
 use half::f16;
+
+/// Columns that share a scale and a zero point.
+pub(super) const GROUP: usize = 32;
 
 /// A quarter, as e8m0 and as e4m3.
 const QUARTERS: [u8; 2] = [125, 0x28];
@@ -50,6 +54,46 @@ pub(super) fn int8(matrix: &Tensor) -> Result<BnbInt8> {
     let bytes = steps.map(|step| (step as i8).cast_unsigned());
     let bytes = Tensor::from_vec(bytes.collect::<Vec<u8>>(), matrix.dims2()?, device)?;
     BnbInt8::new([bytes, largest.to_device(device)?])
+}
+
+/// GPTQ's four bits under scales of a quarter to a half, zero points about the middle: column `k` is in group `k % groups`.
+pub(super) fn zero_point(matrix: &Tensor) -> Result<ZeroPoint> {
+    let ((n, k), device) = (matrix.dims2()?, matrix.device());
+    let groups = k / GROUP;
+    let scale = |row: usize, group: usize| 0.25 + ((row + group) % 5) as f32 / 16.0;
+    let zero = |row: usize, group: usize| 6 + (row + 2 * group) % 4;
+    let numbers = matrix.to_device(&Device::Cpu)?.to_vec2::<f32>()?;
+    let number = |row: usize, column: usize| {
+        let group = column % groups;
+        let steps = (numbers[row][column] / scale(row, group)).round();
+        (steps + zero(row, group) as f32).clamp(0.0, 15.0) as u32
+    };
+    let together =
+        |number: &dyn Fn(usize) -> u32| -> u32 { (0..8).map(|i| number(i) << (4 * i)).sum() };
+    let of_columns = |at: usize| together(&|i| number(at % n, at / n * 8 + i));
+    let words = (0..k / 8 * n).map(of_columns).collect::<Vec<u32>>();
+    let across = n.div_ceil(8);
+    // They are one less than they stand for; behind the last row there is none.
+    let stored = |row: usize, group: usize| match row < n {
+        true => zero(row, group) as u32 - 1,
+        false => 0,
+    };
+    let of_groups = |at: usize| together(&|i| stored(at % across * 8 + i, at / across));
+    let zeros = (0..groups * across).map(of_groups).collect::<Vec<u32>>();
+    let scales = (0..groups * n).map(|at| scale(at % n, at / n));
+    let columns = (0..k).map(|column| (column % groups) as u32);
+    let sizes = Sizes {
+        dims: (n, k),
+        bits: 4,
+        group: GROUP,
+    };
+    let parts = Parts {
+        words: Tensor::from_vec(words, (k / 8, n), device)?,
+        zeros: Some(Tensor::from_vec(zeros, (groups, across), device)?),
+        scales: Tensor::from_vec(scales.collect::<Vec<f32>>(), (groups, n), device)?,
+        groups: Some(Tensor::from_vec(columns.collect::<Vec<u32>>(), k, device)?),
+    };
+    ZeroPoint::new(Layout::Gptq, sizes, &parts)
 }
 
 /// Values of a table under a scale of a 64th.
