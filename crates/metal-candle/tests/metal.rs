@@ -130,7 +130,17 @@ fn a_quantized_checkpoint_trains_as_mlx() {
 
 #[test]
 fn packed_checkpoints_generate_as_their_owners() {
-    for name in ["mlx-mxfp4", "bnb-nf4", "bnb-fp4", "bnb-int8", "fp8"] {
+    let names = [
+        "mlx-mxfp4",
+        "bnb-nf4",
+        "bnb-fp4",
+        "bnb-int8",
+        "fp8",
+        "zero-point/gptq",
+        "zero-point/awq",
+        "zero-point/compressed-tensors",
+    ];
+    for name in names {
         quantized::logits_and_greedy_tokens_equal_the_owners(name, &device());
     }
 }
@@ -138,7 +148,7 @@ fn packed_checkpoints_generate_as_their_owners() {
 #[test]
 fn packed_checkpoints_train_as_mlx_and_peft() {
     quantized::ten_losses_equal_mlx("mlx-mxfp4", &device());
-    for run in ["bnb-nf4/train", "fp8/train"] {
+    for run in ["bnb-nf4/train", "fp8/train", "zero-point/gptq/train"] {
         training::ten_losses_and_the_final_adapter_equal_peft(run, "full", &device());
     }
 }

@@ -5,17 +5,18 @@ kernel void gather(
     device float* y [[buffer(5)]],
     uint2 at [[thread_position_in_grid]])
 {
+    Matrix matrix = MATRIX;
     uint row = ids[at.y], column = at.x * RUN;
     uint count = min(RUN, layout.columns - column);
     float run[RUN];
     if (row < layout.rows) {
-        unpack(MATRIX, row, column, count, run);
+        unpack(matrix, row, column, count, run);
     }
-    y += ulong(at.y) * layout.columns + column;
+    y += ulong(at.y) * layout.columns;
     UNROLL
     for (uint i = 0; i < RUN; i++) {
         if (i < count) {
-            y[i] = row < layout.rows ? run[i] : NAN;
+            y[TO_COLUMN(matrix, column, i, 1u)] = row < layout.rows ? run[i] : NAN;
         }
     }
 }

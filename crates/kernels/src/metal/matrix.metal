@@ -3,7 +3,7 @@
 //
 //     inline void unpack(Matrix m, uint row, uint column, uint count, thread float* to)
 //
-// which gives the `count` numbers of a row from a column on, a multiple of RUN, and zeros up to RUN. All formats but the
+// which gives the `count` numbers of a row from a place on, a multiple of RUN, and zeros up to RUN. All formats but the
 // dense one have whole runs in a row.
 
 constant constexpr uint RUN = 8;
@@ -32,3 +32,7 @@ struct Matrix {
     device const PART_2* part_2 [[buffer(2)]], \
     constant Layout& layout [[buffer(3)]]
 #define MATRIX Matrix{part_0, part_1, part_2, &layout}
+
+// Distance from a row's first element to that of a column, where neighbours are `stride` apart: the column of the number
+// `i` places behind `place` in the rows of a matrix. A format that stores columns in another order defines it anew.
+#define TO_COLUMN(matrix, place, i, stride) ((place) * (stride) + (i) * (stride))

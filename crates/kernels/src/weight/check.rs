@@ -47,18 +47,6 @@ pub(super) fn dtype(
     }
 }
 
-/// Check that a tensor is in host memory.
-pub(super) fn on_cpu(op: &'static str, tensor: &Tensor) -> Result<()> {
-    match tensor.device().is_cpu() {
-        true => Ok(()),
-        false => {
-            let expected = "a device that has kernels for it";
-            let got = format!("{:?}", tensor.device().location());
-            Err(value(op, "device", expected, got))
-        }
-    }
-}
-
 /// Check that there are kernels for a packed matrix where it lies.
 pub(super) fn computable<P: Packed>(op: &'static str, packed: P) -> Result<P> {
     let device = packed.device();

@@ -66,6 +66,6 @@ mod tests {
                     .contains("inline void unpack(Matrix m, uint row, uint column, uint")
             );
         }
-        assert_eq!(names.len(), 18);
+        assert_eq!(names.len(), 19);
     }
 }

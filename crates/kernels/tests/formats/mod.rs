@@ -7,6 +7,7 @@ use metal_candle_kernels::weight::bnb_int8::BnbInt8;
 use metal_candle_kernels::weight::fp8::Fp8;
 use metal_candle_kernels::weight::gguf::{BlockType, Gguf};
 use metal_candle_kernels::weight::microscaling::{Kind, Microscaled};
+use metal_candle_kernels::weight::zero_point::{self, Layout, Sizes, ZeroPoint};
 use std::collections::HashMap;
 use std::path::Path;
 
@@ -48,10 +49,9 @@ impl<'a> File<'a> {
 
 /// Every format that has such a file.
 pub fn all(gpu: &Device) -> Vec<Golden> {
-    [gguf(gpu), bitsandbytes(gpu), microscaling(gpu), fp8(gpu)]
-        .into_iter()
-        .flatten()
-        .collect()
+    let of_floats = [gguf(gpu), bitsandbytes(gpu), microscaling(gpu), fp8(gpu)];
+    let of_floats = of_floats.into_iter().flatten();
+    of_floats.chain(zero_points(gpu)).collect()
 }
 
 fn gguf(gpu: &Device) -> Vec<Golden> {
@@ -123,6 +123,49 @@ fn fp8(gpu: &Device) -> Vec<Golden> {
         ("block", (16, 32)),
         ("tensor", (35, 100)),
         ("row", (1, 100)),
+    ];
+    cases.map(packed).into()
+}
+
+fn zero_points(gpu: &Device) -> Vec<Golden> {
+    let file = File::read("zero_point.safetensors", gpu);
+    let packed = |(name, layout, bits, group, k): (&str, Layout, usize, usize, usize)| {
+        let part = |part: &str| {
+            let part = file.tensors.get(&format!("{name}.{part}"))?;
+            Some(part.to_device(gpu).unwrap())
+        };
+        let sizes = Sizes {
+            dims: (32, k),
+            bits,
+            group,
+        };
+        let parts = zero_point::Parts {
+            words: part("words").unwrap(),
+            zeros: part("zeros"),
+            scales: part("scales").unwrap(),
+            groups: part("groups"),
+        };
+        let packed = ZeroPoint::new(layout, sizes, &parts).unwrap();
+        let mut golden = file.golden(name, packed);
+        // A product with zero has a sign in one of the two forms.
+        golden.dense = (golden.dense + 0.0).unwrap();
+        golden
+    };
+    let (gptq, compressed) = (Layout::Gptq, Layout::CompressedTensors);
+    let cases = [
+        ("gptq.2", gptq, 2, 64, 64),
+        ("gptq.3", gptq, 3, 64, 64),
+        ("gptq.4", gptq, 4, 32, 64),
+        ("gptq.8", gptq, 8, 32, 64),
+        ("gptq.4.whole", gptq, 4, 256, 256),
+        ("gptq.4.columns", gptq, 4, 32, 64),
+        ("gptq.3.columns", gptq, 3, 32, 64),
+        ("gptq_v2.4", Layout::GptqV2, 4, 64, 64),
+        ("awq.4", Layout::Awq, 4, 64, 64),
+        ("compressed-tensors.4", compressed, 4, 32, 64),
+        ("compressed-tensors.8", compressed, 8, 64, 64),
+        ("compressed-tensors.4.zeros", compressed, 4, 64, 64),
+        ("compressed-tensors.4.columns", compressed, 4, 32, 64),
     ];
     cases.map(packed).into()
 }

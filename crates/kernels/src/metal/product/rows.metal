@@ -37,10 +37,10 @@ inline Products<ROWS> products_of(
         }
         UNROLL
         for (uint row = 0; row < ROWS; row++) {
-            device const X* from = x + min(row, sum.rows - 1) * x_strides.row + column * x_strides.column;
+            device const X* from = x + min(row, sum.rows - 1) * x_strides.row;
             UNROLL
             for (uint i = 0; i < RUN; i++) {
-                float value = i < count ? float(from[i * x_strides.column]) : 0.0f;
+                float value = i < count ? float(from[TO_COLUMN(matrix, column, i, x_strides.column)]) : 0.0f;
                 UNROLL
                 for (uint j = 0; j < OUTPUTS; j++) {
                     sums.of[row][j] += value * w[j][i];

@@ -14,9 +14,12 @@ constant constexpr uint BLOCKS = OWN / 8;
 constant constexpr uint STEP = CHUNK + 4;
 constant constexpr uint WIDE_STEP = TILE + 4;
 
-// Copies a tile of x, (TILE, CHUNK); what is not there is zero.
+// Copies a tile of x, (TILE, CHUNK); what is not there is zero. OF_COLUMNS: its columns are those of the matrix, in the order
+// in which the matrix has them.
+template <bool OF_COLUMNS>
 inline void stage(
     threadgroup float* tile,
+    Matrix m,
     device const X* from,
     constant Strides& strides,
     uint2 first,
@@ -29,7 +32,11 @@ inline void stage(
         uint row = by_rows ? i % TILE : i / CHUNK;
         uint column = by_rows ? i / TILE : i % CHUNK;
         bool is_there = first.x + row < size.x && first.y + column < size.y;
-        ulong at = (first.x + row) * strides.row + (first.y + column) * strides.column;
+        ulong to_column = (first.y + column) * strides.column;
+        if (OF_COLUMNS && is_there) {
+            to_column = TO_COLUMN(m, first.y + column, 0, strides.column);
+        }
+        ulong at = (first.x + row) * strides.row + to_column;
         tile[row * STEP + column] = is_there ? float(from[at]) : 0.0f;
     }
 }
@@ -90,7 +97,8 @@ kernel void tiles(
     uint end = min((at.z + 1) * sum.range, sum.inner);
     for (uint step = at.z * sum.range; step < end; step += CHUNK) {
         threadgroup_barrier(mem_flags::mem_threadgroup);
-        stage(x_tile, x, x_strides, uint2(row, step), uint2(sum.rows, sum.inner), thread_index);
+        uint2 size = uint2(sum.rows, sum.inner);
+        stage<TRANSPOSED>(x_tile, matrix, x, x_strides, uint2(row, step), size, thread_index);
         if (TRANSPOSED) {
             unpack_tile<TILE, CHUNK>(w_tile, matrix, uint2(column, step), thread_index);
         } else {
@@ -133,7 +141,8 @@ kernel void tiles(
         for (uint r = 0; r < 8; r++) {
             uint to = row + own_row + 8 * i + r;
             if (to < sum.rows && column < sum.columns) {
-                store(y, c, c_strides, sum, to, column, own[r * STEP + lane]);
+                uint to_column = TRANSPOSED ? column : TO_COLUMN(matrix, column, 0, 1u);
+                store(y, c, c_strides, sum, to, to_column, own[r * STEP + lane]);
             }
         }
         simdgroup_barrier(mem_flags::mem_threadgroup);

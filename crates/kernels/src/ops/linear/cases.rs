@@ -123,6 +123,8 @@ pub fn small() -> Vec<Case<CaseShape>> {
         packed(&[2, 9], 77, 19, Packing::Nf4),
         packed(&[3], 37, 45, Packing::Fp8 { block: (16, 32) }),
         packed(&[3], 37, 5, Packing::Int8),
+        packed(&[1], 192, 21, Packing::ZeroPoint),
+        packed(&[2, 9], 128, 41, Packing::ZeroPoint),
     ];
     let floats = Kind::ALL.map(|kind| packed(&[2, 3], 64, 19, Packing::Microscaled(kind)));
     let blocks = BlockType::all()
@@ -140,24 +142,26 @@ pub fn small() -> Vec<Case<CaseShape>> {
     case::small(packed.chain(dense))
 }
 
-/// The layers of models for one token and for a training row, at 4 bits and in bfloat16.
+/// The layers of models for one token and for a training row, at 4 bits and in bfloat16; for one token in codes of few bits,
+/// too.
 #[must_use]
 pub fn models() -> Vec<Case<CaseShape>> {
+    let codes = Kind::ALL.map(Packing::Microscaled);
+    let codes = [Packing::Nf4].into_iter().chain(codes);
     case::of_models(|model| {
         let layers = [
             (model.hidden, model.intermediate),
             (model.intermediate, model.hidden),
         ];
-        let rows = [1, TRAINED_TOKENS].into_iter();
-        rows.flat_map(|rows| {
-            layers.into_iter().flat_map(move |(k, n)| {
-                [
-                    packed(&[rows], k, n, affine(4, 64, DType::BF16)),
-                    dense(&[rows], k, n, DType::BF16),
-                ]
-            })
-        })
-        .collect()
+        let mut shapes = vec![];
+        for (k, n) in layers {
+            for rows in [1, TRAINED_TOKENS] {
+                shapes.push(packed(&[rows], k, n, affine(4, 64, DType::BF16)));
+                shapes.push(dense(&[rows], k, n, DType::BF16));
+            }
+            shapes.extend(codes.clone().map(|packing| packed(&[1], k, n, packing)));
+        }
+        shapes
     })
 }
 

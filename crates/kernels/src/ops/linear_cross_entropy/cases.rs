@@ -74,6 +74,7 @@ pub fn small() -> Vec<Case<CaseShape>> {
         Packing::Nf4,
         Packing::Int8,
         Packing::Microscaled(Kind::Nvfp4),
+        Packing::ZeroPoint,
         Packing::Gguf(BlockType::Q4_K),
     ];
     let packed = packings.map(|packing| CaseShape {

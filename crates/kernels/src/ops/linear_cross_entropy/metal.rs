@@ -6,7 +6,7 @@ use crate::Result;
 use crate::graph::{Function, Gradients, Trace, Value};
 use crate::metal::{
     DeviceMatrix, DeviceTensor, Launch, MatrixProduct, Onto, Output, Side, Source, Strided,
-    device_of, on_metal, ranges,
+    device_of, ranges,
 };
 use crate::transfer::upload;
 use candle_core::{DType, MetalDevice, Result as CandleResult, Shape, Tensor};
@@ -66,7 +66,7 @@ fn compute(head: &Head, hidden: &Tensor, wants_dweight: bool) -> Result<(Value, 
     let sums = Sums {
         losses: inputs.float(count)?,
         dhidden: match hidden.track_op() {
-            true => Some(Tensor::zeros(hidden.shape(), DType::F32, hidden.device())?),
+            true => Some(inputs.dhidden(rows.n)?),
             false => None,
         },
         dweight: match wants_dweight {
@@ -83,7 +83,7 @@ fn compute(head: &Head, hidden: &Tensor, wants_dweight: bool) -> Result<(Value, 
         }
     };
     let saved = Saved {
-        dhidden: sums.dhidden,
+        dhidden: sums.dhidden.map(|dh| dh.into_tensor(hidden.shape())),
         dweight: sums.dweight.map(|dw| dw.into_tensor(&(v, d).into())),
     };
     Ok((loss, saved))
@@ -94,7 +94,7 @@ struct Sums {
     /// Loss of every trained row.
     losses: Output,
     /// `(N, D)`, zero where no row is trained.
-    dhidden: Option<Tensor>,
+    dhidden: Option<Output>,
     /// `(V, D)`.
     dweight: Option<Output>,
 }
@@ -238,17 +238,28 @@ impl Inputs<'_> {
     }
 
     /// `dhidden[indices] = sum of the parts of the rows`.
-    fn scatter(&self, chunk: Chunk, drows: &Output, dhidden: &Tensor) -> CandleResult<()> {
+    fn scatter(&self, chunk: Chunk, drows: &Output, dhidden: &Output) -> CandleResult<()> {
         let (_, parts) = ranges(self.v, MOST_PARTS);
-        let (storage, _) = dhidden.storage_and_layout();
         self.launch("loss_scatter")?
             .input(drows)
             .strided(&self.indices)
             .int(chunk.first)?
             .int(self.d)?
             .int(parts)?
-            .in_place((on_metal(&storage)?.buffer(), 0))
+            .output(dhidden)
             .over_elements(chunk.rows, self.d)
+    }
+
+    /// Memory for the gradient of `n` rows: zeros where some have no loss.
+    fn dhidden(&self, n: usize) -> CandleResult<Output> {
+        let dhidden = self.float(n * self.d)?;
+        if self.count < n {
+            self.launch("loss_zeros")?
+                .int(self.d)?
+                .output(&dhidden)
+                .over_elements(n, self.d)?;
+        }
+        Ok(dhidden)
     }
 
     fn total(&self, losses: &Output) -> CandleResult<Value> {

@@ -15,6 +15,15 @@ kernel void loss_gather(
     rows[ulong(at.y) * width + at.x] = float(hidden[index * strides.row + at.x * strides.column]);
 }
 
+// Zeros, where rows of the gradient have no loss.
+kernel void loss_zeros(
+    constant uint& width [[buffer(0)]],
+    device float* hidden [[buffer(1)]],
+    uint2 at [[thread_position_in_grid]])
+{
+    hidden[ulong(at.y) * width + at.x] = 0;
+}
+
 // hidden[indices] = the sum of `parts` of the rows, (parts, rows, width).
 kernel void loss_scatter(
     device const float* rows [[buffer(0)]],

@@ -1,6 +1,7 @@
 // Numbers of four bits in blocks that go on from row to row, two in a byte of PART_0, the high half first. PART_1: the largest
 // magnitude of each block, or its code of eight bits. PART_2: values of the numbers, and behind them those of the codes, what is
 // added to each, and a factor for each block of blocks. Options: logarithms of the sizes of both kinds of blocks.
+// float32 alone: PART_1, PART_2.
 
 constant constexpr uint CODES = 16;
 constant constexpr uint OFFSET = CODES + 256;

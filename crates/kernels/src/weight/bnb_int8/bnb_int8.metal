@@ -1,4 +1,5 @@
 // Rows of signed bytes in PART_0, the largest magnitude of each in PART_1. A run reads 12 bytes.
+// float32 alone: PART_1.
 
 constant constexpr float PER_STEP = 1.0f / 127.0f;
 

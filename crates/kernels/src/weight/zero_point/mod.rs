@@ -8,6 +8,7 @@
 
 mod cpu;
 mod layout;
+mod metal;
 mod order;
 mod reference;
 mod rows;
@@ -17,10 +18,11 @@ mod tests;
 pub use layout::Layout;
 
 use super::affine::{Affine, GROUPS};
-use super::{Blocks, Packed, check};
+use super::{Blocks, Msl, Packed, check};
 use crate::Result;
 use candle_core::{DType, Device, Result as CandleResult, Tensor};
 use order::Order;
+use rows::Rows;
 
 /// The name in errors.
 const NAME: &str = "zero_point";
@@ -59,30 +61,46 @@ pub struct ZeroPoint {
     sizes: Sizes,
     /// The matrix, its columns in the order of their groups.
     rows: Affine,
+    /// Words of the rows, behind the column of every place where there is an order.
+    stored: Tensor,
     /// The order, where it is not that of the matrix.
     order: Option<Order>,
 }
 
+impl Parts {
+    fn in_host_memory(&self) -> CandleResult<Self> {
+        let on_host = |part: &Tensor| part.to_device(&Device::Cpu);
+        Ok(Self {
+            words: on_host(&self.words)?,
+            zeros: self.zeros.as_ref().map(on_host).transpose()?,
+            scales: on_host(&self.scales)?,
+            groups: self.groups.as_ref().map(on_host).transpose()?,
+        })
+    }
+}
+
 impl ZeroPoint {
-    /// Takes the tensors of a file.
+    /// Takes the tensors of a file. The host arranges them, wherever they lie; the matrix lies where the words did.
     ///
     /// # Errors
     /// When a size is none that the layout has, a shape or dtype does not fit, a group has more or fewer columns than
-    /// others, or the tensors are not in host memory.
+    /// others, or the device has no kernels.
     pub fn new(layout: Layout, sizes: Sizes, parts: &Parts) -> Result<Self> {
-        check::on_cpu(NAME, &parts.words)?;
         check_sizes(layout, sizes)?;
         check_parts(layout, sizes, parts)?;
-        let groups = parts.groups.as_ref();
+        let host = parts.in_host_memory()?;
+        let groups = host.groups.as_ref();
         let order = groups
             .map(|groups| Order::new(groups, sizes))
             .transpose()?
             .flatten();
-        let rows = rows::affine(layout, sizes, parts, order.as_ref())?;
+        let rows = Rows::new(layout, sizes, &host, order.as_ref())?;
+        let (rows, stored) = rows.on(parts.words.device())?;
         Ok(Self {
             layout,
             sizes,
             rows,
+            stored,
             order,
         })
     }
@@ -159,5 +177,9 @@ impl Packed for ZeroPoint {
             None => self.rows.on_host(),
             Some(order) => Ok(Box::new(cpu::OnHost::new(self, order)?)),
         }
+    }
+
+    fn msl(&self) -> Option<Msl<'_>> {
+        metal::msl(self)
     }
 }

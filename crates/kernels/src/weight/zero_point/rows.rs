@@ -8,41 +8,68 @@ use crate::weight::host::Held;
 use candle_core::{DType, Device, Tensor};
 use metal_candle_cpu::threads::for_each_task;
 
-/// The matrix, its columns in `order`.
-pub(super) fn affine(
-    layout: Layout,
+/// Parts of the affine format in host memory, columns in the order of their groups.
+pub(super) struct Rows {
     sizes: Sizes,
-    parts: &Parts,
-    order: Option<&Order>,
-) -> Result<Affine> {
-    let Sizes { dims, bits, group } = sizes;
-    let words = words(layout, sizes, &parts.words, order)?;
-    let scales = match layout.of_scales(0, 1) {
-        (0, _) => parts.scales.clone(),
-        _ => parts.scales.t()?.contiguous()?,
-    };
-    let biases = biases(layout, sizes, parts, &scales)?;
-    // Groups of other sizes are several with the same scale.
-    let of_affine = GROUPS.into_iter().rfind(|size| group.is_multiple_of(*size));
-    let of_affine = of_affine.unwrap_or(group);
-    let repeated = |factors: Tensor| {
-        let times = group / of_affine;
-        let factors = factors.unsqueeze(2)?.repeat((1, 1, times))?;
-        factors.reshape((dims.0, dims.1 / of_affine))
-    };
-    let parts = [words, repeated(scales)?, repeated(biases)?];
-    Affine::new(parts, bits, of_affine)
+    /// Columns of all places, where there is an order, and the words.
+    stored: Tensor,
+    scales: Tensor,
+    biases: Tensor,
 }
 
-/// Words of rows, each a stream of bits.
-fn words(layout: Layout, sizes: Sizes, words: &Tensor, order: Option<&Order>) -> Result<Tensor> {
+impl Rows {
+    pub(super) fn new(
+        layout: Layout,
+        sizes: Sizes,
+        parts: &Parts,
+        order: Option<&Order>,
+    ) -> Result<Self> {
+        let scales = match layout.of_scales(0, 1) {
+            (0, _) => parts.scales.clone(),
+            _ => parts.scales.t()?.contiguous()?,
+        };
+        Ok(Self {
+            sizes,
+            stored: stored(layout, sizes, &parts.words, order)?,
+            biases: biases(layout, sizes, parts, &scales)?,
+            scales,
+        })
+    }
+
+    /// The matrix on a device, and what its words are a part of.
+    pub(super) fn on(self, device: &Device) -> Result<(Affine, Tensor)> {
+        let Sizes { dims, bits, group } = self.sizes;
+        let stored = self.stored.to_device(device)?;
+        let width = dims.1 * bits / 32;
+        let count = dims.0 * width;
+        let words = stored.narrow(0, stored.elem_count() - count, count)?;
+        // Groups of other sizes are several with the same scale.
+        let of_affine = GROUPS.into_iter().rfind(|size| group.is_multiple_of(*size));
+        let of_affine = of_affine.unwrap_or(group);
+        let repeated = |factors: Tensor| {
+            let times = group / of_affine;
+            let factors = factors.unsqueeze(2)?.repeat((1, 1, times))?;
+            let factors = factors.reshape((dims.0, dims.1 / of_affine))?;
+            factors.to_device(device)
+        };
+        let words = words.reshape((dims.0, width))?;
+        let parts = [words, repeated(self.scales)?, repeated(self.biases)?];
+        Ok((Affine::new(parts, bits, of_affine)?, stored))
+    }
+}
+
+/// Words of rows, each a stream of bits, behind the columns of their places.
+fn stored(layout: Layout, sizes: Sizes, words: &Tensor, order: Option<&Order>) -> Result<Tensor> {
     let Sizes { dims, bits, .. } = sizes;
     let (n, width) = (dims.0, dims.1 * bits / 32);
     let held = words.flatten_all()?.contiguous()?;
     let held = Held::new(&held)?;
     let numbers = layout.numbers(held.words(), sizes);
-    let mut rows = vec![0_u32; n * width];
-    let tasks = rows.chunks_mut(width.max(1)).enumerate().collect();
+    let mut stored = order.map_or(vec![], |order| order.columns.clone());
+    let rows = stored.len();
+    stored.resize(rows + n * width, 0);
+    let tasks = stored[rows..].chunks_mut(width.max(1));
+    let tasks = tasks.enumerate().collect();
     for_each_task(tasks, dims.0 * dims.1, |_: &mut (), (row, words)| {
         let words: &mut [u32] = words;
         for place in 0..dims.1 {
@@ -50,7 +77,8 @@ fn words(layout: Layout, sizes: Sizes, words: &Tensor, order: Option<&Order>) ->
             put(words, place * bits, numbers.at(row, column));
         }
     });
-    Ok(Tensor::from_vec(rows, (n, width), &Device::Cpu)?)
+    let count = stored.len();
+    Ok(Tensor::from_vec(stored, count, &Device::Cpu)?)
 }
 
 /// Adds a number from a bit of a stream on, which has zeros there.

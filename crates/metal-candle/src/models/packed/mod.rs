@@ -10,7 +10,7 @@ mod zero_point;
 
 use super::config::Quantization;
 use super::weights::{FLOATS, Init, Weights};
-use super::{Error, Result, config::Skipped};
+use super::{Result, config::Skipped};
 use metal_candle_kernels::Weight;
 
 /// The matrix at `path`, `(N, K)`: packed where the checkpoint has it so, or is to be packed.
@@ -52,19 +52,6 @@ pub(super) fn check(weights: &Weights<'_>) {
         .any(|name| ends.iter().any(|end| name.ends_with(end)))
     {
         weights.problem("quantization is given, but no tensor is quantized".into());
-    }
-}
-
-/// Refuses packed weights of a format that CPUs alone compute with.
-fn check_device(weights: &Weights<'_>) -> Result<()> {
-    match weights.device().is_cpu() {
-        true => Ok(()),
-        false => {
-            let reason =
-                "GPTQ, AWQ and compressed-tensors are computed with on a CPU only: --device cpu";
-            let device = format!("{:?}", weights.device().location());
-            Err(Error::unsupported("quantization", device, reason))
-        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Whole numbers with zero points, as GPTQ, AWQ and compressed-tensors pack them.
 
-use super::{Listed, check_device};
+use super::Listed;
 use crate::models::Result;
 use crate::models::config::ZeroPoint as Settings;
 use crate::models::weights::{FLOATS, TensorShape, Weights};
@@ -53,7 +53,6 @@ pub(super) fn matrix(
         }
         return Ok(None);
     }
-    check_device(weights)?;
     listed.check_packed(weights, path, &name(names.words));
     // AutoGPTQ writes biases of layers that have none.
     weights.ignore_zeros(&name("bias"))?;
