@@ -30,6 +30,7 @@ mod storage;
 #[cfg(any(test, feature = "testkit"))]
 pub mod testkit;
 mod transfer;
+mod value;
 pub mod weight;
 
 pub use error::{Error, Result};
@@ -46,7 +47,7 @@ pub use ops::linear::linear;
 pub use ops::linear_cross_entropy::{
     IGNORED_TARGET, linear_cross_entropy, linear_cross_entropy_rows,
 };
-pub use ops::linears::{gated_linear, linear_onto, linears};
+pub use ops::linears::{Layer, gated_linear, linear_onto, linears};
 pub use ops::lora_linear::{LoraWeights, lora_linear};
 pub use ops::matmul::{MatMulOptions, matmul, matmul_with};
 pub use ops::most_likely::most_likely;

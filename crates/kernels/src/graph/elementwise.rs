@@ -1,11 +1,14 @@
-//! Broadcasting sum and product that compute no gradient for an operand that is not tracked.
+//! Broadcasting sum and product that compute no gradient for an operand that is not tracked, and copies in order.
 //!
 //! candle's own compute both gradients always: a full-size pass over memory for every frozen
 //! bias, norm weight and position table. On a CPU they also run in threads of their own, which
 //! spin where rayon's would work.
 
+#[cfg(any(target_vendor = "apple", soft_metal))]
+mod metal;
+
 use crate::Result;
-use crate::graph::path::{Devices, KernelFn};
+use crate::graph::path::{Devices, KernelFn, metal};
 use crate::graph::{Function, Gradients, Kernel, Operation, Trace, Value};
 use crate::host::{Rows, stored};
 use crate::storage::{on_any_device, sum_to_shape};
@@ -25,20 +28,60 @@ pub(crate) fn mul(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     Binary::<op::Mul>::of(a, b)
 }
 
+/// `x` where its elements lie in order, and elsewhere a copy; on other devices than Apple's GPUs `x`, which candle
+/// copies where it has to.
+pub(crate) fn in_order(x: &Tensor) -> Result<Tensor> {
+    let copies = x.device().is_metal() && x.rank() <= MOST_DIMENSIONS && !x.is_contiguous();
+    match copies.then(|| InOrder::DEVICES.kernel("copy", x, [])) {
+        Some(Some(run)) => run(InOrder, [x]).map(|[copy]| copy),
+        _ => Ok(x.clone()),
+    }
+}
+
+/// Dimensions of what an Apple GPU computes at most, whatever the strides.
+const MOST_DIMENSIONS: usize = 5;
+
+struct InOrder;
+
+impl Operation for InOrder {
+    fn name(&self) -> &'static str {
+        "copy"
+    }
+}
+
+impl InOrder {
+    const DEVICES: Devices<KernelFn<Self, 1>> = Devices {
+        cpu: None,
+        metal: metal!(metal::Metal::run),
+        cuda: None,
+    };
+}
+
 struct Binary<Op>(PhantomData<Op>);
 
-/// The factors of the upstream gradient for each operand; `None` is a factor of one.
+/// A sum or a product, and its gradients.
 trait Derivative: BinaryOpT + Send + Sync + 'static {
+    /// Kernels on Apple GPUs: of any rows, and of those that divide into fours.
+    #[cfg(any(target_vendor = "apple", soft_metal))]
+    const KERNELS: [&'static str; 2];
+
+    /// The factors of the upstream gradient for each operand; `None` is a factor of one.
     fn factors(operands: &[Tensor; 2]) -> [Option<&Tensor>; 2];
 }
 
 impl Derivative for op::Add {
+    #[cfg(any(target_vendor = "apple", soft_metal))]
+    const KERNELS: [&'static str; 2] = ["elementwise_sum", "elementwise_sum_fours"];
+
     fn factors(_: &[Tensor; 2]) -> [Option<&Tensor>; 2] {
         [None, None]
     }
 }
 
 impl Derivative for op::Mul {
+    #[cfg(any(target_vendor = "apple", soft_metal))]
+    const KERNELS: [&'static str; 2] = ["elementwise_product", "elementwise_product_fours"];
+
     fn factors([a, b]: &[Tensor; 2]) -> [Option<&Tensor>; 2] {
         [Some(b), Some(a)]
     }
@@ -53,7 +96,7 @@ impl<Op: Derivative> Operation for Binary<Op> {
 impl<Op: Derivative> Binary<Op> {
     const DEVICES: Devices<KernelFn<Self, 2>> = Devices {
         cpu: Some(Cpu::run),
-        metal: None,
+        metal: metal!(metal::Metal::run),
         cuda: None,
     };
 

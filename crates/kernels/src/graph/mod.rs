@@ -12,10 +12,9 @@ pub(crate) mod path;
 pub mod tape;
 #[cfg(test)]
 mod tests;
-mod value;
 
+pub(crate) use crate::value::Value;
 pub(crate) use adaptor::attach;
-pub(crate) use value::Value;
 
 use crate::{Error, Result};
 use candle_core::Tensor;

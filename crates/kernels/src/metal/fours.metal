@@ -12,6 +12,31 @@ inline float max_of(float4 values) {
     return max(max(values.x, values.y), max(values.z, values.w));
 }
 
+// Four elements of a row from `at` on, a multiple of 4, at least one of which is before `end`; zeros from there on.
+template <bool FOURS, typename E>
+inline vec<E, 4> four_at(device const E* row, constant Rows& rows, uint at, uint end) {
+    vec<E, 4> four;
+    if (FOURS) {
+        four = *(device const vec<E, 4>*)(row + at);
+    } else {
+        UNROLL
+        for (uint i = 0; i < 4; i++) {
+            four[i] = at + i < end ? row[(at + i) * rows.stride] : E(0.0f);
+        }
+    }
+    return four;
+}
+
+template <typename E>
+inline float4 floats_of(vec<E, 4> four) {
+    float4 values;
+    UNROLL
+    for (uint i = 0; i < 4; i++) {
+        values[i] = float(four[i]);
+    }
+    return values;
+}
+
 // Four elements of a row from `at` on, a multiple of 4; those from `end` on are `rest`.
 template <bool FOURS, typename E>
 inline float4 read_four(device const E* row, constant Rows& rows, uint at, uint end, float rest) {

@@ -5,7 +5,7 @@ use super::rows::{Rows, RowsLayout};
 use super::strided::Strided;
 use super::tensor::DeviceTensor;
 use super::{FOUR, FOURS_A_THREAD};
-use crate::graph::Value;
+use crate::value::Value;
 use candle_core::{DType, MetalDevice, MetalStorage, Result, Shape, Storage, Tensor};
 use candle_metal_kernels::metal::{Buffer, ComputeCommandEncoder, ComputePipeline};
 use metal_candle_mps::apple::{charge, memory};

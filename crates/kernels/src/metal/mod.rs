@@ -22,7 +22,7 @@ pub(crate) use launch::{Launch, Output, SIMD};
 pub(crate) use library::{Source, release};
 pub(crate) use matrix::DeviceMatrix;
 pub(crate) use product::{
-    FewRows, Kernels, Layer, MatrixProduct, Onto, Room, Side, add_product, onto, product,
+    FewRows, Kernels, Layer, MatrixProduct, Onto, Room, Side, Update, add_product, onto, product,
     product_with_room, ranges,
 };
 pub(crate) use rows::{Rows, RowsLayout};

@@ -1,7 +1,7 @@
 //! Tensors on the GPU as products take them.
 
 use super::{Strided, on_metal};
-use crate::graph::Value;
+use crate::value::Value;
 use candle_core::backend::BackendStorage;
 use candle_core::{DType, Layout, MetalDevice, MetalStorage, Result, Shape, Storage, Tensor};
 use candle_metal_kernels::metal::Buffer;

@@ -1,7 +1,7 @@
 //! Numbers on their way between the host and a GPU.
 
 use super::{device_of, on_metal};
-use crate::graph::Value;
+use crate::value::Value;
 use candle_core::{Error, MetalDevice, MetalStorage, Result, Shape, Storage, Tensor, WithDType};
 use metal_candle_mps::apple::memory;
 

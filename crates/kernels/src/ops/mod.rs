@@ -2,6 +2,8 @@
 
 pub mod adamw;
 pub mod attention;
+#[cfg(any(test, feature = "testkit"))]
+pub mod elementwise;
 pub mod glu;
 pub mod linear;
 pub mod linear_cross_entropy;
@@ -24,6 +26,7 @@ pub type Check = fn(&candle_core::Device) -> Result<(), crate::testkit::Failure>
 pub const CHECKS: &[(&str, Check)] = &[
     ("adamw", adamw::check::check),
     ("attention", attention::check::check),
+    ("elementwise", elementwise::check::check),
     ("glu", glu::check::check),
     ("linear", linear::check::check),
     ("linear_cross_entropy", linear_cross_entropy::check::check),

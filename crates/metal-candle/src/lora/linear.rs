@@ -1,6 +1,6 @@
-use super::{Adapter, AdapterSet, Adapters, Context, Share};
+use super::{Adapter, AdapterSet, Adapters, Context, LowRank, Share};
 use candle_core::{Device, Tensor};
-use metal_candle_kernels::{Result, Weight, linear, tape};
+use metal_candle_kernels::{Layer, Result, Weight, linear, tape};
 use std::sync::Arc;
 
 /// Kind of a layer: how it reads its weight.
@@ -12,8 +12,25 @@ pub enum Kind {
     Embedding,
 }
 
-/// Weight `(out_features, in_features)` and bias of a layer.
-pub type PlainLayer<'a> = (&'a Weight, Option<&'a Tensor>);
+/// Layer as operations take it that compute several at once: a weight, a bias, and LoRA's matrices or no adapter.
+#[derive(Clone, Debug)]
+pub struct PlainLayer<'a> {
+    weight: &'a Weight,
+    bias: Option<&'a Tensor>,
+    lora: Option<LowRank>,
+}
+
+impl PlainLayer<'_> {
+    /// The layer, for an operation.
+    #[must_use]
+    pub fn as_layer(&self) -> Layer<'_> {
+        Layer {
+            weight: self.weight,
+            bias: self.bias,
+            lora: self.lora.as_ref().map(LowRank::weights),
+        }
+    }
+}
 
 /// Adapters of a layer in a pass.
 enum Adapted<'a> {
@@ -58,13 +75,24 @@ impl Linear {
         }
     }
 
-    /// Weight and bias, where no adapter is at work in a pass.
-    #[must_use]
-    pub fn plain(&self, context: &Context) -> Option<PlainLayer<'_>> {
-        match self.adapted(context) {
-            Adapted::No => Some((&self.weight, self.bias())),
-            Adapted::By(_) | Adapted::ByShare(_) => None,
-        }
+    /// All of the layer in a pass, where no adapter is at work, or LoRA for all tokens.
+    ///
+    /// # Errors
+    /// When memory runs out.
+    pub fn plain(&self, context: &Context) -> Result<Option<PlainLayer<'_>>> {
+        let lora = match self.adapted(context) {
+            Adapted::No => None,
+            Adapted::By(adapter) => match adapter.low_rank(context.mode)? {
+                None => return Ok(None),
+                lora => lora,
+            },
+            Adapted::ByShare(_) => return Ok(None),
+        };
+        Ok(Some(PlainLayer {
+            weight: &self.weight,
+            bias: self.bias(),
+            lora,
+        }))
     }
 
     /// The matrix that is all of the layer in a pass; `None` where an adapter lies beside it.

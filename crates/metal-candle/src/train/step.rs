@@ -14,8 +14,8 @@ use crate::device::{finish, read_back};
 use crate::lora::Mode;
 use crate::models::Segment;
 use candle_core::backprop::GradStore;
-use candle_core::{Device, Tensor, Var};
-use metal_candle_kernels::Tape;
+use candle_core::{Device, Tensor};
+use metal_candle_kernels::{Tape, tape, upload};
 
 /// Sums over the tokens of a micro-batch, or of all those of a step.
 #[derive(Debug)]
@@ -167,7 +167,7 @@ fn forward<N: Network>(
         go_on()?;
         let needed = Segment::Block(index) >= first;
         if Segment::Block(index) > first {
-            x = Var::from_tensor(&x)?.into_inner();
+            x = tape::leaf(&x)?;
         }
         let output = Tape::record(|| network.block(index, &x, pass))?;
         let input = std::mem::replace(&mut x, output.0.detach());
@@ -194,7 +194,8 @@ fn likelihood(
     let (loss, mut store) = match head.weight() {
         Some(weight) => {
             let (loss, tape) = Tape::record(|| head.loss_with(&normed()?, &weight))?;
-            let store = tape.backward(&loss, &loss.ones_like()?)?;
+            let one = upload(&[1f32], loss.shape(), loss.device())?;
+            let store = tape.backward(&loss, &one)?;
             (loss, store)
         }
         None => {
@@ -212,7 +213,7 @@ fn likelihood(
 pub(super) fn tracked_top(parameters: &Parameters, top: &Tensor) -> Result<Tensor> {
     match parameters.first_segment() {
         Segment::Head => Ok(top.clone()),
-        _ => Ok(Var::from_tensor(top)?.into_inner()),
+        _ => Ok(tape::leaf(top)?),
     }
 }
 

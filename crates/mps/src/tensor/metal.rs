@@ -31,7 +31,11 @@ impl Backend for MetalStorage {
             .map(|(slot, storage)| (*slot, storage.buffer()));
         let buffers: Vec<_> = read.chain([(Slot::Result, result.buffer())]).collect();
         let device = result.device();
-        apple::encode(device, plan, &buffers, &measurements::order(device))?;
+        let order = match plan {
+            Plan::NdArray(_) | Plan::Matrix(_) => measurements::order(device),
+            Plan::Steel(_) | Plan::Gemv(_) => apple::Order::BLOCKING,
+        };
+        apple::encode(device, plan, &buffers, &order)?;
         Ok(result)
     }
 }

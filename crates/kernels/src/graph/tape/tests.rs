@@ -1,4 +1,4 @@
-use super::{Tape, add, narrow, reshape, scale, transpose};
+use super::{Tape, add, leaf, narrow, reshape, scale, transpose};
 use crate::{Activation, Result, RopePairs, glu, linear, rms_norm, rope, softmax};
 use candle_core::{Device, Tensor, Var};
 
@@ -67,6 +67,25 @@ fn an_operation_that_is_not_on_the_tape_is_not_lost() {
     let gradients = tape.backward(&y, &y.ones_like().unwrap()).unwrap();
     let expected = (x.exp().unwrap() + 1.0).unwrap();
     assert!(close(gradients.get(&x).unwrap(), &expected));
+}
+
+#[test]
+fn a_graph_begins_at_a_leaf() {
+    let x = variable(0, &[4, 4]);
+    let below = softmax(&x).unwrap();
+    for part in [
+        below.clone(),
+        below.narrow(0, 1, 2).unwrap(),
+        below.t().unwrap(),
+    ] {
+        let leaf = leaf(&part).unwrap();
+        assert!(close(&leaf, &part) && leaf.is_variable());
+        let gradients = add(&leaf, &leaf).unwrap().sum_all().unwrap();
+        let gradients = gradients.backward().unwrap();
+        let expected = part.ones_like().unwrap().affine(2.0, 0.0).unwrap();
+        assert!(close(gradients.get(&leaf).unwrap(), &expected));
+        assert!(gradients.get(&x).is_none());
+    }
 }
 
 #[test]

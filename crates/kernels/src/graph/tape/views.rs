@@ -2,18 +2,41 @@
 
 use super::note;
 use crate::Result;
-use crate::graph::Node;
+use crate::graph::elementwise::in_order;
+use crate::graph::{Node, Value};
+use candle_core::op::BackpropOp;
 use candle_core::shape::ShapeWithOneHole;
-use candle_core::{Result as CandleResult, Tensor};
+use candle_core::{Error as CandleError, Result as CandleResult, Tensor};
 use std::sync::Arc;
+
+/// `x` as the beginning of a graph: tracked, whatever led to it. On Apple GPUs it has the memory of `x`.
+///
+/// # Errors
+/// When memory runs out.
+pub fn leaf(x: &Tensor) -> Result<Tensor> {
+    let x = match x.layout().start_offset() {
+        0 => x.contiguous()?,
+        _ => x.force_contiguous()?,
+    };
+    let Value { storage, shape } = Value::copied(&x)?;
+    Ok(Tensor::from_storage(
+        storage,
+        shape,
+        BackpropOp::none(),
+        true,
+    ))
+}
 
 /// candle's `reshape`.
 ///
 /// # Errors
 /// When the number of elements differs.
 pub fn reshape(x: &Tensor, shape: impl ShapeWithOneHole) -> Result<Tensor> {
+    let x = in_order(x)?;
     let view = x.reshape(shape)?;
-    noted(x, view, "reshape", |x, dy| dy.reshape(x.shape()))
+    noted(&x, view, "reshape", |x, dy| {
+        in_order(dy).map_err(CandleError::wrap)?.reshape(x.shape())
+    })
 }
 
 /// candle's `transpose` of two dimensions: a view.

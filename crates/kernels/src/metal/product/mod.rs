@@ -5,7 +5,7 @@ mod several;
 mod unpacked;
 
 pub(crate) use metal_candle_mps::metal::Room;
-pub(crate) use several::{FewRows, Kernels, Layer};
+pub(crate) use several::{FewRows, Kernels, Layer, Update};
 pub(crate) use unpacked::{MatrixProduct, Onto, Side, ranges};
 
 use super::{DeviceMatrix, DeviceTensor};

@@ -53,7 +53,7 @@ pub fn lora_linear(
     bias: Option<&Tensor>,
     lora: LoraWeights<'_>,
 ) -> Result<Tensor> {
-    check(x, weight, bias, lora)?;
+    check_shapes(x, weight, bias, lora)?;
     let others = [lora.a, lora.b].into_iter().chain(weight.tensor());
     match DEVICES.kernel("lora_linear", x, others) {
         Some(run) => {
@@ -64,7 +64,13 @@ pub fn lora_linear(
     }
 }
 
-fn check(x: &Tensor, weight: &Weight, bias: Option<&Tensor>, lora: LoraWeights<'_>) -> Result<()> {
+/// Refuses shapes that do not fit each other.
+pub(crate) fn check_shapes(
+    x: &Tensor,
+    weight: &Weight,
+    bias: Option<&Tensor>,
+    lora: LoraWeights<'_>,
+) -> Result<()> {
     let (n, k) = weight.dims()?;
     linear::check_shapes("lora_linear", x, weight, bias)?;
     let (r, k_a) = lora.a.dims2()?;

@@ -17,8 +17,8 @@ const SOURCE: Source = Source {
 /// Rows that one thread sums for the weight's gradient, for four columns.
 const PART_ROWS: usize = 16;
 
-/// SIMD groups that share the parts of a column.
-const SUMMANDS: usize = 8;
+/// SIMD groups that share the parts of a column, as many as have room in a threadgroup.
+const SUMMANDS: usize = 32;
 
 pub(super) struct Metal;
 
@@ -152,11 +152,13 @@ fn weight_gradient(
         .int(x.width)?
         .over_elements(parts, x.width.div_ceil(FOUR))?;
     let dweight = Output::new(device, x.width, types[1].1)?;
-    Launch::new(device, &SOURCE, types, "rms_norm_weight_sum")?
+    let launch = Launch::new(device, &SOURCE, types, "rms_norm_weight_sum")?;
+    let threads = launch.most_threads(SUMMANDS * SIMD);
+    launch
         .input(&sums)
         .output(&dweight)
         .int(parts)?
         .int(x.width)?
-        .over_groups([x.width.div_ceil(SIMD), 1, 1], [SUMMANDS * SIMD, 1, 1])?;
+        .over_groups([x.width.div_ceil(SIMD), 1, 1], [threads, 1, 1])?;
     Ok(dweight)
 }

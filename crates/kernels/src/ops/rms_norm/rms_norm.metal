@@ -158,6 +158,15 @@ kernel void rms_norm_backward(
 template [[host_name("rms_norm_backward")]] [[kernel]] decltype(rms_norm_backward<false>) rms_norm_backward<false>;
 template [[host_name("rms_norm_backward_fours")]] [[kernel]] decltype(rms_norm_backward<true>) rms_norm_backward<true>;
 
+// Whether no dimension ends between two rows: all from the one to the other are `strides[0]` apart.
+inline bool in_one_run(constant Rows& rows, uint first, uint last) {
+    ulong factor = rows.factors[0];
+    return first * factor >> rows.shifts[0] == last * factor >> rows.shifts[0];
+}
+
+// Rows of a part that are read before any of them is needed.
+constant constexpr uint ROWS_AHEAD = 8;
+
 // The sum of dy x rstd over `part_rows` rows: a thread for four columns (x) of every part (y).
 template <bool FOURS>
 kernel void rms_norm_weight_parts(
@@ -173,13 +182,43 @@ kernel void rms_norm_weight_parts(
     uint2 position [[thread_position_in_grid]])
 {
     uint first = position.y * part_rows;
-    uint last = min(first + part_rows, rows);
+    uint last = min(first + part_rows, rows) - 1;
     uint column = 4 * position.x;
+    ulong x_start = row_start(x_rows, first);
+    ulong dy_start = row_start(dy_rows, first);
+    bool is_run = in_one_run(x_rows, first, last) && in_one_run(dy_rows, first, last);
     float4 total = float4(0);
-    for (uint row = first; row < last; row++) {
-        float4 value = read_four<FOURS>(x + row_start(x_rows, row), x_rows, column, width, 0);
-        float4 upstream = read_four<FOURS>(dy + row_start(dy_rows, row), dy_rows, column, width, 0);
-        total += upstream * value * rstds[row];
+    for (uint row = first; row <= last; row += ROWS_AHEAD) {
+        ulong x_at[ROWS_AHEAD];
+        ulong dy_at[ROWS_AHEAD];
+        UNROLL
+        for (uint k = 0; k < ROWS_AHEAD; k++) {
+            // Behind the last row, the last once more: it is not added.
+            uint at = min(row + k, last);
+            x_at[k] = x_start + (at - first) * x_rows.strides[0];
+            dy_at[k] = dy_start + (at - first) * dy_rows.strides[0];
+        }
+        if (!is_run) {
+            UNROLL
+            for (uint k = 0; k < ROWS_AHEAD; k++) {
+                x_at[k] = row_start(x_rows, min(row + k, last));
+                dy_at[k] = row_start(dy_rows, min(row + k, last));
+            }
+        }
+        vec<T, 4> values[ROWS_AHEAD];
+        vec<T, 4> upstream[ROWS_AHEAD];
+        float rstd[ROWS_AHEAD];
+        UNROLL
+        for (uint k = 0; k < ROWS_AHEAD; k++) {
+            values[k] = four_at<FOURS>(x + x_at[k], x_rows, column, width);
+            upstream[k] = four_at<FOURS>(dy + dy_at[k], dy_rows, column, width);
+            rstd[k] = rstds[min(row + k, last)];
+        }
+        UNROLL
+        for (uint k = 0; k < ROWS_AHEAD; k++) {
+            float4 product = floats_of<T>(upstream[k]) * floats_of<T>(values[k]) * rstd[k];
+            total += row + k <= last ? product : float4(0);
+        }
     }
     write_four<FOURS>(parts + ulong(position.y) * width, total, column, width);
 }

@@ -1,10 +1,10 @@
-//! A thread for a few fours of pairs, and for four elements that are no part of one. One launch serves up to three tensors
+//! A thread for four pairs, and for four elements that are no part of one. One launch serves up to three tensors
 //! of one width and dtype.
 
 use super::{CacheSlot, Pair, Rope, RopePairs, per_head};
 use crate::Result;
 use crate::graph::{Function, Gradients, Kernel, Trace, Value};
-use crate::metal::{FOUR, FOURS_A_THREAD, Launch, Output, Rows, RowsLayout, Source, device_of};
+use crate::metal::{FOUR, Launch, Output, Rows, RowsLayout, Source, device_of};
 use candle_core::{D, Tensor};
 
 const SOURCE: Source = Source {
@@ -53,12 +53,12 @@ impl Function<Rope, 1> for Metal {
     type Saved = ();
 
     fn forward(op: &Rope, [x]: [&Tensor; 1]) -> Result<(Value, ())> {
-        let y = rotated(op, &[x], 1.0)?.remove(0);
+        let y = rotated(op, &[x], 1.0, unwritten)?.remove(0);
         Ok((Value::copied(&y)?, ()))
     }
 
     fn backward(op: &Rope, (): &(), trace: Trace<'_, 1>) -> Result<Gradients<1>> {
-        let dx = rotated(op, &[trace.dy], -1.0)?.pop();
+        let dx = rotated(op, &[trace.dy], -1.0, by_tokens)?.pop();
         Ok([dx])
     }
 }
@@ -67,7 +67,7 @@ impl Kernel<Pair, 2, 2> for Metal {
     type Saved = ();
 
     fn forward(Pair(op): &Pair, inputs: [&Tensor; 2]) -> Result<([Value; 2], ())> {
-        let y = rotated(op, &inputs, 1.0)?;
+        let y = rotated(op, &inputs, 1.0, unwritten)?;
         Ok(([Value::copied(&y[0])?, Value::copied(&y[1])?], ()))
     }
 
@@ -79,14 +79,19 @@ impl Kernel<Pair, 2, 2> for Metal {
         upstream: [Option<&Tensor>; 2],
     ) -> Result<Gradients<2>> {
         let given: Vec<&Tensor> = upstream.into_iter().flatten().collect();
-        let mut gradients = rotated(op, &given, -1.0)?.into_iter();
+        let mut gradients = rotated(op, &given, -1.0, by_tokens)?.into_iter();
         Ok(upstream.map(|dy| dy.and_then(|_| gradients.next())))
     }
 }
 
-/// Tensors rotated by the angles of the tables, or back where `sign` is -1.
-fn rotated(rope: &Rope, tensors: &[&Tensor], sign: f32) -> Result<Vec<Tensor>> {
-    let results = tensors.iter().map(|x| unwritten(x));
+/// Tensors rotated by the angles of the tables, or back where `sign` is -1, in memory that `new` gives.
+fn rotated(
+    rope: &Rope,
+    tensors: &[&Tensor],
+    sign: f32,
+    new: fn(&Tensor) -> Result<Tensor>,
+) -> Result<Vec<Tensor>> {
+    let results = tensors.iter().map(|x| new(x));
     let results = results.collect::<Result<Vec<_>>>()?;
     let moves = tensors.iter().zip(&results).map(|(from, to)| Move {
         from,
@@ -124,6 +129,13 @@ pub(super) fn append(
 fn unwritten(x: &Tensor) -> Result<Tensor> {
     let memory = Output::new(device_of(x)?, x.elem_count(), x.dtype())?;
     Ok(memory.into_tensor(x.shape()))
+}
+
+/// Memory for `(B, H, T, D)` in which the heads of a token lie side by side, as a layer left them: its gradient needs no copy.
+fn by_tokens(x: &Tensor) -> Result<Tensor> {
+    let (b, h, t, d) = x.dims4()?;
+    let memory = Output::new(device_of(x)?, x.elem_count(), x.dtype())?;
+    Ok(memory.into_tensor(&(b, t, h, d).into()).transpose(1, 2)?)
 }
 
 /// One launch for all moves.
@@ -169,7 +181,7 @@ fn turn(rope: &Rope, sign: f32, moves: &[Move<'_>]) -> Result<()> {
     Ok(())
 }
 
-/// Tensors that are missing are the first once more, and have no rows.
+/// Tensors that are missing are rotated as the first, so that they ask for no more threads, and have no rows.
 fn turns(rope: &Rope, sign: f32, moves: &[Move<'_>], rows: &[[Rows<'_>; 3]]) -> Result<Turns> {
     let size = |size: usize| u32::try_from(size).map_err(candle_core::Error::wrap);
     let pairs = size(rope.cos.dim(D::Minus1)?)?;
@@ -179,7 +191,7 @@ fn turns(rope: &Rope, sign: f32, moves: &[Move<'_>], rows: &[[Rows<'_>; 3]]) -> 
         to: to.layout(),
         tables: tables.layout(),
         first: u32::MAX,
-        pairs: 0,
+        pairs,
     }; MOST];
     let mut first = 0;
     for (turn, (m, [from, to, tables])) in of.iter_mut().zip(moves.iter().zip(rows)) {
@@ -204,7 +216,7 @@ fn turns(rope: &Rope, sign: f32, moves: &[Move<'_>], rows: &[[Rows<'_>; 3]]) -> 
 /// Threads of a row: those of fours of pairs, then those of fours of what is left.
 fn threads(turn: Turn, width: usize) -> usize {
     let pairs = turn.pairs as usize;
-    pairs.div_ceil(FOUR * FOURS_A_THREAD) + (width - 2 * pairs).div_ceil(FOUR)
+    pairs.div_ceil(FOUR) + (width - 2 * pairs).div_ceil(FOUR)
 }
 
 /// The tables in one dtype and one layout. Tables that differ do not come from one model.

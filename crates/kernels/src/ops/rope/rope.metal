@@ -1,5 +1,5 @@
-// T: dtype of x, C: dtype of the tables. A thread (x) rotates fours of pairs of a row (y); those that come after these threads
-// copy four elements each that are no part of a pair.
+// T: dtype of x, C: dtype of the tables. A thread (x) rotates four pairs of a row (y); those that come after these threads copy
+// four elements each that are no part of a pair.
 
 // Tensors of one launch at most.
 constant constexpr uint MOST = 3;
@@ -78,7 +78,7 @@ kernel void rope(
     x += row_start(turn.from, row);
     y += row_start(turn.to, row);
     uint rotated = 2 * turn.pairs;
-    uint rotating = (turn.pairs + 4 * FOURS_A_THREAD - 1) / (4 * FOURS_A_THREAD);
+    uint rotating = (turn.pairs + 3) / 4;
     if (position.x >= rotating) {
         uint at = rotated + 4 * (position.x - rotating);
         if (at < turns.width) {
@@ -89,26 +89,15 @@ kernel void rope(
     ulong table_row = row_start(turn.tables, row);
     bool interleaved = turns.interleaved != 0;
     uint low_end = interleaved ? rotated : turn.pairs;
-    float4 low[FOURS_A_THREAD];
-    float4 high[FOURS_A_THREAD];
-    float4 cosine[FOURS_A_THREAD];
-    float4 sine[FOURS_A_THREAD];
-    UNROLL
-    for (uint k = 0; k < FOURS_A_THREAD; k++) {
-        uint pair = 4 * (position.x + k * rotating);
-        Place place = place_of(pair, turn.pairs, interleaved);
-        low[k] = read_four<FOURS>(x, turn.from, place.low, low_end, 0);
-        high[k] = read_four<FOURS>(x, turn.from, place.high, rotated, 0);
-        cosine[k] = read_four<FOURS>(cosines + table_row, turn.tables, pair, turn.pairs, 0);
-        sine[k] = read_four<FOURS>(sines + table_row, turn.tables, pair, turn.pairs, 0) * turns.sign;
-    }
-    UNROLL
-    for (uint k = 0; k < FOURS_A_THREAD; k++) {
-        Place place = place_of(4 * (position.x + k * rotating), turn.pairs, interleaved);
-        rotate(low[k], high[k], cosine[k], sine[k], interleaved);
-        write_four<FOURS>(y, low[k], place.low, low_end);
-        write_four<FOURS>(y, high[k], place.high, rotated);
-    }
+    uint pair = 4 * position.x;
+    Place place = place_of(pair, turn.pairs, interleaved);
+    float4 low = read_four<FOURS>(x, turn.from, place.low, low_end, 0);
+    float4 high = read_four<FOURS>(x, turn.from, place.high, rotated, 0);
+    float4 cosine = read_four<FOURS>(cosines + table_row, turn.tables, pair, turn.pairs, 0);
+    float4 sine = read_four<FOURS>(sines + table_row, turn.tables, pair, turn.pairs, 0) * turns.sign;
+    rotate(low, high, cosine, sine, interleaved);
+    write_four<FOURS>(y, low, place.low, low_end);
+    write_four<FOURS>(y, high, place.high, rotated);
 }
 
 template [[host_name("rope")]] [[kernel]] decltype(rope<false>) rope<false>;

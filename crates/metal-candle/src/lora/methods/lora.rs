@@ -1,11 +1,11 @@
 use super::factor::Factor;
 use super::parts::{Dim, Part};
-use super::{Adapter, Shapes, Take, Tied, embedding, shapes_of};
+use super::{Adapter, LowRank, Shapes, Take, Tied, embedding, shapes_of};
 use crate::lora::{Error, Linear, Mode, Placement};
 use crate::random::{name_stream, uniform};
 use candle_core::{DType, Tensor, Var};
 use metal_candle_kernels::{
-    Dropout, LoraWeights, MatMulOptions, Result, linear, lora_linear, matmul_with, mix_seed,
+    Dropout, Layer, MatMulOptions, Result, linear, linears, matmul_with, mix_seed,
 };
 use std::sync::Arc;
 
@@ -106,15 +106,23 @@ impl Lora {
         mode: Mode,
         dropout: Option<Dropout>,
     ) -> Result<Tensor> {
-        let (a, b) = (self.a.seen(mode)?, self.b.seen(mode)?);
-        let scale = self.scale;
-        let weights = LoraWeights {
-            a: &a,
-            b: &b,
-            scale,
-            dropout,
+        let matrices = self.matrices(mode, dropout)?;
+        let layer = Layer {
+            weight: layer.weight(),
+            bias,
+            lora: Some(matrices.weights()),
         };
-        lora_linear(x, layer.weight(), bias, weights)
+        let [y] = linears(x, [layer])?;
+        Ok(y)
+    }
+
+    fn matrices(&self, mode: Mode, dropout: Option<Dropout>) -> Result<LowRank> {
+        Ok(LowRank {
+            a: self.a.seen(mode)?,
+            b: self.b.seen(mode)?,
+            scale: self.scale,
+            dropout,
+        })
     }
 
     pub(super) fn dropout(&self, mode: Mode) -> Result<Option<Dropout>> {
@@ -161,6 +169,10 @@ impl Adapter for Lora {
 
     fn adapt(&self, x: &Tensor, product: &Tensor, _: &Linear) -> Result<Tensor> {
         self.added(x, product)
+    }
+
+    fn low_rank(&self, mode: Mode) -> Result<Option<LowRank>> {
+        self.matrices(mode, self.dropout(mode)?).map(Some)
     }
 
     fn merged(&self, weight: &Tensor) -> Result<Tensor> {

@@ -10,6 +10,7 @@ mod lora;
 mod magnitude;
 pub(super) mod parts;
 mod residual;
+pub(super) mod tokens;
 mod whole;
 
 use super::{Error, Init, Kind, Linear, Mode, Placement};
@@ -19,10 +20,11 @@ use dora_embedding::DoraEmbedding;
 use embedding::Embedding;
 use loha::Loha;
 use lora::Lora;
-use metal_candle_kernels::Result;
+use metal_candle_kernels::{Dropout, LoraWeights, Result};
 use parts::Part;
 use residual::Residual;
 use std::sync::Arc;
+use tokens::Tokens;
 use whole::Whole;
 
 /// A way to adapt a layer.
@@ -39,6 +41,8 @@ pub enum Method {
     Loha,
     /// Another weight in place of `W`.
     Whole,
+    /// Other rows of some tokens in place of those of `W`.
+    Tokens,
 }
 
 /// Whether a trained tensor of this name is the `B` of an adapter, which begins at zero.
@@ -80,6 +84,14 @@ pub trait Adapter: std::fmt::Debug + Send + Sync {
         None
     }
 
+    /// Matrices of LoRA, where the layer with the adapter is its own result and their product.
+    ///
+    /// # Errors
+    /// When memory runs out.
+    fn low_rank(&self, _: Mode) -> Result<Option<LowRank>> {
+        Ok(None)
+    }
+
     /// Trained tensors with their names, but for those of another layer's adapter.
     fn parameters(&self) -> Vec<(&'static str, &Var)>;
 
@@ -99,6 +111,37 @@ pub trait Adapter: std::fmt::Debug + Send + Sync {
     /// # Errors
     /// When memory runs out.
     fn frozen(&self, layer: &Linear) -> Result<Arc<dyn Adapter>>;
+
+    /// Tokens whose rows are all that is trained; none where it is more.
+    ///
+    /// # Errors
+    /// When the device fails.
+    fn tokens(&self) -> Result<Vec<u32>> {
+        Ok(vec![])
+    }
+}
+
+/// Matrices of LoRA in a pass.
+#[derive(Clone, Debug)]
+pub struct LowRank {
+    /// `(R, K)`.
+    a: Tensor,
+    /// `(N, R)`.
+    b: Tensor,
+    scale: f64,
+    dropout: Option<Dropout>,
+}
+
+impl LowRank {
+    /// The matrices, for an operation.
+    pub(super) fn weights(&self) -> LoraWeights<'_> {
+        LoraWeights {
+            a: &self.a,
+            b: &self.b,
+            scale: self.scale,
+            dropout: self.dropout,
+        }
+    }
 }
 
 /// Names and shapes of the tensors of an adapter.
@@ -126,6 +169,12 @@ impl Method {
         matches!(self, Self::Lora | Self::Dora)
     }
 
+    /// Whether its update has a rank.
+    #[must_use]
+    pub fn has_rank(self) -> bool {
+        !matches!(self, Self::Whole | Self::Tokens)
+    }
+
     /// Name of the method, as mlx-lm and PEFT have it.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -134,12 +183,14 @@ impl Method {
             Self::Dora => "dora",
             Self::Loha => "loha",
             Self::Whole => "whole",
+            Self::Tokens => "tokens",
         }
     }
 
     pub(super) fn shapes(self, place: &Placement) -> Shapes {
         match (self, place.kind) {
             (Self::Whole, _) => whole::shapes(place),
+            (Self::Tokens, _) => tokens::shapes(place),
             (Self::Lora, Kind::Embedding) => shapes_of(&embedding::PARTS, place),
             (Self::Dora, Kind::Embedding) => dora_embedding::shapes(place),
             (Self::Lora, Kind::Linear) => lora::shapes(place),
@@ -158,6 +209,7 @@ impl Method {
     ) -> Made {
         Ok(match (self, place.kind) {
             (Self::Whole, _) => Arc::new(Whole::fresh(place, layer, other)?),
+            (Self::Tokens, _) => Arc::new(Tokens::fresh(place, layer, other)?),
             (Self::Lora, Kind::Embedding) => Arc::new(Embedding::fresh(place, layer, seed)?),
             (Self::Dora, Kind::Embedding) => Arc::new(DoraEmbedding::fresh(place, layer, seed)?),
             (Self::Lora, Kind::Linear) => match place.init {
@@ -179,6 +231,7 @@ impl Method {
     ) -> Made {
         Ok(match (self, place.kind) {
             (Self::Whole, _) => Arc::new(Whole::with(place, other, take)?),
+            (Self::Tokens, _) => Arc::new(Tokens::with(place, layer, other, take)?),
             (Self::Lora, Kind::Embedding) => Arc::new(Embedding::with(place, take)?),
             (Self::Dora, Kind::Embedding) => Arc::new(DoraEmbedding::with(place, layer, take)?),
             (Self::Lora, Kind::Linear) => match place.init {

@@ -1,8 +1,8 @@
 //! Tensors that adapters consist of: their names in files of PEFT, and what their dimensions are. Whoever reads, writes
 //! or counts adapters asks here.
 
-use super::{embedding, loha, lora, magnitude};
-use crate::lora::Placement;
+use super::{embedding, loha, lora, magnitude, tokens};
+use crate::lora::{Kind, Placement};
 
 /// Dimension of an adapter's tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,6 +13,10 @@ pub(in crate::lora) enum Dim {
     In,
     /// Width of the layer's output.
     Out,
+    /// Number of the tokens whose rows alone are trained.
+    Token,
+    /// Width of the residual stream, at a token embedding or an output head.
+    Width,
 }
 
 /// A tensor of an adapter.
@@ -25,11 +29,12 @@ pub(in crate::lora) struct Part {
 }
 
 /// Tensors of every method, but for whole weights.
-const ALL: [&[Part]; 4] = [
+const ALL: [&[Part]; 5] = [
     &lora::PARTS,
     &embedding::PARTS,
     &magnitude::PARTS,
     &loha::PARTS,
+    &tokens::PARTS,
 ];
 
 impl Part {
@@ -38,6 +43,11 @@ impl Part {
             Dim::Rank => place.r,
             Dim::In => place.in_features,
             Dim::Out => place.out_features,
+            Dim::Token => place.tokens.len(),
+            Dim::Width => match place.kind {
+                Kind::Linear => place.in_features,
+                Kind::Embedding => place.out_features,
+            },
         };
         self.dims.iter().map(size).collect()
     }

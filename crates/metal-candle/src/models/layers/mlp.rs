@@ -1,6 +1,6 @@
 use super::projections::{Names, Projections};
 use super::visit;
-use crate::lora::{Context, Linear};
+use crate::lora::{Context, Linear, PlainLayer};
 use crate::models::config::fields::Fields;
 use crate::models::json::shown_name;
 use crate::models::scope::Scope;
@@ -96,16 +96,19 @@ impl Mlp {
         context: &Context,
     ) -> Result<Tensor> {
         let gated = self.gated(x, context)?;
-        match self.down_proj.plain(context) {
-            Some(layer) => Ok(linear_onto(residual, &gated, layer)?),
+        match self.down_proj.plain(context)? {
+            Some(layer) => Ok(linear_onto(residual, &gated, layer.as_layer())?),
             None => Ok(add(residual, &self.down_proj.forward(&gated, context)?)?),
         }
     }
 
     /// `(B, T, D)` -> `(B, T, inner)`.
     fn gated(&self, x: &Tensor, context: &Context) -> Result<Tensor> {
-        match self.gate_up.plain(context) {
-            Some(layers) => Ok(gated_linear(x, layers, self.activation)?),
+        match self.gate_up.plain(context)? {
+            Some(layers) => {
+                let layers = layers.each_ref().map(PlainLayer::as_layer);
+                Ok(gated_linear(x, layers, self.activation)?)
+            }
             None => {
                 let [gate, up] = self.gate_up.forward(x, context)?;
                 Ok(glu(&gate, &up, self.activation)?)

@@ -44,18 +44,22 @@ impl<const N: usize> Projections<N> {
     pub(in crate::models) fn forward(&self, x: &Tensor, context: &Context) -> Result<[Tensor; N]> {
         match &self.layers[..] {
             [all] => self.cut(&all.forward(x, context)?),
-            each => match self.plain(context) {
-                Some(layers) => Ok(linears(x, layers)?),
+            each => match self.plain(context)? {
+                Some(layers) => Ok(linears(x, layers.each_ref().map(PlainLayer::as_layer))?),
                 None => array(|i| Ok(each[i].forward(x, context)?)),
             },
         }
     }
 
-    /// A layer for each, where no adapter is at work in any.
-    pub(in crate::models) fn plain(&self, context: &Context) -> Option<[PlainLayer<'_>; N]> {
+    /// A layer for each, where one operation can compute them.
+    pub(in crate::models) fn plain(
+        &self,
+        context: &Context,
+    ) -> Result<Option<[PlainLayer<'_>; N]>> {
         let layers = self.layers.iter().map(|layer| layer.plain(context));
-        let layers: Vec<_> = layers.collect::<Option<_>>()?;
-        layers.try_into().ok()
+        let layers: Vec<Option<_>> = layers.collect::<metal_candle_kernels::Result<_>>()?;
+        let layers: Option<Vec<_>> = layers.into_iter().collect();
+        Ok(layers.and_then(|layers| layers.try_into().ok()))
     }
 
     fn cut(&self, all: &Tensor) -> Result<[Tensor; N]> {

@@ -5,7 +5,8 @@ use crate::metal::{Launch, Output, Strided};
 use crate::ops::attention::Attention;
 use crate::ops::attention::sizes::Sizes;
 use crate::ops::attention::visible::Visible;
-use candle_core::{DType, Device, MetalDevice, Result, Tensor};
+use crate::transfer::upload;
+use candle_core::{DType, Device, Error, MetalDevice, Result, Tensor};
 
 /// Floating-point operations for each score and column at most: the gradients of keys and values
 /// take four products of a multiplication and an addition.
@@ -121,9 +122,6 @@ pub(super) fn seen(op: &Attention, device: &Device) -> Result<Option<Tensor>> {
         }
     }
     let seen: Vec<u32> = seen.into_iter().flatten().collect();
-    Ok(Some(Tensor::from_vec(
-        seen,
-        (batch, 1, queries, 2),
-        device,
-    )?))
+    let seen = upload(&seen, (batch, 1, queries, 2), device).map_err(Error::wrap)?;
+    Ok(Some(seen))
 }

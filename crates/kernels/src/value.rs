@@ -5,8 +5,8 @@ use candle_core::{CpuStorage, Result, Shape, Storage, Tensor};
 
 /// A result in order, which is in no graph yet.
 pub(crate) struct Value {
-    pub(super) storage: Storage,
-    pub(super) shape: Shape,
+    pub(crate) storage: Storage,
+    pub(crate) shape: Shape,
 }
 
 impl Value {

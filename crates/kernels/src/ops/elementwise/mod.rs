@@ -1,0 +1,3 @@
+//! Broadcasting sums and products, and copies in order: what graphs are put together with, `graph/elementwise.rs`.
+
+pub mod check;
