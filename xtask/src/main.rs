@@ -65,7 +65,7 @@ const USAGE: &str = "usage: cargo xtask <command>
   check   formatting, lints, also for Apple, documentation, and every test
   msl-check
           what a Mac would compile, read by clang 17 or later: docs/apple.md; a part of `check`
-  gpu-replay
+  gpu-replay [filter]
           a folder that repeats the kernels' launches on an NVIDIA GPU: docs/soft-metal.md
   mac-report [--dry-run] [--only STEP,..] [--model MODEL]
           on a Mac: checks, tests, soak, measurements and a real model, in one folder to attach to an issue: docs/apple.md;
@@ -97,7 +97,7 @@ fn main() -> ExitCode {
                 && msl_check::after_tests(),
         ),
         Some("msl-check") => Some(msl_check::main()),
-        Some("gpu-replay") => Some(soft_metal::replay::prepare()),
+        Some("gpu-replay") => Some(soft_metal::replay::prepare(words.get(1))),
         Some("mac-report") => mac_report::main(&words[1..]),
         Some("aarch64") => aarch64::main(&words[1..]),
         Some("miri") => Some(memory::MIRI.iter().all(run)),

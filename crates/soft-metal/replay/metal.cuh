@@ -97,8 +97,8 @@ VECTORS(float) VECTORS(half) VECTORS(bfloat) VECTORS(uint) VECTORS(int) VECTORS(
 
 namespace soft {
 template <class T> T pr(T x) { return x; }
-// What a launch binds, and the grid that it asks for.
-struct Arguments { void* buffers[32]; uint threads[3]; };
+// What a launch binds, the grid that it asks for, and its constants one behind the other: a GPU has those at hand.
+struct Arguments { void* buffers[32]; uint threads[3]; uint padding; alignas(16) uchar constants[3072]; };
 enum Kind { BUF, TG, TPIG, TGPIG, TPITG, TPTG, DTPTG, TGPG, TPG, TIITG, TIISG, SGIITG, SGPTG, TPSG };
 struct Par { Kind kind; int index; };
 inline uint of(Kind kind, const Arguments& a, int i) {
@@ -119,20 +119,31 @@ inline uint of(Kind kind, const Arguments& a, int i) {
         default: return 32;
     }
 }
-template <class A> struct Argument { static A from(const Arguments& a, Par p) { return A(of(p.kind, a, 0)); } };
+// The bytes that an argument takes of the constants.
+template <class A> struct Room { static constexpr int bytes = 0; };
+template <class T> struct Room<T&> { static constexpr int bytes = (sizeof(T) + 15) / 16 * 16; };
+template <class A> struct Argument { static A from(const Arguments& a, Par p, int) { return A(of(p.kind, a, 0)); } };
 template <class T, int N> struct Argument<metal::vec<T, N>> {
-    static metal::vec<T, N> from(const Arguments& a, Par p) {
+    static metal::vec<T, N> from(const Arguments& a, Par p, int) {
         metal::vec<T, N> v;
         for (int i = 0; i < N; i++) v[i] = of(p.kind, a, i);
         return v;
     }
 };
-template <class T> struct Argument<T*> { static T* from(const Arguments& a, Par p) { return (T*)a.buffers[p.index]; } };
-template <class T> struct Argument<T&> { static T& from(const Arguments& a, Par p) { return *(T*)a.buffers[p.index]; } };
+template <class T> struct Argument<T*> { static T* from(const Arguments& a, Par p, int) { return (T*)a.buffers[p.index]; } };
+template <class T> struct Argument<T&> { static T& from(const Arguments& a, Par, int at) { return *(T*)(a.constants + at); } };
 template <int... I> struct Numbers {};
 template <int N, int... I> struct UpTo : UpTo<N - 1, N - 1, I...> {};
 template <int... I> struct UpTo<0, I...> { using numbers = Numbers<I...>; };
-template <class... A, int... I> void call(void (*f)(A...), const Arguments& a, const Par* p, Numbers<I...>) { f(Argument<A>::from(a, p[I])...); }
+template <class... A> constexpr int before(int i) {
+    int sizes[] = {Room<A>::bytes...}, sum = 0;
+    for (int j = 0; j < i; j++) sum += sizes[j];
+    return sum;
+}
+template <class... A, int... I> void call(void (*f)(A...), const Arguments& a, const Par* p, Numbers<I...>) {
+    static_assert(before<A...>(sizeof...(A)) <= sizeof(a.constants));
+    f(Argument<A>::from(a, p[I], before<A...>(I))...);
+}
 // Threads past the grid's edge, which Metal does not start, return.
 template <class... A> void call(void (*f)(A...), const Arguments& a, const Par* p) {
     for (int i = 0; i < 3; i++) if (of(TPIG, a, i) >= a.threads[i]) return;

@@ -5,13 +5,8 @@ use std::path::{Path, PathBuf};
 
 const FLOATS: [&str; 3] = ["float", "half", "bfloat"];
 
-/// Names that are float32 in every file of a format, by the end of its source's path.
-const FIXED: [(&str, &str); 4] = [
-    ("bnb_4bit.metal", "PART_1"),
-    ("bnb_4bit.metal", "PART_2"),
-    ("bnb_int8.metal", "PART_1"),
-    ("fp8.metal", "PART_1"),
-];
+/// Line of a source with the names that are float32 in every text, as factors of a format may be.
+const FLOAT32_ALONE: &str = "// float32 alone: ";
 
 /// Lines that name a type which a text's sources leave open: `typedef half X;`.
 const OPEN: &str = "typedef ";
@@ -35,25 +30,34 @@ pub fn missing(texts: &[String], sources: &[(PathBuf, String)]) -> Vec<String> {
     sources.iter().flat_map(of_source).collect()
 }
 
-/// Names that are a float type somewhere, and then have to be each of them.
+/// Names that are a float type somewhere, and then have to be each of them, or float32 alone where the source says so.
 fn missing_types(texts: &[&str], path: &Path, source: &str) -> Vec<String> {
-    let given: BTreeSet<(&str, &str)> = texts.iter().flat_map(|text| types(text)).collect();
-    let names: BTreeSet<&str> = given
-        .iter()
+    let path = path.display();
+    let given = texts.iter().flat_map(|text| types(text));
+    let given: BTreeSet<(&str, &str)> = given
         .filter(|(name, dtype)| FLOATS.contains(dtype) && has_word(source, name))
-        .filter(|(name, _)| {
-            !FIXED
-                .iter()
-                .any(|(end, fixed)| path.ends_with(end) && fixed == name)
-        })
-        .map(|(name, _)| *name)
         .collect();
+    let names: BTreeSet<&str> = given.iter().map(|(name, _)| *name).collect();
+    let problem = |(name, dtype): (&str, &str)| {
+        let is_alone = is_float32_alone(source, name) && dtype != FLOATS[0];
+        match (is_alone, given.contains(&(name, dtype))) {
+            (false, false) => Some(format!("no text has {path} with {dtype} {name}")),
+            (true, true) => Some(format!("{path} with {dtype} {name}: it says float32 alone")),
+            _ => None,
+        }
+    };
     let all = names
         .iter()
         .flat_map(|name| FLOATS.map(|dtype| (*name, dtype)));
-    all.filter(|pair| !given.contains(pair))
-        .map(|(name, dtype)| format!("no text has {} with {dtype} {name}", path.display()))
-        .collect()
+    all.filter_map(problem).collect()
+}
+
+fn is_float32_alone(source: &str, name: &str) -> bool {
+    let mut lines = source.lines();
+    lines.any(|line| {
+        let names = line.strip_prefix(FLOAT32_ALONE);
+        names.is_some_and(|names| has_word(names, name))
+    })
 }
 
 /// Names of a text's open types, and what they stand for in it.
@@ -88,6 +92,20 @@ mod tests {
         assert_eq!(
             missing(&["other".into()], &sources),
             ["no text has k.metal: does a test run it?"]
+        );
+    }
+
+    #[test]
+    fn a_source_says_what_is_float32_alone() {
+        let source = "// float32 alone: U.\nkernel void k(device T* t, device U* u);";
+        let of = |t: &str, u: &str| format!("typedef {t} T;\ntypedef {u} U;\n{source}");
+        let sources = [("k.metal".into(), source.into())];
+        let mut texts = ["float", "half", "bfloat"].map(|t| of(t, "float"));
+        assert_eq!(missing(&texts, &sources), [""; 0]);
+        texts[1] = of("half", "half");
+        assert_eq!(
+            missing(&texts, &sources),
+            ["k.metal with half U: it says float32 alone"]
         );
     }
 

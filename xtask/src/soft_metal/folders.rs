@@ -9,6 +9,8 @@ const WORKSPACE: &str = "crates/soft-metal";
 pub struct Folders {
     manifest: PathBuf,
     target: PathBuf,
+    /// Where launches of kernels are written: how the texts of their libraries begin.
+    recorded: Option<&'static str>,
 }
 
 impl Folders {
@@ -21,6 +23,15 @@ impl Folders {
         Self {
             manifest: root.join(WORKSPACE).join("Cargo.toml"),
             target: target.join("soft-metal"),
+            recorded: None,
+        }
+    }
+
+    /// The folders, where what is run leaves launches of libraries whose text begins so.
+    pub fn recording(beginning: &'static str) -> Self {
+        Self {
+            recorded: Some(beginning),
+            ..Self::new()
         }
     }
 
@@ -64,6 +75,11 @@ impl Folders {
             .env("SOFT_METAL_CACHE", self.target.join("msl"))
             .env("SOFT_METAL_RECORD", self.kernels())
             .env("SOFT_METAL_TEXTS", self.texts());
+        if let Some(beginning) = self.recorded {
+            command
+                .env("SOFT_METAL_LAUNCHES", self.launches())
+                .env("SOFT_METAL_LAUNCHES_OF", beginning);
+        }
     }
 
     /// Cargo for another project, from where this one was called.
@@ -83,6 +99,11 @@ impl Folders {
             .env("RUSTFLAGS", "--cfg soft_metal")
             .env("SOFT_METAL_SHADOW", self.target.join("shadow"))
             .env("SOFT_METAL_CACHE", self.target.join("msl"));
+    }
+
+    /// An example that was built with the tests.
+    pub fn example(&self, name: &str) -> PathBuf {
+        self.target.join("debug/examples").join(name)
     }
 
     /// The file in which test programs write what they did with kernels.

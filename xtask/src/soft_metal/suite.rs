@@ -47,14 +47,29 @@ fn run_all(folders: &Folders, filter: &str) -> bool {
     let Some(programs) = build(folders) else {
         return false;
     };
+    work_through(folders, &programs, filter) && known_failures_fail(folders, &programs, filter)
+}
+
+/// Runs the tests of operations whose names have `filter` in them, and builds everything else.
+pub fn operations(folders: &Folders, filter: &str) -> bool {
+    let programs = build(folders).unwrap_or_default();
+    let is_theirs = |program: &Program| {
+        let name = program.path.file_name().unwrap_or_default();
+        name.to_string_lossy().starts_with("operations-")
+    };
+    let theirs: Vec<Program> = programs.into_iter().filter(is_theirs).collect();
+    !theirs.is_empty() && work_through(folders, &theirs, filter)
+}
+
+fn work_through(folders: &Folders, programs: &[Program], filter: &str) -> bool {
     let mut parts = vec![];
-    for program in &programs {
+    for program in programs {
         match tests(folders, program, filter) {
             Some(tests) => parts.extend(parted(program, &tests)),
             None => return false,
         }
     }
-    work(folders, parts) && known_failures_fail(folders, &programs, filter)
+    work(folders, parts)
 }
 
 /// The programs, compiled.

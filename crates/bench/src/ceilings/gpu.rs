@@ -106,13 +106,20 @@ mod tests {
             |size| {
                 sizes.borrow_mut().push(size);
                 Ok(Box::new(move || {
-                    std::thread::sleep(Duration::from_millis(2 * size as u64));
+                    // So far from long enough that a busy machine makes no difference.
+                    let is_long = size >= 16;
+                    std::thread::sleep(if is_long {
+                        2 * LONG_ENOUGH
+                    } else {
+                        LONG_ENOUGH / 50
+                    });
                     Ok(Tensor::ones(1, DType::F32, &Device::Cpu)?)
                 }))
             },
         );
         assert_eq!(*sizes.borrow(), [1, 2, 4, 8, 16]);
         let rate = rate.unwrap();
-        assert!((400.0..=500.0).contains(&rate), "{rate}");
+        let most = 16.0 / (2 * LONG_ENOUGH).as_secs_f64();
+        assert!(rate > 0.0 && rate <= most, "{rate} of {most}");
     }
 }

@@ -10,6 +10,8 @@ use std::sync::Mutex;
 pub struct Counts {
     /// Launches by the name of the kernel, those of MPS not among them.
     pub kernels: BTreeMap<String, Launches>,
+    /// Copies and fills by blits, each of which ends candle's encoder.
+    pub blits: usize,
     /// Times that the host waited for a command buffer.
     pub waits: usize,
     /// Buffers that were made, and their bytes.
@@ -26,7 +28,8 @@ pub struct Launches {
     pub bytes: usize,
 }
 
-static COUNTS: Mutex<Counts> = Mutex::new(Counts { kernels: BTreeMap::new(), waits: 0, buffers: 0, buffer_bytes: 0 });
+static COUNTS: Mutex<Counts> =
+    Mutex::new(Counts { kernels: BTreeMap::new(), blits: 0, waits: 0, buffers: 0, buffer_bytes: 0 });
 
 /// Counts since the last call.
 pub fn take_counts() -> Counts {
@@ -59,6 +62,10 @@ pub(crate) fn dispatched(kernel: &str, accesses: &[Access]) {
     let of_kernel = counts.kernels.entry(kernel.into()).or_default();
     of_kernel.dispatches += 1;
     of_kernel.bytes += longest.values().sum::<usize>();
+}
+
+pub(crate) fn blitted() {
+    lock(&COUNTS).blits += 1;
 }
 
 pub(crate) fn waited() {

@@ -2,6 +2,7 @@
 
 use super::encoder_class;
 use crate::buffer::SoftBuffer;
+use crate::counts;
 use crate::event::SoftFence;
 use crate::gpu::{Access, Command};
 use crate::object::soft;
@@ -36,6 +37,7 @@ encoder_class!(SoftBlit, MTLBlitCommandEncoder, {
             Ok(())
         });
         let accesses = vec![Access::read(&source, from, n), Access::write(&target, to, n)];
+        counts::blitted();
         self.ivars().push(what, Command::Run { what: "blit copy".into(), accesses, work });
     }
 
@@ -51,6 +53,7 @@ encoder_class!(SoftBlit, MTLBlitCommandEncoder, {
             Ok(())
         });
         let accesses = vec![Access::write(&buffer, range.location, range.length)];
+        counts::blitted();
         self.ivars().push(what, Command::Run { what: "blit fill".into(), accesses, work });
     }
 });

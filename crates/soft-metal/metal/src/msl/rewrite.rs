@@ -62,7 +62,7 @@ pub fn translate(source: &str) -> Unit {
 
 /// `source` for an NVIDIA GPU, in CUDA C++ over `crates/soft-metal/replay/metal.cuh`: threadgroup memory is shared there.
 pub fn cuda(source: &str) -> String {
-    let tokens: Vec<Token> = lex(source).into_iter().map(without_suffix).collect();
+    let tokens: Vec<Token> = lex(source).into_iter().map(without_suffix).map(unrolled).collect();
     let r = Rewriter { tokens: &tokens, cuda: true, ..Rewriter::default() }.run();
     let mut cpp = String::from("#include \"metal.cuh\"\n");
     cpp.push_str(&without_duplicates(&r.out));
@@ -75,6 +75,14 @@ fn without_suffix(token: Token) -> Token {
     let Number(n) = &token else { return token };
     let Some(value) = n.strip_suffix(['h', 'H']).filter(|n| !n.starts_with("0x")) else { return token };
     Word(if value.contains('.') { format!("half({value})") } else { format!("half({value}.)") })
+}
+
+/// NVIDIA's compiler has another word for it.
+fn unrolled(token: Token) -> Token {
+    match token {
+        Line(line) if line.contains("clang loop unroll(full)") => Line("#pragma unroll".into()),
+        other => other,
+    }
 }
 
 #[derive(Default)]

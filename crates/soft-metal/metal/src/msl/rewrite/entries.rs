@@ -22,7 +22,7 @@ pub fn cuda_entry_points(cpp: &mut String, hosts: Vec<Host>, definitions: &HashM
         let list: Vec<String> = params.iter().map(|p| format!("{{soft::{}, {}}}", p.kind.cpp(), p.index)).collect();
         let _ = write!(
             cpp,
-            "\nextern \"C\" __global__ void gpu_{}(soft::Arguments a) {{\n  const soft::Par p[] = {{ {} }};\n  soft::call(&{}, a, p);\n}}\n",
+            "\nextern \"C\" __global__ void gpu_{}(const __grid_constant__ soft::Arguments a) {{\n  const soft::Par p[] = {{ {} }};\n  soft::call(&{}, a, p);\n}}\n",
             host.name,
             list.join(", "),
             host.expression

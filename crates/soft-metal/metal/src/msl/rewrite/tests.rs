@@ -41,10 +41,13 @@ fn threadgroup_arrays_become_static_and_new_and_pointers_do_not() {
 
 #[test]
 fn cuda_shares_threadgroup_arrays_and_takes_arguments_in_one() {
-    let all = cuda("kernel void k(device float* a [[buffer(2)]]) { threadgroup float b[4]; b[0] = a[0]; }");
+    let unrolled = "#pragma clang loop unroll(full)\nfor (;;) {}";
+    let kernel = "kernel void k(device float* a [[buffer(2)]]) { threadgroup float b[4]; b[0] = a[0];";
+    let all = cuda(&format!("{kernel}\n{unrolled} }}"));
     let all = all.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(all.contains("void k ( float * a ) { __shared__ float b [ 4 ] ; b [ 0 ]"), "{all}");
-    let entry = "void gpu_k(soft::Arguments a) { const soft::Par p[] = { {soft::BUF, 2} }; soft::call(&k, a, p); }";
+    assert!(all.contains("#pragma unroll for ( ; ; )"), "{all}");
+    let entry = "void gpu_k(const __grid_constant__ soft::Arguments a) { const soft::Par p[] = { {soft::BUF, 2} }; soft::call(&k, a, p); }";
     assert!(all.contains(entry), "{all}");
 }
 
