@@ -1,16 +1,44 @@
-//! Bars: how much faster than PyTorch this program means to be, in the cases of the published table.
+//! Bars: how much faster than a rival this program means to be: than PyTorch in the cases of the published table, than
+//! llama.cpp with its own files.
 
-use crate::record::{Pass, Row};
+use crate::record::{FILE, Pass, Row};
 use metal_candle_kernels::case::TABLE;
 
-/// The rival that bars refer to.
+/// The rival that bars of the published table refer to.
 pub const RIVAL: &str = "pytorch";
 
-/// PyTorch's time over ours that `row` must reach; `None` where nothing is promised.
-pub fn bar(row: &Row) -> Option<f64> {
-    if row.source != TABLE {
-        return None;
+/// The rival of files.
+pub const LLAMA_CPP: &str = "llama.cpp";
+
+/// A rival's time over ours that a row must reach.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Bar {
+    /// Whose time.
+    pub rival: &'static str,
+    /// At least.
+    pub ratio: f64,
+}
+
+/// The bar of `row`; `None` where nothing is promised.
+pub fn bar(row: &Row) -> Option<Bar> {
+    let (rival, ratio) = match row.source.as_str() {
+        TABLE => (RIVAL, of_table(row)?),
+        FILE => (LLAMA_CPP, of_file(row)?),
+        _ => return None,
+    };
+    Some(Bar { rival, ratio })
+}
+
+fn of_file(row: &Row) -> Option<f64> {
+    match (row.subject.pass, row.subject.dtype.as_str()) {
+        (Pass::Decode, _) => Some(1.0),
+        (Pass::Prefill, "bf16" | "Q8_0") => Some(1.2),
+        (Pass::Prefill, "Q4_1") => Some(2.0),
+        _ => None,
     }
+}
+
+fn of_table(row: &Row) -> Option<f64> {
     let subject = &row.subject;
     let has_one_token = subject.case.starts_with("1x");
     match (subject.op.as_str(), subject.pass) {
@@ -30,7 +58,8 @@ pub fn bar(row: &Row) -> Option<f64> {
 
 /// Whether a row reaches its bar; `None` without a bar or a rival.
 pub fn is_met(row: &Row) -> Option<bool> {
-    Some(row.ratio(RIVAL)? >= bar(row)?)
+    let bar = bar(row)?;
+    Some(row.ratio(bar.rival)? >= bar.ratio)
 }
 
 fn is_square(case: &str) -> bool {
@@ -46,7 +75,7 @@ mod tests {
 
     #[test]
     fn bars_follow_case_and_pass() {
-        let bar = |op, case, pass| super::bar(&row(op, case, pass, None));
+        let bar = |op, case, pass| Some(super::bar(&row(op, case, pass, None))?.ratio);
         assert_eq!(bar("matmul", "512x512x512", Pass::Forward), Some(1.05));
         assert_eq!(bar("matmul", "256x2048x16", Pass::Forward), Some(1.2));
         assert_eq!(bar("matmul", "512x512x512", Pass::Both), None);
@@ -56,6 +85,21 @@ mod tests {
         let mut elsewhere = row("softmax", "2048x2048", Pass::Both, None);
         elsewhere.source = "Qwen3-4B".into();
         assert_eq!(super::bar(&elsewhere), None);
+    }
+
+    #[test]
+    fn a_file_is_held_against_llama_cpp() {
+        let bar = |dtype: &str, pass| {
+            let mut row = row("generate", "model 529 tokens", pass, None);
+            (row.source, row.subject.dtype) = (FILE.into(), dtype.into());
+            let bar = super::bar(&row)?;
+            assert_eq!(bar.rival, LLAMA_CPP);
+            Some(bar.ratio)
+        };
+        assert_eq!(bar("Q4_1", Pass::Decode), Some(1.0));
+        assert_eq!(bar("Q4_1", Pass::Prefill), Some(2.0));
+        assert_eq!(bar("bf16", Pass::Prefill), Some(1.2));
+        assert_eq!(bar("Q4_K", Pass::Prefill), None);
     }
 
     #[test]

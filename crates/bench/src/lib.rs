@@ -37,6 +37,7 @@ Examples:
   metal-candle-bench train --vs pytorch --python .venv/bin/python --record
   metal-candle-bench ops --table --device metal --vs candle,engines,mlx --python .venv/bin/python --record
   metal-candle-bench generate --json
+  metal-candle-bench generate --model model.gguf --prompt 529 --tokens 128 --vs llama.cpp --python .venv/bin/python
   metal-candle-bench report bench-records/MACHINE/DATE-COMMIT.json --page docs/benchmarks.md
 
 RAYON_NUM_THREADS sets the number of threads; docs/benchmarks.md says what the figures mean.";

@@ -24,7 +24,8 @@ pub struct Options {
     /// Measure others on the same cases, in turns [default of operations on an Apple GPU: candle,engines]
     #[arg(long, value_name = "RIVALS", value_enum, value_delimiter = ',')]
     pub vs: Vec<Rival>,
-    /// Python that has scripts/bench/requirements.txt, for --vs pytorch, or requirements-mlx.txt, for --vs mlx
+    /// Python that has scripts/bench/requirements.txt, for --vs pytorch, requirements-mlx.txt, for --vs mlx, or
+    /// requirements-llama-cpp.txt, for --vs llama.cpp
     #[arg(long, value_name = "PATH", default_value = "python")]
     pub python: PathBuf,
     /// How often this program and another process take turns
@@ -42,6 +43,9 @@ pub enum Rival {
     Candle,
     /// Each engine for products on an Apple GPU: candle's GEMM as this program plans it, and both kernels of MPS
     Engines,
+    /// llama.cpp, generation of a GGUF file on the CPU
+    #[value(name = "llama.cpp")]
+    LlamaCpp,
     /// MLX, on the same device
     Mlx,
     /// PyTorch, its best of eager and torch.compile; for training with PEFT, for generation with transformers
@@ -54,6 +58,7 @@ impl Rival {
         match self {
             Self::Candle => "candle",
             Self::Engines => "engines",
+            Self::LlamaCpp => bars::LLAMA_CPP,
             Self::Mlx => "mlx",
             Self::Pytorch => bars::RIVAL,
         }
@@ -64,6 +69,7 @@ impl Rival {
         match self {
             Self::Candle => &["candle"],
             Self::Engines => &ENGINES,
+            Self::LlamaCpp => &[bars::LLAMA_CPP],
             Self::Mlx => &["mlx"],
             Self::Pytorch => &[bars::RIVAL],
         }
@@ -72,6 +78,12 @@ impl Rival {
 
 /// The engines for products on an Apple GPU, as records and tables have them.
 pub const ENGINES: [&str; 3] = ["steel", "mps-ndarray", "mps-matrix"];
+
+/// Rivals that are measured on the CPU only.
+const ON_CPU: [(Rival, &str); 2] = [
+    (Rival::LlamaCpp, "llama.cpp is measured on the CPU only"),
+    (Rival::Pytorch, "PyTorch is measured on the CPU only"),
+];
 
 impl Options {
     /// Whether a case with this line is to be measured.
@@ -100,10 +112,9 @@ impl Options {
     /// Whether all rivals can be compared with: each is possible by itself or not.
     ///
     /// # Errors
-    /// When one of `impossible` is among them, or PyTorch beside a GPU.
+    /// When one of `impossible` is among them, or beside a GPU one that computes on the CPU.
     pub fn check_rivals(&self, device: &Device, impossible: &[(Rival, &str)]) -> Result<()> {
-        let pytorch = (Rival::Pytorch, "PyTorch is measured on the CPU only");
-        let on_gpu = (!device.is_cpu()).then_some(&pytorch);
+        let on_gpu = if device.is_cpu() { &[][..] } else { &ON_CPU };
         match impossible
             .iter()
             .chain(on_gpu)

@@ -72,7 +72,10 @@ fn markdown_row(row: &Row, record: &Record, ceiling: &Ceiling) -> String {
         line += &format!(" {} |", or_none(ratio));
     }
     if has_bars(record) {
-        line += &format!(" {} |", or_none(bar(row).map(|bar| format!("{bar:.2}"))));
+        line += &format!(
+            " {} |",
+            or_none(bar(row).map(|bar| format!("{:.2}", bar.ratio)))
+        );
     }
     line + "\n"
 }

@@ -93,8 +93,9 @@ fn parse(line: &str) -> Result<Answer> {
 }
 
 fn cannot_run(name: &OsStr, source: &std::io::Error) -> Error {
-    Error::input(format!("cannot run {}: {source}", name.display()))
-        .with_advice("name the Python that has scripts/bench/requirements.txt, or requirements-mlx.txt, by --python")
+    Error::input(format!("cannot run {}: {source}", name.display())).with_advice(
+        "--python names the Python that has the rival's packages: scripts/bench/requirements*.txt",
+    )
 }
 
 fn broken(source: std::io::Error) -> Error {

@@ -25,7 +25,7 @@ pub fn ratios(record: &Record) -> Result<String> {
     let rows: Vec<(&Row, f64, f64)> = record
         .rows
         .iter()
-        .filter_map(|row| Some((row, row.ratio(RIVAL)?, bar(row)?)))
+        .filter_map(|row| Some((row, row.ratio(RIVAL)?, bar(row)?.ratio)))
         .collect();
     if rows.is_empty() {
         return Err(Error::input("the record has no row with a bar and a rival")

@@ -1,6 +1,6 @@
 //! The part of a record that is published.
 
-use crate::bars::bar;
+use crate::bars::{RIVAL, bar};
 use crate::record::{Pass, Record, Row};
 use crate::table;
 use metal_candle_cli::error::Result;
@@ -10,7 +10,10 @@ use metal_candle_kernels::case::TABLE;
 pub fn is_published(row: &Row, record: &Record) -> bool {
     let pass = row.subject.pass;
     match has_bars(record) {
-        true => bar(row).is_some() || (row.source == TABLE && pass == Pass::Prefill),
+        true => {
+            bar(row).is_some_and(|bar| bar.rival == RIVAL)
+                || (row.source == TABLE && pass == Pass::Prefill)
+        }
         false => row.source == TABLE && pass != Pass::Backward,
     }
 }

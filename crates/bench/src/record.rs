@@ -11,6 +11,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+/// [`Row::source`] of a model in a file.
+pub const FILE: &str = "file";
+
 /// Pass of an operation, or part of a model's work, that was timed.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 pub enum Pass {
@@ -79,7 +82,7 @@ pub struct Row {
     /// What was timed.
     #[serde(flatten)]
     pub subject: Subject,
-    /// Where the sizes come from: a model, or the published table.
+    /// Where the sizes come from: a model, the published table, or a file.
     pub source: String,
     /// Floating-point operations that cannot be avoided; 0 where they are not counted.
     pub flops: u64,

@@ -1,6 +1,6 @@
 //! Rows as a person reads them.
 
-use crate::bars::{RIVAL, bar, is_met};
+use crate::bars::{LLAMA_CPP, RIVAL, bar, is_met};
 use crate::ceilings::{Bound, CacheCeiling, Ceiling};
 use crate::record::Row;
 use std::fmt;
@@ -14,8 +14,11 @@ pub fn heading(rivals: &[&str]) -> String {
     for rival in rivals {
         line.cell(width(rival), &format!("{rival} x"));
     }
-    if rivals.contains(&RIVAL) {
-        line.cell(11, "bar");
+    if rivals
+        .iter()
+        .any(|rival| [RIVAL, LLAMA_CPP].contains(rival))
+    {
+        line.cell(12, "bar");
     }
     line.0
 }
@@ -44,13 +47,13 @@ pub fn line(row: &Row, ceiling: &Ceiling, rivals: &[&str]) -> String {
         let ratio = ratio.map_or("-".into(), |ratio| format!("{ratio:.2}"));
         line.cell(width(rival), &ratio);
     }
-    if let (Some(bar), true) = (bar(row), rivals.contains(&RIVAL)) {
+    if let Some(bar) = bar(row).filter(|bar| rivals.contains(&bar.rival)) {
         let mark = match is_met(row) {
             Some(true) => " met",
             Some(false) => " missed",
             None => "",
         };
-        line.cell(11, &format!("{bar:.2}{mark}"));
+        line.cell(12, &format!("{:.2}{mark}", bar.ratio));
     }
     line.0
 }
@@ -135,7 +138,7 @@ struct Line(String);
 
 impl Line {
     fn subject(&mut self, op: &str, case: &str, dtype: &str, pass: impl fmt::Display) {
-        self.0 += &format!("{op:<21}{case:<29}{dtype:<6}{pass:<17}");
+        self.0 += &format!("{op:<20} {case:<28} {dtype:<5} {pass:<17}");
     }
 
     fn figures(&mut self, median: &str, quartiles: &str, rate: &str, limit: &str, memory: &str) {

@@ -123,9 +123,10 @@ pub fn run(args: &Args, terminal: &Terminal) -> Result<()> {
 }
 
 /// Rivals without training, and why.
-const IMPOSSIBLE: [(Rival, &str); 2] = [
+const IMPOSSIBLE: [(Rival, &str); 3] = [
     (Rival::Candle, "candle has no training to compare with"),
     (Rival::Engines, "an engine is a product's, not a step's"),
+    (Rival::LlamaCpp, "there is no script for its training"),
 ];
 
 fn chosen(options: &Options) -> Result<Vec<(&'static str, &'static str)>> {

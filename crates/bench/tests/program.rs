@@ -128,6 +128,21 @@ fn what_cannot_be_measured_is_refused_before_anything_is() {
     fixture.fails("train --vs candle", 2, &["candle"]);
     fixture.fails("train --vs engines", 2, &["engine"]);
     fixture.fails("generate --vs mlx", 2, &["mlx", "no script"]);
+    fixture.fails("generate --vs llama.cpp", 2, &["llama.cpp", "--model"]);
+    fixture.fails("ops --vs llama.cpp", 2, &["llama.cpp", "generate"]);
+    fixture.fails("train --vs llama.cpp", 2, &["llama.cpp", "no script"]);
+    fixture.fails(
+        "generate --model model --vs llama.cpp",
+        2,
+        &["no GGUF file"],
+    );
+    fixture.fails(
+        "generate --model model --vs pytorch",
+        2,
+        &["pytorch", "--model"],
+    );
+    fixture.fails("generate --model absent.gguf", 2, &["absent.gguf"]);
+    fixture.fails("generate --model model --filter f64", 2, &["--filter"]);
     fixture.fails("ops --device cuda", 2, &["--device cuda"]);
     let words = "ops --device cpu --filter adamw --vs engines";
     fixture.fails(words, 2, &["--vs engines", "Apple GPU"]);
@@ -148,4 +163,81 @@ fn a_process_of_its_own_answers_with_one_line() {
     let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(answer["secs"]["step"][""].as_array().unwrap().len(), 2);
     assert!(answer["peak_bytes"]["step"].as_u64().unwrap() > 0);
+}
+
+/// A model of two blocks in one file.
+const GGUF: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../metal-candle/tests/golden/gguf/llama.gguf"
+);
+
+/// A folder with the script for llama.cpp, and a Python that keeps what it is told and does `then`.
+#[cfg(unix)]
+fn with_python(then: &str) -> Fixture {
+    use std::os::unix::fs::PermissionsExt;
+    let fixture = Fixture::new();
+    fixture.write("scripts/bench/generate_llama_cpp.py", "");
+    fixture.write(
+        "python",
+        &format!("#!/bin/sh\necho \"$@\" >> told\n{then}\n"),
+    );
+    let mode = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(fixture.path("python"), mode).unwrap();
+    fixture
+}
+
+#[cfg(unix)]
+#[test]
+fn a_file_is_compared_with_llama_cpp() {
+    let answer = json!({
+        "secs": {"prefill": {"AVX2": [8.0]}, "decode": {"AVX2": [4.0]}}, "versions": {"xllamacpp": "1.2 (AVX2)"},
+    });
+    let fixture = with_python(&format!("echo '{answer}'"));
+    let words =
+        format!("generate --model {GGUF} --device cpu --prompt 7 --tokens 3 --rounds 2 --json");
+    let record = fixture.ok_json(&format!("{words} --vs llama.cpp --python ./python"));
+    assert_eq!(record["versions"]["xllamacpp"], "1.2 (AVX2)");
+    for (row, (pass, secs)) in [("prefill", 8.0), ("decode", 4.0)].into_iter().enumerate() {
+        let row = &record["rows"][row];
+        assert_eq!(
+            (&row["pass"], &row["case"]),
+            (&json!(pass), &json!("llama 7 tokens"))
+        );
+        let theirs = &row["rivals"]["llama.cpp"];
+        assert_eq!(
+            (&theirs["how"], &theirs["spread"]["median_secs"]),
+            (&json!("AVX2"), &json!(secs))
+        );
+        // A turn is a run of both.
+        assert_eq!(
+            (&theirs["spread"]["runs"], &row["ours"]["spread"]["runs"]),
+            (&json!(2), &json!(2))
+        );
+        assert!(row["ours"]["spread"]["median_secs"].as_f64().unwrap() < secs);
+    }
+    let told = fixture.read("told");
+    let words = format!("--prompt 7 --tokens 3 --vocabulary {} {GGUF}", vocabulary());
+    assert!(
+        told.lines().count() == 2 && told.lines().all(|line| line.ends_with(&words)),
+        "{told}"
+    );
+    assert!(
+        told.starts_with("scripts/bench/generate_llama_cpp.py --threads "),
+        "{told}"
+    );
+}
+
+#[cfg(unix)]
+fn vocabulary() -> usize {
+    let device = candle_core::Device::Cpu;
+    let model = metal_candle::models::Model::load(GGUF.as_ref(), &device).unwrap();
+    model.config.vocab_size
+}
+
+#[cfg(unix)]
+#[test]
+fn a_rival_that_is_not_installed_is_told_of() {
+    let fixture = with_python("exit 1");
+    let words = format!("generate --model {GGUF} --device cpu --vs llama.cpp --python ./python");
+    fixture.fails(&words, 1, &["./python", "requirements-llama-cpp.txt"]);
 }

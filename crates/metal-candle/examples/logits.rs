@@ -7,29 +7,24 @@
 //! ```
 
 use candle_core::{DType, Device, Tensor};
-use metal_candle::data::Tokenizer;
+use metal_candle::LanguageModel;
 use metal_candle::files::write_tensors;
 use metal_candle::layout::{Arrangement, Layout};
-use metal_candle::lora::{Context, format};
-use metal_candle::models::Model;
+use metal_candle::lora::Context;
 use std::path::Path;
-use std::sync::Arc;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let [model, adapter, text, out] = &words[..] else {
         return Err("arguments: MODEL ADAPTER TEXT OUT.safetensors".into());
     };
-    let ids = Tokenizer::from_folder(Path::new(model))?.encode(text)?;
-    let model = Model::load(Path::new(model), &Device::Cpu)?;
-    let adapter = format::read(Path::new(adapter))?;
-    let layers = model.decoder.layer_infos()?;
-    let plan = adapter.plan(&adapter.config(&layers)?, &layers)?;
-    let base = model.decoder.named_weights();
-    let set = adapter.load(&plan, &model.decoder.adaptable(), &base)?;
-    let context = Context::inference(Some(Arc::new(set)));
+    let adapter = Path::new(adapter);
+    let loaded = LanguageModel::load_for(model, Some(adapter), &Device::Cpu)?;
+    let ids = loaded.tokenizer.encode(text)?;
+    let set = loaded.load_adapter(adapter)?.set;
+    let context = Context::inference(Some(set));
     let layout = Layout::new(Arrangement::Padded, &[ids.len()]);
-    let logits = model.decoder.forward(&ids, &layout, &context)?;
+    let logits = loaded.model.decoder.forward(&ids, &layout, &context)?;
     let input_ids = Tensor::new(&ids[..], &Device::Cpu)?.unsqueeze(0)?;
     let input_ids: Tensor = input_ids.to_dtype(DType::I64)?;
     let tensors = vec![("input_ids".into(), input_ids), ("logits".into(), logits)];

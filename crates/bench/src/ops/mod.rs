@@ -1,5 +1,6 @@
 //! `ops`: every operation, forward, backward and both.
 
+mod blocks;
 mod candle;
 mod contenders;
 mod operation;
@@ -69,13 +70,11 @@ pub fn run(args: &Args, terminal: &Terminal) -> Result<()> {
 /// Options with their defaults: on an Apple GPU candle and the engines are measured unless others are named.
 fn options(args: &Args, device: &Device) -> Result<Options> {
     let mut options = args.options.clone();
+    let llama_cpp = (Rival::LlamaCpp, "it is compared with by `generate --model`");
     let engines = (Rival::Engines, "they are those of an Apple GPU");
-    let impossible = if device.is_metal() {
-        &[][..]
-    } else {
-        &[engines]
-    };
-    options.check_rivals(device, impossible)?;
+    let impossible = [llama_cpp, engines];
+    let n_impossible = if device.is_metal() { 1 } else { 2 };
+    options.check_rivals(device, &impossible[..n_impossible])?;
     if device.is_metal() && options.vs.is_empty() {
         options.vs = vec![Rival::Candle, Rival::Engines];
     }
@@ -91,6 +90,7 @@ fn runs_per_wait(args: &Args, device: &Device) -> usize {
 
 fn chosen(args: &Args) -> Result<Vec<Operation>> {
     let mut operations = subjects::all();
+    operations.extend(blocks::all());
     operations.retain(|o| args.options.takes(&o.line()) && (o.source == TABLE || !args.table));
     match operations.is_empty() {
         true => Err(Error::input("no case has all words of --filter")

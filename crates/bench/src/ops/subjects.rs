@@ -99,7 +99,7 @@ fn engines(transpose_right: bool) -> Vec<(&'static str, Implementation)> {
 }
 
 /// The product with a weight that is packed or of another dtype, beside candle's with one of the dtype of `x`.
-fn linear(case: &Case<ops::linear::cases::CaseShape>) -> Operation {
+pub fn linear(case: &Case<ops::linear::cases::CaseShape>) -> Operation {
     let shape = &case.shape;
     let (k, n, storage) = (shape.inputs, shape.outputs, shape.storage);
     let rows: usize = shape.lead.iter().product();
