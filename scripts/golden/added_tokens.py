@@ -6,6 +6,9 @@ Writes added_tokens/cases.json: [{name, files, texts, special_tokens}]
     texts           [{text, ids, ids_no_special, decoded, decoded_all}]; `decoded` is `ids` less special tokens
     special_tokens  {role: [token, id]}
 
+and added_tokens/grown.json, what a user's own special tokens make of some of these tokenizers:
+[{name, files, added: [token], added_ids: [id], texts: [{text, ids, decoded}]}]
+
 `hole` is the exception: transformers gives its token another id than its file names, which is an error of ours.
 """
 
@@ -20,12 +23,18 @@ from transformers import AutoTokenizer
 LETTERS = "abcdefghijklmnopqrstuvwxyz<>|/_.Ġ"
 N_VOCAB = len(LETTERS) + 2
 ROLES = ["bos_token", "eos_token", "pad_token", "unk_token"]
+ADDED = ["<x>", "</x>", "<|im_end|>"]
+GROWN = ["config_alone", "decoder", "eos_only_in_config", "added_tokens_json", "map", "eos_keeps_its_flags"]
+GROWN_TEXTS = ["a<x>b</x>", "<x> a </x>.", "a<tool>b<|im_end|><x>"]
 TEXTS = ["a<tool>b<|im_end|>", "a <tool> b", "a<TOOL>b", "xa<tool>", "<s>a</s>", "ab <pad> b<|x|>a.", ""]
 
 
 def write_all():
     (GOLDEN / "added_tokens").mkdir(exist_ok=True)
-    save_json_lines(GOLDEN / "added_tokens/cases.json", [make_case(name, files) for name, files in cases().items()])
+    all_cases = cases()
+    save_json_lines(GOLDEN / "added_tokens/cases.json", [make_case(name, files) for name, files in all_cases.items()])
+    grown = [make_grown(name, all_cases[name], ADDED) for name in GROWN]
+    save_json_lines(GOLDEN / "added_tokens/grown.json", grown)
 
 
 def base(added=(), bos=False, normalizer=None):
@@ -141,10 +150,7 @@ def config(**fields):
 
 
 def make_case(name, files):
-    with tempfile.TemporaryDirectory() as folder:
-        for file, value in files.items():
-            (Path(folder) / file).write_text(json.dumps(value), encoding="utf-8")
-        tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer = read(files)
     roles = [(role, getattr(tokenizer, role, None)) for role in ROLES]
     return dict(
         name=name,
@@ -163,3 +169,23 @@ def tokenize(tokenizer, text):
         decoded=tokenizer.decode(ids, skip_special_tokens=True),
         decoded_all=tokenizer.decode(ids),
     )
+
+
+def make_grown(name, files, added):
+    tokenizer = read(files)
+    tokenizer.add_tokens(added, special_tokens=True)
+    texts = [(text, tokenizer(text, add_special_tokens=False)["input_ids"]) for text in GROWN_TEXTS]
+    return dict(
+        name=name,
+        files=files,
+        added=added,
+        added_ids=tokenizer.convert_tokens_to_ids(added),
+        texts=[dict(text=t, ids=ids, decoded=tokenizer.decode(ids, skip_special_tokens=True)) for t, ids in texts],
+    )
+
+
+def read(files):
+    with tempfile.TemporaryDirectory() as folder:
+        for file, value in files.items():
+            (Path(folder) / file).write_text(json.dumps(value), encoding="utf-8")
+        return AutoTokenizer.from_pretrained(folder)

@@ -25,6 +25,7 @@ import chat
 import early_stopping
 import jinja_expressions
 import models
+import new_tokens
 import packed_matrices
 import packed_models
 import self_test
@@ -53,6 +54,7 @@ def main():
     packed_models.write_all()
     adapter_files.write_all()
     adapter_ties.write_all()
+    new_tokens.write_all()
     chat.write_all()
     added_tokens.write_all()
     jinja_expressions.write_all()

@@ -3,7 +3,7 @@
     python scripts/interop/check_adapter.py MODEL_DIR ADAPTER_DIR LOGITS.safetensors
 
 MODEL_DIR    a Hugging Face checkpoint
-ADAPTER_DIR  adapter_config.json and adapter_model.safetensors
+ADAPTER_DIR  adapter_config.json and adapter_model.safetensors, and a tokenizer where the adapter needs more tokens
 LOGITS       `input_ids` (B, T) i64 and `logits` (B, T, V), which should be of the model with the adapter
 
 Fails (exit code 1) when a key of the adapter is missing or unexpected, or when a logit is off by more than the
@@ -21,7 +21,7 @@ import torch
 from peft import PeftModel, get_peft_model_state_dict
 from safetensors import safe_open
 from safetensors.torch import load_file
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 
 def main():
@@ -29,6 +29,7 @@ def main():
     base = AutoModelForCausalLM.from_pretrained(args.model, dtype=torch.float32, attn_implementation="eager").eval()
     golden = load_file(args.logits)
     input_ids, expected = golden["input_ids"], golden[args.tensor].float()
+    resize(base, args.adapter)
     base_logits = forward(base, input_ids)
     model = PeftModel.from_pretrained(base, args.adapter).eval()
     ok = check_keys(model, args.adapter / "adapter_model.safetensors")
@@ -47,6 +48,15 @@ def parse_args():
     parser.add_argument("--tensor", default="logits", help="name of the logits in the file [logits]")
     parser.add_argument("--tolerance", type=float, default=1e-3, help="largest difference that passes [1e-3]")
     return parser.parse_args()
+
+
+def resize(base, adapter):
+    """As PEFT's users do where a tokenizer with more tokens lies beside the adapter."""
+    n_tokens = len(AutoTokenizer.from_pretrained(adapter)) if (adapter / "tokenizer.json").exists() else 0
+    n_rows = base.get_input_embeddings().num_embeddings
+    if n_tokens > n_rows:
+        print(f"resizing the vocabulary from {n_rows} to {n_tokens} tokens")
+        base.resize_token_embeddings(n_tokens)
 
 
 @torch.no_grad()

@@ -154,8 +154,7 @@ fn check_steps(case: &str, model: &Model, parameters: &Parameters, want: &HashMa
             for (parameter, gradient) in pairs {
                 let want = of_mlx(want, "grad.", &parameter.name);
                 let got = (gradient.as_ref().unwrap() * mean).unwrap();
-                let difference = max_difference(&got, &want);
-                assert!(difference < 1e-5, "{case} {}: {difference}", parameter.name);
+                same_gradient(&format!("{case} {}", parameter.name), &got, &want);
             }
         }
         optimizer
@@ -243,9 +242,19 @@ fn check_tied_gradients(
         .zip(result.gradients.as_slice());
     for (parameter, gradient) in pairs {
         let got = (gradient.as_ref().unwrap() * mean).unwrap();
-        let difference = max_difference(&got, &want[&format!("{prefix}{}", parameter.name)]);
-        assert!(difference < 1e-5, "{case} {}: {difference}", parameter.name);
+        let want = &want[&format!("{prefix}{}", parameter.name)];
+        same_gradient(&format!("{case} {}", parameter.name), &got, want);
     }
+}
+
+/// Within roundings of float32 of the largest number: what is summed in another order, at another width, differs by these.
+fn same_gradient(what: &str, got: &Tensor, want: &Tensor) {
+    let largest = max_difference(want, &want.zeros_like().unwrap());
+    let difference = max_difference(got, want);
+    assert!(
+        difference < 1e-5 * largest.max(1.0),
+        "{what}: {difference} of {largest}"
+    );
 }
 
 #[test]

@@ -173,8 +173,9 @@ fn fresh() -> Subject {
         ..LoraConfig::default()
     };
     Subject::Fresh {
-        config,
+        config: Box::new(config),
         blocks: LastBlocks::Exactly(1),
+        add_tokens: vec![],
     }
 }
 

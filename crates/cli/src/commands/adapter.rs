@@ -8,8 +8,8 @@ use crate::terminal::Terminal;
 use candle_core::Tensor;
 use clap::ValueEnum;
 use metal_candle::files::NewFolder;
+use metal_candle::lora::Placement;
 use metal_candle::lora::format::{self, Portable, gguf, mlx, peft};
-use metal_candle::lora::{Method, Placement};
 use metal_candle::models::Model;
 use serde::Serialize;
 use std::path::PathBuf;
@@ -142,7 +142,8 @@ impl Source {
             let (adapter, model) = (file.portable()?, None);
             return Ok(Self { adapter, model });
         };
-        let loaded = loading::load(name, None, &args.device.open()?, terminal)?;
+        let with_adapter = (name.as_str(), Some(args.from.as_path()));
+        let loaded = loading::load_for(with_adapter, None, &args.device.open()?, terminal)?;
         let adapted = loading::read_adapter(&loaded.model, &loaded.folder, &args.from)?;
         let base_model = file.base_model.as_deref().unwrap_or(name);
         Ok(Self {
@@ -183,12 +184,12 @@ struct Layer {
 
 impl From<&Placement> for Layer {
     fn from(place: &Placement) -> Self {
-        let is_whole = place.method == Method::Whole;
+        let has_rank = place.method.has_rank();
         Self {
             path: place.path.clone(),
             method: place.method.name(),
-            rank: (!is_whole).then_some(place.r),
-            scale: (!is_whole).then_some(place.scale),
+            rank: has_rank.then_some(place.r),
+            scale: has_rank.then_some(place.scale),
             in_features: place.in_features,
             out_features: place.out_features,
             parameters: place.n_parameters(),

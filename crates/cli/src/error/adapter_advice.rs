@@ -78,7 +78,10 @@ fn of_setting_in_file(error: &Error) -> Option<&'static str> {
         Error::NoMatch { .. } => Some(
             "the adapter is for a model with other layers: base_model_name_or_path in the file names it",
         ),
-        Error::NotBuilt { .. } => Some("fuse it with mlx_lm.fuse and use the fused model"),
+        Error::NoToken { .. } => Some(OTHER_MODEL),
+        Error::NotBuilt { .. } => Some(
+            "merge it with the tool that trained it (PEFT's merge_and_unload, mlx_lm.fuse) and use the merged model",
+        ),
         _ => None,
     }
 }
@@ -117,9 +120,6 @@ fn of_field(refusal: &Refusal) -> Option<&'static str> {
         "bias" => "train the adapter with bias='none'",
         "modules_to_save" => {
             "train the adapter with modules_to_save of lm_head and embed_tokens alone, or merge it with PEFT (merge_and_unload)"
-        }
-        "trainable_token_indices" => {
-            "merge the adapter with PEFT (merge_and_unload) and use the merged model"
         }
         "lora_bias" | "use_bdlora" | "kasa_config" => {
             "merge the adapter with PEFT (merge_and_unload) and use the merged model, or train it without this"
@@ -163,8 +163,7 @@ fn of_problem(problem: &Problem) -> &'static str {
     match problem {
         Problem::Unexpected { why, .. } => of_unexpected(*why),
         Problem::Trained { .. } => {
-            "merge the adapter with PEFT (merge_and_unload) and use the merged model: a vocabulary that was resized \
-             belongs to it"
+            "merge the adapter with PEFT (merge_and_unload) and use the merged model: a weight that was changed belongs to it"
         }
         Problem::Untied { .. } => {
             "the file holds two adapters of one matrix: train it without ensure_weight_tying"

@@ -183,6 +183,11 @@ pub(super) fn of_model(error: &models::Error) -> Option<String> {
         }
         E::TokenOutOfRange { .. } => Some(OTHER_TOKENIZER.into()),
         E::TooLong { .. } => Some("shorten the text, or cut rows with --max-seq-length".into()),
+        E::PackedVocabulary { .. } => Some(
+            "take the model in float16, bfloat16 or float32, without --load-in-4bit: of a GGUF file, \
+             metal-candle convert --type bf16"
+                .into(),
+        ),
         E::EmptyPrompt => Some("give a --prompt that is not empty".into()),
         _ => of_gpu(error),
     }

@@ -26,6 +26,7 @@ mod memory;
 mod memory_plan;
 mod messy;
 mod mlx;
+mod new_tokens;
 mod odd_files;
 mod pipeline;
 mod preference;

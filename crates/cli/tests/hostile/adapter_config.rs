@@ -134,11 +134,20 @@ fn not_built() -> Vec<Input> {
     );
     refuse("lora_bias", &["true"]);
     refuse("layer_replication", &["[[0, 4]]"]);
-    refuse("trainable_token_indices", &["[1]"]);
+    refuse(
+        "trainable_token_indices",
+        &[
+            "[-1]",
+            "\"a\"",
+            "[4294967295]",
+            "{\"embed_tokens\": [5, 5]}",
+        ],
+    );
     refuse("a_new_method", &["true", "{\"a\": 1}"]);
     refuse("task_type", &["\"SEQ_CLS\""]);
     inputs.push(field("use_dora", "true").refused(&["lora_magnitude_vector"]));
     inputs.push(field("modules_to_save", "[\"lm_head\"]").refused(&["lm_head.weight"]));
+    inputs.push(field("trainable_token_indices", "[1]").refused(&["trainable_tokens_delta"]));
     inputs
 }
 

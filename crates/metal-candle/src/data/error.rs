@@ -219,6 +219,11 @@ impl Error {
         Self::Tokenizer(error.to_string())
     }
 
+    /// From the errors of `serde_json` on a part of a tokenizer.
+    pub(super) fn json(error: serde_json::Error) -> Self {
+        Self::Tokenizer(error.to_string())
+    }
+
     /// Tells a template that is no Jinja, its own refusal, and its failure apart.
     pub(super) fn template(error: TemplateError) -> Self {
         match error.kind() {

@@ -16,6 +16,7 @@ use sources::Sources;
 
 mod file;
 mod gguf;
+mod grow;
 mod growth;
 mod sources;
 mod unused;
@@ -27,6 +28,8 @@ pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
     folder: PathBuf,
     special: SpecialTokens,
+    /// `tokenizer_config.json` as it was read.
+    config: Map<String, Value>,
     templates: Templates,
     variables: Map<String, Value>,
 }
@@ -85,10 +88,11 @@ impl Tokenizer {
             inner,
             folder: sources.path().to_owned(),
             special,
+            config,
             templates: sources.templates()?,
             variables: Map::new(),
         };
-        unused::tell(&tokenizer, &config_path, &config);
+        unused::tell(&tokenizer, &config_path, &tokenizer.config);
         Ok(tokenizer)
     }
 

@@ -1,8 +1,9 @@
 use super::prepared::Prepared;
 use super::trained::Trained;
 use super::{Result, Settings};
-use crate::data::Splits;
-use crate::models::Model;
+use crate::data::{Splits, Tokenizer};
+use crate::language_model::{config_for, model_for, tokenizer_for};
+use crate::models::Config;
 use crate::train::{Options, Resume, RunFolder, Start};
 use candle_core::Device;
 use std::path::Path;
@@ -44,8 +45,20 @@ impl FineTuning {
     /// # Errors
     /// Those of [`super::RowSettings::read`].
     pub fn splits(&self, base: &Path) -> Result<Splits> {
+        let (tokenizer, config) = self.vocabulary(base)?;
         let rows = &self.settings.rows;
-        rows.read(base, self.adapter(), &self.settings.wanted())
+        rows.read_with(&tokenizer, &config, &self.settings.wanted())
+    }
+
+    /// Tokenizer of the run with the tokens that it adds, and the configuration of the model in the folder `base` with as
+    /// many tokens as that needs.
+    pub(super) fn vocabulary(&self, base: &Path) -> Result<(Tokenizer, Config)> {
+        let mut config = config_for(base, self.adapter())?;
+        let mut tokenizer = tokenizer_for(base, self.adapter(), &config)?;
+        let added = tokenizer.add_special_tokens(self.settings.subject.added_tokens())?;
+        let needed = added.into_iter().max().map_or(0, |id| id as usize + 1);
+        config.vocab_size = config.vocab_size.max(needed);
+        Ok((tokenizer, config))
     }
 
     /// Takes other settings of the steps, where these depend on the rows.
@@ -58,7 +71,7 @@ impl FineTuning {
     /// # Errors
     /// When a file cannot be read, or the adapter does not fit the model.
     pub fn load(self, base: &Path, splits: Splits, device: &Device) -> Result<Prepared> {
-        let mut model = Model::load_packing(base, self.settings.on_load, device)?;
+        let mut model = model_for(base, self.adapter(), self.settings.on_load, device)?;
         let trained = Trained::choose(&self, &mut model, base)?;
         let rule = self.settings.options.rule;
         let optimizer = trained.optimizer(rule, self.resume.as_ref(), device)?;

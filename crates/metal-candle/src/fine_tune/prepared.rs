@@ -100,7 +100,7 @@ impl Prepared {
     #[must_use]
     pub fn adapter(&self) -> Option<&LoraConfig> {
         match &self.trained.output {
-            Output::Adapter { config, .. } => Some(config),
+            Output::Adapter { config, .. } => Some(config.as_ref()),
             Output::Checkpoint { .. } => None,
         }
     }

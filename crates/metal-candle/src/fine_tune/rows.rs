@@ -1,6 +1,6 @@
 use super::Result;
-use crate::data::{Convention, Options, Source, Split, Splits, longest_row};
-use crate::language_model::tokenizer_for;
+use crate::data::{Convention, Options, Source, Split, Splits, Tokenizer, longest_row};
+use crate::language_model::{config_for, tokenizer_for};
 use crate::layout::Arrangement;
 use crate::models::Config;
 use std::path::Path;
@@ -30,15 +30,28 @@ impl RowSettings {
     /// # Errors
     /// When the folder of the model or a row cannot be used, or a row may be longer than the model takes.
     pub fn read(&self, base: &Path, adapter: Option<&Path>, wanted: &[Split]) -> Result<Splits> {
-        let (config, _) = Config::read(base)?;
+        let config = config_for(base, adapter)?;
+        let tokenizer = tokenizer_for(base, adapter, &config)?;
+        self.read_with(&tokenizer, &config, wanted)
+    }
+
+    /// [`Self::read`] with a tokenizer, for a model of this configuration.
+    ///
+    /// # Errors
+    /// When a row cannot be used, or may be longer than the model takes.
+    pub(super) fn read_with(
+        &self,
+        tokenizer: &Tokenizer,
+        config: &Config,
+        wanted: &[Split],
+    ) -> Result<Splits> {
         let options = Options {
             max_seq_length: longest_row(self.max_seq_length, config.max_position_embeddings)?,
             mask_prompt: self.mask_prompt,
             convention: self.convention,
             vocab_size: Some(config.vocab_size),
         };
-        let tokenizer = tokenizer_for(base, adapter, &config)?;
-        let splits = Splits::load(&self.source, wanted, self.valid_split, &tokenizer, &options)?;
+        let splits = Splits::load(&self.source, wanted, self.valid_split, tokenizer, &options)?;
         for split in wanted.iter().filter(|split| **split != Split::Valid) {
             splits.require(*split)?;
         }

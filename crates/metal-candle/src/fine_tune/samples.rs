@@ -3,7 +3,6 @@
 use super::{Prepared, Result};
 use crate::data::{self, Question, Split, Tokenizer, longest_row, questions};
 use crate::generate::{Engine, Request, SequenceId, Step};
-use crate::language_model::tokenizer_for;
 use crate::lora::AdapterSet;
 use crate::models::{Config, Model};
 use serde::{Deserialize, Serialize};
@@ -41,8 +40,7 @@ impl Prepared {
     /// # Errors
     /// When a row has no answer, as those of plain text, or the device fails.
     pub fn samples(&self, how: Sampler, should_stop: &dyn Fn() -> bool) -> Result<Vec<Sample>> {
-        let (config, _) = Config::read(self.base())?;
-        let tokenizer = tokenizer_for(self.base(), self.tuning().adapter(), &config)?;
+        let (tokenizer, config) = self.tuning().vocabulary(self.base())?;
         let mut questions = self.questions(how.rows, &tokenizer, &config)?;
         questions.retain(|question| question.prompt.len() < config.max_position_embeddings);
         let sides = match self.frozen()? {

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use std::path::PathBuf;
 
 /// Settings that may differ from part to part of a run without changing what is trained.
-const FREE: [&str; 3] = ["iters", "version", "grad_checkpoint"];
+const FREE: [&str; 4] = ["iters", "version", "grad_checkpoint", "add_tokens"];
 
 /// Settings of a fine-tuning.
 #[derive(Clone, Debug)]
@@ -135,6 +135,7 @@ impl Settings {
             "max_grad_norm": options.max_grad_norm,
             "dropout": dropout,
             "init_lora_weights": init,
+            "add_tokens": self.subject.added_tokens(),
             "neftune_noise_alpha": options.neftune_noise_alpha,
         })
     }

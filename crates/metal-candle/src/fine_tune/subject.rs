@@ -7,9 +7,11 @@ pub enum Subject {
     /// Fresh adapters.
     Fresh {
         /// Their settings; `blocks` says what `layers_to_transform` is.
-        config: LoraConfig,
+        config: Box<LoraConfig>,
         /// Blocks that carry adapters.
         blocks: LastBlocks,
+        /// Special tokens that the tokenizer gets, and whose rows are trained.
+        add_tokens: Vec<String>,
     },
     /// Adapters to go on with, with the state of the run that saved them, where there is one.
     Resumed {
@@ -33,6 +35,14 @@ impl Subject {
         match self {
             Self::Blocks(LastBlocks::AtMost(n) | LastBlocks::Exactly(n)) => Some(*n),
             _ => None,
+        }
+    }
+
+    /// Special tokens that the tokenizer gets.
+    pub(super) fn added_tokens(&self) -> &[String] {
+        match self {
+            Self::Fresh { add_tokens, .. } => add_tokens,
+            _ => &[],
         }
     }
 

@@ -1,9 +1,10 @@
 use super::{Error, FineTuning, Result, Subject};
 use crate::language_model::{Adapted, own_tokenizer};
-use crate::lora::Method;
+use crate::lora::{LoraConfig, Method, last_name};
 use crate::models::{Model, Segment};
-use crate::train::{self, Optimizer, Output, Parameters, Resume, Rule};
+use crate::train::{self, Optimizer, Output, OwnTokenizer, Parameters, Resume, Rule};
 use candle_core::Device;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// The parameters that are trained, and how they are written.
@@ -29,11 +30,19 @@ impl Trained {
                     |segment| matches!(segment, Segment::Block(i) if is_chosen(&i)),
                 )
             }
-            Subject::Fresh { config, blocks } => {
-                let mut config = config.clone();
+            Subject::Fresh {
+                config,
+                blocks,
+                add_tokens,
+            } => {
+                let mut config = LoraConfig::clone(config);
                 config.layers_to_transform = blocks.of(model.decoder.n_blocks())?;
+                let tokenizer = match add_tokens.is_empty() {
+                    true => None,
+                    false => Some(with_tokens(tuning, &mut config, model, base)?),
+                };
                 let adapted = Adapted::fresh(model, config, settings.options.seed)?;
-                Self::of_adapters(tuning, adapted, model)
+                Self::of_adapters(tuning, adapted, tokenizer, model)
             }
             Subject::Resumed {
                 path,
@@ -45,12 +54,22 @@ impl Trained {
                     config.dropout = dropout.unwrap_or(config.dropout);
                 })?;
                 check_method(path, *method, adapted.config.method)?;
-                Self::of_adapters(tuning, adapted, model)
+                let own = tuning.adapter().and_then(own_tokenizer);
+                let tokenizer = own.map(|folder| OwnTokenizer {
+                    folder: folder.to_path_buf(),
+                    files: vec![],
+                });
+                Self::of_adapters(tuning, adapted, tokenizer, model)
             }
         }
     }
 
-    fn of_adapters(tuning: &FineTuning, adapted: Adapted, model: &Model) -> Result<Self> {
+    fn of_adapters(
+        tuning: &FineTuning,
+        adapted: Adapted,
+        tokenizer: Option<OwnTokenizer>,
+        model: &Model,
+    ) -> Result<Self> {
         let (ratio, method) = (tuning.settings.loraplus_lr_ratio, adapted.config.method);
         if ratio.is_some() && !method.has_lora() {
             return Err(Error::from(train::Error::Setting {
@@ -60,12 +79,9 @@ impl Trained {
             }));
         }
         let output = Output::Adapter {
-            config: adapted.config,
+            config: Box::new(adapted.config),
             base_model: tuning.settings.model.clone(),
-            tokenizer: tuning
-                .adapter()
-                .and_then(own_tokenizer)
-                .map(Path::to_path_buf),
+            tokenizer,
         };
         let parameters = Parameters::of_adapters(adapted.set, &model.decoder);
         Ok(Self {
@@ -86,6 +102,33 @@ impl Trained {
             Some(resume) => Optimizer::resumed(rule, resume, &self.parameters, device)?,
         })
     }
+}
+
+/// Gives `model`, read from `base`, rows for the tokens that the run adds and it lacks, and has `config` train those of
+/// all of these tokens. The tokenizer is for the adapter's folder.
+fn with_tokens(
+    tuning: &FineTuning,
+    config: &mut LoraConfig,
+    model: &mut Model,
+    base: &Path,
+) -> Result<OwnTokenizer> {
+    let (tokenizer, needed) = tuning.vocabulary(base)?;
+    model.grow_vocabulary(needed.vocab_size, &BTreeMap::new())?;
+    let added = tuning.settings.subject.added_tokens().iter();
+    let mut ids: Vec<u32> = added
+        .filter_map(|token| tokenizer.token_to_id(token))
+        .collect();
+    ids.sort_unstable();
+    ids.dedup();
+    let ends = model.decoder.layer_infos()?.into_iter();
+    let ends = ends.filter(|layer| layer.block.is_none() && layer.tied_to.is_none());
+    config.trainable_token_indices = ends
+        .map(|layer| (last_name(&layer.path).into(), ids.clone()))
+        .collect();
+    Ok(OwnTokenizer {
+        folder: tokenizer.folder().to_path_buf(),
+        files: tokenizer.to_files()?,
+    })
 }
 
 /// Makes the weights of some segments trainable.

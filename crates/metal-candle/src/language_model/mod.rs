@@ -4,17 +4,19 @@ mod adapted;
 mod base_model;
 mod error;
 mod generate;
+mod grown;
 mod tokenizer;
 mod train;
 
 pub use adapted::Adapted;
 pub use error::{Error, Result};
 pub use generate::Generation;
+pub use grown::{config_for, model_for};
 pub use tokenizer::{own_tokenizer, tokenizer_for};
 
 use crate::data::Tokenizer;
 use crate::lora::LoraConfig;
-use crate::models::{Config, Model, OnLoad, check_folder};
+use crate::models::{Model, OnLoad, check_folder};
 use candle_core::Device;
 use std::path::{Path, PathBuf};
 
@@ -38,7 +40,7 @@ impl LanguageModel {
     }
 
     /// Reads a checkpoint folder with the tokenizer of `adapter`, a PEFT folder or the tensor file in one, if
-    /// that has its own.
+    /// that has its own, and rows for the tokens that it was trained with beyond the model's.
     ///
     /// # Errors
     /// Those of [`Self::load`].
@@ -63,10 +65,10 @@ impl LanguageModel {
         let folder = folder.as_ref();
         // What is small first: what is wrong with it is known at once.
         check_folder(folder)?;
-        let (config, _) = Config::read(folder)?;
+        let config = config_for(folder, adapter)?;
         Ok(Self {
             tokenizer: tokenizer_for(folder, adapter, &config)?,
-            model: Model::load_packing(folder, on_load, device)?,
+            model: model_for(folder, adapter, on_load, device)?,
             folder: folder.to_path_buf(),
         })
     }

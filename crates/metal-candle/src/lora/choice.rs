@@ -72,18 +72,23 @@ impl<'a> Choice<'a> {
         let mut unmatched = absent_names(config, layers, origin);
         unmatched.extend(absent_blocks(config, layers));
         unmatched.extend(absent_modules(config, layers));
+        unmatched.extend(absent_tokens(config, layers));
         let tied = tied_method(config, layers, &rule)?;
         let mut chosen = vec![];
         for layer in layers {
-            if let (Some(method), None) = (tied, layer.block) {
-                chosen.push((layer, method));
-            } else if config.is_saved(&layer.path) {
-                chosen.push((layer, Method::Whole));
-            } else if rule.takes(layer)? {
-                chosen.push((layer, config.method));
-            }
+            let method = match (tied, layer.block) {
+                (Some(method), None) => Some(method),
+                _ if config.is_saved(&layer.path) => Some(Method::Whole),
+                _ => rule.takes(layer)?.then_some(config.method),
+            };
+            let method = match (config.tokens_of(layer), method) {
+                (Some(_), None) if layer.block.is_none() => Some(Method::Tokens),
+                (Some(_), _) => return Err(not_with_tokens(layer)),
+                (None, method) => method,
+            };
+            chosen.extend(method.map(|method| (layer, method)));
         }
-        if chosen.iter().all(|(_, method)| *method == Method::Whole) {
+        if !chosen.iter().any(|(_, method)| method.has_rank()) {
             let (what, pattern) = (origin.targets(), config.targets.to_string());
             let none = Unmatched { what, pattern };
             // Of options the mistyped name is told rather than all of them.
@@ -230,4 +235,25 @@ fn absent_modules(config: &LoraConfig, layers: &[LayerInfo]) -> Vec<Unmatched> {
         pattern: module.clone(),
     });
     unmatched.collect()
+}
+
+fn absent_tokens(config: &LoraConfig, layers: &[LayerInfo]) -> Vec<Unmatched> {
+    let named = config.trainable_token_indices.iter().map(|(name, _)| name);
+    let absent = named.filter(|name| !layers.iter().any(|layer| ends_in(&layer.path, name)));
+    let unmatched = absent.map(|name| Unmatched {
+        what: "trainable_token_indices",
+        pattern: name.clone(),
+    });
+    unmatched.collect()
+}
+
+/// The error where rows of tokens are trained on a layer that has no such rows, or another adapter.
+fn not_with_tokens(layer: &LayerInfo) -> Error {
+    Error::NotBuilt {
+        path: layer.path.clone(),
+        what: match layer.block {
+            Some(_) => "trainable_token_indices of a layer inside of a block",
+            None => "another adapter beside trainable_token_indices",
+        },
+    }
 }

@@ -1,5 +1,6 @@
 use super::targets::ends_in;
 use super::{Error, Init, LayerInfo, Method, Targets};
+use std::collections::BTreeSet;
 
 /// Highest rank: no layer is so wide that a higher one could be of use.
 const MAX_RANK: usize = 1 << 16;
@@ -25,6 +26,9 @@ pub struct LoraConfig {
     pub exclude: Option<Targets>,
     /// Ends of the paths of layers whose whole weight is trained.
     pub modules_to_save: Vec<String>,
+    /// Ends of the paths of layers of which only the rows of these tokens are trained: of the token embedding or
+    /// the output head.
+    pub trainable_token_indices: Vec<(String, Vec<u32>)>,
     /// Rank of the layers whose path ends in a pattern; the first match counts.
     pub rank_pattern: Vec<(String, usize)>,
     /// Alpha of the layers whose path ends in a pattern; the first match counts.
@@ -48,6 +52,7 @@ impl Default for LoraConfig {
             targets: Targets::AllLinear,
             exclude: None,
             modules_to_save: vec![],
+            trainable_token_indices: vec![],
             rank_pattern: vec![],
             alpha_pattern: vec![],
             layers_to_transform: None,
@@ -218,6 +223,11 @@ impl LoraConfig {
         match self.method.has_lora() {
             false if self.dropout != 0.0 => Err(setting("dropout", expected, self.dropout)),
             false if self.use_rslora => Err(setting("rslora", expected, self.use_rslora)),
+            false if !self.trainable_token_indices.is_empty() => Err(setting(
+                "trainable_token_indices",
+                expected,
+                self.method.name(),
+            )),
             _ => Ok(()),
         }
     }
@@ -235,6 +245,36 @@ impl LoraConfig {
         saved.any(|name| ends_in(path, name))
     }
 
+    /// Tokens whose rows of the layer at `path` are trained, as far as they are named for it.
+    pub(super) fn tokens_at(&self, path: &str) -> Option<&[u32]> {
+        let mut named = self.trainable_token_indices.iter();
+        let named = named.find(|(name, _)| ends_in(path, name));
+        named.map(|(_, tokens)| tokens.as_slice())
+    }
+
+    /// Tokens whose rows of `layer` are trained: as PEFT has it, those of the embedding count for a head that is the
+    /// embedding, where no others are named.
+    pub(super) fn tokens_of(&self, layer: &LayerInfo) -> Option<&[u32]> {
+        let tied = layer.tied_to.as_ref();
+        let own = self.tokens_at(&layer.path);
+        own.or_else(|| self.tokens_at(tied?))
+    }
+
+    fn check_tokens(&self) -> Result<(), Error> {
+        for (name, tokens) in &self.trainable_token_indices {
+            let mut seen = BTreeSet::new();
+            if let Some(twice) = tokens.iter().find(|token| !seen.insert(**token)) {
+                let got = format!("{twice} twice for {name}");
+                return Err(setting(
+                    "trainable_token_indices",
+                    "tokens that differ",
+                    got,
+                ));
+            }
+        }
+        Ok(())
+    }
+
     /// [`Self::scale`], if float32 can hold it.
     pub(super) fn checked_scale(&self, alpha: f64, r: usize) -> Result<f64, Error> {
         let scale = self.scale(alpha, r);
@@ -247,6 +287,7 @@ impl LoraConfig {
     pub(super) fn check(&self) -> Result<(), Error> {
         self.check_init()?;
         self.check_method()?;
+        self.check_tokens()?;
         let mut ranks = std::iter::once(&self.r).chain(self.rank_pattern.iter().map(|(_, r)| r));
         if let Some(r) = ranks.find(|r| !(1..=MAX_RANK).contains(*r)) {
             return Err(setting("rank", "from 1 to 65536", r));

@@ -38,6 +38,16 @@ pub enum Error {
         /// Name of the setting.
         what: &'static str,
     },
+    /// A token whose row is trained is none of the model's.
+    #[error(
+        "trainable_token_indices: token {id} is out of range: the model's vocabulary has {vocab_size} tokens"
+    )]
+    NoToken {
+        /// The token.
+        id: u32,
+        /// Size of the vocabulary.
+        vocab_size: usize,
+    },
     /// A regular expression does not parse, or tries too many ways to match.
     #[error("{what}: {pattern} cannot be used as a regular expression: {reason}")]
     Regex {

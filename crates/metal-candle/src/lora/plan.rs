@@ -41,6 +41,8 @@ pub struct Placement {
     pub in_features: usize,
     /// Width of the layer's output.
     pub out_features: usize,
+    /// Tokens whose rows alone are trained, where it is no more.
+    pub tokens: Vec<u32>,
     /// Path of the layer whose adapter acts here too, transposed where that is an embedding.
     pub tied_to: Option<String>,
 }
@@ -123,7 +125,7 @@ impl Plan {
         let useless = self
             .placements
             .iter()
-            .filter(|p| p.method != Method::Whole && p.r > p.in_features.min(p.out_features));
+            .filter(|p| p.method.has_rank() && p.r > p.in_features.min(p.out_features));
         let names: BTreeSet<&str> = useless.map(|p| last_name(&p.path)).collect();
         if !names.is_empty() {
             let names = Vec::from_iter(names).join(", ");
@@ -143,7 +145,7 @@ fn matched(
     let mut placements = vec![];
     for ((layer, method), (r, alpha)) in choice.layers.iter().zip(ranks.into_iter().zip(alphas)) {
         let r = r.unwrap_or(config.r);
-        if layer.kind == Kind::Embedding && *method != Method::Whole && !method.has_lora() {
+        if layer.kind == Kind::Embedding && method.has_rank() && !method.has_lora() {
             return Err(Error::NotBuilt {
                 path: layer.path.clone(),
                 what: "another method than lora and dora on a token embedding",
@@ -156,6 +158,10 @@ fn matched(
             (Method::Lora, _) => config.init,
             _ => Init::Lora,
         };
+        let tokens = match method {
+            Method::Tokens => config.tokens_of(layer).unwrap_or_default(),
+            _ => &[],
+        };
         placements.push(Placement {
             path: layer.path.clone(),
             kind: layer.kind,
@@ -166,13 +172,17 @@ fn matched(
             dropout: config.dropout,
             in_features: layer.in_features,
             out_features: layer.out_features,
-            tied_to: layer.tied_to.clone().filter(|_| choice.is_tied),
+            tokens: tokens.to_vec(),
+            tied_to: layer.tied_to.clone().filter(|other| match method {
+                Method::Tokens => config.tokens_at(other) == Some(tokens),
+                _ => choice.is_tied,
+            }),
         });
     }
     Ok((Plan { placements }, choice.unmatched))
 }
 
 /// Name of a layer without its block.
-pub(super) fn last_name(path: &str) -> &str {
+pub(crate) fn last_name(path: &str) -> &str {
     path.rsplit('.').next().unwrap_or(path)
 }

@@ -74,6 +74,18 @@ impl AdapterSet {
         adapters.map(|(path, adapter)| (path.as_str(), adapter.as_ref()))
     }
 
+    /// Tokens whose rows are trained, and no others of their layers.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn tokens(&self) -> Result<Vec<u32>, Error> {
+        let mut all = vec![];
+        for (_, adapter) in self.adapters() {
+            all.extend(adapter.tokens()?);
+        }
+        Ok(all)
+    }
+
     /// Every trained tensor, named by the path of its layer and its name in files of PEFT.
     #[must_use]
     pub fn parameters(&self) -> Vec<(String, Var)> {

@@ -41,6 +41,7 @@ fn place(method: Method, dropout: f64) -> Placement {
         dropout,
         in_features: K,
         out_features: N,
+        tokens: vec![],
         tied_to: None,
     }
 }

@@ -63,6 +63,11 @@ impl Decoder {
         self.limits.vocab_size
     }
 
+    /// Takes note of rows that the ends have got for further tokens.
+    pub(super) fn set_vocab_size(&mut self, n_tokens: usize) {
+        self.limits.vocab_size = n_tokens;
+    }
+
     /// Where the weights are.
     #[must_use]
     pub fn device(&self) -> &Device {

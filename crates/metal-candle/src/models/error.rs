@@ -136,6 +136,14 @@ pub enum Error {
         /// Size of the vocabulary.
         vocab_size: usize,
     },
+    /// Packed rows take no further ones.
+    #[error("{path}: its rows are packed ({kind}), and no rows of new tokens fit behind them")]
+    PackedVocabulary {
+        /// Path of the layer.
+        path: String,
+        /// How it is packed.
+        kind: String,
+    },
     /// A sequence is longer than the positions that the model was made for.
     #[error("a sequence of {tokens} tokens is over the model's limit of {limit}")]
     TooLong {

@@ -26,6 +26,7 @@ mod scope;
 mod store;
 #[cfg(test)]
 mod tests;
+mod vocabulary;
 mod weights;
 
 pub use cache::{Cache, CacheForm, Contiguous, KvCache, Paged, Piece, Rotating};

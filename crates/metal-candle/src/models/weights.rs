@@ -111,11 +111,6 @@ impl<'a> Weights<'a> {
         self.on_load
     }
 
-    /// Device that the weights go to.
-    pub(super) fn device(&self) -> &Device {
-        &self.device
-    }
-
     /// Type of the blocks that a matrix of a GGUF file consists of, where it does.
     pub(super) fn block(&self, name: &str) -> Option<BlockType> {
         match self.source {

@@ -42,7 +42,7 @@ pub use network::Network;
 pub use objective::Objective;
 pub use optimizer::{Adafactor, Adam, Adam8bit, Muon, Optimizer, Rule, Sgd};
 pub use options::{Options, Weighting};
-pub use output::Output;
+pub use output::{Output, OwnTokenizer};
 pub use parameters::{Parameter, Parameters};
 pub use preference::{
     Completion, Dpo, DpoLoss, Orpo, PairLoss, PairMetrics, Preference, ScoredPair,

@@ -1,8 +1,29 @@
 use super::{Parameters, Result};
+use crate::files;
 use crate::lora::{LoraConfig, format::peft};
 use crate::models::{copy_companions, copy_tokenizer, save_checkpoint};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
+
+/// Tokenizer that lies beside an adapter.
+#[derive(Clone, Debug)]
+pub struct OwnTokenizer {
+    /// Folder of the files that it is made of; of a GGUF file there are none.
+    pub folder: PathBuf,
+    /// Names and texts of files in place of those.
+    pub files: Vec<(&'static str, String)>,
+}
+
+impl OwnTokenizer {
+    fn save(&self, folder: &Path) -> Result<()> {
+        copy_tokenizer(&self.folder, folder)?;
+        for (name, text) in &self.files {
+            let path = folder.join(name);
+            files::write_whole(&path, |file| file.write_all(text.as_bytes()))?;
+        }
+        Ok(())
+    }
+}
 
 /// Result that a run leaves in its folder.
 #[derive(Clone, Debug)]
@@ -10,11 +31,11 @@ pub enum Output {
     /// A PEFT adapter.
     Adapter {
         /// Its settings.
-        config: LoraConfig,
+        config: Box<LoraConfig>,
         /// The base model, as its user named it.
         base_model: String,
-        /// Folder with a tokenizer of its own, which goes along.
-        tokenizer: Option<PathBuf>,
+        /// A tokenizer of its own, which goes along.
+        tokenizer: Option<OwnTokenizer>,
     },
     /// A checkpoint of all weights.
     Checkpoint {
@@ -41,7 +62,7 @@ impl Output {
                 let values: Vec<_> = values.iter().map(|(name, t)| (name.clone(), t)).collect();
                 peft::write(folder, config, base_model, &values)?;
                 match tokenizer {
-                    Some(tokenizer) => Ok(copy_tokenizer(tokenizer, folder)?),
+                    Some(tokenizer) => tokenizer.save(folder),
                     None => Ok(()),
                 }
             }

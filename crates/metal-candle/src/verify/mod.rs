@@ -103,12 +103,12 @@ pub fn verify(subject: &Subject<'_>, effort: &Effort) -> Result<Report> {
 
 fn of_gradients(subject: &Subject<'_>, effort: &Effort) -> Result<Check> {
     let decoder = &subject.model.decoder;
-    let figures = gradients(decoder, subject.parameters, &batch(subject, effort))?;
+    let figures = gradients(decoder, subject.parameters, &batch(subject, effort)?)?;
     if figures.passed() || subject.rows.is_empty() {
         return Ok(figures.check());
     }
     // Rows that were learnt to the last bit have no gradient any more; other tokens have.
-    let other = pieces::made_up(decoder, effort);
+    let other = pieces::made_up(decoder, &trained_tokens(subject)?, effort);
     let others = gradients(decoder, subject.parameters, &other)?;
     Ok(match others.passed() {
         true => others.check(),
@@ -120,7 +120,7 @@ fn of_output(subject: &Subject<'_>, effort: &Effort) -> Result<Check> {
     let Some(set) = subject.parameters.adapters() else {
         return Ok(Check::skipped(Output::NAME, NO_ADAPTER));
     };
-    let batch = batch(subject, effort);
+    let batch = batch(subject, effort)?;
     Ok(output(&subject.model.decoder, set, &batch)?.check())
 }
 
@@ -165,10 +165,17 @@ fn better(row: &Example) -> Example {
 const NO_ADAPTER: &str = "all weights are trained: there is no adapter to leave out";
 
 /// First tokens of the rows, or made-up ones: a token alone has nothing to attend to, and none to tell of it.
-fn batch(subject: &Subject<'_>, effort: &Effort) -> Batch {
+fn batch(subject: &Subject<'_>, effort: &Effort) -> Result<Batch> {
     let batch = pieces::of_rows(subject.rows, effort);
-    match batch.layout.longest() {
-        0 | 1 => pieces::made_up(&subject.model.decoder, effort),
+    let tokens = trained_tokens(subject)?;
+    Ok(match batch.layout.longest() {
+        0 | 1 => pieces::made_up(&subject.model.decoder, &tokens, effort),
         _ => batch,
-    }
+    })
+}
+
+/// Tokens whose rows are trained, and no others of their layers.
+fn trained_tokens(subject: &Subject<'_>) -> Result<Vec<u32>> {
+    let adapters = subject.parameters.adapters();
+    Ok(adapters.map_or(Ok(vec![]), |set| set.tokens())?)
 }

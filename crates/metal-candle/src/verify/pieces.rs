@@ -32,15 +32,20 @@ fn piece(row: &Example, n_tokens: usize) -> Example {
     }
 }
 
-/// Tokens from all of the vocabulary of `decoder`, every one trained.
-pub(super) fn made_up(decoder: &Decoder, effort: &Effort) -> Batch {
+/// Tokens from all of the vocabulary of `decoder`, every one trained. Rows begin with one of `wanted` each, where there
+/// are any.
+pub(super) fn made_up(decoder: &Decoder, wanted: &[u32], effort: &Effort) -> Batch {
     let vocab_size = decoder.vocab_size();
     let n_tokens = effort.n_tokens.min(decoder.max_tokens()).min(32);
     let row = |line: usize| {
         let shares = uniform(0, &format!("row {line}"), n_tokens, 1.0).into_iter();
         let ids = shares.map(|share| ((share + 1.0) / 2.0 * vocab_size as f32) as u32);
+        let mut tokens: Vec<u32> = ids.map(|id| id.min(vocab_size as u32 - 1)).collect();
+        if let (Some(first), Some(id)) = (tokens.first_mut(), wanted.iter().cycle().nth(line)) {
+            *first = *id;
+        }
         Example {
-            tokens: ids.map(|id| id.min(vocab_size as u32 - 1)).collect(),
+            tokens,
             trained: (0..n_tokens).map(|i| i > 0).collect(),
             pair: None,
             line,

@@ -5,8 +5,7 @@ use crate::{hub, loading, rows};
 use metal_candle::data::{
     self, Dataset, Lengths, Overview, RowKind, Shape, Source, Split, Splits, Tokenizer, longest_row,
 };
-use metal_candle::language_model::tokenizer_for;
-use metal_candle::models::Config;
+use metal_candle::language_model::{config_for, tokenizer_for};
 use serde::Serialize;
 use std::path::Path;
 
@@ -43,8 +42,8 @@ struct Figures {
 /// Shows data in figures, and a row; with `--row` the row alone. The model's weights are not needed.
 pub(super) fn show(args: &Args, path: &Path, terminal: &Terminal) -> Result<()> {
     let folder = hub::folder(&args.model, terminal)?;
-    let (config, _) = Config::read(&folder)?;
     let adapter = args.adapter_path.as_deref();
+    let config = config_for(&folder, adapter)?;
     loading::tell_tokenizer(adapter, terminal);
     let source = rows::find(path, &args.keys, terminal)?;
     let convention = match source.kind() {

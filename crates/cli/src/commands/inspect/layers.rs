@@ -53,8 +53,8 @@ impl Layer {
 
 /// Shows the layers of a model, and which of them the options, or an adapter, reach.
 pub fn show(args: &Args, terminal: &Terminal) -> Result<()> {
-    let loaded = loading::load(
-        &args.model,
+    let loaded = loading::load_for(
+        (&args.model, args.adapter_path.as_deref()),
         args.weights.on_load(),
         &args.device.open()?,
         terminal,

@@ -68,7 +68,7 @@ pub(super) fn train(
         learning_rate: 3e-3,
         seed: args.seed,
         output: Output::Adapter {
-            config: adapted.config,
+            config: Box::new(adapted.config),
             base_model: folders.base.display().to_string(),
             tokenizer: None,
         },

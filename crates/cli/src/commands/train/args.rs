@@ -91,6 +91,11 @@ pub struct Args {
 
     #[command(flatten)]
     pub adapter: AdapterOptions,
+    /// Special tokens that the tokenizer gets, with a comma between or by the option again; of the embedding and the head
+    /// their rows alone are trained, and lie with the tokenizer beside the adapter
+    #[arg(long, value_name = "TOKENS", value_delimiter = ',', value_parser = token, help_heading = "Adapter")]
+    #[arg(conflicts_with = "resume_adapter_file")]
+    pub add_tokens: Vec<String>,
     #[command(flatten)]
     pub rows: RowOptions,
     #[command(flatten)]
@@ -205,6 +210,14 @@ fn fine_tune_type() -> impl TypedValueParser<Value = FineTuneType> {
     let names = Method::ADAPTERS.map(Method::name).into_iter();
     let names = PossibleValuesParser::new(names.chain(["full"]));
     names.map(|name| Method::of_name(&name).map_or(FineTuneType::Full, FineTuneType::Adapter))
+}
+
+/// A text that can be a token.
+fn token(text: &str) -> Result<String, String> {
+    match text.trim().is_empty() {
+        true => Err("a token is a text that is not blank".into()),
+        false => Ok(text.into()),
+    }
 }
 
 /// A number of batches.

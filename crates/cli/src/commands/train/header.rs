@@ -103,12 +103,25 @@ fn trained(prepared: &Prepared) -> String {
         return format!("all weights, {n} parameters");
     };
     let LoraConfig { r, targets, .. } = config;
-    let (name, layers) = (config.name(), prepared.n_layers());
+    // Rows of tokens are told apart from layers.
+    let n_ends = config.trainable_token_indices.len();
+    let (name, layers) = (config.name(), prepared.n_layers().saturating_sub(n_ends));
     let scale = config.scale(config.alpha, *r);
+    let tokens = match config.trainable_token_indices.first() {
+        Some((_, ids)) => format!(", rows of {}", counted_tokens(ids.len())),
+        None => String::new(),
+    };
     format!(
-        "{name}, rank {r}, scale {scale}, {layers} layers of {}: {n} parameters ({share:.2} %)",
+        "{name}, rank {r}, scale {scale}, {layers} layers of {}{tokens}: {n} parameters ({share:.2} %)",
         names(targets)
     )
+}
+
+fn counted_tokens(n: usize) -> String {
+    match n {
+        1 => "1 token".into(),
+        n => format!("{n} tokens"),
+    }
 }
 
 /// The targets, as `--targets` takes them.

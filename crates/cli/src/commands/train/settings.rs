@@ -44,6 +44,11 @@ impl Args {
                 Error::input(format!("--loraplus-lr-ratio: {full}")).with_advice("leave it out")
             );
         }
+        if !self.add_tokens.is_empty() {
+            return Err(Error::input(format!("--add-tokens: {full}")).with_advice(
+                "train an adapter, with --fine-tune-type lora, or give the model more tokens before",
+            ));
+        }
         if self.is_mlx() {
             self.tell_unused();
             return Ok(());
@@ -140,7 +145,11 @@ impl Args {
                 let mut config = adapter.config();
                 config.method = method;
                 let blocks = adapter.blocks();
-                Subject::Fresh { config, blocks }
+                Subject::Fresh {
+                    config: Box::new(config),
+                    blocks,
+                    add_tokens: self.add_tokens.clone(),
+                }
             }
             (Some(method), Some(path)) => {
                 loading::check_adapter(path)?;

@@ -8,7 +8,7 @@ use crate::training::preferred;
 use crate::{hub, loading};
 use metal_candle::data::Split;
 use metal_candle::fine_tune::{self, Settings};
-use metal_candle::models::Model;
+use metal_candle::language_model::model_for;
 use metal_candle::train::Evaluation;
 
 /// Tests what lies in `--adapter-path`: an adapter, or with `--fine-tune-type full` a model. Nothing is
@@ -26,7 +26,7 @@ pub fn run(args: &Args, settings: &Settings, terminal: &Terminal) -> Result<Exit
     let adapter = Some(args.adapter_path.as_path()).filter(|_| !is_full);
     loading::tell_tokenizer(adapter, terminal);
     let splits = settings.rows.read(&base, adapter, &[Split::Test])?;
-    let model = Model::load_packing(&base, settings.on_load, &device)?;
+    let model = model_for(&base, adapter, settings.on_load, &device)?;
     let adapter = adapter.map(|path| loading::adapter(&model, &base, path));
     let how = (
         args.rows.batch_size.get(),

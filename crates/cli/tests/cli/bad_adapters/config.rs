@@ -155,12 +155,6 @@ fn refused_fields_have_their_own_advice() {
             "lm_head and embed_tokens alone",
         ),
         (
-            "trainable_token_indices",
-            json!([1]),
-            "token embeddings",
-            "merge_and_unload",
-        ),
-        (
             "alora_invocation_tokens",
             json!([1, 2]),
             "activated LoRA",

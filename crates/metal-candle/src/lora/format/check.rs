@@ -214,7 +214,7 @@ impl<'a> Check<'a> {
 }
 
 /// The tensor in its own dtype; `None` where that is not one of weights.
-fn tensor(view: &TensorView<'_>) -> Result<Option<Tensor>, Error> {
+pub(super) fn tensor(view: &TensorView<'_>) -> Result<Option<Tensor>, Error> {
     let dtype = match view.dtype() {
         Dtype::F32 => DType::F32,
         Dtype::F16 => DType::F16,

@@ -20,8 +20,8 @@ pub struct AdapterFile {
     /// where all of a tensor was trained.
     pub(crate) init: Option<Init>,
     config_path: PathBuf,
-    settings: Box<dyn Settings>,
-    file: TensorFile,
+    pub(super) settings: Box<dyn Settings>,
+    pub(super) file: TensorFile,
 }
 
 /// Reads the adapter at `path`: its folder, its tensor file or its configuration.
@@ -78,7 +78,7 @@ impl AdapterFile {
         Ok(plan)
     }
 
-    fn in_file(&self, source: Error) -> Error {
+    pub(super) fn in_file(&self, source: Error) -> Error {
         Error::InFile {
             path: self.config_path.clone(),
             source: Box::new(source),

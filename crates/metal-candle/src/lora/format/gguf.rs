@@ -68,6 +68,7 @@ fn reason(place: &Placement, adapter: &Portable, model: &dyn Matrices) -> Option
     let is_tied = adapter.base.is_none_or(|base| base.is_tied);
     match (place.method, place.kind) {
         (Method::Whole, _) => Some(Inexpressible::Whole { path }),
+        (Method::Tokens, _) => Some(Inexpressible::Tokens { path }),
         (method, _) if method != Method::Lora => Some(Inexpressible::Method {
             path,
             method: method.name(),

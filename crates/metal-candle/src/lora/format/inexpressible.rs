@@ -7,6 +7,12 @@ pub enum Inexpressible {
         /// Path of the layer.
         path: String,
     },
+    /// Rows of some tokens that are trained alone.
+    #[error("{path}: rows of tokens (trainable_token_indices)")]
+    Tokens {
+        /// Path of the layer.
+        path: String,
+    },
     /// A method that the tool does not have.
     #[error("{path}: the method {method}")]
     Method {

@@ -75,7 +75,9 @@ fn note(found: &mut BTreeMap<String, LayerInfo>, name: &str, shape: &[usize]) {
         match dim {
             Dim::In => layer.in_features = *size,
             Dim::Out => layer.out_features = *size,
-            Dim::Rank => {}
+            Dim::Width if layer.kind == Kind::Embedding => layer.out_features = *size,
+            Dim::Width => layer.in_features = *size,
+            Dim::Rank | Dim::Token => {}
         }
     }
 }

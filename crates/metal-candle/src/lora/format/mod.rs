@@ -20,10 +20,12 @@ mod names;
 pub mod peft;
 mod portable;
 mod tensors;
+mod vocabulary;
 
 pub use file::{AdapterFile, read};
 pub use inexpressible::Inexpressible;
 pub use portable::{Base, Portable};
+pub use vocabulary::Vocabulary;
 
 use serde_json::{Map, Value};
 

@@ -76,7 +76,7 @@ impl TensorFile {
         Ok(header.metadata().as_ref().and_then(halves::init))
     }
 
-    fn tensors(&self) -> Result<SafeTensors<'_>, Error> {
+    pub(super) fn tensors(&self) -> Result<SafeTensors<'_>, Error> {
         SafeTensors::deserialize(&self.bytes).map_err(|e| self.damaged(e.to_string()))
     }
 

@@ -22,6 +22,7 @@ fn place(init: Init, r: usize, dims: (usize, usize)) -> Placement {
         dropout: 0.0,
         in_features: dims.1,
         out_features: dims.0,
+        tokens: vec![],
         tied_to: None,
     }
 }

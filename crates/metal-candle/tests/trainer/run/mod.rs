@@ -97,7 +97,7 @@ pub fn run_with(
     reduce: Option<&dyn Reduce>,
 ) -> Recorded {
     let output = Output::Adapter {
-        config: LoraConfig::default(),
+        config: Box::default(),
         base_model: "base".into(),
         tokenizer: None,
     };

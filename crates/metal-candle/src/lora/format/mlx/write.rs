@@ -62,6 +62,7 @@ fn reason(place: &Placement, adapter: &Portable) -> Option<Inexpressible> {
     let is_tied = adapter.base.is_some_and(|base| base.is_tied);
     match (place.method, place.kind) {
         (Method::Whole, _) => Some(Inexpressible::Whole { path }),
+        (Method::Tokens, _) => Some(Inexpressible::Tokens { path }),
         (method, _) if !method.has_lora() => Some(Inexpressible::Method {
             path,
             method: method.name(),

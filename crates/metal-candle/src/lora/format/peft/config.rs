@@ -4,6 +4,7 @@ use crate::lora::{Error, Init, LoraConfig, Method, Targets, shortened};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
 
 /// PEFT's default rank.
 const DEFAULT_R: usize = 8;
@@ -55,6 +56,16 @@ enum Indices {
     Many(Vec<usize>),
 }
 
+#[derive(Deserialize)]
+#[serde(
+    untagged,
+    expecting = "a list of token ids, or such lists by the names of layers"
+)]
+enum Tokens {
+    OfEmbedding(Vec<u32>),
+    ByLayer(BTreeMap<String, Vec<u32>>),
+}
+
 /// Settings that the fields of a file give.
 ///
 /// # Errors
@@ -81,6 +92,7 @@ pub(super) fn read(fields: &Fields<'_>) -> Result<LoraConfig, Error> {
         targets: targets(fields, &modules_to_save)?,
         exclude: exclude.filter(|targets| !is_empty(targets)),
         modules_to_save,
+        trainable_token_indices: tokens(fields)?,
         rank_pattern: patterns(fields, "rank_pattern")?,
         alpha_pattern: patterns(fields, "alpha_pattern")?,
         layers_to_transform: blocks(fields)?,
@@ -105,6 +117,19 @@ fn targets(fields: &Fields<'_>, saved_modules: &[String]) -> Result<Targets, Err
         names.retain(|name| !saved_modules.contains(name));
     }
     Ok(targets)
+}
+
+/// Tokens by the layers that they are trained of: a list alone is for the token embedding, and an empty one is none.
+fn tokens(fields: &Fields<'_>) -> Result<Vec<(String, Vec<u32>)>, Error> {
+    let tokens = match fields.optional("trainable_token_indices")? {
+        None => vec![],
+        Some(Tokens::OfEmbedding(ids)) => vec![("embed_tokens".into(), ids)],
+        Some(Tokens::ByLayer(map)) => map.into_iter().collect(),
+    };
+    Ok(tokens
+        .into_iter()
+        .filter(|(_, ids)| !ids.is_empty())
+        .collect())
 }
 
 /// An empty list is none.
@@ -195,6 +220,12 @@ fn of_lora(config: &LoraConfig) -> Vec<(&'static str, Value)> {
         ("use_dora", json!(config.method == Method::Dora)),
         ("use_rslora", json!(config.use_rslora)),
     ];
+    // PEFT before 0.15 does not know it.
+    if !config.trainable_token_indices.is_empty() {
+        let by_layer = config.trainable_token_indices.iter();
+        let by_layer: BTreeMap<_, _> = by_layer.map(|(name, ids)| (name, ids)).collect();
+        fields.push(("trainable_token_indices", json!(by_layer)));
+    }
     // PEFT before 0.18 does not know it.
     if config.ensure_weight_tying {
         fields.push(("ensure_weight_tying", json!(true)));

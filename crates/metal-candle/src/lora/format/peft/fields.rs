@@ -20,6 +20,7 @@ pub(super) const READ: &[&str] = &[
     "r",
     "rank_pattern",
     "target_modules",
+    "trainable_token_indices",
     "use_dora",
     "use_rslora",
 ];
@@ -68,10 +69,6 @@ const REFUSED: &[(&str, &str)] = &[
     (
         "target_parameters",
         "adapters on fused expert parameters are not built",
-    ),
-    (
-        "trainable_token_indices",
-        "trained token embeddings are not built",
     ),
     ("use_bdlora", "block-diagonal factors are not built"),
     ("use_qalora", "QALoRA is not built"),

@@ -111,7 +111,8 @@ fn factor(name: &str) -> Option<(&str, &'static str)> {
 
 /// Name in a checkpoint of a weight that PEFT wraps.
 fn base_name(name: &str) -> String {
-    name.replace(".base_layer.", ".")
+    name.replace(".token_adapter.", ".")
+        .replace(".base_layer.", ".")
         .replace(".original_module.", ".")
         .replace(".modules_to_save.default.", ".")
         .replace(".modules_to_save.", ".")

@@ -2,6 +2,7 @@
 //! `layers_to_transform`.
 
 use crate::lora::format::names::split;
+use crate::lora::methods::tokens;
 use crate::lora::plan::last_name;
 use crate::lora::{LoraConfig, Targets};
 use std::collections::BTreeSet;
@@ -23,6 +24,8 @@ pub(super) fn for_disk(config: &LoraConfig, parameters: &[&str]) -> LoraConfig {
 
 fn names(parameters: &[&str], name: fn(&str) -> String) -> Targets {
     let paths = parameters.iter().filter_map(|name| split(name));
+    // Rows of tokens are named by a setting of their own.
+    let paths = paths.filter(|(_, part)| *part != tokens::ROWS);
     let names: BTreeSet<String> = paths.map(|(path, _)| name(path)).collect();
     Targets::Names(names.into_iter().collect())
 }

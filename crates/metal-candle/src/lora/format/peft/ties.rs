@@ -1,7 +1,8 @@
 //! Tensors that PEFT writes twice: the adapter of a token embedding that is the output head too.
 
-use crate::lora::Plan;
 use crate::lora::format::names::Copied;
+use crate::lora::methods::tokens::ROWS;
+use crate::lora::{Method, Plan};
 use candle_core::{Result, Tensor};
 use std::collections::BTreeMap;
 
@@ -35,11 +36,18 @@ pub(super) fn copies(values: &[(String, Tensor)]) -> Result<Vec<(String, Tensor)
 /// Names of the tensors that a file with an adapter as `plan` places it holds twice.
 pub(super) fn copied(plan: &Plan) -> BTreeMap<String, Copied> {
     let tied = plan.placements.iter();
-    let tied = tied.filter_map(|place| Some((&place.path, place.tied_to.as_ref()?)));
-    let copies = tied.flat_map(|(path, other)| {
-        TIED.map(|(name, of, is_transposed)| {
-            let of = format!("{other}.{of}");
-            (format!("{path}.{name}"), Copied { of, is_transposed })
+    let tied = tied.filter_map(|place| Some((place, place.tied_to.as_ref()?)));
+    let copies = tied.flat_map(|(place, other)| {
+        let names: &[_] = match place.method {
+            Method::Tokens => &[(ROWS, ROWS, false)],
+            _ => &TIED,
+        };
+        names.iter().map(move |(name, of, is_transposed)| {
+            let (of, is_transposed) = (format!("{other}.{of}"), *is_transposed);
+            (
+                format!("{}.{name}", place.path),
+                Copied { of, is_transposed },
+            )
         })
     });
     copies.collect()
