@@ -2,8 +2,8 @@ use super::differences::{Gradient, gradients};
 use super::graph::{Outcome, Setting};
 use super::tolerance::coarser;
 use super::{Array, Failure, Input};
-use crate::case::Case;
 use candle_core::{DType, Device, Tensor};
+use std::rc::Rc;
 
 /// One implementation: tensors in, result out.
 pub type Implementation = Box<dyn Fn(&[Tensor]) -> crate::Result<Tensor> + Send + Sync>;
@@ -63,6 +63,12 @@ impl Problem {
         self.inputs.iter().map(place).collect()
     }
 
+    /// The numbers of all inputs, as their dtypes hold them.
+    pub(super) fn values(&self, dtype: DType) -> Result<Vec<Array>, Failure> {
+        let rounded = |i: &Input| i.values.rounded(i.dtype_or(dtype));
+        self.inputs.iter().map(rounded).collect()
+    }
+
     /// The implementations by name, the operation itself first.
     #[must_use]
     pub fn implementations(&self) -> &[(&'static str, Implementation)] {
@@ -75,7 +81,17 @@ impl Problem {
 /// # Errors
 /// The first failure.
 pub fn check(problem: &Problem, dtype: DType, device: &Device) -> Result<(), Failure> {
-    let check = Check::new(problem, dtype, device)?;
+    let truths = Rc::new(Truths::of(problem, dtype)?);
+    check_against(truths, problem, dtype, device)
+}
+
+pub(super) fn check_against(
+    truths: Rc<Truths>,
+    problem: &Problem,
+    dtype: DType,
+    device: &Device,
+) -> Result<(), Failure> {
+    let check = Check::new(truths, problem, dtype, device)?;
     for (name, run) in &problem.implementations {
         check.with_all_tracked(name, run)?;
         check.with_one_tracked(name, run)?;
@@ -84,44 +100,65 @@ pub fn check(problem: &Problem, dtype: DType, device: &Device) -> Result<(), Fai
     Ok(())
 }
 
-/// Truth that one dtype's implementations are compared with.
-struct Check<'a> {
-    problem: &'a Problem,
-    setting: Setting<'a>,
+/// What the formula gives, whatever the layout of the inputs and the device.
+pub(super) struct Truths {
+    /// Of the inputs, rounded to their dtypes.
+    pub(super) values: Vec<Array>,
     want: Array,
+    /// The gradient of the result, rounded to its dtype.
+    upstream: Array,
+    result_dtype: DType,
     /// Gradient of each input that has one.
     gradients: Vec<Option<Gradient>>,
-    dtype: DType,
-    result_dtype: DType,
 }
 
-impl<'a> Check<'a> {
-    fn new(problem: &'a Problem, dtype: DType, device: &'a Device) -> Result<Self, Failure> {
-        let inputs = &problem.inputs;
-        let first = inputs.first().map_or(dtype, |i| i.dtype_or(dtype));
+impl Truths {
+    pub(super) fn of(problem: &Problem, dtype: DType) -> Result<Self, Failure> {
+        let values = problem.values(dtype)?;
+        let first = problem.inputs.first().map_or(dtype, |i| i.dtype_or(dtype));
         let result_dtype = problem.result_dtype.unwrap_or(first);
-        let values = inputs
-            .iter()
-            .map(|i| i.values.rounded(i.dtype_or(dtype)))
-            .collect::<Result<Vec<_>, _>>()?;
         let want = (problem.truth)(&values);
         let upstream = Input::new("upstream", &want.dims).values;
         let upstream = upstream.rounded(result_dtype)?;
         let gradients = gradients(problem, &values, &upstream);
-        let setting = Setting {
-            inputs,
+        Ok(Self {
             values,
-            upstream: upstream.to_tensor(result_dtype)?.to_device(device)?,
+            want,
+            upstream,
+            result_dtype,
+            gradients,
+        })
+    }
+}
+
+/// One implementation's side of a comparison with the truth.
+struct Check<'a> {
+    problem: &'a Problem,
+    setting: Setting<'a>,
+    truths: Rc<Truths>,
+    dtype: DType,
+}
+
+impl<'a> Check<'a> {
+    fn new(
+        truths: Rc<Truths>,
+        problem: &'a Problem,
+        dtype: DType,
+        device: &'a Device,
+    ) -> Result<Self, Failure> {
+        let upstream = truths.upstream.to_tensor(truths.result_dtype)?;
+        let setting = Setting {
+            inputs: &problem.inputs,
+            values: truths.values.clone(),
+            upstream: upstream.to_device(device)?,
             dtype,
             device,
         };
         Ok(Self {
             problem,
             setting,
-            want,
-            gradients,
+            truths,
             dtype,
-            result_dtype,
         })
     }
 
@@ -129,12 +166,12 @@ impl<'a> Check<'a> {
         let outcome = self.setting.run(run, |_| true)?;
         self.result(name, &outcome)?;
         self.no_strays(name, &outcome)?;
-        (0..self.gradients.len()).try_for_each(|i| self.gradient(name, i, &outcome))
+        (0..self.truths.gradients.len()).try_for_each(|i| self.gradient(name, i, &outcome))
     }
 
     fn with_one_tracked(&self, name: &str, run: &Implementation) -> Result<(), Failure> {
-        for i in 0..self.gradients.len() {
-            if self.gradients[i].is_some() {
+        for i in 0..self.truths.gradients.len() {
+            if self.truths.gradients[i].is_some() {
                 let name = format!("{name} with {} tracked", self.problem.inputs[i].name);
                 let outcome = self.setting.run(run, |j| i == j)?;
                 self.result(&name, &outcome)?;
@@ -155,13 +192,13 @@ impl<'a> Check<'a> {
     fn result(&self, name: &str, outcome: &Outcome) -> Result<(), Failure> {
         let what = format!("{name}: result");
         let got = &outcome.result;
-        same_shape(&what, got, &self.want.dims, self.result_dtype)?;
-        let tolerance = coarser(self.dtype, self.result_dtype);
-        tolerance.compare(&what, &Array::from_tensor(got)?, &self.want)
+        same_shape(&what, got, &self.truths.want.dims, self.truths.result_dtype)?;
+        let tolerance = coarser(self.dtype, self.truths.result_dtype);
+        tolerance.compare(&what, &Array::from_tensor(got)?, &self.truths.want)
     }
 
     fn gradient(&self, name: &str, i: usize, outcome: &Outcome) -> Result<(), Failure> {
-        let Some(want) = &self.gradients[i] else {
+        let Some(want) = &self.truths.gradients[i] else {
             return Ok(());
         };
         let input = &self.problem.inputs[i];
@@ -197,44 +234,3 @@ fn same_shape(what: &str, got: &Tensor, dims: &[usize], dtype: DType) -> Result<
         want_dtype: dtype,
     })
 }
-
-/// Checks the problem of every case; on Metal in software, of some of every shape.
-///
-/// # Errors
-/// The first failure, with its case.
-pub fn check_cases<S: std::fmt::Debug>(
-    cases: &[Case<S>],
-    problem: impl Fn(&Case<S>) -> Problem,
-    device: &Device,
-) -> Result<(), Failure> {
-    let is_slow = cfg!(soft_metal) && device.is_metal();
-    let chosen = cases.iter().step_by(if is_slow { EVERY } else { 1 });
-    chosen
-        .into_iter()
-        .try_for_each(|case| check_case(case, &problem, device))
-}
-
-/// Checks the problem of every case, on every device.
-///
-/// # Errors
-/// The first failure, with its case.
-pub fn check_all_cases<S: std::fmt::Debug>(
-    cases: &[Case<S>],
-    problem: impl Fn(&Case<S>) -> Problem,
-    device: &Device,
-) -> Result<(), Failure> {
-    cases
-        .iter()
-        .try_for_each(|case| check_case(case, &problem, device))
-}
-
-fn check_case<S: std::fmt::Debug>(
-    case: &Case<S>,
-    problem: impl Fn(&Case<S>) -> Problem,
-    device: &Device,
-) -> Result<(), Failure> {
-    check(&problem(case), case.dtype, device).map_err(|failure| failure.of(case))
-}
-
-/// One less than the layouts and dtypes of a shape: every shape comes, each time in another.
-const EVERY: usize = 8;

@@ -14,6 +14,7 @@
 
 mod agree;
 mod array;
+mod cases;
 mod check;
 mod differences;
 mod failure;
@@ -25,7 +26,8 @@ mod tolerance;
 
 pub use agree::agree;
 pub use array::Array;
-pub use check::{Implementation, Problem, Truth, check, check_all_cases, check_cases};
+pub use cases::{check_all_cases, check_cases};
+pub use check::{Implementation, Problem, Truth, check};
 pub use failure::Failure;
 pub use input::Input;
 pub use tolerance::{Tolerance, tolerance};
