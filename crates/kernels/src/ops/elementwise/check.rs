@@ -2,7 +2,7 @@
 
 use crate::case::{self, Case};
 use crate::tape::{self, add, mul};
-use crate::testkit::{Array, Failure, Input, Problem, check_cases};
+use crate::testkit::{Array, Failure, Input, Problem, check_all_cases, check_cases};
 use candle_core::{Device, Tensor};
 
 /// Checks all cases on `device`.
@@ -10,7 +10,8 @@ use candle_core::{Device, Tensor};
 /// # Errors
 /// The first failure.
 pub fn check(device: &Device) -> Result<(), Failure> {
-    check_cases(&cases(), problem, device)
+    check_cases(&cases(), problem, device)?;
+    check_all_cases(&fours(), problem, device)
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -19,6 +20,19 @@ enum Kind {
     Product,
     /// The last two dimensions the other way round, in one.
     Copy,
+    /// The same of the two before the last, and the last with them: heads side by side.
+    Join,
+}
+
+impl Kind {
+    /// Dimensions that stay behind those that change places.
+    fn n_behind(self) -> usize {
+        usize::from(self == Self::Join)
+    }
+
+    fn copies(self) -> bool {
+        matches!(self, Self::Copy | Self::Join)
+    }
 }
 
 /// Sizes of both operands.
@@ -47,6 +61,12 @@ fn cases() -> Vec<Case<CaseShape>> {
     case::small(all.chain(copies))
 }
 
+/// Rows of whole fours, in each dtype.
+fn fours() -> Vec<Case<CaseShape>> {
+    let of_kind = |kind| shape(kind, &[2, 2, 3, 8], &[2, 2, 3, 8]);
+    case::contiguous([Kind::Sum, Kind::Product, Kind::Join].map(of_kind))
+}
+
 fn shape(kind: Kind, a: &[usize], b: &[usize]) -> CaseShape {
     let (a, b) = (a.to_vec(), b.to_vec());
     CaseShape { kind, a, b }
@@ -56,7 +76,7 @@ fn problem(case: &Case<CaseShape>) -> Problem {
     let CaseShape { kind, a, b } = case.shape.clone();
     let input = |name, dims: &[usize]| Input::new(name, dims).viewed(case.view);
     // The gradient of a scalar factor would be one long sum of rounded products.
-    let is_constant = b.is_empty() || kind == Kind::Copy;
+    let is_constant = b.is_empty() || kind.copies();
     let factor = match is_constant {
         true => input("b", &[]).constant(),
         false => input("b", &b),
@@ -75,25 +95,33 @@ fn problem(case: &Case<CaseShape>) -> Problem {
             let problem = Problem::new(inputs, |x| truth(x, |a, b| a * b));
             problem.run("mul", move |x| mul(&x[0], &factor(x)))
         }
-        Kind::Copy => Problem::new(inputs, |x| scaled(&across(&x[0]), &x[1]))
-            .run("reshape", move |x| mul(&reshaped(&x[0])?, &factor(x))),
+        Kind::Copy | Kind::Join => {
+            let problem = Problem::new(inputs, move |x| scaled(&across(&x[0], kind), &x[1]));
+            problem.run("reshape", move |x| mul(&reshaped(&x[0], kind)?, &factor(x)))
+        }
     }
 }
 
-/// `(.., M, N)` as `(.., N * M)`.
-fn reshaped(x: &Tensor) -> crate::Result<Tensor> {
-    let rank = x.rank();
-    let lead = &x.dims()[..rank - 2];
-    let dims = [lead, &[x.dims()[rank - 1] * x.dims()[rank - 2]]].concat();
-    tape::reshape(&tape::transpose(x, rank - 2, rank - 1)?, dims)
+/// `(.., M, N, behind)` as `(.., N * M * behind)`.
+fn reshaped(x: &Tensor, kind: Kind) -> crate::Result<Tensor> {
+    let second = x.rank() - kind.n_behind() - 1;
+    let lead = &x.dims()[..second - 1];
+    let dims = [lead, &[x.dims()[second - 1..].iter().product()]].concat();
+    tape::reshape(&tape::transpose(x, second - 1, second)?, dims)
 }
 
-fn across(x: &Array) -> Array {
-    let (lead, matrix) = x.dims.split_at(x.dims.len() - 2);
-    let [m, n] = [matrix[0], matrix[1]];
-    Array::from_fn(&[lead, &[n * m]].concat(), |at| {
+fn across(x: &Array, kind: Kind) -> Array {
+    let second = x.dims.len() - kind.n_behind() - 1;
+    let (lead, [m, n, behind @ ..]) = x.dims.split_at(second - 1) else {
+        panic!("dimensions that change places: {:?}", x.dims);
+    };
+    let width: usize = behind.iter().product();
+    Array::from_fn(&[lead, &[n * m * width]].concat(), |at| {
         let (lead, last) = at.split_at(at.len() - 1);
-        x.at(&[lead, &[last[0] % m, last[0] / m]].concat())
+        let (row, within) = (last[0] / width, last[0] % width);
+        let behind = [within];
+        let behind = &behind[..kind.n_behind()];
+        x.at(&[lead, &[row % m, row / m], behind].concat())
     })
 }
 
