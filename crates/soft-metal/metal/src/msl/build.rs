@@ -36,7 +36,6 @@ const FLAGS: &[&str] = &[
     "-std=c++17",
     "-O1",
     "-fPIC",
-    "-shared",
     "-w",
     "-fpermissive",
     "-fmax-errors=30",
@@ -68,8 +67,21 @@ fn folder() -> &'static Path {
         for (name, text) in SHIM.iter().copied().chain(EMPTY.iter().map(|name| (*name, ""))) {
             put(&include.join(name), text.as_bytes()).expect("headers for kernels");
         }
+        // Without it every library compiles the headers, and tells what is wrong with them.
+        let _ = precompile(&include.join("msl.h"));
         folder
     })
+}
+
+/// Compiles a header that sources begin with, unless it is there.
+fn precompile(header: &Path) -> Result<(), String> {
+    let compiled = header.with_extension("h.gch");
+    if compiled.exists() {
+        return Ok(());
+    }
+    let part = header.with_extension(unique("part"));
+    run(compiler().args(FLAGS).args(["-x", "c++-header", "-o"]).arg(&part).arg(header))?;
+    fs::rename(&part, &compiled).map_err(|e| e.to_string())
 }
 
 fn include() -> PathBuf {
@@ -132,7 +144,7 @@ pub fn build(unit: &Unit) -> Result<PathBuf, String> {
     let source = folder().join(format!("{name}.cpp"));
     put(&source, unit.cpp.as_bytes()).map_err(|e| e.to_string())?;
     let part = folder().join(unique("so.part"));
-    run(compiler().args(FLAGS).arg("-I").arg(include()).arg("-o").arg(&part).arg(&source))?;
+    run(compiler().args(FLAGS).arg("-shared").arg("-I").arg(include()).arg("-o").arg(&part).arg(&source))?;
     fs::rename(&part, &object).map_err(|e| e.to_string())?;
     Ok(object)
 }
