@@ -42,7 +42,8 @@ const LEVELS: &[Step] = &[
     at(SCALAR, CPU_TESTS),
 ];
 
-const UNIT_TESTS: &str = "cargo test --workspace --exclude metal-candle-cpu --lib -- graph:: host:: ops:: weight::";
+const UNIT_TESTS: &str =
+    "cargo test --workspace --exclude metal-candle-cpu --lib -- graph:: host:: ops:: weight::";
 const CPU_TESTS: &str = "cargo test --workspace --test levels --test awake";
 
 const AVX512: Env = &[("METAL_CANDLE_SIMD", "avx512")];
