@@ -85,6 +85,24 @@ fn fences_and_barriers_are_understood() {
     assert_eq!(read::<f32>(&c, 4), [1.0; 4]);
 }
 
+/// A program that asks until it hears of the end needs no wait, even while the queue's thread still has to call handlers.
+#[test]
+fn a_status_tells_of_the_end() {
+    let _guard = Guard::new();
+    let gpu = Gpu::new();
+    let pipeline = gpu.pipeline(COPY, "copy");
+    let [a, b] = [1f32, 2.0].map(|x| gpu.untracked(&[x; 4]));
+    for _ in 0..3000 {
+        let commands = gpu.commands();
+        dispatch(&commands, &pipeline, &[&a, &b], 4, 4);
+        commands.commit();
+        while commands.status() != MTLCommandBufferStatus::Completed {
+            std::hint::spin_loop();
+        }
+        assert_eq!(read::<f32>(&b, 4), [1.0; 4]);
+    }
+}
+
 /// A buffer that is bound from an earlier dispatch counts only where the kernel, specialised as it is, has a parameter.
 #[test]
 fn a_parameter_that_is_switched_off_touches_nothing() {
