@@ -34,16 +34,16 @@ pub fn main(words: &[String]) -> Option<bool> {
 }
 
 fn test(name: &str, line: &str) -> bool {
+    let emulator = format!("{EMULATOR} -L {SYSROOT} -cpu max");
     let mut command = Command::new("cargo");
     command
         .args(line.split(' '))
         .args(["--target", TARGET])
         .env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER", LINKER)
         // With every instruction that the emulator knows.
-        .env(
-            "CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER",
-            format!("{EMULATOR} -L {SYSROOT} -cpu max"),
-        );
+        .env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER", &emulator)
+        // For tests that start themselves.
+        .env("METAL_CANDLE_EMULATOR", &emulator);
     run_command(&format!("aarch64: {name}"), &mut command)
 }
 

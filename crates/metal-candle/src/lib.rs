@@ -20,6 +20,8 @@ pub mod language_model;
 pub mod layout;
 pub mod lora;
 pub mod models;
+#[cfg(test)]
+mod own_program;
 mod panics;
 pub mod process;
 mod random;

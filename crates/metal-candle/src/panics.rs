@@ -53,9 +53,8 @@ fn message(payload: &(dyn Any + Send)) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::process::Command;
-
     use super::*;
+    use crate::own_program;
 
     #[test]
     fn a_panic_becomes_its_message() {
@@ -82,8 +81,7 @@ mod tests {
             let _ = quietly(|| panic!("silent words"));
             panic!("loud words");
         }
-        let child = Command::new(std::env::current_exe().unwrap())
-            .args(["only_the_asked_for_panic_is_silent", "--nocapture"])
+        let child = own_program::running("only_the_asked_for_panic_is_silent")
             .env("MC_TEST_PANICS", "1")
             .output()
             .unwrap();

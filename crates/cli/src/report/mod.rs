@@ -12,6 +12,7 @@ mod told;
 mod words;
 
 pub use told::{Line, Memory, Outcome, Told};
+pub use words::duration;
 
 use crate::error::{Error, Result};
 use metal_candle::files;

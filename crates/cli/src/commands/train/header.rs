@@ -124,12 +124,16 @@ fn counted_tokens(n: usize) -> String {
     }
 }
 
-/// The targets, as `--targets` takes them.
+/// The targets, as `--targets` takes them; PEFT writes them in no order.
 pub(super) fn names(targets: &Targets) -> String {
     match targets {
         Targets::AllLinear => "all-linear".into(),
         Targets::Regex(pattern) => format!("regex:{pattern}"),
-        Targets::Names(names) => names.join(","),
+        Targets::Names(names) => {
+            let mut names = names.clone();
+            names.sort_unstable();
+            names.join(",")
+        }
     }
 }
 

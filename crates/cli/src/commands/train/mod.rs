@@ -86,8 +86,9 @@ fn go(
         memory.measured_bytes = Some(prepared.model_bytes() + run);
     }
     drop(count);
-    report::tell_end(prepared, &summary, done, args, terminal);
-    let outcome = Outcome::of(&summary, began.elapsed().as_secs_f64());
+    let seconds = began.elapsed().as_secs_f64();
+    report::tell_end(prepared, &summary, (done, seconds), args, terminal);
+    let outcome = Outcome::of(&summary, seconds);
     let ended = match summary.ending {
         Ending::Stopped => {
             told.next = page::to_go_on(prepared, &outcome, args);

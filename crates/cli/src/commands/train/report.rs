@@ -3,6 +3,7 @@
 use super::preference::TrainMode;
 use super::{Args, header};
 use crate::error::{Error, Result};
+use crate::report::duration;
 use crate::shell;
 use crate::terminal::Terminal;
 use metal_candle::data::Split;
@@ -65,21 +66,22 @@ fn tell_adapter(config: &LoraConfig, resume: &Resume, args: &Args, terminal: &Te
     }
 }
 
-/// Tells what a run came to that began after `done` steps.
+/// Tells what a run came to that began after `done` steps and took `seconds`.
 pub fn tell_end(
     prepared: &Prepared,
     summary: &Summary,
-    done: usize,
+    (done, seconds): (usize, f64),
     args: &Args,
     terminal: &Terminal,
 ) {
     let folder = args.adapter_path.display();
     let (tokens, loss) = (summary.trained_tokens, summary.last_loss);
     let steps = summary.steps - done;
+    let (plural, took) = (if steps == 1 { "" } else { "s" }, duration(seconds));
     match steps {
         0 => terminal.report("Stopped before the first step: nothing to save"),
         _ => terminal.report(format_args!(
-            "Trained {steps} steps, {tokens} tokens, last loss {loss:.3}; saved in {folder}"
+            "Trained {steps} step{plural}, {tokens} tokens in {took}, last loss {loss:.3}; saved in {folder}"
         )),
     }
     tell_validation(summary, args, terminal);
