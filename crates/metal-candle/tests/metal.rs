@@ -14,7 +14,7 @@ mod support;
 use candle_core::{Device, Tensor, Var};
 use std::io::Write;
 use std::ops::Deref;
-use support::{gguf, models, preference, quantized, training};
+use support::{gguf, models, optimizers, preference, quantized, training};
 
 /// A GPU. On Metal in software, what is made before it goes must be gone by then, with no rule broken.
 fn device() -> Gpu {
@@ -111,6 +111,16 @@ fn accumulated_gradients_equal_pytorch_for_every_split() {
 #[test]
 fn gradients_of_preferences_equal_trl() {
     preference::gradients_equal_trl(&device());
+}
+
+#[test]
+fn optimizers_step_as_their_libraries() {
+    let gpu = device();
+    optimizers::rules_of_pytorch(&gpu);
+    optimizers::adam_of_mlx(&gpu);
+    optimizers::momentum_of_mlx(&gpu);
+    optimizers::adafactor_of_mlx(&gpu);
+    optimizers::moments_in_eight_bits_are_those_of_bitsandbytes(&gpu);
 }
 
 #[test]

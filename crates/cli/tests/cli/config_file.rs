@@ -57,7 +57,7 @@ fn a_file_asks_for_dora() {
 fn the_command_line_wins_over_the_file() {
     let fixture = with(YAML);
     let ended = fixture.ok("train -c lora.yaml --iters 1 --rank 2 --learning-rate 5e-4");
-    assert!(ended.stdout.contains("Trained 1 steps"), "{}", ended.stdout);
+    assert!(ended.stdout.contains("Trained 1 step,"), "{}", ended.stdout);
     assert!(
         ended.stdout.contains("Learning Rate 5.000e-4"),
         "{}",

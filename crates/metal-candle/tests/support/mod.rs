@@ -3,6 +3,7 @@
 
 pub mod gguf;
 pub mod models;
+pub mod optimizers;
 pub mod preference;
 pub mod quantized;
 pub mod training;

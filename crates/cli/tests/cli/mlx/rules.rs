@@ -147,7 +147,7 @@ fn epochs_are_of_the_batches_that_are_taken() {
     assert!(stdout.contains("Trained 8 steps"), "{stdout}");
     let words = "train -c lora.yaml --num-epochs 0.5 --grad-accumulation-steps 4 --overwrite";
     let stdout = fixture.ok(words).stdout;
-    assert!(stdout.contains("Trained 1 steps"), "{stdout}");
+    assert!(stdout.contains("Trained 1 step,"), "{stdout}");
 }
 
 #[test]
