@@ -97,9 +97,21 @@ pub fn small<S: Clone>(shapes: impl IntoIterator<Item = S>) -> Vec<Case<S>> {
 
 /// Contiguous shapes in every dtype, for kernels that read several elements at once where they may.
 pub fn contiguous<S: Clone>(shapes: impl IntoIterator<Item = S>) -> Vec<Case<S>> {
+    in_each_dtype("contiguous", View::Contiguous, shapes)
+}
+
+/// Shapes in every dtype whose last two dimensions are swapped in memory.
+pub fn transposed<S: Clone>(shapes: impl IntoIterator<Item = S>) -> Vec<Case<S>> {
+    in_each_dtype("transposed", View::Transposed, shapes)
+}
+
+fn in_each_dtype<S: Clone>(
+    name: &str,
+    view: View,
+    shapes: impl IntoIterator<Item = S>,
+) -> Vec<Case<S>> {
     let shapes = shapes.into_iter();
-    let in_each =
-        |shape: S| DTYPES.map(|dtype| case("contiguous", shape.clone(), View::Contiguous, dtype));
+    let in_each = |shape: S| DTYPES.map(|dtype| case(name, shape.clone(), view, dtype));
     shapes.flat_map(in_each).collect()
 }
 

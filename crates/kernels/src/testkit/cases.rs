@@ -57,7 +57,7 @@ struct Known {
 }
 
 impl Known {
-    /// Those of `problem`, computed where no problem of this shape and dtype had the same numbers.
+    /// Truths of `problem`, computed where no problem of this shape and dtype had the same numbers.
     fn truths(
         &mut self,
         shape: &str,

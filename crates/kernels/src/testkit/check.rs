@@ -100,9 +100,9 @@ pub(super) fn check_against(
     Ok(())
 }
 
-/// What the formula gives, whatever the layout of the inputs and the device.
+/// Results of the formula, whatever the layout of the inputs and the device.
 pub(super) struct Truths {
-    /// Of the inputs, rounded to their dtypes.
+    /// Numbers of the inputs, rounded to their dtypes.
     pub(super) values: Vec<Array>,
     want: Array,
     /// The gradient of the result, rounded to its dtype.

@@ -2,7 +2,7 @@
 
 use super::{AdamW, Moments, Update, cases, reference, step};
 use crate::testkit::{Array, Failure, Input, tolerance};
-use candle_core::{DType, Device, Var};
+use candle_core::{DType, Device, Tensor, Var};
 
 const STEPS: usize = 10;
 
@@ -43,24 +43,63 @@ fn reference_step(settings: &AdamW, t: usize, updates: &mut [Update<'_>]) -> cra
     updates.try_for_each(|update| reference::update(settings, t, update))
 }
 
+/// Ten steps of a parameter, and of a shorter one in the same call.
 fn ten_steps(dims: &[usize], settings: &AdamW, step: Step, device: &Device) -> Result<(), Failure> {
-    let start = Input::new("parameter", dims).rounded(DType::F32)?;
-    let parameter = Var::from_tensor(&start.to_tensor(DType::F32)?.to_device(device)?)?;
-    let mut moments = Moments::zeros_like(&parameter)?;
-    let mut truth = Truth::new(start);
+    let mut courses = [Course::begin(dims, device)?, Course::begin(&[3], device)?];
     for t in 1..=STEPS {
-        let gradient = gradient(dims, t)?;
-        truth.step(settings, t, &gradient);
-        let gradient = gradient.to_tensor(DType::F32)?.to_device(device)?;
-        let update = Update {
-            parameter: &parameter,
-            gradient: &gradient,
-            moments: &mut moments,
-        };
-        step(settings, t, &mut [update])?;
-        truth.compare(t, &parameter, &moments)?;
+        let gradients = courses
+            .iter_mut()
+            .map(|course| course.gradient(settings, t, device));
+        let gradients = gradients.collect::<Result<Vec<_>, _>>()?;
+        let updates = courses.iter_mut().zip(&gradients);
+        let mut updates: Vec<Update<'_>> = updates
+            .map(|(course, gradient)| course.update(gradient))
+            .collect();
+        step(settings, t, &mut updates)?;
+        for Course {
+            parameter,
+            moments,
+            truth,
+        } in &courses
+        {
+            truth.compare(t, parameter, moments)?;
+        }
     }
     Ok(())
+}
+
+/// A parameter on its way, and where it should be.
+struct Course {
+    parameter: Var,
+    moments: Moments,
+    truth: Truth,
+}
+
+impl Course {
+    fn begin(dims: &[usize], device: &Device) -> Result<Self, Failure> {
+        let start = Input::new("parameter", dims).rounded(DType::F32)?;
+        let parameter = Var::from_tensor(&start.to_tensor(DType::F32)?.to_device(device)?)?;
+        Ok(Self {
+            moments: Moments::zeros_like(&parameter)?,
+            truth: Truth::new(start),
+            parameter,
+        })
+    }
+
+    /// The gradient of step `t`, which the truth has taken.
+    fn gradient(&mut self, settings: &AdamW, t: usize, device: &Device) -> Result<Tensor, Failure> {
+        let gradient = gradient(&self.truth.parameter.dims, t)?;
+        self.truth.step(settings, t, &gradient);
+        Ok(gradient.to_tensor(DType::F32)?.to_device(device)?)
+    }
+
+    fn update<'a>(&'a mut self, gradient: &'a Tensor) -> Update<'a> {
+        Update {
+            parameter: &self.parameter,
+            gradient,
+            moments: &mut self.moments,
+        }
+    }
 }
 
 /// Another one in every step, of another size in every element.
@@ -125,7 +164,6 @@ impl Truth {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use candle_core::Tensor;
 
     #[test]
     fn on_the_cpu() {

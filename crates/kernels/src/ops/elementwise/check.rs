@@ -20,7 +20,7 @@ enum Kind {
     Product,
     /// The last two dimensions the other way round, in one.
     Copy,
-    /// The same of the two before the last, and the last with them: heads side by side.
+    /// Heads side by side: the two dimensions before the last the other way round, all three in one.
     Join,
 }
 

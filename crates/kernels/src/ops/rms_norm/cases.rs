@@ -65,6 +65,13 @@ pub fn in_fours() -> Vec<Case<CaseShape>> {
     case::contiguous(dims.map(|dims| CaseShape { dims }))
 }
 
+/// Rows before which two dimensions are that do not lie in order.
+#[must_use]
+pub fn in_two_dimensions() -> Vec<Case<CaseShape>> {
+    let dims = vec![2, 3, 5, 8];
+    case::transposed([CaseShape { dims }])
+}
+
 /// Hidden states, and the heads of a model that normalises queries.
 #[must_use]
 pub fn models() -> Vec<Case<CaseShape>> {

@@ -17,6 +17,7 @@ pub fn check(device: &Device) -> Result<(), Failure> {
     let cases = cases::small();
     check_cases(&cases, problem, device)?;
     check_all_cases(&cases::in_fours(), problem, device)?;
+    check_all_cases(&cases::in_two_dimensions(), problem, device)?;
     // Squares of these are infinite in f16.
     let large = |case: &Case<CaseShape>| of(x(case).map(|x| 3e4 * x), weight(case));
     check_cases(&cases, large, device)?;
