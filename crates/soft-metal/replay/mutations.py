@@ -25,9 +25,9 @@ from replay import allowed, differences, first_of_each, run
 BARRIER = re.compile(r"threadgroup_barrier \( [^;]*;")
 ENTRY = re.compile(r'\nextern "C" __global__ void gpu_(\w+)\(.*?\n}\n', re.S)
 
-# Libraries that a fault is tried in, and launches of each of their kernels.
-MOST_LIBRARIES = 2
-MOST_LAUNCHES = 8
+# Libraries that a fault is tried in, and launches of each of their kernels: at first, and where that does not find it.
+FEW = 2, 8
+MANY = 12, 12
 
 SECONDS = 100
 
@@ -98,16 +98,17 @@ def only(text, kernels):
     return ENTRY.sub(lambda entry: entry[0] if entry[1] in kernels else "", text)
 
 
-def faulty(fault, launches):
-    """Launches that the fault is tried with, each with its text."""
+def faulty(fault, launches, most):
+    """Launches that the fault is tried with, each with its text; of so many libraries, and of a kernel of these."""
+    most_libraries, most_launches = most
     launches = [la for la in launches if re.search(fault.kernels, la.kernel) and fault.library in la.library]
     texts = {}
     # Libraries of float32 have the narrowest tolerance.
     for launch in sorted(launches, key=lambda launch: "typedef float" not in launch.text()):
-        if launch.library not in texts and len(texts) < MOST_LIBRARIES:
+        if launch.library not in texts and len(texts) < most_libraries:
             if text := fault.text(launch.text()):
                 texts[launch.library] = text
-    chosen = first_of_each([launch for launch in launches if launch.library in texts], MOST_LAUNCHES)
+    chosen = first_of_each([launch for launch in launches if launch.library in texts], most_launches)
     kernels = {launch.kernel for launch in chosen}
     return [(launch, only(texts[launch.library], kernels)) for launch in chosen]
 
@@ -131,7 +132,7 @@ def look(arguments, tool=None):
     try:
         ended = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS)
     except subprocess.TimeoutExpired:
-        return "it does not end"
+        return None if tool else "it does not end"
     told = re.search(f"^{WORD} (.*)", ended.stdout, re.M)
     if told:
         return told[1]
@@ -149,27 +150,35 @@ def find(arguments):
     return None
 
 
+def find_each(faults, arguments, gpu):
+    """What finds each of some faults, by number: `(launches with texts, arguments of the process that looks)`."""
+    gpu.compiler.compile({text for tried in faults.values() for _, text in tried})
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        ask = lambda n: find([*arguments, "--one", str(n)]) if faults[n] else None
+        return dict(zip(faults, pool.map(ask, faults)))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", nargs="?", type=Path, default=Path(__file__).parent)
     parser.add_argument("--only", default="", metavar="WHAT")
     parser.add_argument("--barriers", action="store_true")
+    parser.add_argument("--many", action="store_true", help="in more libraries and launches at once")
     parser.add_argument("--one", type=int, metavar="N", help="only look for the N-th")
     given = parser.parse_args()
     launches = all_of(given.folder)
     faults = of_barriers(launches) if given.barriers else listed()
-    chosen = [n for n, fault in enumerate(faults) if re.search(given.only, fault.what)]
     gpu = Gpu(given.folder)
     if given.one is not None:
-        told = sign(gpu, faulty(faults[given.one], launches))
+        told = sign(gpu, faulty(faults[given.one], launches, MANY if given.many else FEW))
         print(f"{WORD} {told}" if told else "nothing is wrong")
         return 0
-    tried = {n: faulty(faults[n], launches) for n in chosen}
-    gpu.compiler.compile({text for launches in tried.values() for _, text in launches})
-    mode = ["--barriers"] if given.barriers else []
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        ask = lambda n: find([*mode, "--one", str(n), str(given.folder)]) if tried[n] else None
-        found = dict(zip(chosen, pool.map(ask, chosen)))
+    chosen = [n for n, fault in enumerate(faults) if re.search(given.only, fault.what)]
+    arguments = [str(given.folder), *["--barriers"] * given.barriers]
+    tried = {n: faulty(faults[n], launches, FEW) for n in chosen}
+    found = find_each(tried, arguments, gpu)
+    hidden = {n: faulty(faults[n], launches, MANY) for n in chosen if tried[n] and not found[n]}
+    found |= find_each(hidden, [*arguments, "--many"], gpu)
     for n in chosen:
         missing = "not found" if tried[n] else "no library has this text"
         print(f"{'ok ' if found[n] else 'BAD'} {faults[n].what}: {found[n] or missing}")
