@@ -31,7 +31,7 @@ pub use initial::Init;
 pub use linear::{Embedding, Kind, Linear, PlainLayer};
 pub use methods::{Adapter, LowRank, Method, is_b, layer_of};
 pub use mode::Mode;
-pub(crate) use plan::last_name;
+pub(crate) use plan::{EMBEDDING, HEAD, last_name};
 pub use plan::{LayerInfo, Placement, Plan};
 pub use set::AdapterSet;
 pub use targets::Targets;

@@ -2,6 +2,12 @@ use super::choice::{Choice, Origin, Unmatched};
 use super::{Error, Init, Kind, LoraConfig, Method};
 use std::collections::BTreeSet;
 
+/// Path of a token embedding.
+pub(crate) const EMBEDDING: &str = "model.embed_tokens";
+
+/// Path of an output head.
+pub(crate) const HEAD: &str = "lm_head";
+
 /// A layer of a model that can carry an adapter, as a plan needs to know it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LayerInfo {

@@ -6,12 +6,10 @@ use super::layers::rope::Rope;
 use super::pass::Pass;
 use super::{Error, Result};
 use crate::layout::{Layout, Span};
-use crate::lora::{Context, Embedding, Linear};
+use crate::lora::{Context, Embedding, HEAD, Linear};
 use candle_core::{Device, Tensor};
 use metal_candle_kernels::tape::scale;
 use metal_candle_kernels::{Weight, softcap, upload};
-
-const HEAD: &str = "lm_head";
 
 /// A decoder-only language model: embedding, blocks, norm and output head.
 #[derive(Debug)]

@@ -9,12 +9,10 @@ use super::layers::rope::Rope;
 use super::scope::Scope;
 use super::weights::Weights;
 use super::{packed, recognise};
-use crate::lora::Embedding;
+use crate::lora::{EMBEDDING, Embedding, HEAD};
 use candle_core::DType;
 
-const EMBEDDING: &str = "model.embed_tokens";
 const BLOCKS: &str = "model.layers";
-const HEAD: &str = "lm_head";
 
 /// Compares names, shapes and dtypes of a checkpoint with what its configuration calls for, before
 /// anything of the configuration's sizes is allocated.

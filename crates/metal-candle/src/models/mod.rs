@@ -48,7 +48,7 @@ pub use recognise::{Found, check_folder};
 pub use save::save_checkpoint;
 pub use store::FolderType;
 
-use crate::lora::{self, AdapterSet, Fusion};
+use crate::lora::{self, AdapterSet, EMBEDDING, Fusion, HEAD};
 use candle_core::{DType, Device};
 use checkpoint::Checkpoint;
 use config::quantization::{MLX, TRANSFORMERS};
@@ -151,7 +151,7 @@ impl Model {
 
     /// Makes a head that is the embedding a weight of its own where the adapters of `set` tell them apart.
     fn untie_for(&mut self, set: &AdapterSet) {
-        let of_ends = ["model.embed_tokens", "lm_head"].map(|path| set.get(path));
+        let of_ends = [EMBEDDING, HEAD].map(|path| set.get(path));
         let is_adapted = of_ends.iter().any(Option::is_some);
         // One adapter on both changes them alike.
         let are_one = of_ends[1].is_some_and(|head| head.parameters().is_empty());
@@ -168,8 +168,8 @@ impl Model {
             let Some(settings) = self.raw_config.get_mut(key).and_then(Value::as_object_mut) else {
                 continue;
             };
-            if let Some(packing) = settings.get("model.embed_tokens").cloned() {
-                settings.insert("lm_head".into(), packing);
+            if let Some(packing) = settings.get(EMBEDDING).cloned() {
+                settings.insert(HEAD.into(), packing);
             }
         }
     }

@@ -1,10 +1,8 @@
 use super::{Error, Model, Result};
+use crate::lora::{EMBEDDING, HEAD};
 use candle_core::{DType, Device, Tensor};
 use metal_candle_kernels::Weight;
 use std::collections::BTreeMap;
-
-/// Layers that have a row for each token.
-const ENDS: [&str; 2] = ["model.embed_tokens", "lm_head"];
 
 /// Rows that are summed at a time.
 const ROWS: usize = 4096;
@@ -27,7 +25,7 @@ impl Model {
         }
         let mut grown = vec![];
         for (path, matrix) in self.decoder.matrices_mut() {
-            if !ENDS.contains(&path.as_str()) {
+            if ![EMBEDDING, HEAD].contains(&path.as_str()) {
                 continue;
             }
             let given = new_rows.get(&format!("{path}.weight"));

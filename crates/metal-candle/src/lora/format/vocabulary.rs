@@ -3,12 +3,9 @@
 use super::check::tensor;
 use super::names::{Key, Paths};
 use super::{AdapterFile, Format};
-use crate::lora::{Error, LoraConfig};
+use crate::lora::{EMBEDDING, Error, HEAD, LoraConfig};
 use candle_core::Tensor;
 use std::collections::BTreeMap;
-
-/// Weights with a row for each token.
-const WEIGHTS: [&str; 2] = ["model.embed_tokens.weight", "lm_head.weight"];
 
 /// Vocabulary of the model that an adapter is for.
 #[derive(Clone, Debug)]
@@ -57,7 +54,7 @@ impl AdapterFile {
         let mut found = BTreeMap::new();
         for (key, view) in self.file.tensors()?.iter() {
             let name = match names.key(key) {
-                Key::Base(name) if WEIGHTS.contains(&name.as_str()) => name,
+                Key::Base(name) if has_row_by_token(&name) => name,
                 _ => continue,
             };
             if let (2, Some(weight)) = (view.shape().len(), tensor(&view)?) {
@@ -66,6 +63,11 @@ impl AdapterFile {
         }
         Ok(found)
     }
+}
+
+fn has_row_by_token(weight: &str) -> bool {
+    let path = weight.strip_suffix(".weight");
+    path.is_some_and(|path| [EMBEDDING, HEAD].contains(&path))
 }
 
 /// Number of tokens where `n` have rows and those that are trained may lie behind, without a gap.

@@ -2,12 +2,9 @@
 
 use crate::lora::format::names::Copied;
 use crate::lora::methods::tokens::ROWS;
-use crate::lora::{Method, Plan};
+use crate::lora::{EMBEDDING, HEAD, Method, Plan};
 use candle_core::{Result, Tensor};
 use std::collections::BTreeMap;
-
-const EMBEDDING: &str = "model.embed_tokens";
-const HEAD: &str = "lm_head";
 
 /// Tensors of a head that has the embedding's adapter: their names, those of the embedding, and
 /// whether they are transposed.
