@@ -1,7 +1,9 @@
 //! Vector instructions of the kernels: the widest that the processor has, seen when the
 //! program runs. `METAL_CANDLE_SIMD` forces a lower level, by its name in lower case.
 
-use pulp::WithSimd;
+use pulp::{Simd, WithSimd};
+#[cfg(target_arch = "x86_64")]
+use std::any::TypeId;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::OnceLock;
@@ -129,25 +131,46 @@ pub fn dispatch<Op: WithSimd>(op: Op) -> Op::Output {
 
 /// Runs `op`, compiled for `level`, which tests choose.
 pub fn dispatch_at<Op: WithSimd>(level: Level, op: Op) -> Op::Output {
-    use pulp::Simd;
     match level {
         #[cfg(target_arch = "x86_64")]
         Level::Amx | Level::Avx512 => match pulp::x86::V4::try_new() {
-            Some(simd) => Simd::vectorize(simd, op),
-            None => pulp::Scalar.vectorize(op),
+            Some(simd) => vectorize(simd, op),
+            None => vectorize(pulp::Scalar, op),
         },
         #[cfg(target_arch = "x86_64")]
         Level::Avx2 => match pulp::x86::V3::try_new() {
-            Some(simd) => Simd::vectorize(simd, op),
-            None => pulp::Scalar.vectorize(op),
+            Some(simd) => vectorize(simd, op),
+            None => vectorize(pulp::Scalar, op),
         },
         #[cfg(target_arch = "aarch64")]
         Level::Neon => match pulp::aarch64::Neon::try_new() {
-            Some(simd) => Simd::vectorize(simd, op),
-            None => pulp::Scalar.vectorize(op),
+            Some(simd) => vectorize(simd, op),
+            None => vectorize(pulp::Scalar, op),
         },
-        _ => pulp::Scalar.vectorize(op),
+        _ => vectorize(pulp::Scalar, op),
     }
+}
+
+/// Runs `op` in a function of its own, compiled for all that the level of `simd` has.
+#[inline(always)]
+pub fn vectorize<S: Simd, Op: WithSimd>(simd: S, op: Op) -> Op::Output {
+    #[cfg(target_arch = "x86_64")]
+    if TypeId::of::<S>() == TypeId::of::<pulp::x86::V3>()
+        && let Some(simd) = pulp::x86::V3::try_new()
+        && is_x86_feature_detected!("f16c")
+    {
+        // SAFETY: the processor has what the function is compiled for.
+        #[allow(unsafe_code)]
+        return unsafe { with_halves(simd, op) };
+    }
+    simd.vectorize(op)
+}
+
+/// Runs `op`, compiled for what `V3` has and for the conversion of float16, which is not one of its features.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,bmi1,bmi2,fma,lzcnt,popcnt,f16c")]
+fn with_halves<Op: WithSimd>(simd: pulp::x86::V3, op: Op) -> Op::Output {
+    op.with_simd(simd)
 }
 
 /// Cache that a line is brought to.

@@ -3,6 +3,7 @@
 //! and reach neither memory nor a result.
 #![allow(unsafe_code)]
 
+pub mod bytes;
 pub mod streaming;
 pub mod table;
 

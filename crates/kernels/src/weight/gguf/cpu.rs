@@ -1,6 +1,7 @@
 //! Rows in host memory, a run of numbers at a time.
 
 mod dots;
+mod scales;
 
 use super::blocks::{Block, RUN, by_type};
 use super::{BlockType, Gguf};
@@ -8,6 +9,7 @@ use crate::weight::{Blocks, FewRows, host::Held};
 use candle_core::Result;
 use metal_candle_cpu::simd::dispatch;
 use pulp::{Simd, WithSimd};
+use scales::Scales;
 use std::ops::Range;
 
 /// A matrix for as long as it is read.
@@ -57,41 +59,49 @@ impl WithSimd for Unpack<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
-        by_type!(self.block, B => self.rows::<B>());
+    fn with_simd<S: Simd>(self, simd: S) {
+        by_type!(self.block, B => self.rows::<S, B>(simd));
     }
 }
 
 impl Unpack<'_> {
     #[inline(always)]
-    fn rows<B: Block>(self) {
+    fn rows<S: Simd, B: Block>(self, simd: S) {
         let to = self.to.chunks_exact_mut(self.columns.len().max(1));
         for (row, to) in self.bytes.chunks_exact(self.width.max(1)).zip(to) {
-            numbers::<B>(row, self.columns.clone(), to);
+            numbers::<S, B>(simd, row, self.columns.start, to);
         }
     }
 }
 
-/// Some numbers of a row.
+/// The numbers of a row from the number `first` on.
 #[inline(always)]
-fn numbers<B: Block>(row: &[u8], columns: Range<usize>, mut to: &mut [f32]) {
-    let mut first = columns.start;
-    while first < columns.end {
-        let (part, rest) = to.split_at_mut((RUN - first % RUN).min(columns.end - first));
-        run::<B>(row, first, part);
-        (first, to) = (first + part.len(), rest);
+fn numbers<S: Simd, B: Block>(simd: S, row: &[u8], first: usize, mut to: &mut [f32]) {
+    let mut within = first % B::NUMBERS;
+    for block in row[first / B::NUMBERS * B::BYTES..].chunks_exact(B::BYTES) {
+        let (part, rest) = to.split_at_mut((B::NUMBERS - within).min(to.len()));
+        numbers_of_block::<S, B>(simd, block, within, part);
+        (within, to) = (0, rest);
+        if to.is_empty() {
+            return;
+        }
     }
 }
 
-/// A run of a row from the number `first` on, or a part of it.
+/// The numbers of a block from the number `first` on.
 #[inline(always)]
-fn run<B: Block>(row: &[u8], first: usize, to: &mut [f32]) {
-    let (per_block, run) = (B::NUMBERS / RUN, first / RUN);
-    let block = &row[run / per_block * B::BYTES..][..B::BYTES];
-    if let (RUN, Some(whole)) = (to.len(), to.first_chunk_mut()) {
-        return B::run(block, run % per_block, whole);
+fn numbers_of_block<S: Simd, B: Block>(
+    simd: S,
+    block: &[u8],
+    mut first: usize,
+    mut to: &mut [f32],
+) {
+    let scales = Scales::of::<S, B>(simd, block);
+    while !to.is_empty() {
+        let (run, within) = (first / RUN, first % RUN);
+        let (part, rest) = to.split_at_mut((RUN - within).min(to.len()));
+        let numbers = scales::numbers::<S, B>(simd, block, &scales, run);
+        part.copy_from_slice(&numbers[within..][..part.len()]);
+        (first, to) = (first + part.len(), rest);
     }
-    let mut whole = [0.0; RUN];
-    B::run(block, run % per_block, &mut whole);
-    to.copy_from_slice(&whole[first % RUN..][..to.len()]);
 }

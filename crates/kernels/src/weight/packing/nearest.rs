@@ -99,7 +99,7 @@ pub(super) fn zero_point(matrix: &Tensor) -> Result<ZeroPoint> {
 /// Values of a table under a scale of a 64th.
 pub(super) fn iq4_nl(matrix: &Tensor) -> Result<Gguf> {
     let d = f16::from_f32(1.0 / 64.0).to_le_bytes();
-    let codes = codes(&(matrix * 64.0)?, &IQ4_NL)?;
+    let codes = codes(&(matrix * 64.0)?, &IQ4_NL.map(f32::from))?;
     let blocks = codes.chunks_exact(32).flat_map(|codes| {
         let (low, high) = codes.split_at(16);
         let pairs = low.iter().zip(high).map(|(low, high)| low | high << 4);

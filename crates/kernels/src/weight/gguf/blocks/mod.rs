@@ -33,7 +33,7 @@ use half::f16;
 pub(super) const RUN: usize = 32;
 
 /// Numbers of the blocks with scales of their own inside (`QK_K`).
-const SUPER: usize = 256;
+pub(super) const SUPER: usize = 256;
 
 /// A type of block. Each formula is computed in float32, rounded after every operation.
 pub(super) trait Block {
@@ -43,13 +43,33 @@ pub(super) trait Block {
     const BYTES: usize;
     /// Where the float16 factors are, in bytes from the block's start.
     const FACTORS: &'static [usize];
+    /// Parts of a run that have scales of their own.
+    const PARTS: usize = 1;
+    /// Whether numbers have an offset.
+    const OFFSETS: bool = true;
+    /// The code that counts nothing.
+    const ZERO: i8 = 0;
 
     /// Number `i` of a block: the definition.
     fn number(block: &[u8], i: usize) -> f32;
 
-    /// Numbers `32 * run ..` of a block.
-    fn run(block: &[u8], run: usize, to: &mut [f32; RUN]);
+    /// The codes of the numbers `32 * run ..` of a block, signed bytes from which [`Block::ZERO`] is to be taken.
+    fn codes(block: &[u8], run: usize) -> Codes;
+
+    /// What codes count: a number is `scale (code - ZERO) + offset`, which every part of each run has its own of. Both are
+    /// written for a block, of its float16 factors; the second is zero where there is one, and offsets are left where
+    /// numbers have none. The factors are both themselves where a block is a run.
+    #[inline(always)]
+    fn scales(_: &[u8], factors: [f32; 2], scales: &mut [f32], offsets: &mut [f32]) {
+        scales[0] = factors[0];
+        if Self::OFFSETS {
+            offsets[0] = factors[1];
+        }
+    }
 }
+
+/// Parts of a run at most.
+pub(super) const MOST_PARTS: usize = 2;
 
 /// A type of block that can be made of numbers.
 pub(super) trait Pack: Block {
@@ -97,9 +117,18 @@ fn put_half(block: &mut [u8], at: usize, value: f32) {
 
 /// `N` bytes from a byte on.
 #[inline(always)]
-fn bytes<const N: usize>(block: &[u8], at: usize) -> &[u8; N] {
+pub(super) fn bytes<const N: usize>(block: &[u8], at: usize) -> &[u8; N] {
     match block[at..at + N].first_chunk() {
         Some(bytes) => bytes,
+        None => unreachable!("there are N"),
+    }
+}
+
+/// The first `N` of some numbers, of which there have to be as many: loops over arrays have no ends to look for.
+#[inline(always)]
+fn array<const N: usize>(numbers: &mut [f32]) -> &mut [f32; N] {
+    match numbers.first_chunk_mut() {
+        Some(array) => array,
         None => unreachable!("there are N"),
     }
 }
@@ -120,21 +149,55 @@ fn put_nibble(bytes: &mut [u8], i: usize, value: u8) {
     }
 }
 
-/// [`nibble`] of a whole run, each through `value` with its index.
+/// Codes of a run, eight to a word from the lowest byte on: of arithmetic of words compilers make vectors, which they do not
+/// of bytes.
+pub(super) type Codes = [u64; RUN / 8];
+
+/// A byte eight times.
+const fn eight_times(byte: u8) -> u64 {
+    u64::from_ne_bytes([byte; 8])
+}
+
+/// Words of eight bytes from the byte `at` on.
 #[inline(always)]
-fn nibbles(bytes: &[u8; 16], to: &mut [f32; RUN], value: impl Fn(usize, u8) -> f32) {
-    let (low, high) = to.split_at_mut(16);
-    for (i, to) in low.iter_mut().enumerate() {
-        *to = value(i, bytes[i] & 15);
+fn words<const N: usize>(block: &[u8], at: usize) -> [u64; N] {
+    let mut words = [0; N];
+    for (i, word) in words.iter_mut().enumerate() {
+        *word = u64::from_le_bytes(*bytes(block, at + 8 * i));
     }
-    for (i, to) in high.iter_mut().enumerate() {
-        *to = value(16 + i, bytes[i] >> 4);
+    words
+}
+
+/// [`nibble`] of a whole run.
+#[inline(always)]
+fn nibbles(block: &[u8], at: usize) -> Codes {
+    let [a, b] = words(block, at);
+    let low = |word: u64| word & eight_times(15);
+    [low(a), low(b), low(a >> 4), low(b >> 4)]
+}
+
+/// The bits of `MASK` of 32 bytes from the byte `at` on, counted from bit `from` on.
+#[inline(always)]
+fn bits<const MASK: u8>(block: &[u8], at: usize, from: usize) -> Codes {
+    let mut words = words(block, at);
+    for word in &mut words {
+        *word = *word >> from & eight_times(MASK);
     }
+    words
+}
+
+/// Puts `high` above the `BITS` of `low`.
+#[inline(always)]
+fn above<const BITS: u8>(mut low: Codes, high: Codes) -> Codes {
+    for (low, high) in low.iter_mut().zip(high) {
+        *low |= high << BITS;
+    }
+    low
 }
 
 /// A number as a float: through i32, for which every processor has an instruction.
 #[inline(always)]
-fn float(q: impl Into<i32>) -> f32 {
+pub(super) fn float(q: impl Into<i32>) -> f32 {
     q.into() as f32
 }
 

@@ -1,4 +1,4 @@
-use super::{Block, RUN, SUPER, bytes, float, half};
+use super::{Block, Codes, SUPER, above, array, bits, float, half};
 
 /// `d (s - 32) (q - 4)`, `s` of six bits for 16 numbers: the third bits of `q` in bytes 0 to 31, one of each byte for
 /// each 32 numbers, the others in 32 to 95 as in `Q2_K`, `s` in 96 to 107, `d` behind.
@@ -11,6 +11,9 @@ impl Block for Q3K {
     const NUMBERS: usize = SUPER;
     const BYTES: usize = 110;
     const FACTORS: &'static [usize] = &[D];
+    const ZERO: i8 = 4;
+    const PARTS: usize = 2;
+    const OFFSETS: bool = false;
 
     fn number(block: &[u8], i: usize) -> f32 {
         let low = block[32 + i / 128 * 32 + i % 32] >> (2 * (i / 32 % 4)) & 3;
@@ -20,16 +23,15 @@ impl Block for Q3K {
     }
 
     #[inline(always)]
-    fn run(block: &[u8], run: usize, to: &mut [f32; RUN]) {
-        let (d, shift) = (half(block, D), 2 * (run % 4));
-        let (low, third) = (bytes::<32>(block, 32 + run / 4 * 32), bytes::<32>(block, 0));
-        for (part, to) in to.as_chunks_mut::<16>().0.iter_mut().enumerate() {
-            let scale = d * scale(&block[SCALES..], 2 * run + part);
-            let bits = low[16 * part..].iter().zip(&third[16 * part..]);
-            for (to, (low, third)) in to.iter_mut().zip(bits) {
-                let q = i32::from(low >> shift & 3 | (third >> run & 1) << 2) - 4;
-                *to = scale * float(q);
-            }
+    fn codes(block: &[u8], run: usize) -> Codes {
+        let low = bits::<3>(block, 32 + run / 4 * 32, run % 4 * 2);
+        above::<2>(low, bits::<1>(block, 0, run))
+    }
+
+    #[inline(always)]
+    fn scales(block: &[u8], [d, _]: [f32; 2], scales: &mut [f32], _: &mut [f32]) {
+        for (i, to) in array::<16>(scales).iter_mut().enumerate() {
+            *to = d * scale(&block[SCALES..], i);
         }
     }
 }

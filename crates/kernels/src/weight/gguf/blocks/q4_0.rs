@@ -1,6 +1,4 @@
-use super::{
-    Block, Pack, RUN, bytes, float, furthest, half, inverse, nibble, nibbles, put_half, put_nibble,
-};
+use super::{Block, Codes, Pack, furthest, half, inverse, nibble, nibbles, put_half, put_nibble};
 
 /// `d (q - 8)`: `d` in bytes 0 and 1, `q` in the nibbles of 2 to 17.
 pub(in crate::weight::gguf) struct Q4_0;
@@ -9,20 +7,16 @@ impl Block for Q4_0 {
     const NUMBERS: usize = 32;
     const BYTES: usize = 18;
     const FACTORS: &'static [usize] = &[0];
+    const ZERO: i8 = 8;
+    const OFFSETS: bool = false;
 
     fn number(block: &[u8], i: usize) -> f32 {
         half(block, 0) * (f32::from(nibble(&block[2..], i)) - 8.0)
     }
 
     #[inline(always)]
-    fn run(block: &[u8], _: usize, to: &mut [f32; RUN]) {
-        let d = half(block, 0);
-        nibbles(
-            bytes(block, 2),
-            to,
-            #[inline(always)]
-            |_, q| d * float(i32::from(q) - 8),
-        );
+    fn codes(block: &[u8], _: usize) -> Codes {
+        nibbles(block, 2)
     }
 }
 

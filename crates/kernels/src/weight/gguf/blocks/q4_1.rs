@@ -1,6 +1,4 @@
-use super::{
-    Block, Pack, RUN, bytes, ends, float, half, inverse, nibble, nibbles, put_half, put_nibble,
-};
+use super::{Block, Codes, Pack, ends, half, inverse, nibble, nibbles, put_half, put_nibble};
 
 /// `d q + m`: `d` and `m` in bytes 0 to 3, `q` in the nibbles of 4 to 19.
 pub(in crate::weight::gguf) struct Q4_1;
@@ -15,14 +13,8 @@ impl Block for Q4_1 {
     }
 
     #[inline(always)]
-    fn run(block: &[u8], _: usize, to: &mut [f32; RUN]) {
-        let (d, m) = (half(block, 0), half(block, 2));
-        nibbles(
-            bytes(block, 4),
-            to,
-            #[inline(always)]
-            |_, q| d * float(q) + m,
-        );
+    fn codes(block: &[u8], _: usize) -> Codes {
+        nibbles(block, 4)
     }
 }
 

@@ -1,4 +1,4 @@
-use super::{Block, RUN, SUPER, bytes, float, half, k_scales};
+use super::{Block, Codes, SUPER, bits, bytes, half, k_scales};
 
 /// `d s q - dmin m`, `s` and `m` of six bits for 32 numbers: `d` and `dmin` in bytes 0 to 3, `s` and `m` in 4 to 15,
 /// `q` in 16 to 143, 64 in the nibbles of 32 bytes.
@@ -16,12 +16,12 @@ impl Block for Q4K {
     }
 
     #[inline(always)]
-    fn run(block: &[u8], run: usize, to: &mut [f32; RUN]) {
-        let (scale, min) = k_scales::get(&block[4..], run);
-        let (scale, min) = (half(block, 0) * float(scale), half(block, 2) * float(min));
-        let (shift, qs) = (4 * (run % 2), bytes::<32>(block, 16 + run / 2 * 32));
-        for (to, q) in to.iter_mut().zip(qs) {
-            *to = scale * float(q >> shift & 15) - min;
-        }
+    fn codes(block: &[u8], run: usize) -> Codes {
+        bits::<15>(block, 16 + run / 2 * 32, run % 2 * 4)
+    }
+
+    #[inline(always)]
+    fn scales(block: &[u8], factors: [f32; 2], scales: &mut [f32], offsets: &mut [f32]) {
+        k_scales::unpack(bytes(block, 4), factors, scales, offsets);
     }
 }

@@ -1,5 +1,6 @@
 use super::{
-    Block, Pack, RUN, bytes, float, furthest, half, inverse, nibble, nibbles, put_half, put_nibble,
+    Block, Codes, Pack, above, bytes, eight_times, furthest, half, inverse, nibble, nibbles,
+    put_half, put_nibble,
 };
 
 /// `d (q - 16)`: `d` in bytes 0 and 1, the fifth bits of `q` in 2 to 5, the others in the nibbles of 6 to 21.
@@ -9,6 +10,8 @@ impl Block for Q5_0 {
     const NUMBERS: usize = 32;
     const BYTES: usize = 22;
     const FACTORS: &'static [usize] = &[0];
+    const ZERO: i8 = 16;
+    const OFFSETS: bool = false;
 
     fn number(block: &[u8], i: usize) -> f32 {
         let q = nibble(&block[6..], i) | fifth_bit(&block[2..], i) << 4;
@@ -16,14 +19,8 @@ impl Block for Q5_0 {
     }
 
     #[inline(always)]
-    fn run(block: &[u8], _: usize, to: &mut [f32; RUN]) {
-        let (d, fifth) = (half(block, 0), u32::from_le_bytes(*bytes(block, 2)));
-        nibbles(
-            bytes(block, 6),
-            to,
-            #[inline(always)]
-            |i, q| d * float(with_fifth(q, fifth, i) - 16),
-        );
+    fn codes(block: &[u8], _: usize) -> Codes {
+        above::<4>(nibbles(block, 6), fifth_bits(bytes(block, 2)))
     }
 }
 
@@ -44,10 +41,18 @@ pub(super) fn fifth_bit(bytes: &[u8], i: usize) -> u8 {
     bytes[i / 8] >> (i % 8) & 1
 }
 
-/// The number of a nibble and of bit `i` above it.
+/// The bits of four bytes, each in the lowest of a byte.
 #[inline(always)]
-pub(super) fn with_fifth(nibble: u8, fifth: u32, i: usize) -> i32 {
-    i32::from(nibble) | ((fifth >> i & 1) << 4) as i32
+pub(super) fn fifth_bits(bytes: &[u8; 4]) -> Codes {
+    // Bit `i` where byte `i` has it.
+    let own = u64::from_le_bytes([1, 2, 4, 8, 16, 32, 64, 128]);
+    let mut words = [0; 4];
+    for (word, &byte) in words.iter_mut().zip(bytes) {
+        let bits = eight_times(byte) & own;
+        // A carry into the highest bit of each byte that is not zero.
+        *word = (bits + eight_times(127)) >> 7 & eight_times(1);
+    }
+    words
 }
 
 /// Writes a number of five bits where four bytes of fifth bits are followed by nibbles.

@@ -1,5 +1,5 @@
-use super::q5_0::{fifth_bit, put, with_fifth};
-use super::{Block, Pack, RUN, bytes, ends, float, half, inverse, nibble, nibbles, put_half};
+use super::q5_0::{fifth_bit, fifth_bits, put};
+use super::{Block, Codes, Pack, above, bytes, ends, half, inverse, nibble, nibbles, put_half};
 
 /// `d q + m`: `d` and `m` in bytes 0 to 3, the fifth bits of `q` in 4 to 7, the others in the nibbles of 8 to 23.
 pub(in crate::weight::gguf) struct Q5_1;
@@ -15,15 +15,8 @@ impl Block for Q5_1 {
     }
 
     #[inline(always)]
-    fn run(block: &[u8], _: usize, to: &mut [f32; RUN]) {
-        let (d, m) = (half(block, 0), half(block, 2));
-        let fifth = u32::from_le_bytes(*bytes(block, 4));
-        nibbles(
-            bytes(block, 8),
-            to,
-            #[inline(always)]
-            |i, q| d * float(with_fifth(q, fifth, i)) + m,
-        );
+    fn codes(block: &[u8], _: usize) -> Codes {
+        above::<4>(nibbles(block, 8), fifth_bits(bytes(block, 4)))
     }
 }
 

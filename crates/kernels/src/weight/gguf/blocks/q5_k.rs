@@ -1,4 +1,4 @@
-use super::{Block, RUN, SUPER, bytes, float, half, k_scales};
+use super::{Block, Codes, SUPER, above, bits, bytes, half, k_scales};
 
 /// `d s q - dmin m` as in `Q4_K`, with the fifth bits of `q` in bytes 16 to 47, one of each byte for each 32 numbers,
 /// and the others in 48 to 175.
@@ -18,12 +18,13 @@ impl Block for Q5K {
     }
 
     #[inline(always)]
-    fn run(block: &[u8], run: usize, to: &mut [f32; RUN]) {
-        let (scale, min) = k_scales::get(&block[4..], run);
-        let (scale, min) = (half(block, 0) * float(scale), half(block, 2) * float(min));
-        let (shift, low) = (4 * (run % 2), bytes::<32>(block, 48 + run / 2 * 32));
-        for (to, (low, fifth)) in to.iter_mut().zip(low.iter().zip(bytes::<32>(block, 16))) {
-            *to = scale * float(low >> shift & 15 | (fifth >> run & 1) << 4) - min;
-        }
+    fn codes(block: &[u8], run: usize) -> Codes {
+        let low = bits::<15>(block, 48 + run / 2 * 32, run % 2 * 4);
+        above::<4>(low, bits::<1>(block, 16, run))
+    }
+
+    #[inline(always)]
+    fn scales(block: &[u8], factors: [f32; 2], scales: &mut [f32], offsets: &mut [f32]) {
+        k_scales::unpack(bytes(block, 4), factors, scales, offsets);
     }
 }

@@ -1,4 +1,4 @@
-use super::{Block, Pack, RUN, bytes, float, furthest, half, inverse, put_half};
+use super::{Block, Codes, Pack, furthest, half, inverse, put_half, words};
 
 /// `d q`: `d` in bytes 0 and 1, `q` in 2 to 33, signed.
 pub(in crate::weight::gguf) struct Q8_0;
@@ -7,17 +7,15 @@ impl Block for Q8_0 {
     const NUMBERS: usize = 32;
     const BYTES: usize = 34;
     const FACTORS: &'static [usize] = &[0];
+    const OFFSETS: bool = false;
 
     fn number(block: &[u8], i: usize) -> f32 {
         half(block, 0) * f32::from(block[2 + i].cast_signed())
     }
 
     #[inline(always)]
-    fn run(block: &[u8], _: usize, to: &mut [f32; RUN]) {
-        let d = half(block, 0);
-        for (to, q) in to.iter_mut().zip(bytes::<32>(block, 2)) {
-            *to = d * float(q.cast_signed());
-        }
+    fn codes(block: &[u8], _: usize) -> Codes {
+        words(block, 2)
     }
 }
 

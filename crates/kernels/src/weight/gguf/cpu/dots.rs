@@ -2,10 +2,11 @@
 //! registers.
 
 use super::OnHost;
+use super::scales::{Scales, codes};
 use crate::weight::FewRows;
 use crate::weight::gguf::BlockType;
-use crate::weight::gguf::blocks::{Block, RUN, by_type};
-use metal_candle_cpu::simd::{Cache, dispatch, prefetch};
+use crate::weight::gguf::blocks::{Block, MOST_PARTS, RUN, by_type};
+use metal_candle_cpu::simd::{Cache, dispatch, prefetch, vectorize};
 use pulp::{Simd, WithSimd};
 use std::marker::PhantomData;
 use std::ops::Range;
@@ -16,15 +17,29 @@ const MOST_ROWS: usize = 4;
 /// Bytes that are asked for ahead of their use, as many as for the affine format (docs/log/packed.md).
 const AHEAD: usize = 2048;
 
-/// Runs of a row of `x`.
-type Runs = Vec<[f32; RUN]>;
+/// A row of `x` by runs.
+struct Row {
+    numbers: Vec<[f32; RUN]>,
+    /// Sums of the parts of runs.
+    sums: Vec<f32>,
+}
+
+impl Row {
+    fn new<B: Block>(x: &[f32]) -> Self {
+        let parts = x.chunks_exact(RUN / B::PARTS);
+        Self {
+            numbers: x.as_chunks().0.to_vec(),
+            sums: parts.map(|part| part.iter().sum()).collect(),
+        }
+    }
+}
 
 /// A few rows, ready to be multiplied with the matrix.
 struct Prepared<'a> {
     bytes: &'a [u8],
     width: usize,
     block: BlockType,
-    x: Vec<Runs>,
+    x: Vec<Row>,
 }
 
 /// Rows as runs, where they are few enough.
@@ -36,7 +51,7 @@ pub(super) fn prepare<'a>(matrix: &'a OnHost<'_>, x: &[Vec<f32>]) -> Option<Box<
         bytes: matrix.bytes.bytes(),
         width: matrix.width,
         block: matrix.block,
-        x: x.iter().map(|x| x.as_chunks().0.to_vec()).collect(),
+        x: by_type!(matrix.block, B => x.iter().map(|x| Row::new::<B>(x)).collect()),
     }))
 }
 
@@ -72,9 +87,9 @@ impl Dots<'_> {
     #[inline(always)]
     fn by_count<S: Simd, B: Block>(self, simd: S) {
         match self.matrix.x.len() {
-            1 => simd.vectorize(OfSize::<B, 1>(self, PhantomData)),
-            2 => simd.vectorize(OfSize::<B, 2>(self, PhantomData)),
-            _ => simd.vectorize(OfSize::<B, MOST_ROWS>(self, PhantomData)),
+            1 => vectorize(simd, OfSize::<B, 1>(self, PhantomData)),
+            2 => vectorize(simd, OfSize::<B, 2>(self, PhantomData)),
+            _ => vectorize(simd, OfSize::<B, MOST_ROWS>(self, PhantomData)),
         }
     }
 }
@@ -94,9 +109,9 @@ impl<B: Block, const MR: usize> WithSimd for OfSize<'_, B, MR> {
 impl Dots<'_> {
     #[inline(always)]
     fn all<S: Simd, B: Block, const MR: usize>(self, simd: S) {
-        // Where there are fewer rows, the last ones again: their products are dropped.
+        // Where there are fewer rows, the last one again: its products are dropped.
         let given = &self.matrix.x;
-        let mut x = [&given[given.len() - 1][..]; MR];
+        let mut x = [&given[given.len() - 1]; MR];
         for (to, x) in x.iter_mut().zip(given) {
             *to = x;
         }
@@ -113,39 +128,77 @@ impl Dots<'_> {
 
 /// Dot products of rows with one of the matrix.
 #[inline(always)]
-fn dots<S: Simd, B: Block, const MR: usize>(
-    simd: S,
-    row: &[u8],
-    x: [&[[f32; RUN]]; MR],
-) -> [f32; MR] {
+fn dots<S: Simd, B: Block, const MR: usize>(simd: S, row: &[u8], x: [&Row; MR]) -> [f32; MR] {
+    let mut totals = [Totals::new(simd); MR];
     let per_block = B::NUMBERS / RUN;
-    let mut sums = [[0.0_f32; RUN]; MR];
     for (index, block) in row.chunks_exact(B::BYTES).enumerate() {
         prefetch(block.as_ptr().wrapping_add(AHEAD), Cache::First);
+        let scales = Scales::of::<S, B>(simd, block);
         for run in 0..per_block {
-            let mut numbers = [0.0; RUN];
-            B::run(block, run, &mut numbers);
-            for (sums, x) in sums.iter_mut().zip(x) {
-                add_products(simd, sums, &numbers, &x[index * per_block + run]);
+            let codes = codes::<S, B>(simd, block, run);
+            for i in 0..MR {
+                let of_row = index * per_block + run;
+                totals[i].add::<B>(simd, &codes, &scales, run, x[i], of_row);
             }
         }
     }
     let mut dots = [0.0; MR];
-    for (dot, sums) in dots.iter_mut().zip(&sums) {
-        let mut total = simd.splat_f32s(0.0);
-        for &sum in S::as_simd_f32s(sums).0 {
-            total = simd.add_f32s(total, sum);
-        }
-        *dot = simd.reduce_sum_f32s(total);
+    for (dot, totals) in dots.iter_mut().zip(totals) {
+        *dot = totals.sum(simd);
     }
     dots
 }
 
-#[inline(always)]
-fn add_products<S: Simd>(simd: S, sums: &mut [f32; RUN], a: &[f32; RUN], b: &[f32; RUN]) {
-    let (a, b) = (S::as_simd_f32s(a).0, S::as_simd_f32s(b).0);
-    let sums = S::as_mut_simd_f32s(sums).0;
-    for ((sum, &a), &b) in sums.iter_mut().zip(a).zip(b) {
-        *sum = simd.mul_add_e_f32s(a, b, *sum);
+/// Sums of a dot product: of scaled codes by lanes, and of offsets, of either part of runs.
+#[derive(Clone, Copy)]
+struct Totals<S: Simd> {
+    scaled: [S::f32s; MOST_PARTS],
+    offset: [f32; MOST_PARTS],
+}
+
+impl<S: Simd> Totals<S> {
+    #[inline(always)]
+    fn new(simd: S) -> Self {
+        Self {
+            scaled: [simd.splat_f32s(0.0); MOST_PARTS],
+            offset: [0.0; MOST_PARTS],
+        }
+    }
+
+    /// Adds the products of run `run` of a block with run `of_row` of `x`.
+    #[inline(always)]
+    fn add<B: Block>(
+        &mut self,
+        simd: S,
+        codes: &[f32; RUN],
+        scales: &Scales,
+        run: usize,
+        x: &Row,
+        of_row: usize,
+    ) {
+        let (codes, numbers) = (
+            S::as_simd_f32s(codes).0,
+            S::as_simd_f32s(&x.numbers[of_row]).0,
+        );
+        let registers = RUN / S::F32_LANES / B::PARTS;
+        for part in 0..B::PARTS {
+            let first = part * registers;
+            let mut sum = simd.mul_f32s(codes[first], numbers[first]);
+            for i in first + 1..first + registers {
+                sum = simd.mul_add_e_f32s(codes[i], numbers[i], sum);
+            }
+            let (scale, offset) = scales.part(run * B::PARTS + part);
+            let scale = simd.splat_f32s(scale);
+            self.scaled[part] = simd.mul_add_e_f32s(sum, scale, self.scaled[part]);
+            if B::OFFSETS {
+                self.offset[part] += offset * x.sums[of_row * B::PARTS + part];
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn sum(self, simd: S) -> f32 {
+        let ([a, b], [c, d]) = (self.scaled, self.offset);
+        simd.reduce_sum_f32s(simd.add_f32s(a, b)) + (c + d)
     }
 }
