@@ -1,6 +1,6 @@
 use super::{
-    Block, Codes, Pack, above, bytes, eight_times, furthest, half, inverse, nibble, nibbles,
-    put_half, put_nibble,
+    Block, Codes, Pack, above, bytes, furthest, half, inverse, nibble, nibbles, put_half,
+    put_nibble,
 };
 
 /// `d (q - 16)`: `d` in bytes 0 and 1, the fifth bits of `q` in 2 to 5, the others in the nibbles of 6 to 21.
@@ -44,16 +44,24 @@ pub(super) fn fifth_bit(bytes: &[u8], i: usize) -> u8 {
 /// The bits of four bytes, each in the lowest of a byte.
 #[inline(always)]
 pub(super) fn fifth_bits(bytes: &[u8; 4]) -> Codes {
-    // Bit `i` where byte `i` has it.
-    let own = u64::from_le_bytes([1, 2, 4, 8, 16, 32, 64, 128]);
     let mut words = [0; 4];
     for (word, &byte) in words.iter_mut().zip(bytes) {
-        let bits = eight_times(byte) & own;
-        // A carry into the highest bit of each byte that is not zero.
-        *word = (bits + eight_times(127)) >> 7 & eight_times(1);
+        *word = SPREAD[usize::from(byte)];
     }
     words
 }
+
+/// Every byte with its bits in the lowest of eight bytes.
+static SPREAD: [u64; 256] = {
+    let mut all = [0; 256];
+    let mut bits = 0;
+    while bits < 8 * 256 {
+        let (byte, bit) = (bits / 8, bits % 8);
+        all[byte] |= ((byte >> bit & 1) as u64) << (8 * bit);
+        bits += 1;
+    }
+    all
+};
 
 /// Writes a number of five bits where four bytes of fifth bits are followed by nibbles.
 pub(super) fn put(bytes: &mut [u8], i: usize, q: u8) {
