@@ -9,6 +9,9 @@ use std::time::{Duration, Instant};
 /// Fewer runs than this say nothing about their spread.
 const MIN_RUNS: usize = 5;
 
+/// Time in which candle's threads, of a pool of their own, stop to look for work, and those of rayon's wake.
+const SETTLING: Duration = Duration::from_millis(2);
+
 /// Spread of the durations of many runs.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Spread {
@@ -87,10 +90,19 @@ impl Clock {
 }
 
 /// Seconds of single runs of each contender, who alternate until `budget` for each is spent. They
-/// first run for a tenth of that without being counted.
+/// first run for a tenth of that without being counted. Where there are several, each turn begins
+/// with runs that are not counted, for [`SETTLING`]: threads of the one before still look for work.
 pub fn alternate(budget: Duration, contenders: &mut [Once<'_>]) -> Result<Vec<Vec<f64>>> {
     alternate_until(budget / 10, 1, contenders)?;
     alternate_until(budget, MIN_RUNS, contenders)
+}
+
+fn settle(contender: &mut Once<'_>) -> Result<()> {
+    let began = Instant::now();
+    while began.elapsed() < SETTLING {
+        contender()?;
+    }
+    Ok(())
 }
 
 fn alternate_until(
@@ -98,11 +110,15 @@ fn alternate_until(
     min_runs: usize,
     contenders: &mut [Once<'_>],
 ) -> Result<Vec<Vec<f64>>> {
+    let several = contenders.len() > 1;
     let mut secs = vec![vec![]; contenders.len()];
     let began = Instant::now();
     let mut runs = 0;
     while runs < min_runs || began.elapsed() < budget * contenders.len() as u32 {
         for (contender, secs) in contenders.iter_mut().zip(&mut secs) {
+            if several {
+                settle(contender)?;
+            }
             secs.push(contender()?.as_secs_f64());
         }
         runs += 1;

@@ -12,11 +12,13 @@ use metal_candle_kernels::weight::packing::Packing;
 use std::cell::OnceCell;
 
 /// Types that are measured, as either side has them.
-const TYPES: [(BlockType, GgmlDType); 4] = [
+const TYPES: [(BlockType, GgmlDType); 6] = [
     (BlockType::Q4_0, GgmlDType::Q4_0),
     (BlockType::Q4_1, GgmlDType::Q4_1),
+    (BlockType::Q5_0, GgmlDType::Q5_0),
     (BlockType::Q8_0, GgmlDType::Q8_0),
     (BlockType::Q4_K, GgmlDType::Q4K),
+    (BlockType::Q6_K, GgmlDType::Q6K),
 ];
 
 /// The feed-forward layers of the first model for one token and for a training row, where whole blocks fit into a row.

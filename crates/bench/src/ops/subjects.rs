@@ -4,7 +4,7 @@
 use super::candle;
 use super::operation::{Implementation, InputSpec, Operation};
 use crate::options::ENGINES;
-use candle_core::{Tensor, Var};
+use candle_core::{DType, Tensor, Var};
 use metal_candle_cli::error::{Error, Result};
 use metal_candle_kernels::adamw::{self, Moments, Update};
 use metal_candle_kernels::case::{Case, Costed};
@@ -121,7 +121,8 @@ pub fn linear(case: &Case<ops::linear::cases::CaseShape>) -> Operation {
             }
         }),
         truth: Some(Box::new(move |x| {
-            let dense = storage.weight(&x[1])?.dense()?;
+            // From float32, as it is run: of float64, half cuts bits off before it rounds.
+            let dense = storage.weight(&x[1].to_dtype(DType::F32)?)?.dense()?;
             Ok(vec![x[0].matmul(&dense.to_dtype(x[0].dtype())?.t()?)?])
         })),
         candle: candle::matmul(true),
