@@ -3,9 +3,9 @@
 //! and reach neither memory nor a result.
 #![allow(unsafe_code)]
 
-pub mod bytes;
 pub mod streaming;
 pub mod table;
+pub mod widen;
 
 use pulp::Simd;
 use std::mem::{ManuallyDrop, MaybeUninit};

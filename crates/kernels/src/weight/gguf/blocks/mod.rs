@@ -197,7 +197,7 @@ fn above<const BITS: u8>(mut low: Codes, high: Codes) -> Codes {
 
 /// A number as a float: through i32, for which every processor has an instruction.
 #[inline(always)]
-pub(super) fn float(q: impl Into<i32>) -> f32 {
+fn float(q: impl Into<i32>) -> f32 {
     q.into() as f32
 }
 

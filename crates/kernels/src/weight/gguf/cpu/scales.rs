@@ -1,7 +1,7 @@
 //! Codes of a run, and what they count.
 
 use super::super::blocks::{Block, MOST_PARTS, RUN, SUPER, bytes};
-use metal_candle_cpu::vector::bytes::{widen, widen_half};
+use metal_candle_cpu::vector::widen;
 use pulp::{Simd, bytemuck};
 
 /// Parts of a block at most.
@@ -19,7 +19,7 @@ impl Scales {
     pub(super) fn of<S: Simd, B: Block>(simd: S, block: &[u8]) -> Self {
         let mut factors = [0.0; 2];
         for (factor, &at) in factors.iter_mut().zip(B::FACTORS) {
-            *factor = widen_half(simd, u16::from_le_bytes(*bytes(block, at)));
+            *factor = widen::half(simd, u16::from_le_bytes(*bytes(block, at)));
         }
         let (mut scales, mut offsets) = ([0.0; PARTS], [-0.0; PARTS]);
         let n_parts = B::NUMBERS / RUN * B::PARTS;
@@ -46,7 +46,7 @@ pub(super) fn codes<S: Simd, B: Block>(simd: S, block: &[u8], run: usize) -> [f3
     for word in &mut words {
         *word = word.to_le();
     }
-    widen(simd, &bytemuck::cast(words), B::ZERO)
+    widen::bytes(simd, &bytemuck::cast(words), B::ZERO)
 }
 
 /// The numbers of a run.

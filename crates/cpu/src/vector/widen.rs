@@ -10,7 +10,7 @@ pub const RUN: usize = 32;
 
 /// `byte - zero` of all bytes of a run, which has to be a signed byte.
 #[inline(always)]
-pub fn widen<S: Simd>(_: S, from: &[i8; RUN], zero: i8) -> [f32; RUN] {
+pub fn bytes<S: Simd>(_: S, from: &[i8; RUN], zero: i8) -> [f32; RUN] {
     let mut to = [0.0; RUN];
     #[cfg(all(target_arch = "x86_64", not(miri)))]
     if TypeId::of::<S>() == TypeId::of::<pulp::x86::V4>() {
@@ -46,7 +46,7 @@ pub fn widen<S: Simd>(_: S, from: &[i8; RUN], zero: i8) -> [f32; RUN] {
 
 /// The float16 of some bits. `f16::to_f32` is a call each time.
 #[inline(always)]
-pub fn widen_half<S: Simd>(_: S, bits: u16) -> f32 {
+pub fn half<S: Simd>(_: S, bits: u16) -> f32 {
     #[cfg(all(target_arch = "x86_64", not(miri)))]
     if TypeId::of::<S>() == TypeId::of::<pulp::x86::V4>()
         || TypeId::of::<S>() == TypeId::of::<pulp::x86::V3>() && is_x86_feature_detected!("f16c")
