@@ -6,7 +6,7 @@ use crate::row_keys::RowKeys;
 use crate::terminal::Terminal;
 use metal_candle::data::{Convention, Dataset, Options, RowKind, Source, Split, longest_row};
 use metal_candle::{LanguageModel, files};
-use std::io::{IsTerminal, Read};
+use std::io::IsTerminal;
 use std::path::Path;
 
 /// Name of standard input.
@@ -88,12 +88,9 @@ impl OneFile<'_> {
 }
 
 fn stdin(terminal: &Terminal) -> Result<Source> {
-    let mut stdin = std::io::stdin().lock();
+    let stdin = std::io::stdin().lock();
     if stdin.is_terminal() {
         terminal.say("Reading rows from standard input");
     }
-    let mut bytes = vec![];
-    let read = stdin.read_to_end(&mut bytes);
-    read.map_err(|source| Error::input(format!("cannot read standard input: {source}")))?;
-    Ok(Source::of_bytes("standard input", bytes))
+    Ok(Source::of_reader("standard input", stdin)?)
 }

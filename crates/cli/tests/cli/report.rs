@@ -87,6 +87,7 @@ fn answers_are_those_of_the_model_without_and_with_the_adapter() {
         .lines()
         .map(|line| serde_json::from_str::<Value>(line).unwrap());
     for (sample, row) in samples.as_array().unwrap().iter().zip(rows) {
+        assert_eq!(sample["asked"], row["prompt"]);
         assert_eq!(
             sample["expected"].as_str().unwrap().trim(),
             row["completion"]

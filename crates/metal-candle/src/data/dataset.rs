@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use super::error::{Error, Result, RowError};
 use super::example::Example;
 use super::examples::Examples;
-use super::fingerprint::Fingerprint;
+use super::fingerprint::{self, Fingerprint};
 use super::pair::Useless;
 use super::reader::Reader;
 use super::shape::{Keys, Shape};
@@ -140,7 +140,8 @@ impl Dataset {
         for record in items {
             let line = record.number;
             let at_row = |error| row_error(&path, (line, unit), error);
-            let (example, fingerprint) = reader.read(record).map_err(at_row)?;
+            let (example, row) = reader.read(record).map_err(at_row)?;
+            let fingerprint = fingerprint::of(&row);
             check_ids(&example, options.vocab_size).map_err(at_row)?;
             if reader.left_out().last() != Some(&line) {
                 self.add(example, fingerprint, options)?;

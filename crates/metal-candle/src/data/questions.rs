@@ -15,6 +15,9 @@ use super::tokenizer::Tokenizer;
 pub struct Question {
     /// Line of the row in its file, counted from 1.
     pub line: usize,
+    /// Words before the answer, as a person wrote them, without a chat template and what else stands before them; `None`
+    /// where a row says nothing there.
+    pub asked: Option<String>,
     /// Token ids up to where the answer begins.
     pub prompt: Vec<u32>,
     /// Token ids of the answer in the row: the last turn of the assistant, or the completion, or the better one of two.
@@ -23,11 +26,12 @@ pub struct Question {
 
 impl Question {
     /// The last answer of a row of which answers alone are trained; `None` where nothing comes before it.
-    fn of(masked: &Example) -> Option<Self> {
+    fn of(masked: &Example, asked: Option<&str>) -> Option<Self> {
         let Range { start, end } = last_run(&masked.trained)?;
         let answer = (start > 0).then(|| &masked.tokens[start..end])?;
         Some(Self {
             line: masked.line,
+            asked: asked.map(str::to_owned),
             prompt: masked.tokens[..start].to_vec(),
             answer: answer.to_vec(),
         })
@@ -76,10 +80,10 @@ fn question(
             None => reader.first(record).map(|()| None),
         };
     };
-    let (masked, _) = reader.read(record)?;
+    let (masked, row) = reader.read(record)?;
     let n = masked.tokens.len().min(asked.tokens.len());
     let is_same = masked.tokens[..n] == asked.tokens[..n];
-    Ok(Question::of(&masked).filter(|question| is_same && question.prompt.len() < n))
+    Ok(Question::of(&masked, row.asked()).filter(|question| is_same && question.prompt.len() < n))
 }
 
 /// Last neighbours that are all trained.
@@ -105,11 +109,12 @@ mod tests {
     #[test]
     fn the_last_answer_is_asked_for() {
         let row = example(&[false, true, false, false, true, true, false]);
-        let question = Question::of(&row).unwrap();
+        let question = Question::of(&row, Some("why")).unwrap();
         assert_eq!(question.line, 3);
+        assert_eq!(question.asked.as_deref(), Some("why"));
         assert_eq!(question.prompt, [10, 11, 12, 13]);
         assert_eq!(question.answer, [14, 15]);
-        assert_eq!(Question::of(&example(&[false, false])), None);
-        assert_eq!(Question::of(&example(&[true, true])), None);
+        assert_eq!(Question::of(&example(&[false, false]), None), None);
+        assert_eq!(Question::of(&example(&[true, true]), None), None);
     }
 }

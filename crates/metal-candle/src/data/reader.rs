@@ -5,10 +5,9 @@ use std::path::Path;
 use super::convention::Mask;
 use super::error::RowError;
 use super::example::Example;
-use super::fingerprint::{self, Fingerprint};
 use super::notes::{Note, Notes};
 use super::pair;
-use super::row::Line;
+use super::row::{Line, Row};
 use super::shape::{Keys, Shape};
 use super::source::{Record, Unit};
 use super::tokenizer::Tokenizer;
@@ -53,8 +52,8 @@ impl<'a> Reader<'a> {
         Line::read(value, &mut self.shape, self.keys, is_chat)
     }
 
-    /// Reads the row of a record. Nothing in a row of weight 0 is trained.
-    pub(super) fn read(&mut self, record: Record) -> Result<(Example, Fingerprint), RowError> {
+    /// Reads the row of a record, and makes an example of it. Nothing in a row of weight 0 is trained.
+    pub(super) fn read(&mut self, record: Record) -> Result<(Example, Row), RowError> {
         let line = record.number;
         let (value, duplicates) = record.value?;
         let parsed = self.line(value)?;
@@ -72,7 +71,7 @@ impl<'a> Reader<'a> {
         } else if parsed.row.is_unanswered() {
             self.notes.unanswered.push(line);
         }
-        Ok((example, fingerprint::of(&parsed.row)))
+        Ok((example, parsed.row))
     }
 
     /// Lines of rows of weight 0.

@@ -4,6 +4,7 @@ pub(super) mod fields;
 mod foreign;
 #[cfg(test)]
 mod tests;
+mod turns;
 
 use super::error::RowError;
 use super::json::Json;
@@ -131,23 +132,6 @@ impl Row {
         first.get("content").filter(|_| is_system)
     }
 
-    /// Whether nothing is said where something is to be learnt: in the completion, or the assistant's last turn.
-    pub(super) fn is_unanswered(&self) -> bool {
-        let is_answer =
-            |message: &&Message| message.get("role").and_then(Json::as_str) == Some("assistant");
-        match self {
-            Self::Completion { completion, .. } | Self::Continuation { completion, .. } => {
-                completion.trim().is_empty()
-            }
-            Self::Exchange { completion, .. } => completion.iter().all(says_nothing),
-            Self::Messages { messages, .. } => {
-                let last = messages.iter().rfind(is_answer);
-                last.is_some_and(says_nothing)
-            }
-            Self::Text(_) | Self::Preference { .. } => false,
-        }
-    }
-
     /// The kind of this row.
     pub fn kind(&self) -> RowKind {
         match self {
@@ -159,17 +143,6 @@ impl Row {
             Self::Preference { .. } => RowKind::Preference,
         }
     }
-}
-
-/// Whether a message has neither text nor calls of functions.
-fn says_nothing(message: &Message) -> bool {
-    let is_empty = |value: &Json| match value {
-        Json::String(text) => text.trim().is_empty(),
-        Json::Array(items) => items.is_empty(),
-        value => value.is_null(),
-    };
-    let mut others = message.iter().filter(|(key, _)| *key != "role");
-    others.all(|(_, value)| is_empty(value))
 }
 
 /// The kind of a row; all rows of a file are of one kind.

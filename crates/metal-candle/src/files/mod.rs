@@ -60,6 +60,16 @@ pub fn make_folder(path: &Path) -> Result<(), Error> {
     std::fs::create_dir_all(path).map_err(Error::at("create", path))
 }
 
+/// Folder of temporary files that may be large: that of the system, but for `/tmp`, which is memory on many systems.
+pub(crate) fn large_folder() -> PathBuf {
+    let usual = std::env::temp_dir();
+    let large = Path::new("/var/tmp");
+    match usual == Path::new("/tmp") && large.is_dir() {
+        true => large.to_owned(),
+        false => usual,
+    }
+}
+
 /// Whether anything has this name. What has it and cannot be read, a folder or a link to itself, is no
 /// absent file: reading it says so.
 #[must_use]

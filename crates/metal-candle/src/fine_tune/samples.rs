@@ -14,6 +14,9 @@ use std::sync::Arc;
 pub struct Sample {
     /// Line of the row in its file, counted from 1.
     pub line: usize,
+    /// Words before the row's last answer, as they stand in the row; `None` where it has none.
+    #[serde(default)]
+    pub asked: Option<String>,
     /// Text before the row's last answer, special tokens included.
     pub prompt: String,
     /// Answer in the row.
@@ -106,6 +109,7 @@ fn sample(question: &Question, answers: &[Vec<u32>], tokenizer: &Tokenizer) -> R
     let mut texts = texts.collect::<data::Result<Vec<String>>>()?;
     Ok(Sample {
         line: question.line,
+        asked: question.asked.clone(),
         prompt: tokenizer.decode_all(&question.prompt)?,
         expected: tokenizer.decode(&question.answer)?,
         after: texts.pop().unwrap_or_default(),

@@ -52,11 +52,8 @@ fn lines(sample: &Sample) -> Vec<String> {
     };
     let answers = named.chain([(after, &sample.after)]);
     let answers = answers.map(|(name, text)| format!("  {name:<14}{}", line(text, Side::Begin)));
-    let prompt = format!(
-        "Prompt of line {}: {}",
-        sample.line,
-        line(&sample.prompt, Side::End)
-    );
+    let asked = sample.asked.as_ref().unwrap_or(&sample.prompt);
+    let prompt = format!("Prompt of line {}: {}", sample.line, line(asked, Side::End));
     [prompt].into_iter().chain(answers).collect()
 }
 

@@ -193,7 +193,7 @@ fn letters() -> Vec<String> {
 }
 
 fn held_out(text: &str, share: Option<f64>) -> Splits {
-    let source = Source::of_bytes("rows", text.as_bytes().to_vec());
+    let source = Source::of_reader("rows", text.as_bytes()).unwrap();
     let wanted = [Split::Train, Split::Valid];
     Splits::load(&source, &wanted, share, &tokenizer(None), &OPTIONS).unwrap()
 }

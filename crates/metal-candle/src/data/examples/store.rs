@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::files;
 
@@ -81,7 +81,7 @@ impl Store {
     fn spill(&mut self) -> io::Result<()> {
         let file = match &mut self.spilled {
             Some(file) => file,
-            none => none.insert(tempfile::tempfile_in(folder())?),
+            none => none.insert(tempfile::tempfile_in(files::large_folder())?),
         };
         file.seek(SeekFrom::End(0))?;
         let mut writer = BufWriter::new(file);
@@ -106,17 +106,7 @@ fn read(file: &mut File, start: u64, n: usize) -> io::Result<Vec<u32>> {
 
 /// Name of the file, which has none, in errors.
 fn shown() -> PathBuf {
-    folder().join("temporary file of tokens")
-}
-
-/// Folder of the file: that of the system, but for `/tmp`, which is memory on many systems.
-fn folder() -> PathBuf {
-    let usual = std::env::temp_dir();
-    let large = Path::new("/var/tmp");
-    match usual == Path::new("/tmp") && large.is_dir() {
-        true => large.to_owned(),
-        false => usual,
-    }
+    files::large_folder().join("temporary file of tokens")
 }
 
 #[cfg(test)]

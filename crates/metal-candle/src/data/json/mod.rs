@@ -5,6 +5,8 @@
 
 mod messages;
 mod parse;
+mod reason;
+mod stream;
 #[cfg(test)]
 mod tests;
 
@@ -13,7 +15,8 @@ use serde::{Deserialize, Deserializer};
 
 pub(super) use messages::{with_reasoning, without_nulls};
 pub use parse::JsonError;
-pub(super) use parse::{Document, Lists, Member, Parsed, parse, parse_document};
+pub(super) use parse::{Parsed, parse};
+pub(super) use stream::{Brackets, Stream, StreamError};
 
 /// An object; keys keep the order in which they were read.
 pub type Object = IndexMap<String, Json>;

@@ -1,12 +1,9 @@
 //! The parser. What Python's `json` accepts is accepted, what it refuses is an error with its
 //! column.
 
-mod document;
-
 use indexmap::IndexMap;
 
-use super::Json;
-pub(in crate::data) use document::{Document, Lists, Member, parse_document};
+use super::{Json, reason};
 
 /// Deepest nesting of lists and objects. No data set comes near; beyond it a stack could end.
 const MAX_DEPTH: usize = 200;
@@ -39,17 +36,6 @@ pub(in crate::data) type Parsed = (Json, Vec<String>);
 /// # Errors
 /// When the bytes are no UTF-8, no JSON, or nested deeper than 200 levels.
 pub(in crate::data) fn parse(bytes: &[u8]) -> Result<Parsed, JsonError> {
-    all(bytes, |parser| {
-        let value = parser.value()?;
-        Ok((value, std::mem::take(&mut parser.duplicates)))
-    })
-}
-
-/// Reads all of `bytes` by `read`.
-fn all<T>(
-    bytes: &[u8],
-    read: impl FnOnce(&mut Parser<'_>) -> Result<T, JsonError>,
-) -> Result<T, JsonError> {
     let text = std::str::from_utf8(bytes).map_err(|error| not_utf8(bytes, error.valid_up_to()))?;
     let mut parser = Parser {
         text,
@@ -57,12 +43,12 @@ fn all<T>(
         depth: 0,
         duplicates: Vec::new(),
     };
-    let value = read(&mut parser)?;
+    let value = parser.value()?;
     parser.skip_blanks();
     match parser.peek() {
-        None => Ok(value),
-        Some(b',') => Err(parser.error("a comma behind the value")),
-        Some(_) => Err(parser.error("more text behind the value")),
+        None => Ok((value, parser.duplicates)),
+        Some(b',') => Err(parser.error(reason::COMMA_BEHIND_VALUE)),
+        Some(_) => Err(parser.error(reason::MORE_TEXT)),
     }
 }
 
@@ -111,13 +97,13 @@ impl Parser<'_> {
                 return Ok(value);
             }
         }
-        Err(self.error("expected a value"))
+        Err(self.error(reason::NO_VALUE))
     }
 
-    fn nested<T>(
+    fn nested(
         &mut self,
-        read: impl FnOnce(&mut Self) -> Result<T, JsonError>,
-    ) -> Result<T, JsonError> {
+        read: impl FnOnce(&mut Self) -> Result<Json, JsonError>,
+    ) -> Result<Json, JsonError> {
         if self.depth == MAX_DEPTH {
             return Err(self.error("lists and objects nested more than 200 deep"));
         }
@@ -129,55 +115,41 @@ impl Parser<'_> {
     }
 
     fn array(&mut self) -> Result<Json, JsonError> {
-        self.items(Self::value).map(Json::Array)
-    }
-
-    fn object(&mut self) -> Result<Json, JsonError> {
-        self.entries(Self::value).map(Json::Object)
-    }
-
-    fn items<T>(
-        &mut self,
-        read: impl Fn(&mut Self) -> Result<T, JsonError>,
-    ) -> Result<Vec<T>, JsonError> {
         let mut items = Vec::new();
         self.skip_blanks();
         if self.take("]") {
-            return Ok(items);
+            return Ok(Json::Array(items));
         }
         loop {
-            items.push(read(self)?);
+            items.push(self.value()?);
             self.skip_blanks();
             if self.take("]") {
-                return Ok(items);
+                return Ok(Json::Array(items));
             }
-            self.expect(",", "expected a comma or the end of the list")?;
-            self.refuse_end(b']', "a comma behind the last item of the list")?;
+            self.expect(",", reason::COMMA_OR_END_OF_LIST)?;
+            self.refuse_end(b']', reason::COMMA_BEHIND_LAST_ITEM)?;
         }
     }
 
-    fn entries<T>(
-        &mut self,
-        read: impl Fn(&mut Self) -> Result<T, JsonError>,
-    ) -> Result<IndexMap<String, T>, JsonError> {
+    fn object(&mut self) -> Result<Json, JsonError> {
         let mut object = IndexMap::new();
         self.skip_blanks();
         if self.take("}") {
-            return Ok(object);
+            return Ok(Json::Object(object));
         }
         loop {
             let key = self.key()?;
-            let value = read(self)?;
+            let value = self.value()?;
             if object.contains_key(&key) {
                 self.duplicates.push(key.clone());
             }
             object.insert(key, value);
             self.skip_blanks();
             if self.take("}") {
-                return Ok(object);
+                return Ok(Json::Object(object));
             }
-            self.expect(",", "expected a comma or the end of the object")?;
-            self.refuse_end(b'}', "a comma behind the last entry of the object")?;
+            self.expect(",", reason::COMMA_OR_END_OF_OBJECT)?;
+            self.refuse_end(b'}', reason::COMMA_BEHIND_LAST_ENTRY)?;
         }
     }
 
@@ -185,12 +157,12 @@ impl Parser<'_> {
     fn key(&mut self) -> Result<String, JsonError> {
         self.skip_blanks();
         if self.peek() != Some(b'"') {
-            return Err(self.error("expected a key in double quotes"));
+            return Err(self.error(reason::NO_KEY));
         }
         // Nothing is read from a key with half a surrogate pair.
         let key = self.string()?.unwrap_or_else(|| "\u{FFFD}".to_owned());
         self.skip_blanks();
-        self.expect(":", "expected a colon")?;
+        self.expect(":", reason::NO_COLON)?;
         Ok(key)
     }
 

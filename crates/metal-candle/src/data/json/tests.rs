@@ -1,6 +1,8 @@
 //! Expected values are those of Python 3.11's `json.loads`, `repr` and `json.dumps`.
 
 use super::*;
+use std::io::{self, BufReader, Read};
+
 use crate::data::template::{ChatTemplate, Conversation};
 
 fn read(text: &str) -> Json {
@@ -97,31 +99,6 @@ fn the_last_of_two_keys_counts_at_the_place_of_the_first() {
 }
 
 #[test]
-fn keys_that_stand_twice_are_those_of_their_item() {
-    let row = r#"{"a": 1, "b": {"c": 1, "c": 2}, "a": 3}"#;
-    let duplicates = |items: Vec<Parsed>| -> Vec<Vec<String>> {
-        items
-            .into_iter()
-            .map(|(_, duplicates)| duplicates)
-            .collect()
-    };
-    let expected = [vec![], vec!["c".to_owned(), "a".to_owned()], vec![]];
-    let list = format!("[{{}}, {row}, 5]");
-    let Ok(Document::List(items)) = parse_document(list.as_bytes()) else {
-        panic!("a list");
-    };
-    assert_eq!(duplicates(items), expected);
-    let object = format!("{{\"x\": {row}, \"train\": {list}, \"y\": {row}}}");
-    let Ok(Document::Object(mut lists)) = parse_document(object.as_bytes()) else {
-        panic!("an object");
-    };
-    let Some(Member::List(items)) = lists.shift_remove("train") else {
-        panic!("a list");
-    };
-    assert_eq!(duplicates(items), expected);
-}
-
-#[test]
 fn what_is_no_json_is_told_by_column() {
     let cases = [
         ("", "the text ends where a value is expected at column 1"),
@@ -159,6 +136,7 @@ fn what_is_no_json_is_told_by_column() {
     for (text, expected) in cases {
         let error = parse(text.as_bytes()).unwrap_err().to_string();
         assert!(error.contains(expected), "{text}: {error}");
+        assert_eq!(streamed(text.as_bytes(), 3).unwrap_err(), error, "{text}");
     }
     let latin = parse(b"{\"text\": \"caf\xE9\"}").unwrap_err().to_string();
     assert_eq!(latin, "the byte 0xE9 is no UTF-8 at column 14");
@@ -212,5 +190,89 @@ fn messages_lose_nulls_and_gain_names_of_their_reasoning() {
             rendered("{{ messages[0] }}", &without_nulls(&messages)),
             expected
         );
+    }
+}
+
+/// A reader that gives up to `n` bytes at a time.
+struct Slow<R>(R, usize);
+
+impl<R: Read> Read for Slow<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let n = buffer.len().min(self.1);
+        self.0.read(&mut buffer[..n])
+    }
+}
+
+/// The value of a text, its entries read one by one.
+fn streamed(text: &[u8], n: usize) -> Result<Json, String> {
+    let reader = Box::new(BufReader::new(Slow(io::Cursor::new(text.to_vec()), n)));
+    let mut stream = Stream::new(reader).unwrap();
+    let value = entries(&mut stream).and_then(|value| stream.end().map(|()| value));
+    value.map_err(|error| error.to_string())
+}
+
+fn entries(stream: &mut Stream) -> Result<Json, StreamError> {
+    let Some(brackets) = stream.brackets()? else {
+        return Ok(stream.value()?.0);
+    };
+    let (mut items, mut object) = (vec![], Object::new());
+    stream.enter()?;
+    while stream.next_entry(brackets, items.is_empty() && object.is_empty())? {
+        match brackets {
+            Brackets::List => items.push(stream.value()?.0),
+            Brackets::Object => {
+                let key = stream.key()?;
+                object.insert(key, stream.value()?.0);
+            }
+        }
+    }
+    Ok(match brackets {
+        Brackets::List => Json::Array(items),
+        Brackets::Object => Json::Object(object),
+    })
+}
+
+#[test]
+fn a_stream_gives_the_values_of_its_text() {
+    let texts = [
+        r#"[{"a\\\"]": "é\\", "b": [1, "]}"]}, -1.5e3,null ,"x" , [ ], [[]]]"#,
+        r#" {"a": {"b": 1}, "c" :[{}, {"d": "\\"}], "e": 12}  "#,
+        " [ ] ",
+        "{}",
+        "12",
+        "\"a\"",
+    ];
+    for text in texts {
+        for n in 1..=text.len() {
+            assert_eq!(
+                streamed(text.as_bytes(), n).unwrap(),
+                read(text),
+                "{text}, {n} bytes at a time"
+            );
+        }
+        let marked = format!("\u{FEFF}{text}");
+        assert_eq!(streamed(marked.as_bytes(), 1).unwrap(), read(text));
+    }
+}
+
+#[test]
+fn a_list_without_end_is_read_as_far_as_it_is_asked_for() {
+    let endless = io::Cursor::new(b"[".to_vec()).chain(Endless(br#"{"a": [1, 2]}, "#, 0));
+    let mut stream = Stream::new(Box::new(BufReader::new(endless))).unwrap();
+    stream.enter().unwrap();
+    for i in 0..10_000 {
+        assert!(stream.next_entry(Brackets::List, i == 0).unwrap());
+        assert_eq!(stream.value().unwrap().0, read(r#"{"a": [1, 2]}"#));
+    }
+}
+
+/// A reader that gives the same bytes again and again.
+struct Endless(&'static [u8], usize);
+
+impl Read for Endless {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let n = Read::read(&mut &self.0[self.1..], buffer)?;
+        self.1 = (self.1 + n) % self.0.len();
+        Ok(n)
     }
 }

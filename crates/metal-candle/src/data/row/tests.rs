@@ -222,3 +222,36 @@ fn tools_may_be_text() {
         assert!(error.contains(expected), "{text}: {error}");
     }
 }
+
+#[test]
+fn what_is_asked_is_what_a_person_wrote_before_the_last_answer() {
+    let cases = [
+        (r#"{"prompt": "p", "completion": "c"}"#, Some("p")),
+        (
+            r#"{"messages": [{"role": "system", "content": "s"}, {"role": "user", "content": "u"},
+                {"role": "assistant", "content": "a"}, {"role": "user", "content": "v"},
+                {"role": "assistant", "content": "b"}, {"role": "user", "content": "w"}]}"#,
+            Some("v"),
+        ),
+        (
+            r#"{"messages": [{"role": "user", "content": "u"}, {"role": "user"}, {"role": "assistant"}]}"#,
+            Some("u"),
+        ),
+        (
+            r#"{"messages": [{"role": "assistant", "content": "a"}]}"#,
+            None,
+        ),
+        (
+            r#"{"prompt": [{"role": "user", "content": "u"}], "completion": [{"role": "assistant", "content": "a"}]}"#,
+            Some("u"),
+        ),
+        (
+            r#"{"prompt": "p", "chosen": "c", "rejected": "r"}"#,
+            Some("p"),
+        ),
+        (r#"{"text": "t"}"#, None),
+    ];
+    for (line, expected) in cases {
+        assert_eq!(first(line).unwrap().asked(), expected, "{line}");
+    }
+}

@@ -2,18 +2,23 @@
 
 use std::path::Path;
 
+use super::document::{self, Document, Whole, whole};
 use super::format::FileFormat;
 use super::input::Input;
 use super::later::later;
-use super::lines::{Lines, without_mark};
-use super::{Contents, Records, Unit, array, format, parquet, table, unreadable};
+use super::lines::Lines;
+use super::{Contents, Records, Unit, format, parquet, table, unreadable};
 use crate::data::error::{Error, Result};
-use crate::data::json::{Document, JsonError, parse, parse_document};
+use crate::data::json::{JsonError, parse};
 
 /// Bytes that show what a file is.
 const HEAD_BYTES: u64 = 64;
 
-/// Records of a file's contents. Lines and tables are read as their records are asked for; a JSON document is read whole.
+/// Bytes of a first line that are looked at where the line is all there is: a document may be one line.
+const LINE_BYTES: usize = 1 << 20;
+
+/// Records of a file's contents. Lines and tables are read as their records are asked for; a JSON document is read
+/// twice, value by value.
 ///
 /// # Errors
 /// When they are packed and damaged, or plainly no rows. What is wrong with a single record is found when it is read.
@@ -29,8 +34,7 @@ pub(super) fn open(input: &Input) -> Result<Contents> {
             format,
         });
     }
-    let mut lines = Lines::of(input)?;
-    if let Some(first) = lines.next_line()? {
+    if let Some((first, is_alone)) = first_line(input)? {
         if is_text(&input.path, &first) {
             return Err(Error::NotRows {
                 path: input.path.clone(),
@@ -40,12 +44,24 @@ pub(super) fn open(input: &Input) -> Result<Contents> {
         if is_table(&input.path, &first) {
             return later(move || table::records(&own, &first)).map(alone);
         }
-        let is_alone = lines.next_line()?.is_none();
-        if let Some(document) = document(input, &first, is_alone)? {
-            return Ok(document);
+        if let Some(contents) = json(input, &first, is_alone)? {
+            return Ok(contents);
         }
     }
     later(move || line_by_line(&own)).map(alone)
+}
+
+/// The first line that is not blank, and whether no other follows. One that is alone may be cut.
+fn first_line(input: &Input) -> Result<Option<(Vec<u8>, bool)>> {
+    let mut lines = Lines::of(input)?;
+    let Some(first) = lines.next_start(LINE_BYTES)? else {
+        return Ok(None);
+    };
+    let is_alone = lines.next_start(LINE_BYTES)?.is_none();
+    match first.len() < LINE_BYTES || is_alone {
+        true => Ok(Some((first, is_alone))),
+        false => Ok(Lines::of(input)?.next_line()?.map(|first| (first, false))),
+    }
 }
 
 fn line_by_line(input: &Input) -> Result<Records> {
@@ -97,19 +113,15 @@ fn is_header(line: &[u8]) -> bool {
 }
 
 /// Records of one JSON document: a list, or an object that holds lists. Rows line by line are none, which their first line
-/// shows, so that no large file of them is read whole.
-fn document(input: &Input, first: &[u8], is_alone: bool) -> Result<Option<Contents>> {
-    let whole = || -> Result<Parsed> {
-        let bytes = input.whole()?;
-        Ok(parse_document(without_mark(&bytes)))
-    };
-    let line = parse(first);
+/// shows, so that no large file of them is read twice.
+fn json(input: &Input, first: &[u8], is_alone: bool) -> Result<Option<Contents>> {
     match first {
-        [b'[', ..] if is_alone || line.is_err() || first.starts_with(b"[{") => {
-            list(&input.path, first, whole()?)
+        [b'[', ..] if is_alone || first.starts_with(b"[{") || parse(first).is_err() => {
+            list(input, first, whole(input)?)
         }
-        [b'{', ..] if is_alone || line.as_ref().is_err_and(|error| goes_on(first, error)) => {
-            object(&input.path, whole()?, (first == b"{", line.is_ok()))
+        [b'{', ..] if is_alone => object(input, whole(input)?, first == b"{", true),
+        [b'{', ..] if parse(first).is_err_and(|error| goes_on(first, &error)) => {
+            object(input, whole(input)?, first == b"{", false)
         }
         _ => Ok(None),
     }
@@ -121,15 +133,13 @@ fn goes_on(line: &[u8], error: &JsonError) -> bool {
     error.column > n && !error.is_in_string()
 }
 
-type Parsed = std::result::Result<Document, JsonError>;
-
 /// Records of a list. What begins as one and is none is an error of its place in the whole document, unless the first
 /// line alone is.
-fn list(path: &Path, first: &[u8], whole: Parsed) -> Result<Option<Contents>> {
+fn list(input: &Input, first: &[u8], whole: Whole) -> Result<Option<Contents>> {
     match whole {
-        Ok(Document::List(items)) => Ok(Some(alone(array::records(path, items)))),
+        Ok(Document::List) => document::records(input, None).map(alone).map(Some),
         Err(error) if first == b"[" || first.starts_with(b"[{") => Err(unreadable(
-            path,
+            &input.path,
             format!("the JSON list is not valid: {error}"),
         )),
         _ => Ok(None),
@@ -138,17 +148,13 @@ fn list(path: &Path, first: &[u8], whole: Parsed) -> Result<Option<Contents>> {
 
 /// Records of an object that holds lists. An object of which the first line is only the beginning is no row: that line
 /// is a brace, or the document alone is valid.
-fn object(
-    path: &Path,
-    whole: Parsed,
-    (is_brace, is_line): (bool, bool),
-) -> Result<Option<Contents>> {
+fn object(input: &Input, whole: Whole, is_brace: bool, is_line: bool) -> Result<Option<Contents>> {
     match whole {
-        Ok(Document::Object(object)) if array::is_one(&object) => {
-            array::contents(path, object).map(Some)
+        Ok(Document::Object(lists)) if document::is_one(&lists) => {
+            document::contents(input, &lists).map(Some)
         }
         whole if is_brace || (whole.is_ok() && !is_line) => Err(Error::NotRows {
-            path: path.to_owned(),
+            path: input.path.clone(),
             format: FileFormat::JsonOverLines,
         }),
         _ => Ok(None),

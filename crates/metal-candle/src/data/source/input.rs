@@ -6,8 +6,9 @@ use std::path::PathBuf;
 
 use bytes::Bytes;
 
-use super::{gzip, unreadable};
+use super::{gzip, held, unreadable};
 use crate::data::error::{Error, Result};
+use crate::data::json::Stream;
 use crate::files;
 
 /// Bytes that are read at a time.
@@ -66,12 +67,20 @@ impl Input {
         self.read(self.reader()?.take(n))
     }
 
-    /// All of the contents.
+    /// All of the contents, unpacked.
     ///
     /// # Errors
     /// When they cannot be read.
-    pub(super) fn whole(&self) -> Result<Vec<u8>> {
-        self.read(self.reader()?)
+    pub(super) fn whole(&self) -> Result<Bytes> {
+        held::all(self.reader()?).map_err(|error| self.error(error))
+    }
+
+    /// The contents as a JSON document.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub(super) fn json(&self) -> Result<Stream> {
+        Stream::new(self.reader()?).map_err(|error| self.error(error))
     }
 
     fn read(&self, mut reader: impl Read) -> Result<Vec<u8>> {

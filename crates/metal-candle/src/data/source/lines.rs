@@ -38,10 +38,18 @@ impl Lines {
     /// # Errors
     /// When it cannot be read.
     pub(super) fn next_line(&mut self) -> Result<Option<Vec<u8>>> {
+        self.next_start(usize::MAX)
+    }
+
+    /// The next line whose first `limit` bytes are not blank, cut behind these.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub(super) fn next_start(&mut self, limit: usize) -> Result<Option<Vec<u8>>> {
         let mut line = Vec::new();
         loop {
             line.clear();
-            let is_there = self.read_line(&mut line);
+            let is_there = self.read_line(&mut line, limit);
             if !is_there.map_err(|error| self.input.error(error))? {
                 return Ok(None);
             }
@@ -53,9 +61,9 @@ impl Lines {
         }
     }
 
-    /// Adds the bytes up to a line's end to `line`; says whether there were any, or an end. A line ends as in Python's
-    /// text files: with `\n`, `\r\n` or `\r`, none of which JSON allows inside of a string.
-    fn read_line(&mut self, line: &mut Vec<u8>) -> io::Result<bool> {
+    /// Adds the bytes up to a line's end, `limit` of them at most, to `line`; says whether there were any, or an end. A line
+    /// ends as in Python's text files: with `\n`, `\r\n` or `\r`, none of which JSON allows inside of a string.
+    fn read_line(&mut self, line: &mut Vec<u8>, limit: usize) -> io::Result<bool> {
         let mut is_begun = false;
         loop {
             let bytes = match self.reader.fill_buf() {
@@ -73,7 +81,7 @@ impl Lines {
             }
             let end = bytes.iter().position(|byte| matches!(byte, b'\n' | b'\r'));
             let n = end.unwrap_or(bytes.len());
-            line.extend_from_slice(&bytes[..n]);
+            line.extend_from_slice(&bytes[..n.min(limit - line.len())]);
             self.is_half = end.is_some_and(|end| bytes[end] == b'\r');
             self.reader.consume(n + usize::from(end.is_some()));
             if end.is_some() {
@@ -112,7 +120,7 @@ fn trimmed(line: &[u8]) -> &[u8] {
 }
 
 /// Bytes without the byte order mark that some editors begin a file with.
-pub(super) fn without_mark(bytes: &[u8]) -> &[u8] {
+fn without_mark(bytes: &[u8]) -> &[u8] {
     bytes.strip_prefix("\u{FEFF}".as_bytes()).unwrap_or(bytes)
 }
 

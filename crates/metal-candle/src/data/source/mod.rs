@@ -1,10 +1,11 @@
 //! Rows from wherever they lie: files in several containers, a folder of them, or bytes that a program has read.
 
-mod array;
 mod container;
+mod document;
 mod folder;
 mod format;
 mod gzip;
+mod held;
 mod input;
 mod later;
 mod lines;
@@ -12,6 +13,7 @@ mod names;
 mod parquet;
 mod table;
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 pub use folder::Files;
@@ -50,7 +52,7 @@ impl Source {
             return Self::of_files(path, &folder::list(path)?, false);
         }
         if files::is_there(path) && !path.is_file() {
-            return Ok(Self::of_bytes(path, files::read_bytes(path)?));
+            return Self::of_reader(path, files::open(path)?);
         }
         Ok(Self::of_input(Input {
             path: path.to_owned(),
@@ -58,12 +60,17 @@ impl Source {
         }))
     }
 
-    /// Rows of a file's contents; `name` is shown.
-    pub fn of_bytes(name: impl Into<PathBuf>, bytes: Vec<u8>) -> Self {
-        Self::of_input(Input {
-            path: name.into(),
-            bytes: Some(bytes.into()),
-        })
+    /// Rows of what can be read once, all of it now; `name` is shown.
+    ///
+    /// # Errors
+    /// When it cannot be read, or not be written where it is more than memory should hold.
+    pub fn of_reader(name: impl Into<PathBuf>, reader: impl Read) -> Result<Self> {
+        let path = name.into();
+        let bytes = held::all(reader).map_err(files::Error::at("read", &path))?;
+        Ok(Self::of_input(Input {
+            path,
+            bytes: Some(bytes),
+        }))
     }
 
     /// Names of the files of rows in a folder, and in folders below it.

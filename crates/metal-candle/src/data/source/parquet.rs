@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use bytes::Bytes;
 use parquet::errors::ParquetError;
 use parquet::file::reader::{ChunkReader, FileReader, SerializedFileReader};
 use parquet::record::reader::RowIter;
@@ -28,7 +27,7 @@ pub(super) fn is_one(bytes: &[u8]) -> bool {
 pub(super) fn records(input: &Input) -> Result<Records> {
     let path = &input.path;
     let reader = match input.raw()? {
-        _ if input.is_packed()? => reader(path, Bytes::from(input.whole()?)),
+        _ if input.is_packed()? => reader(path, input.whole()?),
         Raw::File(file) => reader(path, file),
         Raw::Bytes(bytes) => reader(path, bytes),
     }?;
@@ -149,6 +148,7 @@ fn name(key: &Field) -> String {
 mod tests {
     use super::*;
     use crate::data::json::parse;
+    use bytes::Bytes;
     use std::path::PathBuf;
 
     fn golden(name: &str) -> PathBuf {
