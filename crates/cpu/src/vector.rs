@@ -5,6 +5,7 @@
 
 pub mod streaming;
 pub mod table;
+pub mod whole;
 pub mod widen;
 
 use pulp::Simd;

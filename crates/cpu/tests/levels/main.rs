@@ -8,6 +8,7 @@ mod simd;
 mod table;
 mod threads;
 mod vector;
+mod whole;
 mod widen;
 
 /// Fresh memory that cannot be mistaken for a result.

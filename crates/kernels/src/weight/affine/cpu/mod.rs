@@ -3,12 +3,14 @@
 mod arranged;
 mod dots;
 mod unpack;
+mod whole;
 
 use super::Affine;
 use crate::weight::{Blocks, FewRows, host::Held};
 use candle_core::Result;
 use metal_candle_cpu::floats::Floats;
 use metal_candle_cpu::simd::dispatch;
+use metal_candle_cpu::vector::whole::Whole;
 use std::ops::Range;
 
 /// Rows of `x` that share each number of the matrix while it is in a register.
@@ -68,27 +70,44 @@ impl Blocks for OnHost<'_> {
             bits: self.bits,
             group: self.group,
         };
-        Some(Box::new(Prepared {
-            matrix: self.rows(),
-            x: dispatch(arrange),
-        }))
+        let matrix = self.rows();
+        let x = match whole::rows(x, matrix) {
+            Some(rows) => Rows::Whole(rows),
+            None => Rows::Floats(dispatch(arrange)),
+        };
+        Some(Box::new(Prepared { matrix, x }))
     }
 }
 
 /// A few rows, ready to be multiplied with the matrix.
 struct Prepared<'a> {
     matrix: PackedRows<'a>,
-    x: Vec<arranged::Arranged>,
+    x: Rows,
+}
+
+/// Rows as they are multiplied.
+enum Rows {
+    Floats(Vec<arranged::Arranged>),
+    Whole(Vec<Whole>),
 }
 
 impl FewRows for Prepared<'_> {
     fn products(&self, rows: Range<usize>, to: &mut [f32]) {
-        dispatch(dots::Dots {
-            matrix: self.matrix,
-            x: &self.x,
-            rows,
-            to,
-        });
+        let matrix = self.matrix;
+        match &self.x {
+            Rows::Floats(x) => dispatch(dots::Dots {
+                matrix,
+                x,
+                rows,
+                to,
+            }),
+            Rows::Whole(x) => dispatch(whole::Dots {
+                matrix,
+                x,
+                rows,
+                to,
+            }),
+        }
     }
 }
 
@@ -107,8 +126,14 @@ impl<'a> PackedRows<'a> {
     /// The words of a row.
     #[inline(always)]
     fn words(&self, row: usize) -> &'a [u32] {
+        self.words_of_rows(row..row + 1)
+    }
+
+    /// The words of whole rows.
+    #[inline(always)]
+    fn words_of_rows(&self, rows: Range<usize>) -> &'a [u32] {
         let width = self.n_groups * self.group * self.bits / 32;
-        &self.words[row * width..][..width]
+        &self.words[rows.start * width..rows.end * width]
     }
 
     /// Scales and biases of some groups of a row.

@@ -1,0 +1,72 @@
+//! A few rows times the matrix in whole numbers, where the processor multiplies bytes.
+
+use super::PackedRows;
+use metal_candle_cpu::simd::dispatch;
+use metal_candle_cpu::vector::whole::{self, Factors, Layout, ToWhole, Whole};
+use pulp::{Simd, WithSimd};
+use std::ops::Range;
+
+/// Rows of the matrix whose scales and biases are widened at a time.
+const ROWS: usize = 16;
+
+/// Rows of `x` as whole numbers; `None` where the processor or the matrix has none, or a number is not finite.
+pub(super) fn rows(x: &[Vec<f32>], matrix: PackedRows<'_>) -> Option<Vec<Whole>> {
+    let layout = Layout {
+        bits: matrix.bits,
+        group: matrix.group,
+    };
+    match [2, 4].contains(&layout.bits) && whole::is_available() {
+        true => dispatch(ToWhole { x, layout }),
+        false => None,
+    }
+}
+
+/// Dot products of all of `x` with some rows of the matrix.
+pub(super) struct Dots<'a> {
+    pub(super) matrix: PackedRows<'a>,
+    pub(super) x: &'a [Whole],
+    pub(super) rows: Range<usize>,
+    /// Products of every row of `x`, one after the other.
+    pub(super) to: &'a mut [f32],
+}
+
+impl WithSimd for Dots<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let n_groups = self.matrix.n_groups;
+        let [mut scales, mut biases] = [0; 2].map(|_| vec![0.0; ROWS * n_groups]);
+        let mut scaled = vec![0.0; ROWS * n_groups + whole::BEHIND];
+        let n_rows = self.rows.len();
+        for first in (0..n_rows).step_by(ROWS) {
+            let count = ROWS.min(n_rows - first);
+            let rows = self.rows.start + first..self.rows.start + first + count;
+            let (scales, biases) = (
+                &mut scales[..count * n_groups],
+                &mut biases[..count * n_groups],
+            );
+            self.matrix.factors_of_rows(rows.clone(), [scales, biases]);
+            let words = self.matrix.words_of_rows(rows);
+            for (x, to) in self.x.iter().zip(self.to.chunks_exact_mut(n_rows)) {
+                scale(scales, &x.scales, &mut scaled);
+                let factors = Factors {
+                    scales: &scaled,
+                    offsets: biases,
+                };
+                x.dots(words, factors, &mut to[first..first + count]);
+            }
+        }
+    }
+}
+
+/// Scales of rows times those of the groups.
+#[inline(always)]
+fn scale(scales: &[f32], of_groups: &[f32], to: &mut [f32]) {
+    let n = of_groups.len();
+    for (to, scales) in to.chunks_exact_mut(n).zip(scales.chunks_exact(n)) {
+        for ((to, scale), of_group) in to.iter_mut().zip(scales).zip(of_groups) {
+            *to = scale * of_group;
+        }
+    }
+}
