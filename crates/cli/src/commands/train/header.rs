@@ -1,6 +1,7 @@
 //! A run as it begins: what is trained, on what, and with what.
 
 use super::Args;
+use super::memory::with_kept;
 use crate::numbers::gigabytes;
 use crate::rows;
 use crate::terminal::Terminal;
@@ -204,15 +205,18 @@ fn memory(prepared: &Prepared, plan: Option<&MemoryPlan>) -> String {
         let (weights, trained) = (gigabytes(weights.values().sum()), gigabytes(4 * n));
         return format!("{weights} of weights, {trained} of values that are trained");
     };
-    let [weights, trained, kept, peak] = [
+    let [weights, trained, kept, activations, peak, kept_too] = [
         plan.weights_bytes,
         plan.trained_bytes,
         plan.optimizer_bytes,
+        plan.activation_bytes,
         plan.total_bytes(),
+        with_kept(plan.total_bytes()),
     ]
     .map(gigabytes);
     format!(
-        "{weights} of weights, {trained} that are trained, {kept} of the optimizer's; {peak} at the peak of a step"
+        "{weights} of weights, {trained} that are trained, {kept} of the optimizer's, {activations} of activations; \
+         {peak} at the peak of a step, up to {kept_too} with what is kept for reuse"
     )
 }
 

@@ -83,7 +83,7 @@ fn fitting(
 }
 
 /// Bytes that the process takes for so many of tensors: the allocator keeps up to a quarter of them for reuse.
-fn with_kept(bytes: usize) -> usize {
+pub(super) fn with_kept(bytes: usize) -> usize {
     bytes + bytes / 4
 }
 
