@@ -10,6 +10,7 @@ use candle_core::{DType, Device, Tensor};
 use metal_candle::lora::{AdapterSet, Error};
 use metal_candle::models::{FolderType, Model, OnLoad, save_checkpoint};
 use metal_candle::train::Parameters;
+use metal_candle_kernels::weight::affine::BITS;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use support::quantized::{self, adapted};
@@ -273,8 +274,15 @@ fn small_floats_and_nf4_are_fused_into_themselves() {
 /// Matrices of every form, written, are read as they were.
 #[test]
 fn models_are_written_in_every_form_of_a_folder() {
-    for name in FolderType::names() {
-        let form: FolderType = name.parse().unwrap();
+    let named = FolderType::names().map(|name| name.parse().unwrap());
+    let other = BITS.map(|bits| FolderType::Affine { bits, group: 32 });
+    for form in named.chain(other) {
+        let name = match form {
+            FolderType::Affine { bits, group } => {
+                format!("affine, {bits} bits in groups of {group}")
+            }
+            _ => form.name().to_string(),
+        };
         let mut model = model("zero-point/awq");
         model.store_as(form).unwrap();
         let folder = tempfile::tempdir().unwrap();
@@ -297,6 +305,6 @@ fn models_are_written_in_every_form_of_a_folder() {
             _ => 16,
         };
         assert_eq!(packed.len(), n_packed, "{name}: {packed:?}");
-        assert!(packed.iter().all(|kind| kind.contains(name)), "{packed:?}");
+        assert!(packed.iter().all(|kind| kind.contains(&name)), "{packed:?}");
     }
 }

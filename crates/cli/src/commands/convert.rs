@@ -1,3 +1,5 @@
+mod folder;
+
 use super::Context;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
@@ -5,10 +7,11 @@ use crate::loading;
 use crate::mlx::{self, Accepted};
 use crate::output_folder;
 use candle_core::Device;
+pub use folder::MlxFolder;
 use metal_candle::LanguageModel;
 use metal_candle::files::{self, NewFolder};
 use metal_candle::gguf::Writer;
-use metal_candle::models::{self, FileType, FolderType, copy_companions, save_checkpoint};
+use metal_candle::models::{self, FileType, FolderType};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -16,12 +19,13 @@ const EXAMPLES: &str = "\
 Examples:
   metal-candle convert --model Qwen/Qwen3-0.6B --save-path qwen3.gguf --type q8_0
   metal-candle convert --model fused_model --save-path fused.gguf --type bf16
-  metal-candle convert --model Qwen/Qwen3-0.6B --save-path qwen3-mxfp4 --type mxfp4";
+  metal-candle convert --model Qwen/Qwen3-0.6B --save-path qwen3-mxfp4 --type mxfp4
+  metal-candle convert --hf-path Qwen/Qwen3-0.6B --mlx-path qwen3-8bit -q --q-bits 8";
 
 /// Write a model as a GGUF file, which llama.cpp and the programs built on it read, or as a folder
 ///
 /// Folders are read by transformers (f32, f16, bf16, and nf4 with bitsandbytes) and mlx-lm (f32, f16, bf16, affine, mxfp4, mxfp8
-/// and nvfp4).
+/// and nvfp4). Without --save-path the options are those of mlx_lm.convert.
 #[derive(clap::Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
@@ -30,11 +34,18 @@ pub struct Args {
     pub model: String,
     /// What is written: a new file NAME.gguf, or a new or empty folder
     #[arg(long, value_name = "PATH")]
-    pub save_path: PathBuf,
+    pub save_path: Option<PathBuf>,
     /// How matrices are stored. Of a file: f32, f16, bf16, q8_0, q6_k, q5_k_m, q5_k_s, q5_1, q5_0, q4_k_m, q4_k_s, q4_1 or q4_0;
     /// of a folder: f32, f16, bf16, affine (4 bits in groups of 64), mxfp4, mxfp8, nvfp4 or nf4
-    #[arg(long = "type", value_name = "TYPE", default_value = "f16")]
+    #[arg(
+        long = "type",
+        value_name = "TYPE",
+        default_value = "f16",
+        requires = "save_path"
+    )]
     pub form: Form,
+    #[command(flatten)]
+    pub folder: MlxFolder,
     #[command(flatten)]
     pub mlx: Accepted<mlx::Convert>,
 }
@@ -72,29 +83,19 @@ impl FromStr for Form {
 /// # Errors
 /// When the model cannot be read, llama.cpp has no such model, or what was asked for cannot be written.
 pub fn run(args: Args, context: &Context) -> Result<Exit> {
-    let path = args.save_path.as_path();
+    let (option, path) = match &args.save_path {
+        Some(path) => ("--save-path", path.as_path()),
+        None => ("--mlx-path", args.folder.mlx_path.as_path()),
+    };
     output_folder::check_new(
-        "--save-path",
+        option,
         path,
         "choose another path, or remove this one first",
     )?;
-    output_folder::check_writable("--save-path", path)?;
+    output_folder::check_writable(option, path)?;
     let target = Target::of(&args)?;
-    let mut loaded = loading::load(&args.model, None, &Device::Cpu, &context.terminal)?;
-    match target {
-        Target::File(file_type) => {
-            if let Some(folder) = path.parent() {
-                files::make_folder(folder)?;
-            }
-            write(&loaded, path, file_type)?;
-        }
-        Target::Folder(form) => {
-            loaded.model.store_as(form)?;
-            let new = NewFolder::begin(path)?;
-            add_to_folder(&loaded, new.path())?;
-            output_folder::finish(new, path)?;
-        }
-    }
+    let loaded = loading::load(&args.model, None, &Device::Cpu, &context.terminal)?;
+    target.save(loaded, path)?;
     let path = path.display();
     context
         .terminal
@@ -106,14 +107,23 @@ pub fn run(args: Args, context: &Context) -> Result<Exit> {
 enum Target {
     File(FileType),
     Folder(FolderType),
+    Mlx(folder::Plan),
 }
 
 impl Target {
-    /// What the ending of the path and the type ask for.
+    /// What the options ask for.
     fn of(args: &Args) -> Result<Self> {
-        let path = args.save_path.display();
-        let is_file = output_folder::is_gguf_file(&args.save_path);
-        match (is_file, args.form.of_file, args.form.of_folder) {
+        match &args.save_path {
+            Some(path) => Self::at(path, args.form),
+            None => Ok(Self::Mlx(args.folder.plan()?)),
+        }
+    }
+
+    /// What the ending of the path and the type ask for.
+    fn at(save_path: &Path, form: Form) -> Result<Self> {
+        let path = save_path.display();
+        let is_file = output_folder::is_gguf_file(save_path);
+        match (is_file, form.of_file, form.of_folder) {
             (true, Some(file_type), _) => Ok(Self::File(file_type)),
             (false, _, Some(form)) => Ok(Self::Folder(form)),
             (true, None, _) => {
@@ -128,16 +138,33 @@ impl Target {
             }
         }
     }
+
+    fn save(self, mut loaded: LanguageModel, path: &Path) -> Result<()> {
+        let dtype = match self {
+            Self::File(file_type) => {
+                if let Some(folder) = path.parent() {
+                    files::make_folder(folder)?;
+                }
+                return write(&loaded, path, file_type);
+            }
+            Self::Folder(form) => {
+                loaded.model.store_as(form)?;
+                None
+            }
+            Self::Mlx(plan) => plan.store(&mut loaded.model)?,
+        };
+        let new = NewFolder::begin(path)?;
+        folder::add(&loaded, new.path(), dtype)?;
+        output_folder::finish(new, path)
+    }
 }
 
 /// Writes a checkpoint into a folder, with the files that lie beside one.
 ///
 /// # Errors
 /// When the folder cannot be written.
-pub fn add_to_folder(loaded: &LanguageModel, folder: &Path) -> Result<()> {
-    let tensors = loaded.model.tensors_of_folder()?;
-    save_checkpoint(folder, &loaded.model.raw_config, tensors)?;
-    Ok(copy_companions(&loaded.folder, folder)?)
+pub fn add_to_folder(loaded: &LanguageModel, path: &Path) -> Result<()> {
+    folder::add(loaded, path, None)
 }
 
 /// Writes a model as the file `path`, and reads it again.

@@ -61,10 +61,6 @@ fn arg(foreign: &'static Foreign) -> Arg {
         .value_parser(move |value: &str| -> Result<String, Refusal> {
             foreign.check(value).map(|()| value.to_string())
         });
-    let arg = match foreign.short {
-        Some(letter) => arg.short(letter),
-        None => arg,
-    };
     match foreign.values {
         // A switch whose value is read, so that it can be refused.
         0 => arg

@@ -8,8 +8,6 @@ use std::fmt;
 pub struct Foreign {
     /// Long name.
     pub name: &'static str,
-    /// Letter.
-    pub short: Option<char>,
     /// Most values that it takes; 0 for a switch.
     pub values: usize,
     /// What it comes to.
@@ -63,16 +61,9 @@ impl Foreign {
     const fn new(name: &'static str, values: usize, verdict: Verdict) -> Self {
         Self {
             name,
-            short: None,
             values,
             verdict,
         }
-    }
-
-    /// The option with a letter.
-    pub const fn with_short(mut self, letter: char) -> Self {
-        self.short = Some(letter);
-        self
     }
 
     /// The option, which `values` ask nothing of.

@@ -163,25 +163,15 @@ impl Program for Perplexity {
 #[derive(Debug)]
 pub struct Convert;
 
-const PACK: &str = "--type says how matrices are stored";
-const PACK_INSTEAD: &str = "choose --type affine (4 bits in groups of 64), mxfp4, mxfp8 or nvfp4, and a folder as --save-path";
-
 impl Program for Convert {
     const FOREIGN: &'static [Foreign] = &[
         TRUST,
         UPLOAD,
         Foreign::refused(
-            "mlx-path",
+            "quant-predicate",
             1,
-            "what is written is named in another way",
-            "name it with --save-path FOLDER",
+            "all matrices have the same bits",
+            "choose one number with --q-bits, or a mixed type of GGUF files: --save-path NAME.gguf --type q4_k_m",
         ),
-        Foreign::refused("quantize", 0, PACK, PACK_INSTEAD),
-        Foreign::refused("q-group-size", 1, PACK, PACK_INSTEAD),
-        Foreign::refused("q-bits", 1, PACK, PACK_INSTEAD),
-        Foreign::refused("q-mode", 1, PACK, PACK_INSTEAD),
-        Foreign::refused("quant-predicate", 1, PACK, PACK_INSTEAD),
-        Foreign::refused("dtype", 1, PACK, "choose --type f16, bf16 or f32"),
-        Foreign::refused("dequantize", 0, PACK, "choose --type f16, bf16 or f32").with_short('d'),
     ];
 }

@@ -18,22 +18,24 @@ use std::str::FromStr;
 pub enum FolderType {
     /// Dense.
     Dense(DType),
-    /// MLX's affine packing, 4 bits in groups of 64, of every matrix whose rows divide into groups.
-    Affine,
+    /// MLX's affine packing of every matrix whose rows divide into groups.
+    Affine {
+        /// Bits of a number, of [`affine::BITS`](metal_candle_kernels::weight::affine::BITS).
+        bits: usize,
+        /// Numbers of a group, of [`affine::GROUPS`](metal_candle_kernels::weight::affine::GROUPS).
+        group: usize,
+    },
     /// MLX's small floats, of every matrix whose rows divide into groups.
     Floats(Kind),
     /// bitsandbytes' normal float in blocks of 64, of the linear layers of blocks.
     Nf4,
 }
 
-const BITS: usize = 4;
-const GROUP: usize = 64;
-
 const ALL: [FolderType; 8] = [
     FolderType::Dense(DType::F32),
     FolderType::Dense(DType::F16),
     FolderType::Dense(DType::BF16),
-    FolderType::Affine,
+    FolderType::Affine { bits: 4, group: 64 },
     FolderType::Floats(Kind::Mxfp4),
     FolderType::Floats(Kind::Mxfp8),
     FolderType::Floats(Kind::Nvfp4),
@@ -51,7 +53,7 @@ impl FolderType {
     pub fn name(self) -> &'static str {
         match self {
             Self::Dense(dtype) => dtype.as_str(),
-            Self::Affine => "affine",
+            Self::Affine { .. } => "affine",
             Self::Floats(kind) => kind.name(),
             Self::Nf4 => "nf4",
         }
@@ -61,7 +63,7 @@ impl FolderType {
     fn packs(self, path: &str, k: usize) -> bool {
         match self {
             Self::Dense(_) => false,
-            Self::Affine => k.is_multiple_of(GROUP),
+            Self::Affine { group, .. } => k.is_multiple_of(group),
             Self::Floats(kind) => k.is_multiple_of(kind.group()),
             Self::Nf4 => path.contains(".layers."),
         }
@@ -70,7 +72,7 @@ impl FolderType {
     fn pack(self, dense: &Tensor) -> metal_candle_kernels::Result<Weight> {
         Ok(match self {
             Self::Dense(dtype) => dense.to_dtype(dtype)?.into(),
-            Self::Affine => Affine::quantize(dense, BITS, GROUP)?.into(),
+            Self::Affine { bits, group } => Affine::quantize(dense, bits, group)?.into(),
             Self::Floats(kind) => Microscaled::quantize(dense, kind)?.into(),
             Self::Nf4 => Bnb4bit::quantize(dense)?.into(),
         })
@@ -84,7 +86,7 @@ impl FolderType {
         };
         match self {
             Self::Dense(_) => vec![],
-            Self::Affine => mlx(BITS, GROUP, self.name()),
+            Self::Affine { bits, group } => mlx(bits, group, self.name()),
             Self::Floats(kind) => mlx(kind.bits(), kind.group(), self.name()),
             Self::Nf4 => {
                 let settings = json!({
@@ -154,14 +156,25 @@ impl Model {
     /// The dtype that the configuration names; float16 where it names none.
     #[must_use]
     pub fn named_dtype(&self) -> DType {
-        let named = ["dtype", "torch_dtype"]
-            .iter()
-            .find_map(|key| self.raw_config[*key].as_str());
-        match named {
-            Some("float32") => DType::F32,
-            Some("bfloat16") => DType::BF16,
-            _ => DType::F16,
+        self.config_dtype().unwrap_or(DType::F16)
+    }
+
+    /// The dtype that the configuration names, if it names one of floats.
+    #[must_use]
+    pub fn config_dtype(&self) -> Option<DType> {
+        let mut keys = ["dtype", "torch_dtype"].iter();
+        match keys.find_map(|key| self.raw_config[*key].as_str())? {
+            "float32" => Some(DType::F32),
+            "bfloat16" => Some(DType::BF16),
+            "float16" => Some(DType::F16),
+            _ => None,
         }
+    }
+
+    /// Whether a folder keeps all matrices as they are: dense, or packed by MLX.
+    #[must_use]
+    pub fn is_of_mlx(&self) -> bool {
+        self.raw_config.get(MLX).is_some() || self.decoder.packed().next().is_none()
     }
 
     /// Every tensor that a folder of the model has, by name.

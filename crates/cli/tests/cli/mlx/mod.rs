@@ -1,5 +1,6 @@
 //! Drop-in for mlx-lm: what `scripts/golden/mlx_lm_train.py` had it compute and say of itself.
 
+mod convert;
 mod losses;
 mod options;
 mod rules;

@@ -1,0 +1,208 @@
+//! Folders as `mlx_lm.convert` writes them.
+
+use crate::error::{Error, Result};
+use crate::numbers::at_least_one;
+use candle_core::{DType, Tensor};
+use clap::ValueEnum;
+use metal_candle::LanguageModel;
+use metal_candle::models::{FolderType, Model, copy_companions, save_checkpoint};
+use metal_candle_kernels::weight::affine::{BITS, GROUPS};
+use metal_candle_kernels::weight::microscaling::Kind;
+use std::path::{Path, PathBuf};
+
+/// Options of `mlx_lm.convert`.
+#[derive(clap::Args, Debug)]
+#[command(next_help_heading = "Options of mlx_lm.convert, in place of --save-path and --type")]
+pub struct MlxFolder {
+    /// Folder that is written, new or empty
+    #[arg(
+        long,
+        value_name = "FOLDER",
+        default_value = "mlx_model",
+        conflicts_with = "save_path"
+    )]
+    pub mlx_path: PathBuf,
+    /// Pack the matrices; -q is its short form here
+    #[arg(long, conflicts_with_all = ["save_path", "dequantize"])]
+    quantize: bool,
+    /// Packing
+    #[arg(
+        long,
+        value_name = "MODE",
+        default_value = "affine",
+        conflicts_with = "save_path"
+    )]
+    q_mode: Mode,
+    /// Bits of a number: 2, 3, 4, 5, 6 or 8 [default: 4, of mxfp8 8]
+    #[arg(long, value_name = "N", value_parser = at_least_one, conflicts_with = "save_path")]
+    q_bits: Option<usize>,
+    /// Numbers of a group: 32, 64 or 128 [default: 64, of mxfp4 and mxfp8 32, of nvfp4 16]
+    #[arg(long, value_name = "N", value_parser = at_least_one, conflicts_with = "save_path")]
+    q_group_size: Option<usize>,
+    /// Type of what is not packed [default: that of the configuration]
+    #[arg(long, value_name = "TYPE", conflicts_with = "save_path")]
+    dtype: Option<Float>,
+    /// Unpack the matrices
+    #[arg(short, long, conflicts_with = "save_path")]
+    dequantize: bool,
+}
+
+/// Mode of a packing.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Mode {
+    Affine,
+    Mxfp4,
+    Nvfp4,
+    Mxfp8,
+}
+
+/// Type of floats.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Float {
+    Float16,
+    Bfloat16,
+    Float32,
+}
+
+/// Matrices and numbers of a folder.
+pub(super) struct Plan {
+    matrices: Matrices,
+    /// Type of numbers that are not packed, if it was named.
+    dtype: Option<DType>,
+}
+
+/// Fate of the matrices.
+#[derive(Debug, PartialEq, Eq)]
+enum Matrices {
+    /// Packed ones stay so where MLX has their packing.
+    Kept,
+    Dense,
+    Packed(FolderType),
+}
+
+impl MlxFolder {
+    /// What the options ask for; tells those that ask for nothing.
+    ///
+    /// # Errors
+    /// When there is no such packing.
+    pub(super) fn plan(&self) -> Result<Plan> {
+        let form = self.form()?;
+        if !self.quantize {
+            self.tell_idle();
+        }
+        Ok(Plan {
+            matrices: match (self.quantize, self.dequantize) {
+                (true, _) => Matrices::Packed(form),
+                (false, true) => Matrices::Dense,
+                (false, false) => Matrices::Kept,
+            },
+            dtype: self.dtype.map(Float::dtype),
+        })
+    }
+
+    fn form(&self) -> Result<FolderType> {
+        let (bits, group) = (self.q_bits, self.q_group_size);
+        if let Some(kind) = self.q_mode.kind() {
+            check("--q-bits", self.q_mode, bits, &[kind.bits()])?;
+            check("--q-group-size", self.q_mode, group, &[kind.group()])?;
+            return Ok(FolderType::Floats(kind));
+        }
+        check("--q-bits", self.q_mode, bits, &BITS)?;
+        check("--q-group-size", self.q_mode, group, &GROUPS)?;
+        Ok(FolderType::Affine {
+            bits: bits.unwrap_or(4),
+            group: group.unwrap_or(64),
+        })
+    }
+
+    fn tell_idle(&self) {
+        let given = [
+            ("--q-bits", self.q_bits),
+            ("--q-group-size", self.q_group_size),
+        ];
+        for (option, _) in given.iter().filter(|(_, value)| value.is_some()) {
+            tracing::warn!("{option} changes nothing without --quantize");
+        }
+    }
+}
+
+/// Checks that a mode has what was asked for.
+fn check(option: &str, mode: Mode, asked: Option<usize>, there: &[usize]) -> Result<()> {
+    let Some(wrong) = asked.filter(|asked| !there.contains(asked)) else {
+        return Ok(());
+    };
+    let there: Vec<_> = there.iter().map(usize::to_string).collect();
+    let error = format!("{option}: expected {}, got {wrong}", there.join(", "));
+    let advice = format!("--q-mode {} has no other; leave {option} out", mode.name());
+    Err(Error::input(error).with_advice(advice))
+}
+
+impl Mode {
+    fn name(self) -> &'static str {
+        self.kind().map_or("affine", Kind::name)
+    }
+
+    /// Small floats that it has.
+    fn kind(self) -> Option<Kind> {
+        match self {
+            Self::Affine => None,
+            Self::Mxfp4 => Some(Kind::Mxfp4),
+            Self::Nvfp4 => Some(Kind::Nvfp4),
+            Self::Mxfp8 => Some(Kind::Mxfp8),
+        }
+    }
+}
+
+impl Float {
+    fn dtype(self) -> DType {
+        match self {
+            Self::Float16 => DType::F16,
+            Self::Bfloat16 => DType::BF16,
+            Self::Float32 => DType::F32,
+        }
+    }
+}
+
+impl Plan {
+    /// Brings the matrices into their form; gives the type of all other numbers, which stay as they are if `None`.
+    ///
+    /// # Errors
+    /// When a number is not finite, or memory runs out.
+    pub(super) fn store(self, model: &mut Model) -> Result<Option<DType>> {
+        let dtype = self.dtype.or_else(|| model.config_dtype());
+        let dense = FolderType::Dense(dtype.unwrap_or_else(|| model.named_dtype()));
+        match self.matrices {
+            Matrices::Kept if model.is_of_mlx() => {}
+            Matrices::Kept | Matrices::Dense => model.store_as(dense)?,
+            // Scales have the type of the matrix that they are made from.
+            Matrices::Packed(form) => {
+                model.store_as(dense)?;
+                model.store_as(form)?;
+            }
+        }
+        Ok(dtype)
+    }
+}
+
+/// Writes a checkpoint into a folder, with the files that lie beside one; its floats become `dtype`.
+///
+/// # Errors
+/// When the folder cannot be written.
+pub(super) fn add(loaded: &LanguageModel, folder: &Path, dtype: Option<DType>) -> Result<()> {
+    let mut tensors = loaded.model.tensors_of_folder()?;
+    if let Some(dtype) = dtype {
+        let floats = tensors.iter_mut().map(|(_, tensor)| tensor);
+        for tensor in floats.filter(|tensor| tensor.dtype().is_float()) {
+            *tensor = cast(tensor, dtype)?;
+        }
+    }
+    save_checkpoint(folder, &loaded.model.raw_config, tensors)?;
+    Ok(copy_companions(&loaded.folder, folder)?)
+}
+
+fn cast(tensor: &Tensor, dtype: DType) -> Result<Tensor> {
+    let cast = tensor
+        .to_dtype(dtype)
+        .map_err(metal_candle::models::Error::from);
+    Ok(cast?)
+}
