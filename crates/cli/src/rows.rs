@@ -65,6 +65,25 @@ impl OneFile<'_> {
     /// # Errors
     /// When `--data` names a folder or nothing, or the rows cannot be used.
     pub fn read(&self, loaded: &LanguageModel, terminal: &Terminal) -> Result<Dataset> {
+        let limit = loaded.model.config.max_position_embeddings;
+        let longest = longest_row(self.max_seq_length, limit)?;
+        self.read_within(longest, loaded, terminal)
+    }
+
+    /// Reads the rows, which may be longer than the model takes.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn read_whole(&self, loaded: &LanguageModel, terminal: &Terminal) -> Result<Dataset> {
+        self.read_within(usize::MAX, loaded, terminal)
+    }
+
+    fn read_within(
+        &self,
+        longest: usize,
+        loaded: &LanguageModel,
+        terminal: &Terminal,
+    ) -> Result<Dataset> {
         if self.path.is_dir() {
             let shown = self.path.display();
             return Err(Error::input(format!("--data {shown}: this is a folder"))
@@ -74,7 +93,7 @@ impl OneFile<'_> {
         let config = &loaded.model.config;
         let are_pairs = self.takes_pairs && source.kind() == Some(RowKind::Preference);
         let options = Options {
-            max_seq_length: longest_row(self.max_seq_length, config.max_position_embeddings)?,
+            max_seq_length: longest,
             mask_prompt: self.mask_prompt,
             convention: match are_pairs {
                 true => Convention::Pairs,

@@ -1,3 +1,5 @@
+mod pieces;
+
 use super::Context;
 use crate::device::DeviceArgs;
 use crate::error::{Error, Result};
@@ -10,11 +12,12 @@ use crate::row_keys::RowKeys;
 use crate::rows;
 use crate::terminal::Terminal;
 use metal_candle::LanguageModel;
-use metal_candle::data::{Batches, Dataset};
+use metal_candle::data::{Batches, Dataset, Examples};
 use metal_candle::layout::Arrangement;
 use metal_candle::lora::AdapterSet;
 use metal_candle::models::Decoder;
 use metal_candle::train::{Evaluation, evaluate};
+use pieces::Pieces;
 use serde::Serialize;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -24,7 +27,8 @@ const EXAMPLES: &str = "\
 Examples:
   metal-candle perplexity --model Qwen/Qwen3-0.6B --data data/test.jsonl
   metal-candle perplexity --model ./model --adapter-path adapters --data test.jsonl --mask-prompt \\
-    --json";
+    --json
+  metal-candle perplexity --model ./model --data test.jsonl --sequence-length 512 --num-samples 256";
 
 /// Loss and perplexity of a file, with and without an adapter
 #[derive(clap::Args, Debug)]
@@ -58,6 +62,8 @@ pub struct Args {
     #[command(flatten)]
     pub keys: RowKeys,
     #[command(flatten)]
+    pub pieces: Pieces,
+    #[command(flatten)]
     pub mlx: Accepted<mlx::Perplexity>,
 }
 
@@ -77,6 +83,9 @@ struct Answer {
     figures: Figures,
     rows: usize,
     truncated_rows: usize,
+    /// Pieces that the rows were cut into, where these are measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pieces: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     base: Option<Figures>,
 }
@@ -95,17 +104,25 @@ pub fn run(args: Args, context: &Context) -> Result<Exit> {
         terminal,
     )?;
     let dataset = dataset(&args, &loaded, terminal)?;
+    let limit = loaded.model.config.max_position_embeddings;
+    let pieces = args
+        .pieces
+        .are_asked_for()
+        .then(|| args.pieces.cut(&dataset, limit));
+    let pieces = pieces.transpose()?;
+    let examples = pieces.as_ref().unwrap_or(&dataset.examples);
     // Read first: if it does not fit, nothing was computed in vain.
     let adapter = adapter.map(|path| loading::adapter(&loaded.model, &loaded.folder, path));
     let adapter = adapter.transpose()?;
     let decoder = &loaded.model.decoder;
-    let figures = |adapter| figures(decoder, adapter, &dataset, &args, terminal);
+    let figures = |adapter| figures(decoder, adapter, examples, &args, terminal);
     let base = adapter.is_some().then(|| figures(None)).transpose()?;
     let figures = figures(adapter)?;
     let answer = Answer {
         figures,
         rows: dataset.examples.len(),
         truncated_rows: dataset.truncated,
+        pieces: pieces.as_ref().map(Examples::len),
         base,
     };
     match args.json {
@@ -123,17 +140,20 @@ fn dataset(args: &Args, loaded: &LanguageModel, terminal: &Terminal) -> Result<D
         mask_prompt: args.mask_prompt,
         takes_pairs: false,
     };
-    file.read(loaded, terminal)
+    match args.pieces.are_asked_for() {
+        true => file.read_whole(loaded, terminal),
+        false => file.read(loaded, terminal),
+    }
 }
 
 fn figures(
     decoder: &Decoder,
     adapter: Option<Arc<AdapterSet>>,
-    dataset: &Dataset,
+    examples: &Examples,
     args: &Args,
     terminal: &Terminal,
 ) -> Result<Figures> {
-    let batches = Batches::sequential(&dataset.examples, args.batch_size);
+    let batches = Batches::sequential(examples, args.batch_size);
     let bar = terminal.bar(
         batches.n_batches(),
         "{wide_bar} {pos}/{len} batches [{elapsed}<{eta}]",
@@ -142,7 +162,7 @@ fn figures(
         .laid_out(Arrangement::Padded)
         .inspect(|_| bar.inc(1));
     let evaluation = evaluate(decoder, adapter, batches, &|| false)?;
-    dataset.examples.check()?;
+    examples.check()?;
     bar.finish_and_clear();
     Figures::of(evaluation, &args.data)
 }
@@ -185,11 +205,11 @@ fn tell(answer: &Answer, terminal: &Terminal) -> Result<()> {
             row("Perplexity", with.perplexity, base.perplexity)?;
         }
     }
-    terminal.print_line(format_args!(
-        "{} tokens in {}",
-        with.tokens,
-        rows::counted(answer.rows)
-    ))
+    let (tokens, rows) = (with.tokens, rows::counted(answer.rows));
+    terminal.print_line(match answer.pieces {
+        None => format!("{tokens} tokens in {rows}"),
+        Some(n) => format!("{tokens} tokens in {n} pieces of {rows}"),
+    })
 }
 
 #[cfg(test)]

@@ -140,23 +140,7 @@ impl Program for Fuse {
 pub struct Perplexity;
 
 impl Program for Perplexity {
-    const FOREIGN: &'static [Foreign] = &[
-        TRUST,
-        Foreign::refused(
-            "sequence-length",
-            1,
-            "every row is measured by itself, not laid behind others and cut",
-            "--max-seq-length cuts long rows",
-        ),
-        Foreign::refused(
-            "num-samples",
-            1,
-            "all rows of the file are measured",
-            "give a file with fewer rows",
-        )
-        .except(&["-1"]),
-        Foreign::idle("seed", "no rows are drawn: all are measured"),
-    ];
+    const FOREIGN: &'static [Foreign] = &[TRUST];
 }
 
 /// `mlx_lm.convert`.

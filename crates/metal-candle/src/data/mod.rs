@@ -52,6 +52,7 @@ pub use example::Example;
 pub use examples::Examples;
 pub use json::{Json, JsonError, Object};
 pub use mask::{Turns, assistant_turns};
+pub use mlx_order::permutation;
 pub use overview::{Lengths, Overview};
 pub use pair::Pair;
 pub use questions::{Question, questions};

@@ -3,6 +3,7 @@
 mod convert;
 mod losses;
 mod options;
+mod perplexity;
 mod rules;
 
 use serde_json::Value;

@@ -99,10 +99,6 @@ fn options_that_change_nothing_are_told() {
             "--xtc-probability changes nothing",
         ],
     );
-    told(
-        "perplexity --model nowhere --data-path data/train.jsonl --seed 3 --num-samples -1",
-        &["--seed changes nothing", "--num-samples changes nothing"],
-    );
 }
 
 #[test]

@@ -90,6 +90,12 @@ impl Draws {
     }
 }
 
+/// Order of `n` rows that numpy's generator draws first after `seed`, of which it takes no more than 32 bits.
+#[must_use]
+pub fn permutation(seed: u64, n: usize) -> Vec<usize> {
+    Mersenne::new(seed as u32).permutation(n)
+}
+
 /// Batches that `n` rows make: those that are filled, or one of all rows where there are fewer.
 pub fn n_batches(n_rows: usize, batch_size: NonZeroUsize) -> usize {
     (n_rows / batch_size).max(usize::from(n_rows > 0))
