@@ -42,6 +42,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                 ..Sampling::default()
             },
             adapter: adapter.clone(),
+            ..Request::default()
         };
         texts.insert(engine.insert(request)?, vec![]);
     }

@@ -134,7 +134,7 @@ impl<'a> Talk<'a> {
             return Ok(());
         }
         let mut said = String::new();
-        let request = self.request(prompt);
+        let request = self.request(prompt)?;
         let generated = answer_of(&self.loaded, request, &[], |piece| {
             said.push_str(piece);
             self.terminal.print(piece)
@@ -151,16 +151,17 @@ impl<'a> Talk<'a> {
         Ok(tokenizer.encode_raw(&text)?)
     }
 
-    fn request(&self, prompt: Vec<u32>) -> Request {
+    fn request(&self, prompt: Vec<u32>) -> Result<Request> {
         let mut ends = self.loaded.model.eos_token_ids.clone();
         ends.extend(self.loaded.tokenizer.eos_token().map(|(_, id)| id));
-        Request {
+        Ok(Request {
             prompt,
             max_tokens: self.args.max_tokens,
             eos_token_ids: ends,
             sampling: self.args.sampling.into(),
+            spared: self.loaded.tokenizer.encode("\n")?,
             adapter: self.adapter.clone(),
-        }
+        })
     }
 
     /// Tells that an answer is not complete.

@@ -44,19 +44,14 @@ impl Program for Lora {
 pub struct Generate;
 
 const CACHE: &str = "keys and values of all tokens are kept as they are";
-const XTC: Foreign = Foreign::refused(
-    "xtc-probability",
-    1,
-    "there is no sampling by XTC",
-    "leave it out; --top-p, --top-k and --min-p choose among likely tokens",
-)
-.except(&["0", "0.0"]);
-const XTC_THRESHOLD: Foreign = Foreign::idle("xtc-threshold", "it belongs to --xtc-probability");
+const WHOLE_CACHE: &str =
+    "keys and values are kept as they are, which is nearer to the model than a quantized cache";
+const DRAFT: &str =
+    "there is no speculative decoding, and a draft model does not change what is generated";
 const PREFILL: Foreign = Foreign::idle(
     "prefill-step-size",
     "the engine chooses how much of a prompt it reads at once",
 );
-const DRAFT: &str = "there is no speculative decoding";
 
 impl Program for Generate {
     const FOREIGN: &'static [Foreign] = &[
@@ -67,21 +62,6 @@ impl Program for Generate {
             "models read text only",
             "leave it out, and describe the image in the prompt",
         ),
-        Foreign::refused(
-            "prefill-response",
-            1,
-            "an answer is not begun for the model",
-            "render the conversation yourself and give it with --prompt and --ignore-chat-template",
-        ),
-        XTC,
-        XTC_THRESHOLD,
-        Foreign::refused(
-            "min-tokens-to-keep",
-            1,
-            "--min-p keeps the most likely token, and no other by number",
-            "leave it out, or lower --min-p",
-        )
-        .except(&["1"]),
         Foreign::idle_switch(
             "use-default-chat-template",
             "a chat template is used wherever there is one, and no tokenizer has another beside it",
@@ -104,11 +84,11 @@ impl Program for Generate {
             "activations are float32",
             "leave it out",
         ),
-        Foreign::refused("kv-bits", 1, CACHE, "leave it out"),
-        Foreign::idle("kv-group-size", "it belongs to --kv-bits"),
-        Foreign::idle("quantized-kv-start", "it belongs to --kv-bits"),
-        Foreign::refused("draft-model", 1, DRAFT, "leave it out"),
-        Foreign::idle("num-draft-tokens", "it belongs to --draft-model"),
+        Foreign::idle("kv-bits", WHOLE_CACHE),
+        Foreign::idle("kv-group-size", WHOLE_CACHE),
+        Foreign::idle("quantized-kv-start", WHOLE_CACHE),
+        Foreign::idle("draft-model", DRAFT),
+        Foreign::idle("num-draft-tokens", DRAFT),
     ];
 }
 
@@ -119,8 +99,6 @@ pub struct Chat;
 impl Program for Chat {
     const FOREIGN: &'static [Foreign] = &[
         TRUST,
-        XTC,
-        XTC_THRESHOLD,
         Foreign::refused("max-kv-size", 1, CACHE, "leave it out"),
         PREFILL,
         Foreign::idle_switch("pipeline", "one device computes the whole model"),

@@ -21,6 +21,13 @@ pub struct Sampling {
     /// Tokens at least this times as likely as the most likely one (Nguyen et al. 2024, arXiv
     /// 2407.01082); 0 is off.
     pub min_p: f32,
+    /// Tokens that `min_p` leaves at least.
+    pub min_tokens_to_keep: usize,
+    /// Probability with which a choice leaves out all tokens more likely than [`Self::xtc_threshold`] but the least likely of
+    /// them (XTC, "exclude top choices"); 0 is off. Probabilities are those of the tokens that are left, at temperature 1.
+    pub xtc_probability: f32,
+    /// Probability over which XTC takes a token for a likely one.
+    pub xtc_threshold: f32,
     /// Seed of the draws.
     pub seed: u64,
 }
@@ -34,6 +41,9 @@ impl Default for Sampling {
             top_k: 0,
             top_p: 1.0,
             min_p: 0.0,
+            min_tokens_to_keep: 1,
+            xtc_probability: 0.0,
+            xtc_threshold: 0.1,
             seed: 0,
         }
     }
@@ -43,6 +53,8 @@ impl Default for Sampling {
 #[derive(Clone, Debug)]
 pub struct Sampler {
     sampling: Sampling,
+    /// Tokens that XTC does not leave out.
+    spared: Vec<u32>,
     generator: ChaCha8Rng,
 }
 
@@ -50,8 +62,16 @@ pub struct Sampler {
 #[derive(Clone, Copy)]
 struct Candidate {
     id: u32,
-    /// A logit, and after [`softmax`] a probability.
+    logit: f32,
+    /// The logit, and after [`softmax`] a probability.
     weight: f32,
+}
+
+impl Candidate {
+    fn new(id: u32, logit: f32) -> Self {
+        let weight = logit;
+        Self { id, logit, weight }
+    }
 }
 
 impl Sampler {
@@ -60,8 +80,16 @@ impl Sampler {
     pub fn new(sampling: Sampling) -> Self {
         Self {
             generator: ChaCha8Rng::seed_from_u64(sampling.seed),
+            spared: vec![],
             sampling,
         }
+    }
+
+    /// The sampler, whose XTC leaves out none of the tokens `spared`.
+    #[must_use]
+    pub fn sparing(mut self, spared: Vec<u32>) -> Self {
+        self.spared = spared;
+        self
     }
 
     /// Whether the next token is the most likely one, whatever came before.
@@ -86,11 +114,12 @@ impl Sampler {
         }
         let possible = (0..).zip(logits).filter(|(_, logit)| logit.is_finite());
         let mut candidates: Vec<Candidate> = possible
-            .map(|(id, weight)| Candidate { id, weight })
+            .map(|(id, logit)| Candidate::new(id, logit))
             .collect();
         // Stable, so that equal logits keep the order of their ids.
         candidates.sort_by(|a, b| b.weight.total_cmp(&a.weight));
         self.filter(&mut candidates);
+        self.exclude(&mut candidates);
         self.draw(&candidates)
     }
 
@@ -119,6 +148,7 @@ impl Sampler {
             top_k,
             top_p,
             min_p,
+            min_tokens_to_keep,
             ..
         } = self.sampling;
         if top_k > 0 {
@@ -138,7 +168,23 @@ impl Sampler {
         let likely = candidates
             .iter()
             .take_while(|candidate| candidate.weight >= floor);
-        candidates.truncate(likely.count().max(1));
+        candidates.truncate(likely.count().max(min_tokens_to_keep).max(1));
+    }
+
+    /// Leaves out likely tokens, as often as XTC is to.
+    fn exclude(&mut self, candidates: &mut Vec<Candidate>) {
+        let Sampling {
+            xtc_probability: probability,
+            xtc_threshold: threshold,
+            ..
+        } = self.sampling;
+        if probability > 0.0 && self.generator.random::<f32>() < probability {
+            let least = least_likely_over(threshold, candidates);
+            let spared = &self.spared;
+            candidates.retain(|candidate| {
+                least.is_none_or(|least| candidate.logit <= least) || spared.contains(&candidate.id)
+            });
+        }
     }
 
     fn draw(&mut self, candidates: &[Candidate]) -> Option<u32> {
@@ -191,6 +237,17 @@ fn softmax(candidates: &mut [Candidate], temperature: f32) {
     for candidate in candidates.iter_mut() {
         candidate.weight /= total;
     }
+}
+
+/// Logit of the least likely of sorted candidates whose probability is over `threshold`.
+fn least_likely_over(threshold: f32, candidates: &[Candidate]) -> Option<f32> {
+    let highest = f64::from(candidates.first()?.logit);
+    let odds = |candidate: &Candidate| (f64::from(candidate.logit) - highest).exp();
+    let total: f64 = candidates.iter().map(odds).sum();
+    let over = candidates
+        .iter()
+        .take_while(|candidate| odds(candidate) / total > f64::from(threshold));
+    over.last().map(|candidate| candidate.logit)
 }
 
 #[cfg(test)]
@@ -246,7 +303,7 @@ mod tests {
                     temperature,
                     ..warm()
                 });
-                let candidate = |(id, &weight)| Candidate { id, weight };
+                let candidate = |(id, &logit)| Candidate::new(id, logit);
                 let mut candidates: Vec<_> = (0..).zip(logits).map(candidate).collect();
                 sampler.filter(&mut candidates);
                 let t = f64::from(temperature);
@@ -372,6 +429,64 @@ mod tests {
                 ..warm()
             }),
             1
+        );
+    }
+
+    #[test]
+    fn so_many_tokens_are_left_whatever_min_p() {
+        let logits = [0.4f32.ln(), 0.3f32.ln(), 0.2f32.ln(), 0.1f32.ln()];
+        for min_tokens_to_keep in 1..=4 {
+            let sampling = Sampling {
+                min_p: 0.99,
+                min_tokens_to_keep,
+                ..warm()
+            };
+            let highest = draws(sampling, &logits, 2000).into_iter().max();
+            assert_eq!(highest, Some(min_tokens_to_keep as u32 - 1));
+        }
+    }
+
+    /// Tokens that `apply_xtc` of mlx_lm/sample_utils.py masks, by hand: those more likely than the least likely over the
+    /// threshold, whatever the temperature.
+    #[test]
+    fn xtc_leaves_out_likely_tokens_but_the_last() {
+        let logits = [0.1f32.ln(), 0.4f32.ln(), 0.3f32.ln(), 0.2f32.ln()];
+        let drawn = |threshold, probability, spared: &[u32], temperature| {
+            let sampling = Sampling {
+                xtc_probability: probability,
+                xtc_threshold: threshold,
+                temperature,
+                ..warm()
+            };
+            let mut sampler = Sampler::new(sampling).sparing(spared.to_vec());
+            let tokens = (0..2000).map(|_| sampler.next(logits.to_vec(), &[]).unwrap());
+            tokens.collect::<std::collections::BTreeSet<u32>>()
+        };
+        for temperature in [0.5, 1.0] {
+            let left = |threshold| drawn(threshold, 1.0, &[], temperature);
+            assert_eq!(left(0.15), [0, 3].into());
+            assert_eq!(left(0.25), [0, 2, 3].into());
+            assert_eq!(left(0.35), [0, 1, 2, 3].into(), "one likely token stays");
+            assert_eq!(left(0.5), [0, 1, 2, 3].into());
+            assert_eq!(left(0.0), [0].into());
+            let spared = drawn(0.15, 1.0, &[1], temperature);
+            assert_eq!(spared, [0, 1, 3].into());
+            assert_eq!(drawn(0.15, 0.0, &[], temperature), [0, 1, 2, 3].into());
+        }
+    }
+
+    #[test]
+    fn xtc_leaves_tokens_out_as_often_as_it_is_to() {
+        let sampling = Sampling {
+            xtc_probability: 0.25,
+            ..warm()
+        };
+        let drawn = draws(sampling, &[0.5f32.ln(), 0.5f32.ln() - 1e-3], 20_000);
+        let share = drawn.iter().filter(|&&token| token == 0).count() as f64 / 20_000.0;
+        // Three quarters of an even draw; five standard deviations.
+        assert!(
+            (share - 0.375).abs() < 5.0 * (0.375f64 * 0.625 / 20_000.0).sqrt(),
+            "{share}"
         );
     }
 

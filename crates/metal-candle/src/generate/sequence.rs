@@ -14,6 +14,8 @@ pub struct Request {
     pub eos_token_ids: Vec<u32>,
     /// How tokens are chosen.
     pub sampling: Sampling,
+    /// Tokens that XTC does not leave out, besides those that end the text.
+    pub spared: Vec<u32>,
     /// Adapters that the text is generated with.
     pub adapter: Option<Arc<AdapterSet>>,
 }
@@ -51,12 +53,13 @@ impl Sequence {
         if let Some(&id) = request.prompt.iter().find(|&&id| id as usize >= vocab_size) {
             return Err(Error::TokenOutOfRange { id, vocab_size });
         }
+        let spared = [&request.spared[..], &request.eos_token_ids[..]].concat();
         Ok(Self {
             n_prompt: request.prompt.len(),
             max_tokens: request.max_tokens,
             room: decoder.room(request.prompt.len())?,
             eos_token_ids: request.eos_token_ids,
-            sampler: Sampler::new(request.sampling),
+            sampler: Sampler::new(request.sampling).sparing(spared),
             adapter: request.adapter,
             cache: decoder.cache(form),
             tokens: request.prompt,

@@ -68,6 +68,7 @@ impl LanguageModel {
             max_tokens: how.max_tokens,
             eos_token_ids,
             sampling: how.sampling,
+            spared: self.tokenizer.encode("\n")?,
             adapter: adapters,
         })
     }

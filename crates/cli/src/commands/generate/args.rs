@@ -31,6 +31,9 @@ pub struct Args {
     /// What the chat template puts before the prompt
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     pub system_prompt: Option<String>,
+    /// Text that the answer begins with: the model goes on behind it
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    pub prefill_response: Option<String>,
     /// Give the prompt to the model as it is
     #[arg(long)]
     pub ignore_chat_template: bool,
@@ -72,6 +75,15 @@ pub struct SamplingOptions {
     /// Only tokens at least this times as likely as the most likely one; 0 for all
     #[arg(long, value_name = "P", default_value_t = 0.0, value_parser = share, allow_negative_numbers = true)]
     pub min_p: f32,
+    /// Tokens that --min-p leaves at least
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = numbers::at_least_one)]
+    pub min_tokens_to_keep: usize,
+    /// Probability of leaving out the likely tokens but the least likely of them (XTC); 0 for never
+    #[arg(long, value_name = "P", default_value_t = 0.0, value_parser = share, allow_negative_numbers = true)]
+    pub xtc_probability: f32,
+    /// Probability over which XTC takes a token for a likely one
+    #[arg(long, value_name = "P", default_value_t = 0.1, value_parser = half, allow_negative_numbers = true)]
+    pub xtc_threshold: f32,
     /// Only so many of the most likely tokens; 0 for all
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub top_k: usize,
@@ -95,6 +107,9 @@ impl From<SamplingOptions> for Sampling {
             top_k: options.top_k,
             top_p: options.top_p,
             min_p: options.min_p,
+            min_tokens_to_keep: options.min_tokens_to_keep,
+            xtc_probability: options.xtc_probability,
+            xtc_threshold: options.xtc_threshold,
             seed: options.seed,
         }
     }
@@ -115,6 +130,12 @@ fn not_negative(text: &str) -> std::result::Result<f32, String> {
 
 fn share(text: &str) -> std::result::Result<f32, String> {
     numbers::share(text).map(|x| x as f32)
+}
+
+/// A threshold that more than one token can be over.
+fn half(text: &str) -> std::result::Result<f32, String> {
+    let parsed = share(text).ok().filter(|x| *x <= 0.5);
+    parsed.ok_or("must be a number from 0 to 0.5".into())
 }
 
 fn positive(text: &str) -> std::result::Result<f32, String> {

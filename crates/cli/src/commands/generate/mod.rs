@@ -134,6 +134,7 @@ fn generate(
         max_tokens: args.max_tokens,
         eos_token_ids: prompt::eos_token_ids(args, loaded)?,
         sampling: args.sampling.into(),
+        spared: loaded.tokenizer.encode("\n")?,
         adapter,
     };
     answer_of(loaded, request, &args.stop, show)

@@ -21,16 +21,49 @@ pub fn tokens(args: &Args, tokenizer: &Tokenizer) -> Result<Vec<u32>> {
             .iter()
             .map(|text| message("system", text));
         let messages: Vec<Message> = system.chain([message("user", &prompt)]).collect();
-        let text = tokenizer.apply_chat_template(&messages, None, true)?;
+        let text = match &args.prefill_response {
+            None => tokenizer.apply_chat_template(&messages, None, true)?,
+            Some(begun) => with_beginning(messages, begun, tokenizer)?,
+        };
         return Ok(tokenizer.encode_raw(&text)?);
     }
-    match &args.system_prompt {
+    let of_template = [
+        ("--system-prompt", &args.system_prompt),
+        ("--prefill-response", &args.prefill_response),
+    ];
+    match of_template.iter().find(|(_, text)| text.is_some()) {
         None => plain(&prompt, tokenizer),
-        Some(_) => Err(
-            Error::input("--system-prompt needs a chat template, and there is none")
-                .with_advice("put it into --prompt"),
-        ),
+        Some((option, _)) => Err(Error::input(format!(
+            "{option} needs a chat template, and none is used"
+        ))
+        .with_advice("put it into --prompt")),
     }
+}
+
+/// Text behind which transformers looks for the end of the last message (`continue_final_message`).
+const END: &str = "CONTINUE_FINAL_MESSAGE_TAG ";
+
+/// A conversation up to the end of the answer's beginning. A template that takes blanks from the end of messages takes them
+/// from the beginning.
+fn with_beginning(
+    mut messages: Vec<Message>,
+    begun: &str,
+    tokenizer: &Tokenizer,
+) -> Result<String> {
+    messages.push(message("assistant", &format!("{begun}{END}")));
+    let text = tokenizer.apply_chat_template(&messages, None, false)?;
+    let Some((before, behind)) = text.rsplit_once(END.trim_end()) else {
+        let error = format!(
+            "--prefill-response {begun:?}: the chat template leaves the text of an answer out"
+        );
+        return Err(Error::input(error).with_advice(
+            "render the conversation yourself: --prompt with --ignore-chat-template",
+        ));
+    };
+    Ok(match behind.starts_with(' ') {
+        true => before.to_string(),
+        false => before.trim_end().to_string(),
+    })
 }
 
 fn plain(prompt: &str, tokenizer: &Tokenizer) -> Result<Vec<u32>> {

@@ -92,11 +92,15 @@ fn options_that_change_nothing_are_told() {
         ],
     );
     told(
-        "generate --model nowhere -p x --verbose False --num-draft-tokens 5 --xtc-probability 0.0",
+        "generate --model nowhere -p x --verbose False --num-draft-tokens 5 --draft-model y --kv-bits 4 \
+         --kv-group-size 64 --quantized-kv-start 10",
         &[
             "--verbose",
             "--num-draft-tokens changes nothing",
-            "--xtc-probability changes nothing",
+            "--draft-model changes nothing",
+            "--kv-bits changes nothing",
+            "--kv-group-size changes nothing",
+            "--quantized-kv-start changes nothing",
         ],
     );
 }
@@ -116,8 +120,12 @@ fn an_ability_that_is_not_there_is_refused_with_what_to_do() {
         &["--upload-repo is not built", "hf upload"],
     );
     refused(
-        "generate --model model -p x --kv-bits 4",
-        &["--kv-bits is not built", "leave it out"],
+        "generate --model model -p x --max-kv-size 4",
+        &["--max-kv-size is not built", "leave it out"],
+    );
+    refused(
+        "generate --model model -p x --prompt-cache-file x",
+        &["--prompt-cache-file is not built", "give the whole prompt"],
     );
     refused(
         "generate --model model -p x -qa",
@@ -145,4 +153,47 @@ fn tokens_that_end_a_text_may_be_given_together() {
     fixture.ok(words);
     let unknown = "generate --model model --extra-eos-token <|im_end|> nothing -p x";
     fixture.fails(unknown, 2, &["\"nothing\""]);
+}
+
+/// Tokens as the fixture's chat template has them before an answer.
+#[test]
+fn an_answer_goes_on_behind_its_beginning() {
+    let fixture = Fixture::new();
+    let prompt = |words: &str| {
+        let words = format!("generate --model model --max-tokens 3 --json -p x {words}");
+        fixture.ok_json(&words)["prompt_token_ids"].clone()
+    };
+    let tokenizer = metal_candle::data::Tokenizer::from_folder(&fixture.path("model")).unwrap();
+    let rendered = "<|im_start|>user\nx<|im_end|>\n<|im_start|>assistant\nit";
+    let expected = tokenizer.encode_raw(rendered).unwrap();
+    assert_eq!(prompt("--prefill-response it"), serde_json::json!(expected));
+    let words = "generate --model model --ignore-chat-template --prefill-response it -p x";
+    fixture.fails(words, 2, &["--prefill-response needs a chat template"]);
+}
+
+#[test]
+fn xtc_and_tokens_to_keep_change_what_is_drawn() {
+    let fixture = Fixture::new();
+    let text = |words: &str| {
+        let words = format!("generate --model model --max-tokens 16 --temp 1 --json -p x {words}");
+        fixture.ok_json(&words)["token_ids"].clone()
+    };
+    let plain = text("");
+    assert_eq!(text("--xtc-threshold 0"), plain);
+    let xtc = text("--xtc-probability 1 --xtc-threshold 0");
+    assert_ne!(xtc, plain);
+    let one = text("--min-p 1");
+    assert_eq!(text("--min-p 1 --min-tokens-to-keep 1"), one);
+    assert_ne!(text("--min-p 1 --min-tokens-to-keep 300"), one);
+    for (words, expected) in [
+        ("--xtc-probability 1.5", "must be a number from 0 to 1"),
+        ("--xtc-threshold 0.6", "must be a number from 0 to 0.5"),
+        ("--min-tokens-to-keep 0", "must be at least 1"),
+    ] {
+        fixture.fails(
+            &format!("generate --model model -p x {words}"),
+            2,
+            &[expected],
+        );
+    }
 }

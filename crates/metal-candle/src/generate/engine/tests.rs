@@ -62,6 +62,7 @@ fn request(i: u32) -> Request {
         max_tokens: 3 + 2 * i as usize,
         eos_token_ids: vec![i, 39],
         sampling,
+        spared: vec![],
         adapter: None,
     }
 }
