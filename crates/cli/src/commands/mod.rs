@@ -13,6 +13,7 @@ pub mod man;
 pub mod perplexity;
 pub mod quickstart;
 pub mod report;
+pub mod server;
 pub mod train;
 pub mod verify;
 
@@ -48,6 +49,8 @@ pub enum Command {
     Completions(completions::Args),
     #[command(hide = true)]
     Man(man::Args),
+    #[command(hide = true)]
+    Server(server::Args),
 }
 
 impl Command {
@@ -87,5 +90,6 @@ pub fn run(command: Command, context: &Context) -> Result<Exit> {
         Command::Doctor(args) => doctor::run(args, context),
         Command::Completions(args) => completions::run(args, context),
         Command::Man(args) => man::run(args, context),
+        Command::Server(args) => server::run(args, context),
     }
 }

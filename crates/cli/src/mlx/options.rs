@@ -1,5 +1,5 @@
 //! Options of mlx-lm's programs that are none of ours, a table for each program. `tests/cli/mlx` compares them with what
-//! mlx-lm's own parsers know. `mlx_lm.server` is not among them: there is no server yet.
+//! mlx-lm's own parsers know. `mlx_lm.server` is not among them: `commands/server.rs` refuses it whole.
 
 use super::accepted::Program;
 use super::foreign::Foreign;

@@ -197,3 +197,17 @@ fn xtc_and_tokens_to_keep_change_what_is_drawn() {
         );
     }
 }
+
+#[test]
+fn a_server_is_refused_with_what_to_use() {
+    let fixture = Fixture::new();
+    for words in [
+        "server",
+        "server --model model --port 8080",
+        "server --help",
+    ] {
+        let expected = ["server is not built", "llama-server", "mlx_lm.server"];
+        fixture.fails(words, 2, &expected);
+    }
+    assert!(!fixture.ok("--help").stdout.contains("server"));
+}
