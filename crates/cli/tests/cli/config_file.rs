@@ -107,7 +107,7 @@ fn unknown_keys_and_bad_values_are_refused() {
     );
     fails("save_every: often\n", &["--save-every", "often"]);
     fails(
-        "report_to: wandb\n",
+        "report_to: neptune\n",
         &["lora.yaml", "--report-to", "is not built"],
     );
     fails("batch_size: 2\n", &["lora.yaml", "batch_size"]);

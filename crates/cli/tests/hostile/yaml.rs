@@ -68,7 +68,9 @@ fn refused() -> Vec<Input> {
         "betas: [[0.9], 0.9]\n",
         "max_grad_norm: -1\n",
         "config: lora.yaml\n",
-        "report_to: wandb\n",
+        "report_to: neptune\n",
+        "report_to: [wandb]\n",
+        "hf_dataset: OWNER/NAME\n",
         "lr_schedule: {name: step}\n",
         "lr_schedule: {name: cosine_decay, arguments: [.nan]}\n",
         "lr_schedule: {name: cosine_decay, arguments: [1, 2, 3, 4, 5]}\n",
@@ -146,6 +148,7 @@ fn accepted() -> Vec<Input> {
         with("warmup_steps: 1000000000\n").accepted(),
         with("clear_cache_threshold: 5\n").accepted(),
         with("hf_dataset: false\n").accepted(),
+        with("report_to: wandb\n").accepted(),
         with("test: false\n").accepted(),
     ]
 }

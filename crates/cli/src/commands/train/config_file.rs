@@ -1,9 +1,10 @@
 //! A configuration file in mlx-lm's format, turned into the options that say the same. The command
 //! line is parsed behind them and so wins; ranges, names and defaults are checked in one place.
 
+mod hf_dataset;
 mod nested;
 
-use super::Args;
+use super::{Args, services};
 use crate::error::{Error, Result};
 use crate::mlx::{self, Foreign, Program};
 use metal_candle::files;
@@ -13,17 +14,11 @@ use std::path::Path;
 /// Largest file: many times what all keys take.
 const MAX_BYTES: u64 = 1 << 20;
 
-/// Keys of mlx-lm for what is not built.
-const NOT_BUILT: &[(&str, &str)] = &[
-    (
-        "wandb",
-        "remove it; metrics.jsonl in adapter_path has all figures",
-    ),
-    ("hf_dataset", "name one data set with data: OWNER/NAME"),
-];
-
 /// Keys that hold others.
 const NESTED: &[&str] = &["lora_parameters", "lr_schedule", "optimizer_config"];
+
+/// Keys that win over another: a schedule has a learning rate of its own, and `hf_dataset` rows, as in mlx-lm. They come last.
+const WINNING: &[&str] = &["lr_schedule", "hf_dataset"];
 
 /// A configuration file.
 #[derive(Debug, Default)]
@@ -73,10 +68,10 @@ fn parse(text: &str) -> Parsed<ConfigFile> {
         is_mlx: mlx::are_its_keys(&keys),
         options: vec![],
     };
-    // mlx-lm's schedule has a learning rate of its own, which wins: it must come later.
-    let (schedule, others): (Vec<_>, Vec<_>) =
-        keys.into_iter().partition(|(key, _)| key == "lr_schedule");
-    for (key, value) in others.into_iter().chain(schedule) {
+    let (winning, others): (Vec<_>, Vec<_>) = keys
+        .into_iter()
+        .partition(|(key, _)| WINNING.contains(&key.as_str()));
+    for (key, value) in others.into_iter().chain(winning) {
         file.options.extend(entry(&key, value)?);
     }
     Ok(file)
@@ -84,10 +79,12 @@ fn parse(text: &str) -> Parsed<ConfigFile> {
 
 fn entry(key: &str, value: Value) -> Parsed<Vec<String>> {
     match (key, value) {
-        (key, value) if instead_of(key).is_some() => match (value, instead_of(key)) {
-            (Value::Null | Value::Bool(false), _) | (_, None) => Ok(vec![]),
-            (_, Some(instead)) => Err(format!("{key} is not built; {instead}")),
-        },
+        ("hf_dataset" | "wandb", Value::Null | Value::Bool(false)) => Ok(vec![]),
+        ("hf_dataset", value) => hf_dataset::options(value),
+        ("wandb", value) => Ok(services::unreported(key, &value)),
+        ("report_to", value) if services::are_of_mlx(&value) => {
+            Ok(services::unreported(key, &value))
+        }
         ("prompt_feature" | "completion_feature" | "chat_feature" | "text_feature", value) => {
             option(&key.replace("_feature", "-key"), key, &value)
         }
@@ -105,13 +102,6 @@ fn entry(key: &str, value: Value) -> Parsed<Vec<String>> {
             None => plain(key, &value),
         },
     }
-}
-
-/// What to do instead of a key for what is not built.
-fn instead_of(key: &str) -> Option<&'static str> {
-    let mut keys = NOT_BUILT.iter();
-    keys.find(|(name, _)| *name == key)
-        .map(|(_, instead)| *instead)
 }
 
 /// The option of `mlx_lm.lora` that is none of ours and has the key's name.

@@ -1,6 +1,7 @@
 //! `--report-to` and `--project-name`: where figures go beside `metrics.jsonl`.
 
 use crate::mlx::{self, Refusal};
+use serde_json::Value;
 
 /// Service that figures are written for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +22,28 @@ pub fn service(name: &str) -> Result<Service, Refusal> {
         "tensorboard" => Service::TensorBoard,
         _ => Service::Nothing,
     })
+}
+
+/// Services that mlx-lm reports to.
+const OF_MLX: [&str; 2] = ["wandb", "swanlab"];
+
+/// Whether the value of a file's `report_to` names services of mlx-lm's and nothing else.
+pub fn are_of_mlx(value: &Value) -> bool {
+    let names = value
+        .as_str()
+        .into_iter()
+        .flat_map(|names| names.split(','));
+    let mut names = names.map(|name| name.trim().to_lowercase()).peekable();
+    names.peek().is_some() && names.all(|name| OF_MLX.contains(&name.as_str()))
+}
+
+/// Options for a key that asks for a service in a file of mlx-lm's: none, which is told and stops no run.
+pub fn unreported(key: &str, value: &Value) -> Vec<String> {
+    tracing::warn!(
+        "{key}: {value} reports nothing: no figures are sent to a service; report_to: tensorboard writes files that \
+         `wandb sync` takes up, and report.html and metrics.jsonl in adapter_path have every figure"
+    );
+    vec![]
 }
 
 /// Longest name of a run, in bytes.

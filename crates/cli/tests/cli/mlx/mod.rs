@@ -1,6 +1,7 @@
 //! Drop-in for mlx-lm: what `scripts/golden/mlx_lm_train.py` had it compute and say of itself.
 
 mod convert;
+mod files;
 mod losses;
 mod options;
 mod perplexity;
