@@ -14,6 +14,8 @@ const BAR: &str = "{bar:24} {pos}/{len} steps [{elapsed}<{eta}] {msg}";
 pub struct Reporter<'a> {
     terminal: &'a Terminal,
     bar: ProgressBar,
+    /// Means that the bar shows beside the loss of each step.
+    last: RefCell<Option<Report>>,
     /// Row of the last step, until the next one begins.
     row: RefCell<Row>,
     has_header: Cell<bool>,
@@ -25,6 +27,7 @@ impl<'a> Reporter<'a> {
         Self {
             terminal,
             bar: terminal.bar(n_steps, BAR),
+            last: RefCell::default(),
             row: RefCell::default(),
             has_header: Cell::default(),
         }
@@ -36,15 +39,25 @@ impl<'a> Reporter<'a> {
             Event::Step { step, loss } => {
                 self.end_row();
                 self.bar.set_position(*step as u64);
-                self.bar.set_message(format!("loss {loss:.3}"));
+                self.show(*loss);
             }
-            Event::Report(report) => self.bar.set_message(message(report)),
+            Event::Report(report) => {
+                self.last.replace(Some(report.clone()));
+                self.show(report.train_loss);
+            }
             _ => {}
         }
         match self.terminal.shows_bars() && self.terminal.shows_results() {
             true => self.fill_row(event),
             false => self.tell_line(event),
         }
+    }
+
+    /// Shows a loss on the bar, and beside it the rest of the last report.
+    fn show(&self, loss: f64) {
+        let beside = self.last.borrow().as_ref().map(beside);
+        let beside = beside.unwrap_or_default();
+        self.bar.set_message(format!("loss {loss:.3}{beside}"));
     }
 
     fn fill_row(&self, event: &Event) {
@@ -84,17 +97,15 @@ impl Drop for Reporter<'_> {
     }
 }
 
-fn message(report: &Report) -> String {
+/// Text behind a loss.
+fn beside(report: &Report) -> String {
     let Report {
-        train_loss,
         learning_rate,
         tokens_per_sec,
         ..
     } = report;
     let preferred = preferred(report.preference.as_ref()).to_lowercase();
-    format!(
-        "loss {train_loss:.3}{preferred}, rate {learning_rate:.2e}, {tokens_per_sec:.0} tokens/s"
-    )
+    format!("{preferred}, rate {learning_rate:.2e}, {tokens_per_sec:.0} tokens/s")
 }
 
 fn report_line(report: &Report) -> String {
@@ -138,4 +149,36 @@ fn peak(bytes: Option<u64>) -> String {
     bytes.map_or(String::new(), |bytes| {
         format!(", Peak mem {:.3} GB", bytes as f64 / 1e9)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rate_and_tokens_stay_beside_the_loss_of_every_step() {
+        let terminal = Terminal::default();
+        let reporter = Reporter::new(&terminal, 9);
+        let report = Report {
+            step: 2,
+            train_loss: 3.25,
+            learning_rate: 1e-4,
+            grad_norm: 1.0,
+            steps_per_sec: 2.0,
+            tokens_per_sec: 120.4,
+            trained_tokens: 480,
+            peak_memory_bytes: None,
+            preference: None,
+        };
+        let shown = |event: Event| {
+            reporter.tell(&event);
+            reporter.bar.message()
+        };
+        let step = |step, loss| Event::Step { step, loss };
+        assert_eq!(shown(step(2, 3.5)), "loss 3.500");
+        let said = "loss 3.250, rate 1.00e-4, 120 tokens/s";
+        assert_eq!(shown(Event::Report(report)), said);
+        let said = "loss 3.125, rate 1.00e-4, 120 tokens/s";
+        assert_eq!(shown(step(3, 3.125)), said);
+    }
 }
