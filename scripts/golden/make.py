@@ -22,6 +22,7 @@ import adapter_files
 import adapter_ties
 import added_tokens
 import chat
+import decay
 import early_stopping
 import jinja_expressions
 import models
@@ -59,6 +60,7 @@ def main():
     added_tokens.write_all()
     jinja_expressions.write_all()
     early_stopping.write_all()
+    decay.write_all()
     self_test.write()
 
 

@@ -40,6 +40,7 @@ impl Bigram {
                 var,
                 segment,
                 rate: 1.0,
+                decay: 1.0,
             });
             Ok(weight)
         };

@@ -10,6 +10,7 @@ use metal_candle::train::{
     Adam, Decay, Gradients, Muon, Optimizer, Parameter, Parameters, Rule, Schedule, Sgd, Warmup,
 };
 use std::collections::HashMap;
+use support::decay;
 use support::optimizers::{self, RATE, file};
 
 #[test]
@@ -35,6 +36,11 @@ fn adafactor_of_mlx() {
 #[test]
 fn moments_in_eight_bits_are_those_of_bitsandbytes() {
     optimizers::moments_in_eight_bits_are_those_of_bitsandbytes(&Device::Cpu);
+}
+
+#[test]
+fn every_rule_decays_what_decays() {
+    decay::every_rule_decays_what_decays(&Device::Cpu);
 }
 
 #[test]
@@ -144,6 +150,7 @@ fn only_b_learns_faster_with_lora_plus() {
         var: Var::from_tensor(&Tensor::new(&[1f32], &Device::Cpu).unwrap()).unwrap(),
         segment: Segment::Head,
         rate: 1.0,
+        decay: 1.0,
     };
     let names = [
         "q_proj.lora_A.weight",

@@ -10,6 +10,7 @@ use metal_candle::lora::{AdapterSet, LoraConfig, Mode, Plan, Targets};
 use metal_candle::models::{Model, save_checkpoint};
 use metal_candle::train::step::step;
 use metal_candle::train::{Gradients, Parameters};
+use support::decay;
 use support::models::forward_with;
 use support::training::{self, batch, frobenius, run_step};
 use support::{adapted, adapter, golden, max_difference, model, tensors};
@@ -171,6 +172,17 @@ fn adapters_on_some_blocks_are_written_with_names() {
         assert_eq!(names.len(), n_targets);
         assert_eq!(read.plan, plan);
     }
+}
+
+#[test]
+fn biases_and_norms_do_not_decay_as_in_transformers() {
+    decay::biases_and_norms_do_not_decay_as_in_transformers();
+    decay::adapters_decay_as_in_transformers();
+}
+
+#[test]
+fn three_steps_of_all_weights_equal_transformers_groups() {
+    decay::three_steps_of_all_weights_equal_transformers_groups(&Device::Cpu);
 }
 
 #[test]

@@ -157,6 +157,7 @@ fn fine_tuning(folder: &Path, iters: usize, subject: Subject) -> Settings {
         lr_decay_steps: Some(7),
         warmup_ratio: None,
         loraplus_lr_ratio: None,
+        all_decay: false,
         eval_share: None,
         save_share: None,
         options: Options {

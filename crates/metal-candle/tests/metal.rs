@@ -14,7 +14,7 @@ mod support;
 use candle_core::{Device, Tensor, Var};
 use std::io::Write;
 use std::ops::Deref;
-use support::{gguf, models, optimizers, preference, quantized, training};
+use support::{decay, gguf, models, optimizers, preference, quantized, training};
 
 /// A GPU. On Metal in software, what is made before it goes must be gone by then, with no rule broken.
 fn device() -> Gpu {
@@ -116,6 +116,8 @@ fn gradients_of_preferences_equal_trl() {
 #[test]
 fn optimizers_step_as_their_libraries() {
     let gpu = device();
+    decay::every_rule_decays_what_decays(&gpu);
+    decay::three_steps_of_all_weights_equal_transformers_groups(&gpu);
     optimizers::rules_of_pytorch(&gpu);
     optimizers::adam_of_mlx(&gpu);
     optimizers::momentum_of_mlx(&gpu);

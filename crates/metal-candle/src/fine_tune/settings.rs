@@ -33,6 +33,8 @@ pub struct Settings {
     pub warmup_ratio: Option<f64>,
     /// Factor of the learning rate of every adapter's `B` (LoRA+).
     pub loraplus_lr_ratio: Option<f64>,
+    /// Whether biases and the weights of norms decay as all others do, as in mlx-lm; in transformers they do not.
+    pub all_decay: bool,
     /// Share of the run's steps between evaluations; `None`: what `options` says.
     pub eval_share: Option<f64>,
     /// Share of the run's steps between saves; `None`: what `options` says.
@@ -123,6 +125,7 @@ impl Settings {
             "optimizer": options.rule.name(),
             "optimizer_config": options.rule,
             "loraplus_lr_ratio": self.loraplus_lr_ratio,
+            "all_decay": self.all_decay,
             "learning_rate": options.schedule.peak,
             "lr_schedule": options.schedule.decay.name(),
             "warmup_steps": options.schedule.warmup.rise,

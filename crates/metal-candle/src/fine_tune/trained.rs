@@ -1,4 +1,4 @@
-use super::{Error, FineTuning, Result, Subject};
+use super::{Error, FineTuning, Result, Settings, Subject};
 use crate::language_model::{Adapted, own_tokenizer};
 use crate::lora::{LoraConfig, Method, last_name};
 use crate::models::{Model, Segment};
@@ -19,12 +19,12 @@ impl Trained {
     pub(super) fn choose(tuning: &FineTuning, model: &mut Model, base: &Path) -> Result<Self> {
         let settings = &tuning.settings;
         match &settings.subject {
-            Subject::AllWeights => weights(&settings.output, model, base, |_| true),
+            Subject::AllWeights => weights(settings, model, base, |_| true),
             Subject::Blocks(blocks) => {
                 let chosen = blocks.of(model.decoder.n_blocks())?;
                 let is_chosen = |i: &usize| chosen.as_ref().is_none_or(|c| c.contains(i));
                 weights(
-                    &settings.output,
+                    settings,
                     model,
                     base,
                     |segment| matches!(segment, Segment::Block(i) if is_chosen(&i)),
@@ -133,21 +133,24 @@ fn with_tokens(
 
 /// Makes the weights of some segments trainable.
 fn weights(
-    to: &Path,
+    settings: &Settings,
     model: &mut Model,
     base: &Path,
     is_trained: impl Fn(Segment) -> bool,
 ) -> Result<Trained> {
+    let to = &settings.output;
     if matches!((to.canonicalize(), base.canonicalize()), (Ok(to), Ok(base)) if to == base) {
-        return Err(Error::OwnFolder {
-            folder: to.to_path_buf(),
-        });
+        return Err(Error::OwnFolder { folder: to.clone() });
     }
     let output = Output::Checkpoint {
         raw_config: model.raw_config.clone(),
         base_folder: base.to_path_buf(),
     };
     let parameters = Parameters::weights(model, is_trained)?;
+    let parameters = match settings.all_decay {
+        true => parameters.all_decaying(),
+        false => parameters,
+    };
     Ok(Trained { parameters, output })
 }
 

@@ -17,6 +17,8 @@ pub struct Parameter {
     pub segment: Segment,
     /// Factor of its learning rate.
     pub rate: f64,
+    /// Factor of its weight decay.
+    pub decay: f64,
 }
 
 /// Everything that is trained.
@@ -52,6 +54,7 @@ impl Parameters {
                 var: var.clone(),
                 segment,
                 rate: 1.0,
+                decay: 1.0,
             })
         });
         Self {
@@ -60,7 +63,7 @@ impl Parameters {
         }
     }
 
-    /// All weights of `model`, which become float32 variables.
+    /// All weights of `model`, which become float32 variables. Biases and the weights of norms do not decay.
     ///
     /// # Errors
     /// When a weight is packed, or memory runs out.
@@ -68,7 +71,8 @@ impl Parameters {
         Self::weights(model, |_| true)
     }
 
-    /// Weights of those segments of `model` that `is_trained` names, which become float32 variables.
+    /// Weights of those segments of `model` that `is_trained` names, which become float32 variables. Biases and the weights
+    /// of norms do not decay, as with transformers' `Trainer`.
     ///
     /// # Errors
     /// When a weight of the model is packed, or memory runs out.
@@ -88,6 +92,7 @@ impl Parameters {
                     var: var.clone(),
                     segment,
                     rate: 1.0,
+                    decay: decay_of(&var),
                 });
                 Ok::<_, Error>(var.into_inner())
             })?;
@@ -101,6 +106,15 @@ impl Parameters {
     pub fn lora_plus(mut self, ratio: f64) -> Self {
         for parameter in self.all.iter_mut().filter(|p| is_b(&p.name)) {
             parameter.rate = ratio;
+        }
+        self
+    }
+
+    /// Parameters that all decay, as mlx-lm's do.
+    #[must_use]
+    pub fn all_decaying(mut self) -> Self {
+        for parameter in &mut self.all {
+            parameter.decay = 1.0;
         }
         self
     }
@@ -180,5 +194,14 @@ impl Parameters {
             .map(|p| p.segment)
             .min()
             .unwrap_or(Segment::Head)
+    }
+}
+
+/// Factor of the weight decay of a model's weight: that of matrices is one, that of vectors, which are biases and the weights of
+/// norms, zero.
+fn decay_of(weight: &Tensor) -> f64 {
+    match weight.rank() {
+        0 | 1 => 0.0,
+        _ => 1.0,
     }
 }

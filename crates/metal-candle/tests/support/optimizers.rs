@@ -33,6 +33,7 @@ fn parameter(name: &str, numbers: &Tensor, device: &Device) -> Parameter {
         var: Var::from_tensor(&numbers).unwrap(),
         segment: Segment::Head,
         rate: 1.0,
+        decay: 1.0,
     }
 }
 

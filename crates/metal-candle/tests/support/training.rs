@@ -7,7 +7,7 @@ use metal_candle::layout::{Arrangement, Layout};
 use metal_candle::lora::Mode;
 use metal_candle::models::Model;
 use metal_candle::train::step::{StepResult, step};
-use metal_candle::train::{Gradients, Optimizer, Options, Parameters, Schedule};
+use metal_candle::train::{Gradients, Optimizer, Options, Parameters, Rule, Schedule};
 
 /// The rows of a step as a batch: `ids` and `labels` are `(rows, T)`, labels not shifted.
 pub fn batch(ids: &Tensor, labels: &Tensor) -> Batch {
@@ -95,7 +95,18 @@ fn on_host(t: &Tensor) -> Tensor {
 
 /// Mean losses before each of some steps on `ids` and `labels`, `(steps, rows, T)`.
 pub fn losses(model: &Model, parameters: &Parameters, ids: &Tensor, labels: &Tensor) -> Vec<f64> {
-    let mut optimizer = Optimizer::new(options().rule, parameters).unwrap();
+    losses_by(options().rule, model, parameters, ids, labels)
+}
+
+/// [`losses`] of steps by `rule`.
+pub fn losses_by(
+    rule: Rule,
+    model: &Model,
+    parameters: &Parameters,
+    ids: &Tensor,
+    labels: &Tensor,
+) -> Vec<f64> {
+    let mut optimizer = Optimizer::new(rule, parameters).unwrap();
     let step = |i: usize| {
         let batch = batch(&ids.get(i).unwrap(), &labels.get(i).unwrap());
         let result = run_step(model, parameters, &batch, false);

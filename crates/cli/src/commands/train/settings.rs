@@ -129,6 +129,7 @@ impl Args {
             lr_decay_steps: self.optimizer.lr_decay_steps,
             warmup_ratio: self.optimizer.warmup_ratio,
             loraplus_lr_ratio: self.optimizer.loraplus_lr_ratio,
+            all_decay: self.is_mlx(),
             eval_share: self.reports.steps_per_eval.share(),
             save_share: self.reports.save_every.share(),
             options: self.options()?,

@@ -178,3 +178,30 @@ fn of_alpha_and_scale_the_scale_is_taken() {
     );
     told("rank: 4", 80.0, "");
 }
+
+/// Share that a step of decay alone, about, leaves of a norm's weight and of a matrix.
+fn left_by_decay(compat: &str) -> [f32; 2] {
+    let fixture = with("");
+    let decay =
+        "--optimizer sgd --optimizer-config {\"sgd\":{\"weight_decay\":1e4}} --learning-rate 1e-5";
+    let full = format!("train --model model --data data --fine-tune-type full --iters 1 {decay}");
+    fixture.ok(&format!("{full} --max-grad-norm 0 --compat {compat}"));
+    let [before, after] = ["model", "adapters"].map(|folder| {
+        let tensors = fixture.tensors(&format!("{folder}/model.safetensors"));
+        ["input_layernorm", "mlp.up_proj"].map(|name| {
+            let weight = &tensors[&format!("model.layers.1.{name}.weight")];
+            let squares = weight.sqr().unwrap().sum_all().unwrap();
+            squares.to_scalar::<f32>().unwrap().sqrt()
+        })
+    });
+    [after[0] / before[0], after[1] / before[1]]
+}
+
+#[test]
+fn norms_decay_with_its_rules_alone() {
+    for (compat, norm) in [("mlx --num-layers 1", 0.9), ("none", 1.0)] {
+        let left = left_by_decay(compat);
+        let off = [left[0] - norm, left[1] - 0.9].map(f32::abs);
+        assert!(off.into_iter().all(|off| off < 1e-3), "{compat}: {left:?}");
+    }
+}

@@ -91,7 +91,7 @@ impl Adafactor {
         if let (Some(beta), Some(mean)) = (self.beta_1, update.state.last()) {
             step = blend(mean, beta, &step)?;
         }
-        let kept = (parameter * (1.0 - self.weight_decay * rate))?;
+        let kept = (parameter * (1.0 - self.weight_decay * now.decay * rate))?;
         Ok(update.parameter.set(&(kept - step)?)?)
     }
 

@@ -56,7 +56,7 @@ impl Steps for Adam {
             beta1: self.betas.0,
             beta2: self.betas.1,
             eps: self.eps,
-            weight_decay: self.weight_decay,
+            weight_decay: self.weight_decay * now.decay,
             gradient_scale: now.gradient_scale,
             bias_correction: self.bias_correction,
         };

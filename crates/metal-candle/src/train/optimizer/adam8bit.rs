@@ -132,7 +132,7 @@ impl Factors {
             gradient: now.gradient_scale as f32,
             betas: [beta1 as f32, beta2 as f32],
             shares: [(1.0 - beta1) as f32, (1.0 - beta2) as f32],
-            decay: (1.0 - now.learning_rate * adam.weight_decay) as f32,
+            decay: (1.0 - now.learning_rate * adam.weight_decay * now.decay) as f32,
             rate: (now.learning_rate / correction(beta1)) as f32,
             correction: correction(beta2).sqrt() as f32,
             eps: adam.eps as f32,
@@ -215,6 +215,7 @@ mod tests {
             let now = Now {
                 step: number,
                 learning_rate: 0.01,
+                decay: 1.0,
                 gradient_scale: 0.5,
             };
             let gradient = tensor(n, 0.3 + number as f32);

@@ -20,7 +20,7 @@ pub use sgd::Sgd;
 use super::{Error, Gradients, Parameter, Parameters, Result, Resume};
 use crate::files;
 use candle_core::{DType, Device, Tensor, Var};
-use rule::{Now, Update};
+use rule::{Factors, Now, Update};
 use state::StateFile;
 use std::path::Path;
 
@@ -83,11 +83,12 @@ impl Optimizer {
         let now = Now {
             step: self.steps,
             learning_rate,
+            decay: 1.0,
             gradient_scale,
         };
         let mut updates = updates(parameters, gradients, &self.states);
         for updates in updates.chunk_by_mut(|a, b| a.0 == b.0) {
-            let now = now.faster(updates[0].0);
+            let now = now.with(updates[0].0);
             let updates: Vec<Update<'_>> = updates.iter().map(|(_, update)| *update).collect();
             self.rule.step(&now, &updates)?;
         }
@@ -182,12 +183,12 @@ impl Optimizer {
     }
 }
 
-/// Parameters that have a gradient, with the factors of their learning rates.
+/// Parameters that have a gradient with their factors, those of equal ones behind each other.
 fn updates<'a>(
     parameters: &'a Parameters,
     gradients: &'a Gradients,
     states: &'a [Vec<Var>],
-) -> Vec<(f64, Update<'a>)> {
+) -> Vec<(Factors, Update<'a>)> {
     let parts = parameters.as_slice().iter().zip(gradients.as_slice());
     let updates = parts
         .zip(states)
@@ -197,10 +198,17 @@ fn updates<'a>(
                 gradient: gradient.as_ref()?,
                 state,
             };
-            Some((parameter.rate, update))
+            let factors = Factors {
+                rate: parameter.rate,
+                decay: parameter.decay,
+            };
+            Some((factors, update))
         });
     let mut updates: Vec<_> = updates.collect();
-    updates.sort_by(|a, b| a.0.total_cmp(&b.0));
+    updates.sort_by(|(a, _), (b, _)| {
+        let by_rate = a.rate.total_cmp(&b.rate);
+        by_rate.then(a.decay.total_cmp(&b.decay))
+    });
     updates
 }
 

@@ -111,18 +111,30 @@ pub(super) struct Now {
     /// Number of the step, from 1.
     pub(super) step: usize,
     pub(super) learning_rate: f64,
+    /// Factor of the rule's weight decay.
+    pub(super) decay: f64,
     /// Factor of every gradient.
     pub(super) gradient_scale: f64,
 }
 
 impl Now {
-    pub(super) fn faster(self, factor: f64) -> Self {
-        let learning_rate = self.learning_rate * factor;
+    /// The place as parameters with these factors of learning rate and weight decay have it.
+    pub(super) fn with(self, factors: Factors) -> Self {
         Self {
-            learning_rate,
+            learning_rate: self.learning_rate * factors.rate,
+            decay: self.decay * factors.decay,
             ..self
         }
     }
+}
+
+/// Factors of a parameter.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Factors {
+    /// Factor of its learning rate.
+    pub(super) rate: f64,
+    /// Factor of its weight decay.
+    pub(super) decay: f64,
 }
 
 /// One parameter with its gradient and its state.
@@ -134,9 +146,10 @@ pub(super) struct Update<'a> {
 }
 
 impl Update<'_> {
-    /// Gradient, times its factor and plus the gradient of `weight_decay / 2 |parameter|^2`.
+    /// Gradient, times its factor and plus that of the decay, `weight_decay / 2 |parameter|^2` times its factor.
     pub(super) fn gradient(&self, now: &Now, weight_decay: f64) -> Result<Tensor> {
         let gradient = (self.gradient * now.gradient_scale)?;
+        let weight_decay = weight_decay * now.decay;
         match weight_decay == 0.0 {
             true => Ok(gradient),
             false => Ok((gradient + (self.parameter.detach() * weight_decay)?)?),
