@@ -25,6 +25,7 @@ import chat
 import decay
 import early_stopping
 import jinja_expressions
+import loraplus
 import models
 import new_tokens
 import packed_matrices
@@ -61,6 +62,7 @@ def main():
     jinja_expressions.write_all()
     early_stopping.write_all()
     decay.write_all()
+    loraplus.write_all()
     self_test.write()
 
 

@@ -29,7 +29,7 @@ SHAPES = {"wide": (4, 7), "tall": (9, 5), "vector": (6,)}
 SHAPES_8BIT = {"matrix": (33, 130), "line": (4097,), "small": (63, 65)}
 STRIDE = 61
 STEPS, RATE = 10, 0.01
-N_RATES, N_DECAY = 24, 20
+N_RATES, N_DECAY, N_WARMUP = 24, 20, 5
 
 
 def numbers(shape, phase):
@@ -78,6 +78,9 @@ def of_torch():
     schedules = {
         "linear": rates(lambda o: optimization.get_linear_schedule_with_warmup(o, 0, N_DECAY)),
         "cosine": rates(lambda o: optimization.get_cosine_schedule_with_warmup(o, 0, N_DECAY)),
+        "constant_warmup": rates(lambda o: optimization.get_constant_schedule_with_warmup(o, N_WARMUP)),
+        "constant_warmup_longer": rates(lambda o: optimization.get_constant_schedule_with_warmup(o, N_WARMUP + 1)),
+        "cosine_warmup": rates(lambda o: optimization.get_cosine_schedule_with_warmup(o, N_WARMUP, N_DECAY)),
     }
     return tensors, schedules
 

@@ -4,11 +4,8 @@
 
 mod support;
 
-use candle_core::{Device, Tensor, Var};
-use metal_candle::models::Segment;
-use metal_candle::train::{
-    Adam, Decay, Gradients, Muon, Optimizer, Parameter, Parameters, Rule, Schedule, Sgd, Warmup,
-};
+use candle_core::Device;
+use metal_candle::train::{Adam, Decay, Muon, Optimizer, Parameters, Rule, Schedule, Sgd, Warmup};
 use std::collections::HashMap;
 use support::decay;
 use support::optimizers::{self, RATE, file};
@@ -74,9 +71,14 @@ fn settings_that_make_no_step_are_refused() {
 
 /// The rates of `schedule` as the library has them.
 fn courses(library: &str, name: &str, schedule: Schedule) {
+    courses_after(0, library, name, schedule);
+}
+
+/// The rates of `schedule` as the library has them after some steps.
+fn courses_after(steps: usize, library: &str, name: &str, schedule: Schedule) {
     let text = std::fs::read_to_string(file(&format!("{library}.json"))).unwrap();
     let all: HashMap<String, Vec<f64>> = serde_json::from_str(&text).unwrap();
-    for (i, want) in all[name].iter().enumerate() {
+    for (i, want) in all[name].iter().skip(steps).enumerate() {
         let got = schedule.learning_rate(i + 1);
         let off = (got - want).abs();
         assert!(
@@ -143,29 +145,23 @@ fn a_warm_up_rises_in_equal_parts() {
     }
 }
 
+/// Rates of transformers, which begins at 0: a warm-up from 0, or ours without the first step of one that is longer by a step.
 #[test]
-fn only_b_learns_faster_with_lora_plus() {
-    let parameter = |name: &str| Parameter {
-        name: name.into(),
-        var: Var::from_tensor(&Tensor::new(&[1f32], &Device::Cpu).unwrap()).unwrap(),
-        segment: Segment::Head,
-        rate: 1.0,
-        decay: 1.0,
+fn warm_ups_of_transformers() {
+    let schedule = |warmup, decay| Schedule {
+        peak: RATE,
+        warmup,
+        decay,
     };
-    let names = [
-        "q_proj.lora_A.weight",
-        "q_proj.lora_B.weight",
-        "q_proj.lora_magnitude_vector",
-    ];
-    let parameters = Parameters::new(names.map(parameter).to_vec()).lora_plus(16.0);
-    let one = || Some(Tensor::new(&[1f32], &Device::Cpu).unwrap());
-    let gradients = Gradients::new(vec![one(), one(), one()]);
-    let rule = Rule::Sgd(Sgd::default());
-    let mut optimizer = Optimizer::new(rule, &parameters).unwrap();
-    optimizer.step(&parameters, &gradients, 0.01, 1.0).unwrap();
-    let values = parameters.as_slice().iter();
-    let values = values.map(|p| p.var.to_vec1::<f32>().unwrap()[0]);
-    for (got, want) in values.zip([0.99, 0.84, 0.99]) {
-        assert!((got - want).abs() < 1e-6, "{got}, {want}");
-    }
+    let from_zero = Warmup {
+        from: 0.0,
+        ..Warmup::over(5, RATE)
+    };
+    let (end, steps) = (0.0, 15);
+    let constant = schedule(from_zero, Decay::Constant);
+    courses("torch", "constant_warmup", constant);
+    let cosine = schedule(from_zero, Decay::Cosine { end, steps });
+    courses("torch", "cosine_warmup", cosine);
+    let ours = schedule(Warmup::over(5, RATE), Decay::Constant);
+    courses_after(1, "torch", "constant_warmup_longer", ours);
 }

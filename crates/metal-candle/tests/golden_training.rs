@@ -185,6 +185,27 @@ fn three_steps_of_all_weights_equal_transformers_groups() {
     decay::three_steps_of_all_weights_equal_transformers_groups(&Device::Cpu);
 }
 
+/// The share of the learning rate that PEFT gives each tensor (`scripts/golden/loraplus.py`).
+#[test]
+fn rates_of_lora_plus_are_those_of_peft() {
+    type Rates = std::collections::BTreeMap<String, f64>;
+    let text = std::fs::read_to_string(golden("loraplus/rates.json")).unwrap();
+    let all: std::collections::BTreeMap<String, Rates> = serde_json::from_str(&text).unwrap();
+    assert!(all.contains_key("gemma2/train-dora-ends"));
+    for (run, rates) in all {
+        let (_, parameters) = training::ready(&run, "initial_adapter", &Device::Cpu);
+        let parameters = parameters.lora_plus(16.0);
+        let named = parameters.as_slice().iter();
+        let named = named.map(|p| (format!("base_model.model.{}", p.name), p.rate));
+        assert_eq!(named.collect::<Rates>(), rates, "{run}");
+    }
+}
+
+#[test]
+fn three_steps_of_lora_plus_equal_peft() {
+    training::three_steps_of_lora_plus_equal_peft(&Device::Cpu);
+}
+
 #[test]
 fn all_weights_of_every_kind_train() {
     let batches = tensors(&golden("qwen2").join("train/batches.safetensors"));

@@ -118,6 +118,7 @@ fn optimizers_step_as_their_libraries() {
     let gpu = device();
     decay::every_rule_decays_what_decays(&gpu);
     decay::three_steps_of_all_weights_equal_transformers_groups(&gpu);
+    training::three_steps_of_lora_plus_equal_peft(&gpu);
     optimizers::rules_of_pytorch(&gpu);
     optimizers::adam_of_mlx(&gpu);
     optimizers::momentum_of_mlx(&gpu);

@@ -31,7 +31,7 @@ pub struct Settings {
     pub lr_decay_steps: Option<usize>,
     /// Share of all steps that the warm-up takes; `None`: what `options` says.
     pub warmup_ratio: Option<f64>,
-    /// Factor of the learning rate of every adapter's `B` (LoRA+).
+    /// Factor of the learning rate of every adapter's `B`, and of DoRA's magnitudes (LoRA+).
     pub loraplus_lr_ratio: Option<f64>,
     /// Whether biases and the weights of norms decay as all others do, as in mlx-lm; in transformers they do not.
     pub all_decay: bool,

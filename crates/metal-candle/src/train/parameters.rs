@@ -100,11 +100,12 @@ impl Parameters {
         Ok(Self::new(parameters))
     }
 
-    /// Parameters of which every `B` of an adapter learns `ratio` times as fast as its `A` (LoRA+:
-    /// Hayou, Ghosh, Yu 2024, arXiv 2402.12354).
+    /// Parameters of which every `B` of a linear layer's adapter learns `ratio` times as fast as its `A` (LoRA+:
+    /// Hayou, Ghosh, Yu 2024, arXiv 2402.12354), and with it every vector, which is a magnitude of DoRA: the groups of PEFT's
+    /// `create_loraplus_optimizer`, whose rate of embeddings is here the learning rate.
     #[must_use]
     pub fn lora_plus(mut self, ratio: f64) -> Self {
-        for parameter in self.all.iter_mut().filter(|p| is_b(&p.name)) {
+        for parameter in self.all.iter_mut().filter(|p| is_fast(p)) {
             parameter.rate = ratio;
         }
         self
@@ -195,6 +196,11 @@ impl Parameters {
             .min()
             .unwrap_or(Segment::Head)
     }
+}
+
+/// Whether LoRA+ has the parameter learn faster.
+fn is_fast(parameter: &Parameter) -> bool {
+    is_b(&parameter.name) || parameter.var.rank() == 1
 }
 
 /// Factor of the weight decay of a model's weight: that of matrices is one, that of vectors, which are biases and the weights of

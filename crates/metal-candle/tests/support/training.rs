@@ -7,7 +7,7 @@ use metal_candle::layout::{Arrangement, Layout};
 use metal_candle::lora::Mode;
 use metal_candle::models::Model;
 use metal_candle::train::step::{StepResult, step};
-use metal_candle::train::{Gradients, Optimizer, Options, Parameters, Rule, Schedule};
+use metal_candle::train::{Adam, Gradients, Optimizer, Options, Parameters, Rule, Schedule};
 
 /// The rows of a step as a batch: `ids` and `labels` are `(rows, T)`, labels not shifted.
 pub fn batch(ids: &Tensor, labels: &Tensor) -> Batch {
@@ -95,12 +95,12 @@ fn on_host(t: &Tensor) -> Tensor {
 
 /// Mean losses before each of some steps on `ids` and `labels`, `(steps, rows, T)`.
 pub fn losses(model: &Model, parameters: &Parameters, ids: &Tensor, labels: &Tensor) -> Vec<f64> {
-    losses_by(options().rule, model, parameters, ids, labels)
+    losses_by((options().rule, 1e-2), model, parameters, ids, labels)
 }
 
-/// [`losses`] of steps by `rule`.
+/// [`losses`] of steps by `rule` with this learning rate.
 pub fn losses_by(
-    rule: Rule,
+    (rule, rate): (Rule, f64),
     model: &Model,
     parameters: &Parameters,
     ids: &Tensor,
@@ -114,7 +114,7 @@ pub fn losses_by(
         let grad_norm = norm(&result.gradients) * mean;
         let scale = mean * (1.0 / (grad_norm + 1e-6)).min(1.0);
         let gradients = &result.gradients;
-        let stepped = optimizer.step(parameters, gradients, 1e-2, scale);
+        let stepped = optimizer.step(parameters, gradients, rate, scale);
         stepped.unwrap();
         result.loss_sum * mean
     };
@@ -168,6 +168,31 @@ pub fn ten_losses_and_the_final_adapter_equal_peft(run: &str, variant: &str, dev
             "{}: {difference} of {size}",
             parameter.name
         );
+    }
+}
+
+pub fn three_steps_of_lora_plus_equal_peft(device: &Device) {
+    let batches = tensors(&golden("qwen2/train-dora/batches.safetensors"));
+    let three = |name: &str| batches[name].narrow(0, 0, 3).unwrap();
+    let (model, parameters) = ready("qwen2/train-dora", "initial_adapter", device);
+    let parameters = parameters.lora_plus(16.0);
+    let rule = Rule::Adam(Adam {
+        weight_decay: 0.1,
+        ..Adam::default()
+    });
+    let (ids, labels) = (three("input_ids"), three("labels_masked"));
+    let got = losses_by((rule, 1e-3), &model, &parameters, &ids, &labels);
+    let text = std::fs::read_to_string(golden("loraplus/losses.json")).unwrap();
+    let want: Vec<f64> = serde_json::from_str(&text).unwrap();
+    assert_eq!(want.len(), got.len());
+    for (got, want) in got.into_iter().zip(want) {
+        assert_near(got, want, "loss of LoRA+");
+    }
+    let want = tensors(&golden("loraplus/adapter.safetensors"));
+    for parameter in parameters.as_slice() {
+        let want = &want[&format!("base_model.model.{}", parameter.name)];
+        let off = frobenius(&(on_host(parameter.var.as_tensor()) - want).unwrap());
+        assert!(off < 1e-4 * frobenius(want), "{}: {off}", parameter.name);
     }
 }
 

@@ -62,7 +62,7 @@ pub struct OptimizerOptions {
     /// Added to the root of Adam's second moment [default: 1e-8]
     #[arg(long, value_name = "X", value_parser = rate_above_zero)]
     pub eps: Option<f64>,
-    /// B of every adapter learns so many times as fast as A (LoRA+; 16 is usual)
+    /// B of every adapter on a linear layer, and DoRA's magnitudes, learn so many times as fast as A (LoRA+; 16 is usual)
     #[arg(long, value_name = "X", value_parser = rate_above_zero)]
     pub loraplus_lr_ratio: Option<f64>,
     /// Gradients are scaled down to this global norm; 0 for never

@@ -45,10 +45,10 @@ pub enum Method {
     Tokens,
 }
 
-/// Whether a trained tensor of this name is the `B` of an adapter, which begins at zero.
+/// Whether a trained tensor of this name is the `B` of LoRA on a linear layer, which begins at zero; of an embedding, `A` does.
 #[must_use]
 pub fn is_b(name: &str) -> bool {
-    [lora::B, embedding::B].iter().any(|b| name.ends_with(b))
+    name.ends_with(lora::B)
 }
 
 /// Path of the layer that a trained tensor of this name is a factor of; `None` for a whole weight.
