@@ -15,9 +15,11 @@ pub fn of_report(report: &Report) -> Vec<(String, f64)> {
     let memory = report
         .peak_memory_bytes
         .map(|bytes| ("peak_memory_gb", bytes as f64 / 1e9));
+    let noise = report.gradient_noise_scale;
+    let noise = noise.map(|rows| ("gradient_noise_scale", rows));
     named(
         "train",
-        own.into_iter().chain(memory),
+        own.into_iter().chain(memory).chain(noise),
         report.preference.as_ref(),
     )
 }

@@ -71,6 +71,7 @@ mod tests {
             train_loss: 2.5,
             learning_rate: 1e-4,
             grad_norm: 0.5,
+            gradient_noise_scale: None,
             steps_per_sec: 2.0,
             tokens_per_sec: 512.4,
             trained_tokens: 2562,

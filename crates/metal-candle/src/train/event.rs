@@ -36,6 +36,10 @@ pub struct Report {
     pub learning_rate: f64,
     /// Global norm of the gradient before clipping, at the last step.
     pub grad_norm: f64,
+    /// Rows of which the mean gradient has as much noise as signal, the simple noise scale of McCandlish et al. 2018 (arXiv
+    /// 1812.06162), smoothed over the steps so far; a pair is a row. `None` where steps have one micro-batch, or do not tell.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gradient_noise_scale: Option<f64>,
     /// Steps per second.
     #[serde(rename = "iterations_per_sec")]
     pub steps_per_sec: f64,

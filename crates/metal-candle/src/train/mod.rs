@@ -10,6 +10,7 @@ mod checkpoint;
 mod error;
 mod evaluate;
 mod event;
+mod gradient_noise;
 mod gradients;
 mod head;
 mod last_good;

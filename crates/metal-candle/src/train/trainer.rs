@@ -1,3 +1,4 @@
+use super::gradient_noise::MeanGradient;
 use super::preference::PairSums;
 use super::run::Run;
 use super::step::{StepResult, interruptible};
@@ -54,6 +55,8 @@ pub struct Summary {
     pub trained_tokens: usize,
     /// Mean loss of the last step, in nats per token.
     pub last_loss: f64,
+    /// Rows of which the mean gradient has as much noise as signal ([`super::Report`]).
+    pub gradient_noise_scale: Option<f64>,
     /// Validation loss before the first step of this run.
     pub first_val_loss: Option<f64>,
     /// Validation loss of the last evaluation after a step of this run.
@@ -100,13 +103,15 @@ impl<N: Network> Trainer<'_, N> {
         Ok(run.summary)
     }
 
-    /// Sums of losses and gradients over this worker's micro-batches of one step.
+    /// Sums of losses and gradients over this worker's micro-batches of one step, and the mean gradient of the first of them
+    /// where the step has several.
     pub(super) fn sums(
         &self,
         number: usize,
         micro_batches: &[Batch],
         should_stop: &dyn Fn() -> bool,
-    ) -> Result<StepResult> {
+    ) -> Result<(StepResult, Option<MeanGradient>)> {
+        let mut first = None;
         let mut sums = StepResult {
             loss_sum: 0.0,
             tokens: 0,
@@ -122,12 +127,26 @@ impl<N: Network> Trainer<'_, N> {
             let how = (mode, recompute, pairs.as_ref());
             let part = interruptible(self.network, self.parameters, batch, how, should_stop)?;
             let factor = self.options.weighting.factor(part.tokens);
+            if first.is_none() && micro_batches.len() > 1 {
+                first = Some(self.mean_gradient(&part, batch.lines.len())?);
+            }
             sums.loss_sum += part.loss_sum * factor;
             sums.tokens += part.tokens;
             sums.pairs = sums.pairs.plus(&part.pairs);
             sums.gradients.add(part.gradients.scaled(factor)?)?;
         }
-        Ok(sums)
+        Ok((sums, first))
+    }
+
+    /// Mean gradient of a micro-batch; from a GPU its squares came with the loss.
+    fn mean_gradient(&self, part: &StepResult, rows: usize) -> Result<MeanGradient> {
+        let weighting = self.options.weighting;
+        let factor = weighting.factor(part.tokens) / weighting.divisor(1, part.count());
+        let norms = part.gradients.norms()?.into_iter();
+        Ok(MeanGradient {
+            rows,
+            squared_norm: norms.map(|norm| (norm * factor).powi(2)).sum(),
+        })
     }
 
     /// PyTorch's `clip_grad_norm_`.

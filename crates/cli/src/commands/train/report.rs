@@ -84,6 +84,10 @@ pub fn tell_end(
             "Trained {steps} step{plural}, {tokens} tokens in {took}, last loss {loss:.3}; saved in {folder}"
         )),
     }
+    if let Some(scale) = summary.gradient_noise_scale {
+        let (size, times) = (args.rows.batch_size, args.rows.grad_accumulation_steps);
+        terminal.report(noise_line(scale, size.saturating_mul(times).get()));
+    }
     tell_validation(summary, args, terminal);
     let left = summary.planned_steps - summary.steps;
     // More steps are of no use to a run that ended by its own rule.
@@ -94,6 +98,15 @@ pub fn tell_end(
             "Go on with --resume-adapter-file {folder} --iters {left}"
         ));
     }
+}
+
+/// What the noise scale says of steps of so many rows (McCandlish et al. 2018, arXiv 1812.06162, section 2.2).
+fn noise_line(scale: f64, rows: usize) -> String {
+    let percent = 100.0 / (1.0 + scale / rows as f64);
+    let (plural, scale) = (if rows == 1 { "" } else { "s" }, scale.ceil());
+    format!(
+        "Gradient noise scale about {scale} rows: a step of {rows} row{plural} learns {percent:.0}% of what one without noise would"
+    )
 }
 
 /// Tells the validation loss before and after, and which step is kept.
@@ -196,4 +209,17 @@ pub fn next_commands(prepared: &Prepared, args: &Args) -> Vec<String> {
         ));
     }
     commands
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A step of as many rows as the scale has learns half as much as one without noise.
+    #[test]
+    fn noise_takes_its_share_of_a_step() {
+        let line = noise_line(7.2, 8);
+        assert!(line.contains("about 8 rows: a step of 8 rows learns 53%"));
+        assert!(noise_line(1.0, 1).contains("a step of 1 row learns 50%"));
+    }
 }

@@ -6,6 +6,7 @@ mod saves;
 mod validation;
 
 use super::best::Watch;
+use super::gradient_noise::{GradientNoise, MeanGradient};
 use super::last_good::LastGood;
 use super::step::StepResult;
 use super::{
@@ -22,6 +23,7 @@ pub(super) struct Run<'a, 'v, N> {
     optimizer: &'a mut Optimizer,
     last_good: LastGood,
     watch: Watch,
+    noise: GradientNoise,
     since: Since,
     /// Steps taken when it was saved last, or when it began.
     saved: usize,
@@ -47,6 +49,7 @@ impl<'a, 'v, N: Network> Run<'a, 'v, N> {
             optimizer,
             last_good: LastGood::default(),
             watch: watch.transpose()?.unwrap_or_default(),
+            noise: GradientNoise::default(),
             since: Since::default(),
             saved: first,
             summary: Summary {
@@ -55,6 +58,7 @@ impl<'a, 'v, N: Network> Run<'a, 'v, N> {
                 planned_steps: first.saturating_add(trainer.options.iters),
                 trained_tokens: 0,
                 last_loss: f64::NAN,
+                gradient_noise_scale: None,
                 first_val_loss: None,
                 last_val_loss: None,
                 best: None,
@@ -76,6 +80,7 @@ impl<'a, 'v, N: Network> Run<'a, 'v, N> {
             self.summary.steps += 1;
             self.summary.trained_tokens += taken.tokens;
             self.summary.last_loss = taken.loss_sum / taken.weight;
+            self.summary.gradient_noise_scale = self.noise.scale();
             (self.observe)(&Event::Step {
                 step: self.summary.steps,
                 loss: self.summary.last_loss,
@@ -95,7 +100,7 @@ impl<'a, 'v, N: Network> Run<'a, 'v, N> {
         let trainer = self.trainer;
         let (options, parameters) = (trainer.options, trainer.parameters);
         let number = self.summary.steps + 1;
-        let own = trainer.sums(number, micro_batches, self.should_stop)?;
+        let (own, first) = trainer.sums(number, micro_batches, self.should_stop)?;
         if self.last_good.is_empty() && own.tokens > 0 {
             own.gradients.audit(parameters)?;
         }
@@ -117,6 +122,13 @@ impl<'a, 'v, N: Network> Run<'a, 'v, N> {
         trainer.check_finite(number, loss_sum, &norms, micro_batches)?;
         self.last_good.remember(number - 1, parameters)?;
         let grad_norm = norms.iter().map(|norm| norm * norm).sum::<f64>().sqrt() * mean;
+        if let Some(first) = first {
+            let all = MeanGradient {
+                rows: micro_batches.iter().map(|batch| batch.lines.len()).sum(),
+                squared_norm: grad_norm * grad_norm,
+            };
+            self.noise.add(first, all);
+        }
         let learning_rate = options.schedule.learning_rate(number);
         let scale = mean * trainer.clip_factor(grad_norm);
         self.optimizer

@@ -57,6 +57,7 @@ impl Since {
             train_loss: self.loss_sum / self.weight,
             learning_rate: taken.learning_rate,
             grad_norm: taken.grad_norm,
+            gradient_noise_scale: summary.gradient_noise_scale,
             steps_per_sec: self.steps as f64 / seconds,
             tokens_per_sec: self.tokens as f64 / seconds,
             trained_tokens: summary.trained_tokens,
