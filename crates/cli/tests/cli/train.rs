@@ -264,3 +264,26 @@ fn numbers_that_break_stop_the_run_and_keep_the_last_good_adapter() {
     fixture.fails(&words, 1, &["is not finite", "data/train.jsonl", "step "]);
     fixture.ok("perplexity --model model --adapter-path adapters --data data/valid.jsonl");
 }
+
+/// The figure of the last report is that of the end; one micro-batch a step has none.
+#[test]
+fn noise_of_gradients_is_told_of_several_micro_batches() {
+    let fixture = Fixture::new();
+    let words = "--iters 30 --learning-rate 1e-5 --grad-accumulation-steps";
+    let ended = fixture.train(&format!("{words} 4"));
+    let lines = fixture.read("adapters/metrics.jsonl");
+    let reports = lines
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap());
+    let mut scales = reports.filter_map(|line: Value| line["gradient_noise_scale"].as_f64());
+    let rows = scales.next_back().unwrap().ceil();
+    let expected = format!("Gradient noise scale about {rows} rows: a step of 16 rows learns");
+    assert!(
+        ended.stdout.contains(&expected),
+        "{expected}: {}",
+        ended.stdout
+    );
+    let ended = fixture.train(&format!("{words} 1 --overwrite"));
+    assert!(!ended.stdout.contains("noise"), "{}", ended.stdout);
+    assert!(!fixture.read("adapters/metrics.jsonl").contains("noise"));
+}
