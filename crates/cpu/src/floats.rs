@@ -1,5 +1,6 @@
 //! Numbers of tensors in host memory, of any float dtype but f64, which kernels read as float32.
 
+use crate::simd::{Cache, prefetch};
 use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
 use std::ops::Range;
@@ -26,6 +27,16 @@ impl<'a> Floats<'a> {
         }
     }
 
+    /// Asks for the lines of some of them, as far as there are any, to be in the first cache.
+    #[inline(always)]
+    pub fn ask_for(self, range: Range<usize>) {
+        match self {
+            Self::F32(data) => ask_for(data, range),
+            Self::F16(data) => ask_for(data, range),
+            Self::Bf16(data) => ask_for(data, range),
+        }
+    }
+
     /// All of them as float32.
     #[inline(always)]
     pub fn widen_all(self, to: &mut [f32]) {
@@ -34,6 +45,17 @@ impl<'a> Floats<'a> {
             Self::F16(data) => Element::widen_all(data, to),
             Self::Bf16(data) => Element::widen_all(data, to),
         }
+    }
+}
+
+/// Bytes of a line of a cache.
+const LINE: usize = 64;
+
+#[inline(always)]
+fn ask_for<T>(data: &[T], range: Range<usize>) {
+    let end = range.end.min(data.len());
+    for number in (range.start.min(end)..end).step_by(LINE / size_of::<T>()) {
+        prefetch(&raw const data[number], Cache::First);
     }
 }
 

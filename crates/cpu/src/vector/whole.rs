@@ -77,8 +77,8 @@ pub struct Whole {
     /// Bytes beside those of each register of codes: for each digit, the highest first, those of the first code of every
     /// byte, of the second, and so on. Zeros up to a whole register.
     bytes: Vec<[i8; BYTES]>,
-    /// What a whole number counts in each group.
-    pub scales: Vec<f32>,
+    /// What a whole number counts in every lane of the registers.
+    scales: Vec<[f32; LANES]>,
     /// Sums of the floats of each group.
     sums: Vec<f32>,
 }
@@ -112,9 +112,11 @@ impl WithSimd for ToWhole<'_> {
 #[inline(always)]
 fn whole<const PER_BYTE: usize>(x: &[f32], layout: Layout) -> Option<Whole> {
     let mut numbers = vec![0; x.len().next_multiple_of(layout.per_register())];
-    let mut scales = Vec::with_capacity(x.len() / layout.group);
-    for (x, to) in x.chunks(layout.group).zip(numbers.chunks_mut(layout.group)) {
-        scales.push(to_whole(x, to)?);
+    let mut scales = vec![[0.0; LANES]; numbers.len() / layout.per_register()];
+    let lanes = LANES / layout.groups();
+    let groups = numbers.chunks_mut(layout.group).zip(x.chunks(layout.group));
+    for ((to, x), scales) in groups.zip(scales.as_flattened_mut().chunks_mut(lanes)) {
+        scales.fill(to_whole(x, to)?);
     }
     let mut bytes = vec![[0; BYTES]; numbers.len() / BYTES * DIGITS];
     let registers = numbers.as_chunks::<PER_BYTE>().0.as_chunks::<BYTES>().0;
@@ -165,7 +167,7 @@ fn digits(number: i32) -> [i8; DIGITS] {
 /// Factors of the codes of some rows, for each group of every row.
 #[derive(Clone, Copy, Debug)]
 pub struct Factors<'a> {
-    /// What a code counts, times what a whole number does; [`BEHIND`] more floats, whatever they are.
+    /// What a code counts; [`BEHIND`] more floats, whatever they are.
     pub scales: &'a [f32],
     /// What is added to a code's part of a number.
     pub offsets: &'a [f32],
@@ -177,7 +179,7 @@ impl Whole {
     /// # Panics
     /// When the processor does not multiply bytes, or lengths do not fit.
     pub fn dots(&self, words: &[u32], factors: Factors<'_>, to: &mut [f32]) {
-        let n_groups = to.len() * self.scales.len();
+        let n_groups = to.len() * self.sums.len();
         assert!(is_available(), "no product of bytes at {}", level());
         assert!(
             factors.scales.len() >= n_groups + BEHIND,

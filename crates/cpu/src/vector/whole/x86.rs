@@ -3,8 +3,8 @@
 use super::{BYTES, DIGITS, Factors, LANES, Whole};
 use std::arch::x86_64 as arch;
 
-/// Bytes that are asked for ahead of their use, as many as for products in float32.
-const AHEAD: usize = 2048;
+/// Bytes that are asked for ahead of their use, to the first cache and to the second (docs/log/packed.md).
+const AHEAD: [usize; 2] = [2 << 10, 8 << 10];
 
 /// Whether the processor has the instructions.
 pub(super) fn is_available() -> bool {
@@ -34,7 +34,7 @@ unsafe fn all<const BITS: usize, const PER_BYTE: usize>(
     factors: Factors<'_>,
     to: &mut [f32],
 ) {
-    let n_groups = row.scales.len();
+    let n_groups = row.sums.len();
     let words = words.chunks_exact((words.len() / to.len().max(1)).max(1));
     let offsets = factors.offsets.chunks_exact(n_groups.max(1));
     for (index, ((to, words), offsets)) in to.iter_mut().zip(words).zip(offsets).enumerate() {
@@ -59,25 +59,26 @@ unsafe fn scaled<const BITS: usize, const PER_BYTE: usize>(
     let groups = row.layout.groups();
     let of_lane: [u32; LANES] = std::array::from_fn(|lane| (lane * groups / LANES) as u32);
     let (whole, rest) = words.as_chunks::<LANES>();
-    let bytes = row.bytes.chunks_exact(DIGITS * PER_BYTE);
+    let bytes = row.bytes.chunks_exact(DIGITS * PER_BYTE).zip(&row.scales);
     let mut scales = scales.as_ptr();
     let mut total = arch::_mm512_setzero_ps();
     // SAFETY: the caller's; loads are of slices, and the mask leaves out what is behind the words.
     unsafe {
         let of_lane = arch::_mm512_loadu_si512(of_lane.as_ptr().cast());
-        for (words, bytes) in whole.iter().zip(bytes.clone()) {
-            let ahead = words.as_ptr().cast::<i8>().wrapping_add(AHEAD);
-            arch::_mm_prefetch::<{ arch::_MM_HINT_T0 }>(ahead);
+        for (words, (bytes, counts)) in whole.iter().zip(bytes.clone()) {
+            let ahead = AHEAD.map(|bytes| words.as_ptr().cast::<i8>().wrapping_add(bytes));
+            arch::_mm_prefetch::<{ arch::_MM_HINT_T0 }>(ahead[0]);
+            arch::_mm_prefetch::<{ arch::_MM_HINT_T1 }>(ahead[1]);
             let codes = arch::_mm512_loadu_si512(words.as_ptr().cast());
-            let sums = sums::<BITS, PER_BYTE>(codes, bytes);
+            let sums = sums::<BITS, PER_BYTE>(codes, bytes, counts);
             let of_groups = arch::_mm512_permutexvar_ps(of_lane, arch::_mm512_loadu_ps(scales));
             total = arch::_mm512_fmadd_ps(sums, of_groups, total);
             scales = scales.add(groups);
         }
-        if let Some(bytes) = bytes.clone().nth(whole.len()) {
+        if let Some((bytes, counts)) = bytes.clone().nth(whole.len()) {
             let there = u16::MAX >> (LANES - rest.len());
             let codes = arch::_mm512_maskz_loadu_epi32(there, rest.as_ptr().cast());
-            let sums = sums::<BITS, PER_BYTE>(codes, bytes);
+            let sums = sums::<BITS, PER_BYTE>(codes, bytes, counts);
             let of_groups = arch::_mm512_permutexvar_ps(of_lane, arch::_mm512_loadu_ps(scales));
             total = arch::_mm512_mask3_fmadd_ps(sums, of_groups, total, there);
         }
@@ -102,15 +103,16 @@ unsafe fn with_offsets(total: arch::__m512, offsets: &[f32], sums: &[f32]) -> ar
     })
 }
 
-/// Sums of codes times whole numbers, each of the codes of its lane.
+/// Sums of codes times floats, each of the codes of its lane.
 ///
 /// # Safety
-/// The processor must have the instructions; `bytes` are those of a register.
+/// The processor must have the instructions; `bytes` and `counts` are those of a register.
 #[inline]
 #[target_feature(enable = "avx512f,avx512vnni")]
 unsafe fn sums<const BITS: usize, const PER_BYTE: usize>(
     codes: arch::__m512i,
     bytes: &[[i8; BYTES]],
+    counts: &[f32; LANES],
 ) -> arch::__m512 {
     let mask = arch::_mm512_set1_epi8((1 << BITS) - 1);
     let mut parts = [codes; PER_BYTE];
@@ -127,5 +129,7 @@ unsafe fn sums<const BITS: usize, const PER_BYTE: usize>(
             sums = arch::_mm512_dpbusd_epi32(sums, *part, bytes);
         }
     }
-    arch::_mm512_cvtepi32_ps(sums)
+    // SAFETY: they are as long as a register.
+    let counts = unsafe { arch::_mm512_loadu_ps(counts.as_ptr()) };
+    arch::_mm512_mul_ps(arch::_mm512_cvtepi32_ps(sums), counts)
 }

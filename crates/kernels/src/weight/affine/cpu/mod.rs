@@ -149,6 +149,14 @@ impl<'a> PackedRows<'a> {
         self.widened(rows.start * self.n_groups..rows.end * self.n_groups, to);
     }
 
+    /// Asks for scales and biases of rows that are about to be read, as far as there are such rows.
+    #[inline(always)]
+    fn ask_for_factors(&self, rows: Range<usize>) {
+        for factors in [self.scales, self.biases] {
+            factors.ask_for(rows.start * self.n_groups..rows.end * self.n_groups);
+        }
+    }
+
     #[inline(always)]
     fn widened(&self, part: Range<usize>, [scales, biases]: [&mut [f32]; 2]) {
         self.scales.part(part.clone()).widen_all(scales);

@@ -36,37 +36,24 @@ impl WithSimd for Dots<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
         let n_groups = self.matrix.n_groups;
-        let [mut scales, mut biases] = [0; 2].map(|_| vec![0.0; ROWS * n_groups]);
-        let mut scaled = vec![0.0; ROWS * n_groups + whole::BEHIND];
+        let mut scales = vec![0.0; ROWS * n_groups + whole::BEHIND];
+        let mut biases = vec![0.0; ROWS * n_groups];
         let n_rows = self.rows.len();
         for first in (0..n_rows).step_by(ROWS) {
             let count = ROWS.min(n_rows - first);
             let rows = self.rows.start + first..self.rows.start + first + count;
-            let (scales, biases) = (
-                &mut scales[..count * n_groups],
-                &mut biases[..count * n_groups],
-            );
-            self.matrix.factors_of_rows(rows.clone(), [scales, biases]);
+            let used = count * n_groups;
+            self.matrix.ask_for_factors(rows.end..rows.end + ROWS);
+            let factors = [&mut scales[..used], &mut biases[..used]];
+            self.matrix.factors_of_rows(rows.clone(), factors);
+            let factors = Factors {
+                scales: &scales,
+                offsets: &biases[..used],
+            };
             let words = self.matrix.words_of_rows(rows);
             for (x, to) in self.x.iter().zip(self.to.chunks_exact_mut(n_rows)) {
-                scale(scales, &x.scales, &mut scaled);
-                let factors = Factors {
-                    scales: &scaled,
-                    offsets: biases,
-                };
                 x.dots(words, factors, &mut to[first..first + count]);
             }
-        }
-    }
-}
-
-/// Scales of rows times those of the groups.
-#[inline(always)]
-fn scale(scales: &[f32], of_groups: &[f32], to: &mut [f32]) {
-    let n = of_groups.len();
-    for (to, scales) in to.chunks_exact_mut(n).zip(scales.chunks_exact(n)) {
-        for ((to, scale), of_group) in to.iter_mut().zip(scales).zip(of_groups) {
-            *to = scale * of_group;
         }
     }
 }
