@@ -164,6 +164,7 @@ mod tests {
             train_loss: 3.25,
             learning_rate: 1e-4,
             grad_norm: 1.0,
+            gradient_noise_scale: None,
             steps_per_sec: 2.0,
             tokens_per_sec: 120.4,
             trained_tokens: 480,
