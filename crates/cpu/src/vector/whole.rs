@@ -4,10 +4,10 @@
 //! exact beside it as float32 is, and lie in three digits of a byte. A register of codes is multiplied with the bytes of a digit by one instruction;
 //! sums of a digit are shifted up by eight bits before the next one adds to them.
 
+mod plain;
 #[cfg(all(target_arch = "x86_64", not(miri)))]
 mod x86;
 
-use crate::simd::{Level, level};
 use pulp::{Simd, WithSimd};
 
 /// Bytes of a register of codes.
@@ -65,7 +65,7 @@ impl Layout {
 /// Whether the processor multiplies bytes, at the level of this process.
 pub fn is_available() -> bool {
     #[cfg(all(target_arch = "x86_64", not(miri)))]
-    return matches!(level(), Level::Avx512 | Level::Amx) && x86::is_available();
+    return x86::is_available();
     #[cfg(not(all(target_arch = "x86_64", not(miri))))]
     false
 }
@@ -175,12 +175,12 @@ pub struct Factors<'a> {
 
 impl Whole {
     /// Dot products with rows of codes that lie behind each other in `words`: sums of number times `code * scale + offset`.
+    /// Where the processor does not multiply bytes they are slow.
     ///
     /// # Panics
-    /// When the processor does not multiply bytes, or lengths do not fit.
+    /// When lengths do not fit.
     pub fn dots(&self, words: &[u32], factors: Factors<'_>, to: &mut [f32]) {
         let n_groups = to.len() * self.sums.len();
-        assert!(is_available(), "no product of bytes at {}", level());
         assert!(
             factors.scales.len() >= n_groups + BEHIND,
             "scales of all groups, and more"
@@ -192,9 +192,10 @@ impl Whole {
             "words"
         );
         #[cfg(all(target_arch = "x86_64", not(miri)))]
-        // SAFETY: what is asked for above.
-        unsafe {
-            x86::dots(self, words, factors, to);
+        if is_available() {
+            // SAFETY: what is asked for above.
+            return unsafe { x86::dots(self, words, factors, to) };
         }
+        plain::dots(self, words, factors, to);
     }
 }

@@ -1,7 +1,7 @@
 //! Products in whole numbers against float64.
 
 use metal_candle_cpu::simd::{Level, dispatch_at};
-use metal_candle_cpu::vector::whole::{self, BEHIND, Factors, Layout, ToWhole, Whole};
+use metal_candle_cpu::vector::whole::{BEHIND, Factors, Layout, ToWhole, Whole};
 
 const ROWS: usize = 3;
 
@@ -32,9 +32,6 @@ fn code(words: &[u32], index: usize, bits: usize) -> u32 {
 
 #[test]
 fn products_are_those_of_float64() {
-    if !whole::is_available() {
-        return;
-    }
     for layout in layouts() {
         for n_groups in [1, 2, 3, 7, 38] {
             let n = n_groups * layout.group;
@@ -79,9 +76,6 @@ fn products_are_those_of_float64() {
 /// Largest numbers up to the next power of two, for which three digits are not enough.
 #[test]
 fn the_largest_of_a_group_has_three_digits() {
-    if !whole::is_available() {
-        return;
-    }
     let layout = Layout { bits: 4, group: 32 };
     for largest in random(10_000, 6)
         .into_iter()

@@ -1,14 +1,17 @@
 //! Registers of AVX-512 with products of bytes.
 
 use super::{BYTES, DIGITS, Factors, LANES, Whole};
+use crate::simd::{Level, level};
 use std::arch::x86_64 as arch;
 
 /// Bytes that are asked for ahead of their use, to the first cache and to the second (docs/log/packed.md).
 const AHEAD: [usize; 2] = [2 << 10, 8 << 10];
 
-/// Whether the processor has the instructions.
+/// Whether the processor has the instructions, at the level of this process.
 pub(super) fn is_available() -> bool {
-    is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vnni")
+    matches!(level(), Level::Avx512 | Level::Amx)
+        && is_x86_feature_detected!("avx512f")
+        && is_x86_feature_detected!("avx512vnni")
 }
 
 /// Dot products of `row` with all rows of codes.
