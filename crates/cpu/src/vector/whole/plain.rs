@@ -1,4 +1,4 @@
-//! The same products without vector instructions.
+//! Plain Rust, without vector instructions.
 
 use super::{BYTES, DIGITS, Factors, LANES, Whole};
 
