@@ -116,7 +116,8 @@ fn noise_scale(model: &Model, parameters: &Parameters, parts: &[Batch; 2]) -> f6
 
 #[test]
 fn steps_of_several_micro_batches_tell_the_noise_of_their_gradients() {
-    let (model, parameters) = model_with(&LoraConfig::default(), &device());
+    let device = device();
+    let (model, parameters) = model_with(&LoraConfig::default(), &device);
     let parts = [batch(1, 3), batch(3, 3)];
     let want = noise_scale(&model, &parameters, &parts);
     assert!(want > 0.1, "{want}");
