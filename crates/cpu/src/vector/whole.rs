@@ -83,7 +83,7 @@ pub struct Whole {
     sums: Vec<f32>,
 }
 
-/// Rows that become whole numbers.
+/// Rows that become whole numbers. Another layout, or a row that is not of whole groups, panics.
 pub struct ToWhole<'a> {
     /// Rows of floats, of whole groups.
     pub x: &'a [Vec<f32>],
@@ -97,6 +97,11 @@ impl WithSimd for ToWhole<'_> {
     /// The rows; `None` where a group has a number that is not finite, or none of a normal size but zeros.
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) -> Option<Vec<Whole>> {
+        let Layout { bits, group } = self.layout;
+        assert!(
+            [2, 4].contains(&bits) && [32, 64, 128].contains(&group),
+            "no {bits} bits in groups of {group}"
+        );
         let layout = self.layout;
         let rows = self.x.iter().map(
             #[inline(always)]
@@ -111,6 +116,7 @@ impl WithSimd for ToWhole<'_> {
 
 #[inline(always)]
 fn whole<const PER_BYTE: usize>(x: &[f32], layout: Layout) -> Option<Whole> {
+    assert_eq!(x.len() % layout.group, 0, "numbers behind whole groups");
     let mut numbers = vec![0; x.len().next_multiple_of(layout.per_register())];
     let mut scales = vec![[0.0; LANES]; numbers.len() / layout.per_register()];
     let lanes = LANES / layout.groups();
@@ -193,7 +199,7 @@ impl Whole {
         );
         #[cfg(all(target_arch = "x86_64", not(miri)))]
         if is_available() {
-            // SAFETY: what is asked for above.
+            // SAFETY: what is asked for above, and of the layout where the row was made.
             return unsafe { x86::dots(self, words, factors, to) };
         }
         plain::dots(self, words, factors, to);

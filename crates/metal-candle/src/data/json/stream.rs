@@ -74,11 +74,12 @@ impl Stream {
     /// Goes in between the brackets that begin here.
     ///
     /// # Errors
-    /// When nothing can be read.
+    /// When none begin, or nothing can be read.
     pub(in crate::data) fn enter(&mut self) -> Result<()> {
-        self.peek()?;
-        self.consume(1)?;
-        Ok(())
+        match self.brackets()? {
+            Some(_) => Ok(self.consume(1)?),
+            None => self.error(reason::NO_VALUE),
+        }
     }
 
     /// Goes to the next entry between `brackets`, the first or one behind a comma, or out of them where none is left.
