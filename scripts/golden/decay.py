@@ -12,8 +12,7 @@ Writes decay/:
 import torch
 from common import GOLDEN, load_base, save_json, save_json_lines, save_tensors
 from models import NAMES
-from torch.nn.utils import clip_grad_norm_
-from training import ADAPTERS, MAX_GRAD_NORM, base_of, load_trainable, make_batches
+from training import ADAPTERS, base_of, load_trainable, make_batches, train_with
 from transformers import Trainer
 
 MODEL, STEPS = "qwen2", 3
@@ -28,7 +27,9 @@ def write_all():
     save_json_lines(folder / "adapters.json", [[run, *counts(load_trainable(run))] for run in ADAPTERS])
     model = base_of(f"{MODEL}/train")
     batches = make_batches()
-    save_json(folder / "losses.json", train(model, zip(batches["input_ids"][:STEPS], batches["labels_masked"][:STEPS])))
+    steps = zip(batches["input_ids"][:STEPS], batches["labels_masked"][:STEPS])
+    losses, _ = train_with(torch.optim.AdamW(groups(model), **ADAMW), model, steps)
+    save_json(folder / "losses.json", losses)
     save_tensors(folder / "model.safetensors", dict(model.named_parameters()))
 
 
@@ -46,19 +47,6 @@ def groups(model):
     names = set(decaying(model))
     chosen = lambda decays: [p for name, p in model.named_parameters() if (name in names) == decays]
     return [dict(params=chosen(True), weight_decay=WEIGHT_DECAY), dict(params=chosen(False), weight_decay=0.0)]
-
-
-def train(model, steps):
-    optimizer = torch.optim.AdamW(groups(model), **ADAMW)
-    losses = []
-    for input_ids, labels in steps:
-        loss = model(input_ids=input_ids, labels=labels).loss
-        loss.backward()
-        clip_grad_norm_(model.parameters(), MAX_GRAD_NORM)
-        optimizer.step()
-        optimizer.zero_grad()
-        losses.append(loss.item())
-    return losses
 
 
 if __name__ == "__main__":

@@ -13,8 +13,7 @@ PEFT trains both factors of an embedding at a rate of their own, 1e-6 unless one
 import torch
 from common import GOLDEN, save_json, save_tensors
 from peft.optimizers import create_loraplus_optimizer
-from torch.nn.utils import clip_grad_norm_
-from training import ADAPTERS, MAX_GRAD_NORM, key_in_file, load_trainable, make_batches
+from training import ADAPTERS, key_in_file, load_trainable, make_batches, train_with
 
 RUN, STEPS, RATIO, LR = "qwen2/train-dora", 3, 16.0, 1e-3
 RUNS = [run for run, config in ADAPTERS.items() if "lora_alpha" in config]
@@ -26,7 +25,9 @@ def write_all():
     save_json(folder / "rates.json", {run: rates(load_trainable(run)) for run in RUNS})
     model = load_trainable(RUN)
     batches = make_batches()
-    save_json(folder / "losses.json", train(model, zip(batches["input_ids"][:STEPS], batches["labels_masked"][:STEPS])))
+    steps = zip(batches["input_ids"][:STEPS], batches["labels_masked"][:STEPS])
+    losses, _ = train_with(optimizer_of(model), model, steps)
+    save_json(folder / "losses.json", losses)
     save_tensors(folder / "adapter.safetensors", dict(named(model)))
 
 
@@ -45,18 +46,6 @@ def rates(model):
     groups = optimizer_of(model).param_groups
     rate = {id(parameter): group["lr"] / LR for group in groups for parameter in group["params"]}
     return {key: rate[id(parameter)] for key, parameter in named(model)}
-
-
-def train(model, steps):
-    optimizer, losses = optimizer_of(model), []
-    for input_ids, labels in steps:
-        loss = model(input_ids=input_ids, labels=labels).loss
-        loss.backward()
-        clip_grad_norm_(model.parameters(), MAX_GRAD_NORM)
-        optimizer.step()
-        optimizer.zero_grad()
-        losses.append(loss.item())
-    return losses
 
 
 if __name__ == "__main__":

@@ -111,14 +111,18 @@ def load_trainable(run):
 
 
 def train(model, steps, **settings):
-    """The loss and the gradient norm of each step; the model is left as trained. `settings` go before those of ADAMW."""
+    """As `train_with`; `settings` go before those of ADAMW."""
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    optimizer = AdamW(parameters, **ADAMW | settings)
+    return train_with(AdamW(parameters, **ADAMW | settings), model, steps)
+
+
+def train_with(optimizer, model, steps):
+    """The loss and the gradient norm of each step; the model is left as trained."""
     losses, norms = [], []
     for input_ids, labels in steps:
         loss = model(input_ids=input_ids, labels=labels).loss
         loss.backward()
-        norm = clip_grad_norm_(parameters, MAX_GRAD_NORM)
+        norm = clip_grad_norm_(model.parameters(), MAX_GRAD_NORM)
         optimizer.step()
         optimizer.zero_grad()
         losses.append(loss.item())

@@ -54,14 +54,16 @@ impl Cli {
         };
         let words = words::<Self>();
         let cli: Self = parse(with_options(words.clone(), file.options.clone()))?;
-        match &cli.command {
-            Command::Train(args) if args.wanted_compat(file.is_mlx) == Compat::Mlx => {
-                let mut options = mlx::default_options();
-                options.push("--compat=mlx".into());
-                parse(with_options(words, [options, file.options].concat()))
-            }
-            _ => Ok(cli),
+        let Command::Train(args) = &cli.command else {
+            return Ok(cli);
+        };
+        file.tell(args);
+        if args.wanted_compat(file.is_mlx) != Compat::Mlx {
+            return Ok(cli);
         }
+        let mut options = mlx::default_options();
+        options.push("--compat=mlx".into());
+        parse(with_options(words, [options, file.options].concat()))
     }
 }
 

@@ -109,7 +109,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit> {
         .pieces
         .are_asked_for()
         .then(|| args.pieces.cut(&dataset, limit));
-    let pieces = pieces.transpose()?;
+    let (pieces, n_rows) = pieces.transpose()?.unzip();
     let examples = pieces.as_ref().unwrap_or(&dataset.examples);
     // Read first: if it does not fit, nothing was computed in vain.
     let adapter = adapter.map(|path| loading::adapter(&loaded.model, &loaded.folder, path));
@@ -120,7 +120,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit> {
     let figures = figures(adapter)?;
     let answer = Answer {
         figures,
-        rows: dataset.examples.len(),
+        rows: n_rows.unwrap_or(dataset.examples.len()),
         truncated_rows: dataset.truncated,
         pieces: pieces.as_ref().map(Examples::len),
         base,

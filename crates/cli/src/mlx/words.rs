@@ -13,22 +13,42 @@ const SWITCHES: [&str; 4] = ["true", "t", "false", "f"];
 
 /// `words` of a command line, the program first, in words that our parser takes.
 pub fn translated(words: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
-    let words: Vec<OsString> = words.into_iter().collect();
-    match words.get(1).and_then(|word| word.to_str()) {
-        Some("generate") => of_generate(words),
-        Some("convert") => of_convert(words),
-        _ => words,
-    }
+    let mut words: Vec<OsString> = words.into_iter().collect();
+    let command = words
+        .iter()
+        .skip(1)
+        .position(|word| !begins_with_dash(word));
+    // What stands before a command is ours.
+    let own = words.split_off(command.map_or(words.len(), |before| 1 + before));
+    words.extend(match own.first().and_then(|word| word.to_str()) {
+        Some("generate") => of_generate(own),
+        Some("convert") => of_convert(own),
+        _ => own,
+    });
+    words
 }
 
 /// Words of `mlx_lm.convert`, whose `-q` packs; beside our `--save-path`, which it does not have, it is our own `-q`.
-fn of_convert(mut words: Vec<OsString>) -> Vec<OsString> {
+fn of_convert(words: Vec<OsString>) -> Vec<OsString> {
     let is_save_path = |word: &OsString| word.to_string_lossy().starts_with("--save-path");
-    if !words.iter().any(is_save_path) {
-        let letters = words.iter_mut().filter(|word| *word == "-q");
-        letters.for_each(|word| *word = "--quantize".into());
+    match words.iter().any(is_save_path) {
+        true => words,
+        false => words.into_iter().flat_map(unpacked_letters).collect(),
     }
-    words
+}
+
+/// Words that `-q`, alone or among other letters (`-qd`), stands for.
+fn unpacked_letters(word: OsString) -> Vec<OsString> {
+    let letters = word.to_str().and_then(|word| word.strip_prefix('-'));
+    let switches = letters.filter(|all| all.chars().all(|letter| "dqv".contains(letter)));
+    let Some(switches) = switches.filter(|letters| letters.contains('q')) else {
+        return vec![word];
+    };
+    let spelled = switches.chars().map(|letter| match letter {
+        'q' => "--quantize".into(),
+        letter => format!("-{letter}").into(),
+    });
+    spelled.collect()
 }
 
 /// Words of `mlx_lm.generate`, whose `--extra-eos-token` takes several tokens, and `--verbose` a value.
@@ -88,6 +108,15 @@ mod tests {
             ("m generate --verbose -p x", "m generate --verbose -p x"),
             ("m convert --model x -q", "m convert --model x --quantize"),
             ("m convert --save-path x -q", "m convert --save-path x -q"),
+            (
+                "m -q convert --model q -q",
+                "m -q convert --model q --quantize",
+            ),
+            (
+                "m convert -dqv -v --q-bits 8",
+                "m convert -d --quantize -v -v --q-bits 8",
+            ),
+            ("m -q", "m -q"),
             (
                 "m generate --extra-eos-token a b -p x",
                 "m generate --extra-eos-token a --extra-eos-token b -p x",

@@ -69,7 +69,7 @@ fn refused() -> Vec<Input> {
         "max_grad_norm: -1\n",
         "config: lora.yaml\n",
         "report_to: neptune\n",
-        "report_to: [wandb]\n",
+        "report_to: [neptune]\n",
         "hf_dataset: OWNER/NAME\n",
         "lr_schedule: {name: step}\n",
         "lr_schedule: {name: cosine_decay, arguments: [.nan]}\n",
@@ -149,6 +149,7 @@ fn accepted() -> Vec<Input> {
         with("clear_cache_threshold: 5\n").accepted(),
         with("hf_dataset: false\n").accepted(),
         with("report_to: wandb\n").accepted(),
+        with("report_to: [wandb]\n").accepted(),
         with("test: false\n").accepted(),
     ]
 }

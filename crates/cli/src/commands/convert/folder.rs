@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::numbers::at_least_one;
+use crate::output_folder;
 use candle_core::{DType, Tensor};
 use clap::ValueEnum;
 use metal_candle::LanguageModel;
@@ -22,17 +23,12 @@ pub struct MlxFolder {
         conflicts_with = "save_path"
     )]
     pub mlx_path: PathBuf,
-    /// Pack the matrices; -q is its short form here
+    /// Pack the matrices; without --save-path, -q behind `convert` is short for it
     #[arg(long, conflicts_with_all = ["save_path", "dequantize"])]
     quantize: bool,
-    /// Packing
-    #[arg(
-        long,
-        value_name = "MODE",
-        default_value = "affine",
-        conflicts_with = "save_path"
-    )]
-    q_mode: Mode,
+    /// Packing [default: affine]
+    #[arg(long, value_name = "MODE", conflicts_with = "save_path")]
+    q_mode: Option<Mode>,
     /// Bits of a number: 2, 3, 4, 5, 6 or 8 [default: 4, of mxfp8 8]
     #[arg(long, value_name = "N", value_parser = at_least_one, conflicts_with = "save_path")]
     q_bits: Option<usize>,
@@ -84,8 +80,15 @@ impl MlxFolder {
     /// What the options ask for; tells those that ask for nothing.
     ///
     /// # Errors
-    /// When there is no such packing.
+    /// When there is no such packing, or the folder has the name of a file.
     pub(super) fn plan(&self) -> Result<Plan> {
+        if output_folder::is_gguf_file(&self.mlx_path) {
+            let error = format!(
+                "--mlx-path {} names a file: expected a folder",
+                self.mlx_path.display()
+            );
+            return Err(Error::input(error).with_advice("--save-path writes GGUF files"));
+        }
         let form = self.form()?;
         if !self.quantize {
             self.tell_idle();
@@ -102,13 +105,14 @@ impl MlxFolder {
 
     fn form(&self) -> Result<FolderType> {
         let (bits, group) = (self.q_bits, self.q_group_size);
-        if let Some(kind) = self.q_mode.kind() {
-            check("--q-bits", self.q_mode, bits, &[kind.bits()])?;
-            check("--q-group-size", self.q_mode, group, &[kind.group()])?;
+        let mode = self.q_mode.unwrap_or(Mode::Affine);
+        if let Some(kind) = mode.kind() {
+            check("--q-bits", mode, bits, &[kind.bits()])?;
+            check("--q-group-size", mode, group, &[kind.group()])?;
             return Ok(FolderType::Floats(kind));
         }
-        check("--q-bits", self.q_mode, bits, &BITS)?;
-        check("--q-group-size", self.q_mode, group, &GROUPS)?;
+        check("--q-bits", mode, bits, &BITS)?;
+        check("--q-group-size", mode, group, &GROUPS)?;
         Ok(FolderType::Affine {
             bits: bits.unwrap_or(4),
             group: group.unwrap_or(64),
@@ -117,10 +121,11 @@ impl MlxFolder {
 
     fn tell_idle(&self) {
         let given = [
-            ("--q-bits", self.q_bits),
-            ("--q-group-size", self.q_group_size),
+            ("--q-mode", self.q_mode.is_some()),
+            ("--q-bits", self.q_bits.is_some()),
+            ("--q-group-size", self.q_group_size.is_some()),
         ];
-        for (option, _) in given.iter().filter(|(_, value)| value.is_some()) {
+        for (option, _) in given.iter().filter(|(_, is_given)| *is_given) {
             tracing::warn!("{option} changes nothing without --quantize");
         }
     }

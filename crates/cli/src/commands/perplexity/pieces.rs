@@ -2,8 +2,8 @@
 //! order that numpy draws lie behind each other, and what fills no piece at the end is left out.
 
 use crate::error::{Error, Result};
-use crate::numbers::{self, at_least_one};
-use metal_candle::data::{Dataset, Example, Examples, longest_row, permutation};
+use crate::numbers::at_least_one;
+use metal_candle::data::{Dataset, Example, Examples, permutation};
 
 /// Options of `mlx_lm.perplexity`, each of which asks for pieces.
 #[derive(clap::Args, Debug)]
@@ -16,8 +16,8 @@ pub struct Pieces {
     #[arg(long, value_name = "N", value_parser = count, allow_negative_numbers = true, conflicts_with_all = ["max_seq_length", "mask_prompt"])]
     num_samples: Option<Count>,
     /// Seed of the order of rows that pieces are cut of [default: 123]
-    #[arg(long, value_name = "N", value_parser = numbers::seed, conflicts_with_all = ["max_seq_length", "mask_prompt"])]
-    seed: Option<u64>,
+    #[arg(long, value_name = "N", value_parser = seed, conflicts_with_all = ["max_seq_length", "mask_prompt"])]
+    seed: Option<u32>,
 }
 
 /// Number of pieces at most; `None` for all.
@@ -31,6 +31,12 @@ fn count(text: &str) -> std::result::Result<Count, String> {
             .map(|n| Count(Some(n)))
             .map_err(|error| format!("{error}, or -1 for all")),
     }
+}
+
+/// A seed of numpy's.
+fn seed(text: &str) -> std::result::Result<u32, String> {
+    let parsed = text.parse().ok();
+    parsed.ok_or(format!("must be a whole number from 0 to {}", u32::MAX))
 }
 
 /// A piece of one token has nothing to predict.
@@ -54,30 +60,40 @@ impl Pieces {
         most.unwrap_or(usize::MAX)
     }
 
-    /// Cuts the rows of a data set, and tells where there are fewer pieces than were asked for.
+    /// Cuts the rows of a data set; gives the pieces and the number of rows that they are of. Tells where there are fewer
+    /// pieces than were asked for.
     ///
     /// # Errors
     /// When the model does not take a piece, or the rows make none.
-    pub fn cut(&self, dataset: &Dataset, limit: usize) -> Result<Examples> {
-        let length = longest_row(Some(self.length()), limit)?;
+    pub fn cut(&self, dataset: &Dataset, limit: usize) -> Result<(Examples, usize)> {
+        let length = self.length();
+        if length > limit {
+            let error = format!(
+                "--sequence-length {length} is over the limit of the model: {limit} tokens"
+            );
+            return Err(
+                Error::input(error).with_advice(format!("use --sequence-length {limit} or less"))
+            );
+        }
         let n_tokens = length.saturating_mul(self.most());
-        let tokens = self.tokens(&dataset.examples, n_tokens)?;
+        let (tokens, n_rows) = self.tokens(&dataset.examples, n_tokens)?;
         let pieces = tokens.chunks_exact(length).take(self.most());
         let pieces: Examples = pieces.map(piece).collect();
         self.check(pieces.len(), tokens.len())?;
-        Ok(pieces)
+        Ok((pieces, n_rows))
     }
 
-    /// Tokens of rows behind each other, `n_tokens` of them or all there are.
-    fn tokens(&self, rows: &Examples, n_tokens: usize) -> Result<Vec<u32>> {
-        let mut tokens = vec![];
+    /// Tokens of rows behind each other, `n_tokens` of them or all there are, and the number of rows.
+    fn tokens(&self, rows: &Examples, n_tokens: usize) -> Result<(Vec<u32>, usize)> {
+        let (mut tokens, mut n_rows) = (vec![], 0);
         for index in permutation(self.seed.unwrap_or(123), rows.len()) {
             if tokens.len() >= n_tokens {
                 break;
             }
             tokens.extend(rows.get(index)?.tokens);
+            n_rows += 1;
         }
-        Ok(tokens)
+        Ok((tokens, n_rows))
     }
 
     fn check(&self, n_pieces: usize, n_tokens: usize) -> Result<()> {

@@ -27,6 +27,21 @@ pub struct ConfigFile {
     pub options: Vec<String>,
     /// Whether it is a file of mlx-lm's.
     pub is_mlx: bool,
+    /// Option that names the data set of `hf_dataset`.
+    data_set: Option<String>,
+}
+
+impl ConfigFile {
+    /// Tells what the file asks for and gets in another way, in a run of `args`.
+    pub fn tell(&self, args: &Args) {
+        let data = args
+            .data
+            .as_ref()
+            .map(|data| format!("--data={}", data.display()));
+        if self.data_set.is_some() && self.data_set == data {
+            hf_dataset::tell();
+        }
+    }
 }
 
 /// Reads a configuration file.
@@ -66,13 +81,20 @@ fn parse(text: &str) -> Parsed<ConfigFile> {
     };
     let mut file = ConfigFile {
         is_mlx: mlx::are_its_keys(&keys),
-        options: vec![],
+        ..ConfigFile::default()
     };
     let (winning, others): (Vec<_>, Vec<_>) = keys
         .into_iter()
         .partition(|(key, _)| WINNING.contains(&key.as_str()));
     for (key, value) in others.into_iter().chain(winning) {
-        file.options.extend(entry(&key, value)?);
+        let options = entry(&key, value)?;
+        if key == "hf_dataset" {
+            file.data_set = options
+                .iter()
+                .find(|option| option.starts_with("--data="))
+                .cloned();
+        }
+        file.options.extend(options);
     }
     Ok(file)
 }
@@ -82,9 +104,7 @@ fn entry(key: &str, value: Value) -> Parsed<Vec<String>> {
         ("hf_dataset" | "wandb", Value::Null | Value::Bool(false)) => Ok(vec![]),
         ("hf_dataset", value) => hf_dataset::options(value),
         ("wandb", value) => Ok(services::unreported(key, &value)),
-        ("report_to", value) if services::are_of_mlx(&value) => {
-            Ok(services::unreported(key, &value))
-        }
+        ("report_to", value) => option("report-to", key, &services::without_mlx(key, value)),
         ("prompt_feature" | "completion_feature" | "chat_feature" | "text_feature", value) => {
             option(&key.replace("_feature", "-key"), key, &value)
         }

@@ -27,14 +27,36 @@ pub fn service(name: &str) -> Result<Service, Refusal> {
 /// Services that mlx-lm reports to.
 const OF_MLX: [&str; 2] = ["wandb", "swanlab"];
 
-/// Whether the value of a file's `report_to` names services of mlx-lm's and nothing else.
-pub fn are_of_mlx(value: &Value) -> bool {
-    let names = value
-        .as_str()
-        .into_iter()
-        .flat_map(|names| names.split(','));
-    let mut names = names.map(|name| name.trim().to_lowercase()).peekable();
-    names.peek().is_some() && names.all(|name| OF_MLX.contains(&name.as_str()))
+/// The value of a file's `report_to`, a name, several with commas between or a list, without the services of mlx-lm's: these
+/// are told and stop no run.
+pub fn without_mlx(key: &str, value: Value) -> Value {
+    let names: Vec<String> = match &value {
+        Value::String(names) => names
+            .split(',')
+            .map(|name| name.trim().to_owned())
+            .collect(),
+        Value::Array(names) => names
+            .iter()
+            .filter_map(Value::as_str)
+            .map(str::to_owned)
+            .collect(),
+        _ => vec![],
+    };
+    let is_of_mlx = |name: &&String| OF_MLX.contains(&name.to_lowercase().as_str());
+    let (dropped, left): (Vec<&String>, Vec<&String>) = names.iter().partition(is_of_mlx);
+    if dropped.is_empty() {
+        return value;
+    }
+    unreported(key, &value);
+    match left.is_empty() {
+        true => Value::Null,
+        false => left
+            .into_iter()
+            .map(String::as_str)
+            .collect::<Vec<_>>()
+            .join(",")
+            .into(),
+    }
 }
 
 /// Options for a key that asks for a service in a file of mlx-lm's: none, which is told and stops no run.

@@ -14,6 +14,7 @@ fn a_service_stops_no_run_and_is_told() {
     for text in [
         "report_to: wandb",
         "report_to: wandb, SwanLab",
+        "report_to: [wandb]",
         "wandb: project",
     ] {
         let fixture = with(&format!("data: data\n{text}\n"));
@@ -27,6 +28,12 @@ fn a_service_stops_no_run_and_is_told() {
     let ended = fixture.ok("lora -c lora.yaml");
     assert!(!ended.stderr.contains("reports nothing"));
     assert!(fixture.path("adapters/tensorboard").exists());
+    for names in ["wandb,tensorboard", "[tensorboard, swanlab]"] {
+        let fixture = with(&format!("data: data\nreport_to: {names}\n"));
+        let ended = fixture.ok("lora -c lora.yaml");
+        assert!(ended.stderr.contains("reports nothing"), "{}", ended.stderr);
+        assert!(fixture.path("adapters/tensorboard").exists());
+    }
     let words = "lora --model model --data data --report-to wandb";
     fixture.fails(words, 2, &["--report-to is not built"]);
 }
@@ -36,7 +43,7 @@ fn a_service_stops_no_run_and_is_told() {
 fn a_data_set_with_its_columns_is_taken() {
     let rows = "{\"zz\": \"say 1\", \"yy\": \"1 it is\"}\n".repeat(4);
     for text in [
-        "hf_dataset: {path: own, prompt_feature: zz, completion_feature: yy}",
+        "hf_dataset: {path: own, prompt_feature: zz, completion_feature: yy, config: null}",
         "hf_dataset: [{path: own, prompt_feature: zz, completion_feature: yy}]\ndata: nowhere",
     ] {
         let fixture = with(&format!("{text}\nmask_prompt: true\n"));
@@ -45,6 +52,9 @@ fn a_data_set_with_its_columns_is_taken() {
         let told = "mlx-lm takes the first 80 %";
         assert!(ended.stderr.contains(told), "{}", ended.stderr);
         assert_eq!(fixture.json("adapters/run.json")["compat"], "mlx");
+        let other = "lora -c lora.yaml --data data --prompt-key prompt --completion-key completion --overwrite";
+        let ended = fixture.ok(other);
+        assert!(!ended.stderr.contains(told), "{}", ended.stderr);
     }
 }
 

@@ -89,7 +89,12 @@ fn pieces_that_cannot_be_cut_are_told() {
     let words = "perplexity --model model --data data/valid.jsonl";
     for (option, expected) in [
         ("--sequence-length 1", "must be at least 2"),
-        ("--sequence-length 97", "97"),
+        ("--sequence-length 97", "use --sequence-length 96 or less"),
+        (
+            "--num-samples 3",
+            "--sequence-length 512 is over the limit of the model: 96 tokens",
+        ),
+        ("--seed 4294967296", "from 0 to 4294967295"),
         ("--num-samples -2", "or -1 for all"),
         ("--seed 1 --mask-prompt", "cannot be used with"),
         (

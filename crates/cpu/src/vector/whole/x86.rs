@@ -37,11 +37,16 @@ unsafe fn all<const BITS: usize, const PER_BYTE: usize>(
     factors: Factors<'_>,
     to: &mut [f32],
 ) {
-    let n_groups = row.sums.len();
+    let (n_groups, groups) = (row.sums.len(), row.layout.groups());
+    let of_lanes: [u32; LANES] = std::array::from_fn(|lane| (lane * groups / LANES) as u32);
     let words = words.chunks_exact((words.len() / to.len().max(1)).max(1));
     let offsets = factors.offsets.chunks_exact(n_groups.max(1));
     for (index, ((to, words), offsets)) in to.iter_mut().zip(words).zip(offsets).enumerate() {
-        let scales = &factors.scales[index * n_groups..];
+        let scales = Scales {
+            first: factors.scales[index * n_groups..].as_ptr(),
+            groups,
+            of_lanes: &of_lanes,
+        };
         // SAFETY: the caller's.
         *to = unsafe {
             let scaled = scaled::<BITS, PER_BYTE>(row, words, scales);
@@ -50,40 +55,61 @@ unsafe fn all<const BITS: usize, const PER_BYTE: usize>(
     }
 }
 
+/// Scales of a row's groups.
+#[derive(Clone, Copy)]
+struct Scales<'a> {
+    first: *const f32,
+    /// Groups of a register.
+    groups: usize,
+    /// Group of each of its lanes.
+    of_lanes: &'a [u32; LANES],
+}
+
+impl Scales<'_> {
+    /// Scales of the lanes of a register.
+    ///
+    /// # Safety
+    /// The processor must have the instructions, and the row a register of that index.
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    unsafe fn of_register(self, index: usize) -> arch::__m512 {
+        // SAFETY: a register more than the row's scales may be read.
+        unsafe {
+            let scales = arch::_mm512_loadu_ps(self.first.add(index * self.groups));
+            let of_lanes = arch::_mm512_loadu_si512(self.of_lanes.as_ptr().cast());
+            arch::_mm512_permutexvar_ps(of_lanes, scales)
+        }
+    }
+}
+
 /// # Safety
-/// The processor must have the instructions, and `scales` as many floats as the row has groups, and a register more.
+/// The processor must have the instructions, and the scales be of a row of `words`.
 #[inline]
 #[target_feature(enable = "avx512f,avx512vnni")]
 unsafe fn scaled<const BITS: usize, const PER_BYTE: usize>(
     row: &Whole,
     words: &[u32],
-    scales: &[f32],
+    scales: Scales<'_>,
 ) -> arch::__m512 {
-    let groups = row.layout.groups();
-    let of_lane: [u32; LANES] = std::array::from_fn(|lane| (lane * groups / LANES) as u32);
     let (whole, rest) = words.as_chunks::<LANES>();
     let bytes = row.bytes.chunks_exact(DIGITS * PER_BYTE).zip(&row.scales);
-    let mut scales = scales.as_ptr();
     let mut total = arch::_mm512_setzero_ps();
     // SAFETY: the caller's; loads are of slices, and the mask leaves out what is behind the words.
     unsafe {
-        let of_lane = arch::_mm512_loadu_si512(of_lane.as_ptr().cast());
-        for (words, (bytes, counts)) in whole.iter().zip(bytes.clone()) {
+        for (index, (words, bytes)) in whole.iter().zip(bytes.clone()).enumerate() {
             let ahead = AHEAD.map(|bytes| words.as_ptr().cast::<i8>().wrapping_add(bytes));
             arch::_mm_prefetch::<{ arch::_MM_HINT_T0 }>(ahead[0]);
             arch::_mm_prefetch::<{ arch::_MM_HINT_T1 }>(ahead[1]);
             let codes = arch::_mm512_loadu_si512(words.as_ptr().cast());
-            let sums = sums::<BITS, PER_BYTE>(codes, bytes, counts);
-            let of_groups = arch::_mm512_permutexvar_ps(of_lane, arch::_mm512_loadu_ps(scales));
-            total = arch::_mm512_fmadd_ps(sums, of_groups, total);
-            scales = scales.add(groups);
+            let sums = sums::<BITS, PER_BYTE>(codes, bytes);
+            total = arch::_mm512_fmadd_ps(sums, scales.of_register(index), total);
         }
-        if let Some((bytes, counts)) = bytes.clone().nth(whole.len()) {
+        if let (false, Some(bytes)) = (rest.is_empty(), bytes.clone().nth(whole.len())) {
             let there = u16::MAX >> (LANES - rest.len());
             let codes = arch::_mm512_maskz_loadu_epi32(there, rest.as_ptr().cast());
-            let sums = sums::<BITS, PER_BYTE>(codes, bytes, counts);
-            let of_groups = arch::_mm512_permutexvar_ps(of_lane, arch::_mm512_loadu_ps(scales));
-            total = arch::_mm512_mask3_fmadd_ps(sums, of_groups, total, there);
+            let sums = sums::<BITS, PER_BYTE>(codes, bytes);
+            total =
+                arch::_mm512_mask3_fmadd_ps(sums, scales.of_register(whole.len()), total, there);
         }
     }
     total
@@ -114,8 +140,7 @@ unsafe fn with_offsets(total: arch::__m512, offsets: &[f32], sums: &[f32]) -> ar
 #[target_feature(enable = "avx512f,avx512vnni")]
 unsafe fn sums<const BITS: usize, const PER_BYTE: usize>(
     codes: arch::__m512i,
-    bytes: &[[i8; BYTES]],
-    counts: &[f32; LANES],
+    (bytes, counts): (&[[i8; BYTES]], &[f32; LANES]),
 ) -> arch::__m512 {
     let mask = arch::_mm512_set1_epi8((1 << BITS) - 1);
     let mut parts = [codes; PER_BYTE];

@@ -90,10 +90,10 @@ impl Draws {
     }
 }
 
-/// Order of `n` rows that numpy's generator draws first after `seed`, of which it takes no more than 32 bits.
+/// Order of `n` rows that numpy's generator draws first after `seed`.
 #[must_use]
-pub fn permutation(seed: u64, n: usize) -> Vec<usize> {
-    Mersenne::new(seed as u32).permutation(n)
+pub fn permutation(seed: u32, n: usize) -> Vec<usize> {
+    Mersenne::new(seed).permutation(n)
 }
 
 /// Batches that `n` rows make: those that are filled, or one of all rows where there are fewer.

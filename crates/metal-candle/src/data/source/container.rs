@@ -54,13 +54,13 @@ pub(super) fn open(input: &Input) -> Result<Contents> {
 /// The first line that is not blank, and whether no other follows. One that is alone may be cut.
 fn first_line(input: &Input) -> Result<Option<(Vec<u8>, bool)>> {
     let mut lines = Lines::of(input)?;
-    let Some(first) = lines.next_start(LINE_BYTES)? else {
+    let Some((first, is_cut)) = lines.next_start(LINE_BYTES)? else {
         return Ok(None);
     };
-    let is_alone = lines.next_start(LINE_BYTES)?.is_none();
-    match first.len() < LINE_BYTES || is_alone {
-        true => Ok(Some((first, is_alone))),
-        false => Ok(Lines::of(input)?.next_line()?.map(|first| (first, false))),
+    let is_alone = lines.next_start(1)?.is_none();
+    match is_cut && !is_alone {
+        true => Ok(Lines::of(input)?.next_line()?.map(|first| (first, false))),
+        false => Ok(Some((first, is_alone))),
     }
 }
 
@@ -228,6 +228,20 @@ mod tests {
                 String::from_utf8_lossy(bytes)
             );
         }
+    }
+
+    #[test]
+    fn a_document_may_be_one_long_line() {
+        let blanks = " ".repeat(LINE_BYTES);
+        let long = "a".repeat(LINE_BYTES);
+        let list = format!("{blanks}[{{\"text\": \"a\"}},{blanks}{{\"text\": \"{long}\"}}]");
+        assert_eq!(
+            texts("x", list.as_bytes()),
+            [(1, "a".into()), (2, long.clone())]
+        );
+        let lines =
+            format!("{blanks}\n{blanks}{{\"text\": \"{long}\"}}{blanks}\n\n{{\"text\": \"a\"}}\n");
+        assert_eq!(texts("x", lines.as_bytes()), [(2, long), (4, "a".into())]);
     }
 
     #[test]

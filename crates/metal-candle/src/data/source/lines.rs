@@ -38,14 +38,15 @@ impl Lines {
     /// # Errors
     /// When it cannot be read.
     pub(super) fn next_line(&mut self) -> Result<Option<Vec<u8>>> {
-        self.next_start(usize::MAX)
+        let line = self.next_start(usize::MAX)?;
+        Ok(line.map(|(line, _)| line))
     }
 
-    /// The next line whose first `limit` bytes are not blank, cut behind these.
+    /// The next line that is not blank, as [`Self::next_line`] gives it, cut behind `limit` bytes; and whether it was.
     ///
     /// # Errors
     /// When it cannot be read.
-    pub(super) fn next_start(&mut self, limit: usize) -> Result<Option<Vec<u8>>> {
+    pub(super) fn next_start(&mut self, limit: usize) -> Result<Option<(Vec<u8>, bool)>> {
         let mut line = Vec::new();
         loop {
             line.clear();
@@ -56,13 +57,13 @@ impl Lines {
             self.number += 1;
             let trimmed = trimmed(&line);
             if !trimmed.is_empty() {
-                return Ok(Some(trimmed.to_vec()));
+                return Ok(Some((trimmed.to_vec(), line.len() == limit)));
             }
         }
     }
 
-    /// Adds the bytes up to a line's end, `limit` of them at most, to `line`; says whether there were any, or an end. A line
-    /// ends as in Python's text files: with `\n`, `\r\n` or `\r`, none of which JSON allows inside of a string.
+    /// Adds the bytes up to a line's end, `limit` of them at most, to `line`, but for blanks that it begins with; says whether
+    /// there were any, or an end. A line ends as in Python's text files: with `\n`, `\r\n` or `\r`, none of which JSON allows inside of a string.
     fn read_line(&mut self, line: &mut Vec<u8>, limit: usize) -> io::Result<bool> {
         let mut is_begun = false;
         loop {
@@ -81,7 +82,11 @@ impl Lines {
             }
             let end = bytes.iter().position(|byte| matches!(byte, b'\n' | b'\r'));
             let n = end.unwrap_or(bytes.len());
-            line.extend_from_slice(&bytes[..n.min(limit - line.len())]);
+            let part = match line.is_empty() {
+                true => bytes[..n].trim_ascii_start(),
+                false => &bytes[..n],
+            };
+            line.extend_from_slice(&part[..part.len().min(limit - line.len())]);
             self.is_half = end.is_some_and(|end| bytes[end] == b'\r');
             self.reader.consume(n + usize::from(end.is_some()));
             if end.is_some() {

@@ -122,13 +122,7 @@ impl<'a, 'v, N: Network> Run<'a, 'v, N> {
         trainer.check_finite(number, loss_sum, &norms, micro_batches)?;
         self.last_good.remember(number - 1, parameters)?;
         let grad_norm = norms.iter().map(|norm| norm * norm).sum::<f64>().sqrt() * mean;
-        if let Some(first) = first {
-            let all = MeanGradient {
-                rows: micro_batches.iter().map(|batch| batch.lines.len()).sum(),
-                squared_norm: grad_norm * grad_norm,
-            };
-            self.noise.add(first, all);
-        }
+        self.compare(first, micro_batches, grad_norm);
         let learning_rate = options.schedule.learning_rate(number);
         let scale = mean * trainer.clip_factor(grad_norm);
         self.optimizer
@@ -141,6 +135,17 @@ impl<'a, 'v, N: Network> Run<'a, 'v, N> {
             grad_norm,
             learning_rate,
         })
+    }
+
+    /// Compares the gradient of the first micro-batch with that of the step.
+    fn compare(&mut self, first: Option<MeanGradient>, micro_batches: &[Batch], grad_norm: f64) {
+        let all = MeanGradient {
+            rows: micro_batches.iter().map(|batch| batch.lines.len()).sum(),
+            squared_norm: grad_norm * grad_norm,
+        };
+        if let Some(first) = first {
+            self.noise.add(first, all);
+        }
     }
 
     fn after_step(&mut self, taken: &Taken) -> Result<()> {

@@ -30,7 +30,7 @@ fn of_one(fields: &Map<String, Value>) -> Parsed<Vec<String>> {
         return Err("hf_dataset: path is missing; it names the data set: OWNER/NAME".into());
     }
     let mut options = vec![];
-    for (key, value) in fields {
+    for (key, value) in fields.iter().filter(|(_, value)| !value.is_null()) {
         let place = format!("hf_dataset: {key}");
         let (_, name) = KEYS
             .iter()
@@ -38,11 +38,15 @@ fn of_one(fields: &Map<String, Value>) -> Parsed<Vec<String>> {
             .ok_or_else(|| refused(&place, value))?;
         options.extend(option(name, &place, value)?);
     }
-    tracing::warn!(
-        "hf_dataset: all rows of the training split are trained, and the data set's own are validated with; mlx-lm takes \
-         the first 80 % and the last 10 % of the training split"
-    );
     Ok(options)
+}
+
+/// Tells which rows are read where mlx-lm reads others.
+pub(super) fn tell() {
+    tracing::warn!(
+        "hf_dataset: all rows of the training split are trained, and the data set's own are validated with, or 5 % that are \
+         held out; mlx-lm takes the first 80 % and the last 10 % of the training split"
+    );
 }
 
 fn refused(place: &str, value: &Value) -> String {

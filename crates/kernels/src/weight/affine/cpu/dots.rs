@@ -6,17 +6,13 @@
 //! `2^(s * bits)` times. `x` is divided by that before; both are exact.
 
 use super::arranged::Arranged;
-use super::{MOST_ROWS, PackedRows};
+use super::{Dots, MOST_ROWS, ROWS};
 use metal_candle_cpu::simd::{Cache, prefetch};
 use metal_candle_cpu::vector::fold;
 use pulp::{Simd, WithSimd};
-use std::ops::Range;
 
 /// `2^23`: its last digit is one.
 const UNIT: f32 = 8_388_608.0;
-
-/// Rows of the matrix whose scales and biases are widened at a time.
-const ROWS: usize = 16;
 
 /// The least of the sizes that groups have.
 const SMALLEST_GROUP: usize = super::super::GROUPS[0];
@@ -24,16 +20,7 @@ const SMALLEST_GROUP: usize = super::super::GROUPS[0];
 /// Words that are asked for ahead of their use: 2 KiB.
 const AHEAD: usize = 512;
 
-/// Dot products of all of `x` with some rows of the matrix.
-pub(super) struct Dots<'a> {
-    pub(super) matrix: PackedRows<'a>,
-    pub(super) x: &'a [Arranged],
-    pub(super) rows: Range<usize>,
-    /// Products of every row of `x`, one after the other.
-    pub(super) to: &'a mut [f32],
-}
-
-impl WithSimd for Dots<'_> {
+impl WithSimd for Dots<'_, Arranged> {
     type Output = ();
 
     #[inline(always)]
@@ -46,7 +33,7 @@ impl WithSimd for Dots<'_> {
     }
 }
 
-impl Dots<'_> {
+impl Dots<'_, Arranged> {
     /// Products by the groups that the words of one register belong to.
     #[inline(always)]
     fn by_groups<S: Simd, const BITS: usize, const PER_WORD: usize>(self, simd: S) {
@@ -72,7 +59,7 @@ impl Dots<'_> {
 
 /// Products whose sizes the compiler knows: of each choice a function of its own.
 struct OfSize<'a, const BITS: usize, const PER_WORD: usize, const G: usize, const MR: usize>(
-    Dots<'a>,
+    Dots<'a, Arranged>,
 );
 
 impl<const BITS: usize, const PER_WORD: usize, const G: usize, const MR: usize> WithSimd
@@ -86,7 +73,7 @@ impl<const BITS: usize, const PER_WORD: usize, const G: usize, const MR: usize> 
     }
 }
 
-impl<'a> Dots<'a> {
+impl<'a> Dots<'a, Arranged> {
     #[inline(always)]
     fn all<S: Simd, const BITS: usize, const PER_WORD: usize, const G: usize, const MR: usize>(
         self,

@@ -16,6 +16,9 @@ use std::ops::Range;
 /// Rows of `x` that share each number of the matrix while it is in a register.
 const MOST_ROWS: usize = 4;
 
+/// Rows of the matrix whose scales and biases are widened at a time.
+const ROWS: usize = 16;
+
 /// A matrix for as long as it is read.
 pub(super) struct OnHost<'a> {
     words: Held<'a>,
@@ -95,13 +98,13 @@ impl FewRows for Prepared<'_> {
     fn products(&self, rows: Range<usize>, to: &mut [f32]) {
         let matrix = self.matrix;
         match &self.x {
-            Rows::Floats(x) => dispatch(dots::Dots {
+            Rows::Floats(x) => dispatch(Dots {
                 matrix,
                 x,
                 rows,
                 to,
             }),
-            Rows::Whole(x) => dispatch(whole::Dots {
+            Rows::Whole(x) => dispatch(Dots {
                 matrix,
                 x,
                 rows,
@@ -109,6 +112,15 @@ impl FewRows for Prepared<'_> {
             }),
         }
     }
+}
+
+/// Dot products of all of `x` with some rows of the matrix.
+struct Dots<'a, X> {
+    matrix: PackedRows<'a>,
+    x: &'a [X],
+    rows: Range<usize>,
+    /// Products of every row of `x`, one after the other.
+    to: &'a mut [f32],
 }
 
 /// The memory of a matrix.

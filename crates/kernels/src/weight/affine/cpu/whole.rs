@@ -1,13 +1,9 @@
 //! A few rows times the matrix in whole numbers, where the processor multiplies bytes.
 
-use super::PackedRows;
+use super::{Dots, PackedRows, ROWS};
 use metal_candle_cpu::simd::dispatch;
 use metal_candle_cpu::vector::whole::{self, Factors, Layout, ToWhole, Whole};
 use pulp::{Simd, WithSimd};
-use std::ops::Range;
-
-/// Rows of the matrix whose scales and biases are widened at a time.
-const ROWS: usize = 16;
 
 /// Rows of `x` as whole numbers; `None` where the processor or the matrix has none, or a number is not finite.
 pub(super) fn rows(x: &[Vec<f32>], matrix: PackedRows<'_>) -> Option<Vec<Whole>> {
@@ -21,16 +17,7 @@ pub(super) fn rows(x: &[Vec<f32>], matrix: PackedRows<'_>) -> Option<Vec<Whole>>
     }
 }
 
-/// Dot products of all of `x` with some rows of the matrix.
-pub(super) struct Dots<'a> {
-    pub(super) matrix: PackedRows<'a>,
-    pub(super) x: &'a [Whole],
-    pub(super) rows: Range<usize>,
-    /// Products of every row of `x`, one after the other.
-    pub(super) to: &'a mut [f32],
-}
-
-impl WithSimd for Dots<'_> {
+impl WithSimd for Dots<'_, Whole> {
     type Output = ();
 
     #[inline(always)]
