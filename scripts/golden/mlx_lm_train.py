@@ -11,6 +11,7 @@
         losses                  of every report, in order
         first_val_loss          of the evaluation before the first step, if there is one
         trained_tokens          at the last report
+    recipes.json                for each of mlx_lm.convert's recipes, what the configuration of a model of WIDE says then
     options.json
         version                 of mlx-lm
         lora_defaults           what holds where neither a file nor the command line says anything
@@ -34,10 +35,11 @@ from unittest import mock
 import mlx.core as mx
 from mlx.utils import tree_flatten
 from mlx_lm import __version__, lora
+from mlx_lm.convert import QUANT_RECIPES, mixed_quant_predicate_builder
 from mlx_lm.models.llama import Model, ModelArgs
 from mlx_lm.tuner.callbacks import TrainingCallback
 from mlx_lm.tuner.utils import linear_to_lora_layers
-from mlx_lm.utils import load_model, save_config, save_model
+from mlx_lm.utils import load_model, quantize_model, save_config, save_model
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
@@ -61,6 +63,10 @@ CONFIG = dict(
     tie_word_embeddings=False,
     torch_dtype="float32",
 )
+
+
+# Every matrix divides into groups of 32, and a recipe has all of its blocks.
+WIDE = CONFIG | dict(intermediate_size=64, num_hidden_layers=16)
 
 
 def say(role, content):
@@ -111,6 +117,8 @@ CASES = {
         "lora",
         dict(lr_schedule=dict(name="linear_schedule", warmup=2, warmup_init=1e-4, arguments=[2e-3, 1e-4, 5])),
     ),
+    "exponential": ("completions", "lora", dict(lr_schedule=dict(name="exponential_decay", arguments=[2e-3, 0.8]))),
+    "step": ("completions", "lora", dict(lr_schedule=dict(name="step_decay", warmup=2, arguments=[2e-3, 0.3, 3]))),
     "mask_prompt": ("completions", "lora", dict(learning_rate=1e-3, mask_prompt=True)),
     "mask_prompt, turns": ("turns", "lora", dict(learning_rate=1e-3, mask_prompt=True)),
     "texts": ("texts", "lora", dict(learning_rate=1e-3)),
@@ -247,6 +255,16 @@ def write_options(path):
     path.write_text(json.dumps(options, indent=1, sort_keys=True) + "\n")
 
 
+def write_recipes(path):
+    recipes = {}
+    for recipe in QUANT_RECIPES:
+        model = Model(ModelArgs.from_dict(WIDE))
+        choose = mixed_quant_predicate_builder(recipe, model, 32)
+        _, config = quantize_model(model, WIDE, 32, None, quant_predicate=choose)
+        recipes[recipe] = config["quantization"]
+    path.write_text(json.dumps(recipes, indent=1, sort_keys=True) + "\n")
+
+
 def write_cases(path, scratch):
     cases = {}
     for name in CASES:
@@ -276,6 +294,7 @@ def main():
     shutil.rmtree(GOLDEN, ignore_errors=True)
     write_inputs(GOLDEN)
     write_options(GOLDEN / "options.json")
+    write_recipes(GOLDEN / "recipes.json")
     scratch = GOLDEN / "scratch"
     write_cases(GOLDEN / "cases.json", scratch)
     shutil.rmtree(scratch)

@@ -1,4 +1,5 @@
 mod folder;
+mod plan;
 
 use super::Context;
 use crate::error::{Error, Result};
@@ -107,7 +108,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit> {
 enum Target {
     File(FileType),
     Folder(FolderType),
-    Mlx(folder::Plan),
+    Mlx(plan::Plan),
 }
 
 impl Target {
@@ -154,7 +155,7 @@ impl Target {
             Self::Mlx(plan) => plan.store(&mut loaded.model)?,
         };
         let new = NewFolder::begin(path)?;
-        folder::add(&loaded, new.path(), dtype)?;
+        plan::add(&loaded, new.path(), dtype)?;
         output_folder::finish(new, path)
     }
 }
@@ -164,7 +165,7 @@ impl Target {
 /// # Errors
 /// When the folder cannot be written.
 pub fn add_to_folder(loaded: &LanguageModel, path: &Path) -> Result<()> {
-    folder::add(loaded, path, None)
+    plan::add(loaded, path, None)
 }
 
 /// Writes a model as the file `path`, and reads it again.

@@ -8,11 +8,9 @@ const TRUST: Foreign = Foreign::idle_switch(
     "trust-remote-code",
     "no code of a model's repository is ever run",
 );
-const UPLOAD: Foreign = Foreign::refused(
+const UPLOAD: Foreign = Foreign::idle(
     "upload-repo",
-    1,
-    "nothing is uploaded",
-    "upload the folder with `hf upload`",
+    "uploading what is written is left to `hf upload REPOSITORY FOLDER`",
 );
 
 /// Names of services that mlx-lm reports to, but for what `train --report-to` writes.
@@ -78,11 +76,9 @@ impl Program for Generate {
             "no cache is read from a file",
             "leave it out, and give the whole prompt",
         ),
-        Foreign::refused(
+        Foreign::idle_switch(
             "quantize-activations",
-            0,
-            "activations are float32",
-            "leave it out",
+            "activations stay float32, which is nearer to the model than quantized ones",
         ),
         Foreign::idle("kv-bits", WHOLE_CACHE),
         Foreign::idle("kv-group-size", WHOLE_CACHE),
@@ -126,14 +122,5 @@ impl Program for Perplexity {
 pub struct Convert;
 
 impl Program for Convert {
-    const FOREIGN: &'static [Foreign] = &[
-        TRUST,
-        UPLOAD,
-        Foreign::refused(
-            "quant-predicate",
-            1,
-            "all matrices have the same bits",
-            "choose one number with --q-bits, or a mixed type of GGUF files: --save-path NAME.gguf --type q4_k_m",
-        ),
-    ];
+    const FOREIGN: &'static [Foreign] = &[TRUST, UPLOAD];
 }

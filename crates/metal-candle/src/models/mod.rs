@@ -46,7 +46,7 @@ pub use pass::Pass;
 pub use problems::Problems;
 pub use recognise::{Found, check_folder};
 pub use save::save_checkpoint;
-pub use store::FolderType;
+pub use store::{FolderType, Recipe};
 
 use crate::lora::{self, AdapterSet, EMBEDDING, Fusion, HEAD};
 use candle_core::{DType, Device};

@@ -1,127 +1,18 @@
 //! A model's matrices in another form, and how its configuration says that.
 
+mod folder_type;
+mod recipe;
 mod states;
+
+pub use folder_type::FolderType;
+pub use recipe::Recipe;
 
 use super::config::quantization::{MLX, TRANSFORMERS};
 use super::{Model, Part, Result};
 use candle_core::{DType, Tensor};
+use folder_type::repeated;
 use metal_candle_kernels::Weight;
-use metal_candle_kernels::weight::affine::Affine;
-use metal_candle_kernels::weight::bnb_4bit::Bnb4bit;
-use metal_candle_kernels::weight::microscaling::{Kind, Microscaled};
-use serde_json::{Value, json};
-use std::fmt;
-use std::str::FromStr;
-
-/// Form of the matrices in a folder of safetensors.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FolderType {
-    /// Dense.
-    Dense(DType),
-    /// MLX's affine packing of every matrix whose rows divide into groups.
-    Affine {
-        /// Bits of a number, of [`affine::BITS`](metal_candle_kernels::weight::affine::BITS).
-        bits: usize,
-        /// Numbers of a group, of [`affine::GROUPS`](metal_candle_kernels::weight::affine::GROUPS).
-        group: usize,
-    },
-    /// MLX's small floats, of every matrix whose rows divide into groups.
-    Floats(Kind),
-    /// bitsandbytes' normal float in blocks of 64, of the linear layers of blocks.
-    Nf4,
-}
-
-const ALL: [FolderType; 8] = [
-    FolderType::Dense(DType::F32),
-    FolderType::Dense(DType::F16),
-    FolderType::Dense(DType::BF16),
-    FolderType::Affine { bits: 4, group: 64 },
-    FolderType::Floats(Kind::Mxfp4),
-    FolderType::Floats(Kind::Mxfp8),
-    FolderType::Floats(Kind::Nvfp4),
-    FolderType::Nf4,
-];
-
-impl FolderType {
-    /// Names of all.
-    pub fn names() -> impl Iterator<Item = &'static str> {
-        ALL.iter().map(|form| form.name())
-    }
-
-    /// The name.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Dense(dtype) => dtype.as_str(),
-            Self::Affine { .. } => "affine",
-            Self::Floats(kind) => kind.name(),
-            Self::Nf4 => "nf4",
-        }
-    }
-
-    /// Whether the matrix of a path is to be packed.
-    fn packs(self, path: &str, k: usize) -> bool {
-        match self {
-            Self::Dense(_) => false,
-            Self::Affine { group, .. } => k.is_multiple_of(group),
-            Self::Floats(kind) => k.is_multiple_of(kind.group()),
-            Self::Nf4 => path.contains(".layers."),
-        }
-    }
-
-    fn pack(self, dense: &Tensor) -> metal_candle_kernels::Result<Weight> {
-        Ok(match self {
-            Self::Dense(dtype) => dense.to_dtype(dtype)?.into(),
-            Self::Affine { bits, group } => Affine::quantize(dense, bits, group)?.into(),
-            Self::Floats(kind) => Microscaled::quantize(dense, kind)?.into(),
-            Self::Nf4 => Bnb4bit::quantize(dense)?.into(),
-        })
-    }
-
-    /// What the configuration says of it, under the names that it says it by.
-    fn settings(self) -> Vec<(&'static str, Value)> {
-        let mlx = |bits: usize, group: usize, mode: &str| {
-            let settings = json!({"group_size": group, "bits": bits, "mode": mode});
-            vec![(MLX, settings.clone()), (TRANSFORMERS, settings)]
-        };
-        match self {
-            Self::Dense(_) => vec![],
-            Self::Affine { bits, group } => mlx(bits, group, self.name()),
-            Self::Floats(kind) => mlx(kind.bits(), kind.group(), self.name()),
-            Self::Nf4 => {
-                let settings = json!({
-                    "quant_method": "bitsandbytes",
-                    "load_in_4bit": true,
-                    "load_in_8bit": false,
-                    "bnb_4bit_quant_type": "nf4",
-                    "bnb_4bit_use_double_quant": false,
-                    "bnb_4bit_quant_storage": "uint8",
-                    "bnb_4bit_compute_dtype": "float32",
-                });
-                vec![(TRANSFORMERS, settings)]
-            }
-        }
-    }
-}
-
-impl fmt::Display for FolderType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-impl FromStr for FolderType {
-    type Err = String;
-
-    fn from_str(name: &str) -> std::result::Result<Self, String> {
-        let mut all = ALL.into_iter();
-        all.find(|form| form.name().eq_ignore_ascii_case(name))
-            .ok_or_else(|| {
-                let names: Vec<_> = Self::names().collect();
-                format!("must be one of {}", names.join(", "))
-            })
-    }
-}
+use serde_json::Value;
 
 impl Model {
     /// Brings every matrix into another form, one after the other, and says so in the configuration. Those that are packed
@@ -130,27 +21,67 @@ impl Model {
     /// # Errors
     /// When a number is not finite, or memory runs out.
     pub fn store_as(&mut self, form: FolderType) -> Result<()> {
+        self.store(|path, k| form.packs(path, k).then_some(form), form.dtype())?;
+        self.say(form.settings());
+        Ok(())
+    }
+
+    /// [`Self::store_as`] MLX's affine packing in groups of `group`, of as many bits as a recipe has for each matrix.
+    ///
+    /// # Errors
+    /// Those of [`Self::store_as`].
+    pub fn store_mixed(&mut self, recipe: Recipe, group: usize) -> Result<()> {
+        let n_blocks = self.config.num_hidden_layers;
+        let packing = |path: &str, k: usize| {
+            let form = recipe.of(path, n_blocks, group);
+            form.packs(path, k).then_some(form)
+        };
+        self.store(packing, None)?;
+        let packed = self.decoder.packed();
+        let all = packed.filter_map(|(path, _)| {
+            let said = recipe.of(path, n_blocks, group).of_mlx()?;
+            Some((path.to_string(), said))
+        });
+        let all: Vec<_> = all.collect();
+        let mut settings = FolderType::Affine { bits: 4, group }.of_mlx();
+        if let Some(settings) = settings.as_mut().and_then(Value::as_object_mut) {
+            settings.extend(all);
+        }
+        self.say(settings.map(repeated).unwrap_or_default());
+        Ok(())
+    }
+
+    /// Packs the matrices that `form` has a packing for; others become `dense`, or what they are made dense of.
+    fn store(
+        &mut self,
+        form: impl Fn(&str, usize) -> Option<FolderType>,
+        dense: Option<DType>,
+    ) -> Result<()> {
         let named = self.named_dtype();
         for (path, weight) in self.decoder.matrices_mut() {
-            let dtype = match (form, &*weight) {
-                (FolderType::Dense(dtype), _) => dtype,
-                (_, Weight::Dense(tensor)) => tensor.dtype(),
-                (_, Weight::Packed(_)) => named,
+            let dtype = match (dense, &*weight) {
+                (Some(dtype), _) => dtype,
+                (None, Weight::Dense(tensor)) => tensor.dtype(),
+                (None, Weight::Packed(_)) => named,
             };
             let dense = weight.dense()?.to_dtype(dtype)?;
-            *weight = match form.packs(&path, weight.dims()?.1) {
-                true => form.pack(&dense)?,
-                false => dense.into(),
+            *weight = match form(&path, weight.dims()?.1) {
+                Some(form) => form.pack(&dense)?,
+                None => dense.into(),
             };
         }
+        Ok(())
+    }
+
+    /// Says in the configuration how matrices are packed.
+    fn say(&mut self, settings: Vec<(&str, Value)>) {
         if let Some(config) = self.raw_config.as_object_mut() {
             for key in [MLX, TRANSFORMERS] {
                 config.remove(key);
             }
-            let settings = form.settings().into_iter();
+            let settings = settings.into_iter();
             config.extend(settings.map(|(key, value)| (key.to_string(), value)));
         }
-        Ok(())
     }
 
     /// The dtype that the configuration names; float16 where it names none.

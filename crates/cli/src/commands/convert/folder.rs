@@ -1,15 +1,15 @@
-//! Folders as `mlx_lm.convert` writes them.
+//! Options of `mlx_lm.convert`.
 
+use super::plan::{Matrices, Plan};
 use crate::error::{Error, Result};
 use crate::numbers::at_least_one;
 use crate::output_folder;
-use candle_core::{DType, Tensor};
+use candle_core::DType;
 use clap::ValueEnum;
-use metal_candle::LanguageModel;
-use metal_candle::models::{FolderType, Model, copy_companions, save_checkpoint};
+use metal_candle::models::{FolderType, Recipe};
 use metal_candle_kernels::weight::affine::{BITS, GROUPS};
 use metal_candle_kernels::weight::microscaling::Kind;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Options of `mlx_lm.convert`.
 #[derive(clap::Args, Debug)]
@@ -35,6 +35,10 @@ pub struct MlxFolder {
     /// Numbers of a group: 32, 64 or 128 [default: 64, of mxfp4 and mxfp8 32, of nvfp4 16]
     #[arg(long, value_name = "N", value_parser = at_least_one, conflicts_with = "save_path")]
     q_group_size: Option<usize>,
+    /// Recipe for bits, in place of --q-bits: mixed_2_6, mixed_3_4, mixed_3_6 or mixed_4_6, more for the head and for values and
+    /// outputs of MLPs in some blocks
+    #[arg(long, value_name = "RECIPE", conflicts_with_all = ["q_bits", "save_path"])]
+    quant_predicate: Option<Recipe>,
     /// Type of what is not packed [default: that of the configuration]
     #[arg(long, value_name = "TYPE", conflicts_with = "save_path")]
     dtype: Option<Float>,
@@ -60,22 +64,6 @@ enum Float {
     Float32,
 }
 
-/// Matrices and numbers of a folder.
-pub(super) struct Plan {
-    matrices: Matrices,
-    /// Type of numbers that are not packed, if it was named.
-    dtype: Option<DType>,
-}
-
-/// Fate of the matrices.
-#[derive(Debug, PartialEq, Eq)]
-enum Matrices {
-    /// Packed ones stay so where MLX has their packing.
-    Kept,
-    Dense,
-    Packed(FolderType),
-}
-
 impl MlxFolder {
     /// What the options ask for; tells those that ask for nothing.
     ///
@@ -95,12 +83,24 @@ impl MlxFolder {
         }
         Ok(Plan {
             matrices: match (self.quantize, self.dequantize) {
-                (true, _) => Matrices::Packed(form),
+                (true, _) => self.packed(form)?,
                 (false, true) => Matrices::Dense,
                 (false, false) => Matrices::Kept,
             },
             dtype: self.dtype.map(Float::dtype),
         })
+    }
+
+    fn packed(&self, form: FolderType) -> Result<Matrices> {
+        match (self.quant_predicate, form) {
+            (None, _) => Ok(Matrices::Packed(form)),
+            (Some(recipe), FolderType::Affine { group, .. }) => Ok(Matrices::Mixed(recipe, group)),
+            (Some(recipe), _) => {
+                let error =
+                    format!("--quant-predicate {recipe}: expected --q-mode affine, got {form}");
+                Err(Error::input(error).with_advice("leave --q-mode out"))
+            }
+        }
     }
 
     fn form(&self) -> Result<FolderType> {
@@ -124,6 +124,7 @@ impl MlxFolder {
             ("--q-mode", self.q_mode.is_some()),
             ("--q-bits", self.q_bits.is_some()),
             ("--q-group-size", self.q_group_size.is_some()),
+            ("--quant-predicate", self.quant_predicate.is_some()),
         ];
         for (option, _) in given.iter().filter(|(_, is_given)| *is_given) {
             tracing::warn!("{option} changes nothing without --quantize");
@@ -166,48 +167,4 @@ impl Float {
             Self::Float32 => DType::F32,
         }
     }
-}
-
-impl Plan {
-    /// Brings the matrices into their form; gives the type of all other numbers, which stay as they are if `None`.
-    ///
-    /// # Errors
-    /// When a number is not finite, or memory runs out.
-    pub(super) fn store(self, model: &mut Model) -> Result<Option<DType>> {
-        let dtype = self.dtype.or_else(|| model.config_dtype());
-        let dense = FolderType::Dense(dtype.unwrap_or_else(|| model.named_dtype()));
-        match self.matrices {
-            Matrices::Kept if model.is_of_mlx() => {}
-            Matrices::Kept | Matrices::Dense => model.store_as(dense)?,
-            // Scales have the type of the matrix that they are made from.
-            Matrices::Packed(form) => {
-                model.store_as(dense)?;
-                model.store_as(form)?;
-            }
-        }
-        Ok(dtype)
-    }
-}
-
-/// Writes a checkpoint into a folder, with the files that lie beside one; its floats become `dtype`.
-///
-/// # Errors
-/// When the folder cannot be written.
-pub(super) fn add(loaded: &LanguageModel, folder: &Path, dtype: Option<DType>) -> Result<()> {
-    let mut tensors = loaded.model.tensors_of_folder()?;
-    if let Some(dtype) = dtype {
-        let floats = tensors.iter_mut().map(|(_, tensor)| tensor);
-        for tensor in floats.filter(|tensor| tensor.dtype().is_float()) {
-            *tensor = cast(tensor, dtype)?;
-        }
-    }
-    save_checkpoint(folder, &loaded.model.raw_config, tensors)?;
-    Ok(copy_companions(&loaded.folder, folder)?)
-}
-
-fn cast(tensor: &Tensor, dtype: DType) -> Result<Tensor> {
-    let cast = tensor
-        .to_dtype(dtype)
-        .map_err(metal_candle::models::Error::from);
-    Ok(cast?)
 }

@@ -1,6 +1,7 @@
 //! Command lines of `mlx_lm.convert`, and the folders that they write.
 
-use crate::fixture::Fixture;
+use super::golden_json;
+use crate::fixture::{Fixture, config, write_weights};
 use crate::quantized::dense;
 use candle_core::DType;
 use serde_json::{Value, json};
@@ -52,6 +53,29 @@ fn every_mode_has_its_bits_and_groups() {
     convert(&fixture, "--model model -q");
     let want = json!({"group_size": 64, "bits": 4, "mode": "affine"});
     assert_eq!(settings(&fixture), want);
+}
+
+/// A folder whose configuration says of every matrix what mlx-lm's says, and whose matrices have these bits: it is read again.
+#[test]
+fn a_recipe_has_the_bits_of_mlx_lm() {
+    let fixture = Fixture::new();
+    let mut of_model = config();
+    for (field, value) in [("intermediate_size", 64), ("num_hidden_layers", 16)] {
+        of_model[field] = value.into();
+    }
+    of_model["tie_word_embeddings"] = false.into();
+    write_weights(&fixture.path("model"), &of_model, 5);
+    let mut losses = vec![];
+    for (recipe, expected) in golden_json("recipes.json").as_object().unwrap() {
+        convert(
+            &fixture,
+            &format!("--hf-path model -q --q-group-size 32 --quant-predicate {recipe}"),
+        );
+        assert_eq!(settings(&fixture), *expected, "{recipe}");
+        losses.push(loss(&fixture, "mlx_model"));
+    }
+    losses.dedup();
+    assert_eq!(losses.len(), 4);
 }
 
 #[test]
@@ -114,6 +138,15 @@ fn what_cannot_be_written_is_refused_with_what_can() {
             "--q-group-size: expected 16, got 32",
         ),
         ("-q --q-mode gguf", "gguf"),
+        ("-q --quant-predicate mixed_2_5", "mixed_3_6"),
+        (
+            "-q --q-mode mxfp4 --quant-predicate mixed_2_6",
+            "--quant-predicate mixed_2_6: expected --q-mode affine, got mxfp4",
+        ),
+        (
+            "-q --q-bits 4 --quant-predicate mixed_2_6",
+            "cannot be used with",
+        ),
         ("-q -d", "cannot be used with"),
         ("--type q8_0", "--save-path"),
         ("--save-path x --dtype float16", "cannot be used with"),
@@ -125,7 +158,13 @@ fn what_cannot_be_written_is_refused_with_what_can() {
         fixture.fails(&format!("convert --model model {words}"), 2, &[expected]);
     }
     assert!(!fixture.path("mlx_model").exists());
-    let ended = fixture.ok("convert --model model --q-bits 8");
-    let told = "--q-bits changes nothing without --quantize";
-    assert!(ended.stderr.contains(told), "{}", ended.stderr);
+    for option in ["--q-bits 8", "--quant-predicate mixed_2_6"] {
+        let ended = fixture.ok(&format!(
+            "convert --model model {option} --mlx-path {}",
+            &option[2..7]
+        ));
+        let told =
+            option.split(' ').next().unwrap().to_owned() + " changes nothing without --quantize";
+        assert!(ended.stderr.contains(&told), "{}", ended.stderr);
+    }
 }

@@ -72,7 +72,7 @@ fn every_option_is_taken_or_refused_by_name() {
             }
         }
     }
-    assert!(n_refused > 9, "{n_refused}");
+    assert!(n_refused > 3, "{n_refused}");
 }
 
 #[test]
@@ -103,6 +103,19 @@ fn options_that_change_nothing_are_told() {
             "--quantized-kv-start changes nothing",
         ],
     );
+    told(
+        "generate --model nowhere -p x -qa",
+        &["--quantize-activations changes nothing"],
+    );
+    for words in [
+        "convert --hf-path nowhere",
+        "fuse --model nowhere --adapter-path nowhere",
+    ] {
+        told(
+            &format!("{words} --upload-repo me/model"),
+            &["--upload-repo changes nothing", "hf upload"],
+        );
+    }
 }
 
 #[test]
@@ -112,14 +125,6 @@ fn an_ability_that_is_not_there_is_refused_with_what_to_do() {
         fixture.fails(words, 2, expected);
     };
     refused(
-        "convert --hf-path model -q --quant-predicate mixed_2_6",
-        &["--quant-predicate is not built", "--q-bits"],
-    );
-    refused(
-        "convert --hf-path model --upload-repo me/model",
-        &["--upload-repo is not built", "hf upload"],
-    );
-    refused(
         "generate --model model -p x --max-kv-size 4",
         &["--max-kv-size is not built", "leave it out"],
     );
@@ -128,20 +133,12 @@ fn an_ability_that_is_not_there_is_refused_with_what_to_do() {
         &["--prompt-cache-file is not built", "give the whole prompt"],
     );
     refused(
-        "generate --model model -p x -qa",
-        &["--quantize-activations is not built"],
-    );
-    refused(
         "generate --model model -p x --image a.png b.png",
         &["--image is not built"],
     );
     refused(
         "lora --model model --data data --report-to wandb",
         &["--report-to is not built", "give tensorboard"],
-    );
-    refused(
-        "fuse --model model --upload-repo me/model",
-        &["--upload-repo is not built", "hf upload"],
     );
 }
 
