@@ -72,6 +72,8 @@ pub struct Args {
 struct Figures {
     /// Nats per token, every token of the file counting the same.
     loss: f64,
+    /// Standard error of the loss; `null` of a single token.
+    standard_error: Option<f64>,
     perplexity: f64,
     tokens: usize,
 }
@@ -183,8 +185,17 @@ impl Figures {
         }
         Ok(Self {
             loss,
+            standard_error: evaluation.standard_error(),
             perplexity,
             tokens: evaluation.tokens,
+        })
+    }
+
+    /// Standard errors of loss and perplexity as text; that of the perplexity is its own times the loss's, to first order.
+    fn errors(&self) -> [String; 2] {
+        [1.0, self.perplexity].map(|slope| match self.standard_error {
+            Some(error) => format!(" ± {:.4}", slope * error),
+            None => String::new(),
         })
     }
 }
@@ -193,8 +204,12 @@ fn tell(answer: &Answer, terminal: &Terminal) -> Result<()> {
     let with = &answer.figures;
     match &answer.base {
         None => {
-            terminal.print_line(format_args!("Loss        {:.4}", with.loss))?;
-            terminal.print_line(format_args!("Perplexity  {:.4}", with.perplexity))?;
+            let [loss, perplexity] = with.errors();
+            terminal.print_line(format_args!("Loss        {:.4}{loss}", with.loss))?;
+            terminal.print_line(format_args!(
+                "Perplexity  {:.4}{perplexity}",
+                with.perplexity
+            ))?;
         }
         Some(base) => {
             terminal.print_line(format_args!("{:<12}{:>12}{:>12}", "", "adapter", "base"))?;
@@ -202,6 +217,9 @@ fn tell(answer: &Answer, terminal: &Terminal) -> Result<()> {
                 terminal.print_line(format_args!("{name:<12}{a:>12.4}{b:>12.4}"))
             };
             row("Loss", with.loss, base.loss)?;
+            if let (Some(with), Some(base)) = (with.standard_error, base.standard_error) {
+                row("  error", with, base)?;
+            }
             row("Perplexity", with.perplexity, base.perplexity)?;
         }
     }

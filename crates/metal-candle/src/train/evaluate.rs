@@ -14,6 +14,8 @@ pub struct Evaluation {
     pub loss_sum: f64,
     /// Number of tokens that have a loss.
     pub tokens: usize,
+    /// Sum of the squares of what `loss_sum` sums.
+    square_sum: f64,
     /// Sums over pairs, where rows are pairs.
     pub(super) pairs: PairSums,
 }
@@ -25,7 +27,7 @@ impl Evaluation {
         Self {
             loss_sum,
             tokens,
-            pairs: PairSums::default(),
+            ..Self::default()
         }
     }
 
@@ -49,9 +51,28 @@ impl Evaluation {
     pub fn perplexity(&self) -> f64 {
         self.loss().exp()
     }
+
+    /// Standard error of the loss of tokens, in nats: the root of their losses' variance over `n`, which is an unbiased estimate
+    /// (`n - 1`), as if they did not depend on each other. `None` of pairs, and of fewer than two tokens.
+    #[must_use]
+    pub fn standard_error(&self) -> Option<f64> {
+        let n = self.tokens as f64;
+        let is_known = self.tokens > 1 && self.pairs.count() == 0;
+        let variance = (self.square_sum - self.loss_sum * self.loss_sum / n) / (n - 1.0);
+        is_known.then(|| (variance.max(0.0) / n).sqrt())
+    }
+
+    /// Takes the losses of places, zero where there is no target.
+    fn add(&mut self, losses: &[f32]) {
+        let losses = losses.iter().map(|loss| f64::from(*loss));
+        for loss in losses {
+            self.loss_sum += loss;
+            self.square_sum += loss * loss;
+        }
+    }
 }
 
-/// The loss of all `batches` with `adapters`, weighted by tokens, without dropout. One batch is held at a time, and its loss
+/// The loss of all `batches` with `adapters`, weighted by tokens, without dropout. One batch is held at a time, and its losses
 /// read back, so that nothing piles up on a GPU ([`crate::device`]).
 ///
 /// # Errors
@@ -69,22 +90,10 @@ pub fn evaluate(
         if !batch.pairs.is_empty() {
             return Err(Error::pairs(&batch));
         }
-        sum.loss_sum += round(|| loss_sum(network, &context, &batch, should_stop))?;
+        sum.add(&round(|| losses(network, &context, &batch, should_stop))?);
         sum.tokens += batch.trained_tokens;
     }
     Ok(sum)
-}
-
-fn loss_sum(
-    network: &impl Network,
-    context: &Context,
-    batch: &Batch,
-    should_stop: &dyn Fn() -> bool,
-) -> Result<f64> {
-    let hidden = hidden(network, context, batch, should_stop)?;
-    let loss = head(network, context, batch).loss(&hidden)?;
-    let loss = read_back(network.device(), || loss.to_scalar::<f32>())?;
-    Ok(f64::from(loss))
 }
 
 /// Losses of all places of `batch`, zero where there is no target.

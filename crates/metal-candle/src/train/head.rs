@@ -45,14 +45,6 @@ impl<N: Network> Head<'_, N> {
         Ok(linear_cross_entropy_rows(hidden, weight, &targets, cap)?)
     }
 
-    /// Sum of the losses over `hidden`, `(M, D)`, where nothing is trained.
-    pub(super) fn loss(&self, hidden: &Tensor) -> Result<Tensor> {
-        match self.weight() {
-            Some(weight) => self.loss_with(hidden, &weight.detach()),
-            None => self.in_chunks(hidden, |_, _| Ok(())),
-        }
-    }
-
     /// Losses of all places over `hidden`, `(M, D)`, where nothing is trained.
     pub(super) fn losses(&self, hidden: &Tensor) -> Result<Tensor> {
         if let Some(weight) = self.weight() {

@@ -24,10 +24,13 @@ fn tokens(model: &LanguageModel, order: &[usize]) -> Vec<u32> {
         .collect()
 }
 
-/// Mean of `-log p` of every token of a piece but its first.
-fn loss(model: &LanguageModel, pieces: &[&[u32]]) -> f64 {
+/// Mean of `-log p` of every token of a piece but its first, and its standard error with the variance over `n - 1`.
+fn loss(model: &LanguageModel, pieces: &[&[u32]]) -> (f64, f64) {
     let losses: Vec<f64> = pieces.iter().flat_map(|ids| losses(model, ids)).collect();
-    losses.iter().sum::<f64>() / losses.len() as f64
+    let n = losses.len() as f64;
+    let mean = losses.iter().sum::<f64>() / n;
+    let squares = losses.iter().map(|loss| (loss - mean).powi(2));
+    (mean, (squares.sum::<f64>() / (n - 1.0) / n).sqrt())
 }
 
 fn losses(model: &LanguageModel, ids: &[u32]) -> Vec<f64> {
@@ -76,7 +79,10 @@ fn pieces_of_rows_in_numpys_order_are_measured() {
         let pieces: Vec<&[u32]> = tokens.chunks_exact(16).take(n_pieces).collect();
         assert_eq!(told["pieces"], pieces.len(), "{words}");
         assert_eq!(told["tokens"], 15 * pieces.len(), "{words}");
-        let (got, want) = (told["loss"].as_f64().unwrap(), loss(&model, &pieces));
+        let (want, error) = loss(&model, &pieces);
+        let got = told["standard_error"].as_f64().unwrap();
+        assert!((got / error - 1.0).abs() < 1e-4, "{words}: {got} {error}");
+        let got = told["loss"].as_f64().unwrap();
         assert!((got - want).abs() < 1e-5, "{words}: {got} {want}");
         let perplexity = told["perplexity"].as_f64().unwrap();
         assert!((perplexity / want.exp() - 1.0).abs() < 1e-5, "{words}");
