@@ -19,6 +19,8 @@ one with mxfp4, whose head is mxfp8 and whose layer MIXED is nvfp4; one layer of
     model/               config.json, model.safetensors as mlx-lm saves them
     golden.safetensors   B = 2, T = 24, V = 96
         input_ids (B, T) i64;  logits (B, T, V) f32
+        bounded.<n> (T, V) f32              logits of the first row with a cache of n tokens (`max_kv_size`), for each of BOUNDS: the
+                                            tokens come as CHUNKS say, and then one by one
         prompt (12) i64;  greedy (24) i64   argmax continuation
         targets (B, T) i64      -100 where not trained
         loss () f32             mean over the trained tokens, with the adapter below
@@ -36,6 +38,7 @@ Everything is computed on the CPU in float32.
 
 import json
 import shutil
+from itertools import accumulate, pairwise
 from pathlib import Path
 
 import adapter_mlx
@@ -44,6 +47,7 @@ import mlx.nn as nn
 import mlx.optimizers as optimizers
 import mlx_lm_train
 from mlx.utils import tree_flatten
+from mlx_lm.models.cache import make_prompt_cache
 from mlx_lm.models.qwen3 import Model, ModelArgs
 from mlx_lm.tuner.lora import LoRALinear
 from mlx_lm.utils import quantize_model, save_config, save_model
@@ -71,6 +75,7 @@ CONFIG = dict(
 PLAIN = "model.layers.1.mlp.up_proj"
 MIXED = "model.layers.0.mlp.down_proj"
 N_STEPS = 10
+BOUNDS, CHUNKS = (5, 8, 16), (9, 3)
 ADAPTED = ("q_proj", "up_proj", "down_proj")
 R, SCALE = 4, 2.0
 
@@ -171,6 +176,7 @@ def write_model(folder, mode, special):
     prompt = mx.random.randint(0, N_VOCAB, (12,))
     tensors = dict(input_ids=input_ids, targets=targets, prompt=prompt)
     tensors["logits"] = model(input_ids)
+    tensors |= {f"bounded.{n}": bounded_logits(model, input_ids[0], n) for n in BOUNDS}
     tensors["greedy"] = continue_greedily(model, prompt, 24)
     adapted = add_adapter(model)
     tensors["loss"], gradients = nn.value_and_grad(model, mean_loss)(model, input_ids, targets)
@@ -185,6 +191,15 @@ def write_model(folder, mode, special):
     whole = ("input_ids", "targets", "prompt", "greedy", "steps")
     tensors |= {name: tensors[name].astype(mx.int64) for name in whole}
     save(folder / "golden.safetensors", {name: mx.contiguous(tensor) for name, tensor in tensors.items()})
+
+
+def bounded_logits(model, ids, max_kv_size):
+    cache, logits = make_prompt_cache(model, max_kv_size), []
+    ends = [*accumulate(CHUNKS)]
+    ends += range(ends[-1] + 1, len(ids) + 1)
+    for start, end in pairwise([0, *ends]):
+        logits.append(model(ids[None, start:end], cache=cache)[0])
+    return mx.concatenate(logits)
 
 
 def train(model, steps):

@@ -8,6 +8,7 @@ mod adapter_options;
 mod args;
 #[cfg(any(target_vendor = "apple", soft_metal))]
 mod cache_folder;
+mod cache_options;
 pub mod caches;
 #[cfg(any(target_vendor = "apple", soft_metal))]
 mod calibration;

@@ -27,6 +27,13 @@ const ZERO_POINTS: [&str; 3] = [
 ];
 
 #[test]
+fn logits_of_a_bounded_cache_equal_mlx() {
+    for name in MLX {
+        quantized::logits_of_a_bounded_cache_equal_mlx(name, &Device::Cpu);
+    }
+}
+
+#[test]
 fn logits_and_greedy_tokens_equal_the_owners() {
     for name in MLX.into_iter().chain(OTHERS).chain(ZERO_POINTS) {
         quantized::logits_and_greedy_tokens_equal_the_owners(name, &Device::Cpu);

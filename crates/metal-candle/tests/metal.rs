@@ -132,6 +132,11 @@ fn packed_rows_train_as_padded_ones() {
 }
 
 #[test]
+fn a_bounded_cache_gives_the_logits_of_mlx() {
+    quantized::logits_of_a_bounded_cache_equal_mlx("mlx-4bit", &device());
+}
+
+#[test]
 fn a_quantized_checkpoint_generates_as_mlx() {
     quantized::logits_and_greedy_tokens_equal_the_owners("mlx-4bit", &device());
 }

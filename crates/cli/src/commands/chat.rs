@@ -1,5 +1,6 @@
 use super::Context;
 use super::generate::{Generated, SamplingOptions, answer_of, message};
+use crate::cache_options::CacheOptions;
 use crate::device::DeviceArgs;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
@@ -41,6 +42,8 @@ pub struct Args {
     pub max_tokens: usize,
     #[command(flatten)]
     pub weights: LoadOptions,
+    #[command(flatten)]
+    pub cache: CacheOptions,
     #[command(flatten)]
     pub device: DeviceArgs,
     #[command(flatten)]
@@ -135,10 +138,16 @@ impl<'a> Talk<'a> {
         }
         let mut said = String::new();
         let request = self.request(prompt)?;
-        let generated = answer_of(&self.loaded, request, &[], |piece| {
-            said.push_str(piece);
-            self.terminal.print(piece)
-        })?;
+        let generated = answer_of(
+            &self.loaded,
+            self.args.cache.form(),
+            request,
+            &[],
+            |piece| {
+                said.push_str(piece);
+                self.terminal.print(piece)
+            },
+        )?;
         self.terminal.print("\n")?;
         self.tell(&generated);
         self.messages.push(message("assistant", &said));

@@ -41,7 +41,6 @@ impl Program for Lora {
 #[derive(Debug)]
 pub struct Generate;
 
-const CACHE: &str = "keys and values of all tokens are kept as they are";
 const WHOLE_CACHE: &str =
     "keys and values are kept as they are, which is nearer to the model than a quantized cache";
 const DRAFT: &str =
@@ -68,7 +67,6 @@ impl Program for Generate {
             super::words::VERBOSE,
             "--verbose of mlx-lm shows the speed, which is always told on standard error",
         ),
-        Foreign::refused("max-kv-size", 1, CACHE, "leave it out"),
         PREFILL,
         Foreign::refused(
             "prompt-cache-file",
@@ -95,7 +93,6 @@ pub struct Chat;
 impl Program for Chat {
     const FOREIGN: &'static [Foreign] = &[
         TRUST,
-        Foreign::refused("max-kv-size", 1, CACHE, "leave it out"),
         PREFILL,
         Foreign::idle_switch("pipeline", "one device computes the whole model"),
     ];

@@ -140,9 +140,11 @@ impl<'a> Engine<'a> {
         let mut left = self.prefill_tokens;
         let parts = self.sequences.iter().filter_map(|(id, sequence)| {
             let n_pending = sequence.pending().len();
-            let n_tokens = match n_pending {
-                1 => 1,
-                n => n.min(left),
+            let n_tokens = match (n_pending, self.form) {
+                (1, _) => 1,
+                // The last one alone, as mlx-lm passes it: then it sees the kept tokens too.
+                (n, CacheForm::Bounded(_)) => left.min(n - 1),
+                (n, _) => left.min(n),
             };
             left -= n_tokens.min(left);
             (n_tokens > 0).then_some(Part {

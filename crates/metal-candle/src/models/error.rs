@@ -152,6 +152,14 @@ pub enum Error {
         /// `max_position_embeddings`.
         limit: usize,
     },
+    /// Sequences of one pass whose caches show their tokens in different ways.
+    #[error("sequences of one pass have caches over {} tokens and over {}", counted(*.first), counted(*.other))]
+    MixedCaches {
+        /// Tokens that a query sees in the first of them; `None` for all.
+        first: Option<usize>,
+        /// Tokens that it sees in another.
+        other: Option<usize>,
+    },
     /// A cache over a window cannot go back to a token whose window is gone.
     #[error(
         "a cache over {window} tokens holds those from {first_held} on: it cannot go back to {len} tokens"
@@ -203,6 +211,10 @@ impl Error {
             reason,
         }
     }
+}
+
+fn counted(window: Option<usize>) -> String {
+    window.map_or("all".into(), |n| n.to_string())
 }
 
 /// Result of loading or running a model.

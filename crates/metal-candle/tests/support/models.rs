@@ -5,7 +5,7 @@ use super::{adapter, checkpoints, golden, ids, max_difference, model_on, tensors
 use candle_core::{Device, Tensor};
 use metal_candle::layout::{Arrangement, Layout, Span};
 use metal_candle::lora::{AdapterSet, Context};
-use metal_candle::models::{CacheForm, Model};
+use metal_candle::models::{CacheForm, KvCache, Model};
 use std::sync::Arc;
 
 const TOLERANCE: f32 = 1e-4;
@@ -161,19 +161,25 @@ pub fn greedy_with_cache(model: &Model, prompt: &[u32], n: usize) -> Vec<u32> {
     for _ in 0..n {
         model.decoder.expect(&mut cache, all.len()).unwrap();
         let new = &all[cache.len()..];
-        let span = Span {
-            sequence: 0,
-            start: cache.len(),
-            len: new.len(),
-        };
-        let (layout, last) = (Layout::ragged(vec![span]), new.len() as u32 - 1);
-        let (context, caches) = (Context::default(), &mut [&mut cache]);
-        let logits = model
-            .decoder
-            .decode(new, &layout, &context, caches, &[last]);
-        all.push(argmax(&logits.unwrap()));
+        let logits = continued(model, &mut cache, new);
+        let last = logits.dim(0).unwrap() - 1;
+        all.push(argmax(&logits.narrow(0, last, 1).unwrap()));
     }
     all.split_off(prompt.len())
+}
+
+/// Logits of tokens that follow those of a cache, `(T, V)`.
+pub fn continued(model: &Model, cache: &mut KvCache, new: &[u32]) -> Tensor {
+    let span = Span {
+        sequence: 0,
+        start: cache.len(),
+        len: new.len(),
+    };
+    let (layout, all) = (Layout::ragged(vec![span]), 0..new.len() as u32);
+    let (context, caches) = (Context::default(), &mut [cache]);
+    let decoder = &model.decoder;
+    let logits = decoder.decode(new, &layout, &context, caches, &all.collect::<Vec<_>>());
+    logits.unwrap()
 }
 
 fn greedy_without_cache(model: &Model, prompt: &[u32], n: usize) -> Vec<u32> {

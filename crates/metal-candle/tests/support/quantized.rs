@@ -4,7 +4,7 @@ use super::training::{self, batch};
 use super::{golden, ids, max_difference, model_on, tensors};
 use candle_core::{Device, Tensor};
 use metal_candle::lora::{AdapterSet, LoraConfig, Mode, Plan, Targets};
-use metal_candle::models::Model;
+use metal_candle::models::{CacheForm, Model};
 use metal_candle::train::{Parameters, step::step};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -40,6 +40,24 @@ pub fn logits_and_greedy_tokens_equal_the_owners(name: &str, device: &Device) {
     let (prompt, greedy) = (ids(&want["prompt"]), ids(&want["greedy"]));
     let ours = super::models::greedy_with_cache(&model, &prompt, greedy.len());
     assert_eq!(ours, greedy, "{name}");
+}
+
+/// Logits behind a bounded cache, of tokens that come in chunks of 9 and 3, and then one by one.
+pub fn logits_of_a_bounded_cache_equal_mlx(name: &str, device: &Device) {
+    let (model, want) = loaded(name, device);
+    let row = ids(&want["input_ids"].narrow(0, 0, 1).unwrap());
+    for bound in [5, 8, 16] {
+        let mut cache = model.decoder.cache(CacheForm::Bounded(bound));
+        let mut start = 0;
+        let ends = [9].into_iter().chain(12..=row.len());
+        let logits = ends.map(|end| {
+            let chunk = &row[std::mem::replace(&mut start, end)..end];
+            super::models::continued(&model, &mut cache, chunk)
+        });
+        let logits = Tensor::cat(&logits.collect::<Vec<_>>(), 0).unwrap();
+        let difference = max_difference(&logits, &want[&format!("bounded.{bound}")]);
+        assert!(difference < 1e-4, "{name}, {bound}: {difference}");
+    }
 }
 
 pub fn loss_and_gradients_of_an_adapter_equal_mlx(name: &str, device: &Device) {

@@ -1,3 +1,4 @@
+use crate::cache_options::CacheOptions;
 use crate::device::DeviceArgs;
 use crate::load_options::LoadOptions;
 use crate::mlx::{self, Accepted};
@@ -54,6 +55,8 @@ pub struct Args {
     pub json: bool,
     #[command(flatten)]
     pub weights: LoadOptions,
+    #[command(flatten)]
+    pub cache: CacheOptions,
     #[command(flatten)]
     pub device: DeviceArgs,
     #[command(flatten)]

@@ -15,6 +15,7 @@ use crate::terminal::Terminal;
 use metal_candle::LanguageModel;
 use metal_candle::generate::{Engine, FinishReason, Limit, Request, Step, Text};
 use metal_candle::lora::AdapterSet;
+use metal_candle::models::CacheForm;
 use metal_candle::process::peak_memory_bytes;
 use serde::Serialize;
 use speed::Clock;
@@ -137,20 +138,21 @@ fn generate(
         spared: loaded.tokenizer.encode("\n")?,
         adapter,
     };
-    answer_of(loaded, request, &args.stop, show)
+    answer_of(loaded, args.cache.form(), request, &args.stop, show)
 }
 
-/// Text that comes of `request`, given to `show` piece by piece; it ends before each of `stop`.
+/// Text that comes of `request` with a cache of this form, given to `show` piece by piece; it ends before each of `stop`.
 ///
 /// # Errors
 /// When the prompt does not fit the model, the model fails, or `show` does.
 pub fn answer_of(
     loaded: &LanguageModel,
+    form: CacheForm,
     request: Request,
     stop: &[String],
     mut show: impl FnMut(&str) -> Result<()>,
 ) -> Result<Generated> {
-    let mut engine = Engine::new(&loaded.model.decoder);
+    let mut engine = Engine::new(&loaded.model.decoder).with_cache(form);
     engine.insert(request)?;
     let mut text = Text::new(&loaded.tokenizer, stop);
     let (mut token_ids, mut clock) = (vec![], Clock::start());

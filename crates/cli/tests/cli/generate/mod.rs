@@ -35,6 +35,21 @@ fn tokens_beyond_the_model(fixture: &Fixture) -> Value {
 }
 
 #[test]
+fn a_bounded_cache_changes_texts_that_are_longer() {
+    let fixture = Fixture::new();
+    let words = "generate --model model --max-tokens 40 --json -p hello";
+    let tokens = |bound: &str| ids(&fixture.ok_json(&format!("{words}{bound}")), "token_ids");
+    let whole = tokens("");
+    assert_eq!(whole.len(), 40);
+    assert_eq!(tokens(" --max-kv-size 90"), whole);
+    let bounded = tokens(" --max-kv-size 8");
+    assert_ne!(bounded, whole);
+    assert_eq!(bounded[0], whole[0], "a short prompt is seen whole");
+    let wrong = format!("{words} --max-kv-size 4");
+    fixture.fails(&wrong, 2, &["must be a whole number, at least 5"]);
+}
+
+#[test]
 fn json_has_the_contract_fields() {
     let fixture = Fixture::new();
     let answer = fixture.ok_json(&format!("{JSON} -p hello"));

@@ -125,6 +125,71 @@ fn check_sixteen_texts(model: &Model) {
     }
 }
 
+/// Most likely token behind `new` tokens that follow those of a cache.
+fn next(model: &Model, cache: &mut KvCache, new: &[u32]) -> u32 {
+    let span = Span {
+        sequence: 0,
+        start: cache.len(),
+        len: new.len(),
+    };
+    let (layout, last) = (Layout::ragged(vec![span]), new.len() as u32 - 1);
+    let (context, caches) = (Context::default(), &mut [cache]);
+    let decoder = &model.decoder;
+    let logits = decoder.decode(new, &layout, &context, caches, &[last]);
+    most_likely(&logits.unwrap()).unwrap()[0].unwrap()
+}
+
+/// The last token of a prompt comes alone, as in mlx-lm: it sees the first four.
+#[test]
+fn texts_with_bounded_caches_are_those_of_tokens_one_by_one() {
+    let model = model();
+    for bound in [5, 9, 30] {
+        let form = CacheForm::Bounded(bound);
+        let mut engine = Engine::new(&model.decoder).with_cache(form);
+        let requests: Vec<_> = (0..5).map(|i| request(3 * i)).collect();
+        let ids = requests.iter().map(|of| engine.insert(of.clone()).unwrap());
+        let ids: Vec<_> = ids.collect();
+        let mut steps = Steps::new();
+        while !engine.is_empty() {
+            run(&mut engine, &mut steps);
+        }
+        for (id, request) in ids.iter().zip(&requests) {
+            let (last, first) = request.prompt.split_last().unwrap();
+            let mut cache = model.decoder.cache(form);
+            if !first.is_empty() {
+                next(&model, &mut cache, first);
+            }
+            let mut token = *last;
+            for step in &steps[id] {
+                if let Step::Token(got) = step {
+                    token = next(&model, &mut cache, &[token]);
+                    assert_eq!(*got, token, "{bound}: {} tokens", cache.len());
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn caches_of_two_forms_in_one_pass_are_refused() {
+    let model = model();
+    let forms = [CacheForm::Contiguous, CacheForm::Bounded(8)];
+    let mut caches = forms.map(|form| model.decoder.cache(form));
+    let spans = [0, 1].map(|sequence| Span {
+        sequence,
+        start: 0,
+        len: 1,
+    });
+    let mut caches: Vec<&mut KvCache> = caches.iter_mut().collect();
+    let layout = Layout::ragged(spans.to_vec());
+    let error = model
+        .decoder
+        .advance(&[1, 2], &layout, &Context::default(), &mut caches)
+        .unwrap_err();
+    let expected = "sequences of one pass have caches over all tokens and over 8";
+    assert_eq!(error.to_string(), expected);
+}
+
 /// Adapters of every kind of layer that have been trained.
 fn adapter(model: &Model, method: Method, seed: u64) -> Arc<AdapterSet> {
     let targets = ["q_proj", "down_proj", "lm_head", "embed_tokens"];

@@ -52,6 +52,11 @@ pub trait Cache: Debug + Send {
         false
     }
 
+    /// Number of tokens that a query sees at most, of those that [`Self::append`] gives and in their order, its own included.
+    fn window(&self) -> Option<usize> {
+        None
+    }
+
     /// Number of tokens so far, those that are no longer held included.
     fn len(&self) -> usize;
 
@@ -81,6 +86,18 @@ pub enum CacheForm {
     Contiguous,
     /// Pages that forks share: the smallest where many sequences begin alike.
     Paged,
+    /// The first four tokens and the last ones, so many in all, at least five: for texts longer than memory. A query sees no
+    /// others. It is the form of blocks that would see every token.
+    Bounded(usize),
+}
+
+/// Tokens that a bounded cache keeps from the beginning, as mlx-lm's does (`RotatingKVCache`, `keep`): models look at these whatever
+/// they read (Xiao et al. 2023, "Efficient Streaming Language Models with Attention Sinks").
+const KEPT_TOKENS: usize = 4;
+
+impl CacheForm {
+    /// Fewest tokens of a bounded cache.
+    pub const MIN_BOUND: usize = KEPT_TOKENS + 1;
 }
 
 /// Caches of all blocks for one sequence.
@@ -101,6 +118,9 @@ impl KvCache {
                 (Some(window), _) => Box::new(Rotating::new(window)),
                 (None, CacheForm::Contiguous) => Box::<Contiguous>::default(),
                 (None, CacheForm::Paged) => Box::<Paged>::default(),
+                (None, CacheForm::Bounded(n)) => {
+                    Box::new(Rotating::keeping(KEPT_TOKENS, n.max(CacheForm::MIN_BOUND)))
+                }
             }
         };
         Self {

@@ -3,14 +3,15 @@ use super::{Cache, Piece};
 use crate::device::snapshot;
 use candle_core::Tensor;
 
-/// Keys and values of the last `window` tokens, `(1, G, window, D)`: that of position `p` is held in
-/// slot `p % window`.
+/// Keys and values of the first `keep` tokens and of the last ones, `window` in all, `(1, G, window, D)`: that of position `p` is
+/// held in slot `p` among the first, and else in slot `keep + (p - keep) % (window - keep)`.
 #[derive(Debug)]
 pub struct Rotating {
     window: usize,
+    keep: usize,
     stored: Option<Piece>,
     len: usize,
-    /// Position of the first token whose slot was not written again.
+    /// Position of the first token behind the kept ones whose slot was not written again.
     first_held: usize,
 }
 
@@ -18,8 +19,16 @@ impl Rotating {
     /// An empty cache of a block whose queries see `window` tokens, their own included.
     #[must_use]
     pub fn new(window: usize) -> Self {
+        Self::keeping(0, window)
+    }
+
+    /// [`Self::new`] where the first `keep` tokens, fewer than `window`, count among those: they stay where later ones go. Of new tokens
+    /// that come together, a query sees `window` in the order in which they are given, the first ones or not.
+    #[must_use]
+    pub fn keeping(keep: usize, window: usize) -> Self {
         Self {
             window,
+            keep,
             stored: None,
             len: 0,
             first_held: 0,
@@ -35,34 +44,43 @@ impl Rotating {
         Ok([fresh()?, fresh()?])
     }
 
+    /// Slots of tokens behind the kept ones.
+    fn ring(&self) -> usize {
+        self.window - self.keep
+    }
+
     /// The tokens that the next one still sees, in the order of their positions.
     fn held(&self, stored: &Piece) -> Result<Vec<Piece>> {
         let held = self.len.min(self.window - 1);
-        let parts = self.slots(self.len - held, held).into_iter();
+        let kept = held.min(self.keep);
+        let [before_end, from_start] = self.slots(self.len + kept - held, held - kept);
+        let parts = [(0, kept), before_end, from_start].into_iter();
         let parts = parts.filter(|(_, n)| *n > 0);
         parts.map(|(slot, n)| part(stored, slot, n)).collect()
     }
 
-    /// First slot and number of those of `n` tokens, at most a window of them, before and behind the end
+    /// First slot and number of those of `n` tokens behind the kept ones, at most all that have slots, before and behind the end
     /// of the memory.
     fn slots(&self, first: usize, n: usize) -> [(usize, usize); 2] {
-        let first = first % self.window;
-        let before_end = n.min(self.window - first);
-        [(first, before_end), (0, n - before_end)]
+        let first = first.saturating_sub(self.keep) % self.ring();
+        let before_end = n.min(self.ring() - first);
+        [(self.keep + first, before_end), (self.keep, n - before_end)]
     }
 
-    /// Puts the last of the new tokens into their slots.
+    /// Puts the first of the new tokens, and the last of them, into their slots.
     fn put(&self, stored: &Piece, new: &Piece) -> Result<()> {
         let t = new[0].dim(2)?;
-        let kept = t.min(self.window);
-        let mut from = t - kept;
-        for (slot, n) in self.slots(self.len + t - kept, kept) {
+        let kept = t.min(self.keep.saturating_sub(self.len));
+        let last = (t - kept).min(self.ring());
+        let mut from = 0;
+        let [before_end, from_start] = self.slots(self.len + t - last, last);
+        for (slot, n) in [(self.len, kept), before_end, from_start] {
             if n > 0 {
                 for (stored, new) in stored.iter().zip(part(new, from, n)?) {
                     stored.slice_set(&new.contiguous()?, 2, slot)?;
                 }
             }
-            from += n;
+            from = (from + n).max(t - last);
         }
         Ok(())
     }
@@ -96,7 +114,7 @@ impl Cache for Rotating {
         let stored = self.stored(k)?;
         let (seen, stored) = self.append_to(stored, [k.clone(), v.clone()])?;
         self.len += k.dim(2)?;
-        self.first_held = self.first_held.max(self.len.saturating_sub(self.window));
+        self.first_held = self.first_held.max(self.len.saturating_sub(self.ring()));
         self.stored = Some(stored);
         Ok(seen)
     }
@@ -105,13 +123,17 @@ impl Cache for Rotating {
         self.len
     }
 
+    fn window(&self) -> Option<usize> {
+        Some(self.window)
+    }
+
     fn trim(&mut self, len: usize) -> Result<()> {
         if len == 0 {
             (self.len, self.first_held) = (0, 0);
             return Ok(());
         }
-        let first_seen = (len + 1).saturating_sub(self.window);
-        if len < self.len && first_seen < self.first_held {
+        let first_seen = (len + 1).saturating_sub(self.ring());
+        if len < self.len && first_seen.max(self.keep) < self.first_held {
             return Err(Error::Trimmed {
                 len,
                 first_held: self.first_held,

@@ -60,6 +60,34 @@ fn new_tokens_see_those_of_their_window_in_order() {
     }
 }
 
+/// What mlx-lm's `RotatingKVCache` keeps: its first tokens, and as many of the last ones as the window leaves room for.
+#[test]
+fn kept_tokens_are_seen_before_those_of_the_window() {
+    for (keep, window) in [(1, 2), (4, 5), (4, 6), (4, 9), (3, 100)] {
+        let mut cache = Rotating::keeping(keep, window);
+        let mut len = 0;
+        for t in [2, 1, 1, 1, 4, 1, 7, 2, 300, 1, 1, 1, 1, 64, 1, 1] {
+            let last = (len + 1 + keep).saturating_sub(window).max(keep.min(len));
+            let expected: Vec<usize> = (0..keep.min(len)).chain(last..len + t).collect();
+            assert_eq!(seen(&mut cache, t), expected, "{cache:?}");
+            len += t;
+        }
+        assert_eq!(cache.window(), Some(window));
+    }
+}
+
+#[test]
+fn kept_tokens_are_never_gone() {
+    let mut cache = Rotating::keeping(4, 10);
+    seen(&mut cache, 9);
+    cache.trim(2).unwrap();
+    assert_eq!(seen(&mut cache, 9), (0..11).collect::<Vec<_>>());
+    let error = cache.trim(8).unwrap_err().to_string();
+    let expected = "a cache over 10 tokens holds those from 5 on: it cannot go back to 8 tokens";
+    assert_eq!(error, expected);
+    assert_eq!(seen(&mut cache, 1), [0, 1, 2, 3, 6, 7, 8, 9, 10, 11]);
+}
+
 #[test]
 fn a_trimmed_cache_goes_on_from_there() {
     for (mut cache, window) in forms() {

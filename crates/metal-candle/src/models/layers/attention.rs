@@ -5,11 +5,11 @@ use super::rope::Positions;
 use super::visit;
 use crate::layout::Layout;
 use crate::lora::Linear;
-use crate::models::Result;
 use crate::models::cache::Piece;
 use crate::models::config::fields::Fields;
 use crate::models::pass::Pass;
 use crate::models::scope::Scope;
+use crate::models::{Error, Result};
 use candle_core::Tensor;
 use metal_candle_kernels::tape::{reshape, transpose};
 use metal_candle_kernels::{
@@ -183,6 +183,7 @@ impl Attention {
         pass: &Pass,
         mut caches: BlockCaches<'_>,
     ) -> Result<Tensor> {
+        let window = window_of(&caches)?;
         let in_place = caches.iter().all(|cache| cache.reserves());
         let (q, pieces) = match self.kind.rope {
             Some(kind) if in_place => {
@@ -197,12 +198,7 @@ impl Attention {
             pieces,
         });
         let sequences: Vec<_> = sequences.collect();
-        Ok(cached_attention(
-            &q,
-            &sequences,
-            self.kind.window,
-            self.kind.scores,
-        )?)
+        Ok(cached_attention(&q, &sequences, window, self.kind.scores)?)
     }
 
     /// Rotated queries, and what every span sees, its new keys and values included.
@@ -264,5 +260,15 @@ impl Attention {
             }
             None => Ok([q.clone(), k.clone()]),
         }
+    }
+}
+
+/// Number of tokens that queries of all sequences see.
+fn window_of(caches: &BlockCaches<'_>) -> Result<Option<usize>> {
+    let mut windows = caches.iter().map(|cache| cache.window());
+    let first = windows.next().flatten();
+    match windows.find(|other| *other != first) {
+        None => Ok(first),
+        Some(other) => Err(Error::MixedCaches { first, other }),
     }
 }
