@@ -6,6 +6,7 @@
 #![cfg(unix)]
 
 use crate::fixture::Fixture;
+use crate::hub_server::Server;
 use serde_json::json;
 use std::path::PathBuf;
 use std::process::Command;
@@ -16,7 +17,7 @@ fn page() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs/session.md")
 }
 
-/// A model that knows nothing, and rows of one answer.
+/// A model of the hub that knows nothing, and rows of one answer.
 fn fixture() -> Fixture {
     let fixture = Fixture::new();
     let row = |i: usize| {
@@ -32,7 +33,7 @@ fn fixture() -> Fixture {
 }
 
 /// What a command says on both streams, as a terminal shows it.
-fn said(fixture: &Fixture, words: &str) -> String {
+fn said(fixture: &Fixture, hub: &Server, words: &str) -> String {
     let command = fixture.command("");
     let mut shell = Command::new("sh");
     shell
@@ -44,6 +45,7 @@ fn said(fixture: &Fixture, words: &str) -> String {
             None => shell.env_remove(name),
         };
     }
+    shell.env("HF_ENDPOINT", &hub.endpoint);
     let output = shell.output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success(), "{words}\n{text}");
@@ -53,13 +55,14 @@ fn said(fixture: &Fixture, words: &str) -> String {
 /// The page with what its commands say now.
 fn recorded(page: &str) -> String {
     let fixture = fixture();
+    let hub = Server::start(fixture.path("model"));
     let mut lines = page.lines().peekable();
     let mut recorded = String::new();
     while let Some(line) = lines.next() {
         recorded += line;
         recorded += "\n";
         if let Some(words) = line.strip_prefix(PROMPT) {
-            recorded += said(&fixture, words).trim_end();
+            recorded += said(&fixture, &hub, words).trim_end();
             recorded += "\n";
             while lines.next_if(|line| !line.starts_with("```")).is_some() {}
         }

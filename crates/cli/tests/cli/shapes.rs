@@ -38,7 +38,7 @@ type Case = (
     fn(usize) -> Value,
 );
 
-const CASES: [Case; 42] = [
+const CASES: [Case; 48] = [
     (
         "alpaca",
         Json,
@@ -339,6 +339,48 @@ const CASES: [Case; 42] = [
         "",
         "prompt/response (prompt, response)",
         |i| json!({"prompt": say(i), "response": it_is(i)}),
+    ),
+    (
+        "trl-preference",
+        Folder,
+        "--train-mode dpo",
+        "preference (prompt, chosen, rejected)",
+        |i| json!({"prompt": say(i), "chosen": it_is(i), "rejected": "no"}),
+    ),
+    (
+        "trl-preference-conversational",
+        Jsonl,
+        "--train-mode orpo",
+        "preference (prompt, chosen, rejected)",
+        |i| json!({"prompt": [{"role": "user", "content": say(i)}], "chosen": [{"role": "assistant", "content": it_is(i)}], "rejected": [{"role": "assistant", "content": "no"}]}),
+    ),
+    (
+        "ultrafeedback-binarized",
+        Jsonl,
+        "--train-mode dpo",
+        "preference (prompt, chosen, rejected)",
+        |i| json!({"prompt": say(i), "prompt_id": i.to_string(), "chosen": [{"role": "user", "content": say(i)}, {"role": "assistant", "content": it_is(i)}], "rejected": [{"role": "user", "content": say(i)}, {"role": "assistant", "content": "no"}], "score_chosen": 8.5, "score_rejected": 2.0}),
+    ),
+    (
+        "hh-rlhf",
+        JsonlGz,
+        "--train-mode dpo",
+        "preference (chosen, rejected)",
+        |i| json!({"chosen": format!("\n\nHuman: {}\n\nAssistant: {}", say(i), it_is(i)), "rejected": format!("\n\nHuman: {}\n\nAssistant: no", say(i))}),
+    ),
+    (
+        "orca-dpo",
+        Json,
+        "--train-mode dpo",
+        "preference (system, question, chosen, rejected)",
+        |i| json!({"system": "be brief", "question": say(i), "chosen": it_is(i), "rejected": "no"}),
+    ),
+    (
+        "capybara-dpo",
+        Jsonl,
+        "--train-mode orpo",
+        "preference (chosen, rejected)",
+        |i| json!({"source": "x", "chosen": [{"role": "user", "content": say(i)}, {"role": "assistant", "content": it_is(i)}], "rejected": [{"role": "user", "content": say(i)}, {"role": "assistant", "content": "no"}], "chosen_rating": 5}),
     ),
 ];
 
