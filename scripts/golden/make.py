@@ -18,6 +18,7 @@ if os.environ.get("PYTHONHASHSEED") != "0":
 # Nothing here may come from the network. Read by the libraries at import.
 os.environ.update(HF_HUB_OFFLINE="1", TOKENIZERS_PARALLELISM="false", TRANSFORMERS_VERBOSITY="error")
 
+import activations
 import adapter_files
 import adapter_ties
 import added_tokens
@@ -44,6 +45,7 @@ def main():
     clear_golden()
     for name in models.NAMES:
         models.write(name)
+    activations.write_all(models.NAMES)
     for run in training.ADAPTERS:
         training.write(run)
     for run in training.LOGITS:

@@ -2,13 +2,14 @@
 
 use crate::error::{Error, Result};
 use crate::hub;
+use crate::load_options::LoadOptions;
 use crate::terminal::Terminal;
 use candle_core::Device;
 use metal_candle::LanguageModel;
 use metal_candle::files;
 use metal_candle::language_model::{Adapted, own_tokenizer};
 use metal_candle::lora::AdapterSet;
-use metal_candle::models::{self, Model, OnLoad};
+use metal_candle::models::{self, Model};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -18,11 +19,11 @@ use std::sync::Arc;
 /// When it cannot be found or read.
 pub fn load(
     name: &str,
-    on_load: Option<OnLoad>,
+    weights: LoadOptions,
     device: &Device,
     terminal: &Terminal,
 ) -> Result<LanguageModel> {
-    load_for((name, None), on_load, device, terminal)
+    load_for((name, None), weights, device, terminal)
 }
 
 /// [`load`] with the tokenizer of the adapter that is used, if it has its own.
@@ -31,15 +32,16 @@ pub fn load(
 /// As [`load`].
 pub fn load_for(
     (name, adapter): (&str, Option<&Path>),
-    on_load: Option<OnLoad>,
+    weights: LoadOptions,
     device: &Device,
     terminal: &Terminal,
 ) -> Result<LanguageModel> {
     let folder = hub::folder(name, terminal)?;
     tell_tokenizer(adapter, terminal);
-    Ok(LanguageModel::load_packing(
-        folder, adapter, on_load, device,
-    )?)
+    let mut loaded = LanguageModel::load_packing(folder, adapter, weights.on_load(), device)?;
+    let decoder = &mut loaded.model.decoder;
+    decoder.set_activations(weights.activations.dtype());
+    Ok(loaded)
 }
 
 /// Says that an adapter's own tokenizer is used.

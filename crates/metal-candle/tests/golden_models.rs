@@ -5,7 +5,7 @@ mod support;
 
 use candle_core::Device;
 use metal_candle::models::{Config, Scaling};
-use support::{golden, models};
+use support::{activations, golden, models};
 
 #[test]
 fn logits_equal_transformers() {
@@ -46,4 +46,16 @@ fn both_spellings_of_a_config_mean_the_same() {
     let (new, _) = Config::read(&golden("llama3/model")).unwrap();
     assert_eq!(old.ropes(), new.ropes());
     assert!(matches!(old.ropes()[0].scaling, Scaling::Llama3(_)));
+}
+
+#[test]
+fn activations_of_sixteen_bits_cost_no_more_than_in_pytorch() {
+    activations::cost_no_more_than_in_pytorch(&support::checkpoints(), &Device::Cpu);
+}
+
+#[test]
+fn activations_of_sixteen_bits_are_cached() {
+    for name in support::checkpoints() {
+        activations::are_cached(&name, &Device::Cpu);
+    }
 }

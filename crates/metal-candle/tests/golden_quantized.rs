@@ -14,7 +14,7 @@ use metal_candle_kernels::weight::affine::BITS;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use support::quantized::{self, adapted};
-use support::{golden, max_difference, model, training};
+use support::{activations, golden, max_difference, model, training};
 
 const MLX: [&str; 2] = ["mlx-4bit", "mlx-mxfp4"];
 
@@ -25,6 +25,13 @@ const ZERO_POINTS: [&str; 3] = [
     "zero-point/awq",
     "zero-point/compressed-tensors",
 ];
+
+#[test]
+fn activations_of_sixteen_bits_are_multiplied_with_packed_weights() {
+    for name in MLX.into_iter().chain(OTHERS).chain(ZERO_POINTS) {
+        activations::are_cached(name, &Device::Cpu);
+    }
+}
 
 #[test]
 fn logits_of_a_bounded_cache_equal_mlx() {

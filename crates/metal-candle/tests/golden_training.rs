@@ -10,6 +10,7 @@ use metal_candle::lora::{AdapterSet, LoraConfig, Mode, Plan, Targets};
 use metal_candle::models::{Model, save_checkpoint};
 use metal_candle::train::step::step;
 use metal_candle::train::{Gradients, Parameters};
+use support::activations;
 use support::decay;
 use support::models::forward_with;
 use support::training::{self, batch, frobenius, run_step};
@@ -27,6 +28,13 @@ const RUNS: [&str; 9] = [
     "qwen3/train-olora",
     "qwen3/train-loha",
 ];
+
+#[test]
+fn ten_losses_of_sixteen_bits_are_near_those_of_float32() {
+    for run in RUNS {
+        activations::ten_losses_are_near_those_of_float32(run, &Device::Cpu);
+    }
+}
 
 #[test]
 fn ten_losses_and_the_final_adapter_equal_peft() {

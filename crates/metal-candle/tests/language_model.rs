@@ -7,7 +7,7 @@ mod dates;
 #[path = "../examples/own_model.rs"]
 mod own_model;
 
-use candle_core::Device;
+use candle_core::{DType, Device};
 use metal_candle::data::{Convention, Row, Source, train_bpe, write_tokenizer};
 use metal_candle::fine_tune::{self, FineTuning, RowSettings, Settings, Subject, fine_tune};
 use metal_candle::language_model::{Adapted, Error, Generation, LanguageModel};
@@ -142,6 +142,7 @@ fn fine_tuning(folder: &Path, iters: usize, subject: Subject) -> Settings {
     Settings {
         model: "tiny".into(),
         on_load: None,
+        activations: DType::F32,
         rows: RowSettings {
             source: Source::at(folder).unwrap(),
             valid_split: None,

@@ -14,7 +14,7 @@ mod support;
 use candle_core::{Device, Tensor, Var};
 use std::io::Write;
 use std::ops::Deref;
-use support::{decay, gguf, models, optimizers, preference, quantized, training};
+use support::{activations, decay, gguf, models, optimizers, preference, quantized, training};
 
 /// A GPU. On Metal in software, what is made before it goes must be gone by then, with no rule broken.
 fn device() -> Gpu {
@@ -129,6 +129,24 @@ fn optimizers_step_as_their_libraries() {
 #[test]
 fn packed_rows_train_as_padded_ones() {
     training::packed_rows_train_as_padded_ones(&device());
+}
+
+#[test]
+fn activations_of_sixteen_bits_cost_no_more_than_in_pytorch() {
+    let names = ["qwen2-bf16", "llama3", "gemma2"].map(String::from);
+    activations::cost_no_more_than_in_pytorch(&names, &device());
+}
+
+#[test]
+fn activations_of_sixteen_bits_train() {
+    activations::ten_losses_are_near_those_of_float32("qwen2/train-dora", &device());
+}
+
+#[test]
+fn activations_of_sixteen_bits_are_cached() {
+    for name in ["qwen2-bf16", "gemma3", "mlx-4bit", "bnb-nf4"] {
+        activations::are_cached(name, &device());
+    }
 }
 
 #[test]

@@ -2,6 +2,7 @@ use super::Context;
 use crate::device::DeviceArgs;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
+use crate::load_options::LoadOptions;
 use crate::loading;
 use crate::output_folder;
 use crate::terminal::Terminal;
@@ -143,7 +144,12 @@ impl Source {
             return Ok(Self { adapter, model });
         };
         let with_adapter = (name.as_str(), Some(args.from.as_path()));
-        let loaded = loading::load_for(with_adapter, None, &args.device.open()?, terminal)?;
+        let loaded = loading::load_for(
+            with_adapter,
+            LoadOptions::default(),
+            &args.device.open()?,
+            terminal,
+        )?;
         let adapted = loading::read_adapter(&loaded.model, &loaded.folder, &args.from)?;
         let base_model = file.base_model.as_deref().unwrap_or(name);
         Ok(Self {

@@ -90,7 +90,7 @@ impl<'a> Talk<'a> {
         let path = args.adapter_path.as_deref();
         let loaded = loading::load_for(
             (&args.model, path),
-            args.weights.on_load(),
+            args.weights,
             &args.device.open()?,
             terminal,
         )?;

@@ -4,6 +4,7 @@ mod plan;
 use super::Context;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
+use crate::load_options::LoadOptions;
 use crate::loading;
 use crate::mlx::{self, Accepted};
 use crate::output_folder;
@@ -95,7 +96,12 @@ pub fn run(args: Args, context: &Context) -> Result<Exit> {
     )?;
     output_folder::check_writable(option, path)?;
     let target = Target::of(&args)?;
-    let loaded = loading::load(&args.model, None, &Device::Cpu, &context.terminal)?;
+    let loaded = loading::load(
+        &args.model,
+        LoadOptions::default(),
+        &Device::Cpu,
+        &context.terminal,
+    )?;
     target.save(loaded, path)?;
     let path = path.display();
     context

@@ -101,7 +101,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit> {
     let adapter = args.adapter_path.as_deref();
     let loaded = loading::load_for(
         (&args.model, adapter),
-        args.weights.on_load(),
+        args.weights,
         &args.device.open()?,
         terminal,
     )?;

@@ -81,7 +81,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit> {
     let adapter = Some(args.adapter_path.as_path());
     let loaded = loading::load_for(
         (&args.model, adapter),
-        args.weights.on_load(),
+        args.weights,
         &args.device.open()?,
         terminal,
     )?;

@@ -72,6 +72,7 @@ impl FineTuning {
     /// When a file cannot be read, or the adapter does not fit the model.
     pub fn load(self, base: &Path, splits: Splits, device: &Device) -> Result<Prepared> {
         let mut model = model_for(base, self.adapter(), self.settings.on_load, device)?;
+        model.decoder.set_activations(self.settings.activations);
         let trained = Trained::choose(&self, &mut model, base)?;
         let rule = self.settings.options.rule;
         let optimizer = trained.optimizer(rule, self.resume.as_ref(), device)?;

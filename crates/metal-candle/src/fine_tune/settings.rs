@@ -3,6 +3,7 @@ use crate::data::{Convention, Dataset, Split, Splits};
 use crate::layout::Arrangement;
 use crate::models::OnLoad;
 use crate::train::{Decay, Options, Output, Preference, Warmup};
+use candle_core::DType;
 use serde_json::{Map, Value, json};
 use std::path::PathBuf;
 
@@ -16,6 +17,8 @@ pub struct Settings {
     pub model: String,
     /// Packing of its dense matrices while they are read.
     pub on_load: Option<OnLoad>,
+    /// Dtype of activations ([`Decoder::set_activations`](crate::models::Decoder::set_activations)).
+    pub activations: DType,
     /// The rows.
     pub rows: RowSettings,
     /// Folder of the run.
@@ -103,6 +106,7 @@ impl Settings {
             "version": env!("CARGO_PKG_VERSION"),
             "model": self.model,
             "load_in_4bit": self.on_load.map(OnLoad::name),
+            "activations": (self.activations != DType::F32).then(|| self.activations.as_str()),
             "data": rows.source.name(),
             "valid_split": rows.valid_split,
             "train_rows": train.map(|train| train.examples.len()),

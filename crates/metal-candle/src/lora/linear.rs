@@ -141,7 +141,7 @@ impl Linear {
     /// `y + bias`, `(.., out_features)`.
     pub(super) fn with_bias(&self, y: Tensor) -> Result<Tensor> {
         match &self.bias {
-            Some(bias) => tape::add(&y, bias),
+            Some(bias) => tape::add(&y, &tape::cast(bias, y.dtype())?),
             None => Ok(y),
         }
     }

@@ -7,8 +7,8 @@ use super::pass::Pass;
 use super::{Error, Result};
 use crate::layout::{Layout, Span};
 use crate::lora::{Context, Embedding, HEAD, Linear};
-use candle_core::{Device, Tensor};
-use metal_candle_kernels::tape::scale;
+use candle_core::{DType, Device, Tensor};
+use metal_candle_kernels::tape::{cast, scale};
 use metal_candle_kernels::{Weight, softcap, upload};
 
 /// A decoder-only language model: embedding, blocks, norm and output head.
@@ -24,6 +24,7 @@ pub struct Decoder {
     pub(super) logit_cap: Option<f64>,
     pub(super) ropes: Vec<Rope>,
     pub(super) limits: Limits,
+    pub(super) activations: DType,
 }
 
 /// Limits that a model cannot go beyond.
@@ -59,6 +60,18 @@ impl Decoder {
     #[must_use]
     pub fn vocab_size(&self) -> usize {
         self.limits.vocab_size
+    }
+
+    /// Dtype of what blocks compute with, from the embedding to the last norm.
+    #[must_use]
+    pub fn activations(&self) -> DType {
+        self.activations
+    }
+
+    /// Computes with activations of this dtype from now on, float32 where it was never said: keys and values are held in it too,
+    /// and gradients of activations have it. Sums inside of operations, angles, logits, losses and adapters stay float32.
+    pub fn set_activations(&mut self, dtype: DType) {
+        self.activations = dtype;
     }
 
     /// Takes note of rows that the ends have got for further tokens.
@@ -137,7 +150,7 @@ impl Decoder {
         !cache.is_empty() && ropes.any(|rope| rope.differs(cache.n_expected, n_tokens))
     }
 
-    /// Token ids, one for every place of `layout` -> `(B, T, D)` float32.
+    /// Token ids, one for every place of `layout` -> `(B, T, D)`.
     ///
     /// # Errors
     /// When an id is not in the vocabulary, there are more or fewer ids than places, or memory runs
@@ -145,7 +158,8 @@ impl Decoder {
     pub fn embed(&self, ids: &[u32], layout: &Layout, context: &Context) -> Result<Tensor> {
         let tokens = self.tokens(ids, layout)?;
         let embedded = self.embed_tokens.forward(&tokens, context)?;
-        scaled(embedded, self.embedding_scale)
+        let embedded = scaled(embedded, self.embedding_scale)?;
+        Ok(cast(&embedded, self.activations)?)
     }
 
     /// Block `i`: `(B, T, D)` -> `(B, T, D)`.
@@ -190,7 +204,8 @@ impl Decoder {
     /// # Errors
     /// When memory runs out.
     pub fn logits(&self, hidden: &Tensor, context: &Context) -> Result<Tensor> {
-        let logits = self.head_layer().forward(hidden, context)?;
+        let hidden = cast(hidden, DType::F32)?;
+        let logits = self.head_layer().forward(&hidden, context)?;
         match self.logit_cap {
             Some(cap) => Ok(softcap(&logits, cap)?),
             None => Ok(logits),

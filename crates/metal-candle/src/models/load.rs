@@ -74,6 +74,7 @@ pub(super) fn decoder(config: &Config, weights: &Weights<'_>) -> Result<Decoder>
         logit_cap: frame.logit_cap,
         ropes: frame.ropes.iter().map(Rope::new).collect(),
         limits: config.into(),
+        activations: DType::F32,
     })
 }
 

@@ -22,6 +22,7 @@ pub(super) fn noisy(embedded: Tensor, layout: &Layout, mode: Mode) -> Result<Ten
         fill(part, width, span, (alpha, seed));
     }
     let noise = Tensor::from_vec(noise, embedded.shape(), embedded.device())?;
+    let noise = noise.to_dtype(embedded.dtype())?;
     Ok(tape::add(&embedded, &noise)?)
 }
 

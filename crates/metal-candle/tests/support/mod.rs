@@ -1,6 +1,7 @@
 //! Golden files made by `scripts/golden/make.py` with transformers and PEFT.
 #![allow(dead_code, missing_docs, clippy::unwrap_used)]
 
+pub mod activations;
 pub mod decay;
 pub mod gguf;
 pub mod models;

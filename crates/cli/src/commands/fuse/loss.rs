@@ -1,5 +1,6 @@
 use super::Args;
 use crate::error::{Error, Result};
+use crate::load_options::LoadOptions;
 use crate::loading;
 use crate::rows;
 use crate::terminal::Terminal;
@@ -64,7 +65,12 @@ impl Losses {
     /// When it cannot be read, or its loss is no number.
     pub(super) fn after(&self, args: &Args, terminal: &Terminal) -> Result<Loss> {
         let name = args.save_path.display().to_string();
-        let fused = loading::load(&name, None, &args.device.open()?, terminal)?;
+        let fused = loading::load(
+            &name,
+            LoadOptions::default(),
+            &args.device.open()?,
+            terminal,
+        )?;
         let path = args.data.as_deref().unwrap_or("--data".as_ref());
         Ok(Loss {
             base: self.base,

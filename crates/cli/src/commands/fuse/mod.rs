@@ -6,6 +6,7 @@ use super::{Context, convert};
 use crate::device::DeviceArgs;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
+use crate::load_options::LoadOptions;
 use crate::loading;
 use crate::mlx::{self, Accepted};
 use crate::numbers::not_negative;
@@ -85,8 +86,12 @@ pub fn run(args: Args, context: &Context) -> Result<Exit> {
     let terminal = &context.terminal;
     let target = Target::of(&args)?;
     let adapter = Some(args.adapter_path.as_path());
-    let mut loaded =
-        loading::load_for((&args.model, adapter), None, &args.device.open()?, terminal)?;
+    let mut loaded = loading::load_for(
+        (&args.model, adapter),
+        LoadOptions::default(),
+        &args.device.open()?,
+        terminal,
+    )?;
     let file_type = target.check(&loaded, &args)?;
     let adapter = loading::adapter(&loaded.model, &loaded.folder, &args.adapter_path)?;
     let losses = Losses::before(&args, &loaded, &adapter, terminal)?;

@@ -55,7 +55,7 @@ impl Layer {
 pub fn show(args: &Args, terminal: &Terminal) -> Result<()> {
     let loaded = loading::load_for(
         (&args.model, args.adapter_path.as_deref()),
-        args.weights.on_load(),
+        args.weights,
         &args.device.open()?,
         terminal,
     )?;

@@ -5,6 +5,7 @@ use super::memory::with_kept;
 use crate::numbers::gigabytes;
 use crate::rows;
 use crate::terminal::Terminal;
+use candle_core::DType;
 use metal_candle::data::Dataset;
 use metal_candle::fine_tune::{MemoryPlan, Prepared};
 use metal_candle::layout::Arrangement;
@@ -31,7 +32,7 @@ pub fn lines(
         ("trained", trained(prepared)),
         ("rows", rows(prepared)),
         ("steps", steps(prepared, args)),
-        ("device", device(prepared, args)),
+        ("device", device(prepared, args) + &activations(prepared)),
         ("memory", memory(prepared, plan)),
         ("folder", args.adapter_path.display().to_string()),
     ]
@@ -195,6 +196,14 @@ fn device(prepared: &Prepared, args: &Args) -> String {
     match Level::chosen() {
         Ok(level) => format!("cpu, {threads} threads, kernels for {level}"),
         Err(_) => format!("cpu, {threads} threads"),
+    }
+}
+
+/// What is computed with, where it is not what a run has by itself.
+fn activations(prepared: &Prepared) -> String {
+    match prepared.model().decoder.activations() {
+        DType::F32 => String::new(),
+        dtype => format!("; activations in {}", dtype.as_str()),
     }
 }
 

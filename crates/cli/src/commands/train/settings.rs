@@ -114,6 +114,7 @@ impl Args {
         Ok(Settings {
             model: self.model()?.into(),
             on_load: self.weights.on_load(),
+            activations: self.weights.activations.dtype(),
             rows: RowSettings {
                 source,
                 valid_split: self.rows.valid_split,

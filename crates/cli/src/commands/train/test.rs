@@ -26,7 +26,8 @@ pub fn run(args: &Args, settings: &Settings, terminal: &Terminal) -> Result<Exit
     let adapter = Some(args.adapter_path.as_path()).filter(|_| !is_full);
     loading::tell_tokenizer(adapter, terminal);
     let splits = settings.rows.read(&base, adapter, &[Split::Test])?;
-    let model = model_for(&base, adapter, settings.on_load, &device)?;
+    let mut model = model_for(&base, adapter, settings.on_load, &device)?;
+    model.decoder.set_activations(settings.activations);
     let adapter = adapter.map(|path| loading::adapter(&model, &base, path));
     let how = (
         args.rows.batch_size.get(),

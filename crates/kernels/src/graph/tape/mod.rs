@@ -18,7 +18,7 @@ mod tests;
 mod upstream;
 mod views;
 
-pub use views::{leaf, narrow, reshape, scale, transpose};
+pub use views::{cast, leaf, narrow, reshape, scale, transpose};
 
 /// The operations of this crate that ran on tracked tensors, in their order.
 #[derive(Debug, Default)]

@@ -6,7 +6,7 @@ use crate::graph::elementwise::in_order;
 use crate::graph::{Node, Value};
 use candle_core::op::BackpropOp;
 use candle_core::shape::ShapeWithOneHole;
-use candle_core::{Error as CandleError, Result as CandleResult, Tensor};
+use candle_core::{DType, Error as CandleError, Result as CandleResult, Tensor};
 use std::sync::Arc;
 
 /// `x` as the beginning of a graph: tracked, whatever led to it. On Apple GPUs it has the memory of `x`.
@@ -69,6 +69,18 @@ pub fn narrow(x: &Tensor, dim: usize, start: usize, len: usize) -> Result<Tensor
 pub fn scale(x: &Tensor, factor: f64) -> Result<Tensor> {
     let scaled = x.affine(factor, 0.0)?;
     noted(x, scaled, "scale", move |_, dy| dy.affine(factor, 0.0))
+}
+
+/// `x` in another dtype; the gradient has that of `x`.
+///
+/// # Errors
+/// When memory runs out.
+pub fn cast(x: &Tensor, dtype: DType) -> Result<Tensor> {
+    if x.dtype() == dtype {
+        return Ok(x.clone());
+    }
+    let cast = x.to_dtype(dtype)?;
+    noted(x, cast, "cast", |x, dy| dy.to_dtype(x.dtype()))
 }
 
 struct View<B> {

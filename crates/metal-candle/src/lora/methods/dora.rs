@@ -1,5 +1,5 @@
 use super::lora::{self, Lora};
-use super::magnitude::{self, MAGNITUDE, Magnitude, lengths, row_squares};
+use super::magnitude::{self, MAGNITUDE, Magnitude, lengths, row_squares, times};
 use super::{Adapter, Shapes, Take, Tied, shapes_of};
 use crate::lora::{Error, Linear, Mode, Placement};
 use candle_core::{Tensor, Var};
@@ -74,7 +74,7 @@ impl Dora {
         let kept = tape::mul(x, &mask)?;
         let rest = tape::mul(x, &mask.affine(-1.0, 1.0)?)?;
         let kept = self.lora.beside(&kept, layer, None, mode, None)?;
-        let kept = tape::mul(&kept, &self.factor(layer, mode)?)?;
+        let kept = times(&kept, &self.factor(layer, mode)?)?;
         tape::add(&linear(&rest, layer.weight(), layer.bias())?, &kept)
     }
 }
@@ -85,12 +85,12 @@ impl Adapter for Dora {
             return self.with_dropout(x, layer, mode, dropout);
         }
         let y = self.lora.beside(x, layer, None, mode, None)?;
-        layer.with_bias(tape::mul(&y, &self.factor(layer, mode)?)?)
+        layer.with_bias(times(&y, &self.factor(layer, mode)?)?)
     }
 
     fn adapt(&self, x: &Tensor, product: &Tensor, layer: &Linear) -> Result<Tensor> {
         let factor = self.factor(layer, Mode::INFERENCE)?;
-        tape::mul(&self.lora.added(x, product)?, &factor)
+        times(&self.lora.added(x, product)?, &factor)
     }
 
     fn merged(&self, weight: &Tensor) -> Result<Tensor> {

@@ -108,3 +108,9 @@ pub(super) fn tiles(weight: &Weight) -> Result<impl Iterator<Item = Result<(usiz
         Ok((start, weight.gather(&ids)?.detach()))
     }))
 }
+
+/// `y * factor` in float32, in the dtype of `y`.
+pub(super) fn times(y: &Tensor, factor: &Tensor) -> Result<Tensor> {
+    let product = tape::mul(&tape::cast(y, factor.dtype())?, factor)?;
+    tape::cast(&product, y.dtype())
+}
