@@ -25,6 +25,7 @@ import added_tokens
 import chat
 import decay
 import early_stopping
+import eva
 import jinja_expressions
 import loraplus
 import models
@@ -65,6 +66,7 @@ def main():
     early_stopping.write_all()
     decay.write_all()
     loraplus.write_all()
+    eva.write_all()
     self_test.write()
 
 

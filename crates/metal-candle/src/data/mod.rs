@@ -39,6 +39,7 @@ mod templates;
 #[cfg(test)]
 mod testing;
 mod tokenizer;
+mod trained_places;
 mod windows;
 
 pub use batch::{Batch, IGNORED, PairPlaces};
@@ -66,4 +67,5 @@ pub use stop::{Checked, StopStrings};
 pub use stream::TextStream;
 pub use template::{ChatTemplate, Conversation, Message};
 pub use tokenizer::{Encoded, Tokenizer, has_tokenizer_files};
+pub use trained_places::TrainedPlaces;
 pub use windows::{Windows, sample};

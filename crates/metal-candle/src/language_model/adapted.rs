@@ -1,7 +1,9 @@
 use super::{Result, base_model};
+use crate::data::TrainedPlaces;
 use crate::lora::format::{self, Base, Portable, peft};
-use crate::lora::{AdapterSet, Init, LoraConfig, Placement, Plan};
+use crate::lora::{AdapterSet, EvaSearch, Init, LoraConfig, Placement, Plan};
 use crate::models::Model;
+use crate::train::{EvaProgress, eva};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -21,14 +23,40 @@ impl Adapted {
     /// values.
     ///
     /// # Errors
-    /// When a setting is out of range, or names no layer of the model.
+    /// When a setting is out of range, or names no layer of the model; where the adapters begin with rows, which
+    /// [`Self::eva`] takes.
     pub fn fresh(model: &Model, config: LoraConfig, seed: u64) -> Result<Self> {
+        config.check_without_rows()?;
         let layers = model.decoder.layer_infos()?;
         let config = config.for_layers(&layers);
         let plan = Plan::new(&config, &layers)?;
         let set = AdapterSet::fresh(&plan, &model.decoder.adaptable(), seed)?;
         let set = Arc::new(set);
         Ok(Self { config, plan, set })
+    }
+
+    /// Fresh adapters of `model` that begin with what the inputs of its layers vary in ([`Init::Eva`]), at the trained tokens
+    /// of `batches`; they change nothing before they are trained. `observe` is told every batch.
+    ///
+    /// # Errors
+    /// When a setting is out of range, or names no layer of the model; when there are too few tokens; those of [`eva`].
+    pub fn eva(
+        model: &Model,
+        config: LoraConfig,
+        batches: impl IntoIterator<Item = TrainedPlaces>,
+        seed: u64,
+        observe: &mut dyn FnMut(EvaProgress),
+    ) -> Result<(Self, EvaProgress)> {
+        let decoder = &model.decoder;
+        let layers = decoder.layer_infos()?;
+        let mut search = EvaSearch::new(&config.for_layers(&layers), &layers)?;
+        let progress = eva(decoder, &mut search, batches, observe)?;
+        let start = search.start()?;
+        let plan = Plan::new(&start.config, &layers)?;
+        let set = AdapterSet::fresh(&plan, &decoder.adaptable(), seed)?;
+        start.begin(&set)?;
+        let (config, set) = (start.config, Arc::new(set));
+        Ok((Self { config, plan, set }, progress))
     }
 
     /// Reads an adapter of any [`format::Format`], a folder or the tensor file in one, for `model`, which

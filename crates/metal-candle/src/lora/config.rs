@@ -1,5 +1,5 @@
 use super::targets::ends_in;
-use super::{Error, Init, LayerInfo, Method, Targets};
+use super::{Error, Eva, Init, LayerInfo, Method, Targets};
 use std::collections::BTreeSet;
 
 /// Highest rank: no layer is so wide that a higher one could be of use.
@@ -12,6 +12,8 @@ pub struct LoraConfig {
     pub method: Method,
     /// How the factors of LoRA begin.
     pub init: Init,
+    /// Search of the beginning where `init` is [`Init::Eva`].
+    pub eva: Eva,
     /// Rank of the update.
     pub r: usize,
     /// Numerator of the update's factor.
@@ -45,6 +47,7 @@ impl Default for LoraConfig {
         Self {
             method: Method::Lora,
             init: Init::Lora,
+            eva: Eva::default(),
             r: 8,
             alpha: 16.0,
             dropout: 0.0,
@@ -189,7 +192,7 @@ impl LoraConfig {
         Ok(config)
     }
 
-    /// The error where factors cannot begin as a part of a weight.
+    /// The error where factors cannot begin as `init` says.
     pub(super) fn beside_init(&self, expected: &'static str, got: &str) -> Error {
         Error::Setting {
             what: "init_lora_weights",
@@ -198,7 +201,27 @@ impl LoraConfig {
         }
     }
 
+    /// Refuses a beginning that rows are needed for.
+    pub(crate) fn check_without_rows(&self) -> Result<(), Error> {
+        match self.init {
+            Init::Eva => Err(setting(
+                "init_lora_weights",
+                "another where no rows are given",
+                "eva",
+            )),
+            _ => Ok(()),
+        }
+    }
+
     fn check_init(&self) -> Result<(), Error> {
+        if self.init == Init::Eva {
+            return match self.method.has_lora() {
+                true => self.eva.check(),
+                false => {
+                    Err(self.beside_init("lora, or the method be lora or dora", self.method.name()))
+                }
+            };
+        }
         if !self.init.is_of_weight() {
             return Ok(());
         }

@@ -27,7 +27,7 @@ pub use context::{Adapters, Context, Share};
 use error::shortened;
 pub use error::{Error, Found, Problem, Refusal, Unexpected};
 pub use fusion::{FusedLayer, Fusion, Summary, Survival};
-pub use initial::Init;
+pub use initial::{Eva, EvaSearch, EvaStart, Init};
 pub use linear::{Embedding, Kind, Linear, PlainLayer};
 pub use methods::{Adapter, LowRank, Method, is_b, layer_of};
 pub use mode::Mode;

@@ -161,7 +161,7 @@ fn matched(
             (Method::Lora, Kind::Embedding) if config.init.is_of_weight() => {
                 return Err(config.beside_init("lora on a token embedding", &layer.path));
             }
-            (Method::Lora, _) => config.init,
+            (Method::Lora, _) if config.init.is_of_weight() => config.init,
             _ => Init::Lora,
         };
         let tokens = match method {

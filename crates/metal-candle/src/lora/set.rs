@@ -29,6 +29,11 @@ impl AdapterSet {
         })
     }
 
+    /// Adapters by the paths of their layers.
+    pub(super) fn of(adapters: BTreeMap<String, Arc<dyn Adapter>>) -> Self {
+        Self { adapters }
+    }
+
     /// Adapters that `make` gives for each place and its layer, and the adapter that acts there too.
     pub(super) fn made<'a>(
         plan: &Plan,

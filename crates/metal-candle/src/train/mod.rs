@@ -8,6 +8,7 @@
 mod best;
 mod checkpoint;
 mod error;
+mod eva;
 mod evaluate;
 mod event;
 mod gradient_noise;
@@ -35,6 +36,7 @@ mod trainer;
 
 pub use best::{Best, EarlyStopping};
 pub use error::{Error, Result};
+pub use eva::{EvaProgress, eva};
 pub use evaluate::{Evaluation, evaluate};
 pub use event::{Event, Report, Validation};
 pub use gradients::Gradients;

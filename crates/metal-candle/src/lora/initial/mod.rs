@@ -1,14 +1,18 @@
 //! Initial values of the factors of LoRA, as PEFT's `init_lora_weights` names them: one file for each that begins at a
-//! part of the weight.
+//! part of the weight, and a folder for the one that begins at the rows.
 
 mod basis;
 mod eigen;
+mod eva;
 mod olora;
 mod pissa;
+mod vectors;
 
 use super::Placement;
 use candle_core::{DType, Device, Tensor};
 use metal_candle_kernels::{Result, Weight};
+
+pub use eva::{Eva, EvaSearch, EvaStart};
 
 /// Beginning of the factors of LoRA.
 ///
@@ -19,6 +23,9 @@ pub enum Init {
     /// `A` random and `B` zero.
     #[default]
     Lora,
+    /// `A` the principal components of the layer's inputs over some training rows, and `B` zero (Paischer et al. 2024,
+    /// <https://arxiv.org/abs/2410.07170>); [`EvaSearch`] finds them.
+    Eva,
     /// The largest singular values of the weight and their vectors (Meng, Wang, Zhang 2024,
     /// <https://arxiv.org/abs/2404.02948>).
     Pissa,
@@ -45,6 +52,7 @@ impl Init {
     pub fn of_name(name: &str) -> Option<Self> {
         match name {
             "lora" => Some(Self::Lora),
+            "eva" => Some(Self::Eva),
             "pissa" => Some(Self::Pissa),
             "olora" => Some(Self::Olora),
             _ => {
@@ -59,6 +67,7 @@ impl Init {
     pub fn name(self) -> String {
         match self {
             Self::Lora => "lora".into(),
+            Self::Eva => "eva".into(),
             Self::Pissa => "pissa".into(),
             Self::PissaNiter(rounds) => format!("pissa_niter_{rounds}"),
             Self::Olora => "olora".into(),
@@ -68,7 +77,7 @@ impl Init {
     /// Whether factors begin as a part of the weight.
     #[must_use]
     pub fn is_of_weight(self) -> bool {
-        self != Self::Lora
+        !matches!(self, Self::Lora | Self::Eva)
     }
 
     /// Part of `weight` that the factors at `place` begin as; `None` where they begin without it. An approximation is
@@ -85,7 +94,7 @@ impl Init {
             Ok(dense.to_dtype(DType::F64)?)
         };
         let rounds = match self {
-            Self::Lora => return Ok(None),
+            Self::Lora | Self::Eva => return Ok(None),
             Self::Olora => return olora::factors(&dense()?, place.r).map(Some),
             Self::Pissa if must_be_exact => pissa::EXACT.to_vec(),
             Self::Pissa => pissa::FRESH.to_vec(),

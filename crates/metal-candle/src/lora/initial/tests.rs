@@ -44,7 +44,7 @@ fn known(dims: (usize, usize), values: &[f64], r: usize) -> (Tensor, Tensor) {
         let t = random(name, (values.len(), n))
             .to_dtype(DType::F64)
             .unwrap();
-        super::pissa::orthonormal_rows(&t).unwrap()
+        super::vectors::orthonormal_rows(&t).unwrap()
     };
     let (u, v) = (vectors("u", dims.0), vectors("v", dims.1));
     let sum = |n: usize| {
@@ -120,10 +120,16 @@ fn olora_takes_what_the_first_columns_span() {
 
 #[test]
 fn names_are_read_as_they_are_written() {
-    for init in [Init::Lora, Init::Pissa, Init::PissaNiter(16), Init::Olora] {
+    for init in [
+        Init::Lora,
+        Init::Eva,
+        Init::Pissa,
+        Init::PissaNiter(16),
+        Init::Olora,
+    ] {
         assert_eq!(Init::of_name(&init.name()), Some(init));
     }
-    for other in ["eva", "loftq", "pissa_niter_", "pissa_niter_-1", "Pissa"] {
+    for other in ["Eva", "loftq", "pissa_niter_", "pissa_niter_-1", "Pissa"] {
         assert_eq!(Init::of_name(other), None);
     }
 }

@@ -13,7 +13,7 @@ mod residual;
 pub(super) mod tokens;
 mod whole;
 
-use super::{Error, Init, Kind, Linear, Mode, Placement};
+use super::{Error, Kind, Linear, Mode, Placement};
 use candle_core::{Tensor, Var};
 use dora::Dora;
 use dora_embedding::DoraEmbedding;
@@ -49,6 +49,13 @@ pub enum Method {
 #[must_use]
 pub fn is_b(name: &str) -> bool {
     name.ends_with(lora::B)
+}
+
+/// The `A` of LoRA on a linear layer; `None` of another adapter, and where it is that of another layer.
+pub(super) fn factor_a(adapter: &dyn Adapter) -> Option<&Var> {
+    let mut parameters = adapter.parameters().into_iter();
+    let (_, a) = parameters.find(|(name, _)| *name == lora::A)?;
+    Some(a)
 }
 
 /// Path of the layer that a trained tensor of this name is a factor of; `None` for a whole weight.
@@ -213,8 +220,8 @@ impl Method {
             (Self::Lora, Kind::Embedding) => Arc::new(Embedding::fresh(place, layer, seed)?),
             (Self::Dora, Kind::Embedding) => Arc::new(DoraEmbedding::fresh(place, layer, seed)?),
             (Self::Lora, Kind::Linear) => match place.init {
-                Init::Lora => Arc::new(Lora::fresh(place, layer, other, seed)?),
-                _ => Arc::new(Residual::fresh(place, layer, seed)?),
+                init if init.is_of_weight() => Arc::new(Residual::fresh(place, layer, seed)?),
+                _ => Arc::new(Lora::fresh(place, layer, other, seed)?),
             },
             (Self::Dora, Kind::Linear) => Arc::new(Dora::fresh(place, layer, other, seed)?),
             (Self::Loha, _) => Arc::new(Loha::fresh(place, layer, seed)?),
@@ -235,8 +242,8 @@ impl Method {
             (Self::Lora, Kind::Embedding) => Arc::new(Embedding::with(place, take)?),
             (Self::Dora, Kind::Embedding) => Arc::new(DoraEmbedding::with(place, layer, take)?),
             (Self::Lora, Kind::Linear) => match place.init {
-                Init::Lora => Arc::new(Lora::with(place, other, take)?),
-                _ => Arc::new(Residual::with(place, layer, take)?),
+                init if init.is_of_weight() => Arc::new(Residual::with(place, layer, take)?),
+                _ => Arc::new(Lora::with(place, other, take)?),
             },
             (Self::Dora, Kind::Linear) => Arc::new(Dora::with(place, layer, other, take)?),
             (Self::Loha, _) => Arc::new(Loha::with(place, take)?),

@@ -1,6 +1,6 @@
 use super::types::PeftType;
 use crate::lora::format::json::Fields;
-use crate::lora::{Error, Init, LoraConfig, Method, Targets, shortened};
+use crate::lora::{Error, Eva, Init, LoraConfig, Method, Targets, shortened};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
@@ -85,6 +85,7 @@ pub(super) fn read(fields: &Fields<'_>) -> Result<LoraConfig, Error> {
     Ok(LoraConfig {
         method,
         init: init(fields),
+        eva: Eva::default(),
         r: fields.or("r", DEFAULT_R)?,
         alpha: fields.or(PeftType::of_method(kind).alpha, DEFAULT_ALPHA)?,
         dropout: fields.or("lora_dropout", 0.0)?,
@@ -103,7 +104,8 @@ pub(super) fn read(fields: &Fields<'_>) -> Result<LoraConfig, Error> {
 /// How the factors began, where that changed the base weight.
 fn init(fields: &Fields<'_>) -> Init {
     let name = fields.all.get("init_lora_weights").and_then(Value::as_str);
-    name.and_then(Init::of_name).unwrap_or_default()
+    let init = name.and_then(Init::of_name);
+    init.filter(|init| init.is_of_weight()).unwrap_or_default()
 }
 
 /// PEFT adapts no module that it saves whole.
