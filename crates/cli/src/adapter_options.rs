@@ -1,8 +1,9 @@
 //! The options that say what an adapter is, shared by `train` and `inspect`.
 
+use crate::error::{Error, Result};
 use crate::numbers::{at_least_one, finite, share_below_one};
 use clap::ValueEnum;
-use metal_candle::lora::{Init, LastBlocks, LoraConfig, Targets};
+use metal_candle::lora::{Eva, Init, LastBlocks, LoraConfig, Targets};
 
 /// Rank where none is given, PEFT's and mlx-lm's.
 const DEFAULT_RANK: usize = 8;
@@ -29,10 +30,15 @@ pub struct AdapterOptions {
     /// Multiply by alpha / sqrt(rank) instead of alpha / rank
     #[arg(long)]
     pub rslora: bool,
-    /// How the factors of LoRA begin: lora, which is at random, or as a part of each weight: pissa, of its largest singular
-    /// values (pissa_niter_4: found in so many rounds), or olora, of its QR decomposition [default: lora]
+    /// How the factors of LoRA begin: lora, which is at random, eva, with what the inputs of each layer vary in over some
+    /// of the rows, or as a part of each weight: pissa, of its largest singular values (pissa_niter_4: found in so many
+    /// rounds), or olora, of its QR decomposition [default: lora]
     #[arg(long, value_name = "NAME", value_parser = parse_init)]
     pub init_lora_weights: Option<Init>,
+    /// With eva, the highest rank of a layer as a multiple of --rank: ranks move to the layers where they explain most; 1
+    /// leaves them as they are [default: 2]
+    #[arg(long, value_name = "X", value_parser = finite)]
+    pub eva_rho: Option<f64>,
     /// Layers that carry adapters: all-linear (of the blocks), ends of names (q_proj,v_proj, also
     /// embed_tokens and lm_head), or regex:PATTERN for whole names [default: all-linear]
     #[arg(long, value_name = "TARGETS", value_parser = parse_targets)]
@@ -75,6 +81,10 @@ impl AdapterOptions {
             dropout: self.dropout.unwrap_or(defaults.dropout),
             use_rslora: self.rslora,
             init: self.init_lora_weights.unwrap_or_default(),
+            eva: Eva {
+                rho: self.eva_rho.unwrap_or(defaults.eva.rho),
+                ..defaults.eva
+            },
             targets: self.targets.clone().unwrap_or(defaults.targets.clone()),
             modules_to_save: self
                 .modules_to_save
@@ -115,6 +125,20 @@ impl AdapterOptions {
         }
     }
 
+    /// Refuses an option that nothing would follow.
+    ///
+    /// # Errors
+    /// With the option.
+    pub fn check(&self) -> Result<()> {
+        match self.eva_rho {
+            Some(rho) if self.init_lora_weights != Some(Init::Eva) => Err(Error::input(format!(
+                "--eva-rho {rho}: the factors do not begin with eva"
+            ))
+            .with_advice("add --init-lora-weights eva, or leave it out")),
+            _ => Ok(()),
+        }
+    }
+
     /// Names of the options that were given.
     pub fn given(&self) -> Vec<&'static str> {
         let options = [
@@ -124,6 +148,7 @@ impl AdapterOptions {
             ("--dropout", self.dropout.is_some()),
             ("--rslora", self.rslora),
             ("--init-lora-weights", self.init_lora_weights.is_some()),
+            ("--eva-rho", self.eva_rho.is_some()),
             ("--targets", self.targets.is_some()),
             ("--modules-to-save", !self.modules_to_save.is_empty()),
             ("--num-layers", self.num_layers.is_some()),
@@ -140,16 +165,12 @@ const NOT_BUILT: &[(&str, &str)] = &[
         "loftq needs the weights as they were before they were packed; over packed weights pissa or olora begin with the most of them",
     ),
     (
-        "eva",
-        "eva needs a pass over the rows before the training; lora begins at random, pissa with the most of each weight",
-    ),
-    (
         "corda",
-        "corda needs a pass over the rows before the training; pissa is what it is without one",
+        "corda weighs the weights by the rows' covariance; eva begins with the rows alone, pissa with the weights alone",
     ),
     (
         "lora_ga",
-        "lora_ga needs a gradient of the whole weights before the training; pissa begins with the most of each weight",
+        "lora_ga needs a gradient of the whole weights before the training; eva needs the inputs of the layers alone",
     ),
 ];
 
@@ -157,7 +178,7 @@ fn parse_init(text: &str) -> std::result::Result<Init, String> {
     if let Some((_, instead)) = NOT_BUILT.iter().find(|(name, _)| *name == text) {
         return Err(format!("not built: {instead}"));
     }
-    Init::of_name(text).ok_or_else(|| "expected lora, pissa, pissa_niter_N or olora".into())
+    Init::of_name(text).ok_or_else(|| "expected lora, eva, pissa, pissa_niter_N or olora".into())
 }
 
 fn parse_targets(text: &str) -> std::result::Result<Targets, String> {

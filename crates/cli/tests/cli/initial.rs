@@ -32,6 +32,48 @@ fn a_run_that_began_with_parts_of_the_weights_goes_on_to_the_bit() {
     goes_on_to_the_bit("--init-lora-weights olora --rank 3 --rslora", "");
 }
 
+/// Nothing is begun again: what the first run found is in its files.
+#[test]
+fn a_run_that_began_with_its_rows_goes_on_to_the_bit() {
+    goes_on_to_the_bit("--init-lora-weights eva --rank 4 --dropout 0.1", "");
+    goes_on_to_the_bit("--init-lora-weights eva --rank 2 --rslora --packing", "");
+    let dora = "--fine-tune-type dora";
+    goes_on_to_the_bit(&format!("{dora} --init-lora-weights eva --rank 2"), dora);
+}
+
+#[test]
+fn eva_is_told_and_kept() {
+    let fixture = Fixture::new();
+    let told = fixture
+        .train("--init-lora-weights eva --rank 4 --eva-rho 1.5")
+        .stderr;
+    assert!(told.contains("eva      "), "{told}");
+    let settings = fixture.json("adapters/run.json");
+    assert_eq!(
+        [&settings["init_lora_weights"], &settings["eva_rho"]],
+        [&json!("eva"), &json!(1.5)]
+    );
+    let config = fixture.json("adapters/adapter_config.json");
+    assert_eq!(config["init_lora_weights"], json!(true));
+    let ranks = config["rank_pattern"].as_object().unwrap();
+    assert!(!ranks.is_empty() && ranks.values().all(|r| r.as_u64().unwrap() <= 6));
+    // Of the same seed and rows comes the same adapter, and of others another.
+    let same = "--init-lora-weights eva --rank 4 --eva-rho 1.5 --adapter-path";
+    fixture.train(&format!("{same} again"));
+    fixture.train(&format!("{same} other --seed 5"));
+    let weights =
+        |folder: &str| std::fs::read(fixture.path(&format!("{folder}/{WEIGHTS}"))).unwrap();
+    assert!(weights("adapters") == weights("again"));
+    assert!(weights("adapters") != weights("other"));
+    fixture.train("--resume-adapter-file adapters --iters 1 --adapter-path more");
+    let more = fixture.json("more/run.json");
+    assert_eq!(
+        [&more["init_lora_weights"], &more["eva_rho"]],
+        [&json!("eva"), &json!(1.5)]
+    );
+    fixture.ok("fuse --model model --adapter-path adapters --save-path fused");
+}
+
 #[test]
 fn a_run_with_noise_in_embeddings_goes_on_to_the_bit() {
     let noise = "--neftune-noise-alpha 5";
@@ -103,8 +145,20 @@ fn initialisations_that_are_not_built_are_refused_by_name() {
     let fixture = Fixture::new();
     for (words, expected) in [
         ("--init-lora-weights loftq", "pissa or olora"),
-        ("--init-lora-weights eva", "a pass over the rows"),
-        ("--init-lora-weights gauss", "expected lora, pissa"),
+        (
+            "--init-lora-weights corda",
+            "eva begins with the rows alone",
+        ),
+        ("--init-lora-weights gauss", "expected lora, eva, pissa"),
+        ("--eva-rho 1", "do not begin with eva"),
+        (
+            "--init-lora-weights eva --eva-rho 0.5",
+            "at least 1, got 0.5",
+        ),
+        (
+            "--init-lora-weights eva --fine-tune-type loha",
+            "got eva with loha",
+        ),
         (
             "--init-lora-weights pissa --fine-tune-type dora",
             "must be lora, or the method be lora, got pissa with dora",

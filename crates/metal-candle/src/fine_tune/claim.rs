@@ -4,7 +4,7 @@ use super::{Result, Settings};
 use crate::data::{Splits, Tokenizer};
 use crate::language_model::{config_for, model_for, tokenizer_for};
 use crate::models::Config;
-use crate::train::{Options, Resume, RunFolder, Start};
+use crate::train::{EvaProgress, Options, Resume, RunFolder, Start};
 use candle_core::Device;
 use std::path::Path;
 
@@ -71,9 +71,24 @@ impl FineTuning {
     /// # Errors
     /// When a file cannot be read, or the adapter does not fit the model.
     pub fn load(self, base: &Path, splits: Splits, device: &Device) -> Result<Prepared> {
+        self.load_telling(base, splits, device, &mut |_| {})
+    }
+
+    /// [`Self::load`], where `observe` is told every batch that the adapter's beginning is sought in
+    /// ([`crate::lora::Init::Eva`]).
+    ///
+    /// # Errors
+    /// Those of [`Self::load`], and of [`crate::language_model::Adapted::eva`].
+    pub fn load_telling(
+        self,
+        base: &Path,
+        splits: Splits,
+        device: &Device,
+        observe: &mut dyn FnMut(EvaProgress),
+    ) -> Result<Prepared> {
         let mut model = model_for(base, self.adapter(), self.settings.on_load, device)?;
         model.decoder.set_activations(self.settings.activations);
-        let trained = Trained::choose(&self, &mut model, base)?;
+        let trained = Trained::choose(&self, &mut model, base, (&splits, observe))?;
         let rule = self.settings.options.rule;
         let optimizer = trained.optimizer(rule, self.resume.as_ref(), device)?;
         Ok(Prepared::new(self, model, trained, splits, optimizer, base))

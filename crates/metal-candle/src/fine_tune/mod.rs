@@ -3,6 +3,7 @@
 
 mod claim;
 mod error;
+mod eva;
 mod memory;
 mod order;
 mod prepared;
@@ -16,6 +17,7 @@ mod verified;
 
 pub use claim::FineTuning;
 pub use error::{Error, Result};
+pub use eva::EvaReport;
 pub use memory::{Division, MemoryPlan};
 pub use prepared::{Prepared, test};
 pub use rows::RowSettings;

@@ -1,7 +1,7 @@
 use super::order::{Order, at_least_one};
 use super::settings::differences;
 use super::trained::Trained;
-use super::{FineTuning, Result, RowSettings};
+use super::{EvaReport, FineTuning, Result, RowSettings};
 use crate::data::{Split, Splits, sample};
 use crate::lora::{AdapterSet, LoraConfig, layer_of};
 use crate::models::{Decoder, Model, Segment};
@@ -39,7 +39,7 @@ impl Prepared {
     ) -> Self {
         Self {
             base: base.to_path_buf(),
-            record: tuning.settings.record(&splits, &trained.output),
+            record: record(&tuning, &splits, &trained.output),
             tuning,
             model,
             trained,
@@ -62,8 +62,7 @@ impl Prepared {
 
     pub(super) fn set_options(&mut self, options: Options) {
         self.tuning.settings.options = options;
-        let settings = &self.tuning.settings;
-        self.record = settings.record(&self.splits, &self.trained.output);
+        self.record = record(&self.tuning, &self.splits, &self.trained.output);
     }
 
     /// Number of values that are trained.
@@ -103,6 +102,12 @@ impl Prepared {
             Output::Adapter { config, .. } => Some(config.as_ref()),
             Output::Checkpoint { .. } => None,
         }
+    }
+
+    /// How the adapter's beginning was found in the rows; `None` where it began without them.
+    #[must_use]
+    pub fn eva(&self) -> Option<&EvaReport> {
+        self.trained.eva.as_ref()
     }
 
     pub(super) fn tuning(&self) -> &FineTuning {
@@ -235,6 +240,11 @@ impl Prepared {
             (size, limit, settings.options.objective),
         )
     }
+}
+
+fn record(tuning: &FineTuning, splits: &Splits, output: &Output) -> Value {
+    let before = tuning.resume.as_ref().and_then(|r| r.settings.as_ref());
+    tuning.settings.record(splits, output, before)
 }
 
 /// Loss on `test.jsonl` of `decoder` with `adapters`, over batches of so many rows, and so many of them or all, as the

@@ -1,6 +1,7 @@
 use super::{RowSettings, Subject};
 use crate::data::{Convention, Dataset, Split, Splits};
 use crate::layout::Arrangement;
+use crate::lora::Init;
 use crate::models::OnLoad;
 use crate::train::{Decay, Options, Output, Preference, Warmup};
 use candle_core::DType;
@@ -74,8 +75,9 @@ impl Settings {
     }
 
     /// Everything that decides what is trained, in mlx-lm's names, as `run.json` keeps it beside every
-    /// checkpoint. The adapter's other settings are in `adapter_config.json`.
-    pub(super) fn record(&self, splits: &Splits, output: &Output) -> Value {
+    /// checkpoint. The adapter's other settings are in `adapter_config.json`. `before` is what the run that is gone on with
+    /// has kept.
+    pub(super) fn record(&self, splits: &Splits, output: &Output, before: Option<&Value>) -> Value {
         let (rows, options) = (&self.rows, &self.options);
         let train = splits.train.as_ref();
         let (min_lr, decay_rate, step_size) = match options.schedule.decay {
@@ -93,10 +95,7 @@ impl Settings {
         };
         // In mlx-lm's words -1 is all.
         let num_layers = num_layers.map_or(json!(-1), |n| json!(n));
-        let init = match output {
-            Output::Adapter { config, .. } => Some(config.init.name()),
-            Output::Checkpoint { .. } => None,
-        };
+        let (init, eva_rho) = beginning(output, before);
         let preference = options.objective.preference();
         let dpo = match preference {
             Some(Preference::Dpo(dpo)) => Some(dpo),
@@ -142,9 +141,26 @@ impl Settings {
             "max_grad_norm": options.max_grad_norm,
             "dropout": dropout,
             "init_lora_weights": init,
+            "eva_rho": eva_rho,
             "add_tokens": self.subject.added_tokens(),
             "neftune_noise_alpha": options.neftune_noise_alpha,
         })
+    }
+}
+
+/// Name of how the factors began, and EVA's `rho`. The files of an adapter that began by EVA do not tell.
+fn beginning(output: &Output, before: Option<&Value>) -> (Value, Value) {
+    let Output::Adapter { config, .. } = output else {
+        return (Value::Null, Value::Null);
+    };
+    let name = config.init.name();
+    match before.filter(|before| before["init_lora_weights"] == Init::Eva.name()) {
+        _ if config.init == Init::Eva => (json!(name), json!(config.eva.rho)),
+        Some(before) => (
+            before["init_lora_weights"].clone(),
+            before["eva_rho"].clone(),
+        ),
+        None => (json!(name), Value::Null),
     }
 }
 

@@ -1,8 +1,9 @@
-use super::{Error, FineTuning, Result, Settings, Subject};
+use super::{Error, EvaReport, FineTuning, Result, Settings, Subject, eva};
+use crate::data::Splits;
 use crate::language_model::{Adapted, own_tokenizer};
-use crate::lora::{LoraConfig, Method, last_name};
+use crate::lora::{Init, LoraConfig, Method, last_name};
 use crate::models::{Model, Segment};
-use crate::train::{self, Optimizer, Output, OwnTokenizer, Parameters, Resume, Rule};
+use crate::train::{self, EvaProgress, Optimizer, Output, OwnTokenizer, Parameters, Resume, Rule};
 use candle_core::Device;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,11 +13,19 @@ use std::path::Path;
 pub(super) struct Trained {
     pub(super) parameters: Parameters,
     pub(super) output: Output,
+    /// How the adapter's beginning was found in the rows.
+    pub(super) eva: Option<EvaReport>,
 }
 
 impl Trained {
-    /// Makes all weights of `model`, read from `base`, trainable, or makes or reads an adapter for it.
-    pub(super) fn choose(tuning: &FineTuning, model: &mut Model, base: &Path) -> Result<Self> {
+    /// Makes all weights of `model`, read from `base`, trainable, or makes or reads an adapter for it. One that begins with
+    /// rows has `splits`, and tells `observe` what it looks at.
+    pub(super) fn choose(
+        tuning: &FineTuning,
+        model: &mut Model,
+        base: &Path,
+        (splits, observe): (&Splits, &mut dyn FnMut(EvaProgress)),
+    ) -> Result<Self> {
         let settings = &tuning.settings;
         match &settings.subject {
             Subject::AllWeights => weights(settings, model, base, |_| true),
@@ -41,8 +50,16 @@ impl Trained {
                     true => None,
                     false => Some(with_tokens(tuning, &mut config, model, base)?),
                 };
-                let adapted = Adapted::fresh(model, config, settings.options.seed)?;
-                Self::of_adapters(tuning, adapted, tokenizer, model)
+                let (adapted, eva) = match config.init {
+                    Init::Eva => {
+                        let (adapted, report) =
+                            eva::begin(settings, model, config, splits, observe)?;
+                        (adapted, Some(report))
+                    }
+                    _ => (Adapted::fresh(model, config, settings.options.seed)?, None),
+                };
+                let trained = Self::of_adapters(tuning, adapted, tokenizer, model)?;
+                Ok(Self { eva, ..trained })
             }
             Subject::Resumed {
                 path,
@@ -87,6 +104,7 @@ impl Trained {
         Ok(Self {
             parameters: parameters.lora_plus(ratio.unwrap_or(1.0)),
             output,
+            eva: None,
         })
     }
 
@@ -151,7 +169,11 @@ fn weights(
         true => parameters.all_decaying(),
         false => parameters,
     };
-    Ok(Trained { parameters, output })
+    Ok(Trained {
+        parameters,
+        output,
+        eva: None,
+    })
 }
 
 fn check_method(path: &Path, expected: Option<Method>, got: Method) -> Result<()> {

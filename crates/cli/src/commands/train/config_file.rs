@@ -276,6 +276,13 @@ mod tests {
         let text = "lora_parameters: {init_lora_weights: pissa, rslora: true}";
         let expected = ["--init-lora-weights=pissa", "--rslora"];
         assert_eq!(parse(text).unwrap().options, expected);
+        let expected = ["--init-lora-weights=eva", "--eva-rho=1.5"];
+        for text in [
+            "lora_parameters: {init_lora_weights: eva, eva_rho: 1.5}",
+            "init_lora_weights: eva\neva_rho: 1.5",
+        ] {
+            assert_eq!(parse(text).unwrap().options, expected);
+        }
     }
 
     #[test]

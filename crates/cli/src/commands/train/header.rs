@@ -7,7 +7,7 @@ use crate::rows;
 use crate::terminal::Terminal;
 use candle_core::DType;
 use metal_candle::data::Dataset;
-use metal_candle::fine_tune::{MemoryPlan, Prepared};
+use metal_candle::fine_tune::{EvaReport, MemoryPlan, Prepared};
 use metal_candle::layout::Arrangement;
 use metal_candle::lora::{LoraConfig, Targets};
 use metal_candle::models::Model;
@@ -26,16 +26,20 @@ pub fn lines(
     prepared: &Prepared,
     args: &Args,
     plan: Option<&MemoryPlan>,
-) -> [(&'static str, String); 7] {
-    [
+) -> Vec<(&'static str, String)> {
+    let begun = prepared.eva().map(|report| ("eva", eva(report)));
+    let first = [
         ("model", model(prepared.model(), args)),
         ("trained", trained(prepared)),
+    ];
+    let rest = [
         ("rows", rows(prepared)),
         ("steps", steps(prepared, args)),
         ("device", device(prepared, args) + &activations(prepared)),
         ("memory", memory(prepared, plan)),
         ("folder", args.adapter_path.display().to_string()),
-    ]
+    ];
+    first.into_iter().chain(begun).chain(rest).collect()
 }
 
 /// Says with `-v` what was decided, and why.
@@ -117,6 +121,25 @@ fn trained(prepared: &Prepared) -> String {
         "{name}, rank {r}, scale {scale}, {layers} layers of {}{tokens}: {n} parameters ({share:.2} %)",
         names(targets)
     )
+}
+
+/// How the adapter's beginning was found in the rows.
+fn eva(report: &EvaReport) -> String {
+    let EvaReport {
+        progress,
+        layers,
+        ranks: (min, max),
+        secs,
+    } = report;
+    let batches = match progress.batches {
+        1 => "1 batch".into(),
+        n => format!("{n} batches"),
+    };
+    let settled = match progress.layers - progress.settled {
+        0 => String::new(),
+        moving => format!("; components of {moving} layers still moved"),
+    };
+    format!("{batches}, {secs:.1} s: ranks {min} to {max} in {layers} layers{settled}")
 }
 
 fn counted_tokens(n: usize) -> String {

@@ -1,6 +1,7 @@
 //! Fine-tuning: the library's run with options, a terminal and a listener for signals.
 
 mod args;
+mod begun;
 mod compat;
 pub mod config_file;
 mod events;
@@ -18,6 +19,7 @@ mod settings;
 mod test;
 
 pub use args::Args;
+use begun::Begun;
 pub use compat::Compat;
 
 use super::Context;
@@ -60,7 +62,9 @@ pub fn run(mut args: Args, context: &Context) -> Result<Exit> {
     args.reports.check_followed(splits.valid.is_some())?;
     tuning.set_options(args.options()?);
     terminal.say(format_args!("Loading {name}"));
-    let mut prepared = tuning.load(&base, splits, &device)?;
+    let mut begun = Begun::new(terminal);
+    let mut prepared = tuning.load_telling(&base, splits, &device, &mut |p| begun.tell(p))?;
+    drop(begun);
     report::tell_resumed(&prepared, &args, terminal);
     preference::tell_reference(&prepared, &args, terminal);
     let count = Count::begin();

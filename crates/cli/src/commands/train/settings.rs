@@ -27,6 +27,7 @@ impl Args {
             self.check_iters()?;
         }
         self.check_preference()?;
+        self.adapter.check()?;
         match self.fine_tune_type {
             FineTuneType::Full => self.check_full(),
             FineTuneType::Adapter(_) => Ok(()),

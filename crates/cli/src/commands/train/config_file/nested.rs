@@ -23,6 +23,7 @@ pub(super) fn lora_parameters(fields: Map<String, Value>) -> Parsed<Vec<String>>
         let name = match key.as_str() {
             "rank" | "scale" | "dropout" | "alpha" | "rslora" => key.as_str(),
             "init_lora_weights" => "init-lora-weights",
+            "eva_rho" => "eva-rho",
             "keys" => "targets",
             _ => {
                 return Err(unknown_in(
