@@ -34,10 +34,24 @@ fn reflection(vector: &[f64]) -> Vec<f64> {
 }
 
 fn reflect(normal: &[f64], vector: &mut [f64]) {
-    let dot: f64 = normal.iter().zip(&*vector).map(|(n, x)| n * x).sum();
+    let twice = 2.0 * dot(normal, vector);
     for (x, n) in vector.iter_mut().zip(normal) {
-        *x -= 2.0 * dot * n;
+        *x -= twice * n;
     }
+}
+
+/// Sum of products in eight parts, which vector instructions add side by side.
+fn dot(a: &[f64], b: &[f64]) -> f64 {
+    let mut sums = [0.0; 8];
+    let (chunks_a, chunks_b) = (a.chunks_exact(8), b.chunks_exact(8));
+    let rest = chunks_a.remainder().iter().zip(chunks_b.remainder());
+    let rest: f64 = rest.map(|(a, b)| a * b).sum();
+    for (a, b) in chunks_a.zip(chunks_b) {
+        for ((sum, a), b) in sums.iter_mut().zip(a).zip(b) {
+            *sum += a * b;
+        }
+    }
+    sums.iter().sum::<f64>() + rest
 }
 
 pub(super) fn length(vector: &[f64]) -> f64 {

@@ -30,6 +30,7 @@ pub(super) fn factors(
         rounds,
         seed,
         stream: &format!("{}.pissa", place.path),
+        near: None,
     };
     let found = search.largest(&matrix)?;
     // (R, narrow), (R, wide): the vectors, and those of the other side by their values.

@@ -22,6 +22,8 @@ pub(super) struct Search<'a> {
     pub(super) seed: u64,
     /// Sets the vectors that this one begins with apart from those of others.
     pub(super) stream: &'a str,
+    /// Vectors near those that are sought, `(n, M)` or fewer.
+    pub(super) near: Option<&'a Tensor>,
 }
 
 /// Singular vectors of the largest values.
@@ -36,22 +38,38 @@ impl Search<'_> {
     /// Left vectors of `matrix`, `(M, W)`.
     pub(super) fn largest(&self, matrix: &Tensor) -> Result<Vectors> {
         let m = matrix.dim(0)?;
-        let width = (2 * self.n + SPARE).min(m);
-        let start = normal(self.seed, self.stream, width * m, 1.0);
-        let start = start.into_iter().map(f64::from).collect();
-        let mut space = orthonormal_rows(&Tensor::from_vec(start, (width, m), &Device::Cpu)?)?;
-        let mut found = Vectors::within(matrix, &space, self.n)?;
+        let mut space = self.start(m)?;
+        if space.dim(0)? == m {
+            return Vectors::within(matrix, &space, self.n);
+        }
+        let mut found = None;
         for n in self.rounds {
-            if found.angle < ANGLE {
-                break;
-            }
             for _ in 0..*n {
                 let product = matmul(&matmul(&space, matrix)?, &matrix.t()?)?;
                 space = orthonormal_rows(&product)?;
             }
-            found = Vectors::within(matrix, &space, self.n)?;
+            let vectors = Vectors::within(matrix, &space, self.n)?;
+            let is_exact = vectors.angle < ANGLE;
+            found = Some(vectors);
+            if is_exact {
+                break;
+            }
         }
-        Ok(found)
+        found.map_or_else(|| Vectors::within(matrix, &space, self.n), Ok)
+    }
+
+    /// Orthonormal vectors of `m` elements that rounds begin with: those that are near, and others at random.
+    fn start(&self, m: usize) -> Result<Tensor> {
+        let width = (2 * self.n + SPARE).min(m);
+        let n_near = self.near.map_or(Ok(0), |near| near.dim(0))?;
+        let n_random = width - n_near;
+        let random = normal(self.seed, self.stream, n_random * m, 1.0);
+        let random = random.into_iter().map(f64::from).collect();
+        let random = Tensor::from_vec(random, (n_random, m), &Device::Cpu)?;
+        match self.near {
+            Some(near) => orthonormal_rows(&Tensor::cat(&[near, &random], 0)?),
+            None => orthonormal_rows(&random),
+        }
     }
 }
 

@@ -5,9 +5,12 @@ use crate::lora::initial::vectors::{Search, orthonormal_rows};
 use candle_core::{D, Device, Tensor};
 use metal_candle_kernels::{Result, matmul};
 
-/// Rounds of subspace iteration for each batch, those of PEFT. What they begin with is no part of the result where they
+/// Rounds of subspace iteration for the first batch, those of PEFT. What they begin with is no part of the result where they
 /// find the vectors, so that one seed does for all.
-const ROUNDS: [usize; 2] = [2, 2];
+const FIRST: [usize; 1] = [4];
+
+/// Rounds for a batch whose vectors are near those before it.
+const LATER: [usize; 1] = [2];
 
 /// The first `n` components of all rows so far.
 #[derive(Debug)]
@@ -86,7 +89,7 @@ impl Fitted {
     fn first(rows: &Tensor, n: usize) -> Result<Self> {
         let mean = rows.mean_keepdim(0)?;
         let centred = rows.broadcast_sub(&mean)?;
-        let (components, values) = largest(&centred, n)?;
+        let (components, values) = largest(&centred, n, None)?;
         Ok(Self {
             n_rows: rows.dim(0)? as f64,
             mean,
@@ -105,7 +108,8 @@ impl Fitted {
         let centred = rows.broadcast_sub(&mean)?;
         let apart = ((&self.mean - &mean)? * (self.n_rows / n_rows * n_new).sqrt())?;
         let before = self.components.broadcast_mul(&self.values)?;
-        let (components, values) = largest(&Tensor::cat(&[&before, &centred, &apart], 0)?, n)?;
+        let rows = Tensor::cat(&[&before, &centred, &apart], 0)?;
+        let (components, values) = largest(&rows, n, Some(&self.components))?;
         let cosines = (&components * &self.components)?.sum(D::Minus1)?;
         Ok(Self {
             n_rows,
@@ -131,19 +135,26 @@ fn sum_of_squares(t: &Tensor) -> Result<f64> {
     Ok(t.sqr()?.sum_all()?.to_scalar()?)
 }
 
-/// Right singular vectors of the `n` largest values of `rows`, `(M, K)`, and the values: `(n, K)` and `(n, 1)`.
-fn largest(rows: &Tensor, n: usize) -> Result<(Tensor, Tensor)> {
+/// Right singular vectors of the `n` largest values of `rows`, `(M, K)`, which are near `before`, `(n, K)`, and the values,
+/// `(n, 1)`.
+fn largest(rows: &Tensor, n: usize, before: Option<&Tensor>) -> Result<(Tensor, Tensor)> {
     let (m, k) = rows.dims2()?;
+    // Vectors are sought on the narrower side.
+    let is_wide = k > m;
+    let across = before
+        .filter(|_| is_wide)
+        .map(|before| matmul(before, &rows.t()?));
+    let across = across.transpose()?;
     let search = Search {
         n,
-        rounds: &ROUNDS,
+        rounds: if before.is_some() { &LATER } else { &FIRST },
         seed: 0,
         stream: "eva",
+        near: across.as_ref().or(before),
     };
-    // Vectors are sought on the narrower side.
-    let components = match k <= m {
-        true => search.largest(&rows.t()?.contiguous()?)?.rows,
-        false => orthonormal_rows(&matmul(&search.largest(rows)?.rows, rows)?)?,
+    let components = match is_wide {
+        false => search.largest(&rows.t()?.contiguous()?)?.rows,
+        true => orthonormal_rows(&matmul(&search.largest(rows)?.rows, rows)?)?,
     };
     let components = oriented(&components)?;
     let along = matmul(&components, &rows.t()?)?;

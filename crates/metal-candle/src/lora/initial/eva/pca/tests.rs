@@ -66,6 +66,41 @@ fn components_of_one_batch_are_its_own() {
     }
 }
 
+/// What a second batch turns the first components into, on either side of a square, and where the space that is searched is
+/// not all there is.
+#[test]
+fn a_second_batch_turns_the_components() {
+    let n = 2;
+    for (n_rows, width) in [(30, 70), (70, 30)] {
+        let batches = ["one", "two"].map(|name| rows(name, n_rows, width));
+        let mut pca = Pca::new(n);
+        pca.fit(&batches[0]).unwrap();
+        let before = pca.components().unwrap().clone();
+        let (values, _) = covariance(&batches[0]);
+        let values: Vec<f64> = values[..n].iter().map(|value| value.sqrt()).collect();
+        let values = Tensor::new(values, &Device::Cpu).unwrap();
+        let kept = before.broadcast_mul(&values.reshape((n, 1)).unwrap());
+        let means = batches
+            .each_ref()
+            .map(|batch| batch.mean_keepdim(0).unwrap());
+        let centred = batches[1].broadcast_sub(&means[1]).unwrap();
+        let apart = (&means[0] - &means[1]).unwrap() * (n_rows as f64 / 2.0).sqrt();
+        let all = Tensor::cat(&[kept.unwrap(), centred, apart.unwrap()], 0).unwrap();
+        let gram = all.t().unwrap().matmul(&all).unwrap();
+        let (_, vectors) = eigen(gram.to_vec2().unwrap());
+        let vectors = Tensor::new(vectors[..n].to_vec(), &Device::Cpu).unwrap();
+        pca.fit(&batches[1]).unwrap();
+        assert!(
+            angle(pca.components().unwrap(), &vectors) < 1e-6,
+            "{n_rows}"
+        );
+        assert!(
+            angle(&before, &vectors) > 1e-4,
+            "the second batch changes nothing"
+        );
+    }
+}
+
 #[test]
 fn components_settle_when_a_batch_leaves_them_where_they_are() {
     let batch = rows("same", 20, 6);
