@@ -1,6 +1,7 @@
 //! The real binary, from its command line to its files and exit codes.
 #![allow(missing_docs, clippy::unwrap_used)]
 
+mod activations;
 mod adapter;
 mod bad_adapters;
 mod bad_data;

@@ -80,12 +80,6 @@ impl Settings {
     pub(super) fn record(&self, splits: &Splits, output: &Output, before: Option<&Value>) -> Value {
         let (rows, options) = (&self.rows, &self.options);
         let train = splits.train.as_ref();
-        let (min_lr, decay_rate, step_size) = match options.schedule.decay {
-            Decay::Constant => (None, None, None),
-            Decay::Linear { end, .. } | Decay::Cosine { end, .. } => (Some(end), None, None),
-            Decay::Exponential { factor } => (None, Some(factor), None),
-            Decay::Steps { factor, every } => (None, Some(factor), Some(every)),
-        };
         let (fine_tune_type, dropout, num_layers) = match output {
             Output::Adapter { config, .. } => {
                 let (name, layers) = (config.method.name(), config.layers_to_transform.as_ref());
@@ -101,7 +95,7 @@ impl Settings {
             Some(Preference::Dpo(dpo)) => Some(dpo),
             _ => None,
         };
-        json!({
+        let mut record = json!({
             "version": env!("CARGO_PKG_VERSION"),
             "model": self.model,
             "load_in_4bit": self.on_load.map(OnLoad::name),
@@ -125,6 +119,29 @@ impl Settings {
             "packing": rows.arrangement == Arrangement::Packed,
             "grad_checkpoint": options.grad_checkpoint,
             "iters": options.iters,
+            "max_grad_norm": options.max_grad_norm,
+            "dropout": dropout,
+            "init_lora_weights": init,
+            "eva_rho": eva_rho,
+            "add_tokens": self.subject.added_tokens(),
+            "neftune_noise_alpha": options.neftune_noise_alpha,
+        });
+        if let (Value::Object(record), Value::Object(rates)) = (&mut record, self.rates()) {
+            record.extend(rates);
+        }
+        record
+    }
+
+    /// The part of the record that decides how far a step goes.
+    fn rates(&self) -> Value {
+        let options = &self.options;
+        let (min_lr, decay_rate, step_size) = match options.schedule.decay {
+            Decay::Constant => (None, None, None),
+            Decay::Linear { end, .. } | Decay::Cosine { end, .. } => (Some(end), None, None),
+            Decay::Exponential { factor } => (None, Some(factor), None),
+            Decay::Steps { factor, every } => (None, Some(factor), Some(every)),
+        };
+        json!({
             "optimizer": options.rule.name(),
             "optimizer_config": options.rule,
             "loraplus_lr_ratio": self.loraplus_lr_ratio,
@@ -138,12 +155,6 @@ impl Settings {
             "lr_decay_rate": decay_rate,
             "lr_step_size": step_size,
             "lr_decay_steps": self.lr_decay_steps,
-            "max_grad_norm": options.max_grad_norm,
-            "dropout": dropout,
-            "init_lora_weights": init,
-            "eva_rho": eva_rho,
-            "add_tokens": self.subject.added_tokens(),
-            "neftune_noise_alpha": options.neftune_noise_alpha,
         })
     }
 }
