@@ -1,11 +1,12 @@
 //! Structure of the source. Arrows between crates and between the modules of a crate point down, and none closes a
-//! circle; doc comments begin with their noun.
+//! circle; doc comments begin with their noun; loops over registers of a GPU are unrolled.
 #![allow(clippy::unwrap_used)]
 
 mod comments;
 mod crates;
 mod graph;
 mod imports;
+mod registers;
 
 use graph::Graph;
 use imports::Imports;
@@ -34,7 +35,11 @@ fn libraries_that_are_tested_from_outside_have_no_tests_inside() {
                 let text = fs::read_to_string(file).unwrap();
                 text.contains("#[test]") || text.contains("cfg(test)")
             };
-            faults.extend(sources(&folder.join("src")).into_iter().filter(has_tests));
+            faults.extend(
+                sources(&folder.join("src"), "rs")
+                    .into_iter()
+                    .filter(has_tests),
+            );
         }
     }
     assert!(faults.is_empty(), "{faults:?}");
@@ -55,10 +60,23 @@ fn modules_import_each_other_in_one_direction() {
 fn doc_comments_begin_with_the_noun_that_they_are_about() {
     let mut faults = vec![];
     for (name, _) in crates::LAYERS {
-        for file in sources(&root().join("crates").join(name).join("src")) {
+        for file in sources(&root().join("crates").join(name).join("src"), "rs") {
             faults.extend(comments::faults(&file, &fs::read_to_string(&file).unwrap()));
         }
     }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[test]
+fn loops_over_registers_of_a_gpu_are_unrolled() {
+    let files = sources(&root().join("crates/kernels/src"), "metal");
+    let texts = files.iter().map(|file| fs::read_to_string(file).unwrap());
+    let texts: Vec<String> = texts.collect();
+    let members = texts.iter().flat_map(|text| registers::members(text));
+    let members = members.collect();
+    let found = files.iter().zip(&texts);
+    let faults = found.flat_map(|(file, text)| registers::faults(file, text, &members));
+    let faults: Vec<String> = faults.collect();
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
@@ -66,7 +84,7 @@ fn doc_comments_begin_with_the_noun_that_they_are_about() {
 fn graph_of(src: &Path) -> Graph {
     let imports = Imports::of_root(&fs::read_to_string(src.join("lib.rs")).unwrap());
     let mut graph = Graph::default();
-    for file in sources(src) {
+    for file in sources(src, "rs") {
         let path = file.strip_prefix(src).unwrap();
         let text = fs::read_to_string(&file).unwrap();
         for (from, to) in imports.of_file(path, &text) {
@@ -76,16 +94,16 @@ fn graph_of(src: &Path) -> Graph {
     graph
 }
 
-/// All Rust files below `folder`, in order.
-fn sources(folder: &Path) -> Vec<PathBuf> {
+/// All files below `folder` whose names end so, in order.
+fn sources(folder: &Path, end: &str) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).unwrap();
     let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
     paths.sort();
     let files = paths.into_iter().flat_map(|path| match path.is_dir() {
-        true => sources(&path),
+        true => sources(&path, end),
         false => vec![path],
     });
     files
-        .filter(|path| path.extension().is_some_and(|end| end == "rs"))
+        .filter(|path| path.extension().is_some_and(|found| found == end))
         .collect()
 }

@@ -73,12 +73,14 @@ kernel void attention_queries(
         multiply(queries, first, keys, key, group);
         float scale = group.bound(sizes);
         float p[SEEN];
+        UNROLL
         for (uint i = 0; i < SEEN; i++) {
             bool is_seen = mask.sees(query, key + group.column(i));
             p[i] = is_seen ? exp(scale * group.score(i) - statistic.x) / statistic.y : 0.0f;
         }
         group.replace_scores(p, sizes);
         multiply(upstream, first, values, key, group);
+        UNROLL
         for (uint i = 0; i < SEEN; i++) {
             group.score(i) = sizes.scale * p[i] * (group.score(i) - delta);
         }
@@ -149,6 +151,7 @@ kernel void attention_keys(
             multiply(keys, first, queries, query, group);
             float scale = group.bound(sizes);
             float p[SEEN];
+            UNROLL
             for (uint i = 0; i < SEEN; i++) {
                 uint own = query + group.column(i);
                 p[i] = 0;
@@ -163,6 +166,7 @@ kernel void attention_keys(
             }
             if (wanted.dk != 0) {
                 multiply(values, first, upstream, query, group);
+                UNROLL
                 for (uint i = 0; i < SEEN; i++) {
                     float delta = deltas[row + min(query + group.column(i), sizes.queries - 1)];
                     group.score(i) = sizes.scale * p[i] * (group.score(i) - delta);

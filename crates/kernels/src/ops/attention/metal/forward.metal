@@ -42,6 +42,7 @@ kernel void attention_forward(
         float scale = group.bound(sizes);
         float shown[SEEN];
         float next = largest;
+        UNROLL
         for (uint i = 0; i < SEEN; i++) {
             shown[i] = mask.sees(query, key + group.column(i)) ? scale * group.score(i) : -INFINITY;
             next = max(next, shown[i]);
@@ -54,6 +55,7 @@ kernel void attention_forward(
             sums.scale(factor, group);
         }
         float part = 0;
+        UNROLL
         for (uint i = 0; i < SEEN; i++) {
             float p = exp(shown[i] - shift);
             group.score(i) = p;

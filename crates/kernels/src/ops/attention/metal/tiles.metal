@@ -156,6 +156,7 @@ struct Group {
         if (sizes.softcap == 0) {
             return sizes.scale;
         }
+        UNROLL
         for (uint i = 0; i < SEEN; i++) {
             score(i) = softcap(sizes.scale * score(i), sizes.softcap);
         }
@@ -164,6 +165,7 @@ struct Group {
 
     // Puts probabilities in the place of their scores; they become those times the derivative of a bound.
     void replace_scores(thread float* p, constant Sizes& sizes) {
+        UNROLL
         for (uint i = 0; i < SEEN; i++) {
             float own = p[i];
             if (sizes.softcap != 0) {
@@ -281,6 +283,7 @@ struct Sums {
         UNROLL
         for (uint chunk = 0; chunk < WIDTH; chunk += TILE) {
             store(chunk, group);
+            UNROLL
             for (uint i = 0; i < SEEN; i++) {
                 own[group.lane / 4 * STEP + group.column(i)] *= factor;
             }
