@@ -2,8 +2,6 @@
 // by side where they may be read at once, and nothing is left over. There is no branch then between reads, so that a thread
 // waits for all of them at once.
 
-constant constexpr float LOG2E = 1.44269504f;
-
 inline float sum_of(float4 values) {
     return (values.x + values.y) + (values.z + values.w);
 }

@@ -6,6 +6,12 @@ using namespace metal;
 // Threads that run in step, on every Apple GPU.
 constant constexpr uint SIMD = 32;
 
+// exp(a - b), of the power that GPUs have. What is large loses digits to a factor, its difference none.
+inline float exp_of_difference(float a, float b) {
+    constexpr float LOG2E = 1.44269504f;
+    return exp2((a - b) * LOG2E);
+}
+
 // The rows of a tensor's last dimension: elements of a row are `stride` apart, the dimensions before
 // it are walked innermost first. `row / sizes[i]` is `row * factors[i] >> shifts[i]`, since GPUs divide in software.
 struct Rows {

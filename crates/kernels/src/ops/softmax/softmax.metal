@@ -3,16 +3,12 @@
 // Maximum of nothing: finite, so that nothing is infinity minus infinity unless the row has it.
 constant constexpr float LOWEST = -3.40282347e38f;
 
-inline float scale_between(float from, float to) {
-    return exp2((from - to) * LOG2E);
-}
-
 inline Part exponentials(Part part, float largest) {
     UNROLL
     for (uint k = 0; k < KEPT; k++) {
         UNROLL
         for (uint i = 0; i < 4; i++) {
-            part.fours[k][i] = scale_between(part.fours[k][i], largest);
+            part.fours[k][i] = exp_of_difference(part.fours[k][i], largest);
         }
     }
     return part;
@@ -22,7 +18,7 @@ inline Part exponentials(Part part, float largest) {
 inline void combine(thread float& largest, thread float& sum) {
     float before = largest;
     largest = simd_max(before);
-    sum = simd_sum(sum * scale_between(before, largest));
+    sum = simd_sum(sum * exp_of_difference(before, largest));
 }
 
 template <bool FOURS>
@@ -51,7 +47,7 @@ kernel void softmax_forward(
             largest = max(largest, max_of(part.fours[k]));
         }
         part = exponentials(part, largest);
-        sum *= scale_between(before, largest);
+        sum *= exp_of_difference(before, largest);
         UNROLL
         for (uint k = 0; k < KEPT; k++) {
             sum += sum_of(part.fours[k]);
@@ -69,7 +65,7 @@ kernel void softmax_forward(
         sum = shared_value(sums, thread_index, threads, 0);
         combine(largest, sum);
     }
-    float factor = scale_between(own, largest) / sum;
+    float factor = exp_of_difference(own, largest) / sum;
     for (uint first = 4 * thread_index; first < width; first += step) {
         if (step < width) {
             part = exponentials(read_part<FOURS>(x, x_rows, first, threads, width, -INFINITY), own);

@@ -1,4 +1,4 @@
-// The probabilities are computed again from the statistics of forward: p = exp(s - max) / sum.
+// The probabilities are computed again from the statistics of forward: p = exp(s - max) * (1 / sum).
 
 // Of every row of scores, sum_j p_j dp_j = dy y^T, (B, H, Tq). The products are those of dp = dy v^T in the
 // same order: where one key takes all, y is its value, and dp - delta must vanish.
@@ -76,7 +76,7 @@ kernel void attention_queries(
         UNROLL
         for (uint i = 0; i < SEEN; i++) {
             bool is_seen = mask.sees(query, key + group.column(i));
-            p[i] = is_seen ? exp(scale * group.score(i) - statistic.x) / statistic.y : 0.0f;
+            p[i] = is_seen ? exp_of_difference(scale * group.score(i), statistic.x) * statistic.y : 0.0f;
         }
         group.replace_scores(p, sizes);
         multiply(upstream, first, values, key, group);
@@ -157,7 +157,7 @@ kernel void attention_keys(
                 p[i] = 0;
                 if (mask.sees(own, key)) {
                     float2 statistic = statistics[row + own];
-                    p[i] = exp(scale * group.score(i) - statistic.x) / statistic.y;
+                    p[i] = exp_of_difference(scale * group.score(i), statistic.x) * statistic.y;
                 }
             }
             group.replace_scores(p, sizes);

@@ -61,7 +61,7 @@ inline Seen<WIDTH> seen_of(
             next = max(next, scores[j]);
         }
         float shift = next == -INFINITY ? 0.0f : next;
-        float factor = exp(seen.largest - shift);
+        float factor = exp_of_difference(seen.largest, shift);
         seen.total *= factor;
         UNROLL
         for (uint i = 0; i < WIDTH / SIMD; i++) {
@@ -70,7 +70,7 @@ inline Seen<WIDTH> seen_of(
         UNROLL
         for (uint j = 0; j < AHEAD; j++) {
             if (key + j < end && mask.sees(query, key + j)) {
-                float p = exp(scores[j] - shift);
+                float p = exp_of_difference(scores[j], shift);
                 seen.total += p;
                 UNROLL
                 for (uint i = 0; i < WIDTH / SIMD; i++) {
@@ -188,18 +188,19 @@ kernel void attention_decode_whole(
     float shift = largest == -INFINITY ? 0.0f : largest;
     float total = 0;
     for (uint i = 0; i < simds; i++) {
-        total += parts[i].y * exp(parts[i].x - shift);
+        total += parts[i].y * exp_of_difference(parts[i].x, shift);
     }
+    float inverse = total == 0 ? 0.0f : 1 / total;
     ulong row = (ulong(batch) * sizes.heads + head) * sizes.queries + query;
     for (uint d = simd_index * SIMD + lane; d < sizes.width; d += simds * SIMD) {
         float sum = 0;
         for (uint i = 0; i < simds; i++) {
-            sum += exp(parts[i].x - shift) * sums[i * WIDTH + d];
+            sum += exp_of_difference(parts[i].x, shift) * sums[i * WIDTH + d];
         }
-        y[row * sizes.width + d] = total == 0 ? 0.0f : sum / total;
+        y[row * sizes.width + d] = sum * inverse;
     }
     if (simd_index == 0 && lane == 0) {
-        statistics[row] = float2(largest, total);
+        statistics[row] = float2(largest, inverse);
     }
 }
 
@@ -231,17 +232,18 @@ kernel void attention_join(
     float shift = largest == -INFINITY ? 0.0f : largest;
     float total = 0;
     for (uint i = thread_index; i < ranges; i += threads) {
-        total += part_statistics[i].y * exp(part_statistics[i].x - shift);
+        total += part_statistics[i].y * exp_of_difference(part_statistics[i].x, shift);
     }
     total = group_sum(total, shared, thread_index, threads);
+    float inverse = total == 0 ? 0.0f : 1 / total;
     for (uint d = thread_index; d < width; d += threads) {
         float sum = 0;
         for (uint i = 0; i < ranges; i++) {
-            sum += exp(part_statistics[i].x - shift) * parts[i * width + d];
+            sum += exp_of_difference(part_statistics[i].x, shift) * parts[i * width + d];
         }
-        y[ulong(row) * width + d] = total == 0 ? 0.0f : sum / total;
+        y[ulong(row) * width + d] = sum * inverse;
     }
     if (thread_index == 0) {
-        statistics[row] = float2(largest, total);
+        statistics[row] = float2(largest, inverse);
     }
 }

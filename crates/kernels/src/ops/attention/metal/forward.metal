@@ -1,4 +1,4 @@
-// The result, and of every row of scores the maximum and the sum of exp(score - maximum), (B, H, Tq).
+// The result, and of every row of scores the maximum and 1 / sum of exp(score - maximum), (B, H, Tq).
 //
 // The scores of one tile exist at a time: y = sum_j exp(s_j - max) v_j for the largest so far, which is
 // multiplied with exp(max - new max) when a later tile has a larger one.
@@ -50,14 +50,14 @@ kernel void attention_forward(
         next = row_max(next);
         // Where no key is visible yet, -inf - -inf would be no number.
         float shift = next == -INFINITY ? 0.0f : next;
-        float factor = exp(largest - shift);
+        float factor = exp_of_difference(largest, shift);
         if (simd_max(total != 0 && factor != 1 ? 1 : 0) != 0) {
             sums.scale(factor, group);
         }
         float part = 0;
         UNROLL
         for (uint i = 0; i < SEEN; i++) {
-            float p = exp(shown[i] - shift);
+            float p = exp_of_difference(shown[i], shift);
             group.score(i) = p;
             part += p;
         }
@@ -66,10 +66,11 @@ kernel void attention_forward(
         sums.add(values, key, column, group);
     }
     // In no span, a query sees no key.
-    sums.scale(total == 0 ? 0.0f : 1 / total, group);
+    float inverse = total == 0 ? 0.0f : 1 / total;
+    sums.scale(inverse, group);
     sums.write(y + ulong(at.y) * sizes.queries * sizes.width, first, sizes.queries, column, sizes.width, group);
     if (at.z == 0 && lane % 4 == 0 && query < sizes.queries) {
-        statistics[ulong(at.y) * sizes.queries + query] = float2(largest, total);
+        statistics[ulong(at.y) * sizes.queries + query] = float2(largest, inverse);
     }
 }
 

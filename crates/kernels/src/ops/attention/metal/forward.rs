@@ -32,7 +32,7 @@ const MOST_SIMDS: usize = 8;
 
 /// Values that forward leaves for backward.
 pub(in crate::ops::attention) struct Saved {
-    /// Maximum and sum of each row of scores, `(B, H, Tq, 2)`.
+    /// Maximum of each row of scores and 1 / sum of exp(score - maximum), `(B, H, Tq, 2)`.
     pub(super) statistics: Output,
     /// The result before it was rounded to a narrower dtype.
     pub(super) y: Option<Tensor>,
