@@ -2,7 +2,7 @@
 
 use candle_core::{DType, MetalDevice, Result};
 use candle_metal_kernels::metal::{ComputePipeline, Library};
-use objc2_metal::MTLCompileOptions;
+use objc2_metal::{MTLCompileOptions, MTLLanguageVersion};
 use std::collections::HashMap;
 use std::sync::{PoisonError, RwLock};
 
@@ -129,6 +129,8 @@ fn compile(device: &MetalDevice, program: Program<'_>) -> Result<Library> {
     // Newer systems call it a math mode, and still take this.
     #[allow(deprecated)]
     options.setFastMathEnabled(false);
+    // The first that has bfloat. Left open, it would be the newest that a system knows, which no test has seen.
+    options.setLanguageVersion(MTLLanguageVersion::Version3_1);
     let library = device.new_library_with_source(&text, Some(&options));
     library.map_err(candle_core::Error::wrap)
 }

@@ -12,12 +12,17 @@ pub struct Counts {
     pub kernels: BTreeMap<String, Launches>,
     /// Copies and fills by blits, each of which ends candle's encoder.
     pub blits: usize,
+    /// Libraries that were compiled from texts, by the version of the language that was asked for.
+    pub languages: BTreeMap<Option<Language>, usize>,
     /// Times that the host waited for a command buffer.
     pub waits: usize,
     /// Buffers that were made, and their bytes.
     pub buffers: usize,
     pub buffer_bytes: usize,
 }
+
+/// Major and minor version of the Metal Shading Language.
+pub type Language = (usize, usize);
 
 /// Launches of one kernel.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -28,8 +33,14 @@ pub struct Launches {
     pub bytes: usize,
 }
 
-static COUNTS: Mutex<Counts> =
-    Mutex::new(Counts { kernels: BTreeMap::new(), blits: 0, waits: 0, buffers: 0, buffer_bytes: 0 });
+static COUNTS: Mutex<Counts> = Mutex::new(Counts {
+    kernels: BTreeMap::new(),
+    blits: 0,
+    languages: BTreeMap::new(),
+    waits: 0,
+    buffers: 0,
+    buffer_bytes: 0,
+});
 
 /// Counts since the last call.
 pub fn take_counts() -> Counts {
@@ -66,6 +77,10 @@ pub(crate) fn dispatched(kernel: &str, accesses: &[Access]) {
 
 pub(crate) fn blitted() {
     lock(&COUNTS).blits += 1;
+}
+
+pub(crate) fn compiled(language: Option<Language>) {
+    *lock(&COUNTS).languages.entry(language).or_default() += 1;
 }
 
 pub(crate) fn waited() {

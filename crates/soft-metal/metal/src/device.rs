@@ -1,10 +1,11 @@
 //! `MTLDevice`: one, for as long as the process runs.
 
 use crate::buffer::{ALLOCATED, SoftBuffer};
+use crate::counts;
 use crate::event::{SoftEvent, SoftFence, SoftSharedEvent};
 use crate::foundation::fail;
 use crate::gpu::{Shared, lock};
-use crate::library::{SoftFunction, SoftLibrary, SoftPipeline};
+use crate::library::{SoftFunction, SoftLibrary, SoftPipeline, language};
 use crate::object::{make, soft};
 use crate::queue::SoftQueue;
 use crate::residency::SoftResidency;
@@ -122,7 +123,8 @@ define_class!(
         }
 
         #[unsafe(method_id(newLibraryWithSource:options:error:))]
-        fn new_library(&self, source: &NSString, _options: Option<&AnyObject>, error: *mut *mut NSError) -> Option<Retained<SoftLibrary>> {
+        fn new_library(&self, source: &NSString, options: Option<&AnyObject>, error: *mut *mut NSError) -> Option<Retained<SoftLibrary>> {
+            counts::compiled(language(options));
             match SoftLibrary::new(&source.to_string()) {
                 Ok(library) => Some(library),
                 Err(text) => {

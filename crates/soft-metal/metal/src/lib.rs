@@ -22,7 +22,7 @@ mod record;
 mod residency;
 mod rules;
 
-pub use counts::{Counts, Launches, take_counts};
+pub use counts::{Counts, Language, Launches, take_counts};
 pub use device::set_architecture;
 pub use gpu::drain;
 pub use gpu::fault::{fail_command_buffer, forget_failure};

@@ -1,5 +1,6 @@
 //! `MTLLibrary`, `MTLFunction`, `MTLFunctionConstantValues` and `MTLComputePipelineState`.
 
+use crate::counts::Language;
 use crate::device::MAX_THREADS;
 use crate::foundation::fail;
 use crate::gpu::lock;
@@ -195,12 +196,19 @@ define_class!(
 define_class!(
     #[unsafe(super(NSObject))]
     #[name = "MTLCompileOptions"]
+    #[ivars = Mutex<Option<Language>>]
     pub struct SoftCompileOptions;
 
     unsafe impl NSObjectProtocol for SoftCompileOptions {}
 
-    /// Accepted, and without effect: the C++ compiler never relaxes floating point.
+    /// Accepted, and without effect: the C++ compiler never relaxes floating point. The language's version is counted.
     impl SoftCompileOptions {
+        #[unsafe(method_id(init))]
+        fn init(this: Allocated<Self>) -> Option<Retained<Self>> {
+            let this = this.set_ivars(Mutex::default());
+            unsafe { msg_send![super(this), init] }
+        }
+
         #[unsafe(method(setFastMathEnabled:))]
         fn set_fast_math(&self, _on: bool) {}
 
@@ -211,9 +219,16 @@ define_class!(
         fn set_functions(&self, _functions: objc2_metal::MTLMathFloatingPointFunctions) {}
 
         #[unsafe(method(setLanguageVersion:))]
-        fn set_language_version(&self, _version: objc2_metal::MTLLanguageVersion) {}
+        fn set_language_version(&self, version: objc2_metal::MTLLanguageVersion) {
+            *lock(self.ivars()) = Some((version.0 >> 16, version.0 & 0xffff));
+        }
     }
 );
+
+/// The language's version that a library is asked for with these options.
+pub fn language(options: Option<&AnyObject>) -> Option<Language> {
+    *lock(soft::<SoftCompileOptions, _>(options?).ivars())
+}
 
 pub fn install() {
     SoftLibrary::class();

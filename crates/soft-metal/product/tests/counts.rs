@@ -216,6 +216,18 @@ fn a_step_of_training_asks_for_no_more_than_it_did() {
     }
 }
 
+#[test]
+fn every_library_of_ours_is_in_msl_3_1() {
+    let counts = on_metal(|device| {
+        let x = Tensor::new(&[[1f32, 2., 3.]], device).unwrap();
+        take_counts();
+        metal_candle_kernels::softmax(&x).unwrap();
+        take_counts()
+    });
+    // candle leaves the version of its own to the system.
+    assert_eq!(counts.languages.get(&Some((3, 1))), Some(&1), "{:?}", counts.languages);
+}
+
 /// Launches and bytes of a token of whole models, which the table of docs/apple.md has.
 ///
 /// Weights are known, and all other bytes are counted at widths `scale` times smaller, to which they are proportional: with one
