@@ -50,6 +50,12 @@ impl<'a> Sitting<'a> {
         Ok(sitting)
     }
 
+    /// Seconds of a wait for a GPU with next to nothing to do; `None` of the CPU.
+    pub fn wait_secs(&self) -> Option<f64> {
+        let mut ceilings = self.record.ceilings.iter();
+        ceilings.find_map(|ceiling| ceiling.wait_secs)
+    }
+
     fn show_heading(&self) -> Result<()> {
         self.terminal.print_line(self.record.machine.summary())?;
         for ceiling in &self.record.ceilings {

@@ -6,8 +6,8 @@ mod contenders;
 mod operation;
 mod rivals;
 mod subjects;
+mod waits;
 
-use crate::clock::Clock;
 use crate::options::{Options, Rival};
 use crate::record::Pass;
 use crate::rows::Measured;
@@ -21,9 +21,7 @@ use metal_candle_kernels::case::TABLE;
 use operation::Operation;
 use rivals::Rivals;
 use std::time::Duration;
-
-/// Runs between two waits for a GPU, where the command line does not say.
-const RUNS_PER_WAIT_OF_GPU: usize = 8;
+use waits::Waits;
 
 /// Operations, each checked against its definition before it is timed
 #[derive(clap::Args, Debug)]
@@ -34,7 +32,8 @@ pub struct Args {
     /// Time for each pass of a case and each contender
     #[arg(long, value_name = "SECONDS", default_value = "0.3", value_parser = crate::options::seconds)]
     pub seconds: Duration,
-    /// Runs between two waits for the device, which the clock includes [default: 8 on a GPU, 1 on the CPU]
+    /// Runs between two waits for the device, which the clock includes [default: 1 on the CPU; on a GPU up to 256, until the
+    /// wait has a fiftieth of the time]
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub runs_per_wait: Option<usize>,
     #[command(flatten)]
@@ -48,15 +47,15 @@ pub struct Args {
 pub fn run(args: &Args, terminal: &Terminal) -> Result<()> {
     let device = args.options.device.open()?;
     let options = options(args, &device)?;
-    let clock = Clock::new(&device, runs_per_wait(args, &device));
     let operations = chosen(args)?;
     let mut rivals = Rivals::start(&options, &device)?;
     let mut sitting = Sitting::begin(&options, &device, terminal)?;
+    let waits = waits(args, sitting.wait_secs());
     for operation in operations {
-        let measured = measure(&operation, args, &mut rivals, &clock)?;
+        let (measured, runs) = measure(&operation, args, &mut rivals, (&device, waits))?;
         let passes = operation.passes().iter();
         let rows = passes.filter_map(|&pass| measured.row(pass, operation.cost(pass), None));
-        let rows = rows.map(|row| row.of_runs(clock.runs_per_wait()));
+        let rows = rows.map(|row| row.of_runs(runs));
         sitting.add(rows.collect(), measured.versions())?;
         for (name, answer) in &measured.rivals {
             if let Some(error) = &answer.error {
@@ -81,11 +80,13 @@ fn options(args: &Args, device: &Device) -> Result<Options> {
     Ok(options)
 }
 
-fn runs_per_wait(args: &Args, device: &Device) -> usize {
-    args.runs_per_wait.unwrap_or(match device.is_cpu() {
-        true => 1,
-        false => RUNS_PER_WAIT_OF_GPU,
-    })
+/// The CPU has nothing to wait for.
+fn waits(args: &Args, wait_secs: Option<f64>) -> Waits {
+    match (args.runs_per_wait, wait_secs) {
+        (Some(runs), _) => Waits::After(runs),
+        (None, Some(wait_secs)) => Waits::ByTime(wait_secs),
+        (None, None) => Waits::After(1),
+    }
 }
 
 fn chosen(args: &Args) -> Result<Vec<Operation>> {
@@ -99,17 +100,18 @@ fn chosen(args: &Args) -> Result<Vec<Operation>> {
     }
 }
 
-/// Rounds of turns: first those who run in this process, then each process beside it.
+/// Rounds of turns: first those who run in this process, then each process beside it. With the runs between two waits.
 fn measure(
     operation: &Operation,
     args: &Args,
     rivals: &mut Rivals,
-    clock: &Clock,
-) -> Result<Measured> {
-    let inputs = operation.tensors(clock.device())?;
+    (device, waits): (&Device, Waits),
+) -> Result<(Measured, usize)> {
+    let inputs = operation.tensors(device)?;
     let want = operation.true_outcome(&inputs)?;
     let peak = operation.check(&operation.run, &inputs, &want)?;
-    let mut contenders = Contenders::new(operation, &inputs, clock);
+    let clock = waits.clock(operation, &inputs, device)?;
+    let mut contenders = Contenders::new(operation, &inputs, &clock);
     if rivals.candle {
         contenders.add_candle();
     }
@@ -126,14 +128,15 @@ fn measure(
     // The check is a forward and a backward pass.
     let checked = operation.passes().last().copied().unwrap_or(Pass::Forward);
     ours.peak_bytes.extend(peak.map(|peak| (checked, peak)));
-    Ok(Measured {
+    let measured = Measured {
         op: operation.op.to_owned(),
         case: operation.case.clone(),
         dtype: operation.dtype_name().to_owned(),
         source: operation.source.clone(),
         ours,
         rivals: theirs,
-    })
+    };
+    Ok((measured, clock.runs_per_wait()))
 }
 
 #[cfg(test)]

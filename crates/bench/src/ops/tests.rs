@@ -1,5 +1,6 @@
 use super::operation::{InputSpec, InputTensors};
 use super::*;
+use crate::clock::Clock;
 use candle_core::{DType, Tensor};
 use contenders::Contenders;
 use metal_candle_cli::device::{DeviceArgs, DeviceChoice};
@@ -30,12 +31,15 @@ fn small(run: impl Fn(&[Tensor]) -> Result<Vec<Tensor>> + 'static) -> Operation 
     }
 }
 
-fn clock() -> Clock {
-    Clock::new(&Device::Cpu, 1)
+pub(super) fn softmax_of_few_rows() -> Operation {
+    small(|x| Ok(vec![softmax(&x[0])?]))
 }
 
 fn measure(operation: &Operation, rivals: &mut Rivals) -> Result<Measured> {
-    super::measure(operation, &args(), rivals, &clock())
+    let (measured, runs) =
+        super::measure(operation, &args(), rivals, (&Device::Cpu, Waits::After(1)))?;
+    assert_eq!(runs, 1);
+    Ok(measured)
 }
 
 fn args() -> Args {
@@ -55,6 +59,20 @@ fn args() -> Args {
             record: None,
         },
     }
+}
+
+#[test]
+fn time_decides_on_a_gpu_alone() {
+    let of = |runs_per_wait, wait_secs| {
+        let args = Args {
+            runs_per_wait,
+            ..args()
+        };
+        waits(&args, wait_secs)
+    };
+    assert_eq!(of(None, None), Waits::After(1));
+    assert_eq!(of(None, Some(2e-4)), Waits::ByTime(2e-4));
+    assert_eq!(of(Some(4), Some(2e-4)), Waits::After(4));
 }
 
 fn refusal(run: impl Fn(&[Tensor]) -> Result<Vec<Tensor>> + 'static) -> String {
@@ -174,7 +192,7 @@ fn every_operation_is_measured_and_right() {
     for operation in operations.iter().filter(|o| o.op != "linear_cross_entropy") {
         let inputs = operation.tensors(&Device::Cpu).unwrap();
         check(operation, &inputs);
-        let clock = clock();
+        let clock = Clock::new(&Device::Cpu, 1);
         let mut contenders = Contenders::new(operation, &inputs, &clock);
         contenders.add_candle();
         let (_, theirs) = contenders.answers();
