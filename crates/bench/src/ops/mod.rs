@@ -6,6 +6,7 @@ mod contenders;
 mod operation;
 mod rivals;
 mod subjects;
+mod table;
 mod waits;
 
 use crate::options::{Options, Rival};
@@ -47,7 +48,7 @@ pub struct Args {
 pub fn run(args: &Args, terminal: &Terminal) -> Result<()> {
     let device = args.options.device.open()?;
     let options = options(args, &device)?;
-    let operations = chosen(args)?;
+    let operations = chosen(args, device.is_metal())?;
     let mut rivals = Rivals::start(&options, &device)?;
     let mut sitting = Sitting::begin(&options, &device, terminal)?;
     let waits = waits(args, sitting.wait_secs());
@@ -89,8 +90,8 @@ fn waits(args: &Args, wait_secs: Option<f64>) -> Waits {
     }
 }
 
-fn chosen(args: &Args) -> Result<Vec<Operation>> {
-    let mut operations = subjects::all();
+fn chosen(args: &Args, is_gpu: bool) -> Result<Vec<Operation>> {
+    let mut operations = subjects::all(is_gpu);
     operations.extend(blocks::all());
     operations.retain(|o| args.options.takes(&o.line()) && (o.source == TABLE || !args.table));
     match operations.is_empty() {

@@ -3,6 +3,7 @@
 
 use super::candle;
 use super::operation::{Implementation, InputSpec, Operation};
+use super::table;
 use crate::options::ENGINES;
 use candle_core::{DType, Tensor, Var};
 use metal_candle_cli::error::{Error, Result};
@@ -20,18 +21,29 @@ const EPS: f64 = 1e-6;
 /// Factor of the adapter's product: alpha 16 at rank 8.
 const LORA_SCALE: f64 = 2.0;
 
-/// All of them, each subject once.
-pub fn all() -> Vec<Operation> {
+/// All of them, each subject once; on a GPU the table has them in 16 bits, too, and products of both.
+pub fn all(is_gpu: bool) -> Vec<Operation> {
     let mut all = vec![];
     macro_rules! add {
-        ($($op:ident),*) => {$(
-            let cases = ops::$op::cases::table().into_iter().chain(ops::$op::cases::models());
-            all.extend(cases.map(|case| self::$op(&case)));
+        ($has_16_bits:expr; $($op:ident),*) => {$(
+            let mut cases = ops::$op::cases::table();
+            if $has_16_bits {
+                cases.extend(table::in_16_bits(&cases));
+            }
+            cases.extend(ops::$op::cases::models());
+            all.extend(cases.iter().map(self::$op));
         )*};
     }
-    add!(matmul, lora_linear, rms_norm, softmax, rope, glu);
-    add!(attention, linear_cross_entropy, adamw);
-    all.extend(ops::linear::cases::models().iter().map(linear));
+    add!(is_gpu; matmul, lora_linear, rms_norm, softmax, rope, glu);
+    add!(is_gpu; attention, linear_cross_entropy);
+    // Parameters and moments are float32 whatever the model is.
+    add!(false; adamw);
+    let mixed = table::mixed_products().into_iter().filter(|_| is_gpu);
+    all.extend(
+        mixed
+            .chain(ops::linear::cases::models())
+            .map(|case| linear(&case)),
+    );
     let mut seen = std::collections::HashSet::new();
     all.retain(|o| seen.insert((o.op, o.case.clone(), o.dtype_name())));
     all

@@ -160,13 +160,42 @@ fn filters_take_all_words_in_any_order() {
     let count = |filter: Option<&str>, table| {
         let mut args = args();
         (args.options.filter, args.table) = (filter.map(str::to_owned), table);
-        chosen(&args).map(|operations| operations.len())
+        chosen(&args, false).map(|operations| operations.len())
     };
     assert_eq!(count(Some("f32 softmax 2048x2048"), false).unwrap(), 1);
     assert_eq!(count(Some("matmul 1x"), true).unwrap(), 4);
     assert!(count(Some("adamw Qwen3-4B"), false).unwrap() > 1);
     assert!(count(Some("adamw Qwen3-4B"), true).is_err());
     assert!(count(Some("no such thing"), false).is_err());
+}
+
+#[test]
+fn the_table_of_a_gpu_has_16_bits_and_both() {
+    let of = |filter: &str, is_gpu| {
+        let mut args = args();
+        (args.options.filter, args.table) = (Some(filter.to_owned()), true);
+        chosen(&args, is_gpu).map_or(0, |operations| operations.len())
+    };
+    for (filter, n) in [
+        ("matmul 1024x1024x1024", 3),
+        ("lora_linear 512x896x896 r8", 3),
+        ("rms_norm 2048x2048", 3),
+        ("softmax 2048x2048", 3),
+        ("rope", 3),
+        ("swiglu", 3),
+        ("attention 512x512", 3),
+        ("linear_cross_entropy", 3),
+        ("adamw", 1),
+    ] {
+        assert_eq!(of(filter, true), n, "{filter}");
+        assert_eq!(of(&format!("{filter} f32"), true), 1, "{filter}");
+        assert_eq!(of(filter, false), 1, "{filter}");
+    }
+    // Some are in the table of every device.
+    assert_eq!(of("matmul 1x896x4864", true), 3);
+    assert_eq!(of("matmul 1x896x4864", false), 2);
+    assert_eq!(of("linear bf16 f32", true), 4);
+    assert_eq!(of("linear bf16 f32", false), 0);
 }
 
 fn check(operation: &Operation, inputs: &InputTensors) {
@@ -178,7 +207,7 @@ fn check(operation: &Operation, inputs: &InputTensors) {
 /// matters.
 #[test]
 fn every_operation_is_measured_and_right() {
-    let mut operations = subjects::all();
+    let mut operations = subjects::all(false);
     let size = |o: &Operation| {
         o.inputs
             .iter()
@@ -202,7 +231,7 @@ fn every_operation_is_measured_and_right() {
 
 #[test]
 fn candle_computes_the_same() {
-    for mut operation in subjects::all() {
+    for mut operation in subjects::all(false) {
         let small = operation
             .inputs
             .iter()
