@@ -9,7 +9,7 @@ use candle_core::{DType, Device, Tensor};
 use metal_candle_kernels::ops::linear::cases::Storage;
 use metal_candle_kernels::testkit::Failure;
 use metal_candle_kernels::weight::packing::Packing;
-use metal_candle_kernels::{Weight, ops, release};
+use metal_candle_kernels::{MatMulOptions, Weight, matmul_with, ops, release};
 use std::io::Write;
 
 /// Runs a check; until its end no rule of Metal is broken, and what is made is gone by then.
@@ -98,6 +98,64 @@ fn rows_of_a_weight_are_those_of_the_cpu() {
             assert_eq!(got, rows(&want, &[6, 0, 3, 3]), "{storage} {width}");
             let none = rows(&ours, &[1, 7]).pop().unwrap();
             assert!(none.iter().all(|x| x.is_nan()), "{storage} {width}");
+        }
+        Ok(())
+    });
+}
+
+/// Whole numbers between -8 and 8, of which every sum is exact.
+fn whole(seed: usize, dims: [usize; 2]) -> Tensor {
+    let number = |i: usize| ((i * 7 + seed) * (i + 3 * seed) % 17) as f64 - 8.0;
+    let numbers: Vec<f64> = (0..dims[0] * dims[1]).map(number).collect();
+    Tensor::from_vec(numbers, (dims[0], dims[1]), &Device::Cpu).unwrap()
+}
+
+/// Products of an adapter in parts: x A^T, dh^T x, dy^T h. Rounded once, from a sum that is exact.
+#[test]
+fn parts_of_a_thin_product_add_up_to_the_bit() {
+    on_the_gpu(|gpu| {
+        for ([m, n, k], [transpose_a, transpose_b]) in [
+            ([70, 8, 300], [false, true]),
+            ([8, 70, 1009], [true, false]),
+            ([130, 16, 257], [true, false]),
+        ] {
+            let (a, b) = (whole(1, [m, k]), whole(2, [k, n]));
+            let want = a.matmul(&b)?;
+            for dtype in [DType::F32, DType::F16, DType::BF16] {
+                let stored = |t: &Tensor, is_transposed: bool| {
+                    let t = if is_transposed {
+                        t.t()?.contiguous()?
+                    } else {
+                        t.clone()
+                    };
+                    t.to_dtype(dtype)?.to_device(gpu)
+                };
+                let (a, b) = (stored(&a, transpose_a)?, stored(&b, transpose_b)?);
+                let options = MatMulOptions {
+                    transpose_a,
+                    transpose_b,
+                    ..MatMulOptions::default()
+                };
+                #[cfg(soft_metal)]
+                soft_metal::take_counts();
+                let got = matmul_with(&a, &b, None, options)?;
+                #[cfg(soft_metal)]
+                assert!(
+                    soft_metal::take_counts()
+                        .kernels
+                        .contains_key("product_of_parts")
+                );
+                let bits = |t: &Tensor| {
+                    t.to_device(&Device::Cpu)?
+                        .to_dtype(DType::F32)?
+                        .to_vec2::<f32>()
+                };
+                assert_eq!(
+                    bits(&got)?,
+                    bits(&want.to_dtype(dtype)?)?,
+                    "{m} x {n} x {k} {dtype:?}"
+                );
+            }
         }
         Ok(())
     });

@@ -17,6 +17,7 @@ mod product;
 mod reject;
 pub mod scalar;
 mod softmax;
+mod split;
 pub mod steel;
 mod view;
 
@@ -29,5 +30,6 @@ pub use ndarray::NdArrayMultiplication;
 pub use product::{Factor, MatrixKernel, MatrixMultiplication};
 pub use reject::Reject;
 pub use softmax::MatrixSoftMax;
+pub use split::Split;
 pub use steel::SteelPlan;
 pub use view::View;

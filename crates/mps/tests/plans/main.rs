@@ -14,5 +14,6 @@ mod ndarray;
 mod policy;
 mod shapes;
 mod softmax;
+mod split;
 mod steel;
 mod steel_faults;

@@ -1,7 +1,8 @@
 //! Products on an Apple GPU: by the engine that crates/mps chooses, and where dtypes differ, or a factor is
-//! packed, by kernels of our own, which copy nothing.
+//! packed, or a product is thin and its sums are long, by kernels of our own, which copy nothing.
 
 mod several;
+mod split;
 mod unpacked;
 
 pub(crate) use metal_candle_mps::metal::Room;
@@ -26,6 +27,12 @@ pub(crate) fn product_with_room(
     room: Room,
 ) -> Result<DeviceTensor> {
     let c = addend.map(|(_, c)| c);
+    if matches!((&addend, room), (None, Room::None))
+        && same_dtype(a, [Some(b), None])
+        && let Some(y) = split::product(alpha, a, b)?
+    {
+        return Ok(y);
+    }
     if same_dtype(a, [Some(b), c]) {
         let factors = [alpha, addend.map_or(0.0, |(beta, _)| beta)];
         let c = c.map(DeviceTensor::view);

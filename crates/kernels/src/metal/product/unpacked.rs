@@ -132,7 +132,23 @@ impl MatrixProduct<'_> {
 
     /// The sums of `most` ranges at most, each a result of its own behind the others.
     pub(crate) fn run_into(&self, y: (&Buffer, usize), dtype: DType, most: usize) -> Result<()> {
-        let (x, addend, sum) = (self.x.strided()?, self.addend()?, self.sum(most)?);
+        self.run_parts(y, dtype, ranges(self.inner(), most))
+    }
+
+    /// Whether the kernel computes ranges of the sums; that for few rows has whole ones.
+    pub(super) fn has_parts(&self) -> bool {
+        let (rows, _) = self.dims();
+        few(&KERNELS, rows).is_none() || self.side == Side::AsItIs
+    }
+
+    /// The sums of ranges of such a length, whole chunks, and so many, each a result of its own behind the others.
+    pub(super) fn run_parts(
+        &self,
+        y: (&Buffer, usize),
+        dtype: DType,
+        (range, parts): (usize, usize),
+    ) -> Result<()> {
+        let (x, addend, sum) = (self.x.strided()?, self.addend()?, self.sum(range)?);
         if sum.rows == 0 || sum.columns == 0 {
             return Ok(());
         }
@@ -142,7 +158,7 @@ impl MatrixProduct<'_> {
             kernel,
             groups,
             threads,
-        } = self.grid(most);
+        } = self.grid(parts);
         let size = |size: u32| size as usize;
         self.matrix
             .launch(source, &types, kernel)?
@@ -154,7 +170,7 @@ impl MatrixProduct<'_> {
             .over_groups(groups, [threads, 1, 1])
     }
 
-    fn grid(&self, most: usize) -> Grid {
+    fn grid(&self, parts: usize) -> Grid {
         let (rows, columns) = self.dims();
         match (few(&KERNELS, rows), self.side) {
             (Some(kernel), Side::Transposed) => Grid {
@@ -169,11 +185,7 @@ impl MatrixProduct<'_> {
                     Side::Transposed => "product_of_tiles_transposed",
                     Side::AsItIs => "product_of_tiles",
                 },
-                groups: [
-                    columns.div_ceil(TILE),
-                    rows.div_ceil(TILE),
-                    ranges(self.inner(), most).1,
-                ],
+                groups: [columns.div_ceil(TILE), rows.div_ceil(TILE), parts],
                 threads: THREADS,
             },
         }
@@ -187,7 +199,7 @@ impl MatrixProduct<'_> {
         }
     }
 
-    fn sum(&self, most: usize) -> Result<Sum> {
+    fn sum(&self, range: usize) -> Result<Sum> {
         let size = |size: usize| u32::try_from(size).map_err(candle_core::Error::wrap);
         let (rows, columns) = self.dims();
         let (beta, onto) = match self.onto {
@@ -199,7 +211,7 @@ impl MatrixProduct<'_> {
             rows: size(rows)?,
             columns: size(columns)?,
             inner: size(self.inner())?,
-            range: size(ranges(self.inner(), most).0)?,
+            range: size(range)?,
             alpha: self.alpha as f32,
             beta: beta as f32,
             onto,

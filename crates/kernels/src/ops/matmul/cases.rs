@@ -159,6 +159,21 @@ fn sums() -> Vec<CaseShape> {
     shapes
 }
 
+/// Thin products with long sums, or with such gradients, which an Apple GPU adds up in parts.
+#[must_use]
+pub fn thin() -> Vec<Case<CaseShape>> {
+    let mut of_columns = plain(&[300, 3], &[300, 70]);
+    of_columns.options.transpose_a = true;
+    let mut scaled = layer(65, 2, 521);
+    scaled.options.alpha = 0.5;
+    let gradients = [plain(&[300, 5], &[5, 70]), plain(&[70, 5], &[5, 300])];
+    let products = [layer(70, 4, 300), of_columns, scaled];
+    let shapes: Vec<_> = products.into_iter().chain(gradients).collect();
+    let mut cases = case::contiguous(shapes.clone());
+    cases.extend(case::transposed(shapes));
+    cases
+}
+
 /// The products of a block for one token and for a training row, weights as stored: `(N, K)`.
 #[must_use]
 pub fn models() -> Vec<Case<CaseShape>> {

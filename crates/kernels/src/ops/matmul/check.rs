@@ -2,7 +2,7 @@
 
 use super::{MatMulOptions, cases, cases::CaseShape, matmul_with, reference};
 use crate::case::Case;
-use crate::testkit::{Array, Failure, Input, Problem, check_cases};
+use crate::testkit::{Array, Failure, Input, Problem, check_all_cases, check_cases};
 use candle_core::Device;
 
 /// Checks all cases on `device`.
@@ -12,6 +12,9 @@ use candle_core::Device;
 pub fn check(device: &Device) -> Result<(), Failure> {
     let cases = cases::small();
     check_cases(&cases, problem, device)?;
+    if device.is_metal() {
+        check_all_cases(&cases::thin(), problem, device)?;
+    }
     // The products leave the range of f16, their scaled sum does not.
     let large = |case: &Case<CaseShape>| {
         let mut shape = case.shape.clone();
