@@ -31,6 +31,8 @@ one with mxfp4, whose head is mxfp8 and whose layer MIXED is nvfp4; one layer of
 
 mlx-adapters/: see adapter_mlx.py.
 
+sampling.json: see mlx_sampling.py.
+
 cli: mlx_lm/: see mlx_lm_train.py.
 
 Everything is computed on the CPU in float32.
@@ -46,6 +48,7 @@ import mlx.core as mx
 import mlx.nn as nn
 import mlx.optimizers as optimizers
 import mlx_lm_train
+import mlx_sampling
 from mlx.utils import tree_flatten
 from mlx_lm.models.cache import make_prompt_cache
 from mlx_lm.models.qwen3 import Model, ModelArgs
@@ -233,3 +236,4 @@ if __name__ == "__main__":
         write_model(CRATES / "metal-candle/tests/golden" / name, mode, special)
     adapter_mlx.write_all()
     mlx_lm_train.main()
+    mlx_sampling.main()

@@ -49,7 +49,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     while !engine.is_empty() {
         for (id, step) in engine.step()? {
             if let Step::Token(token) = step? {
-                texts.entry(id).or_default().push(token);
+                texts.entry(id).or_default().push(token.id);
             }
         }
     }

@@ -170,6 +170,7 @@ impl<'a> Talk<'a> {
             sampling: self.args.sampling.into(),
             spared: self.loaded.tokenizer.encode("\n")?,
             adapter: self.adapter.clone(),
+            ..Request::default()
         })
     }
 

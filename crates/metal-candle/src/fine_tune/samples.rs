@@ -131,7 +131,7 @@ fn answers(
     while !engine.is_empty() && !should_stop() {
         for (id, step) in engine.step()? {
             if let (Step::Token(token), Some(answer)) = (step?, answers.get_mut(&id)) {
-                answer.push(token);
+                answer.push(token.id);
             }
         }
     }

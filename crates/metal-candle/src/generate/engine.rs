@@ -1,6 +1,6 @@
 //! Many texts at once: one forward pass a step over the new tokens of all of them.
 
-use super::sequence::{Request, Sequence, Step};
+use super::sequence::{Request, Sequence, Step, Token};
 use super::{FinishReason, SequenceId};
 use crate::device::{read_back, round};
 use crate::layout::{Layout, Span};
@@ -157,7 +157,7 @@ impl<'a> Engine<'a> {
     }
 
     /// Token of every part that chooses; `None` where its logits are not numbers.
-    fn forward(&mut self, parts: &[Part]) -> Result<Vec<Option<u32>>> {
+    fn forward(&mut self, parts: &[Part]) -> Result<Vec<Option<Token>>> {
         let (mut ids, mut spans, mut wanted) = (vec![], vec![], vec![]);
         let mut caches: Vec<&mut KvCache> = vec![];
         let mut adapters = vec![];
@@ -196,7 +196,11 @@ impl<'a> Engine<'a> {
 
     /// The next tokens, from logits `(n, V)` of the parts that choose: on the device where all of them take the most likely
     /// ones.
-    fn choose(&mut self, parts: &[Part], logits: &Tensor) -> candle_core::Result<Vec<Option<u32>>> {
+    fn choose(
+        &mut self,
+        parts: &[Part],
+        logits: &Tensor,
+    ) -> candle_core::Result<Vec<Option<Token>>> {
         let choosing: BTreeSet<SequenceId> = parts
             .iter()
             .filter(|part| part.chooses)
@@ -208,14 +212,13 @@ impl<'a> Engine<'a> {
             .map(|(_, sequence)| sequence)
             .collect();
         if choosing.iter().all(|sequence| sequence.is_greedy()) {
-            return Ok(most_likely(logits)?);
+            let ids = most_likely(logits)?.into_iter();
+            return Ok(ids.map(|id| id.map(Token::plain)).collect());
         }
         let (_, width) = logits.dims2()?;
         let logits = download::<f32>(logits)?;
         let rows = choosing.iter_mut().zip(logits.chunks(width));
-        Ok(rows
-            .map(|(sequence, row)| sequence.sampled(row.to_vec()))
-            .collect())
+        Ok(rows.map(|(sequence, row)| sequence.sampled(row)).collect())
     }
 }
 

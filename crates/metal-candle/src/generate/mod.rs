@@ -2,14 +2,16 @@
 
 mod engine;
 mod finish;
+mod logprobs;
 mod sampler;
 mod sequence;
 mod text;
 
 pub use engine::Engine;
 pub use finish::{FinishReason, Limit};
+pub use logprobs::Logprobs;
 pub use sampler::{Sampler, Sampling};
-pub use sequence::{Request, Step};
+pub use sequence::{Request, Step, Token};
 pub use text::{Piece, Text};
 
 /// Number of a text in an engine, never used again.

@@ -1,3 +1,4 @@
+mod adjust;
 mod candidates;
 #[cfg(test)]
 mod tests;
@@ -15,6 +16,14 @@ pub struct Sampling {
     pub repetition_penalty: f32,
     /// Number of tokens that the penalty looks back on.
     pub repetition_context: usize,
+    /// Taken from the logits of tokens seen in the last [`Self::presence_context`], as OpenAI's interface has it; 0 is off.
+    pub presence_penalty: f32,
+    /// Number of tokens, those of the prompt included, that it looks back on.
+    pub presence_context: usize,
+    /// Taken from the logits of tokens as often as they were seen in the last [`Self::frequency_context`]; 0 is off.
+    pub frequency_penalty: f32,
+    /// Number of tokens, those of the prompt included, that it looks back on.
+    pub frequency_context: usize,
     /// 0 takes the most likely token; otherwise logits are divided by this. All filters leave at
     /// least that token.
     pub temperature: f32,
@@ -42,6 +51,10 @@ impl Default for Sampling {
         Self {
             repetition_penalty: 1.0,
             repetition_context: 20,
+            presence_penalty: 0.0,
+            presence_context: 20,
+            frequency_penalty: 0.0,
+            frequency_context: 20,
             temperature: 0.0,
             top_k: 0,
             top_p: 1.0,
@@ -60,6 +73,8 @@ pub struct Sampler {
     sampling: Sampling,
     /// Tokens that XTC does not leave out.
     spared: Vec<u32>,
+    /// What is added to logits of single tokens.
+    bias: Vec<(u32, f32)>,
     generator: ChaCha8Rng,
 }
 
@@ -70,6 +85,7 @@ impl Sampler {
         Self {
             generator: ChaCha8Rng::seed_from_u64(sampling.seed),
             spared: vec![],
+            bias: vec![],
             sampling,
         }
     }
@@ -81,10 +97,26 @@ impl Sampler {
         self
     }
 
+    /// The sampler, which adds these numbers to the logits of these tokens first (`logit_bias` of OpenAI's interface).
+    #[must_use]
+    pub fn with_bias(mut self, bias: Vec<(u32, f32)>) -> Self {
+        self.bias = bias;
+        self
+    }
+
     /// Whether the next token is the most likely one, whatever came before.
     #[must_use]
     pub fn is_greedy(&self) -> bool {
-        self.sampling.temperature <= 0.0 && self.sampling.repetition_penalty == 1.0
+        let Sampling {
+            temperature,
+            repetition_penalty,
+            presence_penalty,
+            frequency_penalty,
+            ..
+        } = self.sampling;
+        let is_penalised =
+            repetition_penalty != 1.0 || presence_penalty != 0.0 || frequency_penalty != 0.0;
+        temperature <= 0.0 && !is_penalised && self.bias.is_empty()
     }
 
     /// The token after `history`, from its logits; `None` when one is NaN or positive infinity, or
@@ -97,7 +129,7 @@ impl Sampler {
         {
             return None;
         }
-        self.penalise(&mut logits, history);
+        adjust::adjust(&self.sampling, &self.bias, &mut logits, history);
         if self.sampling.temperature <= 0.0 {
             return most_likely(&logits);
         }
@@ -110,25 +142,6 @@ impl Sampler {
         filter(&self.sampling, &mut candidates);
         self.exclude(&mut candidates);
         self.draw(&candidates)
-    }
-
-    fn penalise(&self, logits: &mut [f32], history: &[u32]) {
-        let Sampling {
-            repetition_penalty: penalty,
-            repetition_context: context,
-            ..
-        } = self.sampling;
-        if penalty == 1.0 {
-            return;
-        }
-        let mut seen = history[history.len().saturating_sub(context)..].to_vec();
-        seen.sort_unstable();
-        seen.dedup();
-        for id in seen {
-            if let Some(logit) = logits.get_mut(id as usize) {
-                *logit = penalised(*logit, penalty);
-            }
-        }
     }
 
     /// Leaves out likely tokens, as often as XTC is to.
@@ -153,19 +166,6 @@ impl Sampler {
             }
         }
         candidates.last().map(|candidate| candidate.id)
-    }
-}
-
-/// Negative infinity stays what it is, a token that cannot come, and 0 under every penalty.
-fn penalised(logit: f32, penalty: f32) -> f32 {
-    let changed = if logit > 0.0 {
-        logit / penalty
-    } else {
-        logit * penalty
-    };
-    match logit.is_finite() && logit != 0.0 {
-        true => changed.clamp(f32::MIN, f32::MAX),
-        false => logit,
     }
 }
 

@@ -1,4 +1,4 @@
-use super::{FinishReason, Limit, Sampler, Sampling};
+use super::{FinishReason, Limit, Logprobs, Sampler, Sampling};
 use crate::lora::AdapterSet;
 use crate::models::{CacheForm, Decoder, Error, KvCache, Result};
 use std::sync::Arc;
@@ -16,17 +16,37 @@ pub struct Request {
     pub sampling: Sampling,
     /// Tokens that XTC does not leave out, besides those that end the text.
     pub spared: Vec<u32>,
+    /// Numbers that are added to the logits of single tokens.
+    pub logit_bias: Vec<(u32, f32)>,
+    /// Number of most likely tokens whose log probabilities come with every token, beside its own; `None` for neither.
+    pub logprobs: Option<usize>,
     /// Adapters that the text is generated with.
     pub adapter: Option<Arc<AdapterSet>>,
 }
 
 /// One more token, or the end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Step {
     /// A token of the text.
-    Token(u32),
+    Token(Token),
     /// The text is complete; the token that ended it is not part of it.
     Finished(FinishReason),
+}
+
+/// A token that was chosen.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Token {
+    /// Its id.
+    pub id: u32,
+    /// Log probabilities, where [`Request::logprobs`] asks for them.
+    pub logprobs: Option<Logprobs>,
+}
+
+impl Token {
+    /// A token without log probabilities.
+    pub(super) fn plain(id: u32) -> Self {
+        Self { id, logprobs: None }
+    }
 }
 
 /// A text that is being generated.
@@ -40,6 +60,7 @@ pub(super) struct Sequence {
     room: usize,
     eos_token_ids: Vec<u32>,
     sampler: Sampler,
+    logprobs: Option<usize>,
     pub(super) adapter: Option<Arc<AdapterSet>>,
     pub(super) cache: KvCache,
 }
@@ -59,7 +80,10 @@ impl Sequence {
             max_tokens: request.max_tokens,
             room: decoder.room(request.prompt.len())?,
             eos_token_ids: request.eos_token_ids,
-            sampler: Sampler::new(request.sampling).sparing(spared),
+            sampler: Sampler::new(request.sampling)
+                .sparing(spared)
+                .with_bias(request.logit_bias),
+            logprobs: request.logprobs,
             adapter: request.adapter,
             cache: decoder.cache(form),
             tokens: request.prompt,
@@ -86,23 +110,26 @@ impl Sequence {
         }
     }
 
-    /// Whether the next token is the most likely one.
+    /// Whether the next token is the most likely one, and nothing else is asked of its logits.
     pub(super) fn is_greedy(&self) -> bool {
-        self.sampler.is_greedy()
+        self.sampler.is_greedy() && self.logprobs.is_none()
     }
 
     /// The token of these logits; `None` where they are not numbers.
-    pub(super) fn sampled(&mut self, logits: Vec<f32>) -> Option<u32> {
-        self.sampler.next(logits, &self.tokens)
+    pub(super) fn sampled(&mut self, logits: &[f32]) -> Option<Token> {
+        let id = self.sampler.next(logits.to_vec(), &self.tokens)?;
+        let n_top = self.logprobs;
+        let logprobs = n_top.map(|n| Logprobs::of(logits, id, n));
+        Some(Token { id, logprobs })
     }
 
     /// Takes the next token, or the end.
-    pub(super) fn take(&mut self, token: Option<u32>) -> Result<Step> {
+    pub(super) fn take(&mut self, token: Option<Token>) -> Result<Step> {
         let token = token.ok_or(Error::NotFinite { what: "logits" })?;
-        if self.eos_token_ids.contains(&token) {
+        if self.eos_token_ids.contains(&token.id) {
             return Ok(Step::Finished(FinishReason::Stop));
         }
-        self.tokens.push(token);
+        self.tokens.push(token.id);
         Ok(Step::Token(token))
     }
 }

@@ -34,14 +34,14 @@ impl<'a> Text<'a> {
     ///
     /// # Errors
     /// When the tokenizer's decoder fails.
-    pub fn push(&mut self, step: Step) -> Result<Piece> {
+    pub fn push(&mut self, step: &Step) -> Result<Piece> {
         let (checked, reason) = match step {
-            Step::Token(id) if self.tokenizer.is_special(id) => {
-                let hidden = self.tokenizer.decode_all(&[id])?;
+            Step::Token(token) if self.tokenizer.is_special(token.id) => {
+                let hidden = self.tokenizer.decode_all(&[token.id])?;
                 (self.stops.push_hidden(&hidden), None)
             }
-            Step::Token(id) => (self.stops.push(&self.stream.push(id)?), None),
-            Step::Finished(reason) => (self.stops.push(&self.stream.finish()?), Some(reason)),
+            Step::Token(token) => (self.stops.push(&self.stream.push(token.id)?), None),
+            Step::Finished(reason) => (self.stops.push(&self.stream.finish()?), Some(*reason)),
         };
         let mut text = checked.text;
         let finished = match checked.stop {

@@ -45,7 +45,7 @@ impl LanguageModel {
         let mut answer = String::new();
         loop {
             for (_, step) in engine.step()? {
-                let piece = text.push(step?)?;
+                let piece = text.push(&step?)?;
                 show(&piece.text);
                 answer.push_str(&piece.text);
                 if piece.finished.is_some() {
@@ -70,6 +70,7 @@ impl LanguageModel {
             sampling: how.sampling,
             spared: self.tokenizer.encode("\n")?,
             adapter: adapters,
+            ..Request::default()
         })
     }
 

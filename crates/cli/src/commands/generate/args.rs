@@ -1,4 +1,5 @@
 use crate::cache_options::CacheOptions;
+use super::parsers;
 use crate::device::DeviceArgs;
 use crate::load_options::LoadOptions;
 use crate::mlx::{self, Accepted};
@@ -39,7 +40,7 @@ pub struct Args {
     #[arg(long)]
     pub ignore_chat_template: bool,
     /// Variables of the chat template, for example {"enable_thinking": false}
-    #[arg(long, value_name = "JSON", value_parser = parse_object)]
+    #[arg(long, value_name = "JSON", value_parser = parsers::object)]
     pub chat_template_config: Option<Map<String, Value>>,
     /// Most tokens to generate
     #[arg(short, long, value_name = "N", default_value_t = 100)]
@@ -70,28 +71,28 @@ pub struct Args {
 #[command(next_help_heading = "Sampling")]
 pub struct SamplingOptions {
     /// Temperature; 0 takes the most likely token
-    #[arg(long, value_name = "X", default_value_t = 0.0, value_parser = not_negative, allow_negative_numbers = true)]
+    #[arg(long, value_name = "X", default_value_t = 0.0, value_parser = parsers::not_negative, allow_negative_numbers = true)]
     pub temp: f32,
     /// Only the most likely tokens whose probabilities add up to this; 1 for all
-    #[arg(long, value_name = "P", default_value_t = 1.0, value_parser = share, allow_negative_numbers = true)]
+    #[arg(long, value_name = "P", default_value_t = 1.0, value_parser = parsers::share, allow_negative_numbers = true)]
     pub top_p: f32,
     /// Only tokens at least this times as likely as the most likely one; 0 for all
-    #[arg(long, value_name = "P", default_value_t = 0.0, value_parser = share, allow_negative_numbers = true)]
+    #[arg(long, value_name = "P", default_value_t = 0.0, value_parser = parsers::share, allow_negative_numbers = true)]
     pub min_p: f32,
     /// Tokens that --min-p leaves at least
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = numbers::at_least_one)]
     pub min_tokens_to_keep: usize,
     /// Probability of leaving out the likely tokens but the least likely of them (XTC); 0 for never
-    #[arg(long, value_name = "P", default_value_t = 0.0, value_parser = share, allow_negative_numbers = true)]
+    #[arg(long, value_name = "P", default_value_t = 0.0, value_parser = parsers::share, allow_negative_numbers = true)]
     pub xtc_probability: f32,
     /// Probability over which XTC takes a token for a likely one
-    #[arg(long, value_name = "P", default_value_t = 0.1, value_parser = half, allow_negative_numbers = true)]
+    #[arg(long, value_name = "P", default_value_t = 0.1, value_parser = parsers::half, allow_negative_numbers = true)]
     pub xtc_threshold: f32,
     /// Only so many of the most likely tokens; 0 for all
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub top_k: usize,
     /// Make tokens that were there less likely; 1 for no difference
-    #[arg(long, value_name = "X", default_value_t = 1.0, value_parser = positive, allow_negative_numbers = true)]
+    #[arg(long, value_name = "X", default_value_t = 1.0, value_parser = parsers::positive, allow_negative_numbers = true)]
     pub repetition_penalty: f32,
     /// Number of tokens that the penalty looks back on
     #[arg(long, value_name = "N", default_value_t = 20)]
@@ -114,33 +115,7 @@ impl From<SamplingOptions> for Sampling {
             xtc_probability: options.xtc_probability,
             xtc_threshold: options.xtc_threshold,
             seed: options.seed,
+            ..Self::default()
         }
     }
-}
-
-fn parse_object(text: &str) -> std::result::Result<Map<String, Value>, String> {
-    serde_json::from_str(text).map_err(|error| format!("expected a JSON object: {error}"))
-}
-
-/// A temperature may be ever so small: what is 0 in float32 takes the most likely token.
-fn not_negative(text: &str) -> std::result::Result<f32, String> {
-    let parsed = text
-        .parse()
-        .ok()
-        .filter(|x: &f32| x.is_finite() && *x >= 0.0);
-    parsed.ok_or("expected a number, 0 or more, of at most 3.4e38".into())
-}
-
-fn share(text: &str) -> std::result::Result<f32, String> {
-    numbers::share(text).map(|x| x as f32)
-}
-
-/// A threshold that more than one token can be over.
-fn half(text: &str) -> std::result::Result<f32, String> {
-    let parsed = share(text).ok().filter(|x| *x <= 0.5);
-    parsed.ok_or("must be a number from 0 to 0.5".into())
-}
-
-fn positive(text: &str) -> std::result::Result<f32, String> {
-    numbers::positive(text).map(|x| x as f32)
 }

@@ -1,6 +1,7 @@
 //! Generation: the prompt, the text as it comes, and how fast it came.
 
 mod args;
+pub mod parsers;
 mod prompt;
 mod speed;
 
@@ -137,6 +138,7 @@ fn generate(
         sampling: args.sampling.into(),
         spared: loaded.tokenizer.encode("\n")?,
         adapter,
+        ..Request::default()
     };
     answer_of(loaded, args.cache.form(), request, &args.stop, show)
 }
@@ -159,11 +161,11 @@ pub fn answer_of(
     loop {
         for (_, step) in engine.step()? {
             let step = step?;
-            if let Step::Token(id) = step {
+            if let Step::Token(token) = &step {
                 clock.token();
-                token_ids.push(id);
+                token_ids.push(token.id);
             }
-            let piece = text.push(step)?;
+            let piece = text.push(&step)?;
             show(&piece.text)?;
             if let Some(reason) = piece.finished {
                 return Ok(Generated {

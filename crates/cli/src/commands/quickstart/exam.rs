@@ -83,6 +83,6 @@ fn answers(
 
 fn add(answers: &mut BTreeMap<SequenceId, Vec<u32>>, id: SequenceId, step: Step) {
     if let (Step::Token(token), Some(answer)) = (step, answers.get_mut(&id)) {
-        answer.push(token);
+        answer.push(token.id);
     }
 }

@@ -1,5 +1,6 @@
 use super::*;
 use crate::generate::{Limit, Sampling};
+use crate::layout::Arrangement;
 use crate::lora::{AdapterSet, LoraConfig, Method, Plan, Targets};
 use crate::models::{Error, Model};
 use crate::random::normal;
@@ -62,8 +63,7 @@ fn request(i: u32) -> Request {
         max_tokens: 3 + 2 * i as usize,
         eos_token_ids: vec![i, 39],
         sampling,
-        spared: vec![],
-        adapter: None,
+        ..Request::default()
     }
 }
 
@@ -116,7 +116,7 @@ fn check_sixteen_texts(model: &Model) {
         for (i, id) in (0..).zip(ids) {
             let alone = alone(model, request(i));
             assert_eq!(steps[&id], alone, "{form:?} {prefill}: text {i}");
-            ends.extend(alone.last().copied());
+            ends.extend(alone.last().cloned());
         }
         let ends_with = |reason| ends.contains(&Step::Finished(reason));
         assert!(ends_with(FinishReason::Stop));
@@ -238,6 +238,56 @@ fn every_text_has_its_own_adapter() {
         texts.push(steps[id] == alone(&model, base));
     }
     assert_eq!(texts, [true, false, false, false, true], "adapters show");
+}
+
+/// Against log softmax in float64 of the logits that a pass over all tokens gives; penalties and biases change what is
+/// chosen, not what the model said.
+#[test]
+fn log_probabilities_are_the_models_own() {
+    let model = model();
+    let prompt = vec![3, 1, 4, 1, 5];
+    let engine_of = |request| alone(&model, request);
+    let request = Request {
+        prompt: prompt.clone(),
+        max_tokens: 6,
+        logprobs: Some(3),
+        logit_bias: vec![(7, 2.0)],
+        sampling: Sampling {
+            presence_penalty: 1.0,
+            ..Sampling::default()
+        },
+        ..Request::default()
+    };
+    let steps = engine_of(request);
+    let tokens = steps.iter().filter_map(|step| match step {
+        Step::Token(token) => Some(token),
+        Step::Finished(_) => None,
+    });
+    let mut ids = prompt;
+    let mut n_tokens = 0;
+    for token in tokens {
+        let layout = Layout::new(Arrangement::Packed, &[ids.len()]);
+        let logits = model
+            .decoder
+            .forward(&ids, &layout, &Context::inference(None))
+            .unwrap();
+        let row: Vec<f32> = logits.flatten_all().unwrap().to_vec1().unwrap();
+        let row = &row[row.len() - VOCABULARY as usize..];
+        let total: f64 = row.iter().map(|&l| f64::from(l).exp()).sum();
+        let right = |id: u32| f64::from(row[id as usize]) - total.ln();
+        let logprobs = token.logprobs.as_ref().unwrap();
+        let all = [&[(token.id, logprobs.chosen)][..], &logprobs.top].concat();
+        for (id, logprob) in all {
+            assert!((f64::from(logprob) - right(id)).abs() < 1e-4, "{id}");
+        }
+        let mut order: Vec<u32> = (0..VOCABULARY).collect();
+        order.sort_by(|a, b| right(*b).total_cmp(&right(*a)));
+        let top: Vec<u32> = logprobs.top.iter().map(|(id, _)| *id).collect();
+        assert_eq!(top, order[..3]);
+        ids.push(token.id);
+        n_tokens += 1;
+    }
+    assert_eq!(n_tokens, 6);
 }
 
 #[test]
