@@ -49,6 +49,17 @@ impl Templates {
         Ok(templates)
     }
 
+    /// One template, which comes from no file.
+    ///
+    /// # Errors
+    /// When it does not compile.
+    pub(super) fn one(source: &str) -> Result<Self> {
+        let mut templates = Self::default();
+        templates.add(DEFAULT, Path::new("the chat template"), source);
+        templates.choose(false)?;
+        Ok(templates)
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.named.is_empty()
     }

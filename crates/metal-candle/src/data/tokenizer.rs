@@ -104,6 +104,15 @@ impl Tokenizer {
         self
     }
 
+    /// Takes `source` for the chat template of every conversation, in place of those that were read (`--chat-template`).
+    ///
+    /// # Errors
+    /// When it does not compile.
+    pub fn with_chat_template(mut self, source: &str) -> Result<Self> {
+        self.templates = Templates::one(source)?;
+        Ok(self)
+    }
+
     /// The folder the tokenizer was read from.
     pub fn folder(&self) -> &Path {
         &self.folder
