@@ -1,5 +1,6 @@
 //! Ctrl-C, and the signals by which a batch system ends a process: the first asks a run to save
-//! and stop, the second ends it at once. Where there is nothing to save, the first does.
+//! and stop, or a server to finish its answers, the second ends it at once. Where there is nothing to save, the first
+//! does.
 
 use crate::error::{Error, Result};
 use crate::terminal::Terminal;
@@ -8,6 +9,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Exit status that a shell reports of a process that SIGINT ended.
 const KILLED: i32 = 130;
+
+/// Notice of a run that saves.
+pub const SAVING: &str = "Stopping and saving; press Ctrl-C again to quit without saving.";
 
 /// Signals that came.
 #[derive(Clone, Debug, Default)]
@@ -22,11 +26,11 @@ struct Signals {
 }
 
 impl Interrupt {
-    /// Listens from now on.
+    /// Listens from now on; a first signal is answered with `notice`.
     ///
     /// # Errors
     /// When the system refuses, or somebody listens already.
-    pub fn listen(terminal: &Terminal) -> Result<Self> {
+    pub fn listen(terminal: &Terminal, notice: &'static str) -> Result<Self> {
         let interrupt = Self::default();
         let (signals, terminal) = (interrupt.0.clone(), terminal.clone());
         let on_signal = move || {
@@ -34,7 +38,7 @@ impl Interrupt {
             if is_second || !signals.is_awaited.load(Ordering::Relaxed) {
                 std::process::exit(KILLED);
             }
-            terminal.say("Stopping and saving; press Ctrl-C again to quit without saving.");
+            terminal.say(notice);
         };
         ctrlc::set_handler(on_signal).map_err(|source| {
             Error::failed(format!("cannot listen for Ctrl-C: {source}"))

@@ -39,6 +39,7 @@ pub enum Command {
     Report(report::Args),
     Generate(generate::Args),
     Chat(chat::Args),
+    Server(Box<server::Args>),
     Perplexity(perplexity::Args),
     Inspect(inspect::Args),
     Fuse(fuse::Args),
@@ -49,8 +50,6 @@ pub enum Command {
     Completions(completions::Args),
     #[command(hide = true)]
     Man(man::Args),
-    #[command(hide = true)]
-    Server(server::Args),
 }
 
 impl Command {
@@ -60,6 +59,7 @@ impl Command {
             Self::Train(args) => args.mlx.tell(),
             Self::Generate(args) => args.mlx.tell(),
             Self::Chat(args) => args.mlx.tell(),
+            Self::Server(args) => args.mlx.tell(),
             Self::Perplexity(args) => args.mlx.tell(),
             Self::Fuse(args) => args.mlx.tell(),
             Self::Convert(args) => args.mlx.tell(),
@@ -90,6 +90,6 @@ pub fn run(command: Command, context: &Context) -> Result<Exit> {
         Command::Doctor(args) => doctor::run(args, context),
         Command::Completions(args) => completions::run(args, context),
         Command::Man(args) => man::run(args, context),
-        Command::Server(args) => server::run(args, context),
+        Command::Server(args) => server::run(*args, context),
     }
 }

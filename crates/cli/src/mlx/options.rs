@@ -1,5 +1,5 @@
 //! Options of mlx-lm's programs that are none of ours, a table for each program. `tests/cli/mlx` compares them with what
-//! mlx-lm's own parsers know. `mlx_lm.server` is not among them: `commands/server.rs` refuses it whole.
+//! mlx-lm's own parsers know.
 
 use super::accepted::Program;
 use super::foreign::Foreign;
@@ -41,6 +41,11 @@ impl Program for Lora {
 #[derive(Debug)]
 pub struct Generate;
 
+const USE_DEFAULT_TEMPLATE: Foreign = Foreign::idle_switch(
+    "use-default-chat-template",
+    "a chat template is used wherever there is one, and no tokenizer has another beside it",
+);
+const NO_PROMPT_CACHE: &str = "every prompt is read whole";
 const WHOLE_CACHE: &str =
     "keys and values are kept as they are, which is nearer to the model than a quantized cache";
 const DRAFT: &str =
@@ -59,10 +64,7 @@ impl Program for Generate {
             "models read text only",
             "leave it out, and describe the image in the prompt",
         ),
-        Foreign::idle_switch(
-            "use-default-chat-template",
-            "a chat template is used wherever there is one, and no tokenizer has another beside it",
-        ),
+        USE_DEFAULT_TEMPLATE,
         Foreign::idle(
             super::words::VERBOSE,
             "--verbose of mlx-lm shows the speed, which is always told on standard error",
@@ -94,6 +96,33 @@ impl Program for Chat {
     const FOREIGN: &'static [Foreign] = &[
         TRUST,
         PREFILL,
+        Foreign::idle_switch("pipeline", "one device computes the whole model"),
+    ];
+}
+
+/// `mlx_lm.server`.
+#[derive(Debug)]
+pub struct Server;
+
+impl Program for Server {
+    const FOREIGN: &'static [Foreign] = &[
+        TRUST,
+        Foreign::idle("draft-model", DRAFT),
+        Foreign::idle("num-draft-tokens", DRAFT),
+        Foreign::idle(
+            "log-level",
+            "-v tells more on standard error, -vv everything, and -q results only",
+        ),
+        USE_DEFAULT_TEMPLATE,
+        Foreign::idle(
+            "prompt-concurrency",
+            "all prompts that have come share the tokens of --prefill-step-size",
+        ),
+        Foreign::idle("prompt-cache-size", NO_PROMPT_CACHE),
+        Foreign::idle("prompt-cache-bytes", NO_PROMPT_CACHE),
+        Foreign::idle("kv-bits", WHOLE_CACHE),
+        Foreign::idle("kv-group-size", WHOLE_CACHE),
+        Foreign::idle("quantized-kv-start", WHOLE_CACHE),
         Foreign::idle_switch("pipeline", "one device computes the whole model"),
     ];
 }

@@ -35,6 +35,7 @@ mod quantized;
 mod quickstart;
 mod report;
 mod run_folder;
+mod server;
 mod session;
 mod shapes;
 mod sources;

@@ -10,7 +10,7 @@ mod run_training;
 use super::Context;
 use crate::error::Result;
 use crate::exit::Exit;
-use crate::interrupt::Interrupt;
+use crate::interrupt::{self, Interrupt};
 use crate::output_folder;
 use crate::shell;
 use crate::terminal::Terminal;
@@ -72,7 +72,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit> {
         let advice = "--overwrite replaces what is in it; or choose another folder";
         output_folder::check_new("--output", &args.output, advice)?;
     }
-    let interrupt = Interrupt::listen(terminal)?;
+    let interrupt = Interrupt::listen(terminal, interrupt::SAVING)?;
     let mut corpus = Corpus::new(args.seed);
     let folders = Folders::in_(&args.output);
 

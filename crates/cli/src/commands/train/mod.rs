@@ -27,7 +27,7 @@ use crate::counted_memory::Count;
 use crate::error::Result;
 
 use crate::exit::Exit;
-use crate::interrupt::Interrupt;
+use crate::interrupt::{self, Interrupt};
 use crate::report::{Outcome, Told};
 use crate::terminal::Terminal;
 use crate::training::{Reporter, checks};
@@ -51,7 +51,7 @@ pub fn run(mut args: Args, context: &Context) -> Result<Exit> {
     if !args.trains() {
         return test::run(&args, &settings, terminal);
     }
-    let interrupt = Interrupt::listen(terminal)?;
+    let interrupt = Interrupt::listen(terminal, interrupt::SAVING)?;
     let device = args.device.open()?;
     output_folder::check_writable("--adapter-path", &args.adapter_path)?;
     let mut tuning = FineTuning::claim(settings)?;

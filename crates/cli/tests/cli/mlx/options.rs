@@ -5,7 +5,7 @@ use crate::fixture::{Ended, Fixture};
 use serde_json::Value;
 
 /// Commands with what they need, and mlx-lm's names for them.
-const PROGRAMS: [(&str, &str); 6] = [
+const PROGRAMS: [(&str, &str); 7] = [
     ("lora", "lora --model nowhere --data data"),
     ("generate", "generate --model nowhere -p x"),
     ("chat", "chat --model nowhere"),
@@ -15,6 +15,7 @@ const PROGRAMS: [(&str, &str); 6] = [
         "perplexity --model nowhere --data data/train.jsonl",
     ),
     ("convert", "convert --model nowhere"),
+    ("server", "server --model nowhere --port 0"),
 ];
 
 /// Values that are right for options whose default tells none.
@@ -23,6 +24,7 @@ fn value(option: &str, default: &Value) -> String {
         ("--fine-tune-type", _) => "lora".into(),
         ("--optimizer", _) => "adam".into(),
         ("--chat-template-config", _) => "{}".into(),
+        ("--chat-template", _) => "x".into(),
         ("--config", _) => "lora.yaml".into(),
         ("--data", _) => "data".into(),
         ("--resume-adapter-file", _) => "nowhere".into(),
@@ -64,7 +66,7 @@ fn every_option_is_taken_or_refused_by_name() {
                     && ended.stderr.contains("help: ");
                 n_refused += usize::from(is_refused);
                 let is_own = ["--model", "--hf-path", "--data-path", "--save-path"].contains(&long)
-                    || long == "--adapter-path";
+                    || ["--adapter-path", "--port"].contains(&long);
                 assert!(
                     is_taken(&ended) || is_refused || is_own,
                     "{program} {name} {value}\n{}",
@@ -90,6 +92,15 @@ fn options_that_change_nothing_are_told() {
         &[
             "--clear-cache-threshold changes nothing",
             "--trust-remote-code changes nothing",
+        ],
+    );
+    told(
+        "server --model nowhere --port 0 --log-level DEBUG --prompt-concurrency 4 --prompt-cache-size 3 --kv-bits 8",
+        &[
+            "--log-level changes nothing",
+            "--prompt-concurrency changes nothing",
+            "--prompt-cache-size changes nothing",
+            "--kv-bits changes nothing",
         ],
     );
     told(
@@ -190,18 +201,4 @@ fn xtc_and_tokens_to_keep_change_what_is_drawn() {
             &[expected],
         );
     }
-}
-
-#[test]
-fn a_server_is_refused_with_what_to_use() {
-    let fixture = Fixture::new();
-    for words in [
-        "server",
-        "server --model model --port 8080",
-        "server --help",
-    ] {
-        let expected = ["server is not built", "llama-server", "mlx_lm.server"];
-        fixture.fails(words, 2, &expected);
-    }
-    assert!(!fixture.ok("--help").stdout.contains("server"));
 }
