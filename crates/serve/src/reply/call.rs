@@ -16,8 +16,3 @@ pub fn read(text: &str, index: usize) -> Option<Value> {
     let function = json!({"name": name, "arguments": arguments});
     Some(json!({"index": index, "id": id, "type": "function", "function": function}))
 }
-
-/// Text as the model wrote it, which is no call.
-pub fn unread(text: &str) -> String {
-    format!("<tool_call>{text}")
-}

@@ -62,14 +62,20 @@ impl Choice {
         match part {
             Part::Content(text) => self.delta.content.push_str(&text),
             Part::Reasoning(text) => self.delta.reasoning.push_str(&text),
-            Part::Call(text) => match call::read(&text, self.n_calls) {
-                Some(call) => {
-                    self.n_calls += 1;
-                    self.delta.calls.push(call);
-                }
-                // Not silently: what the model wrote is its answer.
-                None => self.delta.content.push_str(&call::unread(&text)),
-            },
+            Part::Call(text) => self.call(&text, "</tool_call>"),
+            // Some models leave the end out at the end of the text.
+            Part::Begun(text) => self.call(&text, ""),
+        }
+    }
+
+    /// Adds a call; text that is none is what the model said.
+    fn call(&mut self, text: &str, end: &str) {
+        match call::read(text, self.n_calls) {
+            Some(call) => {
+                self.n_calls += 1;
+                self.delta.calls.push(call);
+            }
+            None => self.delta.content += &format!("<tool_call>{text}{end}"),
         }
     }
 

@@ -4,6 +4,8 @@ mod call;
 mod choice;
 mod parts;
 mod stream;
+#[cfg(test)]
+mod tests;
 mod words;
 
 pub use stream::streamed;

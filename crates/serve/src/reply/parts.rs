@@ -16,6 +16,8 @@ pub enum Part {
     Reasoning(String),
     /// Text between `<tool_call>` and `</tool_call>`, as a whole.
     Call(String),
+    /// Text behind `<tool_call>`, whose end did not come.
+    Begun(String),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,7 +71,10 @@ impl Parts {
     /// Ends the answer; a call that has not ended is given as it is.
     pub fn finish(&mut self) -> Option<Part> {
         let rest = std::mem::take(&mut self.held);
-        self.part(rest)
+        match self.within {
+            Within::Call => Some(Part::Begun(rest)),
+            _ => self.part(rest),
+        }
     }
 
     fn part(&self, text: String) -> Option<Part> {
@@ -149,7 +154,7 @@ mod tests {
             content("é <th "),
             Part::Call("{\"a\": \"<think>\"}".into()),
             content("\n"),
-            Part::Call("x".into()),
+            Part::Begun("x".into()),
         ];
         for n in 1..text.len() {
             assert_eq!(parts(ALL, text, n), expected, "{n}");

@@ -64,7 +64,7 @@ impl Word {
     /// The word as a chat has it; bytes of a token that is part of a character alone are not told.
     fn told(&self) -> Map<String, Value> {
         let is_whole = !self.text.contains(char::REPLACEMENT_CHARACTER);
-        let bytes = is_whole.then(|| self.text.as_bytes());
+        let bytes = is_whole.then_some(self.text.as_bytes());
         let told =
             json!({"id": self.id, "token": self.text, "logprob": self.logprob, "bytes": bytes});
         told.as_object().cloned().unwrap_or_default()
