@@ -1,5 +1,5 @@
-use crate::cache_options::CacheOptions;
 use super::parsers;
+use crate::cache_options::CacheOptions;
 use crate::device::DeviceArgs;
 use crate::load_options::LoadOptions;
 use crate::mlx::{self, Accepted};

@@ -50,7 +50,7 @@ pub fn load(args: &Args, terminal: &Terminal) -> Result<LanguageModel> {
     let unnamed = adapters.iter().find(|adapter| adapter.name.is_none());
     loading::load_for(
         (&args.model, unnamed.map(|adapter| Path::new(adapter.path))),
-        args.weights.on_load(),
+        args.weights,
         &args.device.open()?,
         terminal,
     )
