@@ -139,7 +139,7 @@ fn a_prompt_over_the_limit_is_told_with_numbers() {
     );
     let message = error["message"].as_str().unwrap();
     assert!(
-        message.contains("4097") && message.contains("4096"),
+        message.contains("16385") && message.contains("16384"),
         "{message}"
     );
 }

@@ -15,7 +15,7 @@ use std::thread::JoinHandle;
 use tempfile::TempDir;
 
 /// Longest sequence in tokens.
-pub const LIMIT: usize = 4096;
+pub const LIMIT: usize = 16384;
 const SPECIAL: [&str; 3] = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"];
 const TEMPLATE: &str = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}\
                         {% if tools %}{{ tools | length }}{% endif %}{{ word }}\

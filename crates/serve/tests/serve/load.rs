@@ -1,11 +1,13 @@
 //! More clients than places, clients that leave, a model that fails, a server that stops.
 
-use crate::client::read;
+use crate::client::{Reply, read};
 use crate::fixture::{CHAT, COMPLETIONS, Fixture, asked, content};
 use metal_candle_serve::Settings;
 use serde_json::{Value, json};
 use std::io::Read;
+use std::net::{Shutdown, TcpStream};
 use std::sync::atomic::Ordering;
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 /// One text at a time, and one that may wait.
@@ -23,7 +25,7 @@ fn long(fixture: &Fixture, stream: bool) -> Value {
     let bias = json!({end.to_string(): -100});
     asked(
         "hello",
-        json!({"max_tokens": 3000, "logit_bias": bias, "stream": stream}),
+        json!({"max_tokens": 16000, "logit_bias": bias, "stream": stream}),
     )
 }
 
@@ -35,6 +37,21 @@ fn soon(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
+/// Reply that says that there is no place, to whichever request it comes.
+fn refused(sent: &[TcpStream]) -> Reply {
+    let (tell, told) = mpsc::channel();
+    for stream in sent {
+        let (stream, tell) = (stream.try_clone().unwrap(), tell.clone());
+        std::thread::spawn(move || {
+            let mut status = [0; 12];
+            if stream.peek(&mut status).is_ok() && status.ends_with(b"503") {
+                tell.send(read(stream)).unwrap();
+            }
+        });
+    }
+    told.recv_timeout(Duration::from_secs(60)).unwrap()
+}
+
 #[test]
 fn a_full_server_says_when_to_come_again_and_who_leaves_gives_his_place() {
     for stream in [true, false] {
@@ -42,25 +59,20 @@ fn a_full_server_says_when_to_come_again_and_who_leaves_gives_his_place() {
         let long = long(&fixture, stream);
         let served = fixture.start(narrow());
         let short = asked("hello", json!({"max_tokens": 2}));
-        let (first, second) = (served.send(CHAT, &long), served.send(CHAT, &long));
-        let mut full = None;
-        soon("both have come", || {
-            let reply = served.post(CHAT, &short);
-            (reply.status == 503).then(|| full = Some(reply)).is_some()
-        });
-        let full = full.unwrap();
+        let sent: Vec<_> = (0..3).map(|_| served.send(CHAT, &long)).collect();
+        let full = refused(&sent);
         assert!(full.header("retry-after").is_some());
         assert_eq!(full.json()["error"]["type"], "overloaded_error");
         let began = Instant::now();
-        drop((first, second));
+        for stream in sent {
+            // The other end of a clone is the same.
+            let _ = stream.shutdown(Shutdown::Both);
+        }
         soon("places are free", || {
             served.post(CHAT, &short).status == 200
         });
-        assert!(
-            began.elapsed() < Duration::from_secs(5),
-            "{:?}",
-            began.elapsed()
-        );
+        let elapsed = began.elapsed();
+        assert!(elapsed < Duration::from_secs(10), "{elapsed:?}");
     }
 }
 
@@ -92,7 +104,11 @@ fn a_text_that_fails_is_told_and_others_go_on() {
                 .into();
         }
     }
-    let served = fixture.start(Settings::default());
+    // As many as fail here: a place that is not given back is missed at the end.
+    let served = fixture.start(Settings {
+        concurrency: 2,
+        ..Settings::default()
+    });
     let good = served.chat("hello", json!({}));
     let others = served.send(CHAT, &asked("hello", json!({})));
     let reply = served.post(CHAT, &asked("é", json!({})));
