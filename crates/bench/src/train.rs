@@ -30,7 +30,7 @@ use std::sync::Arc;
 /// Width, blocks, heads, key-value heads, inner width, vocabulary, tokens of a row and rows.
 const CASES: [&str; 2] = ["256 4 4 2 704 4096 128 4", "896 4 14 2 4864 32000 256 2"];
 
-/// Storage of the frozen weights; with bf16 activations have it too, as with PyTorch.
+/// Storage of the frozen weights.
 pub const DTYPES: [&str; 3] = ["f32", "bf16", PACKED];
 
 /// MLX's affine packing of 4 bits in groups of [`GROUP`], with factors in bf16; no rival's script has it.
@@ -192,9 +192,6 @@ pub fn this_program() -> Result<Command> {
 fn measure_here(case: &Case, dtype: &str, steps: usize, device: &Device) -> Result<Answer> {
     let mut model = Model::random(case.config(), 0, device)?;
     store_as(&mut model, dtype)?;
-    if dtype == "bf16" {
-        model.decoder.set_activations(DType::BF16);
-    }
     let mut answer = Answer::default();
     answer.add(Pass::Step, step_secs(case, &mut model, steps, device)?);
     let peak = peak_bytes(device).map(|bytes| (Pass::Step, bytes));
