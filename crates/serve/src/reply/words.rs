@@ -7,9 +7,10 @@ use serde_json::{Map, Value, json};
 /// Texts of single tokens of one tokenizer.
 pub struct Words<'a> {
     tokenizer: &'a Tokenizer,
-    /// Token that others are decoded behind, and its text: some decoders take the blank from the beginning of a text.
-    before: Option<(u32, String)>,
 }
+
+/// Token that others are decoded behind, and its text: some decoders take the blank from the beginning of a text.
+type Before = Option<(u32, String)>;
 
 /// A token with its log probability.
 pub struct Word {
@@ -27,36 +28,38 @@ pub struct Chosen {
 impl<'a> Words<'a> {
     /// The words of `tokenizer`.
     pub fn new(tokenizer: &'a Tokenizer) -> Self {
-        let before = tokenizer.encode_raw("a").ok().and_then(|ids| {
-            let id = *ids.last()?;
-            Some((id, tokenizer.decode_all(&[id]).ok()?))
-        });
-        Self { tokenizer, before }
-    }
-
-    /// Text of a token.
-    fn text(&self, id: u32) -> String {
-        let decoded = |ids: &[u32]| self.tokenizer.decode_all(ids).unwrap_or_default();
-        let behind = self.before.as_ref().and_then(|(before, text)| {
-            let both = decoded(&[*before, id]);
-            both.strip_prefix(text.as_str()).map(String::from)
-        });
-        behind.unwrap_or_else(|| decoded(&[id]))
-    }
-
-    fn word(&self, id: u32, logprob: f32) -> Word {
-        let text = self.text(id);
-        Word { id, text, logprob }
+        Self { tokenizer }
     }
 
     /// The token with its log probabilities, where they were asked for.
     pub fn chosen(&self, token: &Token) -> Option<Chosen> {
         let logprobs = token.logprobs.as_ref()?;
+        let before = self.before();
+        let word = |id, logprob| Word {
+            id,
+            text: self.text(id, &before),
+            logprob,
+        };
         let top = logprobs.top.iter();
         Some(Chosen {
-            word: self.word(token.id, logprobs.chosen),
-            top: top.map(|(id, logprob)| self.word(*id, *logprob)).collect(),
+            word: word(token.id, logprobs.chosen),
+            top: top.map(|(id, logprob)| word(*id, *logprob)).collect(),
         })
+    }
+
+    fn before(&self) -> Before {
+        let ids = self.tokenizer.encode_raw("a").ok()?;
+        let id = *ids.last()?;
+        Some((id, self.tokenizer.decode_all(&[id]).ok()?))
+    }
+
+    fn text(&self, id: u32, before: &Before) -> String {
+        let decoded = |ids: &[u32]| self.tokenizer.decode_all(ids).unwrap_or_default();
+        let behind = before.as_ref().and_then(|(before, text)| {
+            let both = decoded(&[*before, id]);
+            both.strip_prefix(text.as_str()).map(String::from)
+        });
+        behind.unwrap_or_else(|| decoded(&[id]))
     }
 }
 

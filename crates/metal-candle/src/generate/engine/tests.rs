@@ -244,40 +244,48 @@ fn every_text_has_its_own_adapter() {
 /// chosen, not what the model said.
 #[test]
 fn log_probabilities_are_the_models_own() {
+    let penalised = Sampling {
+        presence_penalty: 25.0,
+        ..Sampling::default()
+    };
+    let biased = vec![(7, 20.0)];
+    let mut texts = vec![];
+    for (sampling, logit_bias) in [
+        (Sampling::default(), vec![]),
+        (Sampling::default(), biased.clone()),
+        (penalised, biased),
+    ] {
+        texts.push(check_log_probabilities(sampling, logit_bias));
+    }
+    texts.dedup();
+    assert_eq!(texts.len(), 3, "biases and penalties do something");
+}
+
+/// Checks a text's log probabilities; gives its tokens.
+fn check_log_probabilities(sampling: Sampling, logit_bias: Vec<(u32, f32)>) -> Vec<u32> {
     let model = model();
-    let prompt = vec![3, 1, 4, 1, 5];
-    let engine_of = |request| alone(&model, request);
+    let mut ids = vec![3, 1, 4, 1, 5];
     let request = Request {
-        prompt: prompt.clone(),
+        prompt: ids.clone(),
         max_tokens: 6,
         logprobs: Some(3),
-        logit_bias: vec![(7, 2.0)],
-        sampling: Sampling {
-            presence_penalty: 1.0,
-            ..Sampling::default()
-        },
+        logit_bias,
+        sampling,
         ..Request::default()
     };
-    let steps = engine_of(request);
-    let tokens = steps.iter().filter_map(|step| match step {
-        Step::Token(token) => Some(token),
-        Step::Finished(_) => None,
-    });
-    let mut ids = prompt;
-    let mut n_tokens = 0;
-    for token in tokens {
+    for step in alone(&model, request) {
+        let Step::Token(token) = step else {
+            break;
+        };
         let layout = Layout::new(Arrangement::Packed, &[ids.len()]);
-        let logits = model
-            .decoder
-            .forward(&ids, &layout, &Context::inference(None))
-            .unwrap();
+        let context = Context::inference(None);
+        let logits = model.decoder.forward(&ids, &layout, &context).unwrap();
         let row: Vec<f32> = logits.flatten_all().unwrap().to_vec1().unwrap();
         let row = &row[row.len() - VOCABULARY as usize..];
         let total: f64 = row.iter().map(|&l| f64::from(l).exp()).sum();
         let right = |id: u32| f64::from(row[id as usize]) - total.ln();
-        let logprobs = token.logprobs.as_ref().unwrap();
-        let all = [&[(token.id, logprobs.chosen)][..], &logprobs.top].concat();
-        for (id, logprob) in all {
+        let logprobs = token.logprobs.unwrap();
+        for (id, logprob) in [&[(token.id, logprobs.chosen)][..], &logprobs.top].concat() {
             assert!((f64::from(logprob) - right(id)).abs() < 1e-4, "{id}");
         }
         let mut order: Vec<u32> = (0..VOCABULARY).collect();
@@ -285,9 +293,9 @@ fn log_probabilities_are_the_models_own() {
         let top: Vec<u32> = logprobs.top.iter().map(|(id, _)| *id).collect();
         assert_eq!(top, order[..3]);
         ids.push(token.id);
-        n_tokens += 1;
     }
-    assert_eq!(n_tokens, 6);
+    assert_eq!(ids.len(), 5 + 6);
+    ids
 }
 
 #[test]
