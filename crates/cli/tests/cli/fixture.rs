@@ -146,7 +146,7 @@ impl Ended {
         }
         assert!(!stderr.contains("panicked"), "{stderr}");
         assert!(
-            !stdout.contains("error"),
+            !stdout.contains("error:"),
             "errors belong on standard error\n{stdout}"
         );
     }
