@@ -78,7 +78,7 @@ impl Program for Generate {
         ),
         Foreign::idle_switch(
             "quantize-activations",
-            "activations stay float32, which is nearer to the model than quantized ones",
+            "activations are not quantized, which is nearer to the model",
         ),
         Foreign::idle("kv-bits", WHOLE_CACHE),
         Foreign::idle("kv-group-size", WHOLE_CACHE),
