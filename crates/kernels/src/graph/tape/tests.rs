@@ -1,6 +1,6 @@
-use super::{Tape, add, leaf, narrow, reshape, scale, transpose};
+use super::{Tape, add, cast, leaf, narrow, reshape, scale, transpose};
 use crate::{Activation, Result, RopePairs, glu, linear, rms_norm, rope, softmax};
-use candle_core::{Device, Tensor, Var};
+use candle_core::{DType, Device, Tensor, Var};
 
 fn input(seed: usize, dims: &[usize]) -> Tensor {
     let n = dims.iter().product();
@@ -56,6 +56,30 @@ fn gradients_are_those_of_candle() {
         assert!(close(ours, theirs), "{ours} {theirs}");
     }
     assert!(ours.get(&norm).is_none());
+}
+
+#[test]
+fn the_gradient_of_a_cast_has_the_dtype_of_what_was_cast() {
+    let x = variable(0, &[2, 4]);
+    for dtype in [DType::BF16, DType::F16] {
+        let (y, tape) = Tape::record(|| cast(&softmax(&cast(&x, dtype)?)?, DType::F32)).unwrap();
+        assert!(tape.covers(&y) && y.dtype() == DType::F32);
+        let gradient = input(4, &[2, 4]);
+        let ours = tape.backward(&y, &gradient).unwrap();
+        let exact = (softmax(&x).unwrap() * gradient).unwrap();
+        let exact = exact.sum_all().unwrap().backward().unwrap();
+        let (ours, exact) = (ours.get(&x).unwrap(), exact.get(&x).unwrap());
+        assert_eq!(ours.dtype(), DType::F32);
+        let off = (ours - exact).unwrap().abs().unwrap().max_all().unwrap();
+        let off = off.to_scalar::<f32>().unwrap();
+        assert!(off > 0.0 && off < 1e-2, "{dtype:?}: {off}");
+    }
+    assert!(
+        Tape::record(|| cast(&x, DType::F32))
+            .unwrap()
+            .0
+            .is_variable()
+    );
 }
 
 #[test]
