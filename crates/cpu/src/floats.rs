@@ -37,6 +37,27 @@ impl<'a> Floats<'a> {
         }
     }
 
+    /// The number of them.
+    pub fn len(self) -> usize {
+        match self {
+            Self::F32(data) => data.len(),
+            Self::F16(data) => data.len(),
+            Self::Bf16(data) => data.len(),
+        }
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(self) -> bool {
+        self.len() == 0
+    }
+
+    /// Copies in float32.
+    pub fn to_vec(self) -> Vec<f32> {
+        let mut to = vec![0.0; self.len()];
+        self.widen_all(&mut to);
+        to
+    }
+
     /// All of them as float32.
     #[inline(always)]
     pub fn widen_all(self, to: &mut [f32]) {
@@ -51,8 +72,9 @@ impl<'a> Floats<'a> {
 /// Bytes of a line of a cache.
 const LINE: usize = 64;
 
+/// Asks for the lines of some numbers, as far as there are any, to be in the first cache.
 #[inline(always)]
-fn ask_for<T>(data: &[T], range: Range<usize>) {
+pub fn ask_for<T>(data: &[T], range: Range<usize>) {
     let end = range.end.min(data.len());
     for number in (range.start.min(end)..end).step_by(LINE / size_of::<T>()) {
         prefetch(&raw const data[number], Cache::First);

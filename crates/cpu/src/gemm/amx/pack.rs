@@ -4,7 +4,7 @@
 
 use super::{LINES, STEPS, TILE_LINES, parts, terms};
 use crate::amx::TILE;
-use crate::floats::{Element, Floats};
+use crate::floats::{Element, Floats, ask_for};
 use crate::gemm::blocked::{Job, Side};
 use crate::gemm::matrix::{Data, Matrix};
 use crate::gemm::pack::{UNPACKED, lines, reaches};
@@ -12,6 +12,9 @@ use crate::gemm::ranges::blocks;
 use crate::gemm::transpose::transposed;
 use pulp::{Simd, WithSimd};
 use std::ops::Range;
+
+/// Inner steps between what is packed and what is asked for.
+const AHEAD: usize = 4 * STEPS;
 
 /// Sixteen numbers or pairs, a register.
 type Vector = [f32; TILE_LINES];
@@ -119,6 +122,10 @@ impl<'a, E: Element> Panel<'a, E> {
         let steps = (0..self.steps).step_by(STEPS);
         for (step, tiles) in steps.zip(tiles.chunks_exact_mut(2 * P)) {
             for (half, line) in [0, TILE_LINES].into_iter().enumerate() {
+                match step + AHEAD < self.steps {
+                    true => self.ask_for(line, step + AHEAD),
+                    false => self.ask_for(line + LINES, step + AHEAD - self.steps),
+                }
                 let (mut low, mut high) = self.halves(line, step);
                 for part in 0..P {
                     let pairs = next_pairs(simd, &mut low, &mut high);
@@ -129,6 +136,20 @@ impl<'a, E: Element> Panel<'a, E> {
                     }
                 }
             }
+        }
+    }
+
+    /// Asks for a tile to be in the first cache: so many lines in turn are more than the processor foresees.
+    #[inline(always)]
+    fn ask_for(&self, line: usize, step: usize) {
+        let first = line * self.line_stride + step * self.step_stride;
+        let (stride, count, len) = match self.has_dense_lines() {
+            true => (self.step_stride, STEPS, TILE_LINES),
+            false => (self.line_stride, TILE_LINES, STEPS),
+        };
+        for first in (first..self.data.len()).step_by(stride.max(1)).take(count) {
+            let len = len.min(self.data.len() - first);
+            ask_for(self.data, first..first + len);
         }
     }
 
