@@ -90,6 +90,41 @@ pub(crate) fn slice_of<'a>(storage: &'a Storage, layout: &Layout) -> Result<Cow<
     slice(on_host(storage)?, layout)
 }
 
+/// All elements of a tensor in order: as they are where they lie so, float32 otherwise.
+pub(crate) enum Numbers<'a> {
+    Borrowed(Floats<'a>),
+    Converted(Vec<f32>),
+}
+
+impl<'a> Numbers<'a> {
+    /// The elements of a tensor, from what [`Tensor::storage_and_layout`] gives.
+    pub(crate) fn of(storage: &'a Storage, layout: &Layout) -> Result<Self> {
+        let storage = on_host(storage)?;
+        match layout.contiguous_offsets() {
+            Some((start, end)) => Ok(Self::Borrowed(floats(storage)?.part(start..end))),
+            None => Ok(Self::Converted(packed(storage, layout)?.into_owned())),
+        }
+    }
+
+    /// A matrix of so many columns, row after row.
+    pub(crate) fn matrix(&self, columns: usize) -> Matrix<'_> {
+        let floats = match self {
+            Self::Borrowed(floats) => *floats,
+            Self::Converted(values) => Floats::F32(values),
+        };
+        let rows = floats.len() / columns.max(1);
+        Matrix::at(floats, 0, (rows, columns), (columns, 1))
+    }
+
+    /// Copies in float32.
+    pub(crate) fn to_vec(&self) -> Vec<f32> {
+        match self {
+            Self::Borrowed(floats) => floats.to_vec(),
+            Self::Converted(values) => values.clone(),
+        }
+    }
+}
+
 /// The numbers of a storage, of any float dtype but f64.
 pub(crate) fn floats(storage: &CpuStorage) -> Result<Floats<'_>> {
     match storage {

@@ -3,11 +3,9 @@
 use super::{Linear, result_shape};
 use crate::Result;
 use crate::graph::{Function, Gradients, Trace, Value};
-use crate::host::{slice_of, stored, tensor_like};
+use crate::host::{Numbers, slice_of, stored, tensor_like};
 use candle_core::{Result as CandleResult, Tensor};
-use metal_candle_cpu::gemm::{
-    Matrix, MatrixMut, Term, Then, computed, computed_sum, sum_of_products,
-};
+use metal_candle_cpu::gemm::{MatrixMut, Term, Then, computed, computed_sum, sum_of_products};
 
 pub(super) struct Cpu;
 
@@ -18,10 +16,9 @@ impl Function<Linear, 1> for Cpu {
         let weight = op.weight.on_host()?;
         let weight = weight.matrix()?;
         let (storage, layout) = x.storage_and_layout();
-        let values = slice_of(&storage, layout)?;
-        let rows = values.len() / weight.columns.max(1);
-        let left = Matrix::new(&values, rows, weight.columns);
-        let y = sum_with_bias(&[(left, weight.transposed())], op.bias.as_ref())?;
+        let x_numbers = Numbers::of(&storage, layout)?;
+        let terms = [(x_numbers.matrix(weight.columns), weight.transposed())];
+        let y = sum_with_bias(&terms, op.bias.as_ref())?;
         let shape = result_shape(x.dims(), weight.rows);
         Ok((Value::cpu(stored(y, &shape, x.dtype())?, shape), ()))
     }
@@ -33,9 +30,8 @@ impl Function<Linear, 1> for Cpu {
         let weight = op.weight.on_host()?;
         let weight = weight.matrix()?;
         let (storage, layout) = dy.storage_and_layout();
-        let values = slice_of(&storage, layout)?;
-        let rows = values.len() / weight.rows.max(1);
-        let dx = computed(1.0, Matrix::new(&values, rows, weight.rows), weight);
+        let dy = Numbers::of(&storage, layout)?;
+        let dx = computed(1.0, dy.matrix(weight.rows), weight);
         Ok([Some(tensor_like(dx, x)?)])
     }
 }

@@ -6,9 +6,9 @@ use super::{Head, Losses, Saved};
 use crate::Result;
 use crate::graph::{Function, Gradients, Trace, Value};
 use crate::host::online::Statistics;
-use crate::host::{Rows, tensor};
+use crate::host::{Numbers, tensor};
 use crate::ops::softcap::registers::{bound_with_slopes, slope};
-use candle_core::{CpuStorage, Shape, Tensor};
+use candle_core::{CpuStorage, Device, Shape, Tensor};
 use metal_candle_cpu::gemm::{Matrix, MatrixMut, Then, product};
 use metal_candle_cpu::math;
 use metal_candle_cpu::simd::dispatch;
@@ -47,11 +47,10 @@ impl<const N: usize> Function<Head, N> for Cpu {
 }
 
 fn compute(head: &Head, hidden: &Tensor, wants_dweight: bool) -> Result<(Value, Saved)> {
-    let (hidden_storage, hidden_layout) = hidden.storage_and_layout();
     let weight = head.weight.on_host()?;
     let (v, d) = head.weight.dims()?;
     let inputs = Inputs {
-        hidden: Rows::of(&hidden_storage, hidden_layout)?,
+        hidden: &hidden.detach().reshape(((), d))?,
         weight: weight.matrix()?,
         softcap: head.softcap.map(|cap| cap as f32),
         chunk_elements: head.chunk_elements,
@@ -70,7 +69,7 @@ fn compute(head: &Head, hidden: &Tensor, wants_dweight: bool) -> Result<(Value, 
     let most = head.chunk_elements.min(most).max(1);
     let targets = head.rows.targets.chunks(most);
     for (indices, targets) in head.rows.indices.chunks(most).zip(targets) {
-        inputs.add_rows(indices, targets, &mut sums);
+        inputs.add_rows(indices, targets, &mut sums)?;
     }
     let loss = match sums.losses {
         None => Value::cpu(CpuStorage::F32(vec![sums.loss as f32]), ()),
@@ -104,7 +103,8 @@ struct Sums {
 
 /// The inputs.
 struct Inputs<'a> {
-    hidden: Rows<'a>,
+    /// `(N, D)`.
+    hidden: &'a Tensor,
     /// `(V, D)`.
     weight: Matrix<'a>,
     softcap: Option<f32>,
@@ -112,11 +112,13 @@ struct Inputs<'a> {
 }
 
 impl Inputs<'_> {
-    fn add_rows(&self, indices: &[u32], targets: &[u32], sums: &mut Sums) {
-        let hidden = self.gathered(indices);
+    fn add_rows(&self, indices: &[u32], targets: &[u32], sums: &mut Sums) -> Result<()> {
+        let hidden = (self.hidden).index_select(&Tensor::new(indices, &Device::Cpu)?, 0)?;
+        let (storage, layout) = hidden.storage_and_layout();
+        let hidden = Numbers::of(&storage, layout)?;
         let mut shares = shares(self.weight.rows);
         let pass = Pass {
-            hidden: Matrix::new(&hidden, indices.len(), self.hidden.width),
+            hidden: hidden.matrix(self.weight.columns),
             weight: self.weight,
             targets,
             softcap: self.softcap,
@@ -141,20 +143,16 @@ impl Inputs<'_> {
         if let Some(dweight) = &mut sums.dweight {
             add_dweight(&pass, &seen, dweight);
         }
+        Ok(())
     }
 
     /// Rows that share a pass.
     fn most_rows(&self, wants_dhidden: bool) -> usize {
         match wants_dhidden {
             true => MOST_ROWS
-                .min(MOST_SUMS / (share_count(self.weight.rows) * self.hidden.width).max(1)),
+                .min(MOST_SUMS / (share_count(self.weight.rows) * self.weight.columns).max(1)),
             false => MOST_ROWS,
         }
-    }
-
-    fn gathered(&self, indices: &[u32]) -> Vec<f32> {
-        let row = |&index: &u32| self.hidden.row(index as usize);
-        indices.iter().flat_map(row).copied().collect()
     }
 
     /// `dhidden = sums / sum + (p_target - 1) W_target`, the latter times the derivative of a bound, at the places of the rows. Where the target is
@@ -166,7 +164,7 @@ impl Inputs<'_> {
         (indices, targets): (&[u32], &[u32]),
         dhidden: &mut [f32],
     ) {
-        let d = self.hidden.width;
+        let d = self.weight.columns;
         if d == 0 {
             return;
         }

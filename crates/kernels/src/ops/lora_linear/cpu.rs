@@ -2,14 +2,13 @@
 
 use super::LoraLinear;
 use crate::graph::{Function, Gradients, Trace, Value};
-use crate::host::{slice_of, stored, tensor_like};
+use crate::host::{Numbers, stored, tensor_like};
 use crate::ops::linear::cpu::sum_with_bias;
 use crate::ops::linear::result_shape;
 use crate::{Dropout, Result};
 use candle_core::Tensor;
 use metal_candle_cpu::gemm::{Matrix, MatrixMut, Then, computed, computed_sum, product};
 use metal_candle_cpu::threads::for_each_row;
-use std::borrow::Cow;
 
 pub(super) struct Cpu;
 
@@ -22,16 +21,15 @@ impl Function<LoraLinear, 3> for Cpu {
         let (a_storage, a_layout) = a.storage_and_layout();
         let (b_storage, b_layout) = b.storage_and_layout();
         let ((r, k), (n, _)) = (a.dims2()?, b.dims2()?);
-        let values = slice_of(&x_storage, x_layout)?;
+        let values = Numbers::of(&x_storage, x_layout)?;
         let (a, b) = (
-            slice_of(&a_storage, a_layout)?,
-            slice_of(&b_storage, b_layout)?,
+            Numbers::of(&a_storage, a_layout)?,
+            Numbers::of(&b_storage, b_layout)?,
         );
-        let m = values.len() / k.max(1);
         let input = dropped(op.dropout, &values, k);
-        let input = Matrix::new(&input, m, k);
-        let h = computed(1.0, input, Matrix::new(&a, r, k).transposed());
-        let y = sum_of_branches(op, Matrix::new(&values, m, k), &h, Matrix::new(&b, n, r))?;
+        let input = input.as_ref().unwrap_or(&values).matrix(k);
+        let h = computed(1.0, input, a.matrix(k).transposed());
+        let y = sum_of_branches(op, values.matrix(k), &h, b.matrix(r))?;
         let shape = result_shape(x.dims(), n);
         Ok((Value::cpu(stored(y, &shape, x.dtype())?, shape), h))
     }
@@ -39,13 +37,12 @@ impl Function<LoraLinear, 3> for Cpu {
     fn backward(op: &LoraLinear, h: &Vec<f32>, trace: Trace<'_, 3>) -> Result<Gradients<3>> {
         let Trace { inputs, dy, .. } = trace;
         let (storage, layout) = dy.storage_and_layout();
-        let dy = slice_of(&storage, layout)?;
+        let dy = Numbers::of(&storage, layout)?;
         let [x, a, b] = inputs;
         let (n, r) = b.dims2()?;
-        let m = x.elem_count() / a.dim(1)?.max(1);
-        let dy = Matrix::new(&dy, m, n);
+        let dy = dy.matrix(n);
         let db = b.track_op().then(|| {
-            let db = computed(op.scale as f32, dy.transposed(), Matrix::new(h, m, r));
+            let db = computed(op.scale as f32, dy.transposed(), Matrix::new(h, dy.rows, r));
             tensor_like(db, b)
         });
         let [dx, da] = match x.track_op() || a.track_op() {
@@ -65,12 +62,13 @@ fn sum_of_branches(op: &LoraLinear, x: Matrix<'_>, h: &[f32], b: Matrix<'_>) -> 
     Ok(sum_with_bias(&terms, op.bias.as_ref())?)
 }
 
-fn dropped(dropout: Option<Dropout>, x: &[f32], width: usize) -> Cow<'_, [f32]> {
-    let mut x = Cow::Borrowed(x);
-    if let Some(dropout) = dropout {
-        drop_elements(dropout, x.to_mut(), width);
-    }
-    x
+/// A copy of which elements are dropped.
+fn dropped(dropout: Option<Dropout>, x: &Numbers<'_>, width: usize) -> Option<Numbers<'static>> {
+    dropout.map(|dropout| {
+        let mut x = x.to_vec();
+        drop_elements(dropout, &mut x, width);
+        Numbers::Converted(x)
+    })
 }
 
 fn drop_elements(dropout: Dropout, x: &mut [f32], width: usize) {
@@ -86,19 +84,20 @@ fn through_h(op: &LoraLinear, [x, a, b]: &[Tensor; 3], dy: Matrix<'_>) -> Result
     let (x_storage, x_layout) = x.storage_and_layout();
     let (a_storage, a_layout) = a.storage_and_layout();
     let (b_storage, b_layout) = b.storage_and_layout();
-    let b = slice_of(&b_storage, b_layout)?;
+    let b = Numbers::of(&b_storage, b_layout)?;
     let (r, k) = a.dims2()?;
-    let dh = computed(op.scale as f32, dy, Matrix::new(&b, dy.columns, r));
+    let dh = computed(op.scale as f32, dy, b.matrix(r));
     let dh = Matrix::new(&dh, dy.rows, r);
     let da = a.track_op().then(|| {
-        let x = slice_of(&x_storage, x_layout)?;
+        let x = Numbers::of(&x_storage, x_layout)?;
         let input = dropped(op.dropout, &x, k);
-        let da = computed(1.0, dh.transposed(), Matrix::new(&input, dy.rows, k));
+        let input = input.as_ref().unwrap_or(&x).matrix(k);
+        let da = computed(1.0, dh.transposed(), input);
         tensor_like(da, a)
     });
     let dx = x.track_op().then(|| {
-        let a = slice_of(&a_storage, a_layout)?;
-        tensor_like(input_gradient(op, dy, dh, Matrix::new(&a, r, k))?, x)
+        let a = Numbers::of(&a_storage, a_layout)?;
+        tensor_like(input_gradient(op, dy, dh, a.matrix(k))?, x)
     });
     Ok([dx.transpose()?, da.transpose()?])
 }
