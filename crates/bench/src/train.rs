@@ -36,6 +36,13 @@ pub const DTYPES: [&str; 3] = ["f32", "bf16", PACKED];
 /// MLX's affine packing of 4 bits in groups of [`GROUP`], with factors in bf16; no rival's script has it.
 pub const PACKED: &str = "4bit";
 
+/// Weights of bf16 and activations of float32, as `metal-candle train` has them unless it is told: beside rivals whose
+/// activations are of bf16, too.
+pub const MIXED: &str = "f32*bf16";
+
+/// Storage of the frozen weights, and of activations.
+const FORMS: [&str; 4] = [DTYPES[0], DTYPES[1], MIXED, PACKED];
+
 /// Numbers that share their factors, as in most published checkpoints.
 pub const GROUP: usize = 64;
 
@@ -48,7 +55,7 @@ pub struct Args {
     /// Measure one configuration in this process and print the answer
     #[arg(long, value_name = "CASE", hide = true, requires = "dtype")]
     pub one: Option<Case>,
-    #[arg(long, hide = true, value_parser = DTYPES)]
+    #[arg(long, hide = true, value_parser = FORMS)]
     pub dtype: Option<String>,
     #[command(flatten)]
     pub options: Options,
@@ -132,7 +139,7 @@ const IMPOSSIBLE: [(Rival, &str); 3] = [
 fn chosen(options: &Options) -> Result<Vec<(&'static str, &'static str)>> {
     let all = CASES
         .iter()
-        .flat_map(|&case| DTYPES.map(|dtype| (case, dtype)));
+        .flat_map(|&case| FORMS.map(|dtype| (case, dtype)));
     let takes = |(case, dtype): &(&str, &str)| options.takes(&format!("train {case} {dtype}"));
     let chosen: Vec<_> = all.filter(takes).collect();
     match chosen.is_empty() {
@@ -163,6 +170,7 @@ fn measure(case: &str, dtype: &str, args: &Args, device: &Device) -> Result<Meas
         ] {
             if args.options.has(rival) && dtype != PACKED {
                 let mut python = args.options.python(rival, script, device)?;
+                let dtype = if dtype == MIXED { "bf16" } else { dtype };
                 let words = case.split_whitespace().chain([&steps[..], dtype]);
                 let answer = ask_process(python.args(words))?;
                 theirs.entry(rival.name()).or_default().merge(answer);
@@ -192,6 +200,9 @@ pub fn this_program() -> Result<Command> {
 fn measure_here(case: &Case, dtype: &str, steps: usize, device: &Device) -> Result<Answer> {
     let mut model = Model::random(case.config(), 0, device)?;
     store_as(&mut model, dtype)?;
+    if dtype == "bf16" {
+        model.decoder.set_activations(DType::BF16);
+    }
     let mut answer = Answer::default();
     answer.add(Pass::Step, step_secs(case, &mut model, steps, device)?);
     let peak = peak_bytes(device).map(|bytes| (Pass::Step, bytes));
@@ -281,7 +292,7 @@ mod tests {
     #[test]
     fn a_tiny_model_is_trained_in_every_dtype() {
         let case: Case = "64 1 2 1 128 32 8 2".parse().unwrap();
-        for dtype in DTYPES {
+        for dtype in FORMS {
             let answer = measure_here(&case, dtype, 2, &Device::Cpu).unwrap();
             assert_eq!(answer.secs[&Pass::Step][""].len(), 2);
         }
