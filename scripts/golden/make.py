@@ -1,5 +1,6 @@
 """Regenerates every file under crates/metal-candle/tests/golden/ (its README.md and mlx-* excepted), and under
-crates/kernels/tests/golden/ what bitsandbytes and torch pack, and the losses of crates/metal-candle/src/self_test.
+crates/kernels/tests/golden/ what bitsandbytes and torch pack and what gpt-oss makes of sinks, and the losses of
+crates/metal-candle/src/self_test.
 
     pip install -r scripts/golden/requirements.txt
     python scripts/golden/make.py
@@ -22,6 +23,7 @@ import activations
 import adapter_files
 import adapter_ties
 import added_tokens
+import attention_sinks
 import chat
 import decay
 import early_stopping
@@ -55,6 +57,7 @@ def main():
         training.write_converted(run)
     for run in training.ACCUMULATED:
         training.write_accumulation(run)
+    attention_sinks.write_all()
     packed_matrices.write_all()
     packed_models.write_all()
     adapter_files.write_all()

@@ -26,6 +26,14 @@ impl Default for Statistics {
 }
 
 impl Statistics {
+    /// Statistics of one score.
+    pub(crate) fn of_one(score: f32) -> Self {
+        Self {
+            max: score,
+            sum: 1.0,
+        }
+    }
+
     /// Adds `scores`, which become `exp(score - max)`, and returns what all sums over earlier
     /// scores have to be multiplied with.
     #[inline(always)]

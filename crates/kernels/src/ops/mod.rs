@@ -135,7 +135,7 @@ mod tests {
         );
         same_bits!(attention:
             batch = 1, heads = 4, kv_heads = 2, queries = 200, keys = 200, width = 32,
-            causal = true, window = Some(150), spans = vec![], softcap = Some(2.0),
+            causal = true, window = Some(150), spans = vec![], softcap = Some(2.0), sinks = true,
         );
         same_bits!(lora_linear:
             lead = vec![200], inputs = 300, outputs = 500, rank = 8, bias = true, dropout = 0.1,

@@ -22,7 +22,7 @@ mod msl;
 pub mod packing;
 mod slabs;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 pub mod zero_point;
 
 pub(crate) use host::Host;

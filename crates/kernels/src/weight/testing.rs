@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 /// Tensors of a file that the owner of a format wrote, by the scripts in `scripts/golden`.
-pub(super) fn golden(file: &str) -> HashMap<String, Tensor> {
+pub(crate) fn golden(file: &str) -> HashMap<String, Tensor> {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut above = here.ancestors();
     let root = above.find(|folder| folder.join("crates/kernels").exists());

@@ -4,7 +4,7 @@
 //! (<https://arxiv.org/abs/2309.06180>): the kernel reads each where it lies. There are no gradients of
 //! its own: of tracked inputs the operation is computed a sequence at a time.
 
-use super::{AttentionMask, AttentionScores, attention, check_window, cpu, reference};
+use super::{AttentionMask, AttentionScores, attention, check_sinks, check_window, cpu, reference};
 use crate::graph::path::Devices;
 use crate::ops::softcap::check_cap;
 use crate::{Error, Result};
@@ -29,9 +29,9 @@ impl CachedSequence {
 }
 
 /// Window of a query, and its scoring.
-pub(super) type Rule = (Option<usize>, AttentionScores);
+pub(super) type Rule<'a> = (Option<usize>, AttentionScores<'a>);
 
-type CachedFn = fn(&Tensor, &[CachedSequence], Rule) -> Result<Tensor>;
+type CachedFn = fn(&Tensor, &[CachedSequence], Rule<'_>) -> Result<Tensor>;
 
 const DEVICES: Devices<CachedFn> = Devices {
     cpu: Some(cpu::cached),
@@ -45,17 +45,18 @@ const DEVICES: Devices<CachedFn> = Devices {
 ///
 /// # Errors
 /// When shapes do not fit, the queries of all sequences are not `T`, a sequence has fewer keys than
-/// queries, or none, the window is empty, or the bound is not positive.
-pub fn cached_attention(
+/// queries, or none, the window is empty, the bound is not positive, or sinks are not `(H,)` in float32.
+pub fn cached_attention<'a>(
     q: &Tensor,
     sequences: &[CachedSequence],
     window: Option<usize>,
-    scores: impl Into<AttentionScores>,
+    scores: impl Into<AttentionScores<'a>>,
 ) -> Result<Tensor> {
     let scores = scores.into();
     check(q, sequences)?;
     check_window(NAME, window)?;
     check_cap(NAME, scores.softcap)?;
+    check_sinks(NAME, scores.sinks, q)?;
     let pieces = || sequences.iter().flat_map(|sequence| &sequence.pieces);
     let held = || pieces().flatten();
     let is_tracked = held().chain([q]).any(Tensor::track_op);
@@ -111,7 +112,11 @@ fn check_pieces(pieces: &[[Tensor; 2]], (h, g, d): (usize, usize, usize)) -> Res
 }
 
 /// Result of [`attention`] for one sequence after the other, over copies of keys and values that lie in several tensors.
-fn one_by_one(q: &Tensor, sequences: &[CachedSequence], (window, scores): Rule) -> Result<Tensor> {
+fn one_by_one(
+    q: &Tensor,
+    sequences: &[CachedSequence],
+    (window, scores): Rule<'_>,
+) -> Result<Tensor> {
     each(q, sequences, window, |[q, k, v], mask| {
         attention(q, k, v, mask, scores)
     })

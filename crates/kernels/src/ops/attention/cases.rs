@@ -27,6 +27,8 @@ pub struct CaseShape {
     pub spans: Vec<AttentionSpan>,
     /// Bound of the scores.
     pub softcap: Option<f64>,
+    /// Whether heads have sinks.
+    pub sinks: bool,
 }
 
 impl CaseShape {
@@ -87,7 +89,7 @@ impl Costed for CaseShape {
     }
 }
 
-/// Every mask, with and without a bound, one query, one key, grouped heads, more rows than one block, and,
+/// Every mask, with and without a bound and sinks, one query, one key, grouped heads, more rows than one block, and,
 /// of Metal's kernels, columns of several tiles and slices.
 #[must_use]
 pub fn small() -> Vec<Case<CaseShape>> {
@@ -115,6 +117,7 @@ pub fn small() -> Vec<Case<CaseShape>> {
     }
     shapes.extend(windowed());
     shapes.extend(bounded());
+    shapes.extend(with_sinks());
     case::small(shapes)
 }
 
@@ -126,6 +129,7 @@ pub fn long() -> Vec<Case<CaseShape>> {
         shape([1, 9, 1, 1, 1100, 3], true),
         shape([1, 2, 1, 1, 1030, 70], false),
         shape([1, 2, 1, 1, 1030, 131], true),
+        with_sink(shape([2, 4, 2, 2, 1030, 3], true)),
     ])
 }
 
@@ -182,6 +186,32 @@ fn bounded() -> Vec<CaseShape> {
         bounded(shape([1, 2, 1, 37, 37, 5], true), 1.5),
         bounded(near, 2.0),
     ]
+}
+
+fn with_sink(shape: CaseShape) -> CaseShape {
+    CaseShape {
+        sinks: true,
+        ..shape
+    }
+}
+
+/// Sinks beside one key, with queries in no span, with a bound and a window, and over tiles.
+fn with_sinks() -> Vec<CaseShape> {
+    let near = CaseShape {
+        window: Some(4),
+        softcap: Some(2.0),
+        ..packed([2, 4, 2, 6, 6, 4], true, &[2, 3])
+    };
+    let shapes = [
+        shape([1, 2, 1, 1, 1, 3], true),
+        shape([2, 4, 2, 1, 9, 4], true),
+        shape([1, 2, 1, 7, 3, 4], false),
+        shape([1, 4, 2, 37, 70, 5], true),
+        shape([1, 2, 1, 6, 6, 131], true),
+        ragged(true),
+        near,
+    ];
+    shapes.map(with_sink).to_vec()
 }
 
 /// A training row, and one token against a cache of 2048.

@@ -1,6 +1,8 @@
 //! Scaled dot-product attention with grouped queries:
 //! `y = softmax(s + mask) v` with the scores `s = scale * q k^T`, or `s = cap * tanh(scale * q k^T / cap)`
-//! where they have a bound; float32 inside, result in the dtype of `q`.
+//! where they have a bound; float32 inside, result in the dtype of `q`. A head may have a sink: one more score,
+//! which is in the softmax of every query and has no value, so that `p_j = exp(s_j) / (exp(sink) + sum_j exp(s_j))`
+//! (Agarwal et al. 2025, <https://arxiv.org/abs/2508.10925>).
 //!
 //! `q` is `(B, H, Tq, D)`, `k` and `v` are `(B, G, Tk, D)`; head `h` reads key-value head
 //! `h / (H / G)`. The queries of a row see its keys, or, where there are spans, those of each span the keys
@@ -11,7 +13,7 @@
 //!
 //! Backward: with `p` the probabilities, `dv = p^T dy`, `ds = p * (dy v^T - sum(p * dy v^T))`, times
 //! `1 - (s / cap)^2` where there is a bound, `dq = scale * ds k`, `dk = scale * ds^T q`, those of `k`
-//! and `v` added up over the heads of a group. The kernel keeps two numbers per query from forward, and the result unrounded where its
+//! and `v` added up over the heads of a group. Sinks are frozen. The kernel keeps two numbers per query from forward, and the result unrounded where its
 //! dtype is narrower than float32; it never holds more scores than a tile per thread, or threadgroup
 //! on a GPU. The reference holds all `H * Tq * Tk` of them.
 
@@ -35,7 +37,7 @@ use super::softcap::check_cap;
 use crate::graph::path::{Devices, KernelFn, metal};
 use crate::graph::{Kernel, Operation};
 use crate::{Error, Result};
-use candle_core::Tensor;
+use candle_core::{DType, Tensor};
 use sizes::{Scoring, Sizes};
 use std::sync::Arc;
 
@@ -67,19 +69,23 @@ impl AttentionMask {
 }
 
 /// Scoring of a query and a key; a number alone is the scale.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct AttentionScores {
+#[derive(Clone, Copy, Debug)]
+pub struct AttentionScores<'a> {
     /// Factor of `q k^T`.
     pub scale: f64,
     /// Bound of the scaled scores, `cap * tanh(score / cap)`, before the mask.
     pub softcap: Option<f64>,
+    /// A score of each query head that takes its share of every softmax and gives nothing, `(H,)` in
+    /// float32; neither scaled nor bounded nor masked, and without a gradient, tracked or not.
+    pub sinks: Option<&'a Tensor>,
 }
 
-impl From<f64> for AttentionScores {
+impl From<f64> for AttentionScores<'_> {
     fn from(scale: f64) -> Self {
         Self {
             scale,
             softcap: None,
+            sinks: None,
         }
     }
 }
@@ -88,18 +94,19 @@ impl From<f64> for AttentionScores {
 ///
 /// # Errors
 /// When shapes do not fit, `H` is no multiple of `G`, there is no key, there are more queries than
-/// keys under a mask, spans are out of range or order, the window is empty, or the bound is not
-/// positive.
-pub fn attention(
+/// keys under a mask, spans are out of range or order, the window is empty, the bound is not
+/// positive, or sinks are not `(H,)` in float32.
+pub fn attention<'a>(
     q: &Tensor,
     k: &Tensor,
     v: &Tensor,
     mask: &AttentionMask,
-    scores: impl Into<AttentionScores>,
+    scores: impl Into<AttentionScores<'a>>,
 ) -> Result<Tensor> {
     let scores = scores.into();
     check(q, k, v, mask)?;
     check_cap("attention", scores.softcap)?;
+    check_sinks("attention", scores.sinks, q)?;
     match DEVICES.kernel("attention", q, [k, v]) {
         Some(run) => {
             let op = Attention::new(q, k, mask, scores)?;
@@ -142,6 +149,25 @@ fn check_window(op: &'static str, window: Option<usize>) -> Result<()> {
     }
 }
 
+/// Refuses sinks that are not one number for each head of `q`.
+fn check_sinks(op: &'static str, sinks: Option<&Tensor>, q: &Tensor) -> Result<()> {
+    let (Some(sinks), (_, h, _, _)) = (sinks, q.dims4()?) else {
+        return Ok(());
+    };
+    if sinks.dims() != [h] {
+        return Err(Error::shape(op, "sinks", format!("({h},)"), sinks));
+    }
+    match sinks.dtype() {
+        DType::F32 => Ok(()),
+        got => Err(Error::DType {
+            op,
+            what: "sinks",
+            expected: "F32",
+            got,
+        }),
+    }
+}
+
 /// The operation of `q`, `k` and `v`.
 struct Attention {
     sizes: Sizes,
@@ -149,10 +175,17 @@ struct Attention {
     keys: usize,
     mask: AttentionMask,
     scoring: Scoring,
+    /// `(H,)`.
+    sinks: Option<Tensor>,
 }
 
 impl Attention {
-    fn new(q: &Tensor, k: &Tensor, mask: &AttentionMask, scores: AttentionScores) -> Result<Self> {
+    fn new(
+        q: &Tensor,
+        k: &Tensor,
+        mask: &AttentionMask,
+        scores: AttentionScores<'_>,
+    ) -> Result<Self> {
         let (batch, heads, queries, width) = q.dims4()?;
         let (_, kv_heads, keys, _) = k.dims4()?;
         Ok(Self {
@@ -166,6 +199,7 @@ impl Attention {
             keys,
             mask: mask.clone(),
             scoring: scores.into(),
+            sinks: scores.sinks.map(Tensor::detach),
         })
     }
 }

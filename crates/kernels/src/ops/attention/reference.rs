@@ -8,36 +8,56 @@ use crate::ops::softcap::reference as softcap;
 use crate::ops::softmax::reference as softmax;
 use crate::storage::accumulator;
 use crate::{MatMulOptions, Result};
-use candle_core::Tensor;
+use candle_core::{D, Tensor};
 
 pub(super) fn forward(
     q: &Tensor,
     k: &Tensor,
     v: &Tensor,
     mask: &AttentionMask,
-    scores: AttentionScores,
+    AttentionScores {
+        scale,
+        softcap: cap,
+        sinks,
+    }: AttentionScores<'_>,
 ) -> Result<Tensor> {
     let (b, h, tq, d) = q.dims4()?;
     let (_, g, tk, _) = k.dims4()?;
     let dtype = accumulator(q.dtype());
     let options = MatMulOptions {
         transpose_b: true,
-        alpha: scores.scale,
+        alpha: scale,
         ..MatMulOptions::default()
     };
     // The queries of one group stack into rows of one product: (B, H, Tq, D) -> (B, G, H/G*Tq, D).
     let grouped = q.to_dtype(dtype)?.reshape((b, g, h / g * tq, d))?;
     let products = matmul::forward(&grouped, &k.to_dtype(dtype)?, None, options)?;
-    let scores = match scores.softcap {
+    let scores = match cap {
         Some(cap) => softcap::forward(&products, cap)?,
         None => products,
     };
     let (scores, sees_any) = hide(&scores.reshape((b, h, tq, tk))?, mask)?;
-    let probabilities = softmax::forward(&scores)?.reshape((b, g, h / g * tq, tk))?;
+    let probabilities = softmax_with(&scores, sinks)?.reshape((b, g, h / g * tq, tk))?;
     let options = MatMulOptions::default();
     let y = matmul::forward(&probabilities, &v.to_dtype(dtype)?, None, options)?;
     let y = elementwise::mul(&y.reshape((b, h, tq, d))?, &sees_any)?;
     Ok(y.to_dtype(q.dtype())?)
+}
+
+/// Softmax of `(B, H, Tq, Tk)`, to whose sum a constant of each head is added.
+fn softmax_with(scores: &Tensor, sinks: Option<&Tensor>) -> Result<Tensor> {
+    let Some(sinks) = sinks else {
+        return softmax::forward(scores);
+    };
+    let sinks = sinks.detach().to_dtype(scores.dtype())?;
+    let sinks = sinks.reshape((1, (), 1, 1))?;
+    // A constant shift changes nothing, so no gradient flows through the maximum.
+    let largest = scores.detach().max_keepdim(D::Minus1)?;
+    let down = largest.broadcast_maximum(&sinks)?.neg()?;
+    let exp = elementwise::add(scores, &down)?.exp()?;
+    let of_sinks = sinks.broadcast_add(&down)?.exp()?;
+    let sum = elementwise::add(&exp.sum_keepdim(D::Minus1)?, &of_sinks)?;
+    Ok(exp.broadcast_div(&sum)?)
 }
 
 /// `scores` where a query sees a key, -inf elsewhere: a constant added, so that only `scores` has a

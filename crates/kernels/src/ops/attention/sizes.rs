@@ -33,8 +33,8 @@ pub(super) struct Scoring {
     pub(super) softcap: Option<f32>,
 }
 
-impl From<AttentionScores> for Scoring {
-    fn from(scores: AttentionScores) -> Self {
+impl From<AttentionScores<'_>> for Scoring {
+    fn from(scores: AttentionScores<'_>) -> Self {
         Self {
             scale: scores.scale as f32,
             softcap: scores.softcap.map(|cap| cap as f32),

@@ -89,8 +89,8 @@ pub(super) fn attention(
         qkv_bias: bias,
         o_bias: bias,
         scores: AttentionScores {
-            scale: 1.0 / scalar.unwrap_or(256.0).sqrt(),
             softcap: score_cap,
+            ..(1.0 / scalar.unwrap_or(256.0).sqrt()).into()
         },
         ..AttentionKind::plain(common.heads)
     })

@@ -79,7 +79,7 @@ pub(in crate::models) struct AttentionKind {
     /// One layer `qkv_proj` instead of three.
     pub(in crate::models) fused: bool,
     pub(in crate::models) qk_norm: QkNorm,
-    pub(in crate::models) scores: AttentionScores,
+    pub(in crate::models) scores: AttentionScores<'static>,
     /// Number of tokens that a query sees, its own included; all before it where absent.
     pub(in crate::models) window: Option<usize>,
     /// Which of the model's rotary embeddings; `None` is no rotation.

@@ -17,12 +17,13 @@ pub(super) struct Cached {
     width: usize,
     window: Option<usize>,
     softcap: Option<f64>,
+    sinks: bool,
     /// Dtype of keys and values, where it is not that of the queries.
     held: Option<DType>,
     sequences: Vec<(usize, Vec<usize>)>,
 }
 
-/// One piece and many, single queries and several, windows, a bound, bf16 below float32, keys over more than one range and
+/// One piece and many, single queries and several, windows, a bound, sinks, bf16 below float32, keys over more than one range and
 /// tile, and columns of less than a panel, one and two.
 pub(super) fn cases() -> Vec<Case<Cached>> {
     let all = |sequences: &[(usize, &[usize])]| {
@@ -35,6 +36,7 @@ pub(super) fn cases() -> Vec<Case<Cached>> {
             width: 5,
             window: None,
             softcap: None,
+            sinks: false,
             held: None,
             sequences: sequences.collect(),
         }
@@ -66,12 +68,21 @@ pub(super) fn cases() -> Vec<Case<Cached>> {
             held: Some(DType::BF16),
             ..mixed.clone()
         },
+        Cached {
+            sinks: true,
+            window: Some(6),
+            ..mixed.clone()
+        },
         mixed,
         Cached {
             heads: 2,
             kv_heads: 1,
             width: 2,
             ..all(&[(1, &[64; 9]), (1, &[600]), (3, &[130, 0, 40])])
+        },
+        Cached {
+            sinks: true,
+            ..all(&[(1, &[600]), (1, &[4, 5])])
         },
         Cached {
             heads: 9,
@@ -106,6 +117,7 @@ impl Cached {
             causal: true,
             window: self.window,
             softcap: self.softcap,
+            sinks: self.sinks,
             spans,
         }
     }
@@ -129,6 +141,7 @@ impl Cached {
         let scores = AttentionScores {
             scale: SCALE,
             softcap: self.softcap,
+            sinks: x.get(3),
         };
         cached_attention(
             &x[0],
@@ -143,11 +156,12 @@ pub(super) fn problem(case: &Case<Cached>) -> Problem {
     let shape = case.shape.shape();
     let (q, k) = (shape.query_dims(), shape.key_dims());
     let held = |input: Input| input.viewed(case.view).in_dtype(case.shape.held);
-    let inputs = vec![
+    let mut inputs = vec![
         Input::new("q", &q).map(|x| 2.0 * x).viewed(case.view),
         held(Input::new("k", &k).map(|x| 2.0 * x)),
         held(Input::new("v", &k)),
     ];
+    inputs.extend(super::sinks_of(&shape, |x| 2.0 * x));
     let cached = case.shape.clone();
     Problem::new(inputs, move |x| super::truth(x, &shape))
         .run("cached attention", move |x| cached.run(x))

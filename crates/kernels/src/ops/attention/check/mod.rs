@@ -2,13 +2,15 @@
 
 mod cached;
 #[cfg(test)]
+mod golden;
+#[cfg(test)]
 mod tests;
 
 use super::{AttentionMask, AttentionScores, attention, cases, cases::CaseShape, reference};
 use crate::Result;
 use crate::case::Case;
 use crate::testkit::{Array, Failure, Input, Problem, check_cases};
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 
 const SCALE: f64 = 0.5;
 
@@ -40,20 +42,29 @@ pub fn problem(case: &Case<CaseShape>) -> Problem {
 
 fn of(case: &Case<CaseShape>, size: fn(f64) -> f64) -> Problem {
     let (q, k) = (case.shape.query_dims(), case.shape.key_dims());
-    let inputs = vec![
+    let mut inputs = vec![
         Input::new("q", &q).map(size).viewed(case.view),
         Input::new("k", &k).map(size).viewed(case.view),
         Input::new("v", &k).viewed(case.view),
     ];
+    inputs.extend(sinks_of(&case.shape, size));
     let [shape, kernel, plain] = std::array::from_fn(|_| case.shape.clone());
     Problem::new(inputs, move |x| truth(x, &shape))
         .run("attention", move |x| run(attention, x, &kernel))
         .run("reference", move |x| run(reference::forward, x, &plain))
 }
 
-type Forward = fn(&Tensor, &Tensor, &Tensor, &AttentionMask, AttentionScores) -> Result<Tensor>;
+/// Sinks of the heads where a case has them, about as large as scores.
+fn sinks_of(shape: &CaseShape, size: fn(f64) -> f64) -> Option<Input> {
+    let sinks = Input::new("sinks", &[shape.heads]).map(size);
+    let sinks = sinks.in_dtype(Some(DType::F32)).constant();
+    shape.sinks.then_some(sinks)
+}
 
-fn run(forward: Forward, x: &[Tensor], shape: &CaseShape) -> Result<Tensor> {
+type Forward<'a> =
+    fn(&Tensor, &Tensor, &Tensor, &AttentionMask, AttentionScores<'a>) -> Result<Tensor>;
+
+fn run<'a>(forward: Forward<'a>, x: &'a [Tensor], shape: &CaseShape) -> Result<Tensor> {
     let mask = AttentionMask {
         causal: shape.causal,
         window: shape.window,
@@ -62,6 +73,7 @@ fn run(forward: Forward, x: &[Tensor], shape: &CaseShape) -> Result<Tensor> {
     let scores = AttentionScores {
         scale: SCALE,
         softcap: shape.softcap,
+        sinks: x.get(3),
     };
     forward(&x[0], &x[1], &x[2], &mask, scores)
 }
@@ -85,19 +97,20 @@ fn truth(x: &[Array], shape: &CaseShape) -> Array {
                     false => f64::NEG_INFINITY,
                 }
             };
-            probabilities = softmax(&(0..shape.keys).map(score).collect::<Vec<_>>());
+            let sink = x.get(3).map_or(f64::NEG_INFINITY, |sinks| sinks.at(&[h]));
+            probabilities = softmax(&(0..shape.keys).map(score).collect::<Vec<_>>(), sink);
         }
         let weighted = |(j, p): (usize, &f64)| p * v.at(&[b, g, j, d]);
         probabilities.iter().enumerate().map(weighted).sum()
     })
 }
 
-fn softmax(scores: &[f64]) -> Vec<f64> {
-    let max = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+fn softmax(scores: &[f64], sink: f64) -> Vec<f64> {
+    let max = scores.iter().copied().fold(sink, f64::max);
     // A query in no span sees nothing.
     if max == f64::NEG_INFINITY {
         return vec![0.0; scores.len()];
     }
-    let sum: f64 = scores.iter().map(|s| (s - max).exp()).sum();
+    let sum: f64 = scores.iter().chain([&sink]).map(|s| (s - max).exp()).sum();
     scores.iter().map(|s| (s - max).exp() / sum).collect()
 }

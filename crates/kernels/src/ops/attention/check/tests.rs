@@ -1,6 +1,6 @@
 use super::*;
 use crate::case::View;
-use crate::ops::attention::AttentionSpan;
+use crate::ops::attention::{AttentionSpan, CachedSequence, cached_attention};
 use crate::testkit;
 use candle_core::{DType, Var};
 use proptest::prelude::*;
@@ -167,6 +167,32 @@ fn heads_that_do_not_group_are_refused() {
     assert!(attention(&q, &k, &k, &AttentionMask::default(), 1.0).is_err());
 }
 
+#[test]
+fn sinks_that_are_not_one_number_a_head_are_refused() {
+    let (q, k) = (zeros([1, 4, 1, 2]), zeros([1, 2, 1, 2]));
+    let refused = |sinks: &Tensor| {
+        let scores = AttentionScores {
+            sinks: Some(sinks),
+            ..1.0.into()
+        };
+        let sequence = CachedSequence {
+            queries: 1,
+            pieces: vec![[k.clone(), k.clone()]],
+        };
+        let both = [
+            attention(&q, &k, &k, &AttentionMask::default(), scores),
+            cached_attention(&q, &[sequence], None, scores),
+        ];
+        both.map(|result| result.unwrap_err().to_string())
+    };
+    let sinks = Tensor::zeros(2, DType::F32, &Device::Cpu).unwrap();
+    let error = "attention: sinks must have shape (4,), got [2]";
+    assert_eq!(refused(&sinks), [error.into(), format!("cached_{error}")]);
+    let sinks = Tensor::zeros(4, DType::BF16, &Device::Cpu).unwrap();
+    let error = "attention: sinks must be F32, got BF16";
+    assert_eq!(refused(&sinks), [error.into(), format!("cached_{error}")]);
+}
+
 /// Shape with spans, each in a new row or not, behind so many tokens that are in none, with so many queries and keys
 /// from before.
 fn with_spans(mut shape: CaseShape, spans: &[(bool, usize, usize, usize)]) -> CaseShape {
@@ -198,6 +224,7 @@ proptest! {
         causal: bool,
         window in prop::option::of(1..9usize),
         softcap in prop::option::of(1.0..4.0),
+        sinks: bool,
         spans in prop::collection::vec((any::<bool>(), 0..2usize, 1..4usize, 0..3usize), 0..5),
         view in prop::sample::select(&View::ALL[..]),
     ) {
@@ -212,6 +239,7 @@ proptest! {
             causal,
             window,
             softcap,
+            sinks,
             spans: vec![],
         };
         let shape = with_spans(plain, &spans);

@@ -205,7 +205,9 @@ fn join(inputs: &Inputs<'_>, parts: &[Part<'_>], results: &mut Results) {
     for row in 0..inputs.sizes.group() {
         let head = parts[0].kv_head * inputs.sizes.group() + row;
         let place = inputs.rows(parts[0].span, head, 0..1).start;
-        let joined = Statistics::joined(parts.iter().map(|part| part.statistics[row]));
+        let of_parts = parts.iter().map(|part| part.statistics[row]);
+        let all = of_parts.chain([inputs.before_keys(head)]);
+        let joined = Statistics::joined(all);
         results.statistics[place] = joined;
         let y = &mut results.y[place * width..][..width];
         for part in parts {

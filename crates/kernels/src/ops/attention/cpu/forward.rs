@@ -5,6 +5,7 @@ use super::decode;
 use super::inputs::Inputs;
 use super::spans::Span;
 use crate::host::online::Statistics;
+use crate::ops::attention::sizes::Sizes;
 
 /// Results of all rows `(B, H, Tq)`; those in no span are zero.
 pub(super) struct Results {
@@ -15,10 +16,12 @@ pub(super) struct Results {
 
 /// Single queries are read against their keys as these are stored; several share what is turned for them.
 pub(super) fn forward(inputs: &Inputs<'_>) -> Results {
+    let Sizes { heads, queries, .. } = inputs.sizes;
     let rows = inputs.sizes.rows();
+    let before_keys = |row| inputs.before_keys(row / queries % heads);
     let mut results = Results {
         y: vec![0.0; rows * inputs.sizes.width],
-        statistics: vec![Statistics::default(); rows],
+        statistics: (0..rows).map(before_keys).collect(),
     };
     if inputs.spans.iter().any(is_single) {
         decode::add(inputs, is_single, &mut results);

@@ -3,6 +3,7 @@
 use super::heads::{Heads, Wide};
 use super::spans::{Keys, Span, Spans, Which};
 use super::tile::{Left, Right};
+use crate::host::online::Statistics;
 use crate::ops::attention::sizes::{Scoring, Sizes};
 use std::ops::Range;
 
@@ -13,12 +14,20 @@ pub(super) struct Inputs<'a> {
     pub(super) spans: Spans,
     pub(super) q: Heads<'a>,
     pub(super) sources: Vec<[Heads<'a>; 2]>,
+    /// One score a head; empty for none.
+    pub(super) sinks: Vec<f32>,
 }
 
 impl Inputs<'_> {
     /// Work in elements of a loop over memory: products do some tens of operations in the time of one.
     pub(super) fn work(&self) -> usize {
         self.spans.pairs() * self.sizes.heads * self.sizes.width / 16
+    }
+
+    /// Statistics of a row of a head before its first key: those of the head's sink.
+    pub(super) fn before_keys(&self, head: usize) -> Statistics {
+        let sink = self.sinks.get(head).copied();
+        sink.map_or_else(Statistics::default, Statistics::of_one)
     }
 
     /// Rows of the queries of a head of a span, among all of `(B, H, Tq)`.

@@ -45,7 +45,7 @@ impl Function<Attention, 3> for Cpu {
     fn forward(op: &Attention, inputs: [&Tensor; 3]) -> Result<(Value, Saved)> {
         let stored = inputs.map(Tensor::storage_and_layout);
         let [q, k, v] = [0, 1, 2].map(|i| Heads::of(&stored[i].0, stored[i].1));
-        let results = forward(&inputs_of(op, [q?, k?, v?]));
+        let results = forward(&inputs_of(op, [q?, k?, v?])?);
         let shape = inputs[0].shape();
         let (y, wide) = rounded(results.y, shape, inputs[0].dtype())?;
         let saved = Saved {
@@ -64,7 +64,7 @@ impl Function<Attention, 3> for Cpu {
         let stored = [q, k, v, y, dy].map(Tensor::storage_and_layout);
         let heads = |i: usize| Heads::of(&stored[i].0, stored[i].1);
         let forward = Forward {
-            inputs: inputs_of(op, [heads(0)?, heads(1)?, heads(2)?]),
+            inputs: inputs_of(op, [heads(0)?, heads(1)?, heads(2)?])?,
             keys: op.keys,
             y: match &saved.y {
                 Some(y) => Heads::new(y, &Layout::contiguous(q.shape()))?,
@@ -81,21 +81,27 @@ impl Function<Attention, 3> for Cpu {
     }
 }
 
-fn inputs_of<'a>(op: &Attention, [q, k, v]: [Heads<'a>; 3]) -> Inputs<'a> {
-    Inputs {
+fn inputs_of<'a>(op: &Attention, [q, k, v]: [Heads<'a>; 3]) -> CandleResult<Inputs<'a>> {
+    Ok(Inputs {
         sizes: op.sizes,
         scoring: op.scoring,
         spans: Spans::of_mask(&op.mask, op.sizes.batch, [op.sizes.queries, op.keys]),
         q,
         sources: vec![[k, v]],
-    }
+        sinks: numbers(op.sinks.as_ref())?,
+    })
+}
+
+/// One number a head, or none.
+fn numbers(sinks: Option<&Tensor>) -> CandleResult<Vec<f32>> {
+    sinks.map_or(Ok(vec![]), Tensor::to_vec1)
 }
 
 /// Attention of sequences, each of whose pieces is read where it lies.
 pub(super) fn cached(
     q: &Tensor,
     sequences: &[CachedSequence],
-    (window, scores): Rule,
+    (window, scores): Rule<'_>,
 ) -> Result<Tensor> {
     let (batch, heads, queries, width) = q.dims4()?;
     let pieces = sequences.iter().flat_map(|sequence| &sequence.pieces);
@@ -119,6 +125,7 @@ pub(super) fn cached(
         spans: Spans::of_sequences(sequences, window)?,
         q: Heads::of(&storage, layout)?,
         sources,
+        sinks: numbers(scores.sinks)?,
     };
     let (y, _) = rounded(forward(&inputs).y, q.shape(), q.dtype())?;
     Ok(tensor(y, q.shape()))

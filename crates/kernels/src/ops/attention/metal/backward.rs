@@ -41,7 +41,7 @@ pub(super) fn backward(
         .map(|(seen, layout)| Strided::of(seen, layout));
     let qkv = [strided(0)?, strided(1)?, strided(2)?];
     let backward = Backward {
-        inputs: Inputs::new(op, device_of(q)?, qkv, seen.transpose()?)?,
+        inputs: Inputs::new(op, device_of(q)?, qkv, [seen.transpose()?, None])?,
         y: strided(3)?,
         dy: strided(4)?,
         statistics: &saved.statistics,

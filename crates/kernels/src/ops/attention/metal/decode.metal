@@ -155,8 +155,10 @@ kernel void attention_decode_whole(
     device const uint* seen [[buffer(6)]],
     constant Strides& seen_strides [[buffer(7)]],
     constant Sizes& sizes [[buffer(8)]],
-    device float* y [[buffer(9)]],
-    device float2* statistics [[buffer(10)]],
+    device const float* sinks [[buffer(9)]],
+    constant Strides& sinks_strides [[buffer(10)]],
+    device float* y [[buffer(11)]],
+    device float2* statistics [[buffer(12)]],
     uint3 at [[threadgroup_position_in_grid]],
     uint simd_index [[simdgroup_index_in_threadgroup]],
     uint simds [[simdgroups_per_threadgroup]],
@@ -180,13 +182,14 @@ kernel void attention_decode_whole(
         parts[simd_index] = float2(own.largest, own.total);
     }
     threadgroup_barrier(mem_flags::mem_threadgroup);
-    float largest = -INFINITY;
+    float2 start = before_keys(sinks, sinks_strides, sizes, head);
+    float largest = start.x;
     for (uint i = 0; i < simds; i++) {
         largest = max(largest, parts[i].x);
     }
     // In no span, a query sees no key: -inf - -inf would be no number.
     float shift = largest == -INFINITY ? 0.0f : largest;
-    float total = 0;
+    float total = start.y * exp_of_difference(start.x, shift);
     for (uint i = 0; i < simds; i++) {
         total += parts[i].y * exp_of_difference(parts[i].x, shift);
     }
@@ -212,25 +215,29 @@ template [[host_name("attention_decode_whole_256")]] [[kernel]] decltype(attenti
 kernel void attention_join(
     device const float* parts [[buffer(0)]],
     device const float2* part_statistics [[buffer(1)]],
-    constant uint& ranges [[buffer(2)]],
-    constant uint& width [[buffer(3)]],
-    device float* y [[buffer(4)]],
-    device float2* statistics [[buffer(5)]],
+    device const float* sinks [[buffer(2)]],
+    constant Strides& sinks_strides [[buffer(3)]],
+    constant Sizes& sizes [[buffer(4)]],
+    constant uint& ranges [[buffer(5)]],
+    device float* y [[buffer(6)]],
+    device float2* statistics [[buffer(7)]],
     uint row [[threadgroup_position_in_grid]],
     uint thread_index [[thread_position_in_threadgroup]],
     uint threads [[threads_per_threadgroup]])
 {
     threadgroup float shared[SIMD];
+    uint width = sizes.width;
     parts += ulong(row) * ranges * width;
     part_statistics += ulong(row) * ranges;
-    float largest = -INFINITY;
+    float2 start = before_keys(sinks, sinks_strides, sizes, row / sizes.queries % sizes.heads);
+    float largest = start.x;
     for (uint i = thread_index; i < ranges; i += threads) {
         largest = max(largest, part_statistics[i].x);
     }
     largest = group_max(largest, shared, thread_index, threads);
     // In no span, a query sees no key: -inf - -inf would be no number.
     float shift = largest == -INFINITY ? 0.0f : largest;
-    float total = 0;
+    float total = thread_index == 0 ? start.y * exp_of_difference(start.x, shift) : 0.0f;
     for (uint i = thread_index; i < ranges; i += threads) {
         total += part_statistics[i].y * exp_of_difference(part_statistics[i].x, shift);
     }

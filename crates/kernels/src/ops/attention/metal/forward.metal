@@ -13,8 +13,10 @@ kernel void attention_forward(
     device const uint* seen [[buffer(6)]],
     constant Strides& seen_strides [[buffer(7)]],
     constant Sizes& sizes [[buffer(8)]],
-    device float* y [[buffer(9)]],
-    device float2* statistics [[buffer(10)]],
+    device const float* sinks [[buffer(9)]],
+    constant Strides& sinks_strides [[buffer(10)]],
+    device float* y [[buffer(11)]],
+    device float2* statistics [[buffer(12)]],
     uint3 at [[threadgroup_position_in_grid]],
     uint3 groups [[threadgroups_per_grid]],
     uint simd_index [[simdgroup_index_in_threadgroup]],
@@ -35,7 +37,8 @@ kernel void attention_forward(
     uint query = first + group.row();
     Sums<WIDTH> sums;
     sums.clear();
-    float largest = -INFINITY, total = 0;
+    float2 start = before_keys(sinks, sinks_strides, sizes, head);
+    float largest = start.x, total = start.y;
     uint2 seen_keys = mask.keys_of(first, TILE, lane);
     for (uint key = seen_keys.x / TILE * TILE; key < seen_keys.y; key += TILE) {
         multiply(queries, first, keys, key, group);

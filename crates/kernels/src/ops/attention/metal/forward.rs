@@ -45,12 +45,14 @@ pub(super) fn forward(op: &Attention, [q, k, v]: [&Tensor; 3]) -> Result<(Value,
     let stored = [q, k, v].map(Tensor::storage_and_layout);
     let strided = |i: usize| Strided::of(&stored[i].0, stored[i].1);
     let seen = seen(op, q.device())?;
-    let ranges = seen.as_ref().map(Tensor::storage_and_layout);
-    let ranges = ranges
-        .as_ref()
-        .map(|(seen, layout)| Strided::of(seen, layout));
+    let frozen = [&seen, &op.sinks].map(|t| t.as_ref().map(Tensor::storage_and_layout));
+    let frozen = frozen.each_ref().map(|stored| {
+        let strided = stored.as_ref().map(|(t, layout)| Strided::of(t, layout));
+        strided.transpose()
+    });
+    let [ranges, sinks] = frozen;
     let qkv = [strided(0)?, strided(1)?, strided(2)?];
-    let inputs = Inputs::new(op, device_of(q)?, qkv, ranges.transpose()?)?;
+    let inputs = Inputs::new(op, device_of(q)?, qkv, [ranges?, sinks?])?;
     let is_few = op.sizes.queries <= FEW && op.sizes.width <= WIDEST_DECODED;
     let (y, statistics) = if is_few {
         inputs.decode()?
@@ -90,6 +92,7 @@ impl Inputs<'_> {
             _ => "attention_forward_128",
         };
         self.launch(kernel)?
+            .strided(&self.sinks)
             .output(&y)
             .output(&statistics)
             .over_groups(
@@ -116,7 +119,8 @@ impl Inputs<'_> {
             65..=128 => "attention_decode_whole_128",
             _ => "attention_decode_whole_256",
         };
-        let launch = self.launch(kernel)?.output(&y).output(&statistics);
+        let launch = self.launch(kernel)?.strided(&self.sinks);
+        let launch = launch.output(&y).output(&statistics);
         let simds = self.op.keys.div_ceil(AHEAD).clamp(1, MOST_WHOLE_SIMDS);
         let threads = launch.most_threads(simds * SIMD);
         let groups = [sizes.heads, sizes.queries, sizes.batch];
@@ -147,8 +151,9 @@ impl Inputs<'_> {
         self.bare("attention_join")?
             .input(&parts)
             .input(&part_statistics)
+            .strided(&self.sinks)
+            .constants(&self.sizes)
             .int(ranges)?
-            .int(sizes.width)?
             .output(&y)
             .output(&statistics)
             .over_rows(rows, sizes.width)?;

@@ -24,6 +24,7 @@ pub(super) struct Constants {
     causal: u32,
     window: u32,
     has_spans: u32,
+    has_sinks: u32,
     scale: f32,
     softcap: f32,
 }
@@ -36,16 +37,17 @@ pub(super) struct Inputs<'a> {
     k: Strided<'a>,
     v: Strided<'a>,
     seen: Strided<'a>,
+    pub(super) sinks: Strided<'a>,
     pub(super) sizes: Constants,
 }
 
 impl<'a> Inputs<'a> {
-    /// `seen` is what [`seen`] gives.
+    /// `seen` is what [`seen`] gives; forward alone reads sinks.
     pub(super) fn new(
         op: &'a Attention,
         device: &'a MetalDevice,
         [q, k, v]: [Strided<'a>; 3],
-        seen: Option<Strided<'a>>,
+        [seen, sinks]: [Option<Strided<'a>>; 2],
     ) -> Result<Self> {
         let size = |size: usize| u32::try_from(size).map_err(candle_core::Error::wrap);
         Ok(Self {
@@ -56,6 +58,7 @@ impl<'a> Inputs<'a> {
             v,
             // Something must be bound even where it is not read.
             seen: seen.unwrap_or(k.unread()),
+            sinks: sinks.unwrap_or(k.unread()),
             sizes: Constants {
                 heads: size(op.sizes.heads)?,
                 group: size(op.sizes.group())?,
@@ -65,6 +68,7 @@ impl<'a> Inputs<'a> {
                 causal: op.mask.causal.into(),
                 window: size(op.mask.window.map_or(0, |window| window.min(op.keys)))?,
                 has_spans: seen.is_some().into(),
+                has_sinks: sinks.is_some().into(),
                 scale: op.scoring.scale,
                 softcap: op.scoring.softcap.unwrap_or(0.0),
             },

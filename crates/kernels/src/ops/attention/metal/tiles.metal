@@ -26,18 +26,26 @@ struct Sizes {
     // Zero for none.
     uint window;
     uint has_spans;
+    uint has_sinks;
     float scale;
     // Zero for none.
     float softcap;
 };
 
-// Of q, k, v and what has their shapes; of what queries see, (B, 1, Tq, 2).
+// Of q, k, v and what has their shapes; of what queries see, (B, 1, Tq, 2); of sinks, (H).
 struct Strides {
     ulong batch;
     ulong head;
     ulong token;
     ulong element;
 };
+
+// Maximum and sum of exp(score - maximum) of a row of a head before its first key: those of the head's sink.
+inline float2 before_keys(
+    device const float* sinks, constant Strides& strides, constant Sizes& sizes, uint head)
+{
+    return sizes.has_sinks != 0 ? float2(sinks[head * strides.element], 1.0f) : float2(-INFINITY, 0.0f);
+}
 
 // One head, (count, width).
 template <typename T>
