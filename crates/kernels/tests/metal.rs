@@ -121,8 +121,10 @@ fn parts_of_a_thin_product_add_up_to_the_bit() {
         ] {
             let (a, b) = (whole(1, [m, k]), whole(2, [k, n]));
             let want = a.matmul(&b)?;
-            for dtype in [DType::F32, DType::F16, DType::BF16] {
-                let stored = |t: &Tensor, is_transposed: bool| {
+            let dtypes = [DType::F32, DType::F16, DType::BF16];
+            let pairs = dtypes.map(|dtype| dtypes.map(|other| (dtype, other)));
+            for (dtype, other) in pairs.into_iter().flatten() {
+                let stored = |t: &Tensor, is_transposed: bool, dtype| {
                     let t = if is_transposed {
                         t.t()?.contiguous()?
                     } else {
@@ -130,7 +132,8 @@ fn parts_of_a_thin_product_add_up_to_the_bit() {
                     };
                     t.to_dtype(dtype)?.to_device(gpu)
                 };
-                let (a, b) = (stored(&a, transpose_a)?, stored(&b, transpose_b)?);
+                let a = stored(&a, transpose_a, dtype)?;
+                let b = stored(&b, transpose_b, other)?;
                 let options = MatMulOptions {
                     transpose_a,
                     transpose_b,
@@ -153,7 +156,7 @@ fn parts_of_a_thin_product_add_up_to_the_bit() {
                 assert_eq!(
                     bits(&got)?,
                     bits(&want.to_dtype(dtype)?)?,
-                    "{m} x {n} x {k} {dtype:?}"
+                    "{m} x {n} x {k} {dtype:?} {other:?}"
                 );
             }
         }

@@ -12,7 +12,7 @@ static PARTS: Source = Source {
     text: include_str!("parts.metal"),
 };
 
-/// `alpha * a b` in the dtype of `a`, for `(M, K)` and `(K, N)`; `None` where it is better computed whole.
+/// `alpha * a b` in the dtype of `a`, for `(M, K)` and `(K, N)` of any float dtypes; `None` where it is better computed whole.
 pub(super) fn product(
     alpha: f64,
     a: &DeviceTensor,
