@@ -1,8 +1,8 @@
-//! A launch for every few parameters, a thread for every number.
+//! A launch for every few parameters, a thread for every four numbers.
 
 use super::Update;
 use super::factors::Factors;
-use crate::metal::{Launch, Source, device_of, on_metal};
+use crate::metal::{FOUR, Launch, Source, device_of, on_metal};
 use candle_core::{Layout, Result, Storage, Tensor};
 use candle_metal_kernels::metal::Buffer;
 
@@ -34,26 +34,32 @@ fn update(factors: &Factors, updates: &[&Update<'_>]) -> Result<()> {
     let stored: Vec<_> = tensors
         .map(|tensors| tensors.map(Tensor::storage_and_layout))
         .collect();
-    let place_of = |i: usize, which: usize| {
-        // What is missing is the first once more, of which nothing is touched.
-        let (storage, layout) = &stored.get(i).unwrap_or(&stored[0])[which];
-        place(storage, layout)
+    let places = stored.iter().map(|tensors| {
+        let [p, m, v, g] = tensors.each_ref().map(|(t, layout)| place(t, layout));
+        Ok([p?, m?, v?, g?])
+    });
+    let places = places.collect::<Result<Vec<_>>>()?;
+    // What is missing is the first once more, of which nothing is touched.
+    let place_of = |i: usize, which: usize| places.get(i).unwrap_or(&places[0])[which];
+    let mut offsets = places.iter().flatten().map(|(_, offset)| offset);
+    let kernel = match offsets.all(|offset| offset.is_multiple_of(FOUR * size_of::<f32>())) {
+        true => "adamw_fours",
+        false => "adamw",
     };
     let counts = counts(updates)?;
     let factors = factors.in_order();
-    let mut launch = Launch::new(device_of(updates[0].gradient)?, &SOURCE, &[], "adamw")?;
+    let mut launch = Launch::new(device_of(updates[0].gradient)?, &SOURCE, &[], kernel)?;
     for which in 0..3 {
         for i in 0..MOST {
-            launch = launch.in_place(place_of(i, which)?);
+            launch = launch.in_place(place_of(i, which));
         }
     }
     for i in 0..MOST {
-        launch = launch.buffer(place_of(i, 3)?);
+        launch = launch.buffer(place_of(i, 3));
     }
-    launch.constants(&factors).constants(&counts).over_elements(
-        updates.len(),
-        counts.into_iter().max().unwrap_or(0) as usize,
-    )
+    let longest = counts.into_iter().max().unwrap_or(0) as usize;
+    let launch = launch.constants(&factors).constants(&counts);
+    launch.over_elements(updates.len(), longest.div_ceil(FOUR))
 }
 
 /// Numbers of each parameter.

@@ -5,7 +5,7 @@ use super::{Head, Losses, Saved};
 use crate::Result;
 use crate::graph::{Function, Gradients, Trace, Value};
 use crate::metal::{
-    DeviceMatrix, DeviceTensor, Launch, MatrixProduct, Onto, Output, Side, Source, Strided,
+    DeviceMatrix, DeviceTensor, FOUR, Launch, MatrixProduct, Onto, Output, Side, Source, Strided,
     device_of, ranges,
 };
 use crate::transfer::upload;
@@ -15,6 +15,7 @@ const SOURCE: Source = Source {
     name: "linear_cross_entropy",
     text: concat!(
         include_str!("../../metal/strides.metal"),
+        include_str!("../../metal/fours.metal"),
         include_str!("../softcap/softcap.metal"),
         include_str!("rows.metal"),
     ),
@@ -222,9 +223,11 @@ impl Inputs<'_> {
         differentiate: bool,
         losses: &Output,
     ) -> CandleResult<()> {
-        let kernel = match self.softcap {
-            Some(_) => "loss_rows_bounded",
-            None => "loss_rows",
+        let kernel = match (self.softcap, self.v.is_multiple_of(FOUR)) {
+            (None, false) => "loss_rows",
+            (None, true) => "loss_rows_fours",
+            (Some(_), false) => "loss_rows_bounded",
+            (Some(_), true) => "loss_rows_bounded_fours",
         };
         self.launch(kernel)?
             .output(logits)
@@ -234,7 +237,7 @@ impl Inputs<'_> {
             .int(differentiate.into())?
             .output(losses)
             .float(self.softcap.unwrap_or(0.0))
-            .over_rows(chunk.rows, self.v)
+            .over_rows(chunk.rows, self.v.div_ceil(FOUR))
     }
 
     /// `dhidden[indices] = sum of the parts of the rows`.

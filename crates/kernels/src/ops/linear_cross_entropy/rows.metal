@@ -44,10 +44,24 @@ kernel void loss_scatter(
     hidden[index * width + at.x] = sum;
 }
 
+// Four logits of a row from `at` on; those from `width` on are -inf.
+template <bool FOURS>
+inline float4 logits_at(device const float* logits, uint at, uint width) {
+    if (FOURS) {
+        return *(device const float4*)(logits + at);
+    }
+    float4 four;
+    UNROLL
+    for (uint i = 0; i < 4; i++) {
+        four[i] = at + i < width ? logits[at + i] : -INFINITY;
+    }
+    return four;
+}
+
 // loss = max + ln(sum of exp(x - max)) - x_target for the logits x of a row, which become
 // softmax(x) - onehot(target) where a gradient is wanted. A threadgroup computes one row. BOUNDED: the
-// logits are bounded first, and their gradient is that of what they were before.
-template <bool BOUNDED>
+// logits are bounded first, and their gradient is that of what they were before. FOURS: rows are whole fours of logits.
+template <bool BOUNDED, bool FOURS>
 kernel void loss_rows(
     device float* logits [[buffer(0)]],
     device const uint* targets [[buffer(1)]],
@@ -64,43 +78,55 @@ kernel void loss_rows(
     threadgroup float shared[SIMD];
     logits += ulong(row) * width;
     if (BOUNDED) {
-        for (uint i = thread_index; i < width; i += threads) {
-            logits[i] = softcap(logits[i], cap);
+        for (uint at = 4 * thread_index; at < width; at += 4 * threads) {
+            float4 x = logits_at<FOURS>(logits, at, width);
+            UNROLL
+            for (uint i = 0; i < 4; i++) {
+                x[i] = softcap(x[i], cap);
+            }
+            write_four<FOURS>(logits, x, at, width);
         }
         threadgroup_barrier(mem_flags::mem_device);
     }
     uint target = targets[(first + row) * target_strides.column];
     float target_logit = logits[target];
     // Of what this thread has seen so far; the sum shrinks whenever the maximum grows.
-    float largest = -INFINITY, sum = 0;
-    for (uint i = thread_index; i < width; i += threads) {
-        float x = logits[i];
-        if (x > largest) {
-            sum = sum * exp(largest - x) + 1;
-            largest = x;
-        } else {
-            sum += exp(x - largest);
+    float own = -INFINITY, sum = 0;
+    for (uint at = 4 * thread_index; at < width; at += 4 * threads) {
+        float4 x = logits_at<FOURS>(logits, at, width);
+        float next = max(own, max_of(x));
+        sum *= exp_of_difference(own, next);
+        UNROLL
+        for (uint i = 0; i < 4; i++) {
+            sum += exp_of_difference(x[i], next);
         }
+        own = next;
     }
-    float own = largest;
-    largest = group_max(own, shared, thread_index, threads);
-    sum = group_sum(sum == 0 ? 0.0f : sum * exp(own - largest), shared, thread_index, threads);
+    float largest = group_max(own, shared, thread_index, threads);
+    sum = group_sum(sum == 0 ? 0.0f : sum * exp_of_difference(own, largest), shared, thread_index, threads);
     if (thread_index == 0) {
         losses[first + row] = largest - target_logit + log(sum);
     }
     if (differentiate != 0) {
         // Every thread has read the logit of the target.
         threadgroup_barrier(mem_flags::mem_device);
-        for (uint i = thread_index; i < width; i += threads) {
-            float x = logits[i];
-            float gradient = exp(x - largest) / sum - (i == target ? 1.0f : 0.0f);
-            logits[i] = BOUNDED ? gradient * softcap_slope(x, cap) : gradient;
+        float inverse = 1 / sum;
+        for (uint at = 4 * thread_index; at < width; at += 4 * threads) {
+            float4 x = logits_at<FOURS>(logits, at, width);
+            UNROLL
+            for (uint i = 0; i < 4; i++) {
+                float slope = BOUNDED ? softcap_slope(x[i], cap) : 1.0f;
+                x[i] = slope * (exp_of_difference(x[i], largest) * inverse - (at + i == target ? 1.0f : 0.0f));
+            }
+            write_four<FOURS>(logits, x, at, width);
         }
     }
 }
 
-template [[host_name("loss_rows")]] [[kernel]] decltype(loss_rows<false>) loss_rows<false>;
-template [[host_name("loss_rows_bounded")]] [[kernel]] decltype(loss_rows<true>) loss_rows<true>;
+template [[host_name("loss_rows")]] [[kernel]] decltype(loss_rows<false, false>) loss_rows<false, false>;
+template [[host_name("loss_rows_fours")]] [[kernel]] decltype(loss_rows<false, true>) loss_rows<false, true>;
+template [[host_name("loss_rows_bounded")]] [[kernel]] decltype(loss_rows<true, false>) loss_rows<true, false>;
+template [[host_name("loss_rows_bounded_fours")]] [[kernel]] decltype(loss_rows<true, true>) loss_rows<true, true>;
 
 // The sum of all losses, by one threadgroup.
 kernel void loss_total(

@@ -10,7 +10,7 @@ use candle_core::{Device, Tensor};
 /// The first failure.
 pub fn check(device: &Device) -> Result<(), Failure> {
     let waves = |n: usize| -> Vec<f32> { (0..n).map(|i| ((i * 37 % 101) as f32).sin()).collect() };
-    for n in [1, 2, 31, 33, 1024, 3001] {
+    for n in [1, 2, 4, 31, 33, 1024, 3001, 5000] {
         let rows = [
             waves(n),
             vec![-1.5; n],

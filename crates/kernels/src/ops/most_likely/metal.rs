@@ -1,12 +1,15 @@
 //! A threadgroup for every row, which writes to memory that the host reads.
 
-use crate::metal::{Launch, Rows, Source, device_of};
+use crate::metal::{FOUR, Launch, Rows, Source, device_of};
 use candle_core::{Error, Result, Tensor};
 use metal_candle_mps::apple::memory;
 
 const SOURCE: Source = Source {
     name: "most_likely",
-    text: include_str!("most_likely.metal"),
+    text: concat!(
+        include_str!("../../metal/fours.metal"),
+        include_str!("most_likely.metal"),
+    ),
 };
 
 /// Tokens of a vocabulary at most: numbers up to it are exact in float32.
@@ -26,11 +29,12 @@ pub(super) fn most_likely(logits: &Tensor) -> Result<Vec<Option<u32>>> {
         );
     }
     let tokens = memory::readable::<u32>(device, rows.count).map_err(Error::wrap)?;
-    Launch::new(device, &SOURCE, &[], "most_likely")?
+    let kernel = Rows::choose(&[&rows], ["most_likely", "most_likely_fours"]);
+    Launch::new(device, &SOURCE, &[], kernel)?
         .rows(&rows)
         .in_place((&tokens, 0))
         .int(rows.width)?
-        .over_long_rows(rows.count, rows.width)?;
+        .over_long_rows(rows.count, rows.width.div_ceil(FOUR))?;
     let tokens = memory::read::<u32>(device, &tokens, rows.count).map_err(Error::wrap)?;
     let token = |token| (token != NONE).then_some(token);
     Ok(tokens.into_iter().map(token).collect())

@@ -2,6 +2,7 @@
 
 constant constexpr uint NONE = 0xFFFFFFFF;
 
+template <bool FOURS>
 kernel void most_likely(
     device const float* logits [[buffer(0)]],
     constant Rows& rows [[buffer(1)]],
@@ -18,13 +19,16 @@ kernel void most_likely(
     float best = -INFINITY;
     uint found = NONE;
     float is_wrong = 0;
-    for (uint i = thread_index; i < width; i += threads) {
-        float value = logits[i * rows.stride];
-        // NaN is not less than anything.
-        is_wrong = value < INFINITY ? is_wrong : 1.0f;
-        if (value > best) {
-            best = value;
-            found = i;
+    for (uint at = 4 * thread_index; at < width; at += 4 * threads) {
+        float4 four = read_four<FOURS>(logits, rows, at, width, -INFINITY);
+        UNROLL
+        for (uint i = 0; i < 4; i++) {
+            // NaN is not less than anything.
+            is_wrong = four[i] < INFINITY ? is_wrong : 1.0f;
+            if (four[i] > best) {
+                best = four[i];
+                found = at + i;
+            }
         }
     }
     float largest = group_max(best, values, thread_index, threads);
@@ -36,3 +40,6 @@ kernel void most_likely(
         tokens[row] = is_wrong > 0 || place == 0 ? NONE : width - uint(place);
     }
 }
+
+template [[host_name("most_likely")]] [[kernel]] decltype(most_likely<false>) most_likely<false>;
+template [[host_name("most_likely_fours")]] [[kernel]] decltype(most_likely<true>) most_likely<true>;

@@ -1,4 +1,4 @@
-//! Checks of sums of squares: many tensors, of one part and of several, in any layout.
+//! Checks of sums of squares: many tensors, of one part and of several, in any layout and place.
 
 use super::{sum_and_squares, sums_of_squares};
 use crate::testkit::Failure;
@@ -9,7 +9,7 @@ use candle_core::{Device, Result as CandleResult, Tensor};
 /// # Errors
 /// The first failure.
 pub fn check(device: &Device) -> Result<(), Failure> {
-    let sizes = (0..20).map(|i| [i % 4 + 1, i * i * i % 97 + 1]);
+    let sizes = (0..35).map(|i| [i % 4 + 1, i * i * i % 97 + 1]);
     let sizes: Vec<[usize; 2]> = sizes
         .chain([[3, 30_000], [1, 32_768], [1, 32_769]])
         .collect();
@@ -22,10 +22,10 @@ pub fn check(device: &Device) -> Result<(), Failure> {
 /// A loss keeps its sign, whatever is read with it.
 fn beside_a_sum(device: &Device) -> Result<(), Failure> {
     let loss = Tensor::new(-3.5f32, device)?;
-    let others = (0..17).map(|_| Tensor::new(&[3f32, -4.0], device));
+    let others = (0..40).map(|_| Tensor::new(&[3f32, -4.0], device));
     let others = others.collect::<CandleResult<Vec<_>>>()?;
     let sums = sum_and_squares(&loss, &others.iter().collect::<Vec<_>>())?;
-    match sums == (-3.5, vec![25.0; 17]) {
+    match sums == (-3.5, vec![25.0; 40]) {
         true => Ok(()),
         false => Err(failure(&format!("a sum and squares {sums:?}"))),
     }
@@ -49,7 +49,13 @@ fn agree(sizes: &[[usize; 2]], size: f64, device: &Device) -> Result<(), Failure
         });
         tensors.collect::<CandleResult<Vec<_>>>()
     };
-    for tensors in [on_device(false)?, on_device(true)?] {
+    let inside = |t: Tensor| {
+        let longer = Tensor::cat(&[&t.narrow(1, 0, 1)?.flatten_all()?, &t.flatten_all()?], 0)?;
+        longer.narrow(0, t.dim(0)?, t.elem_count())
+    };
+    let inside = on_device(false)?.into_iter().map(inside);
+    let inside = inside.collect::<CandleResult<_>>()?;
+    for tensors in [on_device(false)?, on_device(true)?, inside] {
         let got = sums_of_squares(&tensors.iter().collect::<Vec<_>>())?;
         let square =
             |numbers: &Vec<f32>| numbers.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>();

@@ -1,7 +1,7 @@
 //! A threadgroup for every part of a tensor, a launch for every few tensors, into memory that the host reads.
 
-use crate::metal::{Launch, Source, device_of, on_metal};
-use candle_core::{Error, Result, Tensor};
+use crate::metal::{FOUR, Launch, Source, device_of, on_metal};
+use candle_core::{Error, Layout, Result, Tensor};
 use metal_candle_mps::apple::memory;
 
 const SOURCE: Source = Source {
@@ -9,8 +9,8 @@ const SOURCE: Source = Source {
     text: include_str!("squares.metal"),
 };
 
-/// Tensors of a launch at most, `MOST` of `squares.metal`.
-const MOST: usize = 16;
+/// Tensors of a launch at most, `MOST` of `squares.metal`: a kernel has 31 buffers.
+const MOST: usize = 29;
 
 /// Numbers of a part: enough for a threadgroup, few enough that a large tensor has many.
 const PART: usize = 1 << 15;
@@ -57,18 +57,23 @@ fn launch(
     sums: (&candle_metal_kernels::metal::Buffer, usize),
 ) -> Result<()> {
     let stored: Vec<_> = tensors.iter().map(Tensor::storage_and_layout).collect();
-    let mut launch = Launch::new(device_of(&tensors[0])?, &SOURCE, &[], "squares")?;
+    let offset_of = |layout: &Layout| layout.start_offset() * size_of::<f32>();
+    let mut offsets = tensors.iter().map(|t| offset_of(t.layout()));
+    let kernel = match offsets.all(|offset| offset.is_multiple_of(FOUR * size_of::<f32>())) {
+        true => "squares_fours",
+        false => "squares",
+    };
+    let mut launch = Launch::new(device_of(&tensors[0])?, &SOURCE, &[], kernel)?;
     for i in 0..MOST {
         // What is missing is the first once more, and not read.
         let (storage, layout) = stored.get(i).unwrap_or(&stored[0]);
-        let offset = layout.start_offset() * size_of::<f32>();
-        launch = launch.buffer((on_metal(storage)?.buffer(), offset));
+        launch = launch.buffer((on_metal(storage)?.buffer(), offset_of(layout)));
     }
     let (described, parts) = described(tensors, plain);
     launch
         .constants(&described)
         .in_place(sums)
-        .over_rows(parts, PART)
+        .over_rows(parts, PART / FOUR)
 }
 
 /// Description of tensors for the kernel, and the number of their parts.
