@@ -42,6 +42,7 @@ pub use ops::adamw::{self, AdamW};
 pub use ops::attention::{
     AttentionMask, AttentionScores, AttentionSpan, CachedSequence, attention, cached_attention,
 };
+pub use ops::experts::{Assignment, combine, dispatch};
 pub use ops::glu::{Activation, glu};
 pub use ops::linear::linear;
 pub use ops::linear_cross_entropy::{
@@ -53,6 +54,7 @@ pub use ops::matmul::{MatMulOptions, matmul, matmul_with};
 pub use ops::most_likely::most_likely;
 pub use ops::rms_norm::{rms_norm, rms_norm_residual};
 pub use ops::rope::{CacheSlot, RopePairs, rope, rope_append, rope_pair};
+pub use ops::routing::{Routing, SoftmaxOver, routing};
 pub use ops::softcap::softcap;
 pub use ops::softmax::softmax;
 pub use ops::squares::{sum_and_squares, sums_of_squares};

@@ -4,6 +4,7 @@ pub mod adamw;
 pub mod attention;
 #[cfg(any(test, feature = "testkit"))]
 pub mod elementwise;
+pub mod experts;
 pub mod glu;
 pub mod linear;
 pub mod linear_cross_entropy;
@@ -13,6 +14,7 @@ pub mod matmul;
 pub mod most_likely;
 pub mod rms_norm;
 pub mod rope;
+pub mod routing;
 pub mod softcap;
 pub mod softmax;
 pub mod squares;
@@ -27,6 +29,7 @@ pub const CHECKS: &[(&str, Check)] = &[
     ("adamw", adamw::check::check),
     ("attention", attention::check::check),
     ("elementwise", elementwise::check::check),
+    ("experts", experts::check::check),
     ("glu", glu::check::check),
     ("linear", linear::check::check),
     ("linear_cross_entropy", linear_cross_entropy::check::check),
@@ -36,6 +39,7 @@ pub const CHECKS: &[(&str, Check)] = &[
     ("most_likely", most_likely::check::check),
     ("rms_norm", rms_norm::check::check),
     ("rope", rope::check::check),
+    ("routing", routing::check::check),
     ("softcap", softcap::check::check),
     ("softmax", softmax::check::check),
     ("squares", squares::check::check),
@@ -60,8 +64,15 @@ mod tests {
                 }
             )*};
         }
-        check_f64!(attention, glu, linear_cross_entropy, lora_linear, matmul);
-        check_f64!(rms_norm, rope, softcap, softmax);
+        check_f64!(
+            attention,
+            experts,
+            glu,
+            linear_cross_entropy,
+            lora_linear,
+            matmul
+        );
+        check_f64!(rms_norm, rope, routing, softcap, softmax);
     }
 
     /// Tests small enough for an interpreter that checks every access to memory: all dtypes and
