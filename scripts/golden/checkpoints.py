@@ -12,11 +12,13 @@ from transformers import (
     GraniteConfig,
     LlamaConfig,
     MistralConfig,
+    MixtralConfig,
     Olmo2Config,
     Olmo3Config,
     Phi3Config,
     Qwen2Config,
     Qwen3Config,
+    Qwen3MoeConfig,
     SmolLM3Config,
 )
 
@@ -174,6 +176,21 @@ GEMMA3 = Gemma3TextConfig(
     tie_word_embeddings=False,
     rope_parameters=dict(full_attention=rope("linear", 10_000.0, factor=4.0), sliding_attention=rope(theta=100.0)),
 )
+# The middle block has no experts, and no expert of a token has all of its weight.
+QWEN3_MOE = Qwen3MoeConfig(
+    **ODD,
+    head_dim=12,
+    attention_bias=True,
+    use_sliding_window=True,
+    sliding_window=9,
+    moe_intermediate_size=20,
+    num_experts=5,
+    num_experts_per_tok=2,
+    mlp_only_layers=[1],
+    norm_topk_prob=False,
+    rope_parameters=rope(),
+)
+MIXTRAL = MixtralConfig(**ODD, num_local_experts=4, num_experts_per_tok=3, sliding_window=None, rope_parameters=rope())
 # name: (config, seed of the weights, dtype on disk, largest shard)
 CHECKPOINTS = {
     "qwen2": (QWEN2, 1, torch.float32, "5GB"),
@@ -190,5 +207,7 @@ CHECKPOINTS = {
     "ernie4_5": (ERNIE4_5, 16, torch.float32, "5GB"),
     "gemma2": (GEMMA2, 13, torch.float32, "5GB"),
     "gemma3": (GEMMA3, 14, torch.float32, "5GB"),
+    "qwen3_moe": (QWEN3_MOE, 17, torch.float32, "64KB"),
+    "mixtral": (MIXTRAL, 18, torch.float32, "5GB"),
     "qwen2-bf16": (QWEN2, 4, torch.bfloat16, "5GB"),
 }

@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import torch
+from experts import unfuse
 from peft import PeftModel
 from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM
@@ -24,11 +25,11 @@ def generator(seed):
 
 
 def load_base(name):
-    """The checkpoint <name>/model/ in float32 with plain attention, whatever dtype it is stored in."""
+    """The checkpoint <name>/model/ in float32 with plain attention, whatever dtype it is stored in, and experts as linear layers."""
     path = GOLDEN / name / "model"
     model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32, attn_implementation="eager")
     model.name_or_path = f"golden/{name}"  # PEFT writes it into adapter_config.json; never a path of this machine
-    return model.eval()
+    return unfuse(model.eval())
 
 
 def save_adapter(model: PeftModel, folder):

@@ -17,7 +17,7 @@ use support::training::{self, batch, frobenius, run_step};
 use support::{adapted, adapter, golden, max_difference, model, tensors};
 
 /// See `scripts/golden/training.py`.
-const RUNS: [&str; 9] = [
+const RUNS: [&str; 10] = [
     "qwen2/train",
     "qwen3/train",
     "qwen2/train-dora",
@@ -27,6 +27,7 @@ const RUNS: [&str; 9] = [
     "qwen3/train-pissa",
     "qwen3/train-olora",
     "qwen3/train-loha",
+    "qwen3_moe/train",
 ];
 
 #[test]

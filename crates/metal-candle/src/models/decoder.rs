@@ -2,6 +2,7 @@ use super::cache::{CacheForm, KvCache};
 use super::config::Config;
 use super::layers::RmsNorm;
 use super::layers::block::{Block, BlockCaches};
+use super::layers::experts::EXPERTS;
 use super::layers::rope::Rope;
 use super::pass::Pass;
 use super::{Error, Result};
@@ -168,6 +169,12 @@ impl Decoder {
     /// When memory runs out.
     pub fn block(&self, i: usize, x: &Tensor, pass: &Pass) -> Result<Tensor> {
         self.layers[i].forward(x, pass, None)
+    }
+
+    /// Whether a layer is a part of an expert, which tokens may come to or not.
+    #[must_use]
+    pub fn may_rest(&self, path: &str) -> bool {
+        path.split('.').any(|part| part == EXPERTS)
     }
 
     /// What the output head is multiplied by: the norm, and the factor of the logits.

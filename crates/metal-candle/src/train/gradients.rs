@@ -1,3 +1,4 @@
+use super::network::Network;
 use super::{Error, Parameters, Result};
 use candle_core::Tensor;
 use candle_core::backprop::GradStore;
@@ -33,6 +34,16 @@ impl Gradients {
         for (sum, parameter) in self.all.iter_mut().zip(parameters.as_slice()) {
             if let Some(gradient) = store.remove(&parameter.var) {
                 add(sum, gradient)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Zeros for the layers that no token came to and that may have none.
+    pub(super) fn rest(&mut self, network: &impl Network, parameters: &Parameters) -> Result<()> {
+        for (sum, parameter) in self.all.iter_mut().zip(parameters.as_slice()) {
+            if sum.is_none() && network.may_rest(&parameter.name) {
+                *sum = Some(parameter.var.as_tensor().zeros_like()?);
             }
         }
         Ok(())

@@ -36,6 +36,11 @@ pub trait Network {
     /// When memory runs out.
     fn block(&self, i: usize, x: &Tensor, pass: &Self::Pass) -> Result<Tensor>;
 
+    /// Whether a layer has a part in the loss of some rows only, so that its adapter has no gradient of others.
+    fn may_rest(&self, _path: &str) -> bool {
+        false
+    }
+
     /// What the output head is multiplied by: `(B, T, D)` -> `(B, T, D)`.
     ///
     /// # Errors
@@ -84,6 +89,10 @@ impl Network for Decoder {
 
     fn block(&self, i: usize, x: &Tensor, pass: &Pass) -> Result<Tensor> {
         self.block(i, x, pass)
+    }
+
+    fn may_rest(&self, path: &str) -> bool {
+        self.may_rest(path)
     }
 
     fn final_norm(&self, x: &Tensor) -> Result<Tensor> {

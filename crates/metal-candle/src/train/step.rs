@@ -118,6 +118,7 @@ pub(super) fn interruptible(
         let mut store = Tape::default().backward(&embedded, &gradient)?;
         gradients.collect(parameters, &mut store)?;
     }
+    gradients.rest(network, parameters)?;
     let (loss_sum, pairs) = loss.read(network.device(), &mut gradients)?;
     Ok(StepResult {
         loss_sum,

@@ -117,7 +117,8 @@ fn neutral(name: &str) -> Option<Value> {
         | "num_experts"
         | "num_local_experts"
         | "num_mtp_layers"
-        | "num_nextn_predict_layers" => json!(0.0),
+        | "num_nextn_predict_layers"
+        | "router_jitter_noise" => json!(0.0),
         "position_embedding_type" => json!("rope"),
         _ => return None,
     })

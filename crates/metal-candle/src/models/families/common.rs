@@ -2,6 +2,7 @@ use super::{Block, Fields, Frame, Result, Scope, Sizes};
 use crate::models::layers::RmsNorm;
 use crate::models::layers::attention::{Attention, AttentionKind, Heads};
 use crate::models::layers::block::TransformerBlock;
+use crate::models::layers::experts::{Experts, ExpertsKind, FeedForward};
 use crate::models::layers::mlp::{Mlp, MlpKind};
 use crate::models::layers::norm::NormKind;
 use crate::models::layers::rope::RopeConfig;
@@ -47,8 +48,8 @@ impl Common {
         Attention::load(&at.below("self_attn"), self.d, kind)
     }
 
-    pub(super) fn mlp(&self, at: &Scope<'_>) -> Result<Mlp> {
-        Mlp::load(&at.below("mlp"), self.d, self.mlp)
+    pub(super) fn mlp(&self, at: &Scope<'_>) -> Result<FeedForward> {
+        Mlp::load(&at.below("mlp"), self.d, self.mlp).map(FeedForward::Mlp)
     }
 
     /// Llama's block: norms before attention and feed-forward layer.
@@ -58,12 +59,34 @@ impl Common {
         attention: AttentionKind,
         branch_scale: f64,
     ) -> Result<Box<dyn Block>> {
+        self.pre_normed(at, attention, branch_scale, || self.mlp(at))
+    }
+
+    /// [`Self::pre_norm`] with the mixture of experts that is at `mixture`.
+    pub(super) fn with_experts(
+        &self,
+        at: &Scope<'_>,
+        attention: AttentionKind,
+        (mixture, kind): (&Scope<'_>, ExpertsKind),
+    ) -> Result<Box<dyn Block>> {
+        self.pre_normed(at, attention, 1.0, || {
+            Experts::load(mixture, self.d, kind).map(FeedForward::Experts)
+        })
+    }
+
+    fn pre_normed(
+        &self,
+        at: &Scope<'_>,
+        attention: AttentionKind,
+        branch_scale: f64,
+        mlp: impl FnOnce() -> Result<FeedForward>,
+    ) -> Result<Box<dyn Block>> {
         Ok(Box::new(TransformerBlock {
             before_attention: self.norm(at, "input_layernorm")?,
             attention: self.attention(at, attention)?,
             after_attention: None,
             before_mlp: self.norm(at, "post_attention_layernorm")?,
-            mlp: self.mlp(at)?,
+            mlp: mlp()?,
             after_mlp: None,
             branch_scale,
         }))

@@ -12,11 +12,13 @@ mod glm4;
 mod granite;
 mod llama;
 mod mistral;
+mod mixtral;
 mod olmo2;
 mod olmo3;
 mod phi3;
 mod qwen2;
 mod qwen3;
+mod qwen3_moe;
 mod smollm3;
 
 use super::config::Sizes;
@@ -73,7 +75,7 @@ impl Frame {
 pub(super) type Read = fn(&mut Fields<'_>, Sizes) -> Result<Arc<dyn Family>>;
 
 /// Families by `model_type`.
-const FAMILIES: [(&str, Read); 13] = [
+const FAMILIES: [(&str, Read); 15] = [
     ("ernie4_5", ernie4_5::read),
     ("gemma2", gemma2::read),
     ("gemma3_text", gemma3::read),
@@ -81,11 +83,13 @@ const FAMILIES: [(&str, Read); 13] = [
     ("granite", granite::read),
     ("llama", llama::read),
     ("mistral", mistral::read),
+    ("mixtral", mixtral::read),
     ("olmo2", olmo2::read),
     ("olmo3", olmo3::read),
     ("phi3", phi3::read),
     ("qwen2", qwen2::read),
     ("qwen3", qwen3::read),
+    ("qwen3_moe", qwen3_moe::read),
     ("smollm3", smollm3::read),
 ];
 

@@ -1,5 +1,5 @@
 use super::attention::Attention;
-use super::mlp::Mlp;
+use super::experts::FeedForward;
 use super::norm::RmsNorm;
 use super::{Visit, visit};
 use crate::models::Result;
@@ -29,7 +29,7 @@ pub(in crate::models) struct TransformerBlock {
     pub(in crate::models) attention: Attention,
     pub(in crate::models) after_attention: Option<RmsNorm>,
     pub(in crate::models) before_mlp: Option<RmsNorm>,
-    pub(in crate::models) mlp: Mlp,
+    pub(in crate::models) mlp: FeedForward,
     pub(in crate::models) after_mlp: Option<RmsNorm>,
     pub(in crate::models) branch_scale: f64,
 }

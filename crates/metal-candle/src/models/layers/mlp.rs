@@ -18,6 +18,24 @@ pub(in crate::models) struct MlpKind {
     /// One layer `gate_up_proj` instead of two.
     pub(in crate::models) fused: bool,
     pub(in crate::models) activation: Activation,
+    pub(in crate::models) names: MlpNames,
+}
+
+/// Names of the projections, where each is a layer.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::models) struct MlpNames {
+    pub(in crate::models) gate: &'static str,
+    pub(in crate::models) up: &'static str,
+    pub(in crate::models) down: &'static str,
+}
+
+impl MlpNames {
+    /// Names of Llama.
+    const LLAMA: Self = Self {
+        gate: "gate_proj",
+        up: "up_proj",
+        down: "down_proj",
+    };
 }
 
 impl MlpKind {
@@ -29,6 +47,7 @@ impl MlpKind {
             bias: false,
             fused: false,
             activation: take_activation(fields, "hidden_act", Activation::Silu)?,
+            names: MlpNames::LLAMA,
         })
     }
 }
@@ -62,11 +81,6 @@ pub(in crate::models) struct Mlp {
 
 visit!(Mlp: gate_up, down_proj);
 
-const NAMES: Names<2> = Names {
-    each: ["gate_proj", "up_proj"],
-    all: "gate_up_proj",
-};
-
 impl Mlp {
     /// Takes the layers from below `at`, of a model whose hidden state has width `d`.
     pub(in crate::models) fn load(at: &Scope<'_>, d: usize, kind: MlpKind) -> Result<Self> {
@@ -75,10 +89,15 @@ impl Mlp {
             bias,
             fused,
             activation,
+            names,
         } = kind;
+        let gate_up = Names {
+            each: [names.gate, names.up],
+            all: "gate_up_proj",
+        };
         Ok(Self {
-            gate_up: Projections::load(at, NAMES, (d, [inner, inner]), (fused, bias))?,
-            down_proj: at.linear("down_proj", (d, inner), bias)?,
+            gate_up: Projections::load(at, gate_up, (d, [inner, inner]), (fused, bias))?,
+            down_proj: at.linear(names.down, (d, inner), bias)?,
             activation,
         })
     }

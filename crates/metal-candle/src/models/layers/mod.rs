@@ -3,6 +3,7 @@
 pub(super) mod attention;
 pub(super) mod block;
 pub(super) mod embedding;
+pub(super) mod experts;
 pub(super) mod mlp;
 pub(super) mod norm;
 mod part;
