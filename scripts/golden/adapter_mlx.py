@@ -36,6 +36,8 @@ CASES = {
     "dora": ("qwen2", "dora", 1, dict(rank=3, scale=2.0, dropout=0.0)),
     # The head is the embedding: one adapter acts on both.
     "tied": ("qwen2", "lora", -1, dict(rank=3, scale=2.5, dropout=0.0, keys=["self_attn.v_proj", "model.embed_tokens"])),
+    # Routers, and experts: layers of theirs are one tensor.
+    "experts": ("mixtral", "lora", -1, dict(rank=2, scale=3.0, dropout=0.0)),
 }
 
 

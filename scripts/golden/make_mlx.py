@@ -29,6 +29,8 @@ one with mxfp4, whose head is mxfp8 and whose layer MIXED is nvfp4; one layer of
         steps (S, B, T) i64;  losses (S) f32    that of each batch (all tokens trained) before a step of AdamW on the
                                                 adapter, gradients clipped to a norm of 1
 
+mlx-experts/: see mlx_experts.py.
+
 mlx-adapters/: see adapter_mlx.py.
 
 sampling.json: see mlx_sampling.py.
@@ -47,6 +49,7 @@ import adapter_mlx
 import mlx.core as mx
 import mlx.nn as nn
 import mlx.optimizers as optimizers
+import mlx_experts
 import mlx_lm_train
 import mlx_sampling
 from mlx.utils import tree_flatten
@@ -234,6 +237,7 @@ if __name__ == "__main__":
     write_microscaling(CRATES / "kernels/tests/golden/microscaling.safetensors")
     for name, (mode, special) in MODELS.items():
         write_model(CRATES / "metal-candle/tests/golden" / name, mode, special)
+    mlx_experts.write(continue_greedily)
     adapter_mlx.write_all()
     mlx_lm_train.main()
     mlx_sampling.main()

@@ -3,6 +3,7 @@
 Writes, for each <name> of NAMES:
 
     <name>/model/               config.json, generation_config.json, *.safetensors
+    <name>/fused/               qwen3_moe: the same with all experts of a block in two tensors
     <name>/adapter/             written by PEFT; A and B random, not zero
     <name>/golden.safetensors   B = 2, T = 40, V = 96
         input_ids       (B, T) i64
@@ -35,6 +36,8 @@ def write(name):
     write_checkpoint(name)
     if name == "llama3":
         write_transformers4_config(GOLDEN / name / "model")
+    if name == "qwen3_moe":
+        write_fused(name)
     model = load_base(name)
     input_ids = torch.randint(N_VOCAB, (2, 40), generator=generator(10))
     logits = forward(model, input_ids)
@@ -53,6 +56,12 @@ def write_checkpoint(name):
     model = AutoModelForCausalLM.from_config(config)
     randomise(model, generator(seed))
     model.to(dtype).save_pretrained(GOLDEN / name / "model", max_shard_size=max_shard_size)
+
+
+def write_fused(name):
+    """The same checkpoint with all experts of a block in two tensors, as transformers 5 has them in memory."""
+    model = AutoModelForCausalLM.from_pretrained(GOLDEN / name / "model")
+    model.save_pretrained(GOLDEN / name / "fused", save_original_format=False)
 
 
 @torch.no_grad()

@@ -12,6 +12,7 @@ struct Readme;
 
 pub mod data;
 pub mod device;
+mod experts;
 pub mod files;
 pub mod fine_tune;
 pub mod generate;

@@ -21,11 +21,12 @@ use support::training::{batch, run_step};
 use support::{adapted, checkpoints, golden, ids, max_difference, model, tensors};
 
 /// See `scripts/golden/adapter_mlx.py`.
-const MLX: [(&str, &str); 4] = [
+const MLX: [(&str, &str); 5] = [
     ("lora", "llama3"),
     ("lora-keys", "qwen3"),
     ("dora", "qwen2"),
     ("tied", "qwen2"),
+    ("experts", "mixtral"),
 ];
 
 /// See `scripts/golden/adapter_ties.py`.
@@ -111,6 +112,16 @@ fn of_mlx(tensors: &HashMap<String, Tensor>, prefix: &str, name: &str) -> Tensor
         a if a.contains("_A") => "lora_a",
         _ => "lora_b",
     };
+    if let Some((mixture, expert)) = path.split_once(".experts.") {
+        let (number, layer) = expert.split_once('.').unwrap();
+        let layer = match layer {
+            "w1" => "gate_proj",
+            "w2" => "down_proj",
+            _ => "up_proj",
+        };
+        let all = &tensors[&format!("{prefix}{mixture}.switch_mlp.{layer}.{end}")];
+        return all.get(number.parse().unwrap()).unwrap();
+    }
     let tensor = &tensors[&format!("{prefix}{path}.{end}")];
     match tensor.rank() {
         2 => tensor.t().unwrap().contiguous().unwrap(),

@@ -4,7 +4,7 @@
 mod support;
 
 use candle_core::Device;
-use metal_candle::models::{Config, Scaling};
+use metal_candle::models::{Config, Model, Scaling};
 use support::{activations, golden, models};
 
 #[test]
@@ -46,6 +46,17 @@ fn both_spellings_of_a_config_mean_the_same() {
     let (new, _) = Config::read(&golden("llama3/model")).unwrap();
     assert_eq!(old.ropes(), new.ropes());
     assert!(matches!(old.ropes()[0].scaling, Scaling::Llama3(_)));
+}
+
+/// As transformers 5 has experts in memory, and other families in files.
+#[test]
+fn experts_in_two_tensors_are_those_in_many() {
+    let folder = golden("qwen3_moe/fused");
+    let fused = Model::load(&folder, &Device::Cpu).unwrap().decoder;
+    let many = support::model("qwen3_moe").decoder;
+    for ((name, a), (other, b)) in fused.tensors().iter().zip(many.tensors()) {
+        assert_eq!((name, support::max_difference(a, &b)), (&other, 0.0));
+    }
 }
 
 #[test]

@@ -18,6 +18,9 @@ use support::{activations, golden, max_difference, model, training};
 
 const MLX: [&str; 2] = ["mlx-4bit", "mlx-mxfp4"];
 
+/// A mixture of experts, of which layers are one tensor.
+const MLX_EXPERTS: &str = "mlx-experts";
+
 const OTHERS: [&str; 4] = ["bnb-nf4", "bnb-fp4", "bnb-int8", "fp8"];
 
 const ZERO_POINTS: [&str; 3] = [
@@ -42,7 +45,8 @@ fn logits_of_a_bounded_cache_equal_mlx() {
 
 #[test]
 fn logits_and_greedy_tokens_equal_the_owners() {
-    for name in MLX.into_iter().chain(OTHERS).chain(ZERO_POINTS) {
+    let all = MLX.into_iter().chain(OTHERS).chain(ZERO_POINTS);
+    for name in all.chain([MLX_EXPERTS]) {
         quantized::logits_and_greedy_tokens_equal_the_owners(name, &Device::Cpu);
     }
 }

@@ -23,6 +23,7 @@ mod problems;
 mod recognise;
 mod save;
 mod scope;
+mod stacked;
 mod store;
 #[cfg(test)]
 mod tests;

@@ -55,6 +55,12 @@ pub enum Inexpressible {
         /// Path of the layer.
         path: String,
     },
+    /// Adapters of some of the experts that the tool has together.
+    #[error("{path}: some experts have an adapter, and others none")]
+    SomeExperts {
+        /// Path of all of them.
+        path: String,
+    },
     /// An adapter of one of two ends that are one matrix.
     #[error("{path}: the token embedding is the output head, and only one of them is adapted")]
     OneEnd {

@@ -19,6 +19,7 @@ pub mod mlx;
 mod names;
 pub mod peft;
 mod portable;
+mod stacked;
 mod tensors;
 mod vocabulary;
 

@@ -3,6 +3,7 @@
 use super::check::Check;
 use super::halves;
 use super::names::{Copied, Names};
+use super::stacked;
 use crate::files;
 use crate::lora::{Error, Init, Plan, shortened};
 use candle_core::Tensor;
@@ -10,7 +11,7 @@ use safetensors::SafeTensors;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// A tensor file in memory, as it is on disk.
+/// A tensor file in memory, as it is on disk but for experts, each of which has tensors of its own here.
 pub(super) struct TensorFile {
     path: PathBuf,
     bytes: Vec<u8>,
@@ -55,8 +56,11 @@ impl TensorFile {
     pub(super) fn open(path: &Path) -> Result<Self, Error> {
         let bytes = files::read_bytes(path)?;
         let path = path.to_path_buf();
-        let file = Self { path, bytes };
-        file.tensors()?;
+        let mut file = Self { path, bytes };
+        let apart = stacked::apart(&file.bytes);
+        if let Some(bytes) = apart.map_err(|reason| file.damaged(reason))? {
+            file.bytes = bytes;
+        }
         Ok(file)
     }
 

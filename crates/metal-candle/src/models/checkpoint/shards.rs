@@ -3,6 +3,7 @@ use super::shard::Shard;
 use crate::models::Result;
 use crate::models::json::shown_name;
 use crate::models::problems::Problems;
+use crate::models::stacked;
 use candle_core::{DType, Device, Tensor};
 use safetensors::tensor::TensorInfo;
 use std::collections::BTreeMap;
@@ -12,8 +13,8 @@ use std::path::Path;
 #[derive(Default)]
 pub(super) struct Shards {
     shards: Vec<Shard>,
-    /// Tensor name to the number of its shard.
-    shard_of: BTreeMap<String, usize>,
+    /// Tensors by name, with the numbers of their shards; of a stack, its parts.
+    tensors: BTreeMap<String, (usize, TensorInfo)>,
 }
 
 impl Shards {
@@ -23,11 +24,17 @@ impl Shards {
         for file in file_names(folder)? {
             let shard = Shard::open(&folder.join(&file))?;
             let number = all.shards.len();
-            for name in shard.metadata.offset_keys() {
-                if all.shard_of.contains_key(&name) {
-                    twice.push(format!("{} is in two files", shown_name(&name)));
+            for (name, info) in parts(&shard) {
+                let known = all.tensors.get(&name).map(|(other, _)| *other == number);
+                if let Some(is_here) = known {
+                    let places = if is_here {
+                        "one file twice"
+                    } else {
+                        "two files"
+                    };
+                    twice.push(format!("{} is in {places}", shown_name(&name)));
                 }
-                all.shard_of.insert(name, number);
+                all.tensors.insert(name, (number, info));
             }
             all.shards.push(shard);
         }
@@ -35,7 +42,7 @@ impl Shards {
     }
 
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
-        self.shard_of.keys().map(String::as_str)
+        self.tensors.keys().map(String::as_str)
     }
 
     pub(super) fn info(&self, name: &str) -> Option<&TensorInfo> {
@@ -64,7 +71,23 @@ impl Shards {
     }
 
     pub(super) fn find(&self, name: &str) -> Option<(&Shard, &TensorInfo)> {
-        let shard = &self.shards[*self.shard_of.get(name)?];
-        Some((shard, shard.metadata.info(name)?))
+        let (number, info) = self.tensors.get(name)?;
+        Some((&self.shards[*number], info))
     }
+}
+
+/// Tensors of a file; those of experts each on its own.
+fn parts(shard: &Shard) -> Vec<(String, TensorInfo)> {
+    let mut all = vec![];
+    for name in shard.metadata.offset_keys() {
+        let Some(info) = shard.metadata.info(&name) else {
+            continue;
+        };
+        let parts = stacked::parts(&name, info);
+        match parts.is_empty() {
+            true => all.push((name, info.clone())),
+            false => all.extend(parts),
+        }
+    }
+    all
 }

@@ -1,5 +1,6 @@
 //! Matrices that mlx-lm quantizes: `weight`, `scales`, and `biases` of affine packings.
 
+use crate::experts;
 use crate::models::Result;
 use crate::models::config::{Mlx, Mode, Packing};
 use crate::models::json::shown_name;
@@ -53,7 +54,9 @@ pub(super) fn matrix(
 /// Notes what the configuration says of packed matrices that are not there.
 pub(super) fn check(weights: &Weights<'_>, settings: &Mlx) {
     for path in settings.named() {
-        if !weights.has(&format!("{path}.scales")) {
+        let of_first = |(mixture, layer)| experts::path(mixture, 0, layer);
+        let one = experts::of_switch(path).map_or(path.into(), of_first);
+        if !weights.has(&format!("{one}.scales")) {
             let path = shown_name(path);
             weights.problem(format!("missing {path}.scales, which quantization names"));
         }

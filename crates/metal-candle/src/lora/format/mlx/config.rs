@@ -1,8 +1,10 @@
+use crate::experts;
 use crate::lora::choice::Unmatched;
 use crate::lora::format::json::{Fields, refusal};
 use crate::lora::format::layers::inside;
 use crate::lora::{Error, Kind, LastBlocks, LayerInfo, LoraConfig, Method, Targets, shortened};
 use serde_json::{Map, Value};
+use std::collections::BTreeSet;
 use std::path::Path;
 
 /// Settings that the loader of mlx-lm reads of a configuration.
@@ -113,18 +115,18 @@ impl Settings {
             return (Targets::AllLinear, vec![]);
         };
         // A head that is the embedding is no layer of mlx-lm.
-        let layers = || layers.iter().filter(|layer| layer.tied_to.is_none());
-        let is_there = |key: &String| {
-            let is_one =
-                |layer: &LayerInfo| layer.path == *key || inside(&layer.path) == Some(key.as_str());
-            layers().any(is_one)
-        };
-        let (names, others): (Vec<String>, _) = keys.iter().cloned().partition(is_there);
-        let unmatched = others.into_iter().map(|key| Unmatched {
-            what: "keys",
-            pattern: shortened(&key),
-        });
-        (Targets::Names(names), unmatched.collect())
+        let layers = layers.iter().filter(|layer| layer.tied_to.is_none());
+        let paths: Vec<&str> = layers.map(|layer| layer.path.as_str()).collect();
+        let (mut names, mut unmatched) = (vec![], vec![]);
+        for key in keys {
+            let named = named(key, &paths);
+            if named.is_empty() {
+                let (what, pattern) = ("keys", shortened(key));
+                unmatched.push(Unmatched { what, pattern });
+            }
+            names.extend(named);
+        }
+        (Targets::Names(names), unmatched)
     }
 
     /// The last blocks, where these are not all.
@@ -138,4 +140,19 @@ impl Settings {
         };
         blocks.of(last + 1)
     }
+}
+
+/// Names by which PEFT chooses the layers that `key` means: itself, or those of experts that have it together.
+fn named(key: &str, paths: &[&str]) -> BTreeSet<String> {
+    let is = |path: &str| path == key || inside(path) == Some(key);
+    let names = paths.iter().filter_map(|path| {
+        let of_all = experts::switch(path).filter(|path| is(path));
+        match of_all {
+            _ if is(path) => Some(key.to_string()),
+            Some(all) if all == key => Some(path.to_string()),
+            Some(_) => inside(path).map(String::from),
+            None => None,
+        }
+    });
+    names.collect()
 }

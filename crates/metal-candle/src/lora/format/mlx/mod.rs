@@ -7,6 +7,7 @@
 
 mod config;
 mod keys;
+mod stack;
 mod uniform;
 mod write;
 

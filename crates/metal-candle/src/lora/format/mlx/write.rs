@@ -1,6 +1,7 @@
 use super::config::Settings;
 use super::uniform::Uniform;
-use super::{TENSORS, keys};
+use super::{TENSORS, keys, stack};
+use crate::experts;
 use crate::files;
 use crate::lora::format::find::CONFIG;
 use crate::lora::format::layers::{block, inside};
@@ -25,16 +26,17 @@ pub fn write(
     let places: Vec<&Placement> = layers(adapter).collect();
     let mut reasons: Vec<Inexpressible> =
         places.iter().filter_map(|p| reason(p, adapter)).collect();
+    reasons.extend(stack::reasons(&places));
     let uniform = Uniform::of(&places, pads_ranks).map_err(|more| reasons.extend(more));
     let (true, Ok(uniform)) = (reasons.is_empty(), uniform) else {
         let tool = Format::Mlx.tool();
         return Err(Error::Inexpressible { tool, reasons });
     };
     let values = uniform.values(&places, &adapter.values)?;
-    let tensors = values
-        .into_iter()
-        .map(|(name, value)| on_disk(&name, &value));
-    let tensors = tensors.collect::<Result<Vec<_>>>()?;
+    let (of_experts, others): (Vec<_>, Vec<_>) = values.into_iter().partition(stack::is_of_expert);
+    let others = others.iter().map(|(name, value)| on_disk(name, value));
+    let mut tensors = others.collect::<Result<Vec<_>>>()?;
+    tensors.extend(stack::on_disk(&of_experts)?);
     files::make_folder(folder)?;
     files::write_tensors(&folder.join(TENSORS), tensors)?;
     let (keys, num_layers) = keys_of(&places, adapter.base.map(|base| base.n_blocks));
@@ -67,6 +69,10 @@ fn reason(place: &Placement, adapter: &Portable) -> Option<Inexpressible> {
             path,
             method: method.name(),
         }),
+        (Method::Dora, _) if experts::switch(&path).is_some() => Some(Inexpressible::Method {
+            path,
+            method: place.method.name(),
+        }),
         (Method::Dora, Kind::Embedding) => Some(Inexpressible::DoraOfEmbedding { path }),
         _ if is_end && is_tied && !adapter.config.ensure_weight_tying => {
             Some(Inexpressible::OneEnd { path })
@@ -86,18 +92,22 @@ fn on_disk(name: &str, value: &Tensor) -> Result<(String, Tensor)> {
 /// Keys and the number of blocks that mean these layers: paths inside of blocks where the last blocks
 /// have the same ones, else whole paths, which mlx-lm finds wherever they are.
 fn keys_of(places: &[&Placement], n_blocks: Option<usize>) -> (Vec<String>, i64) {
-    let of_blocks = places.iter().filter_map(|place| {
-        let path = place.path.as_str();
-        Some((block(path)?, inside(path)?))
+    let named = places.iter().map(|place| {
+        let path = place.path.clone();
+        experts::switch(&path).unwrap_or(path)
     });
+    let paths: BTreeSet<String> = named.collect();
+    let of_blocks = paths
+        .iter()
+        .filter_map(|path| Some((block(path)?, inside(path)?)));
     let pairs: BTreeSet<(usize, &str)> = of_blocks.collect();
     let blocks: BTreeSet<usize> = pairs.iter().map(|(block, _)| *block).collect();
     let inner: BTreeSet<&str> = pairs.iter().map(|(_, inside)| *inside).collect();
     let are_last = n_blocks.is_some_and(|n| blocks.iter().copied().eq(n - blocks.len()..n));
     if !are_last || blocks.is_empty() || pairs.len() != blocks.len() * inner.len() {
-        return (places.iter().map(|place| place.path.clone()).collect(), -1);
+        return (paths.into_iter().collect(), -1);
     }
-    let ends = places.iter().map(|place| place.path.as_str());
+    let ends = paths.iter().map(String::as_str);
     let ends = ends.filter(|path| block(path).is_none());
     let keys = inner.iter().copied().chain(ends).map(String::from);
     (keys.collect(), blocks.len() as i64)

@@ -1,4 +1,5 @@
 use super::{MLX, Skipped, TRANSFORMERS, is_empty, nothing_is_left};
+use crate::experts;
 use crate::models::Result;
 use crate::models::config::fields::Fields;
 use crate::models::json::{shown, shown_name};
@@ -102,7 +103,10 @@ impl Mlx {
     #[must_use]
     pub fn of(&self, path: &str) -> Option<Packing> {
         let default = Some(self.default).filter(|_| self.skipped.name(path).is_none());
-        self.overrides.get(path).copied().unwrap_or(default)
+        let all = experts::switch(path);
+        let of_all = || self.overrides.get(all.as_ref()?);
+        let packing = self.overrides.get(path).or_else(of_all);
+        packing.copied().unwrap_or(default)
     }
 
     /// Last part of the names of biases.
