@@ -35,6 +35,7 @@ import new_tokens
 import packed_matrices
 import packed_models
 import self_test
+import target_parameters
 import torch
 import training
 from common import clear_golden
@@ -62,6 +63,7 @@ def main():
     packed_models.write_all()
     adapter_files.write_all()
     adapter_ties.write_all()
+    target_parameters.write_all()
     new_tokens.write_all()
     chat.write_all()
     added_tokens.write_all()

@@ -198,6 +198,25 @@ fn an_adapter_of_mlx_is_written_as_it_was_read() {
     }
 }
 
+/// See `scripts/golden/target_parameters.py`.
+#[test]
+fn adapters_of_all_experts_compute_what_peft_computes() {
+    let folder = golden("qwen3_moe/target-parameters");
+    let want = tensors(&folder.join("golden.safetensors"));
+    for case in ["both", "down", "gate-up", "converted"] {
+        let model = model("qwen3_moe");
+        let adapter = adapted(&model, &folder.join(case), |_| {});
+        let got = logits(&model, &adapter, &want["input_ids"]);
+        let difference = max_difference(&got, &want[case]);
+        assert!(difference < 1e-4, "{case}: {difference}");
+        let out = tempfile::tempdir().unwrap();
+        adapter.save(out.path(), "base").unwrap();
+        let read = adapted(&model, out.path(), |_| {});
+        let again = logits(&model, &read, &want["input_ids"]);
+        assert_eq!(max_difference(&again, &got), 0.0, "{case}");
+    }
+}
+
 fn same_file(ours: &Path, theirs: &Path) {
     let (ours, theirs) = (tensors(ours), tensors(theirs));
     assert_eq!(ours.len(), theirs.len());

@@ -136,7 +136,6 @@ fn of_field(refusal: &Refusal) -> Option<&'static str> {
             "merge the adapter with PEFT (merge_and_unload): the replicated model is another"
         }
         "target_modules" | "layers_pattern" => "list the modules in target_modules by their names",
-        "target_parameters" => "adapt linear layers with target_modules instead",
         "megatron_config" => "convert the model and the adapter to Hugging Face's layout",
         "use_qalora" => "train the adapter without use_qalora",
         _ => return None,

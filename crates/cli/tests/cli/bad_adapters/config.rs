@@ -168,12 +168,6 @@ fn refused_fields_have_their_own_advice() {
         ),
         ("layer_replication", json!([[0, 1]]), "replicated", "merge"),
         (
-            "target_parameters",
-            json!(["x"]),
-            "fused expert",
-            "target_modules",
-        ),
-        (
             "megatron_config",
             json!({"x": 1}),
             "Megatron",

@@ -31,9 +31,11 @@ pub struct AdapterFile {
 pub fn read(path: &Path) -> Result<AdapterFile, Error> {
     let found = find::find(path)?;
     let (config, fields) = (&found.config, &found.fields);
+    let mut file = TensorFile::open(&found.tensors)?;
     let (settings, base_model): (Box<dyn Settings>, _) = match found.format {
         Format::Peft => {
-            let (settings, base_model) = peft::settings(config, fields)?;
+            let (mut settings, base_model) = peft::settings(config, fields)?;
+            settings.take_apart(&mut file)?;
             (Box::new(settings), base_model)
         }
         Format::Mlx => {
@@ -41,7 +43,6 @@ pub fn read(path: &Path) -> Result<AdapterFile, Error> {
             (Box::new(settings), base_model)
         }
     };
-    let file = TensorFile::open(&found.tensors)?;
     Ok(AdapterFile {
         init: file.init()?,
         file,

@@ -3,7 +3,7 @@
 use super::check::Check;
 use super::halves;
 use super::names::{Copied, Names};
-use super::stacked;
+use super::stacked::{self, Parts};
 use crate::files;
 use crate::lora::{Error, Init, Plan, shortened};
 use candle_core::Tensor;
@@ -57,11 +57,17 @@ impl TensorFile {
         let bytes = files::read_bytes(path)?;
         let path = path.to_path_buf();
         let mut file = Self { path, bytes };
-        let apart = stacked::apart(&file.bytes);
-        if let Some(bytes) = apart.map_err(|reason| file.damaged(reason))? {
-            file.bytes = bytes;
-        }
+        file.rebuild(&stacked::of_switch)?;
         Ok(file)
+    }
+
+    /// Puts tensors of single experts in the place of those that hold all.
+    pub(super) fn rebuild(&mut self, parts: &Parts<'_>) -> Result<(), Error> {
+        let apart = stacked::apart(&self.bytes, parts);
+        if let Some(bytes) = apart.map_err(|reason| self.damaged(reason))? {
+            self.bytes = bytes;
+        }
+        Ok(())
     }
 
     /// Names and shapes of its tensors.

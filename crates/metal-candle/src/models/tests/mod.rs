@@ -28,14 +28,22 @@ struct Checkpoint {
 
 impl Checkpoint {
     fn new() -> Self {
+        Self::with(json!({"model_type": "llama"}))
+    }
+
+    /// With these fields beside the sizes.
+    fn with(fields: Value) -> Self {
         let checkpoint = Self {
             folder: TempDir::new().unwrap(),
         };
-        let config = json!({
-            "model_type": "llama", "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2,
+        let mut config = json!({
+            "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2,
             "num_attention_heads": 2, "rms_norm_eps": 1e-6, "vocab_size": 40, "max_position_embeddings": 64,
             "tie_word_embeddings": true, "initializer_range": 0.3,
         });
+        for (name, value) in fields.as_object().unwrap() {
+            config[name] = value.clone();
+        }
         let model = Model::random(config.clone(), 5, &Device::Cpu).unwrap();
         let weights = model.decoder.tensors();
         save_checkpoint(checkpoint.path(), &config, weights).unwrap();

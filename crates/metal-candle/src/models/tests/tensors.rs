@@ -147,3 +147,51 @@ fn values_that_are_not_finite_are_named() {
         checkpoint.refuses(&["model.norm.weight: holds NaN or infinite values"]);
     }
 }
+
+/// Every expert is asked for, alone or in a stack, and none is there twice.
+#[test]
+fn experts_are_all_there_once() {
+    let checkpoint = Checkpoint::with(json!({
+        "model_type": "qwen3_moe", "num_experts": 3, "num_experts_per_tok": 2, "moe_intermediate_size": 8
+    }));
+    let logits = checkpoint.logits();
+    let name = |layer: &str| format!("model.layers.1.mlp.{layer}.weight");
+    let of_expert = |e: usize| name(&format!("experts.{e}.down_proj"));
+    let original = checkpoint.tensors();
+    let experts: Vec<Tensor> = (0..3).map(|e| original[&of_expert(e)].clone()).collect();
+    let store = |change: &dyn Fn(&mut HashMap<String, Tensor>)| {
+        checkpoint.edit_tensors(|tensors| {
+            *tensors = original.clone();
+            change(tensors);
+        });
+    };
+    store(&|tensors| drop(tensors.remove(&of_expert(2))));
+    checkpoint.refuses(&["missing model.layers.1.mlp.experts.2.down_proj.weight [16, 8]"]);
+    store(&|tensors| {
+        let weight = tensors[&of_expert(2)].clone();
+        tensors.insert(of_expert(3), weight);
+    });
+    checkpoint.refuses(&["unexpected model.layers.1.mlp.experts.3.down_proj.weight"]);
+    let stacked = |n: usize| {
+        store(&|tensors| {
+            (0..3).for_each(|e| drop(tensors.remove(&of_expert(e))));
+            let stack = Tensor::stack(&experts[..n], 0).unwrap();
+            tensors.insert(name("switch_mlp.down_proj"), stack);
+        });
+    };
+    stacked(3);
+    assert_eq!(checkpoint.logits(), logits);
+    stacked(2);
+    checkpoint.refuses(&["missing model.layers.1.mlp.experts.2.down_proj.weight [16, 8]"]);
+    store(&|tensors| {
+        let stack = Tensor::stack(&experts, 0).unwrap();
+        tensors.insert(name("switch_mlp.down_proj"), stack);
+    });
+    checkpoint.refuses(&["model.layers.1.mlp.experts.0.down_proj.weight is in one file twice"]);
+    store(&|tensors| {
+        let flat = Tensor::cat(&experts, 0).unwrap();
+        (0..3).for_each(|e| drop(tensors.remove(&of_expert(e))));
+        tensors.insert(name("switch_mlp.down_proj"), flat);
+    });
+    checkpoint.refuses(&["unexpected model.layers.1.mlp.switch_mlp.down_proj.weight"]);
+}

@@ -1,3 +1,4 @@
+use super::parameters::Parameters;
 use super::types::PeftType;
 use crate::lora::format::json::Fields;
 use crate::lora::{Error, Eva, Init, LoraConfig, Method, Targets, shortened};
@@ -101,6 +102,13 @@ pub(super) fn read(fields: &Fields<'_>) -> Result<LoraConfig, Error> {
     })
 }
 
+/// Tensors of experts that are adapted, and weights that are.
+pub(super) fn parameters(fields: &Fields<'_>) -> Result<Option<Parameters>, Error> {
+    const NAME: &str = "target_parameters";
+    let names = fields.optional::<Vec<String>>(NAME)?.unwrap_or_default();
+    Parameters::new(&names).map_err(|reason| fields.wrong(NAME, reason))
+}
+
 /// How the factors began, where that changed the base weight.
 fn init(fields: &Fields<'_>) -> Init {
     let name = fields.all.get("init_lora_weights").and_then(Value::as_str);
@@ -111,6 +119,9 @@ fn init(fields: &Fields<'_>) -> Init {
 /// PEFT adapts no module that it saves whole.
 fn targets(fields: &Fields<'_>, saved_modules: &[String]) -> Result<Targets, Error> {
     let Some(names) = fields.optional::<Names>("target_modules")? else {
+        if parameters(fields)?.is_some() {
+            return Ok(Targets::Names(vec![]));
+        }
         // PEFT's default for the model types that exist here.
         return Ok(Targets::Names(vec!["q_proj".into(), "v_proj".into()]));
     };

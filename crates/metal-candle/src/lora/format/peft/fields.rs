@@ -20,6 +20,7 @@ pub(super) const READ: &[&str] = &[
     "r",
     "rank_pattern",
     "target_modules",
+    "target_parameters",
     "trainable_token_indices",
     "use_dora",
     "use_rslora",
@@ -66,10 +67,6 @@ const REFUSED: &[(&str, &str)] = &[
     ("layer_replication", "replicated layers are not built"),
     ("lora_bias", "a bias on B is not built"),
     ("megatron_config", "layers of Megatron are not built"),
-    (
-        "target_parameters",
-        "adapters on fused expert parameters are not built",
-    ),
     ("use_bdlora", "block-diagonal factors are not built"),
     ("use_qalora", "QALoRA is not built"),
 ];
@@ -98,6 +95,12 @@ pub(super) fn check(path: &Path, config: &Map<String, Value>) -> Result<(), Erro
         (is_set("layers_to_transform"), config.get("target_modules"))
     {
         let why = "as a pattern beside layers_to_transform, which PEFT refuses";
+        refused.push(refusal("target_modules", text, why));
+    }
+    if let (true, Some(text @ Value::String(_))) =
+        (is_set("target_parameters"), config.get("target_modules"))
+    {
+        let why = "as a text beside target_parameters is not built";
         refused.push(refusal("target_modules", text, why));
     }
     if !refused.is_empty() {

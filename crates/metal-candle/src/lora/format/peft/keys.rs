@@ -6,7 +6,7 @@ use crate::lora::methods::parts;
 use crate::lora::{Plan, Unexpected};
 use std::collections::BTreeMap;
 
-const PREFIX: &str = "base_model.model.";
+pub(super) const PREFIX: &str = "base_model.model.";
 
 /// Names in a file with these settings, for a model.
 pub(super) struct Names<'a> {

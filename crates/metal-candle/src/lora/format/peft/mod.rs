@@ -7,6 +7,7 @@
 mod config;
 mod fields;
 mod keys;
+mod parameters;
 mod resolved;
 mod ties;
 mod types;
@@ -14,10 +15,12 @@ mod types;
 use super::halves;
 use super::json::Fields;
 use super::names::{self, Names, Paths};
+use super::tensors::TensorFile;
 use crate::files;
 use crate::lora::choice::Unmatched;
 use crate::lora::{Error, LayerInfo, LoraConfig};
 use candle_core::Tensor;
+use parameters::Parameters;
 use serde_json::{Map, Value};
 use std::ops::Deref;
 use std::path::Path;
@@ -28,6 +31,7 @@ pub(super) const TENSORS: &str = "adapter_model.safetensors";
 #[derive(Debug)]
 pub(super) struct Settings {
     config: LoraConfig,
+    parameters: Option<Parameters>,
     /// Beginnings of tensors without effect.
     ignored: Vec<&'static str>,
 }
@@ -44,9 +48,23 @@ pub(super) fn settings(
     let fields = Fields { path, all };
     let settings = Settings {
         config: config::read(&fields)?,
+        parameters: config::parameters(&fields)?,
         ignored: fields::ignored(all),
     };
     Ok((settings, fields.optional("base_model_name_or_path")?))
+}
+
+impl Settings {
+    /// Takes tensors of all experts apart, where the adapter has any.
+    ///
+    /// # Errors
+    /// When what it asks for is not built, or the file is damaged.
+    pub(super) fn take_apart(&mut self, file: &mut TensorFile) -> Result<(), Error> {
+        match &self.parameters {
+            Some(parameters) => parameters.apart(&mut self.config, file),
+            None => Ok(()),
+        }
+    }
 }
 
 impl names::Settings for Settings {

@@ -37,6 +37,38 @@ fn heads_are_tied_as_the_family_has_them() {
 }
 
 #[test]
+fn experts_that_cannot_be_chosen_are_refused() {
+    let experts = json!({
+        "num_experts": 4, "num_experts_per_tok": 4, "moe_intermediate_size": 8, "router_aux_loss_coef": 0.01
+    });
+    let moe = |changes| of("qwen3_moe", with(experts.clone(), changes));
+    accepts(moe(json!({})));
+    accepts(moe(
+        json!({"num_local_experts": 4, "mlp_only_layers": [0], "output_router_logits": false}),
+    ));
+    for (changes, expected) in [
+        (
+            json!({"num_experts_per_tok": 5}),
+            "at most the number of experts, 4",
+        ),
+        (json!({"num_experts_per_tok": 0}), "num_experts_per_tok"),
+        (json!({"num_experts": null}), "num_experts"),
+        (json!({"num_local_experts": 5}), "num_local_experts"),
+        (json!({"decoder_sparse_step": 0}), "decoder_sparse_step"),
+        (json!({"mlp_only_layers": [-1]}), "mlp_only_layers"),
+        (
+            json!({"output_router_logits": true}),
+            "output_router_logits",
+        ),
+    ] {
+        refuses(moe(changes), &[expected]);
+    }
+    refuses(of("mixtral", json!({"num_local_experts": 1})), &["got 2"]);
+    let noise = json!({"num_local_experts": 4, "router_jitter_noise": 0.1});
+    refuses(of("mixtral", noise), &["router_jitter_noise"]);
+}
+
+#[test]
 fn fields_of_one_family_are_refused_by_others() {
     for (model_type, field, value) in [
         ("llama", "no_rope_layers", json!([1, 0])),
