@@ -42,6 +42,7 @@ pub use ops::adamw::{self, AdamW};
 pub use ops::attention::{
     AttentionMask, AttentionScores, AttentionSpan, CachedSequence, attention, cached_attention,
 };
+pub use ops::clamped_glu::{Clamp, clamped_glu};
 pub use ops::experts::{Assignment, combine, dispatch};
 pub use ops::glu::{Activation, glu};
 pub use ops::linear::linear;

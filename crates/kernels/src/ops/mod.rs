@@ -2,6 +2,7 @@
 
 pub mod adamw;
 pub mod attention;
+pub mod clamped_glu;
 #[cfg(any(test, feature = "testkit"))]
 pub mod elementwise;
 pub mod experts;
@@ -28,6 +29,7 @@ pub type Check = fn(&candle_core::Device) -> Result<(), crate::testkit::Failure>
 pub const CHECKS: &[(&str, Check)] = &[
     ("adamw", adamw::check::check),
     ("attention", attention::check::check),
+    ("clamped_glu", clamped_glu::check::check),
     ("elementwise", elementwise::check::check),
     ("experts", experts::check::check),
     ("glu", glu::check::check),
