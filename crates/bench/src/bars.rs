@@ -2,7 +2,6 @@
 //! llama.cpp with its own files.
 
 use crate::record::{FILE, Pass, Row};
-use crate::train::MIXED;
 use metal_candle_kernels::case::TABLE;
 
 /// The rival that bars of the published table refer to.
@@ -10,6 +9,10 @@ pub const RIVAL: &str = "pytorch";
 
 /// The rival of files.
 pub const LLAMA_CPP: &str = "llama.cpp";
+
+/// Weights of bf16 and activations of float32, as `metal-candle train` has them unless it is told: beside rivals whose
+/// activations are of bf16, too.
+pub const MIXED: &str = "f32*bf16";
 
 /// A rival's time over ours that a row must reach.
 #[derive(Clone, Copy, Debug, PartialEq)]

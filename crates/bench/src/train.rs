@@ -3,6 +3,7 @@
 //! peak memory is its own.
 
 use crate::answer::Answer;
+use crate::bars::MIXED;
 use crate::clock::Clock;
 use crate::options::{Options, Rival};
 use crate::peer::ask_process;
@@ -35,10 +36,6 @@ pub const DTYPES: [&str; 3] = ["f32", "bf16", PACKED];
 
 /// MLX's affine packing of 4 bits in groups of [`GROUP`], with factors in bf16; no rival's script has it.
 pub const PACKED: &str = "4bit";
-
-/// Weights of bf16 and activations of float32, as `metal-candle train` has them unless it is told: beside rivals whose
-/// activations are of bf16, too.
-pub const MIXED: &str = "f32*bf16";
 
 /// Storage of the frozen weights, and of activations.
 const FORMS: [&str; 4] = [DTYPES[0], DTYPES[1], MIXED, PACKED];
