@@ -96,7 +96,9 @@ class Memory:
     def _fill(self, pointer, data, unwritten):
         known = np.flatnonzero(np.frombuffer(data, "u1") != POISON) if unwritten else [0, len(data) - 1]
         if len(known) > 0:
-            self.gpu.write(pointer + int(known[0]), data[known[0] : known[-1] + 1])
+            # Whole words: a byte of the first or the last number may be what memory begins with.
+            start, end = int(known[0]) & ~3, (int(known[-1]) | 3) + 1
+            self.gpu.write(pointer + start, data[start:end])
 
     def free(self):
         for base in self.bases:
