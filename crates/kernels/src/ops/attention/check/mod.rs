@@ -54,9 +54,11 @@ fn of(case: &Case<CaseShape>, size: fn(f64) -> f64) -> Problem {
         .run("reference", move |x| run(reference::forward, x, &plain))
 }
 
-/// Sinks of the heads where a case has them, about as large as scores.
+/// Sinks of the heads where a case has them, each about as much as all keys together.
 fn sinks_of(shape: &CaseShape, size: fn(f64) -> f64) -> Option<Input> {
-    let sinks = Input::new("sinks", &[shape.heads]).map(size);
+    // Whole, as large scores are.
+    let of_all_keys = (shape.keys as f64).ln().round();
+    let sinks = Input::new("sinks", &[shape.heads]).map(|x| size(x) + of_all_keys);
     let sinks = sinks.in_dtype(Some(DType::F32)).constant();
     shape.sinks.then_some(sinks)
 }
