@@ -51,13 +51,6 @@ impl<'a> Floats<'a> {
         self.len() == 0
     }
 
-    /// Copies in float32.
-    pub fn to_vec(self) -> Vec<f32> {
-        let mut to = vec![0.0; self.len()];
-        self.widen_all(&mut to);
-        to
-    }
-
     /// All of them as float32.
     #[inline(always)]
     pub fn widen_all(self, to: &mut [f32]) {

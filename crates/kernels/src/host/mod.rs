@@ -115,14 +115,6 @@ impl<'a> Numbers<'a> {
         let rows = floats.len() / columns.max(1);
         Matrix::at(floats, 0, (rows, columns), (columns, 1))
     }
-
-    /// Copies in float32.
-    pub(crate) fn to_vec(&self) -> Vec<f32> {
-        match self {
-            Self::Borrowed(floats) => floats.to_vec(),
-            Self::Converted(values) => values.clone(),
-        }
-    }
 }
 
 /// The numbers of a storage, of any float dtype but f64.

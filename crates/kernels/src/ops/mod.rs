@@ -19,6 +19,9 @@ pub mod routing;
 pub mod softcap;
 pub mod softmax;
 pub mod squares;
+mod wide;
+
+pub(crate) use wide::wide;
 
 /// Check of an operation on a device.
 #[cfg(any(test, feature = "testkit"))]

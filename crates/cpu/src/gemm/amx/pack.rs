@@ -148,7 +148,6 @@ impl<'a, E: Element> Panel<'a, E> {
             false => (self.line_stride, TILE_LINES, STEPS),
         };
         for first in (first..self.data.len()).step_by(stride.max(1)).take(count) {
-            let len = len.min(self.data.len() - first);
             ask_for(self.data, first..first + len);
         }
     }

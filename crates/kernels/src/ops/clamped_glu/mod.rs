@@ -11,8 +11,9 @@ pub mod cases;
 pub mod check;
 
 use crate::graph::{Function, Gradients, Kernel, Operation, Trace, Value};
+use crate::ops::wide;
 use crate::{Error, Result};
-use candle_core::{DType, Result as CandleResult, Tensor};
+use candle_core::{Result as CandleResult, Tensor};
 
 /// Numbers of the gate.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -80,13 +81,5 @@ impl Function<Clamp, 2> for Reference {
             Some(within(of_gate, dgate)?),
             Some(within(of_up, dup.clone())?),
         ])
-    }
-}
-
-/// In float32, or float64 as it is.
-fn wide(x: &Tensor) -> CandleResult<Tensor> {
-    match x.dtype() {
-        DType::F64 => Ok(x.clone()),
-        _ => x.to_dtype(DType::F32),
     }
 }

@@ -1,5 +1,6 @@
-use super::{Assignment, run, wide};
+use super::{Assignment, run};
 use crate::graph::Node;
+use crate::ops::wide;
 use crate::{Error, Result};
 use candle_core::{Result as CandleResult, Tensor};
 

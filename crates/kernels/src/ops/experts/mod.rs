@@ -22,6 +22,7 @@ pub use combine::combine;
 pub use dispatch::dispatch;
 
 use crate::graph::{Node, Value, attach, tape};
+use crate::ops::wide;
 use crate::{Error, Result, upload};
 use candle_core::{DType, Device, Tensor};
 use std::sync::Arc;
@@ -118,14 +119,6 @@ fn wrong(what: &'static str, expected: String, got: impl ToString) -> Error {
         what,
         expected,
         got,
-    }
-}
-
-/// In float32, or float64 as it is.
-fn wide(x: &Tensor) -> candle_core::Result<Tensor> {
-    match x.dtype() {
-        DType::F64 => Ok(x.clone()),
-        _ => x.to_dtype(DType::F32),
     }
 }
 

@@ -2,11 +2,11 @@
 
 use super::LoraLinear;
 use crate::graph::{Function, Gradients, Trace, Value};
-use crate::host::{Numbers, stored, tensor_like};
+use crate::host::{Numbers, slice_of, stored, tensor_like};
 use crate::ops::linear::cpu::sum_with_bias;
 use crate::ops::linear::result_shape;
 use crate::{Dropout, Result};
-use candle_core::Tensor;
+use candle_core::{Layout, Result as CandleResult, Storage, Tensor};
 use metal_candle_cpu::gemm::{Matrix, MatrixMut, Then, computed, computed_sum, product};
 use metal_candle_cpu::threads::for_each_row;
 
@@ -26,7 +26,7 @@ impl Function<LoraLinear, 3> for Cpu {
             Numbers::of(&a_storage, a_layout)?,
             Numbers::of(&b_storage, b_layout)?,
         );
-        let input = dropped(op.dropout, &values, k);
+        let input = dropped(op.dropout, (&x_storage, x_layout), k)?;
         let input = input.as_ref().unwrap_or(&values).matrix(k);
         let h = computed(1.0, input, a.matrix(k).transposed());
         let y = sum_of_branches(op, values.matrix(k), &h, b.matrix(r))?;
@@ -62,13 +62,18 @@ fn sum_of_branches(op: &LoraLinear, x: Matrix<'_>, h: &[f32], b: Matrix<'_>) -> 
     Ok(sum_with_bias(&terms, op.bias.as_ref())?)
 }
 
-/// A copy of which elements are dropped.
-fn dropped(dropout: Option<Dropout>, x: &Numbers<'_>, width: usize) -> Option<Numbers<'static>> {
-    dropout.map(|dropout| {
-        let mut x = x.to_vec();
-        drop_elements(dropout, &mut x, width);
-        Numbers::Converted(x)
-    })
+/// A copy of `x` of which elements are dropped, where any are.
+fn dropped(
+    dropout: Option<Dropout>,
+    (storage, layout): (&Storage, &Layout),
+    width: usize,
+) -> CandleResult<Option<Numbers<'static>>> {
+    let Some(dropout) = dropout else {
+        return Ok(None);
+    };
+    let mut x = slice_of(storage, layout)?.into_owned();
+    drop_elements(dropout, &mut x, width);
+    Ok(Some(Numbers::Converted(x)))
 }
 
 fn drop_elements(dropout: Dropout, x: &mut [f32], width: usize) {
@@ -90,7 +95,7 @@ fn through_h(op: &LoraLinear, [x, a, b]: &[Tensor; 3], dy: Matrix<'_>) -> Result
     let dh = Matrix::new(&dh, dy.rows, r);
     let da = a.track_op().then(|| {
         let x = Numbers::of(&x_storage, x_layout)?;
-        let input = dropped(op.dropout, &x, k);
+        let input = dropped(op.dropout, (&x_storage, x_layout), k)?;
         let input = input.as_ref().unwrap_or(&x).matrix(k);
         let da = computed(1.0, dh.transposed(), input);
         tensor_like(da, a)

@@ -13,6 +13,7 @@ pub mod cases;
 pub mod check;
 
 use crate::graph::{Function, Gradients, Kernel, Operation, Trace, Value};
+use crate::ops::wide;
 use crate::{Error, Result, download, upload};
 use candle_core::{DType, Tensor};
 
@@ -121,13 +122,5 @@ impl Function<Route, 1> for Reference {
         let dw = p.zeros_like()?.scatter_add(&op.chosen, &dw, 1)?;
         let dlogits = (p * dw.broadcast_sub(&sum)?)?;
         Ok([Some(dlogits.to_dtype(trace.y.dtype())?)])
-    }
-}
-
-/// In float32, or float64 as it is.
-fn wide(x: &Tensor) -> candle_core::Result<Tensor> {
-    match x.dtype() {
-        DType::F64 => Ok(x.clone()),
-        _ => x.to_dtype(DType::F32),
     }
 }
