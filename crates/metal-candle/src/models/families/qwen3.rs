@@ -9,21 +9,39 @@ use crate::models::layers::window::Windows;
 use std::sync::Arc;
 
 #[derive(Debug)]
-struct Qwen3 {
-    common: Common,
+pub(super) struct Qwen3 {
+    pub(super) common: Common,
     windows: Windows,
     rope: RopeConfig,
     bias: bool,
 }
 
 pub(super) fn read(fields: &mut Fields<'_>, sizes: Sizes) -> Result<Arc<dyn Family>> {
-    let common = Common::take(fields, sizes, false)?;
-    Ok(Arc::new(Qwen3 {
-        windows: Windows::take_of_qwen(fields, sizes)?,
-        rope: RopeConfig::take(fields, sizes, common.heads, Defaults::default())?,
-        common,
-        bias: fields.flag("attention_bias")?,
-    }))
+    let windows = Windows::take_of_qwen(fields, sizes)?;
+    Ok(Arc::new(Qwen3::take(fields, sizes, windows)?))
+}
+
+impl Qwen3 {
+    pub(super) fn take(fields: &mut Fields<'_>, sizes: Sizes, windows: Windows) -> Result<Self> {
+        let common = Common::take(fields, sizes, false)?;
+        Ok(Self {
+            windows,
+            rope: RopeConfig::take(fields, sizes, common.heads, Defaults::default())?,
+            common,
+            bias: fields.flag("attention_bias")?,
+        })
+    }
+
+    /// Attention of a block.
+    pub(super) fn attention(&self, block: usize) -> AttentionKind {
+        AttentionKind {
+            qkv_bias: self.bias,
+            o_bias: self.bias,
+            qk_norm: QkNorm::Heads(self.common.norm),
+            window: self.windows.of(block),
+            ..AttentionKind::plain(self.common.heads)
+        }
+    }
 }
 
 impl Family for Qwen3 {
@@ -32,13 +50,6 @@ impl Family for Qwen3 {
     }
 
     fn block(&self, i: usize, at: &Scope<'_>) -> Result<Box<dyn Block>> {
-        let attention = AttentionKind {
-            qkv_bias: self.bias,
-            o_bias: self.bias,
-            qk_norm: QkNorm::Heads(self.common.norm),
-            window: self.windows.of(i),
-            ..AttentionKind::plain(self.common.heads)
-        };
-        self.common.pre_norm(at, attention, 1.0)
+        self.common.pre_norm(at, self.attention(i), 1.0)
     }
 }

@@ -1,22 +1,17 @@
 //! Qwen3 with mixtures of experts (<https://arxiv.org/abs/2505.09388>): some blocks, or all, have many feed-forward layers,
 //! of which a router chooses a few for each token.
 
-use super::common::Common;
+use super::qwen3::Qwen3;
 use super::{Block, Family, Fields, Frame, Result, Scope, Sizes};
-use crate::models::layers::attention::{AttentionKind, QkNorm};
 use crate::models::layers::experts::ExpertsKind;
 use crate::models::layers::mlp::MlpKind;
-use crate::models::layers::rope::{Defaults, RopeConfig};
 use crate::models::layers::window::{Blocks, Windows};
 use metal_candle_kernels::SoftmaxOver;
 use std::sync::Arc;
 
 #[derive(Debug)]
 struct Qwen3Moe {
-    common: Common,
-    windows: Windows,
-    rope: RopeConfig,
-    bias: bool,
+    dense: Qwen3,
     experts: ExpertsKind,
     /// Every how many blocks one has experts.
     step: usize,
@@ -25,17 +20,15 @@ struct Qwen3Moe {
 }
 
 pub(super) fn read(fields: &mut Fields<'_>, sizes: Sizes) -> Result<Arc<dyn Family>> {
-    let common = Common::take(fields, sizes, false)?;
     // Which blocks have a window is not asked: where there is one, all have it.
     fields.take("max_window_layers");
+    let windows = Windows::take_switched(fields, sizes, Some(4096), Blocks::All)?;
+    let dense = Qwen3::take(fields, sizes, windows)?;
     Ok(Arc::new(Qwen3Moe {
-        windows: Windows::take_switched(fields, sizes, Some(4096), Blocks::All)?,
-        rope: RopeConfig::take(fields, sizes, common.heads, Defaults::default())?,
-        bias: fields.flag("attention_bias")?,
-        experts: take_experts(fields, common.mlp)?,
+        experts: take_experts(fields, dense.common.mlp)?,
         step: fields.size("decoder_sparse_step")?.unwrap_or(1),
         plain: take_plain(fields, sizes)?,
-        common,
+        dense,
     }))
 }
 
@@ -63,24 +56,15 @@ impl Qwen3Moe {
 
 impl Family for Qwen3Moe {
     fn frame(&self) -> Frame {
-        self.common.frame([self.rope.clone()])
+        self.dense.frame()
     }
 
     fn block(&self, i: usize, at: &Scope<'_>) -> Result<Box<dyn Block>> {
-        let attention = AttentionKind {
-            qkv_bias: self.bias,
-            o_bias: self.bias,
-            qk_norm: QkNorm::Heads(self.common.norm),
-            window: self.windows.of(i),
-            ..AttentionKind::plain(self.common.heads)
-        };
-        match self.has_experts(i) {
-            true => {
-                let mixture = at.below("mlp");
-                self.common
-                    .with_experts(at, attention, (&mixture, self.experts))
-            }
-            false => self.common.pre_norm(at, attention, 1.0),
+        if !self.has_experts(i) {
+            return self.dense.block(i, at);
         }
+        let mixture = (&at.below("mlp"), self.experts);
+        let attention = self.dense.attention(i);
+        self.dense.common.with_experts(at, attention, mixture)
     }
 }
