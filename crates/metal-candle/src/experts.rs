@@ -1,5 +1,8 @@
 //! Names of experts: each layer of an expert has a path of its own, and tools have one for the same layer of all experts.
 
+use candle_core::{Result, Tensor};
+use std::collections::BTreeMap;
+
 /// Name of all experts in mlx-lm.
 const SWITCH: &str = "switch_mlp";
 
@@ -44,9 +47,61 @@ pub(crate) fn switch(path: &str) -> Option<String> {
     Some(format!("{mixture}.{SWITCH}.{layer}"))
 }
 
+/// Tensors of single experts behind each other, `(E, ..)`, under mlx-lm's names; others as they are.
+///
+/// # Errors
+/// When those of a layer differ in shape.
+pub(crate) fn stacked(tensors: Vec<(String, Tensor)>) -> Result<Vec<(String, Tensor)>> {
+    let mut stacks: BTreeMap<String, BTreeMap<usize, Tensor>> = BTreeMap::new();
+    let mut all = vec![];
+    for (name, tensor) in tensors {
+        match place(&name) {
+            Some((stack, number)) => {
+                stacks.entry(stack).or_default().insert(number, tensor);
+            }
+            None => all.push((name, tensor)),
+        }
+    }
+    for (name, stack) in stacks {
+        let stack: Vec<Tensor> = stack.into_values().collect();
+        all.push((name, Tensor::stack(&stack, 0)?));
+    }
+    Ok(all)
+}
+
+/// Name in mlx-lm of what holds a tensor of an expert, and the expert's number.
+fn place(name: &str) -> Option<(String, usize)> {
+    let (path, end) = name.rsplit_once('.')?;
+    Some((format!("{}.{end}", switch(path)?), number(path)?))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tensors_of_experts_are_put_together() {
+        let tensor = |x: f32| Tensor::full(x, 2, &candle_core::Device::Cpu).unwrap();
+        let named = [
+            ("m.mlp.experts.1.up_proj.scales", 1.0),
+            ("m.norm.weight", 5.0),
+        ];
+        let named = named
+            .into_iter()
+            .chain([("m.mlp.experts.0.up_proj.scales", 0.0)]);
+        let all = named
+            .map(|(name, x)| (name.to_string(), tensor(x)))
+            .collect();
+        let all = stacked(all).unwrap();
+        let names: Vec<&str> = all.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["m.norm.weight", "m.mlp.switch_mlp.up_proj.scales"]);
+        let numbers: Vec<Vec<f32>> = all[1].1.to_vec2().unwrap();
+        assert_eq!(numbers, [[0.0; 2], [1.0; 2]]);
+        assert_eq!(
+            place("m.block_sparse_moe.experts.3.w1.weight").unwrap(),
+            ("m.block_sparse_moe.switch_mlp.gate_proj.weight".into(), 3)
+        );
+    }
 
     #[test]
     fn paths_of_one_and_of_all_belong_together() {

@@ -37,6 +37,32 @@ fn activations_of_sixteen_bits_are_multiplied_with_packed_weights() {
 }
 
 #[test]
+fn experts_are_written_as_mlx_lm_has_them() {
+    let folder = golden(MLX_EXPERTS).join("model");
+    let mut written = model(MLX_EXPERTS).tensors_of_folder().unwrap();
+    let theirs =
+        candle_core::safetensors::load(folder.join("model.safetensors"), &Device::Cpu).unwrap();
+    written.sort_by(|a, b| a.0.cmp(&b.0));
+    let names: Vec<&String> = written.iter().map(|(name, _)| name).collect();
+    let mut their_names: Vec<&String> = theirs.keys().collect();
+    their_names.sort();
+    assert_eq!(names, their_names);
+    for (name, tensor) in &written {
+        let numbers = |t: &Tensor| {
+            let numbers = t.flatten_all().unwrap().to_dtype(DType::F64).unwrap();
+            numbers.to_vec1::<f64>().unwrap()
+        };
+        let right = &theirs[name];
+        assert_eq!(
+            (tensor.dtype(), tensor.dims()),
+            (right.dtype(), right.dims()),
+            "{name}"
+        );
+        assert!(numbers(tensor) == numbers(right), "{name}");
+    }
+}
+
+#[test]
 fn logits_of_a_bounded_cache_equal_mlx() {
     for name in MLX {
         quantized::logits_of_a_bounded_cache_equal_mlx(name, &Device::Cpu);

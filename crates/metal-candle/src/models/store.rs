@@ -9,20 +9,22 @@ pub use recipe::Recipe;
 
 use super::config::quantization::{MLX, TRANSFORMERS};
 use super::{Model, Part, Result};
+use crate::experts;
 use candle_core::{DType, Tensor};
-use folder_type::repeated;
 use metal_candle_kernels::Weight;
-use serde_json::Value;
+use std::borrow::Cow;
 
 impl Model {
     /// Brings every matrix into another form, one after the other, and says so in the configuration. Those that are packed
-    /// otherwise are made dense first, in the dtype that the configuration names.
+    /// otherwise are made dense first, in the dtype that the configuration names. Where MLX packs, routers of experts have
+    /// [8 bits](FolderType::of_router), as in mlx-lm.
     ///
     /// # Errors
     /// When a number is not finite, or memory runs out.
     pub fn store_as(&mut self, form: FolderType) -> Result<()> {
-        self.store(|path, k| form.packs(path, k).then_some(form), form.dtype())?;
-        self.say(form.settings());
+        let of = |path: &str| FolderType::of_router(path).filter(|_| form.of_mlx().is_some());
+        self.store(|path| of(path).unwrap_or(form), form.dtype())?;
+        self.say(form, of);
         Ok(())
     }
 
@@ -32,31 +34,14 @@ impl Model {
     /// Those of [`Self::store_as`].
     pub fn store_mixed(&mut self, recipe: Recipe, group: usize) -> Result<()> {
         let n_blocks = self.config.num_hidden_layers;
-        let packing = |path: &str, k: usize| {
-            let form = recipe.of(path, n_blocks, group);
-            form.packs(path, k).then_some(form)
-        };
-        self.store(packing, None)?;
-        let packed = self.decoder.packed();
-        let all = packed.filter_map(|(path, _)| {
-            let said = recipe.of(path, n_blocks, group).of_mlx()?;
-            Some((path.to_string(), said))
-        });
-        let all: Vec<_> = all.collect();
-        let mut settings = FolderType::Affine { bits: 4, group }.of_mlx();
-        if let Some(settings) = settings.as_mut().and_then(Value::as_object_mut) {
-            settings.extend(all);
-        }
-        self.say(settings.map(repeated).unwrap_or_default());
+        let of = |path: &str| recipe.of(&name_of_mlx(path), n_blocks, group);
+        self.store(of, None)?;
+        self.say(FolderType::Affine { bits: 4, group }, |path| Some(of(path)));
         Ok(())
     }
 
-    /// Packs the matrices that `form` has a packing for; others become `dense`, or what they are made dense of.
-    fn store(
-        &mut self,
-        form: impl Fn(&str, usize) -> Option<FolderType>,
-        dense: Option<DType>,
-    ) -> Result<()> {
+    /// Packs the matrices whose `form` packs such; others become `dense`, or what they are made dense of.
+    fn store(&mut self, form: impl Fn(&str) -> FolderType, dense: Option<DType>) -> Result<()> {
         let named = self.named_dtype();
         for (path, weight) in self.decoder.matrices_mut() {
             let dtype = match (dense, &*weight) {
@@ -65,16 +50,23 @@ impl Model {
                 (None, Weight::Packed(_)) => named,
             };
             let dense = weight.dense()?.to_dtype(dtype)?;
-            *weight = match form(&path, weight.dims()?.1) {
-                Some(form) => form.pack(&dense)?,
-                None => dense.into(),
+            let form = form(&path);
+            *weight = match form.packs(&path, weight.dims()?.1) {
+                true => form.pack(&dense)?,
+                false => dense.into(),
             };
         }
         Ok(())
     }
 
-    /// Says in the configuration how matrices are packed.
-    fn say(&mut self, settings: Vec<(&str, Value)>) {
+    /// Says in the configuration how matrices are packed: as `form`, or as `other` has it.
+    fn say(&mut self, form: FolderType, other: impl Fn(&str) -> Option<FolderType>) {
+        let packed = self.decoder.packed();
+        let others = packed.filter_map(|(path, _)| {
+            let said = other(path)?.of_mlx()?;
+            Some((name_of_mlx(path).into_owned(), said))
+        });
+        let settings = form.settings(others.collect());
         if let Some(config) = self.raw_config.as_object_mut() {
             for key in [MLX, TRANSFORMERS] {
                 config.remove(key);
@@ -120,6 +112,14 @@ impl Model {
             _ => None,
         });
         tensors.extend(states::of(&self.decoder, norms.unwrap_or(DType::F32))?);
-        Ok(tensors)
+        match self.raw_config.get(MLX) {
+            Some(_) => Ok(experts::stacked(tensors)?),
+            None => Ok(tensors),
+        }
     }
+}
+
+/// mlx-lm's name of a layer: it has all experts together.
+fn name_of_mlx(path: &str) -> Cow<'_, str> {
+    experts::switch(path).map_or(path.into(), Cow::from)
 }

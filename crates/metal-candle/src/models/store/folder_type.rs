@@ -4,7 +4,7 @@ use metal_candle_kernels::Weight;
 use metal_candle_kernels::weight::affine::Affine;
 use metal_candle_kernels::weight::bnb_4bit::Bnb4bit;
 use metal_candle_kernels::weight::microscaling::{Kind, Microscaled};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::fmt;
 use std::str::FromStr;
 
@@ -91,12 +91,22 @@ impl FolderType {
         Some(json!({"group_size": group, "bits": bits, "mode": self.name()}))
     }
 
-    /// What the configuration says of it, under the names that it says it by.
-    pub(super) fn settings(self) -> Vec<(&'static str, Value)> {
+    /// Form of a router of experts in mlx-lm (`quant_predicate` of its models), where `path` is one.
+    pub fn of_router(path: &str) -> Option<Self> {
+        let form = Self::Affine { bits: 8, group: 64 };
+        path.ends_with(".mlp.gate").then_some(form)
+    }
+
+    /// What the configuration says of it and of `others`, MLX's words by path, under the names that it says it by.
+    pub(super) fn settings(self, others: Map<String, Value>) -> Vec<(&'static str, Value)> {
         match self {
             Self::Dense(_) => vec![],
             Self::Affine { .. } | Self::Floats(_) => {
-                self.of_mlx().map(repeated).unwrap_or_default()
+                let mut settings = self.of_mlx().unwrap_or_default();
+                if let Some(settings) = settings.as_object_mut() {
+                    settings.extend(others);
+                }
+                vec![(MLX, settings.clone()), (TRANSFORMERS, settings)]
             }
             Self::Nf4 => {
                 let settings = json!({
@@ -112,11 +122,6 @@ impl FolderType {
             }
         }
     }
-}
-
-/// MLX's words, under its name and transformers'.
-pub(super) fn repeated(settings: Value) -> Vec<(&'static str, Value)> {
-    vec![(MLX, settings.clone()), (TRANSFORMERS, settings)]
 }
 
 impl fmt::Display for FolderType {

@@ -32,22 +32,8 @@ pub(super) fn reasons(places: &[&Placement]) -> Vec<Inexpressible> {
 }
 
 /// Tensors of the file, of parameters of every expert.
-pub(super) fn on_disk(values: &[(String, Tensor)]) -> Result<Vec<(String, Tensor)>> {
-    let mut stacks: BTreeMap<String, BTreeMap<usize, &Tensor>> = BTreeMap::new();
-    for (name, value) in values {
-        let key = keys::on_disk(name);
-        let Some((path, end)) = key.rsplit_once('.') else {
-            continue;
-        };
-        if let Some((all, number)) = experts::switch(path).zip(experts::number(path)) {
-            let stack = stacks.entry(format!("{all}.{end}")).or_default();
-            stack.insert(number, value);
-        }
-    }
-    let stacks = stacks.into_iter();
-    let stacked = stacks.map(|(key, values)| {
-        let values: Vec<&Tensor> = values.into_values().collect();
-        Ok((key, Tensor::stack(&values, 0)?))
-    });
-    stacked.collect()
+pub(super) fn on_disk(values: Vec<(String, Tensor)>) -> Result<Vec<(String, Tensor)>> {
+    let values = values.into_iter();
+    let values = values.map(|(name, value)| (keys::on_disk(&name), value));
+    experts::stacked(values.collect())
 }

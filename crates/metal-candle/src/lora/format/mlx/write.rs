@@ -36,7 +36,7 @@ pub fn write(
     let (of_experts, others): (Vec<_>, Vec<_>) = values.into_iter().partition(stack::is_of_expert);
     let others = others.iter().map(|(name, value)| on_disk(name, value));
     let mut tensors = others.collect::<Result<Vec<_>>>()?;
-    tensors.extend(stack::on_disk(&of_experts)?);
+    tensors.extend(stack::on_disk(of_experts)?);
     files::make_folder(folder)?;
     files::write_tensors(&folder.join(TENSORS), tensors)?;
     let (keys, num_layers) = keys_of(&places, adapter.base.map(|base| base.n_blocks));
