@@ -10,6 +10,8 @@ use std::sync::Mutex;
 pub struct Counts {
     /// Launches by the name of the kernel, those of MPS not among them.
     pub kernels: BTreeMap<String, Launches>,
+    /// Calls of MPS by the name of its kernel, and their bytes.
+    pub mps: BTreeMap<String, Launches>,
     /// Copies and fills by blits, each of which ends candle's encoder.
     pub blits: usize,
     /// Libraries that were compiled from texts, by the version of the language that was asked for.
@@ -35,6 +37,7 @@ pub struct Launches {
 
 static COUNTS: Mutex<Counts> = Mutex::new(Counts {
     kernels: BTreeMap::new(),
+    mps: BTreeMap::new(),
     blits: 0,
     languages: BTreeMap::new(),
     waits: 0,
@@ -64,13 +67,20 @@ impl Counts {
 }
 
 pub(crate) fn dispatched(kernel: &str, accesses: &[Access]) {
+    count(&mut lock(&COUNTS).kernels, kernel, accesses);
+}
+
+pub(crate) fn by_mps(kernel: &str, accesses: &[Access]) {
+    count(&mut lock(&COUNTS).mps, kernel, accesses);
+}
+
+fn count(launches: &mut BTreeMap<String, Launches>, kernel: &str, accesses: &[Access]) {
     let mut longest = BTreeMap::new();
     for access in accesses {
         let len = longest.entry(access.buffer.ivars().address()).or_insert(0);
         *len = access.len.max(*len);
     }
-    let mut counts = lock(&COUNTS);
-    let of_kernel = counts.kernels.entry(kernel.into()).or_default();
+    let of_kernel = launches.entry(kernel.into()).or_default();
     of_kernel.dispatches += 1;
     of_kernel.bytes += longest.values().sum::<usize>();
 }

@@ -3,6 +3,7 @@
 
 use super::array::{SoftNDArray, View};
 use super::{encode, kernel_class};
+use crate::counts;
 use crate::encoder::SoftCompute;
 use crate::foundation::SoftArray;
 use crate::gpu::{Access, Command, lock};
@@ -82,6 +83,7 @@ kernel_class!(SoftArrayMultiplication, "MPSNDArrayMatrixMultiplication", Ivars, 
             broken(Rule::OperandShape, NAME, "the encoder belongs to another command buffer");
         }
         let accesses = call.accesses();
+        counts::by_mps(NAME, &accesses);
         let work = Box::new(move || {
             call.run();
             Ok(())

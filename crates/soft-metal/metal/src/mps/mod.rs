@@ -11,6 +11,7 @@ mod multiplication;
 mod softmax;
 
 use crate::command_buffer::SoftCommandBuffer;
+use crate::counts;
 use crate::gpu::{Access, Command, Op, Pass, Work};
 use crate::rules::Rule;
 use objc2::rc::Retained;
@@ -50,6 +51,7 @@ pub(crate) use kernel_class;
 
 /// A kernel in a pass of its own. MPS opens that encoder, so nobody can make the pass wait for a fence.
 fn encode(commands: &ProtocolObject<dyn MTLCommandBuffer>, kernel: &str, accesses: Vec<Access>, work: Work) {
+    counts::by_mps(kernel, &accesses);
     let commands: Retained<SoftCommandBuffer> = command_buffer::root(commands);
     let mut state = commands.encode(kernel, Rule::TwoOpenEncoders);
     let mut pass = Pass::new("MPS", false, &commands.ivars().name);
