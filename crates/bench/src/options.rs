@@ -76,8 +76,8 @@ impl Rival {
     }
 }
 
-/// The engines for products on an Apple GPU, as records and tables have them.
-pub const ENGINES: [&str; 3] = ["steel", "mps-ndarray", "mps-matrix"];
+/// The engines for products on an Apple GPU, and that for softmax, as records and tables have them.
+pub const ENGINES: [&str; 4] = ["steel", "mps-ndarray", "mps-matrix", "mps-softmax"];
 
 /// Rivals that are measured on the CPU only.
 const ON_CPU: [(Rival, &str); 2] = [

@@ -12,7 +12,7 @@ use metal_candle_kernels::case::{Case, Costed};
 use metal_candle_kernels::ops;
 use metal_candle_kernels::{Activation, AdamW, AttentionMask, LoraWeights, RopePairs, matmul_with};
 use metal_candle_mps::plan::Engine;
-use metal_candle_mps::tensor::MpsMatMul;
+use metal_candle_mps::tensor::{MpsMatMul, mps_softmax};
 use serde_json::{Value, json};
 use std::cell::{OnceCell, RefCell};
 
@@ -188,8 +188,13 @@ fn softmax(case: &Case<ops::softmax::cases::CaseShape>) -> Operation {
         inputs: vec![InputSpec::new("x", dims).of_size(4.0)],
         run: run(|x| metal_candle_kernels::softmax(&x[0])),
         candle: candle::softmax(),
+        engines: vec![(ENGINES[3], softmax_by_mps())],
         ..operation("softmax", case, sizes_text(dims), json!({"dims": dims}))
     }
+}
+
+fn softmax_by_mps() -> Implementation {
+    Box::new(|x| Ok(vec![mps_softmax(&x[0]).map_err(Error::failed)?]))
 }
 
 fn rope(case: &Case<ops::rope::cases::CaseShape>) -> Operation {

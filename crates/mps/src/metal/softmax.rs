@@ -1,12 +1,10 @@
 //! Softmax by MPS, where it is faster than our own kernel.
 
 use candle_core::backend::BackendStorage;
-use candle_core::{Layout, MetalStorage, Result};
+use candle_core::{MetalStorage, Result};
 
 use super::{Operand, policy};
-use crate::apple::{self, measurements};
-use crate::plan::{MatrixSoftMax, Slot};
-use crate::tensor::{self, Backend};
+use crate::tensor;
 
 /// Softmax of `x` over its last dimension by `MPSMatrixSoftMax`, contiguous, where a measurement of
 /// just such rows says that it is faster than our own kernel; `None` elsewhere, and for a layout that
@@ -29,18 +27,10 @@ pub fn softmax(x: Operand<'_>) -> Result<Option<MetalStorage>> {
 }
 
 /// Softmax of `x` by MPS; `None` for a layout that MPS does not take.
-pub(super) fn by_mps((storage, layout): Operand<'_>) -> tensor::Result<Option<MetalStorage>> {
-    let shape = layout.shape();
-    let result = storage.allocate(shape.elem_count(), 0, storage.dtype())?;
-    let view = result.view(&Layout::contiguous(shape))?;
-    let Ok(plan) = MatrixSoftMax::plan(&storage.view(layout)?, &view) else {
-        return Ok(None);
-    };
-    let buffers = [
-        (Slot::Source, storage.buffer()),
-        (Slot::Result, result.buffer()),
-    ];
-    let device = storage.device();
-    apple::encode_softmax(device, &plan, &buffers, &measurements::order(device))?;
-    Ok(Some(result))
+fn by_mps(x: Operand<'_>) -> tensor::Result<Option<MetalStorage>> {
+    match tensor::soft_max(x) {
+        Ok(y) => Ok(Some(y)),
+        Err(tensor::Error::Limit(_)) => Ok(None),
+        Err(error) => Err(error),
+    }
 }

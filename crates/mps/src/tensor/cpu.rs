@@ -7,7 +7,7 @@ use half::{bf16, f16};
 use super::operand::Backend;
 use super::{Error, Result};
 use crate::interp::Host;
-use crate::plan::{Plan, Slot, ZERO_BYTES};
+use crate::plan::{MatrixSoftMax, Plan, Slot, ZERO_BYTES};
 use crate::policy::{Caps, Policy};
 
 impl Backend for CpuStorage {
@@ -37,6 +37,15 @@ impl Backend for CpuStorage {
         }
         host.insert(Slot::Zero, vec![0; ZERO_BYTES]);
         host.run(plan)?;
+        let bytes = host.remove(Slot::Result);
+        from_bytes(result.dtype(), &bytes.unwrap_or_default())
+    }
+
+    fn soft_max(plan: &MatrixSoftMax, source: &Self, result: Self) -> Result<Self> {
+        let mut host = Host::default();
+        host.insert(Slot::Source, to_bytes(source)?);
+        host.insert(Slot::Result, to_bytes(&result)?);
+        host.soft_max(plan)?;
         let bytes = host.remove(Slot::Result);
         from_bytes(result.dtype(), &bytes.unwrap_or_default())
     }

@@ -6,7 +6,7 @@ use candle_core::{DType, MetalStorage};
 use super::Result;
 use super::operand::Backend;
 use crate::apple::{self, measurements};
-use crate::plan::{Plan, Slot};
+use crate::plan::{MatrixSoftMax, Plan, Slot};
 use crate::policy::Policy;
 
 impl Backend for MetalStorage {
@@ -36,6 +36,16 @@ impl Backend for MetalStorage {
             Plan::Steel(_) | Plan::Gemv(_) => apple::Order::BLOCKING,
         };
         apple::encode(device, plan, &buffers, &order)?;
+        Ok(result)
+    }
+
+    fn soft_max(plan: &MatrixSoftMax, source: &Self, result: Self) -> Result<Self> {
+        let buffers = [
+            (Slot::Source, source.buffer()),
+            (Slot::Result, result.buffer()),
+        ];
+        let device = result.device();
+        apple::encode_softmax(device, plan, &buffers, &measurements::order(device))?;
         Ok(result)
     }
 }

@@ -13,12 +13,14 @@ mod metal;
 mod operand;
 mod run;
 mod shapes;
+mod softmax;
 
 pub use error::{Error, Result};
 pub use matmul::{MatMulOptions, MpsMatMul};
 pub use run::Room;
+pub use softmax::mps_softmax;
 #[cfg(any(target_vendor = "apple", soft_metal))]
-pub(crate) use {matmul::Product, operand::Backend};
+pub(crate) use {matmul::Product, softmax::soft_max};
 
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,7 @@ use candle_core::backend::{BackendDevice, BackendStorage};
 use candle_core::{DType, Layout};
 
 use super::{Error, Result};
-use crate::plan::{Plan, Reject, Slot, View};
+use crate::plan::{MatrixSoftMax, Plan, Reject, Slot, View};
 use crate::policy::Policy;
 
 /// A storage whose buffers plans can be run on.
@@ -21,6 +21,9 @@ pub(crate) trait Backend: BackendStorage<Device: BackendDevice<Storage = Self>> 
 
     /// Runs a product of these operands; returns the storage of the result.
     fn run(plan: &Plan, operands: &[(Slot, &Self)], result: Self) -> Result<Self>;
+
+    /// Runs a softmax of `source`; returns the storage of the result.
+    fn soft_max(plan: &MatrixSoftMax, source: &Self, result: Self) -> Result<Self>;
 
     /// Where `layout` lies.
     fn view(&self, layout: &Layout) -> Result<View> {

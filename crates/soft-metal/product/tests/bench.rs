@@ -34,6 +34,20 @@ fn operations_are_measured_beside_candle_and_the_engines() {
 }
 
 #[test]
+fn softmax_is_measured_beside_that_of_mps() {
+    let fixture = Fixture::new();
+    let words = "ops --device metal --seconds 0 --rounds 1 --runs-per-wait 1 --json --filter";
+    let output = fixture.command(words).arg("softmax 1x151936 f32").output().unwrap();
+    let record: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let rows = record["rows"].as_array().unwrap();
+    assert_eq!(rows.len(), 3, "{record}");
+    for row in rows {
+        let spread = &row["rivals"]["mps-softmax"]["spread"];
+        assert!(spread["median_secs"].as_f64().unwrap() > 0.0, "{row}");
+    }
+}
+
+#[test]
 fn training_and_generation_are_measured() {
     let fixture = Fixture::new();
     let mut command = fixture.command("train --device metal --dtype f32 --steps 1 --one");

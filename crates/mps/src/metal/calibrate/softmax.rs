@@ -1,12 +1,11 @@
 //! Softmax, by our own kernel and by MPS.
 
-use candle_core::op::BackpropOp;
-use candle_core::{DType, Device, MetalDevice, Storage, Tensor};
+use candle_core::{DType, Device, MetalDevice, Tensor};
 
 use super::OwnSoftmax;
 use super::contest::{Contest, all, is_near, rounding};
 use crate::apple::Error;
-use crate::metal::softmax::by_mps;
+use crate::tensor::mps_softmax;
 
 /// Rows at the smallest sizes of a cell.
 pub struct Softmax<'a> {
@@ -66,13 +65,5 @@ impl Contest for Softmax<'_> {
 }
 
 fn mps(x: &Tensor) -> Result<Tensor, Error> {
-    let (storage, layout) = x.storage_and_layout();
-    let what = "softmax of contiguous rows";
-    let Storage::Metal(storage) = &*storage else {
-        return Err(Error::Resource { what });
-    };
-    let y = by_mps((storage, layout)).map_err(|error| Error::Candle(error.into()))?;
-    let y = Storage::Metal(y.ok_or(Error::Resource { what })?);
-    let none = BackpropOp::none();
-    Ok(Tensor::from_storage(y, layout.shape(), none, false))
+    mps_softmax(x).map_err(|error| Error::Candle(error.into()))
 }

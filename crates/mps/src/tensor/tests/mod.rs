@@ -6,3 +6,4 @@ mod errors;
 mod gradients;
 mod matmul;
 mod onto;
+mod softmax;
