@@ -11,6 +11,12 @@ use metal_candle_kernels::{
 /// Logits that are held at a time: 60 MiB in float32.
 const CHUNK: usize = 15 << 20;
 
+/// Rows of logits that are held at a time, each of `vocab_size` numbers; one at least.
+#[must_use]
+pub fn rows_of_logits(vocab_size: usize) -> usize {
+    (CHUNK / vocab_size.max(1)).max(1)
+}
+
 /// Hidden states behind the last norm with the tokens that come next.
 pub(super) struct Head<'a, N> {
     pub(super) network: &'a N,
@@ -100,7 +106,7 @@ impl<N: Network> Head<'_, N> {
         let trained = |&i: &usize| self.targets[i] != IGNORED_TARGET;
         let trained: Vec<usize> = (0..self.targets.len()).filter(trained).collect();
         let (vocab_size, _) = self.network.head_layer().dims()?;
-        let n_rows = (CHUNK / vocab_size.max(1)).max(1);
+        let n_rows = rows_of_logits(vocab_size);
         let mut sum = Tensor::zeros((), DType::F32, hidden.device())?;
         for (i, rows) in trained.chunks(n_rows).enumerate() {
             let targets: Vec<u32> = rows.iter().map(|&i| self.targets[i] as u32).collect();

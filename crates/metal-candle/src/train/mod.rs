@@ -40,6 +40,7 @@ pub use eva::{EvaProgress, eva};
 pub use evaluate::{Evaluation, evaluate};
 pub use event::{Event, Report, Validation};
 pub use gradients::Gradients;
+pub use head::rows_of_logits;
 pub use metrics::MetricsFile;
 pub use network::Network;
 pub use objective::Objective;

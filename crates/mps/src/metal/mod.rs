@@ -11,6 +11,7 @@
 //! ```
 
 mod calibrate;
+mod choice;
 mod softmax;
 
 use candle_core::{Layout, MetalStorage, Result, Shape};
@@ -19,7 +20,8 @@ use crate::tensor::Product;
 
 pub use crate::apple::measurements::{policy, use_calibration};
 pub use crate::tensor::Room;
-pub use calibrate::{Effort, OwnSoftmax, Progress, calibrate};
+pub use calibrate::{Effort, Own, OwnProduct, OwnSoftmax, Progress, calibrate};
+pub use choice::{is_by_mps, widened};
 pub use softmax::softmax;
 
 /// A storage and where the operand lies in it. A transposed operand is one with a transposed

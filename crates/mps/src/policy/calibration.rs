@@ -13,7 +13,7 @@ use crate::order::{Key, LitmusRounds};
 use crate::plan::Engine;
 
 /// Most bytes of a file: it is read whenever a device is first used.
-pub const MAX_FILE_BYTES: usize = 8192;
+pub const MAX_FILE_BYTES: usize = 32_768;
 
 /// Measurements of one machine.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -25,7 +25,7 @@ pub struct Calibration {
     pub litmus: LitmusRounds,
     /// Microseconds that the strategy adds to one product.
     pub overhead_micros: f64,
-    /// One measurement for each engine and bucket.
+    /// One measurement for each engine, bucket and weight of a model.
     pub cells: Vec<Cell>,
     /// Measurements of softmax; none in files from before there were any.
     #[serde(default)]
@@ -101,11 +101,13 @@ impl Calibration {
         Ok(())
     }
 
-    /// The measurement of `engine` for products of `bucket`, exactly.
-    pub fn cell(&self, engine: Engine, bucket: &Bucket) -> Option<&Cell> {
-        self.cells
-            .iter()
-            .find(|cell| cell.engine == engine && cell.bucket == *bucket)
+    /// The measurement of `engine` for products of `bucket`: that of a weight of just these sizes, M, N and K, if
+    /// there is one, or else the first.
+    pub fn cell(&self, engine: Engine, bucket: &Bucket, sizes: [usize; 3]) -> Option<&Cell> {
+        let alike = |cell: &&Cell| cell.engine == engine && cell.bucket == *bucket;
+        let mut cells = self.cells.iter().filter(alike);
+        let exact = cells.clone().find(|cell| cell.has_weight_of(sizes));
+        exact.or_else(|| cells.next())
     }
 
     /// The measurement of softmax for rows of numbers of `dtype` in these binary logarithms, exactly.

@@ -51,6 +51,14 @@ impl Caps {
         }
     }
 
+    /// The engine of MPS that policy asks for, but for products that add to their result.
+    pub fn mps_engine(&self) -> Engine {
+        match self.ndarray {
+            true => Engine::NdArray,
+            false => Engine::Matrix,
+        }
+    }
+
     /// How large the GPU is, for candle's tiles.
     pub fn gpu_size(&self) -> GpuSize {
         GpuSize::of_architecture(&self.architecture)

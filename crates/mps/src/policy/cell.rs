@@ -25,13 +25,16 @@ pub struct Bucket {
     /// Element type, by its short name.
     #[serde(with = "dtype_name")]
     pub dtype: DType,
+    /// Element type of the right factor where it is another: it is cast to `dtype` for MPS.
+    #[serde(with = "other_dtype", default, skip_serializing_if = "Option::is_none")]
+    pub weight: Option<DType>,
     /// How the factors are stored.
     pub storage: Storage,
     /// Whole part of the binary logarithms of M, N and K, the batch counted into M.
     pub log2: [u32; 3],
 }
 
-/// One engine of MPS beside candle's GEMM, at the smallest sizes of a bucket.
+/// One engine of MPS beside candle's GEMM, or beside our own kernel for factors of two element types.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Cell {
     /// The engine of MPS.
@@ -39,8 +42,27 @@ pub struct Cell {
     /// What was multiplied.
     #[serde(flatten)]
     pub bucket: Bucket,
-    /// Candle's GEMM and MPS.
+    /// M, N and K of a model's layer; the smallest of the bucket if there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sizes: Option<[usize; 3]>,
+    /// What computes the product without MPS, and MPS.
     pub micros: Micros,
+}
+
+impl Cell {
+    /// Multiplications that were measured.
+    pub(crate) fn work(&self) -> f64 {
+        match self.sizes {
+            Some(sizes) => sizes.iter().map(|&size| size as f64).product(),
+            None => smallest(&self.bucket.log2),
+        }
+    }
+
+    /// Whether these very rows and columns of a weight were measured.
+    pub(crate) fn has_weight_of(&self, [_, n, k]: [usize; 3]) -> bool {
+        self.sizes
+            .is_some_and(|[_, n_measured, k_measured]| (n_measured, k_measured) == (n, k))
+    }
 }
 
 /// Softmax by MPS beside our own kernel, for so many rows and columns, up to a factor of 2.
@@ -92,6 +114,7 @@ impl Bucket {
         };
         Some(Self {
             dtype: gemm.left.dtype(),
+            weight: None,
             storage,
             log2: logarithms([m.checked_mul(batch)?, n, k])?,
         })
@@ -110,7 +133,24 @@ pub(crate) fn smallest(log2: &[u32]) -> f64 {
     log2.iter().map(|&log2| 2f64.powi(log2 as i32)).product()
 }
 
-mod dtype_name {
+mod other_dtype {
+    use super::dtype_name;
+    use candle_core::DType;
+    use serde::{Deserializer, Serializer};
+
+    pub fn serialize<S: Serializer>(dtype: &Option<DType>, to: S) -> Result<S::Ok, S::Error> {
+        match dtype {
+            Some(dtype) => dtype_name::serialize(dtype, to),
+            None => to.serialize_none(),
+        }
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<DType>, D::Error> {
+        dtype_name::deserialize(from).map(Some)
+    }
+}
+
+pub(super) mod dtype_name {
     use candle_core::DType;
     use serde::de::Error;
     use serde::{Deserialize, Deserializer, Serializer};

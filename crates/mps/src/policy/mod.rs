@@ -7,11 +7,13 @@
 mod calibration;
 mod caps;
 mod cell;
+mod layers;
 mod reason;
 
 pub use calibration::{Calibration, CalibrationError, MAX_FILE_BYTES};
 pub use caps::Caps;
 pub use cell::{Bucket, Cell, Micros, RowsCell, Storage};
+pub use layers::{Layer, ProductShape, Tokens, products};
 pub use reason::Reason;
 
 use std::sync::Arc;
@@ -30,6 +32,8 @@ pub const MIN_MPS_SIZE: usize = 16;
 pub const MIN_MPS_SECS: f64 = 1e-3;
 /// Least time of a product where MPS reaches matrix units that candle's kernels do not, in candle's own buffer.
 pub const MIN_MPS_SECS_WITH_UNITS: f64 = 0.3e-3;
+/// Most bytes of a weight that is cast for one product, and given up after it.
+pub const MAX_WIDENED_BYTES: usize = 256 << 20;
 /// The least part of candle's time that MPS must save, and how many times the deviation and the
 /// overhead.
 const MIN_GAIN: f64 = 0.05;
@@ -134,19 +138,41 @@ impl Policy {
 
     /// The engine of MPS for `gemm` and the part of the time that it saves, or why there is none.
     fn mps(&self, gemm: &Gemm<'_>) -> Result<(Engine, f64), Reason> {
-        let calibration = self.calibrated()?;
+        self.calibrated()?;
         let engine = self.mps_engine(gemm)?;
-        let [m, n, k] = gemm.sizes();
-        if m.min(n) < MIN_MPS_SIZE {
-            return Err(Reason::FewRowsOrColumns);
-        }
         let bucket = Bucket::of(gemm).ok_or(Reason::NotMeasured)?;
-        let cell = calibration.cell(engine, &bucket);
-        let micros = cell.ok_or(Reason::NotMeasured)?.micros;
-        let results = gemm.result.dims().iter().map(|&len| len as f64);
-        let scale = results.product::<f64>() * k as f64 / smallest(&bucket.log2);
+        let [m, n, k] = gemm.sizes();
+        check_tiles([m, n])?;
+        let batch: usize = gemm.result.dims().iter().rev().skip(2).product();
+        Ok((engine, self.gain(engine, &bucket, [m * batch, n, k])?))
+    }
+
+    /// The part of the time that it saves to cast a right factor and have `engine` multiply, if that
+    /// is worth it; else why our own kernel multiplies, which casts nothing.
+    ///
+    /// # Errors
+    ///
+    /// A [`Reason`].
+    pub fn widened(&self, product: &ProductShape) -> Result<f64, Reason> {
+        self.calibrated()?;
+        let [m, n, k] = product.sizes;
+        check_tiles([m, n])?;
+        let bytes = n * k * product.dtype.size_in_bytes();
+        if bytes > MAX_WIDENED_BYTES {
+            return Err(Reason::Wide { bytes });
+        }
+        let bucket = product.bucket().ok_or(Reason::NotMeasured)?;
+        self.gain(self.caps.mps_engine(), &bucket, [m, n, k])
+    }
+
+    /// The part of the time that `engine` saves of a product of these sizes, the batch counted into M.
+    fn gain(&self, engine: Engine, bucket: &Bucket, sizes: [usize; 3]) -> Result<f64, Reason> {
+        let calibration = self.calibrated()?;
+        let cell = calibration.cell(engine, bucket, sizes);
+        let cell = cell.ok_or(Reason::NotMeasured)?;
+        let work: f64 = sizes.iter().map(|&size| size as f64).product();
         let least = self.min_secs(bucket.dtype, calibration.key.strategy);
-        Ok((engine, check_pays(micros, scale, least, calibration)?))
+        check_pays(cell.micros, work / cell.work(), least, calibration)
     }
 
     fn calibrated(&self) -> Result<&Calibration, Reason> {
@@ -179,6 +205,11 @@ impl Policy {
             MIN_MPS_SECS
         }
     }
+}
+
+fn check_tiles(sides: [usize; 2]) -> Result<(), Reason> {
+    let has_tiles = sides.iter().all(|&side| side >= MIN_MPS_SIZE);
+    has_tiles.then_some(()).ok_or(Reason::FewRowsOrColumns)
 }
 
 /// The part of the time that MPS saves of work that is `scale` times what was measured, if that is at

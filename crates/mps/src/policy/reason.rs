@@ -33,6 +33,11 @@ pub enum Reason {
     SlowBf16,
     /// Fewer rows or columns than MPS has tiles for.
     FewRowsOrColumns,
+    /// A weight that is too large to be cast for one product.
+    Wide {
+        /// Bytes that it would take.
+        bytes: usize,
+    },
     /// Nothing was measured for products like this one.
     NotMeasured,
     /// Too little work for MPS to pay.
@@ -72,6 +77,7 @@ impl fmt::Display for Reason {
             Self::Litmus { strategy } => write!(f, "{strategy} has not passed its litmus test"),
             Self::SlowBf16 => f.write_str("MPS is slow at bfloat16 here, or does not know it"),
             Self::FewRowsOrColumns => f.write_str("too few rows or columns for MPS"),
+            Self::Wide { bytes } => write!(f, "{bytes} B are too many to cast a weight to"),
             Self::NotMeasured => f.write_str("no measurement of such products"),
             Self::Short { secs } => write!(f, "{:.0} us of work are too few for MPS", micros(secs)),
             Self::NoGain { gain } => write!(f, "MPS saves {:.1} %", percent(gain)),

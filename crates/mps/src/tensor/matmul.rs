@@ -10,6 +10,11 @@ use super::run::{Room, Run};
 use super::shapes::{broadcast, broadcast_addend};
 use super::{Error, Result};
 use crate::plan::{Engine, Slot};
+#[cfg(any(target_vendor = "apple", soft_metal))]
+use crate::{
+    plan::{Gemm, View},
+    policy::Policy,
+};
 
 /// Options of [`MpsMatMul::mps_matmul_with`], which computes `alpha * op(left) op(right) + beta * addend`.
 #[derive(Debug, Clone, Copy)]
@@ -186,6 +191,28 @@ impl Product {
             return Ok(result.affine(&Layout::contiguous(shape), self.beta, 0.0)?);
         }
         Run::new(*self, factors, result, &shape).run()
+    }
+
+    /// The engine that `policy` has for the product alone; `None` where nothing is multiplied, or no engine takes the factors as
+    /// they lie.
+    #[cfg(any(target_vendor = "apple", soft_metal))]
+    pub fn engine_of<S: Backend>(
+        &self,
+        policy: &Policy,
+        left: Stored<'_, S>,
+        right: Stored<'_, S>,
+    ) -> Result<Option<Engine>> {
+        let ([left, right], shape) = self.factors(left, right)?;
+        if is_of_nothing(left.layout(), &shape) {
+            return Ok(None);
+        }
+        let dtype = left.storage().dtype();
+        let bytes = shape.elem_count() * dtype.size_in_bytes();
+        let result = View::of(dtype, &Layout::contiguous(&shape), bytes)?;
+        let (left, right) = (left.view()?, right.view()?);
+        let gemm = Gemm::new(&left, &right, &result);
+        let planned = policy.plan(&gemm, None);
+        Ok(planned.ok().map(|(_, choice)| choice.engine))
     }
 
     /// The factors with all dimensions in place, and the shape of the product.

@@ -23,6 +23,18 @@ fn measurements_come_back_as_they_were() {
 }
 
 #[test]
+fn a_weight_of_a_model_comes_back_as_it_was() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("calibration.json");
+    let mut calibration = calibration();
+    calibration.cells[0].sizes = Some([2048, 896, 4864]);
+    calibration.cells[0].bucket.weight = Some(DType::BF16);
+    calibration.save(&path).expect("saved");
+    let loaded = Calibration::load(&path, &key()).expect("loaded");
+    assert_eq!(loaded, calibration);
+}
+
+#[test]
 fn measurements_of_another_machine_are_ignored() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("calibration.json");
@@ -70,24 +82,27 @@ fn files_that_are_not_measurements_are_ignored() {
 }
 
 #[test]
-fn forty_cells_fit_and_more_are_refused() {
+fn many_cells_fit_and_more_are_refused() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("calibration.json");
     let mut many = calibration();
     let micros = Micros([12345.6, 11234.5, 123.4]);
+    let mut of_bf16_weights = cell(Engine::NdArray, DType::F32, [10, 10, 10]);
+    of_bf16_weights.bucket.weight = Some(DType::BF16);
     many.cells = vec![
         Cell {
             micros,
-            ..cell(Engine::NdArray, DType::BF16, [10, 10, 10])
+            sizes: Some([2048, 14_336, 16_384]),
+            ..of_bf16_weights
         };
-        36
+        150
     ];
     many.save(&path).expect("fits");
-    many.cells = vec![many.cells[0]; 90];
+    many.cells = vec![many.cells[0]; 400];
     assert!(matches!(
         many.save(&path),
         Err(CalibrationError::TooLarge { .. })
     ));
     let kept = Calibration::load(&path, &key()).expect("the former file");
-    assert_eq!(kept.cells.len(), 36);
+    assert_eq!(kept.cells.len(), 150);
 }

@@ -6,7 +6,8 @@ use candle_core::DType;
 use metal_candle_mps::order::{Key, LitmusRounds, Strategy};
 use metal_candle_mps::plan::{Engine, Gemm, Plan, Reject, View};
 use metal_candle_mps::policy::{
-    Bucket, Calibration, Caps, Cell, Choice, Micros, Policy, Reason, RowsCell, Storage,
+    Bucket, Calibration, Caps, Cell, Choice, Micros, Policy, ProductShape, Reason, RowsCell,
+    Storage,
 };
 
 use crate::layouts::Layout;
@@ -33,12 +34,14 @@ pub fn cell(engine: Engine, dtype: DType, log2: [u32; 3]) -> Cell {
     let steel = products / 1e6 * 1e3;
     let bucket = Bucket {
         dtype,
+        weight: None,
         storage: Storage::Nn,
         log2,
     };
     Cell {
         engine,
         bucket,
+        sizes: None,
         micros: Micros([steel, steel / 2.0, steel / 100.0]),
     }
 }
@@ -295,6 +298,7 @@ fn buckets_tell_products_apart() {
     let expected = |storage| {
         Some(Bucket {
             dtype: F32,
+            weight: None,
             storage,
             log2: [7, 6, 6],
         })
@@ -341,4 +345,107 @@ fn softmax_is_ours_but_where_mps_was_measured_to_win() {
     let nothing = Policy::uncalibrated(caps("applegpu_g15s"));
     let reason = nothing.softmax(F32, [1024, 4096]);
     assert_eq!(reason, Err(Reason::Uncalibrated));
+}
+
+/// A measurement of a model's weight: as much as MPS saves of a millisecond for each million of multiplications.
+fn of_weight(sizes: [usize; 3], gain: f64) -> Cell {
+    let bucket = Bucket {
+        log2: sizes.map(usize::ilog2),
+        ..cell(Engine::NdArray, F32, [0; 3]).bucket
+    };
+    let steel = sizes.iter().map(|&size| size as f64).product::<f64>() / 1e3;
+    Cell {
+        engine: Engine::NdArray,
+        bucket,
+        sizes: Some(sizes),
+        micros: Micros([steel, steel * (1.0 - gain), 0.0]),
+    }
+}
+
+#[test]
+fn a_weight_that_was_measured_speaks_before_its_neighbours() {
+    let cells = vec![
+        cell(Engine::NdArray, F32, [7, 7, 7]),
+        of_weight([200, 190, 170], 0.25),
+        of_weight([200, 130, 140], 0.0),
+    ];
+    let policy = with(Calibration {
+        cells,
+        ..calibration()
+    });
+    let reason = |sizes| choose(&policy, F32, sizes, 0.0).reason;
+    // Of as many tokens up to a factor of 2.
+    for m in [128, 200, 255] {
+        assert_eq!(reason([m, 190, 170]), Reason::Faster { gain: 0.25 });
+        assert_eq!(reason([m, 130, 140]), Reason::NoGain { gain: 0.0 });
+        assert_eq!(reason([m, 131, 140]), Reason::Faster { gain: 0.5 });
+    }
+    assert_eq!(reason([256, 190, 170]), Reason::NotMeasured);
+}
+
+#[test]
+fn the_time_of_a_weight_is_that_of_its_own_sizes() {
+    // 0.9 ms of 100 x 100 x 90 multiplications: for 112 rows a millisecond and some.
+    let of_weight = of_weight([100, 100, 90], 0.5);
+    let policy = with(Calibration {
+        cells: vec![of_weight],
+        ..calibration()
+    });
+    let reason = |m| choose(&policy, F32, [m, 100, 90], 0.0).reason;
+    assert!(matches!(reason(110), Reason::Short { .. }));
+    assert_eq!(reason(112), Reason::Faster { gain: 0.5 });
+}
+
+#[test]
+fn a_weight_of_16_bits_is_cast_where_that_was_measured_to_win() {
+    let shape = ProductShape {
+        dtype: F32,
+        weight: DType::BF16,
+        storage: Storage::Nt,
+        sizes: [200, 190, 170],
+    };
+    let measured = |weight, storage| {
+        let mut cell = of_weight(shape.sizes, 0.25);
+        (cell.bucket.weight, cell.bucket.storage) = (weight, storage);
+        with(Calibration {
+            cells: vec![cell],
+            ..calibration()
+        })
+    };
+    let policy = measured(Some(DType::BF16), Storage::Nt);
+    assert_eq!(policy.widened(&shape), Ok(0.25));
+    let f16 = ProductShape {
+        weight: DType::F16,
+        ..shape
+    };
+    assert_eq!(policy.widened(&f16), Err(Reason::NotMeasured));
+    for other in [(None, Storage::Nt), (Some(DType::BF16), Storage::Nn)] {
+        let policy = measured(other.0, other.1);
+        assert_eq!(
+            policy.widened(&shape),
+            Err(Reason::NotMeasured),
+            "{other:?}"
+        );
+    }
+    let few = ProductShape {
+        sizes: [15, 190, 170],
+        ..shape
+    };
+    assert_eq!(policy.widened(&few), Err(Reason::FewRowsOrColumns));
+    let large = ProductShape {
+        sizes: [200, 8193, 8192],
+        ..shape
+    };
+    let bytes = 4 * 8193 * 8192;
+    assert_eq!(policy.widened(&large), Err(Reason::Wide { bytes }));
+    // Products of one type are of their own measurements.
+    let nn = measured(Some(DType::BF16), Storage::Nn);
+    assert_eq!(
+        choose(&nn, F32, shape.sizes, 0.0).reason,
+        Reason::NotMeasured
+    );
+    assert_eq!(
+        Policy::uncalibrated(caps("applegpu_g15s")).widened(&shape),
+        Err(Reason::Uncalibrated)
+    );
 }

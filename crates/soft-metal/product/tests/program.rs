@@ -59,6 +59,31 @@ fn calibrate_keeps_what_it_learns() {
     assert!(measured > 0 && gpu["calibration"]["ignored"].is_null(), "{gpu}");
 }
 
+/// The layers of the fixture's model, float32: each of its shapes, forward for 16 and 32 tokens and the gradient for 32.
+#[test]
+fn calibrate_measures_the_layers_of_a_model() {
+    let fixture = Fixture::new();
+    let words = "calibrate --device metal --litmus-rounds 2 --litmus-width 8 --sizes 16x16x16 --softmax-sizes 16x16 \
+                 --model model --tokens 1,16,32";
+    let told = fixture.ok(words).stderr;
+    // Tasks of software Metal take too little time to be kept, or not; each is begun.
+    let of = |what: &str| told.lines().filter_map(|line| line.strip_prefix(what)).next_back().map(str::to_owned);
+    let config: serde_json::Value = serde_json::from_str(&fixture.read("model/config.json")).unwrap();
+    let size = |name: &str| config[name].as_u64().unwrap();
+    let (hidden, heads) = (size("hidden_size"), size("num_attention_heads"));
+    let head = config["head_dim"].as_u64().unwrap_or(hidden / heads);
+    let (kv, inner) = (size("num_key_value_heads") * head, size("intermediate_size"));
+    let mut shapes =
+        vec![[heads * head, hidden], [kv, hidden], [hidden, heads * head], [inner, hidden], [hidden, inner]];
+    shapes.sort_unstable();
+    shapes.dedup();
+    // And nine squares.
+    let products = 4 * shapes.len() + 9;
+    assert_eq!(of("product ").as_deref(), Some(&*format!("{products} of {products}")), "{told}");
+    assert_eq!(of("softmax ").as_deref(), Some("4 of 4"), "{told}");
+    fixture.fails("calibrate --device metal --model nowhere", 2, &["nowhere"]);
+}
+
 #[test]
 fn calibrate_leaves_out_what_does_not_end() {
     let fixture = Fixture::new();

@@ -4,6 +4,8 @@
 mod choose;
 #[cfg(any(target_vendor = "apple", soft_metal))]
 mod measure;
+#[cfg(any(test, target_vendor = "apple", soft_metal))]
+mod model;
 #[cfg(any(target_vendor = "apple", soft_metal))]
 mod show;
 
@@ -11,6 +13,7 @@ use super::Context;
 use crate::device::{DeviceArgs, DeviceChoice};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
+use crate::load_options::Activations;
 use crate::numbers::{at_least_one, seconds};
 use metal_candle_mps::order::Strategy;
 use std::str::FromStr;
@@ -19,13 +22,28 @@ use std::time::Duration;
 /// Measure on an Apple GPU which products MPS is faster at, and whether it is at softmax, and keep the answer
 ///
 /// Tests first whether MPS work can be ordered with candle's without waiting, then what that costs,
-/// then some thirty products and six softmax. Takes about a minute; leave the machine alone meanwhile.
-/// Every way of ordering is tried in a process of its own: one that hangs or crashes is left out.
+/// then the products of a model, if one is named, some thirty others and six softmax. Takes about a minute, some more with a
+/// model; leave the machine alone meanwhile. Every way of ordering is tried in a process of its own: one that hangs or crashes is left out.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// Print the measurements as one JSON object on standard output
     #[arg(long)]
     pub json: bool,
+    /// Folder, GGUF file or Hugging Face id of a model whose layers are measured first: forward for a token, a short prompt and a batch
+    /// of training, the gradient for a batch, and the softmax of its logits. What is kept of another model is replaced
+    #[arg(long, value_name = "MODEL")]
+    pub model: Option<String>,
+    /// Numbers between its layers, as `train` and `generate` are told
+    #[arg(long, value_name = "TYPE", default_value = "f32", requires = "model")]
+    pub activations: Activations,
+    /// Tokens that its layers see at once: of generation, of a prompt, of a batch
+    #[arg(
+        long,
+        value_name = "N,N,N",
+        default_value = "1,64,2048",
+        requires = "model"
+    )]
+    pub tokens: TokenCounts,
     /// Products to measure, at most four: powers of two, each for sizes up to twice as large
     #[arg(long, value_name = "MxNxK,..", value_delimiter = ',', num_args = 1..=4)]
     #[arg(default_values = ["2048x2048x2048", "1024x1024x1024", "512x2048x2048", "4096x4096x4096"])]
@@ -40,6 +58,9 @@ pub struct Args {
     /// Way of ordering to be tried in this process, which prints what it measures and keeps nothing
     #[arg(long, value_name = "STRATEGY", hide = true, value_parser = strategy)]
     pub strategy: Option<Strategy>,
+    /// What of a model is measured, as JSON: for the process that tries a way of ordering
+    #[arg(long, value_name = "JSON", hide = true)]
+    pub work: Option<String>,
     /// Rounds of the litmus test
     #[arg(long, value_name = "N", default_value = "200", value_parser = at_least_one, hide = true)]
     pub litmus_rounds: usize,
@@ -48,6 +69,22 @@ pub struct Args {
     pub litmus_width: usize,
     #[command(flatten)]
     pub device: DeviceArgs,
+}
+
+/// Numbers of tokens of generation, of a prompt and of a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TokenCounts([usize; 3]);
+
+impl FromStr for TokenCounts {
+    type Err = String;
+
+    fn from_str(text: &str) -> std::result::Result<Self, String> {
+        let counts: std::result::Result<Vec<usize>, _> =
+            text.split(',').map(at_least_one).collect();
+        let counts = counts.ok().and_then(|counts| counts.try_into().ok());
+        let counts = counts.ok_or("expected three numbers of tokens such as 1,64,2048")?;
+        Ok(Self(counts))
+    }
 }
 
 /// Binary logarithms of sizes: of M, N and K, or of rows and columns.
@@ -137,6 +174,14 @@ mod tests {
             assert_eq!(strategy(name).map(|it| it.to_string()), Ok(name.into()));
         }
         assert!(strategy("blocking").is_err());
+    }
+
+    #[test]
+    fn tokens_are_three_numbers() {
+        assert_eq!("1,64,2048".parse(), Ok(TokenCounts([1, 64, 2048])));
+        for wrong in ["1,64", "1,64,2048,1", "0,64,2048", "1,,2048", "a,b,c", ""] {
+            assert!(wrong.parse::<TokenCounts>().is_err(), "{wrong}");
+        }
     }
 
     #[test]

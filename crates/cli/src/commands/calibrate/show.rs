@@ -28,19 +28,27 @@ pub fn show(calibration: &Calibration, terminal: &Terminal) -> Result<()> {
 
 fn heading() -> String {
     let [engine, dtype, storage, sizes] = ["engine", "dtype", "stored", "M x N x K, from"];
-    let columns = ["candle us", "MPS us", "deviation"];
+    let columns = ["no MPS us", "MPS us", "deviation"];
     format!(
-        "{engine:<12}{dtype:<7}{storage:<8}{sizes:<18}{:>10}{:>10}{:>11}",
+        "{engine:<12}{dtype:<12}{storage:<8}{sizes:<18}{:>10}{:>10}{:>11}",
         columns[0], columns[1], columns[2]
     )
 }
 
 fn product(cell: &Cell) -> String {
     let (bucket, engine) = (&cell.bucket, cell.engine.to_string());
-    let [m, n, k] = bucket.log2.map(|log2| 1usize << log2);
+    let smallest = bucket.log2.map(|log2| 1usize << log2);
+    let [m, n, k] = cell.sizes.unwrap_or(smallest);
     let storage = format!("{:?}", bucket.storage);
-    let kind = [&engine, bucket.dtype.as_str(), &storage];
-    line(kind, &format!("{m}x{n}x{k}"), cell.micros.0)
+    let dtype = match bucket.weight {
+        Some(weight) => format!("{} x {}", bucket.dtype.as_str(), weight.as_str()),
+        None => bucket.dtype.as_str().to_owned(),
+    };
+    line(
+        [&engine, &dtype, &storage],
+        &format!("{m}x{n}x{k}"),
+        cell.micros.0,
+    )
 }
 
 fn softmax(cell: &RowsCell) -> String {
@@ -52,6 +60,6 @@ fn softmax(cell: &RowsCell) -> String {
 fn line([engine, dtype, storage]: [&str; 3], sizes: &str, micros: [f64; 3]) -> String {
     let [without, mps, deviation] = micros;
     format!(
-        "{engine:<12}{dtype:<7}{storage:<8}{sizes:<18}{without:>10.1}{mps:>10.1}{deviation:>11.1}"
+        "{engine:<12}{dtype:<12}{storage:<8}{sizes:<18}{without:>10.1}{mps:>10.1}{deviation:>11.1}"
     )
 }

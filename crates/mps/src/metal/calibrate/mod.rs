@@ -15,13 +15,24 @@ use super::use_calibration;
 use crate::apple::{self, Error, litmus};
 use crate::order::{LitmusRounds, Strategy};
 use crate::plan::Engine;
-use crate::policy::{Bucket, Calibration, Caps, Cell, RowsCell, Storage};
+use crate::policy::{Calibration, Caps, Cell, ProductShape, RowsCell, Storage};
 use contest::{measure, overhead};
 use product::Product;
 use softmax::Softmax;
 
 /// Softmax over the last dimension by our own kernel, which is not in this crate.
 pub type OwnSoftmax<'a> = &'a dyn Fn(&Tensor) -> candle_core::Result<Tensor>;
+/// Product `(M, K)` by `(K, N)` of factors of two element types by our own kernel, which casts neither.
+pub type OwnProduct<'a> = &'a dyn Fn(&Tensor, &Tensor) -> candle_core::Result<Tensor>;
+
+/// Kernels that MPS is compared with and that are not in this crate.
+#[derive(Clone, Copy)]
+pub struct Own<'a> {
+    /// Softmax.
+    pub softmax: OwnSoftmax<'a>,
+    /// Product of factors of two element types.
+    pub product: OwnProduct<'a>,
+}
 
 /// Effort of a measurement: how long and how hard.
 #[derive(Debug, Clone)]
@@ -30,7 +41,9 @@ pub struct Effort {
     pub strategies: Vec<Strategy>,
     /// Effort of the litmus test.
     pub litmus: apple::Effort,
-    /// Binary logarithms of M, N and K; the most useful first.
+    /// Products of a model's layers, which are measured first; the most useful first.
+    pub products: Vec<ProductShape>,
+    /// Binary logarithms of M, N and K of others, in every element type; the most useful first.
     pub sizes: Vec<[u32; 3]>,
     /// Binary logarithms of the number of rows of a softmax, and of their length.
     pub softmax_sizes: Vec<[u32; 2]>,
@@ -50,6 +63,7 @@ impl Default for Effort {
         Self {
             strategies: same_buffer.into_iter().chain(others).collect(),
             litmus: apple::Effort::default(),
+            products: vec![],
             sizes: vec![[11, 11, 11], [10, 10, 10], [9, 11, 11], [12, 12, 12]],
             softmax_sizes: vec![[11, 11], [12, 12], [9, 17]],
             repeats: 7,
@@ -93,7 +107,7 @@ const SMALL_PRODUCTS: u32 = 64;
 const SMALL: [u32; 3] = [4; 3];
 
 /// Tests the strategies, and measures what the best one costs, each product that it is worth asking
-/// for, and softmax beside `own`. From then on `device`'s GPU is used by these measurements.
+/// for, and softmax, beside `own` where candle has no kernel. From then on `device`'s GPU is used by these measurements.
 ///
 /// Work is among the measurements only if the numbers of MPS were those without it up to the rounding
 /// of float32 sums, and the same to the bit twice. Where no strategy passes, or MPS
@@ -105,7 +119,7 @@ const SMALL: [u32; 3] = [4; 3];
 pub fn calibrate(
     device: &MetalDevice,
     effort: &Effort,
-    own: OwnSoftmax<'_>,
+    own: Own<'_>,
     tell: &mut dyn FnMut(Progress),
 ) -> Result<Calibration, Error> {
     let caps = apple::caps(device)?;
@@ -124,9 +138,9 @@ pub fn calibrate(
     use_calibration(device, calibration.clone())?;
     if litmus.passed() {
         tell(Progress::Overhead(strategy));
-        calibration.overhead_micros = overhead_micros(device, &caps, effort)?;
-        calibration.cells = products(device, &caps, effort, tell)?;
-        calibration.softmax = softmaxes(device, effort, own, tell)?;
+        calibration.overhead_micros = overhead_micros(device, &caps, effort, own)?;
+        calibration.cells = products(device, &caps, effort, own, tell)?;
+        calibration.softmax = softmaxes(device, effort, own.softmax, tell)?;
         use_calibration(device, calibration.clone())?;
     }
     Ok(calibration)
@@ -152,37 +166,36 @@ fn best_strategy(
 }
 
 /// What an engine of MPS adds to products that take no time themselves.
-fn overhead_micros(device: &MetalDevice, caps: &Caps, effort: &Effort) -> Result<f64, Error> {
-    let bucket = Bucket {
-        dtype: DType::F32,
-        storage: Storage::Nn,
-        log2: SMALL,
-    };
-    let product = Product::new(device, mps_engine(caps), bucket)?;
+fn overhead_micros(
+    device: &MetalDevice,
+    caps: &Caps,
+    effort: &Effort,
+    own: Own<'_>,
+) -> Result<f64, Error> {
+    let small = of_one_type(DType::F32, Storage::Nn, SMALL);
+    let product = Product::new(device, caps.mps_engine(), small, own.product)?;
     overhead(device, &product, SMALL_PRODUCTS, effort.repeats)
-}
-
-/// The engine of MPS that policy asks for, but for products that add to their result.
-fn mps_engine(caps: &Caps) -> Engine {
-    if caps.ndarray {
-        Engine::NdArray
-    } else {
-        Engine::Matrix
-    }
 }
 
 fn products(
     device: &MetalDevice,
     caps: &Caps,
     effort: &Effort,
+    own: Own<'_>,
     tell: &mut dyn FnMut(Progress),
 ) -> Result<Vec<Cell>, Error> {
-    let wanted = wanted(caps, &effort.sizes);
-    within(effort, "product", tell, wanted, |(engine, bucket)| {
-        let micros = measure(device, &Product::new(device, engine, bucket)?, effort)?;
+    let wanted = wanted(caps, effort);
+    within(effort, "product", tell, wanted, |wanted| {
+        let (engine, shape) = (wanted.engine, wanted.shape);
+        let Some(bucket) = shape.bucket() else {
+            return Ok(None);
+        };
+        let product = Product::new(device, engine, shape, own.product)?;
+        let micros = measure(device, &product, effort)?;
         Ok(micros.map(|micros| Cell {
             engine,
             bucket,
+            sizes: wanted.is_of_model.then_some(shape.sizes),
             micros,
         }))
     })
@@ -226,10 +239,37 @@ fn within<W, C>(
     Ok(cells)
 }
 
-/// The products to measure, those of one size together.
-fn wanted(caps: &Caps, sizes: &[[u32; 3]]) -> Vec<(Engine, Bucket)> {
+/// Product to be measured.
+struct Wanted {
+    engine: Engine,
+    shape: ProductShape,
+    is_of_model: bool,
+}
+
+/// The products to measure: those of a model that MPS takes, then squares and their like, those of one size together.
+fn wanted(caps: &Caps, effort: &Effort) -> Vec<Wanted> {
+    let of_model = effort.products.iter();
+    let of_model = of_model.filter(|shape| shape.can_be_mps(caps));
+    let of_model = of_model.map(|&shape| (caps.mps_engine(), shape, true));
+    let kinds = kinds(caps);
+    let of_size = effort.sizes.iter().flat_map(|&log2| {
+        kinds.iter().map(move |&(engine, dtype, storage)| {
+            (engine, of_one_type(dtype, storage, log2), false)
+        })
+    });
+    let wanted = of_model.chain(of_size);
+    let wanted = wanted.map(|(engine, shape, is_of_model)| Wanted {
+        engine,
+        shape,
+        is_of_model,
+    });
+    wanted.collect()
+}
+
+/// Engines, element types and storages of products that no model asks for.
+fn kinds(caps: &Caps) -> Vec<(Engine, DType, Storage)> {
     use {DType as T, Storage as S};
-    let engine = mps_engine(caps);
+    let engine = caps.mps_engine();
     let mut kinds = vec![
         (engine, T::F32, S::Nn),
         (engine, T::F32, S::Nt),
@@ -244,33 +284,37 @@ fn wanted(caps: &Caps, sizes: &[[u32; 3]]) -> Vec<(Engine, Bucket)> {
     if caps.ndarray && caps.bf16 {
         kinds.extend([S::Nn, S::Nt].map(|storage| (engine, T::BF16, storage)));
     }
-    let of_size = |&log2: &[u32; 3]| {
-        let kinds = kinds.clone().into_iter();
-        kinds.map(move |(engine, dtype, storage)| {
-            let bucket = Bucket {
-                dtype,
-                storage,
-                log2,
-            };
-            (engine, bucket)
-        })
-    };
-    sizes.iter().flat_map(of_size).collect()
+    kinds
+}
+
+/// A product of factors of one element type whose sizes have these binary logarithms.
+fn of_one_type(dtype: DType, storage: Storage, log2: [u32; 3]) -> ProductShape {
+    ProductShape {
+        dtype,
+        weight: dtype,
+        storage,
+        sizes: log2.map(|log2| 1 << log2),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::order::Key;
-    use crate::policy::{MAX_FILE_BYTES, Micros};
+    use crate::policy::{Layer, MAX_FILE_BYTES, Micros, Tokens};
 
     #[test]
     fn all_measurements_fit_into_the_file() {
         let caps = Caps::interpreter();
-        let wanted = wanted(&caps, &Effort::default().sizes);
-        let cell = |(engine, bucket)| Cell {
-            engine,
-            bucket,
+        let effort = Effort {
+            products: model(),
+            ..Effort::default()
+        };
+        let wanted = wanted(&caps, &effort);
+        let cell = |wanted: Wanted| Cell {
+            engine: wanted.engine,
+            bucket: wanted.shape.bucket().unwrap(),
+            sizes: wanted.is_of_model.then_some(wanted.shape.sizes),
             micros: Micros([49_999.9, 49_999.9, 1234.5]),
         };
         let softmax = RowsCell {
@@ -288,6 +332,24 @@ mod tests {
         };
         let text = serde_json::to_string(&calibration).unwrap();
         assert!(text.len() < MAX_FILE_BYTES, "{}", text.len());
-        assert!(calibration.cells.len() <= 40);
+        // As many of a model whose layers are all different, and the others.
+        assert_eq!(calibration.cells.len(), 4 * 30 + 36);
+    }
+
+    /// Products of as many layers as no published model has, all of different sizes and of two element types.
+    fn model() -> Vec<ProductShape> {
+        let layers: Vec<Layer> = (0..30)
+            .map(|i| Layer {
+                outputs: 10_000 + i,
+                inputs: 20_000 + i,
+                weight: DType::BF16,
+            })
+            .collect();
+        let tokens = Tokens {
+            decoded: 1,
+            prompt: 1000,
+            trained: 10_000,
+        };
+        crate::policy::products(&layers, DType::F32, tokens)
     }
 }
