@@ -3,6 +3,7 @@
 #![cfg(any(target_vendor = "apple", soft_metal))]
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod by_mps;
 mod formats;
 
 use candle_core::{DType, Device, Tensor};
@@ -185,4 +186,87 @@ fn what_the_owners_of_formats_packed_is_unpacked_to_the_bit() {
         assert!(differ.is_empty() && all.len() == 36, "{differ:?}");
         Ok(())
     });
+}
+
+/// [`on_the_gpu`], which software Metal takes for an M3 meanwhile: on M1 MPS is not asked for bfloat16.
+fn on_a_gpu_of_bf16(check: impl FnOnce(&Device) -> Result<(), Failure>) {
+    #[cfg(soft_metal)]
+    soft_metal::set_architecture("applegpu_g15s");
+    on_the_gpu(check);
+    #[cfg(soft_metal)]
+    soft_metal::set_architecture("applegpu_g13g");
+}
+
+#[test]
+fn an_adapted_layer_by_mps_is_the_layer() {
+    on_a_gpu_of_bf16(|gpu| by_mps::with_mps(gpu, |_, _| true, || by_mps::adapted_layers(gpu)));
+}
+
+/// One call of MPS for each product, of inputs in 16 bits and in float32, and no kernel of ours or candle's.
+#[test]
+fn products_are_those_of_mps_where_it_was_measured_to_be_faster() {
+    let products = ["gem", "product"];
+    for (x, weight) in [
+        (DType::F32, DType::F32),
+        (DType::F16, DType::F16),
+        (DType::BF16, DType::BF16),
+        (DType::F32, DType::F16),
+        (DType::F32, DType::BF16),
+    ] {
+        on_a_gpu_of_bf16(|gpu| {
+            let run = || by_mps::forward_and_gradient(gpu, [40, 24, 32], [x, weight], &products);
+            let [by_mps, without] = [true, false].map(|wins| {
+                let mut calls = None;
+                by_mps::with_mps(
+                    gpu,
+                    |_, _| wins,
+                    || {
+                        calls = Some(run()?);
+                        Ok(())
+                    },
+                )?;
+                Ok::<_, Failure>(calls)
+            });
+            let all = |calls: Option<[Option<[usize; 2]>; 2]>| {
+                calls.into_iter().flatten().flatten().collect::<Vec<_>>()
+            };
+            let (by_mps, without) = (all(by_mps?), all(without?));
+            assert!(by_mps.iter().all(|&calls| calls == [1, 0]), "{by_mps:?}");
+            assert!(without.iter().all(|&calls| calls == [0, 1]), "{without:?}");
+            Ok(())
+        });
+    }
+}
+
+/// `x A^T` of an adapter of rank 16: in parts, which is a kernel of ours, unless MPS is faster at the whole.
+#[test]
+fn mps_is_asked_before_a_thin_product_is_split() {
+    for dtype in [DType::F32, DType::BF16] {
+        on_a_gpu_of_bf16(|gpu| {
+            let parts = |wins: bool| {
+                let mut of_forward = None;
+                by_mps::with_mps(
+                    gpu,
+                    |_, _| wins,
+                    || {
+                        let sizes = [70, 16, 304];
+                        let kernels = &["product_of_parts"];
+                        let calls = by_mps::forward_and_gradient(gpu, sizes, [dtype; 2], kernels)?;
+                        of_forward = calls[0];
+                        Ok(())
+                    },
+                )?;
+                Ok::<_, Failure>(of_forward)
+            };
+            assert!(
+                parts(true)?.is_none_or(|calls| calls == [1, 0]),
+                "{dtype:?}"
+            );
+            assert!(
+                parts(false)?.is_none_or(|calls| calls == [0, 1]),
+                "{dtype:?}"
+            );
+            Ok(())
+        });
+    }
 }

@@ -22,8 +22,8 @@ pub(crate) use launch::{Launch, Output, SIMD};
 pub(crate) use library::{Source, release};
 pub(crate) use matrix::DeviceMatrix;
 pub(crate) use product::{
-    FewRows, Kernels, Layer, MatrixProduct, Onto, Room, Side, Update, add_product, onto, product,
-    product_with_room, ranges,
+    FewRows, Kernels, Layer, MatrixProduct, Onto, Room, Side, Update, add_product, is_by_mps, onto,
+    product, product_by_mps, product_with_room, ranges,
 };
 pub(crate) use rows::{Rows, RowsLayout};
 pub(crate) use strided::Strided;

@@ -2,8 +2,8 @@
 
 use super::{Packed, Weight};
 use crate::metal::{
-    DeviceMatrix, DeviceTensor, MatrixProduct, Onto, Room, Side, Source, add_product, product,
-    product_with_room,
+    DeviceMatrix, DeviceTensor, MatrixProduct, Onto, Room, Side, Source, add_product, is_by_mps,
+    product, product_by_mps, product_with_room,
 };
 use candle_core::{Result, Tensor};
 
@@ -58,6 +58,22 @@ impl OnMetal {
         match self {
             Self::Dense(dense) => product(1.0, dy, dense),
             Self::Packed(matrix) => times(dy, matrix, Side::AsItIs, Onto::Nothing).run(Room::None),
+        }
+    }
+
+    /// Whether MPS computes `x W^T` for an `x` of the weight's dtype, by a measurement of just such products.
+    pub(crate) fn is_by_mps(&self, x: &DeviceTensor) -> Result<bool> {
+        match self {
+            Self::Dense(dense) => is_by_mps(x, &dense.transposed()?),
+            Self::Packed(_) => Ok(false),
+        }
+    }
+
+    /// `dy W` by MPS, in the dtype of `dy` and with room for an addend; `None` where no measurement says that it is faster.
+    pub(crate) fn gradient_by_mps(&self, dy: &DeviceTensor) -> Result<Option<DeviceTensor>> {
+        match self {
+            Self::Dense(dense) => product_by_mps(dy, dense),
+            Self::Packed(_) => Ok(None),
         }
     }
 

@@ -39,6 +39,11 @@ pub(crate) fn product_with_room(
         return Ok(DeviceTensor::packed(y, shape));
     }
     if let ([_, _], [_, _]) = (a.dims(), b.dims()) {
+        if c.is_none()
+            && let Some((y, shape)) = mps::widened(alpha, a.view(), b.view(), room)?
+        {
+            return Ok(DeviceTensor::packed(y, shape));
+        }
         return mixed(alpha, a, b, addend, room);
     }
     let wide = |operand: &DeviceTensor| operand.in_dtype(DType::F32);
@@ -61,6 +66,20 @@ pub(crate) fn add_product(
     let shape = y.layout.shape().clone();
     let y = mps::gemm_onto(y.storage, a.view(), b.view(), [alpha, 1.0])?;
     Ok(DeviceTensor::packed(y, shape))
+}
+
+/// Whether MPS computes `a b`, as [`product`] is asked for it, by a measurement of just such products.
+pub(crate) fn is_by_mps(a: &DeviceTensor, b: &DeviceTensor) -> Result<bool> {
+    Ok(same_dtype(a, [Some(b), None]) && mps::is_by_mps(a.view(), b.view())?)
+}
+
+/// `a b` by MPS, with room for an addend; `None` where no measurement says that it is faster.
+pub(crate) fn product_by_mps(a: &DeviceTensor, b: &DeviceTensor) -> Result<Option<DeviceTensor>> {
+    if is_by_mps(a, b)? {
+        return product_with_room(1.0, a, b, None, Room::ForAddend).map(Some);
+    }
+    let wide = mps::widened(1.0, a.view(), b.view(), Room::ForAddend)?;
+    Ok(wide.map(|(y, shape)| DeviceTensor::packed(y, shape)))
 }
 
 /// `residual + x W^T`, by the kernels that unpack the matrix.

@@ -5,6 +5,7 @@ use super::{Factor, Onto};
 use crate::metal::library::Source;
 use crate::metal::{DeviceTensor, Launch, Output};
 use candle_core::{DType, Result};
+use metal_candle_mps::metal as mps;
 use metal_candle_mps::plan::Split;
 
 static PARTS: Source = Source {
@@ -12,7 +13,7 @@ static PARTS: Source = Source {
     text: include_str!("parts.metal"),
 };
 
-/// `alpha * a b` in the dtype of `a`, for `(M, K)` and `(K, N)` of any float dtypes; `None` where it is better computed whole.
+/// `alpha * a b` in the dtype of `a`, for `(M, K)` and `(K, N)` of any float dtypes; `None` where it is better computed whole, or by MPS.
 pub(super) fn product(
     alpha: f64,
     a: &DeviceTensor,
@@ -24,6 +25,9 @@ pub(super) fn product(
     let Some(split) = Split::of([m, n, k]) else {
         return Ok(None);
     };
+    if mps::is_by_mps(a.view(), b.view())? {
+        return Ok(None);
+    }
     let factor = Factor::of(b)?;
     let whole = factor.times(1.0, a, Onto::Nothing);
     if !whole.has_parts() {
