@@ -67,6 +67,9 @@ const USAGE: &str = "usage: cargo xtask <command>
   check   formatting, lints, also for Apple, documentation, and every test
   msl-check
           what a Mac would compile, read by clang 17 or later: docs/apple.md; a part of `check`
+  msl-compile <folder>
+          the same texts, left by `msl-check` or `test` in target/soft-metal/texts of another machine, compiled by a Mac; a job
+          of its own in CI
   gpu-replay [filter]
           a folder that repeats the kernels' launches on an NVIDIA GPU: docs/soft-metal.md
   mac-report [--dry-run] [--only STEP,..] [--model MODEL]
@@ -99,6 +102,9 @@ fn main() -> ExitCode {
                 && msl_check::after_tests(),
         ),
         Some("msl-check") => Some(msl_check::main()),
+        Some("msl-compile") => words
+            .get(1)
+            .map(|folder| msl_check::compile(folder.as_ref())),
         Some("gpu-replay") => Some(soft_metal::replay::prepare(words.get(1))),
         Some("mac-report") => mac_report::main(&words[1..]),
         Some("aarch64") => aarch64::main(&words[1..]),

@@ -35,6 +35,8 @@ pub mod weight;
 
 pub use error::{Error, Result};
 pub use graph::tape::{self, Tape};
+#[cfg(all(feature = "testkit", any(target_vendor = "apple", soft_metal)))]
+pub use metal::compile_msl;
 #[cfg(any(test, feature = "testkit"))]
 pub use metal_candle_cpu::ceiling;
 pub use metal_candle_cpu::{simd, threads};

@@ -2,11 +2,14 @@
 //!
 //! Software Metal's tests leave every text that the launcher of kernels made.
 
+mod apple;
 mod clang;
 mod coverage;
 mod cpp;
 #[cfg(all(test, target_os = "linux"))]
 mod mutations;
+
+pub use apple::main as compile;
 
 use crate::soft_metal::{supported, texts_of_operations, texts_of_tests};
 use clang::Clang;
@@ -58,7 +61,8 @@ fn reads(clang: &Clang, folder: &Path) -> bool {
 }
 
 fn problems(clang: &Clang, folder: &Path) -> io::Result<Vec<String>> {
-    let texts = our_texts(folder)?;
+    let texts = our_texts(folder)?.into_iter();
+    let texts: Vec<String> = texts.map(|text| text.text).collect();
     eprintln!("xtask: msl-check: {} texts", texts.len());
     let refused = texts.iter().filter_map(|text| clang.refusal(text));
     let mut problems: Vec<String> = refused.collect();
@@ -70,14 +74,21 @@ fn from_here(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
+/// A text that was given to `newLibraryWithSource`, and its file.
+struct Text {
+    path: PathBuf,
+    text: String,
+}
+
 /// Those that begin with our prelude: candle's come through software Metal too.
-fn our_texts(folder: &Path) -> io::Result<Vec<String>> {
+fn our_texts(folder: &Path) -> io::Result<Vec<Text>> {
     let prelude = fs::read_to_string(from_here(PRELUDE))?;
     let mut texts = vec![];
     for entry in fs::read_dir(folder)? {
-        let text = fs::read_to_string(entry?.path())?;
+        let path = entry?.path();
+        let text = fs::read_to_string(&path)?;
         if text.starts_with(&prelude) {
-            texts.push(text);
+            texts.push(Text { path, text });
         }
     }
     Ok(texts)

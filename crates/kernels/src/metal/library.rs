@@ -1,7 +1,7 @@
 //! Compiled kernels, kept for as long as the process lives.
 
 use candle_core::{DType, MetalDevice, Result};
-use candle_metal_kernels::metal::{ComputePipeline, Library};
+use candle_metal_kernels::metal::{ComputePipeline, Device, Library};
 use objc2_metal::{MTLCompileOptions, MTLLanguageVersion};
 use std::collections::HashMap;
 use std::sync::{PoisonError, RwLock};
@@ -75,7 +75,7 @@ pub(super) fn pipeline(
     let cache = cache.get_or_insert_default();
     let library = match cache.libraries.get(&entry.0) {
         Some(library) => library.clone(),
-        None => compile(device, program)?,
+        None => compile(device.device(), &program.text()?)?,
     };
     let function = library.get_function(kernel, None);
     let pipeline = function.and_then(|f| device.new_compute_pipeline_state_with_function(&f));
@@ -123,16 +123,27 @@ impl Program<'_> {
     }
 }
 
-fn compile(device: &MetalDevice, program: Program<'_>) -> Result<Library> {
-    let text = program.text()?;
+fn compile(device: &Device, text: &str) -> Result<Library> {
     let options = MTLCompileOptions::new();
     // Newer systems call it a math mode, and still take this.
     #[allow(deprecated)]
     options.setFastMathEnabled(false);
     // The first that has bfloat. Left open, it would be the newest that a system knows, which no test has seen.
     options.setLanguageVersion(MTLLanguageVersion::Version3_1);
-    let library = device.new_library_with_source(&text, Some(&options));
+    let library = device.new_library_with_source(text, Some(&options));
     library.map_err(candle_core::Error::wrap)
+}
+
+/// Compiles a text as those of kernels are, by the first GPU of the system.
+///
+/// # Errors
+/// What the compiler says, or that there is no GPU.
+#[cfg(feature = "testkit")]
+pub fn compile_msl(text: &str) -> Result<()> {
+    let Some(device) = Device::system_default() else {
+        candle_core::bail!("no GPU, and so no compiler for it");
+    };
+    compile(&device, text).map(drop)
 }
 
 fn type_name(dtype: DType) -> Result<&'static str> {

@@ -19,6 +19,8 @@ mod transfer;
 
 pub(crate) use dropout::dropped;
 pub(crate) use launch::{Launch, Output, SIMD};
+#[cfg(feature = "testkit")]
+pub use library::compile_msl;
 pub(crate) use library::{Source, release};
 pub(crate) use matrix::DeviceMatrix;
 pub(crate) use product::{
