@@ -3,6 +3,9 @@
 use candle_core::{Result, Tensor};
 use std::collections::BTreeMap;
 
+/// Experts of a tensor at most: what comes from a file must not ask for memory without bound.
+pub(crate) const MOST_EXPERTS: usize = 4096;
+
 /// Name of all experts in mlx-lm.
 const SWITCH: &str = "switch_mlp";
 

@@ -6,11 +6,8 @@
 //! mlp.experts.down_proj          (E, D, I)   mlp.experts.3.down_proj.weight
 //! ```
 
-use crate::experts;
+use crate::experts::{self, MOST_EXPERTS};
 use safetensors::tensor::TensorInfo;
-
-/// Experts of a tensor at most: what comes from a file must not ask for memory without bound.
-const MOST_EXPERTS: usize = 4096;
 
 /// Tensors of single experts that the tensor `name` holds, with their places in its file; none where it holds no experts.
 pub(super) fn parts(name: &str, info: &TensorInfo) -> Vec<(String, TensorInfo)> {

@@ -1,12 +1,9 @@
 //! Factors of all experts in one tensor: each expert's are taken apart when a file is opened.
 
-use crate::experts;
+use crate::experts::{self, MOST_EXPERTS};
 use crate::lora::shortened;
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
-
-/// Experts of a tensor at most: what comes from a file must not ask for memory without bound.
-pub(super) const MOST_EXPERTS: usize = 4096;
 
 /// A tensor of one expert.
 pub(super) struct Part {

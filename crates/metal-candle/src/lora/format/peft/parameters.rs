@@ -6,12 +6,13 @@
 //! are adapted, what is around the first one is called `base_layer`.
 
 use super::keys::PREFIX;
+use crate::experts::{self, MOST_EXPERTS};
 use crate::lora::format::layers::block;
-use crate::lora::format::stacked::{MOST_EXPERTS, Part, size_of};
+use crate::lora::format::stacked::{Part, size_of};
 use crate::lora::format::tensors::TensorFile;
 use crate::lora::pattern::Pattern;
+use crate::lora::shortened;
 use crate::lora::{Error, LoraConfig, Targets};
-use crate::{experts, lora::shortened};
 use safetensors::tensor::TensorView;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
