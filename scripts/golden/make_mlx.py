@@ -29,6 +29,10 @@ one with mxfp4, whose head is mxfp8 and whose layer MIXED is nvfp4; one layer of
         steps (S, B, T) i64;  losses (S) f32    that of each batch (all tokens trained) before a step of AdamW on the
                                                 adapter, gradients clipped to a norm of 1
 
+mlx-4bit/caches/{whole,bounded,quantized}.safetensors: keys and values of the first N_KEPT tokens of the first row as
+mlx_lm.cache_prompt writes them: of all tokens, with a `max_kv_size` of 8, and in 8 bits and groups of 32. For the last,
+golden.safetensors has `quantized` (T - N_KEPT, V), logits of the other tokens behind the numbers that its bits stand for.
+
 mlx-experts/: see mlx_experts.py.
 
 mlx-adapters/: see adapter_mlx.py.
@@ -53,7 +57,7 @@ import mlx_experts
 import mlx_lm_train
 import mlx_sampling
 from mlx.utils import tree_flatten
-from mlx_lm.models.cache import make_prompt_cache
+from mlx_lm.models.cache import KVCache, make_prompt_cache, save_prompt_cache
 from mlx_lm.models.qwen3 import Model, ModelArgs
 from mlx_lm.tuner.lora import LoRALinear
 from mlx_lm.utils import quantize_model, save_config, save_model
@@ -82,6 +86,7 @@ PLAIN = "model.layers.1.mlp.up_proj"
 MIXED = "model.layers.0.mlp.down_proj"
 N_STEPS = 10
 BOUNDS, CHUNKS = (5, 8, 16), (9, 3)
+N_KEPT = 13
 ADAPTED = ("q_proj", "up_proj", "down_proj")
 R, SCALE = 4, 2.0
 
@@ -184,6 +189,8 @@ def write_model(folder, mode, special):
     tensors["logits"] = model(input_ids)
     tensors |= {f"bounded.{n}": bounded_logits(model, input_ids[0], n) for n in BOUNDS}
     tensors["greedy"] = continue_greedily(model, prompt, 24)
+    if mode == "affine":
+        tensors["quantized"] = write_prompt_caches(folder / "caches", model, input_ids[0])
     adapted = add_adapter(model)
     tensors["loss"], gradients = nn.value_and_grad(model, mean_loss)(model, input_ids, targets)
     gradients = dict(tree_flatten(gradients))
@@ -206,6 +213,25 @@ def bounded_logits(model, ids, max_kv_size):
     for start, end in pairwise([0, *ends]):
         logits.append(model(ids[None, start:end], cache=cache)[0])
     return mx.concatenate(logits)
+
+
+def write_prompt_caches(folder, model, ids):
+    folder.mkdir()
+    info = dict(model="mlx-4bit", tokenizer_config="{}")
+    first, rest = ids[None, :N_KEPT], ids[None, N_KEPT:]
+    whole, bounded = make_prompt_cache(model), make_prompt_cache(model, 8)
+    model(first, cache=whole)
+    save_prompt_cache(str(folder / "whole.safetensors"), whole, info)
+    for start, end in pairwise([0, *accumulate(CHUNKS), N_KEPT]):
+        model(first[:, start:end], cache=bounded)
+    save_prompt_cache(str(folder / "bounded.safetensors"), bounded, info)
+    quantized = [cache.to_quantized(group_size=32, bits=8) for cache in whole]
+    save_prompt_cache(str(folder / "quantized.safetensors"), quantized, info)
+    dense = [KVCache() for _ in quantized]
+    for packed, cache in zip(quantized, dense, strict=True):
+        parts = [mx.dequantize(*part, group_size=32, bits=8) for part in (packed.keys, packed.values)]
+        cache.update_and_fetch(*[part[:, :, :N_KEPT] for part in parts])
+    return model(rest, cache=dense)[0]
 
 
 def train(model, steps):

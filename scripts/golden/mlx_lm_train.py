@@ -140,7 +140,7 @@ CASES = {
         dict(learning_rate=1e-3, iters=24, grad_accumulation_steps=3, steps_per_report=3, steps_per_eval=6, val_batches=-1),
     ),
 }
-PROGRAMS = ("lora", "generate", "fuse", "perplexity", "convert", "chat", "server")
+PROGRAMS = ("lora", "generate", "fuse", "perplexity", "convert", "chat", "server", "cache_prompt")
 
 
 def config_of(name):

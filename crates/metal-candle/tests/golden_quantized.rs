@@ -70,6 +70,11 @@ fn logits_of_a_bounded_cache_equal_mlx() {
 }
 
 #[test]
+fn logits_behind_a_file_of_keys_equal_mlx() {
+    quantized::logits_behind_a_file_of_keys_equal_mlx(&Device::Cpu);
+}
+
+#[test]
 fn logits_and_greedy_tokens_equal_the_owners() {
     let all = MLX.into_iter().chain(OTHERS).chain(ZERO_POINTS);
     for name in all.chain([MLX_EXPERTS]) {

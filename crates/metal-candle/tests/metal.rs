@@ -150,6 +150,11 @@ fn activations_of_sixteen_bits_are_cached() {
 }
 
 #[test]
+fn keys_of_a_file_give_the_logits_of_mlx() {
+    quantized::logits_behind_a_file_of_keys_equal_mlx(&device());
+}
+
+#[test]
 fn a_bounded_cache_gives_the_logits_of_mlx() {
     quantized::logits_of_a_bounded_cache_equal_mlx("mlx-4bit", &device());
 }

@@ -1,6 +1,7 @@
 //! One module for each command: its options and what it does.
 
 pub mod adapter;
+pub mod cache_prompt;
 pub mod calibrate;
 pub mod chat;
 pub mod completions;
@@ -38,6 +39,8 @@ pub enum Command {
     Verify(verify::Args),
     Report(report::Args),
     Generate(generate::Args),
+    #[command(alias = "cache_prompt")]
+    CachePrompt(cache_prompt::Args),
     Chat(chat::Args),
     Server(Box<server::Args>),
     Perplexity(perplexity::Args),
@@ -58,6 +61,7 @@ impl Command {
         match self {
             Self::Train(args) => args.mlx.tell(),
             Self::Generate(args) => args.mlx.tell(),
+            Self::CachePrompt(args) => args.mlx.tell(),
             Self::Chat(args) => args.mlx.tell(),
             Self::Server(args) => args.mlx.tell(),
             Self::Perplexity(args) => args.mlx.tell(),
@@ -80,6 +84,7 @@ pub fn run(command: Command, context: &Context) -> Result<Exit> {
         Command::Verify(args) => verify::run(args, context),
         Command::Report(args) => report::run(args, context),
         Command::Generate(args) => generate::run(args, context),
+        Command::CachePrompt(args) => cache_prompt::run(args, context),
         Command::Chat(args) => chat::run(args, context),
         Command::Perplexity(args) => perplexity::run(args, context),
         Command::Inspect(args) => inspect::run(args, context),

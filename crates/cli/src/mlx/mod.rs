@@ -10,5 +10,7 @@ mod words;
 pub use accepted::{Accepted, Program};
 pub use defaults::{adapter, are_its_keys, default_options};
 pub use foreign::{Foreign, Refusal};
-pub use options::{Chat, Convert, Fuse, Generate, Lora, Perplexity, REPORT_TO, Server};
+pub use options::{
+    CachePrompt, Chat, Convert, Fuse, Generate, Lora, Perplexity, REPORT_TO, Server,
+};
 pub use words::translated;

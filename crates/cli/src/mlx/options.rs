@@ -70,12 +70,6 @@ impl Program for Generate {
             "--verbose of mlx-lm shows the speed, which is always told on standard error",
         ),
         PREFILL,
-        Foreign::refused(
-            "prompt-cache-file",
-            1,
-            "no cache is read from a file",
-            "leave it out, and give the whole prompt",
-        ),
         Foreign::idle_switch(
             "quantize-activations",
             "activations are not quantized, which is nearer to the model",
@@ -85,6 +79,19 @@ impl Program for Generate {
         Foreign::idle("quantized-kv-start", WHOLE_CACHE),
         Foreign::idle("draft-model", DRAFT),
         Foreign::idle("num-draft-tokens", DRAFT),
+    ];
+}
+
+/// `mlx_lm.cache_prompt`.
+#[derive(Debug)]
+pub struct CachePrompt;
+
+impl Program for CachePrompt {
+    const FOREIGN: &'static [Foreign] = &[
+        TRUST,
+        Foreign::idle("kv-bits", WHOLE_CACHE),
+        Foreign::idle("kv-group-size", WHOLE_CACHE),
+        Foreign::idle("quantized-kv-start", WHOLE_CACHE),
     ];
 }
 

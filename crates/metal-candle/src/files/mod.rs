@@ -19,7 +19,9 @@ pub use lock::FolderLock;
 pub use publish::publish;
 pub use read::{open, read_bytes, read_text};
 pub use stable::StableFile;
-pub use whole::{write_json, write_marked_tensors, write_tensors, write_whole};
+pub use whole::{
+    write_headed_tensors, write_json, write_marked_tensors, write_tensors, write_whole,
+};
 
 use std::fs::File;
 use std::io::ErrorKind;

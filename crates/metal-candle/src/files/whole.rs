@@ -93,7 +93,18 @@ pub fn write_marked_tensors(
     mark: Vec<(String, String)>,
 ) -> Result<(), Error> {
     let format = [("format".to_string(), "pt".to_string())];
-    let header: HashMap<String, String> = format.into_iter().chain(mark).collect();
+    write_headed_tensors(path, tensors, format.into_iter().chain(mark).collect())
+}
+
+/// Writes named tensors as a safetensors file with these entries in its header.
+///
+/// # Errors
+/// As [`write_tensors`].
+pub fn write_headed_tensors(
+    path: &Path,
+    tensors: Vec<(String, candle_core::Tensor)>,
+    header: HashMap<String, String>,
+) -> Result<(), Error> {
     replace(path, |neighbour| {
         // What a device failed at must not be kept.
         let mut devices = tensors.iter().map(|(_, tensor)| tensor.device());

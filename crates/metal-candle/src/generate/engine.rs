@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Prompt tokens of a step at most: enough for products at full speed, few enough that texts which
 /// are being generated do not wait long for a new one's prompt.
-const PREFILL_TOKENS: usize = 2048;
+pub(super) const PREFILL_TOKENS: usize = 2048;
 
 /// Generator of the texts of any number of prompts of different lengths, each with its own sampler,
 /// limits and ends, on token ids.
@@ -67,7 +67,15 @@ impl<'a> Engine<'a> {
     /// # Errors
     /// When the prompt is empty, longer than the model's limit, or has a token that the model lacks.
     pub fn insert(&mut self, request: Request) -> Result<SequenceId> {
-        let sequence = Sequence::new(self.decoder, request, self.form)?;
+        self.insert_behind(self.decoder.cache(self.form), request)
+    }
+
+    /// Takes up a text that goes on behind the tokens of `cache`: penalties look back on its own tokens alone.
+    ///
+    /// # Errors
+    /// Those of [`Self::insert`].
+    pub fn insert_behind(&mut self, cache: KvCache, request: Request) -> Result<SequenceId> {
+        let sequence = Sequence::new(self.decoder, request, cache)?;
         let id = SequenceId(self.next_id);
         self.next_id += 1;
         self.sequences.insert(id, sequence);
@@ -140,7 +148,7 @@ impl<'a> Engine<'a> {
         let mut left = self.prefill_tokens;
         let parts = self.sequences.iter().filter_map(|(id, sequence)| {
             let n_pending = sequence.pending().len();
-            let n_tokens = match (n_pending, self.form) {
+            let n_tokens = match (n_pending, sequence.cache.form()) {
                 (1, _) => 1,
                 // The last one alone, as mlx-lm passes it: then it sees the kept tokens too.
                 (n, CacheForm::Bounded(_)) => left.min(n - 1),

@@ -3,6 +3,7 @@
 mod engine;
 mod finish;
 mod logprobs;
+mod prompt;
 mod sampler;
 mod sequence;
 mod text;
@@ -10,6 +11,7 @@ mod text;
 pub use engine::Engine;
 pub use finish::{FinishReason, Limit};
 pub use logprobs::Logprobs;
+pub use prompt::read_prompt;
 pub use sampler::{Sampler, Sampling};
 pub use sequence::{Request, Step, Token};
 pub use text::{Piece, Text};

@@ -1,6 +1,6 @@
 use super::{FinishReason, Limit, Logprobs, Sampler, Sampling};
 use crate::lora::AdapterSet;
-use crate::models::{CacheForm, Decoder, Error, KvCache, Result};
+use crate::models::{Decoder, Error, KvCache, Result};
 use std::sync::Arc;
 
 /// A prompt, and how it is to be continued.
@@ -49,11 +49,25 @@ impl Token {
     }
 }
 
+/// Check that there is a prompt, of tokens that the model has.
+pub(super) fn check_prompt(decoder: &Decoder, prompt: &[u32]) -> Result<()> {
+    let vocab_size = decoder.vocab_size();
+    if prompt.is_empty() {
+        return Err(Error::EmptyPrompt);
+    }
+    match prompt.iter().find(|&&id| id as usize >= vocab_size) {
+        Some(&id) => Err(Error::TokenOutOfRange { id, vocab_size }),
+        None => Ok(()),
+    }
+}
+
 /// A text that is being generated.
 #[derive(Debug)]
 pub(super) struct Sequence {
     /// Tokens of the prompt, and the generated ones.
     tokens: Vec<u32>,
+    /// Number of tokens before them, which the cache holds from the beginning.
+    n_before: usize,
     n_prompt: usize,
     max_tokens: usize,
     /// Most tokens that the model's limit leaves room for.
@@ -66,38 +80,34 @@ pub(super) struct Sequence {
 }
 
 impl Sequence {
-    pub(super) fn new(decoder: &Decoder, request: Request, form: CacheForm) -> Result<Self> {
-        let vocab_size = decoder.vocab_size();
-        if request.prompt.is_empty() {
-            return Err(Error::EmptyPrompt);
-        }
-        if let Some(&id) = request.prompt.iter().find(|&&id| id as usize >= vocab_size) {
-            return Err(Error::TokenOutOfRange { id, vocab_size });
-        }
+    pub(super) fn new(decoder: &Decoder, request: Request, cache: KvCache) -> Result<Self> {
+        check_prompt(decoder, &request.prompt)?;
+        let n_before = cache.len();
         let spared = [&request.spared[..], &request.eos_token_ids[..]].concat();
         Ok(Self {
             n_prompt: request.prompt.len(),
             max_tokens: request.max_tokens,
-            room: decoder.room(request.prompt.len())?,
+            n_before,
+            room: decoder.room(n_before + request.prompt.len())?,
             eos_token_ids: request.eos_token_ids,
             sampler: Sampler::new(request.sampling)
                 .sparing(spared)
                 .with_bias(request.logit_bias),
             logprobs: request.logprobs,
             adapter: request.adapter,
-            cache: decoder.cache(form),
+            cache,
             tokens: request.prompt,
         })
     }
 
     /// Tokens that the model has not seen yet.
     pub(super) fn pending(&self) -> &[u32] {
-        &self.tokens[self.cache.len()..]
+        &self.tokens[self.cache.len() - self.n_before..]
     }
 
     /// Makes sure that the cache is of use at the length that the text has come to.
     pub(super) fn settle(&mut self, decoder: &Decoder) -> Result<()> {
-        decoder.expect(&mut self.cache, self.tokens.len())
+        decoder.expect(&mut self.cache, self.n_before + self.tokens.len())
     }
 
     /// The limit that is reached.

@@ -1,4 +1,4 @@
-use super::cache::{CacheForm, KvCache};
+use super::cache::{CacheForm, Form, KvCache, PromptCache, PromptCacheInfo};
 use super::config::Config;
 use super::layers::RmsNorm;
 use super::layers::block::{Block, BlockCaches};
@@ -11,6 +11,7 @@ use crate::lora::{Context, Embedding, HEAD, Linear};
 use candle_core::{DType, Device, Tensor};
 use metal_candle_kernels::tape::{cast, scale};
 use metal_candle_kernels::{Weight, softcap, upload};
+use std::path::Path;
 
 /// A decoder-only language model: embedding, blocks, norm and output head.
 #[derive(Debug)]
@@ -130,6 +131,41 @@ impl Decoder {
     #[must_use]
     pub fn cache(&self, form: CacheForm) -> KvCache {
         KvCache::new(self.layers.iter().map(|block| block.window()), form)
+    }
+
+    /// A cache that goes on behind the tokens of a file.
+    ///
+    /// # Errors
+    /// When the file's keys and values are not of the form of this model's, or keys of a prompt cannot be kept
+    /// ([`Error::NotKept`]).
+    pub fn read_cache(&self, file: &PromptCache) -> Result<KvCache> {
+        self.check_kept()?;
+        let blocks = self.layers.iter();
+        let blocks: Vec<_> = blocks.map(|block| (block.window(), block.keys())).collect();
+        let form = Form {
+            blocks: &blocks,
+            max_tokens: self.limits.max_tokens,
+            dtype: self.activations,
+        };
+        file.cache(form, self.device())
+    }
+
+    /// Writes the keys and values of `cache` as a file that this model, and mlx-lm, goes on from; `info` tells what they were
+    /// made with. What was there stays where that fails.
+    ///
+    /// # Errors
+    /// When the cache is empty, keys of a prompt cannot be kept ([`Error::NotKept`]), or the file cannot be written.
+    pub fn write_cache(&self, path: &Path, cache: &KvCache, info: &PromptCacheInfo) -> Result<()> {
+        self.check_kept()?;
+        PromptCache::write(path, cache, info)
+    }
+
+    fn check_kept(&self) -> Result<()> {
+        let mut lengths = self.ropes.iter().filter_map(Rope::first_angles);
+        match lengths.find(|tokens| *tokens < self.limits.max_tokens) {
+            None => Ok(()),
+            Some(tokens) => Err(Error::NotKept { tokens }),
+        }
     }
 
     /// Tells a cache how many tokens its sequence has by now, those included that it does not hold yet.

@@ -172,6 +172,22 @@ pub enum Error {
         /// Tokens that a query sees.
         window: usize,
     },
+    /// A file of a prompt's keys and values cannot be used.
+    #[error("{}: {problem}", path.display())]
+    PromptCache {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it, or does not fit the model.
+        problem: String,
+    },
+    /// Rotary angles depend on the length of a text, so that keys of its beginning are not those of a longer one.
+    #[error(
+        "rotary angles of this model are others in texts of more than {tokens} tokens: keys of a prompt cannot be kept"
+    )]
+    NotKept {
+        /// Longest text with the first angles.
+        tokens: usize,
+    },
     /// Keys in a cache were rotated by angles of shorter sequences.
     #[error(
         "a sequence of {tokens} tokens has other rotary angles than its first {held}, which its cache holds"

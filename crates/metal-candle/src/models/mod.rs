@@ -30,7 +30,10 @@ mod tests;
 mod vocabulary;
 mod weights;
 
-pub use cache::{Cache, CacheForm, Contiguous, KvCache, Paged, Piece, Rotating};
+pub use cache::{
+    Bound, Cache, CacheForm, Contiguous, Held, KvCache, Paged, Piece, PromptCache, PromptCacheInfo,
+    Reserved, Rotating,
+};
 pub use companions::{copy_companions, copy_tokenizer};
 pub use config::{
     Bits, BitsAndBytes, Config, Fp8, GenerationConfig, Mlx, Mode, OnLoad, Packing, Quantization,

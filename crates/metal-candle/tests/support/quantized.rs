@@ -4,7 +4,7 @@ use super::training::{self, batch};
 use super::{golden, ids, max_difference, model_on, tensors};
 use candle_core::{Device, Tensor};
 use metal_candle::lora::{AdapterSet, LoraConfig, Mode, Plan, Targets};
-use metal_candle::models::{CacheForm, Model};
+use metal_candle::models::{CacheForm, Model, PromptCache};
 use metal_candle::train::{Parameters, step::step};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -57,6 +57,45 @@ pub fn logits_of_a_bounded_cache_equal_mlx(name: &str, device: &Device) {
         let logits = Tensor::cat(&logits.collect::<Vec<_>>(), 0).unwrap();
         let difference = max_difference(&logits, &want[&format!("bounded.{bound}")]);
         assert!(difference < 1e-4, "{name}, {bound}: {difference}");
+    }
+}
+
+/// Tokens of the first row whose keys and values are in the files of mlx-lm.
+const N_KEPT: usize = 13;
+
+/// Logits behind keys and values that mlx-lm wrote, and behind those that are written again.
+pub fn logits_behind_a_file_of_keys_equal_mlx(device: &Device) {
+    let (model, want) = loaded("mlx-4bit", device);
+    let row = ids(&want["input_ids"].narrow(0, 0, 1).unwrap());
+    let of_rest = |logits: &Tensor| {
+        let rows = logits.dim(0).unwrap();
+        logits
+            .narrow(0, rows - (row.len() - N_KEPT), row.len() - N_KEPT)
+            .unwrap()
+    };
+    let whole = want["logits"].get(0).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    for (name, want) in [
+        ("whole", &whole),
+        ("bounded", &want["bounded.8"]),
+        ("quantized", &want["quantized"]),
+    ] {
+        let theirs = golden("mlx-4bit").join(format!("caches/{name}.safetensors"));
+        let ours = folder.path().join(name);
+        for path in [&theirs, &ours] {
+            let file = PromptCache::read(path).unwrap();
+            assert_eq!((file.n_tokens(), &*file.info.model), (N_KEPT, "mlx-4bit"));
+            let mut cache = model.decoder.read_cache(&file).unwrap();
+            model
+                .decoder
+                .write_cache(&ours, &cache, &file.info)
+                .unwrap();
+            let one_by_one = row[N_KEPT..].chunks(1);
+            let logits = one_by_one.map(|id| super::models::continued(&model, &mut cache, id));
+            let logits = Tensor::cat(&logits.collect::<Vec<_>>(), 0).unwrap();
+            let difference = max_difference(&logits, &of_rest(want));
+            assert!(difference < 1e-4, "{}: {difference}", path.display());
+        }
     }
 }
 

@@ -18,9 +18,13 @@ Examples:
 #[derive(clap::Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Folder, GGUF file or Hugging Face id of the model
-    #[arg(long, value_name = "MODEL")]
-    pub model: String,
+    /// Folder, GGUF file or Hugging Face id of the model; that of --prompt-cache-file where it is left out
+    #[arg(
+        long,
+        value_name = "MODEL",
+        required_unless_present = "prompt_cache_file"
+    )]
+    pub model: Option<String>,
     /// Folder of an adapter of PEFT or mlx-lm
     #[arg(long, value_name = "PATH")]
     pub adapter_path: Option<PathBuf>,
@@ -30,6 +34,9 @@ pub struct Args {
     /// What to continue; - reads standard input
     #[arg(short, long, value_name = "TEXT", allow_hyphen_values = true)]
     pub prompt: String,
+    /// Go on behind the prompt that `cache-prompt` or mlx_lm.cache_prompt has read, which this file keeps
+    #[arg(long, value_name = "FILE", conflicts_with = "merge")]
+    pub prompt_cache_file: Option<PathBuf>,
     /// What the chat template puts before the prompt
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     pub system_prompt: Option<String>,

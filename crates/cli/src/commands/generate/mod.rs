@@ -1,12 +1,13 @@
 //! Generation: the prompt, the text as it comes, and how fast it came.
 
 mod args;
+mod kept;
 pub mod parsers;
 mod prompt;
 mod speed;
 
 pub use args::{Args, SamplingOptions};
-pub use prompt::message;
+pub use prompt::{kept as kept_prompt, message};
 
 use super::Context;
 use crate::error::Result;
@@ -16,7 +17,7 @@ use crate::terminal::Terminal;
 use metal_candle::LanguageModel;
 use metal_candle::generate::{Engine, FinishReason, Limit, Request, Step, Text};
 use metal_candle::lora::AdapterSet;
-use metal_candle::models::CacheForm;
+use metal_candle::models::{CacheForm, KvCache, PromptCache};
 use metal_candle::process::peak_memory_bytes;
 use serde::Serialize;
 use speed::Clock;
@@ -43,8 +44,9 @@ struct Answer {
 pub fn run(args: Args, context: &Context) -> Result<Exit> {
     let terminal = &context.terminal;
     let adapter = args.adapter_path.as_deref();
+    let (kept, model) = kept::open(&args)?;
     let mut loaded = loading::load_for(
-        (&args.model, adapter),
+        (&model, adapter),
         args.weights,
         &args.device.open()?,
         terminal,
@@ -57,7 +59,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit> {
     if let Some(variables) = args.chat_template_config.clone() {
         loaded.tokenizer = loaded.tokenizer.with_template_config(variables);
     }
-    let answer = answer(&args, &loaded, adapter, terminal)?;
+    let answer = answer(&args, &loaded, kept.as_ref(), adapter, terminal)?;
     match args.json {
         true => terminal.print_json(&answer)?,
         false => tell_speed(&answer, terminal),
@@ -68,13 +70,21 @@ pub fn run(args: Args, context: &Context) -> Result<Exit> {
 fn answer(
     args: &Args,
     loaded: &LanguageModel,
+    kept: Option<&PromptCache>,
     adapter: Option<Arc<AdapterSet>>,
     terminal: &Terminal,
 ) -> Result<Answer> {
     let prompt = prompt::tokens(args, &loaded.tokenizer)?;
-    tell_room(args.max_tokens, prompt.len(), loaded)?;
+    let n_before = kept.map_or(0, PromptCache::n_tokens);
+    tell_room(args.max_tokens, n_before + prompt.len(), loaded)?;
     let mut text = String::new();
-    let generated = generate(args, &prompt, loaded, adapter, |piece| {
+    let request = request(args, &prompt, loaded, kept, adapter)?;
+    let decoder = &loaded.model.decoder;
+    let cache = match kept {
+        Some(file) => decoder.read_cache(file)?,
+        None => decoder.cache(args.cache.form()),
+    };
+    let generated = answer_behind(loaded, cache, request, &args.stop, |piece| {
         text.push_str(piece);
         match args.json {
             true => Ok(()),
@@ -123,24 +133,23 @@ pub struct Generated {
     clock: Clock,
 }
 
-/// Gives the text to `show` piece by piece.
-fn generate(
+fn request(
     args: &Args,
     prompt: &[u32],
     loaded: &LanguageModel,
+    kept: Option<&PromptCache>,
     adapter: Option<Arc<AdapterSet>>,
-    show: impl FnMut(&str) -> Result<()>,
-) -> Result<Generated> {
-    let request = Request {
+) -> Result<Request> {
+    let of_file = kept.and_then(|file| file.info.eos_token.as_deref());
+    Ok(Request {
         prompt: prompt.to_vec(),
         max_tokens: args.max_tokens,
-        eos_token_ids: prompt::eos_token_ids(args, loaded)?,
+        eos_token_ids: prompt::eos_token_ids(args, of_file, loaded)?,
         sampling: args.sampling.into(),
         spared: loaded.tokenizer.encode("\n")?,
         adapter,
         ..Request::default()
-    };
-    answer_of(loaded, args.cache.form(), request, &args.stop, show)
+    })
 }
 
 /// Text that comes of `request` with a cache of this form, given to `show` piece by piece; it ends before each of `stop`.
@@ -152,10 +161,22 @@ pub fn answer_of(
     form: CacheForm,
     request: Request,
     stop: &[String],
+    show: impl FnMut(&str) -> Result<()>,
+) -> Result<Generated> {
+    let cache = loaded.model.decoder.cache(form);
+    answer_behind(loaded, cache, request, stop, show)
+}
+
+/// [`answer_of`] that goes on behind the tokens of `cache`.
+fn answer_behind(
+    loaded: &LanguageModel,
+    cache: KvCache,
+    request: Request,
+    stop: &[String],
     mut show: impl FnMut(&str) -> Result<()>,
 ) -> Result<Generated> {
-    let mut engine = Engine::new(&loaded.model.decoder).with_cache(form);
-    engine.insert(request)?;
+    let mut engine = Engine::new(&loaded.model.decoder);
+    engine.insert_behind(cache, request)?;
     let mut text = Text::new(&loaded.tokenizer, stop);
     let (mut token_ids, mut clock) = (vec![], Clock::start());
     loop {

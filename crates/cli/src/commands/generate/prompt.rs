@@ -6,24 +6,16 @@ use metal_candle::LanguageModel;
 use metal_candle::data::{Message, Tokenizer};
 use std::io::Read;
 
-/// The prompt's tokens, through the chat template where there is one.
+/// The prompt's tokens, through the chat template where there is one; behind a prompt that was kept, the rest of the message.
 ///
 /// # Errors
 /// When standard input cannot be read, or the template refuses the prompt.
 pub fn tokens(args: &Args, tokenizer: &Tokenizer) -> Result<Vec<u32>> {
-    let prompt = match args.prompt.as_str() {
-        "-" => read_input()?,
-        text => text.to_string(),
-    };
+    let (prompt, is_rest) = (given(&args.prompt)?, args.prompt_cache_file.is_some());
     if tokenizer.has_chat_template() && !args.ignore_chat_template {
-        let system = args
-            .system_prompt
-            .iter()
-            .map(|text| message("system", text));
-        let messages: Vec<Message> = system.chain([message("user", &prompt)]).collect();
-        let text = match &args.prefill_response {
-            None => tokenizer.apply_chat_template(&messages, None, true)?,
-            Some(begun) => with_beginning(messages, begun, tokenizer)?,
+        let text = match is_rest {
+            true => rest(args, &prompt, tokenizer)?,
+            false => rendered(args, &prompt, tokenizer)?,
         };
         return Ok(tokenizer.encode_raw(&text)?);
     }
@@ -32,6 +24,7 @@ pub fn tokens(args: &Args, tokenizer: &Tokenizer) -> Result<Vec<u32>> {
         ("--prefill-response", &args.prefill_response),
     ];
     match of_template.iter().find(|(_, text)| text.is_some()) {
+        None if is_rest => Ok(tokenizer.encode_raw(&prompt)?),
         None => plain(&prompt, tokenizer),
         Some((option, _)) => Err(Error::input(format!(
             "{option} needs a chat template, and none is used"
@@ -40,22 +33,81 @@ pub fn tokens(args: &Args, tokenizer: &Tokenizer) -> Result<Vec<u32>> {
     }
 }
 
+/// Tokens of a prompt that is kept: a message of the user up to the end of `prompt`, as `mlx_lm.cache_prompt` has it, or
+/// `prompt` as it is where there is no chat template.
+///
+/// # Errors
+/// As [`tokens`].
+pub fn kept(prompt: &str, as_it_is: bool, tokenizer: &Tokenizer) -> Result<Vec<u32>> {
+    let prompt = given(prompt)?;
+    match tokenizer.has_chat_template() && !as_it_is {
+        true => Ok(tokenizer.encode_raw(&unfinished(vec![message("user", &prompt)], tokenizer)?)?),
+        false => plain(&prompt, tokenizer),
+    }
+}
+
+/// The text, or that of standard input where it is `-`.
+fn given(prompt: &str) -> Result<String> {
+    match prompt {
+        "-" => read_input(),
+        text => Ok(text.to_string()),
+    }
+}
+
+/// A conversation as the chat template has it, up to where the answer begins or goes on.
+fn rendered(args: &Args, prompt: &str, tokenizer: &Tokenizer) -> Result<String> {
+    let system = args.system_prompt.iter();
+    let system = system.map(|text| message("system", text));
+    let mut messages: Vec<Message> = system.chain([message("user", prompt)]).collect();
+    match &args.prefill_response {
+        None => Ok(tokenizer.apply_chat_template(&messages, None, true)?),
+        Some(begun) => {
+            messages.push(message("assistant", begun));
+            unfinished(messages, tokenizer)
+        }
+    }
+}
+
+/// Text that stands for a message, to find where it begins.
+const MESSAGE: &str = "<query>";
+
+/// Rest of a conversation from where the prompt begins: what comes before it was kept.
+fn rest(args: &Args, prompt: &str, tokenizer: &Tokenizer) -> Result<String> {
+    if args.system_prompt.is_some() {
+        tracing::warn!(
+            "--system-prompt changes nothing: the beginning of the conversation is in the file"
+        );
+    }
+    let (text, marked) = (
+        rendered(args, prompt, tokenizer)?,
+        rendered(args, MESSAGE, tokenizer)?,
+    );
+    let start = marked
+        .find(MESSAGE)
+        .filter(|start| text.is_char_boundary(*start));
+    match start {
+        Some(start) if text[..start] == marked[..start] => Ok(text[start..].to_string()),
+        _ => Err(Error::input(
+            "the chat template does not give a message as it is: it cannot go on behind a file",
+        )
+        .with_advice("give the whole prompt, without --prompt-cache-file")),
+    }
+}
+
 /// Text behind which transformers looks for the end of the last message (`continue_final_message`).
 const END: &str = "CONTINUE_FINAL_MESSAGE_TAG ";
 
-/// A conversation up to the end of the answer's beginning. A template that takes blanks from the end of messages takes them
-/// from the beginning.
-fn with_beginning(
-    mut messages: Vec<Message>,
-    begun: &str,
-    tokenizer: &Tokenizer,
-) -> Result<String> {
-    messages.push(message("assistant", &format!("{begun}{END}")));
+/// A conversation up to the end of its last message's text. A template that takes blanks from the end of messages takes them
+/// from there.
+fn unfinished(mut messages: Vec<Message>, tokenizer: &Tokenizer) -> Result<String> {
+    let last = messages.pop().unwrap_or_default();
+    let of = |name: &str| last[name].as_str().unwrap_or_default();
+    let (role, begun) = (of("role"), of("content"));
+    messages.push(message(role, &format!("{begun}{END}")));
     let text = tokenizer.apply_chat_template(&messages, None, false)?;
     let Some((before, behind)) = text.rsplit_once(END.trim_end()) else {
-        let error = format!(
-            "--prefill-response {begun:?}: the chat template leaves the text of an answer out"
-        );
+        let error =
+            format!("{begun:?}: the chat template leaves the text of the {role}'s message out");
         return Err(Error::input(error).with_advice(
             "render the conversation yourself: --prompt with --ignore-chat-template",
         ));
@@ -92,14 +144,19 @@ pub fn message(role: &str, content: &str) -> Message {
         .collect()
 }
 
-/// The model's own ends, the tokenizer's, and those asked for.
+/// The model's own ends, the tokenizer's, and those asked for, here and where a prompt was kept.
 ///
 /// # Errors
 /// When a token that was asked for does not exist.
-pub fn eos_token_ids(args: &Args, loaded: &LanguageModel) -> Result<Vec<u32>> {
+pub fn eos_token_ids(
+    args: &Args,
+    of_file: Option<&str>,
+    loaded: &LanguageModel,
+) -> Result<Vec<u32>> {
     let mut ids = loaded.model.eos_token_ids.clone();
     ids.extend(loaded.tokenizer.eos_token().map(|(_, id)| id));
-    for token in &args.extra_eos_token {
+    let asked = args.extra_eos_token.iter().map(String::as_str);
+    for token in asked.chain(of_file) {
         let id = loaded.tokenizer.token_to_id(token).ok_or_else(|| {
             Error::input(format!(
                 "--extra-eos-token {token:?} is not in the tokenizer's vocabulary"

@@ -1,6 +1,7 @@
 //! The command `generate`.
 
 mod ends;
+mod kept;
 mod prompts;
 mod tokenizers;
 

@@ -1,8 +1,8 @@
 use super::*;
-use crate::generate::{Limit, Sampling};
+use crate::generate::{Limit, Sampling, read_prompt};
 use crate::layout::Arrangement;
 use crate::lora::{AdapterSet, LoraConfig, Method, Plan, Targets};
-use crate::models::{Error, Model};
+use crate::models::{Error, Model, PromptCacheInfo};
 use crate::random::normal;
 use candle_core::{Device, Tensor};
 use serde_json::json;
@@ -123,6 +123,50 @@ fn check_sixteen_texts(model: &Model) {
         assert!(ends_with(FinishReason::Length(Limit::MaxTokens)));
         assert!(ends_with(FinishReason::Length(Limit::Model)));
     }
+}
+
+#[test]
+fn a_text_behind_a_cache_is_that_behind_its_tokens() {
+    let model = model();
+    for (form, n_before) in [
+        (CacheForm::Contiguous, 1),
+        (CacheForm::Contiguous, 40),
+        (CacheForm::Paged, 64),
+    ] {
+        let whole = Request {
+            max_tokens: 100,
+            eos_token_ids: vec![],
+            ..request(15)
+        };
+        let (before, rest) = whole.prompt.split_at(n_before);
+        let cache = read_prompt(&model.decoder, before, None, form).unwrap();
+        let mut engine = Engine::new(&model.decoder);
+        let rest = Request {
+            prompt: rest.to_vec(),
+            ..whole.clone()
+        };
+        let id = engine.insert_behind(cache, rest).unwrap();
+        let mut steps = Steps::new();
+        while !engine.is_empty() {
+            run(&mut engine, &mut steps);
+        }
+        let alone = alone(&model, whole);
+        let end = Step::Finished(FinishReason::Length(Limit::Model));
+        assert_eq!(alone.last(), Some(&end));
+        assert_eq!(steps[&id], alone, "{form:?} {n_before}");
+    }
+}
+
+#[test]
+fn keys_that_a_longer_text_has_otherwise_are_not_kept() {
+    let model = outgrowing_model();
+    let form = CacheForm::Contiguous;
+    let cache = read_prompt(&model.decoder, &[1, 2], None, form).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let (path, info) = (folder.path().join("kept"), PromptCacheInfo::default());
+    let error = model.decoder.write_cache(&path, &cache, &info).unwrap_err();
+    assert!(matches!(error, Error::NotKept { tokens: 24 }), "{error}");
+    assert!(!path.exists());
 }
 
 /// Most likely token behind `new` tokens that follow those of a cache.

@@ -1,5 +1,5 @@
 use super::super::Result;
-use super::{Cache, Piece, Reserved};
+use super::{Cache, Held, Piece, Reserved};
 use crate::device::snapshot;
 use candle_core::Tensor;
 
@@ -53,9 +53,32 @@ impl Cache for Contiguous {
             len: self.len,
         }))
     }
+
+    fn held(&self) -> Result<Option<Held>> {
+        let Some([keys, values]) = &self.stored else {
+            return Ok(None);
+        };
+        let tokens = [keys.narrow(2, 0, self.len)?, values.narrow(2, 0, self.len)?];
+        Ok(Some(Held {
+            n_tokens: self.len,
+            tokens,
+            bound: None,
+        }))
+    }
 }
 
 impl Contiguous {
+    /// A cache of these tokens, which go on to be the caller's.
+    ///
+    /// # Errors
+    /// When memory runs out.
+    pub fn of([keys, values]: &Piece) -> Result<Self> {
+        Ok(Self {
+            stored: Some([snapshot(keys)?, snapshot(values)?]),
+            len: keys.dim(2)?,
+        })
+    }
+
     fn room(&mut self, like: &Tensor, n: usize) -> Result<Reserved> {
         let stored = self.with_room(like, self.len + n)?;
         let start = self.len;

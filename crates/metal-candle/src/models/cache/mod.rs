@@ -1,12 +1,17 @@
 //! Keys and values of the tokens so far.
 
 mod contiguous;
+mod file;
+mod held;
 mod paged;
 mod rotating;
 #[cfg(test)]
 mod tests;
 
 pub use contiguous::Contiguous;
+pub(super) use file::Form;
+pub use file::{PromptCache, PromptCacheInfo};
+pub use held::{Bound, Held};
 pub use paged::Paged;
 pub use rotating::Rotating;
 
@@ -76,6 +81,24 @@ pub trait Cache: Debug + Send {
     /// # Errors
     /// When memory runs out.
     fn fork(&self) -> Result<Box<dyn Cache>>;
+
+    /// What it holds; `None` before the first token.
+    ///
+    /// # Errors
+    /// When memory runs out.
+    fn held(&self) -> Result<Option<Held>>;
+}
+
+/// Pieces behind each other; `None` where there are none.
+fn joined(pieces: &[Piece]) -> Result<Option<Piece>> {
+    if pieces.is_empty() {
+        return Ok(None);
+    }
+    let of = |i: usize| {
+        let parts: Vec<_> = pieces.iter().map(|piece| &piece[i]).collect();
+        Tensor::cat(&parts, 2)
+    };
+    Ok(Some([of(0)?, of(1)?]))
 }
 
 /// Form in which a sequence's keys and values are held.
@@ -104,6 +127,7 @@ impl CacheForm {
 #[derive(Debug)]
 pub struct KvCache {
     blocks: Vec<Box<dyn Cache>>,
+    form: CacheForm,
     /// Number of tokens that the sequence is known to have, those that are not held yet included:
     /// rotary angles may depend on it.
     pub(super) n_expected: usize,
@@ -125,6 +149,7 @@ impl KvCache {
         };
         Self {
             blocks: windows.into_iter().map(block).collect(),
+            form,
             n_expected: 0,
         }
     }
@@ -157,8 +182,14 @@ impl KvCache {
         let blocks = self.blocks.iter().map(|block| block.fork());
         Ok(Self {
             blocks: blocks.collect::<Result<_>>()?,
-            n_expected: self.n_expected,
+            ..*self
         })
+    }
+
+    /// Form of the blocks that see every token, or would.
+    #[must_use]
+    pub fn form(&self) -> CacheForm {
+        self.form
     }
 
     pub(super) fn block(&mut self, i: usize) -> &mut dyn Cache {

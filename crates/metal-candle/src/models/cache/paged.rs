@@ -1,5 +1,5 @@
 use super::super::Result;
-use super::{Cache, Piece};
+use super::{Cache, Held, Piece, joined};
 use crate::device::snapshot;
 use candle_core::Tensor;
 use std::sync::Arc;
@@ -76,5 +76,13 @@ impl Cache for Paged {
 
     fn fork(&self) -> Result<Box<dyn Cache>> {
         Ok(Box::new(self.clone()))
+    }
+
+    fn held(&self) -> Result<Option<Held>> {
+        Ok(joined(&self.all()?)?.map(|tokens| Held {
+            n_tokens: self.len,
+            tokens,
+            bound: None,
+        }))
     }
 }

@@ -1,5 +1,5 @@
 use super::super::{Error, Result};
-use super::{Cache, Piece};
+use super::{Bound, Cache, Held, Piece, joined};
 use crate::device::snapshot;
 use candle_core::Tensor;
 
@@ -35,6 +35,25 @@ impl Rotating {
         }
     }
 
+    /// A cache with this bound behind `n_tokens` tokens. `tokens` are those that it still needs, or more of them, in the order
+    /// of their positions: the first ones, and the last.
+    ///
+    /// # Errors
+    /// When memory runs out.
+    pub fn of(n_tokens: usize, tokens: &Piece, bound: Bound) -> Result<Self> {
+        let mut cache = Self::keeping(bound.keep, bound.tokens);
+        let stored = cache.stored(&tokens[0])?;
+        let kept = n_tokens.min(bound.keep);
+        cache.put_behind(&stored, tokens, kept, n_tokens)?;
+        let last = (tokens[0].dim(2)? - kept).min(cache.ring());
+        Ok(Self {
+            stored: Some(stored),
+            len: n_tokens,
+            first_held: n_tokens - last,
+            ..cache
+        })
+    }
+
     fn stored(&mut self, like: &Tensor) -> Result<Piece> {
         if let Some(stored) = self.stored.take() {
             return Ok(stored);
@@ -49,11 +68,11 @@ impl Rotating {
         self.window - self.keep
     }
 
-    /// The tokens that the next one still sees, in the order of their positions.
-    fn held(&self, stored: &Piece) -> Result<Vec<Piece>> {
-        let held = self.len.min(self.window - 1);
-        let kept = held.min(self.keep);
-        let [before_end, from_start] = self.slots(self.len + kept - held, held - kept);
+    /// At most `n` tokens, the kept ones and the last, in the order of their positions.
+    fn last(&self, stored: &Piece, n: usize) -> Result<Vec<Piece>> {
+        let n = self.len.min(n);
+        let kept = n.min(self.keep);
+        let [before_end, from_start] = self.slots(self.len + kept - n, n - kept);
         let parts = [(0, kept), before_end, from_start].into_iter();
         let parts = parts.filter(|(_, n)| *n > 0);
         parts.map(|(slot, n)| part(stored, slot, n)).collect()
@@ -71,9 +90,16 @@ impl Rotating {
     fn put(&self, stored: &Piece, new: &Piece) -> Result<()> {
         let t = new[0].dim(2)?;
         let kept = t.min(self.keep.saturating_sub(self.len));
+        self.put_behind(stored, new, kept, self.len + t)
+    }
+
+    /// Puts the first `kept` of these tokens behind those that are there, and the last of them, of which the last one is the
+    /// `len`th, into their slots.
+    fn put_behind(&self, stored: &Piece, new: &Piece, kept: usize, len: usize) -> Result<()> {
+        let t = new[0].dim(2)?;
         let last = (t - kept).min(self.ring());
         let mut from = 0;
-        let [before_end, from_start] = self.slots(self.len + t - last, last);
+        let [before_end, from_start] = self.slots(len - last, last);
         for (slot, n) in [(self.len, kept), before_end, from_start] {
             if n > 0 {
                 for (stored, new) in stored.iter().zip(part(new, from, n)?) {
@@ -93,7 +119,7 @@ impl Rotating {
             let seen = part(&stored, 0, self.window.min(self.len + 1))?;
             return Ok((vec![seen], stored));
         }
-        let mut seen = self.held(&stored)?;
+        let mut seen = self.last(&stored, self.window - 1)?;
         let stored = match seen.is_empty() {
             true => stored,
             false => [snapshot(&stored[0])?, snapshot(&stored[1])?],
@@ -150,5 +176,21 @@ impl Cache for Rotating {
             None => None,
         };
         Ok(Box::new(Self { stored, ..*self }))
+    }
+
+    /// Tokens of all slots: the next one sees all of them but one.
+    fn held(&self) -> Result<Option<Held>> {
+        let Some(stored) = &self.stored else {
+            return Ok(None);
+        };
+        let tokens = joined(&self.last(stored, self.window)?)?;
+        Ok(tokens.map(|tokens| Held {
+            n_tokens: self.len,
+            tokens,
+            bound: Some(Bound {
+                tokens: self.window,
+                keep: self.keep,
+            }),
+        }))
     }
 }

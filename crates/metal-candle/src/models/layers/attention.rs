@@ -145,6 +145,11 @@ impl Attention {
         self.kind.window
     }
 
+    /// Heads of keys and values, and their width.
+    pub(super) fn keys(&self) -> (usize, usize) {
+        (self.kind.heads.key_values, self.kind.heads.width)
+    }
+
     /// `(B, T, D)` -> `(B, T, D)`; with caches, over the tokens before as well.
     pub(super) fn forward(
         &self,

@@ -19,6 +19,9 @@ pub(in crate::models) trait Block: Visit + Debug + Send + Sync {
 
     /// Number of tokens that a query sees, its own included; all before it where absent.
     fn window(&self) -> Option<usize>;
+
+    /// Heads of keys and values, and their width.
+    fn keys(&self) -> (usize, usize);
 }
 
 /// Attention and feed-forward layer, each a branch beside the hidden state:
@@ -57,6 +60,10 @@ impl Block for TransformerBlock {
 
     fn window(&self) -> Option<usize> {
         self.attention.window()
+    }
+
+    fn keys(&self) -> (usize, usize) {
+        self.attention.keys()
     }
 }
 

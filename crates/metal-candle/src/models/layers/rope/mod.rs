@@ -227,6 +227,11 @@ impl Rope {
         (first > self.original) != (second > self.original)
     }
 
+    /// Longest sequence in tokens that has other angles than longer ones, where there is one.
+    pub(in crate::models) fn first_angles(&self) -> Option<usize> {
+        (self.original < usize::MAX).then_some(self.original)
+    }
+
     /// Which places are of a sequence that is longer than the original length.
     fn long_places(&self, layout: &Layout, length: &dyn Fn(Span) -> usize) -> Vec<bool> {
         let (rows, width) = layout.dims();
