@@ -1,5 +1,5 @@
 use super::Context;
-use super::generate::kept_prompt;
+use super::generate::{adapter_name, kept_prompt};
 use crate::cache_options::CacheOptions;
 use crate::device::DeviceArgs;
 use crate::error::{Error, Result};
@@ -7,7 +7,9 @@ use crate::exit::Exit;
 use crate::load_options::LoadOptions;
 use crate::loading;
 use crate::mlx::{self, Accepted};
+use crate::output_folder::check_writable;
 use metal_candle::LanguageModel;
+use metal_candle::files;
 use metal_candle::generate::read_prompt;
 use metal_candle::models::PromptCacheInfo;
 use std::path::{Path, PathBuf};
@@ -55,7 +57,8 @@ pub struct Args {
 /// When something that was given cannot be used, the model fails, or the file cannot be written.
 pub fn run(args: Args, context: &Context) -> Result<Exit> {
     let (terminal, path) = (&context.terminal, args.adapter_path.as_deref());
-    check_folder(&args.prompt_cache_file)?;
+    let folder = folder(&args.prompt_cache_file);
+    check_writable("--prompt-cache-file", folder)?;
     let device = args.device.open()?;
     let loaded = loading::load_for((&args.model, path), args.weights, &device, terminal)?;
     let adapter = path.map(|path| loading::adapter(&loaded.model, &loaded.folder, path));
@@ -63,6 +66,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit> {
     let prompt = kept_prompt(&args.prompt, args.ignore_chat_template, &loaded.tokenizer)?;
     let decoder = &loaded.model.decoder;
     let cache = read_prompt(decoder, &prompt, adapter.transpose()?, args.cache.form())?;
+    files::make_folder(folder)?;
     decoder.write_cache(&args.prompt_cache_file, &cache, &info)?;
     terminal.say(format_args!(
         "Wrote {} tokens to {}",
@@ -72,22 +76,12 @@ pub fn run(args: Args, context: &Context) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// Check that the file can be written, before the model works for it.
-fn check_folder(file: &Path) -> Result<()> {
-    match file
+/// Folder of the file that is written.
+fn folder(file: &Path) -> &Path {
+    let parent = file
         .parent()
-        .filter(|folder| !folder.as_os_str().is_empty())
-    {
-        Some(folder) if !folder.is_dir() => {
-            let error = format!(
-                "--prompt-cache-file {}: there is no folder {}",
-                file.display(),
-                folder.display()
-            );
-            Err(Error::input(error))
-        }
-        _ => Ok(()),
-    }
+        .filter(|folder| !folder.as_os_str().is_empty());
+    parent.unwrap_or(Path::new("."))
 }
 
 fn info(args: &Args, loaded: &LanguageModel) -> Result<PromptCacheInfo> {
@@ -98,10 +92,9 @@ fn info(args: &Args, loaded: &LanguageModel) -> Result<PromptCacheInfo> {
             "--eos-token {token:?} is not in the tokenizer's vocabulary"
         )));
     }
-    let adapter = args.adapter_path.as_ref();
     Ok(PromptCacheInfo {
         model: args.model.clone(),
-        adapter: Some(adapter.map_or_else(String::new, |path| path.display().to_string())),
+        adapter: Some(adapter_name(args.adapter_path.as_deref())),
         eos_token: args.eos_token.clone(),
     })
 }

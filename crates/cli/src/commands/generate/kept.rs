@@ -21,15 +21,19 @@ pub fn open(args: &Args) -> Result<(Option<PromptCache>, String)> {
         .clone()
         .unwrap_or_else(|| made_with.model.clone());
     check(path, "model", &model, &made_with.model)?;
-    let adapter = args.adapter_path.as_ref();
-    let adapter = adapter.map_or_else(String::new, |path| path.display().to_string());
     if let Some(made_with) = &made_with.adapter {
+        let adapter = adapter_name(args.adapter_path.as_deref());
         check(path, "adapter", &adapter, made_with)?;
     }
     if args.cache.max_kv_size.is_some() {
         tracing::warn!("--max-kv-size changes nothing: the file has its own bound, or none");
     }
     Ok((Some(file), model))
+}
+
+/// Name of an adapter as files have it: empty where there is none.
+pub fn adapter_name(path: Option<&Path>) -> String {
+    path.map_or_else(String::new, |path| path.display().to_string())
 }
 
 fn check(file: &Path, what: &str, given: &str, made_with: &str) -> Result<()> {

@@ -7,6 +7,7 @@ mod prompt;
 mod speed;
 
 pub use args::{Args, SamplingOptions};
+pub use kept::adapter_name;
 pub use prompt::{kept as kept_prompt, message};
 
 use super::Context;

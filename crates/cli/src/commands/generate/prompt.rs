@@ -41,7 +41,7 @@ pub fn tokens(args: &Args, tokenizer: &Tokenizer) -> Result<Vec<u32>> {
 pub fn kept(prompt: &str, as_it_is: bool, tokenizer: &Tokenizer) -> Result<Vec<u32>> {
     let prompt = given(prompt)?;
     match tokenizer.has_chat_template() && !as_it_is {
-        true => Ok(tokenizer.encode_raw(&unfinished(vec![message("user", &prompt)], tokenizer)?)?),
+        true => Ok(tokenizer.encode_raw(&unfinished(vec![], ("user", &prompt), tokenizer)?)?),
         false => plain(&prompt, tokenizer),
     }
 }
@@ -58,13 +58,10 @@ fn given(prompt: &str) -> Result<String> {
 fn rendered(args: &Args, prompt: &str, tokenizer: &Tokenizer) -> Result<String> {
     let system = args.system_prompt.iter();
     let system = system.map(|text| message("system", text));
-    let mut messages: Vec<Message> = system.chain([message("user", prompt)]).collect();
+    let messages: Vec<Message> = system.chain([message("user", prompt)]).collect();
     match &args.prefill_response {
         None => Ok(tokenizer.apply_chat_template(&messages, None, true)?),
-        Some(begun) => {
-            messages.push(message("assistant", begun));
-            unfinished(messages, tokenizer)
-        }
+        Some(begun) => unfinished(messages, ("assistant", begun), tokenizer),
     }
 }
 
@@ -97,17 +94,17 @@ fn rest(args: &Args, prompt: &str, tokenizer: &Tokenizer) -> Result<String> {
 /// Text behind which transformers looks for the end of the last message (`continue_final_message`).
 const END: &str = "CONTINUE_FINAL_MESSAGE_TAG ";
 
-/// A conversation up to the end of its last message's text. A template that takes blanks from the end of messages takes them
+/// A conversation up to the end of the text of its last message, whose role and text are `last`. A template that takes blanks from the end of messages takes them
 /// from there.
-fn unfinished(mut messages: Vec<Message>, tokenizer: &Tokenizer) -> Result<String> {
-    let last = messages.pop().unwrap_or_default();
-    let of = |name: &str| last[name].as_str().unwrap_or_default();
-    let (role, begun) = (of("role"), of("content"));
+fn unfinished(
+    mut messages: Vec<Message>,
+    (role, begun): (&str, &str),
+    tokenizer: &Tokenizer,
+) -> Result<String> {
     messages.push(message(role, &format!("{begun}{END}")));
     let text = tokenizer.apply_chat_template(&messages, None, false)?;
     let Some((before, behind)) = text.rsplit_once(END.trim_end()) else {
-        let error =
-            format!("{begun:?}: the chat template leaves the text of the {role}'s message out");
+        let error = format!("the chat template leaves the text of the {role}'s message out");
         return Err(Error::input(error).with_advice(
             "render the conversation yourself: --prompt with --ignore-chat-template",
         ));

@@ -88,7 +88,7 @@ fn files_of_another_model_or_adapter_are_refused() {
 }
 
 #[test]
-fn what_is_no_such_file_is_refused() {
+fn files_of_another_kind_are_refused() {
     let fixture = Fixture::new();
     fixture.fails(REST, 2, &["kept.safetensors"]);
     fixture.write("kept.safetensors", "nothing of the kind");
@@ -111,6 +111,11 @@ fn what_is_no_such_file_is_refused() {
         tensors.retain(|name, _| !name.contains("layers.1."));
     });
     fixture.fails(REST, 2, &["caches of 2 blocks, and the model has 1"]);
-    let words = KEEP.replace("kept.safetensors", "no/such/folder/kept");
-    fixture.fails(&words, 2, &["there is no folder no/such/folder"]);
+    let words = |file: &str| KEEP.replace("kept.safetensors", file);
+    fixture.ok(&words("new/folder/kept"));
+    fixture.fails(
+        &words("kept.safetensors/kept"),
+        2,
+        &["--prompt-cache-file kept.safetensors: cannot write"],
+    );
 }

@@ -6,6 +6,7 @@ mod shards;
 mod tied;
 
 pub(super) use index::file_names;
+pub(super) use shard::Shard;
 pub(super) use tied::Agreement;
 
 use super::problems::Problems;

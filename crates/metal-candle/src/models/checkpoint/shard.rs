@@ -16,16 +16,16 @@ const HEADER_LIMIT_BYTES: u64 = 100_000_000;
 const CHUNK: usize = 64 << 10;
 
 /// One safetensors file.
-pub(super) struct Shard {
+pub(in crate::models) struct Shard {
     file: StableFile,
     /// Where tensor data begin, in bytes.
     data_start: u64,
-    pub(super) metadata: Metadata,
+    pub(in crate::models) metadata: Metadata,
 }
 
 impl Shard {
     /// Opens a file and reads its header, whose sizes must be those of the file.
-    pub(super) fn open(path: &Path) -> Result<Self> {
+    pub(in crate::models) fn open(path: &Path) -> Result<Self> {
         let damaged = |reason: String| damaged(path, reason);
         let file = StableFile::open(path)?;
         let start = file.from_start().map_err(files::Error::at("read", path))?;
@@ -51,7 +51,11 @@ impl Shard {
     /// Copies a tensor to `device`, in the dtype of the file; `None` where it holds NaN or an
     /// infinity. The dtype must be a float of 16 or 32 bits, u32 or u8, i32, which becomes the u32 of its bits, or e8m0,
     /// which becomes float32.
-    pub(super) fn tensor(&self, info: &TensorInfo, device: &Device) -> Result<Option<Tensor>> {
+    pub(in crate::models) fn tensor(
+        &self,
+        info: &TensorInfo,
+        device: &Device,
+    ) -> Result<Option<Tensor>> {
         let all = 0..info.shape.iter().product();
         match info.dtype {
             Dtype::F32 => self.finite(info, all, f32::from_le_bytes, f32::is_finite, device),
@@ -82,7 +86,7 @@ impl Shard {
     }
 
     /// Check that nobody wrote to the file since it was opened: what was read is of one checkpoint.
-    pub(super) fn check_unchanged(&self) -> Result<()> {
+    pub(in crate::models) fn check_unchanged(&self) -> Result<()> {
         match self.file.is_unchanged()? {
             true => Ok(()),
             false => Err(damaged(self.file.path(), CHANGED.into())),

@@ -3,13 +3,12 @@
 use super::{Checked, Problem};
 use crate::models::Result as ModelResult;
 use crate::models::cache::{Bound, Held, Piece};
+use crate::models::checkpoint::Shard;
 use crate::models::json::shown_name;
-use candle_core::{Device, Tensor};
-use half::{bf16, f16};
+use candle_core::{DType, Device, Tensor};
 use metal_candle_kernels::Weight;
 use metal_candle_kernels::weight::affine::Affine;
-use safetensors::tensor::TensorView;
-use safetensors::{Dtype, SafeTensors};
+use safetensors::Dtype;
 
 const WHOLE: &str = "KVCache";
 const BOUNDED: &str = "RotatingKVCache";
@@ -35,8 +34,8 @@ pub(super) fn write(held: &Held) -> (&'static str, ModelResult<Vec<Tensor>>) {
 }
 
 /// What block `i` holds, with keys and values in float32 on the CPU.
-pub(super) fn read(tensors: &SafeTensors<'_>, i: usize, class: &str) -> Checked<Held> {
-    let block = Block { tensors, i };
+pub(super) fn read(shard: &Shard, i: usize, class: &str) -> Checked<Held> {
+    let block = Block { shard, i };
     match class {
         WHOLE => block.whole(),
         BOUNDED => block.bounded(),
@@ -49,7 +48,7 @@ pub(super) fn read(tensors: &SafeTensors<'_>, i: usize, class: &str) -> Checked<
 }
 
 struct Block<'a> {
-    tensors: &'a SafeTensors<'a>,
+    shard: &'a Shard,
     i: usize,
 }
 
@@ -115,7 +114,7 @@ impl Block<'_> {
     }
 
     fn dequantized(&self, name: &str, bits: usize, group: usize) -> Checked<Tensor> {
-        let words = self.words(&format!("{name}.0"))?;
+        let words = self.rows(&format!("{name}.0"), &[Dtype::U32])?;
         let scales = self.floats(&format!("{name}.1"))?;
         let biases = self.floats(&format!("{name}.2"))?;
         let dense = || {
@@ -132,70 +131,48 @@ impl Block<'_> {
         dense().map_err(|error: candle_core::Error| format!("{}.{name}: {error}", self.i))
     }
 
-    fn view(&self, name: &str) -> Checked<TensorView<'_>> {
-        let name = format!("{}.{name}", self.i);
-        let view = self.tensors.tensor(&name);
-        view.map_err(|_| format!("no tensor {name}"))
+    /// The tensor of this name, of one of these dtypes.
+    fn tensor(&self, name: &str, dtypes: &[Dtype]) -> Checked<Tensor> {
+        let full = format!("{}.{name}", self.i);
+        let info = self.shard.metadata.info(&full);
+        let info = info.ok_or_else(|| format!("no tensor {full}"))?;
+        if !dtypes.contains(&info.dtype) {
+            return Err(self.wrong(name, &format!("a dtype of {dtypes:?}"), info.dtype));
+        }
+        let tensor = self.shard.tensor(info, &Device::Cpu);
+        let tensor = tensor.map_err(|error| error.to_string())?;
+        tensor.ok_or_else(|| self.wrong(name, "finite numbers", "others"))
     }
 
     /// Floats `(1, G, n, D)`.
     fn floats(&self, name: &str) -> Checked<Tensor> {
-        let view = self.view(name)?;
-        let bytes = view.data();
-        let values: Vec<f32> = match view.dtype() {
-            Dtype::F32 => numbers(bytes, f32::from_le_bytes),
-            Dtype::F16 => numbers(bytes, |bytes| f16::from_le_bytes(bytes).to_f32()),
-            Dtype::BF16 => numbers(bytes, |bytes| bf16::from_le_bytes(bytes).to_f32()),
-            other => return Err(self.wrong(name, "dtype F32, F16 or BF16", other)),
-        };
-        if !values.iter().all(|x| x.is_finite()) {
-            return Err(self.wrong(name, "finite numbers", "others"));
-        }
-        self.shaped(name, values, view.shape())
+        let floats = self.rows(name, &[Dtype::F32, Dtype::F16, Dtype::BF16])?;
+        floats
+            .to_dtype(DType::F32)
+            .map_err(|error| error.to_string())
     }
 
-    /// Words of packed numbers, `(1, G, n, D * bits / 32)`.
-    fn words(&self, name: &str) -> Checked<Tensor> {
-        let view = self.view(name)?;
-        match view.dtype() {
-            Dtype::U32 => self.shaped(name, numbers(view.data(), u32::from_le_bytes), view.shape()),
-            other => Err(self.wrong(name, "dtype U32", other)),
-        }
-    }
-
-    fn shaped<T: candle_core::WithDType>(
-        &self,
-        name: &str,
-        values: Vec<T>,
-        shape: &[usize],
-    ) -> Checked<Tensor> {
-        match shape {
-            [1, ..] if shape.len() == 4 && !shape.contains(&0) => {
-                Tensor::from_vec(values, shape, &Device::Cpu).map_err(|error| error.to_string())
-            }
-            _ => Err(self.wrong(name, "a shape (1, G, n, D)", format_args!("{shape:?}"))),
+    /// A tensor `(1, G, n, D)`.
+    fn rows(&self, name: &str, dtypes: &[Dtype]) -> Checked<Tensor> {
+        let tensor = self.tensor(name, dtypes)?;
+        match tensor.dims() {
+            [1, ..] if tensor.rank() == 4 && tensor.elem_count() > 0 => Ok(tensor),
+            other => Err(self.wrong(name, "a shape (1, G, n, D)", other)),
         }
     }
 
     /// Number `j` of the state.
     fn number(&self, j: usize) -> Checked<usize> {
         let name = j.to_string();
-        let view = self.view(&name)?;
-        let value = match (view.dtype(), view.data().try_into()) {
-            (Dtype::I32, Ok(bytes)) => i32::from_le_bytes(bytes),
-            (other, _) => return Err(self.wrong(&name, "one number of dtype I32", other)),
-        };
+        let bits = self.tensor(&name, &[Dtype::I32])?.to_scalar::<u32>();
+        let bits = bits.map_err(|error| format!("{}.{name}: {error}", self.i))?;
+        let value = bits.cast_signed();
         usize::try_from(value).map_err(|_| self.wrong(&name, "0 or more", value))
     }
 
     fn wrong(&self, name: &str, expected: &str, got: impl std::fmt::Debug) -> Problem {
         format!("{}.{name} must have {expected}, got {got:?}", self.i)
     }
-}
-
-fn numbers<T, const N: usize>(bytes: &[u8], from_bytes: impl Fn([u8; N]) -> T) -> Vec<T> {
-    let (whole, _) = bytes.as_chunks::<N>();
-    whole.iter().map(|bytes| from_bytes(*bytes)).collect()
 }
 
 /// Tokens that both have room for.

@@ -7,11 +7,11 @@ mod header;
 
 pub use header::PromptCacheInfo;
 
-use super::{Bound, CacheForm, Contiguous, Held, KvCache, Rotating};
+use super::{Bound, Cache, CacheForm, Contiguous, Held, KvCache, Rotating};
 use crate::files;
+use crate::models::checkpoint::Shard;
 use crate::models::{Error, Result};
-use candle_core::{DType, Device};
-use safetensors::SafeTensors;
+use candle_core::{DType, Device, Tensor};
 use std::path::{Path, PathBuf};
 
 /// Keys and values of a prompt, as a file holds them.
@@ -45,23 +45,20 @@ impl PromptCache {
     /// When it is missing, damaged or holds caches of another kind than keys and values of all tokens or of the last ones,
     /// in floats or quantized.
     pub fn read(path: &Path) -> Result<Self> {
-        let bytes = files::read_bytes(path)?;
-        let damaged = |error: safetensors::SafeTensorError| Error::Safetensors {
-            path: path.to_path_buf(),
-            reason: error.to_string(),
-        };
-        let (_, metadata) = SafeTensors::read_metadata(&bytes).map_err(damaged)?;
-        let tensors = SafeTensors::deserialize(&bytes).map_err(damaged)?;
-        let (info, classes) = header::read(metadata.metadata().as_ref()).map_err(at(path))?;
+        let shard = Shard::open(path)?;
+        let header = shard.metadata.metadata().as_ref();
+        let (info, classes) = header::read(header).map_err(at(path))?;
         let classes = classes.iter().enumerate();
         let blocks = classes.map(|(i, class)| {
-            let block = block::read(&tensors, i, class);
+            let block = block::read(&shard, i, class);
             block.map_err(|problem| format!("block {i}: {problem}"))
         });
+        let blocks = blocks.collect::<Checked<_>>().map_err(at(path))?;
+        shard.check_unchanged()?;
         Ok(Self {
             info,
             path: path.to_path_buf(),
-            blocks: blocks.collect::<Checked<_>>().map_err(at(path))?,
+            blocks,
         })
     }
 
@@ -102,19 +99,11 @@ impl PromptCache {
         self.check(form).map_err(at(&self.path))?;
         let mut cache = KvCache::new([], CacheForm::default());
         for (held, (window, _)) in self.blocks.iter().zip(form.blocks) {
-            let on_device =
-                |tensor: &candle_core::Tensor| tensor.to_device(device)?.to_dtype(form.dtype);
-            let [keys, values] = &held.tokens;
-            let tokens = [on_device(keys)?, on_device(values)?];
-            cache
-                .blocks
-                .push(match bound(held, *window, form.max_tokens) {
-                    None => Box::new(Contiguous::of(&tokens)?),
-                    Some(bound) => Box::new(Rotating::of(held.n_tokens, &tokens, bound)?),
-                });
-            if let (None, Some(bound)) = (window, bound(held, *window, form.max_tokens)) {
+            let bound = bound(held, *window, form.max_tokens);
+            if let (None, Some(bound)) = (window, bound) {
                 cache.form = CacheForm::Bounded(bound.tokens);
             }
+            cache.blocks.push(behind(held, bound, form.dtype, device)?);
         }
         cache.n_expected = self.n_tokens();
         Ok(cache)
@@ -136,6 +125,22 @@ impl PromptCache {
             fits(held, n_tokens, *of_model).map_err(|problem| format!("block {i}: {problem}"))
         })
     }
+}
+
+/// A block's cache that goes on behind `held`.
+fn behind(
+    held: &Held,
+    bound: Option<Bound>,
+    dtype: DType,
+    device: &Device,
+) -> Result<Box<dyn Cache>> {
+    let on_device = |tensor: &Tensor| tensor.to_device(device)?.to_dtype(dtype);
+    let [keys, values] = &held.tokens;
+    let tokens = [on_device(keys)?, on_device(values)?];
+    Ok(match bound {
+        None => Box::new(Contiguous::of(&tokens)?),
+        Some(bound) => Box::new(Rotating::of(held.n_tokens, &tokens, bound)?),
+    })
 }
 
 /// What a block's cache forgets: nothing, where the text ends before.
