@@ -1,7 +1,7 @@
 """Writes crates/metal-candle/tests/golden/rows/: small Parquet files in the shapes of data sets of the Hugging Face hub,
 and beside each a JSONL file with what pyarrow reads back from it, row by row.
 
-    pip install pyarrow==26.0.1
+    pip install pyarrow==26.0.1 zstandard==0.25.0
     python scripts/golden/rows.py
 
 | file | pages | columns |
@@ -11,7 +11,10 @@ and beside each a JSONL file with what pyarrow reads back from it, row by row.
 | `messages.parquet` | Snappy, version 2 pages | list of structs with nulls |
 | `sharegpt.parquet` | none | list of structs |
 | `types.parquet` | none | every type that a column may have |
+| `zstd_1.parquet`, `zstd_2.parquet` | Zstandard, versions 1 and 2, two row groups | list of structs with nulls, a column of nulls |
 | `latin1_string.parquet`, `latin1_binary.parquet` | none | a text that is no UTF-8; these have no JSONL file |
+
+and `frames.jsonl.zst`, the rows of `gsm8k` in two frames of Zstandard with their checksums, one to be skipped before each.
 """
 
 import json
@@ -20,6 +23,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import zstandard
 
 FOLDER = Path(__file__).resolve().parents[2] / "crates/metal-candle/tests/golden/rows"
 
@@ -91,6 +95,15 @@ def latin1(kind):
     pq.write_table(pa.table({"text": array}), FOLDER / f"latin1_{kind}.parquet", compression="none", write_statistics=False)
 
 
+def frames(lines):
+    """Lines of text in two frames, each behind one that holds no text (magic number, length, bytes)."""
+    pack = zstandard.ZstdCompressor(write_checksum=True).compress
+    skipped = bytes.fromhex("502a4d18") + (5).to_bytes(4, "little") + b"index"
+    half = len(lines) // 2
+    parts = [skipped + pack("".join(part).encode()) for part in (lines[:half], lines[half:])]
+    (FOLDER / "frames.jsonl.zst").write_bytes(b"".join(parts))
+
+
 def main():
     shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir(parents=True)
@@ -101,6 +114,12 @@ def main():
     latin1("string")
     latin1("binary")
     write("types", pa.Table.from_pylist(VALUES, TYPES), compression="none")
+    nulls = [{**row, "nothing": None} for row in conversations(40)]
+    schema = pa.Table.from_pylist(conversations(40)).schema.append(pa.field("nothing", pa.string()))
+    for version in "12":
+        table = pa.Table.from_pylist(nulls, schema)
+        write(f"zstd_{version}", table, compression="zstd", data_page_version=f"{version}.0", row_group_size=25)
+    frames((FOLDER / "gsm8k.jsonl").read_text().splitlines(keepends=True))
 
 
 if __name__ == "__main__":

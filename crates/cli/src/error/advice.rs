@@ -147,7 +147,7 @@ fn of_format(format: data::FileFormat) -> String {
     use data::FileFormat as F;
     match format {
         F::Utf16 => "convert it: iconv -f UTF-16 -t UTF-8 FILE > NEW_FILE",
-        F::Zstandard | F::Bzip2 | F::Xz => "unpack it first",
+        F::Bzip2 | F::Xz => "unpack it first",
         F::Zip => "unpack it first; save a spreadsheet as CSV in UTF-8",
         F::PlainText => "make a row of each line: jq -cR '{text: .}' FILE > train.jsonl",
         F::Arrow => "convert it: python -c \"import datasets; datasets.Dataset.from_file('FILE').to_json('train.jsonl')\"",

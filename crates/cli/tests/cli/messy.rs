@@ -142,9 +142,14 @@ fn files_that_hold_something_else_say_what() {
     for (name, contents, expected) in [
         ("rows.tsv", utf16, ["a text in UTF-16", "iconv"]),
         (
+            "rows.jsonl.xz",
+            b"\xFD7zXZ\x00".to_vec(),
+            ["an xz file", "unpack it first"],
+        ),
+        (
             "rows.jsonl.zst",
             b"\x28\xB5\x2F\xFD\x04".to_vec(),
-            ["a Zstandard file", "unpack it first"],
+            ["the Zstandard file is damaged or cut", "rows.jsonl.zst"],
         ),
         (
             "rows.csv",
@@ -178,11 +183,11 @@ fn a_folder_tells_what_it_does_not_read() {
     let ended = fixture.ok("inspect --model model --data set");
     let expected = "train-00001-of-00002.jsonl is one of 2 files, and 1 is not there";
     assert!(ended.stderr.contains(expected), "{}", ended.stderr);
-    let fixture = with("set/train.jsonl.zst", b"\x28\xB5\x2F\xFD\x04");
+    let fixture = with("set/train.jsonl.xz", b"\xFD7zXZ\x00");
     fixture.fails(
         "inspect --model model --data set",
         2,
-        &["train.jsonl.zst: this is a Zstandard file"],
+        &["train.jsonl.xz: this is an xz file"],
     );
     let fixture = with("set/train/data-00000-of-00001.arrow", b"ARROW1\0\0");
     fixture.write("set/train/state.json", "{}");

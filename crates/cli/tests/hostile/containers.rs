@@ -8,17 +8,22 @@ use std::io::Write;
 
 const CSV: &str = "data/rows.csv";
 const GZ: &str = "data/rows.jsonl.gz";
+const ZST: &str = "data/rows.jsonl.zst";
 const JSON: &str = "data/rows.json";
 const PARQUET: &str = "data/rows.parquet";
 
 const ALPACA: &[u8] = include_bytes!("../../../metal-candle/tests/golden/rows/alpaca.parquet");
 const GSM8K: &[u8] = include_bytes!("../../../metal-candle/tests/golden/rows/gsm8k.parquet");
 const MESSAGES: &[u8] = include_bytes!("../../../metal-candle/tests/golden/rows/messages.parquet");
+const ZSTD_1: &[u8] = include_bytes!("../../../metal-candle/tests/golden/rows/zstd_1.parquet");
+const ZSTD_2: &[u8] = include_bytes!("../../../metal-candle/tests/golden/rows/zstd_2.parquet");
+const FRAMES: &[u8] = include_bytes!("../../../metal-candle/tests/golden/rows/frames.jsonl.zst");
 const TYPES: &[u8] = include_bytes!("../../../metal-candle/tests/golden/rows/types.parquet");
 
 pub fn inputs() -> Vec<Input> {
     let mut inputs = tables();
     inputs.extend(packed());
+    inputs.extend(frames());
     inputs.extend(documents());
     inputs.extend(columns());
     inputs.extend(folders());
@@ -124,6 +129,49 @@ fn packed() -> Vec<Input> {
     inputs
 }
 
+/// A frame of Zstandard whose blocks, of 128 KiB each, are one byte again and again.
+fn zeros(n_blocks: usize) -> Vec<u8> {
+    let mut frame = b"\x28\xB5\x2F\xFD\x00\x38".to_vec();
+    for i in 1..=n_blocks {
+        let header = u32::from(i == n_blocks) | 1 << 1 | (128 << 10) << 3;
+        frame.extend_from_slice(&header.to_le_bytes()[..3]);
+        frame.push(0);
+    }
+    frame
+}
+
+fn frames() -> Vec<Input> {
+    let cut = |n: usize| FRAMES[..FRAMES.len() - n].to_vec();
+    let mut wrong_sum = FRAMES.to_vec();
+    let n = wrong_sum.len();
+    wrong_sum[n - 1] ^= 1;
+    let refused = [
+        ("cut", cut(9)),
+        ("without its sum", cut(4)),
+        ("a magic alone", b"\x28\xB5\x2F\xFD".to_vec()),
+        ("a frame to skip alone", FRAMES[..13].to_vec()),
+        (
+            "a frame to skip of 4 GB",
+            b"\x50\x2A\x4D\x18\xff\xff\xff\xff".to_vec(),
+        ),
+        (
+            "a window of 2 TB",
+            b"\x28\xB5\x2F\xFD\x00\xff\x01\x00\x00".to_vec(),
+        ),
+        ("another sum", wrong_sum),
+        ("something behind it", [FRAMES, b"rows"].concat()),
+        ("300 MB of zeros", zeros(2400)),
+    ];
+    let refused =
+        refused.map(|(name, content)| file(name, ZST, content).refused(&["data/rows.jsonl.zst"]));
+    let mut inputs = Vec::from(refused);
+    inputs.extend([
+        file("whole", ZST, FRAMES).accepted(),
+        file("under the name of gzip", GZ, FRAMES).accepted(),
+    ]);
+    inputs
+}
+
 fn documents() -> Vec<Input> {
     let refused = [
         ("an open list", "[{\"text\":\"a\"},"),
@@ -202,7 +250,13 @@ fn columns() -> Vec<Input> {
         file("whole", PARQUET, GSM8K).accepted(),
     ]);
     let commands = ["perplexity --model model --max-seq-length 48 --data data/rows.parquet"];
-    for (name, content) in [("alpaca", ALPACA), ("gsm8k", GSM8K), ("messages", MESSAGES)] {
+    for (name, content) in [
+        ("alpaca", ALPACA),
+        ("gsm8k", GSM8K),
+        ("messages", MESSAGES),
+        ("zstd_1", ZSTD_1),
+        ("zstd_2", ZSTD_2),
+    ] {
         let damaged = mutate::bytes_of(PARQUET, &commands, 40).into_iter();
         inputs.extend(damaged.map(|input| {
             let name = format!("{name} {}", input.name);

@@ -95,7 +95,7 @@ pub enum Error {
         error: Box<RowError>,
     },
     /// A data file holds something else than rows.
-    #[error("{}: this is {format}, and rows are read from JSONL, JSON, CSV, TSV and Parquet, plain or packed with gzip", path.display())]
+    #[error("{}: this is {format}, and rows are read from JSONL, JSON, CSV, TSV and Parquet, plain or packed with gzip or Zstandard", path.display())]
     NotRows {
         /// The data file.
         path: PathBuf,

@@ -7,7 +7,7 @@ use super::format::FileFormat;
 use super::input::Input;
 use super::later::later;
 use super::lines::Lines;
-use super::{Contents, Records, Unit, format, parquet, table, unreadable};
+use super::{Contents, Records, Unit, format, packed, parquet, table, unreadable};
 use crate::data::error::{Error, Result};
 use crate::data::json::{JsonError, parse};
 
@@ -83,7 +83,7 @@ fn alone(train: Records) -> Contents {
 /// Whether a file is a table: its name says so, or its first line names columns.
 fn is_table(path: &Path, first: &[u8]) -> bool {
     let name = path.to_string_lossy().to_lowercase();
-    let name = name.trim_end_matches(".gz");
+    let name = packed::without_ending(&name);
     let is_named = name.ends_with(".csv") || name.ends_with(".tsv");
     !matches!(first, [b'{' | b'[', ..]) && (is_named || is_header(first))
 }

@@ -201,7 +201,7 @@ mod tests {
         assert_eq!(files.notes, expected);
         let files = choose(&["train.json", "train.jsonl", "valid.jsonl"]).unwrap();
         assert_eq!(files.notes, ["train.jsonl is read, and not train.json"]);
-        let files = choose(&["train.jsonl.zst", "train.csv", "dev.json.xz"]).unwrap();
+        let files = choose(&["train.jsonl.bz2", "train.csv", "dev.json.xz"]).unwrap();
         assert_eq!(
             (files.train, files.valid),
             (vec!["train.csv".into()], vec!["dev.json.xz".into()])

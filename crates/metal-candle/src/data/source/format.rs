@@ -8,8 +8,6 @@ pub enum FileFormat {
     /// Text in 16 bits a character.
     Utf16,
     /// A compressed file.
-    Zstandard,
-    /// A compressed file.
     Bzip2,
     /// A compressed file.
     Xz,
@@ -33,7 +31,6 @@ impl fmt::Display for FileFormat {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Utf16 => "a text in UTF-16",
-            Self::Zstandard => "a Zstandard file",
             Self::Bzip2 => "a bzip2 file",
             Self::Xz => "an xz file",
             Self::Zip => "a zip archive",
@@ -47,10 +44,9 @@ impl fmt::Display for FileFormat {
     }
 }
 
-const MAGIC: [(&[u8], FileFormat); 12] = [
+const MAGIC: [(&[u8], FileFormat); 11] = [
     (b"\xFF\xFE", FileFormat::Utf16),
     (b"\xFE\xFF", FileFormat::Utf16),
-    (b"\x28\xB5\x2F\xFD", FileFormat::Zstandard),
     (b"BZh", FileFormat::Bzip2),
     (b"\xFD7zXZ", FileFormat::Xz),
     (b"PK\x03\x04", FileFormat::Zip),

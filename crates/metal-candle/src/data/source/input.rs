@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use bytes::Bytes;
 
-use super::{gzip, held, unreadable};
+use super::{held, packed, unreadable};
 use crate::data::error::{Error, Result};
 use crate::data::json::Stream;
 use crate::files;
@@ -46,8 +46,8 @@ impl Input {
     pub(super) fn reader(&self) -> Result<Box<dyn BufRead>> {
         let raw = self.raw()?;
         let n_bytes = raw.n_bytes().map_err(|error| self.error(error))?;
-        let packed = BufReader::with_capacity(BUFFER_BYTES, raw.into_reader());
-        gzip::unpacking(packed, n_bytes).map_err(|error| self.error(error))
+        let contents = BufReader::with_capacity(BUFFER_BYTES, raw.into_reader());
+        packed::unpacking(contents, n_bytes).map_err(|error| self.error(error))
     }
 
     /// Whether the contents are packed.
@@ -55,8 +55,8 @@ impl Input {
     /// # Errors
     /// When they cannot be read.
     pub(super) fn is_packed(&self) -> Result<bool> {
-        let head = self.read(self.raw()?.into_reader().take(2))?;
-        Ok(gzip::is_one(&head))
+        let head = self.read(self.raw()?.into_reader().take(packed::HEAD_BYTES))?;
+        Ok(packed::Packing::of(&head).is_some())
     }
 
     /// The first bytes of the contents, as many as there are up to `n`.
@@ -92,7 +92,7 @@ impl Input {
 
     /// The error of contents that cannot be read.
     pub(super) fn error(&self, error: io::Error) -> Error {
-        match gzip::reason(&error) {
+        match packed::reason(&error) {
             Some(reason) => unreadable(&self.path, reason),
             None => files::Error::at("read", &self.path)(error).into(),
         }

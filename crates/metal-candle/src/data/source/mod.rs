@@ -4,12 +4,12 @@ mod container;
 mod document;
 mod folder;
 mod format;
-mod gzip;
 mod held;
 mod input;
 mod later;
 mod lines;
 mod names;
+mod packed;
 mod parquet;
 mod table;
 

@@ -9,11 +9,11 @@ const ENDINGS: [&str; 7] = [
     ".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet", ".arrow",
 ];
 
-/// Endings of packed files, of which only the first is unpacked.
+/// Endings of packed files, of which those of [`UNREAD`] are not unpacked.
 const PACKED: [&str; 5] = [".gz", ".zst", ".bz2", ".xz", ".zip"];
 
 /// Endings of files that are told from others, and not read.
-const UNREAD: [&str; 5] = [".zst", ".bz2", ".xz", ".zip", ".arrow"];
+const UNREAD: [&str; 4] = [".bz2", ".xz", ".zip", ".arrow"];
 
 /// Files that `datasets` writes beside rows.
 const BESIDE: [&str; 4] = [

@@ -1,9 +1,11 @@
 //! Parquet files, the tables of Hugging Face's hub.
 
+mod pages;
+
 use std::path::Path;
 
 use parquet::errors::ParquetError;
-use parquet::file::reader::{ChunkReader, FileReader, SerializedFileReader};
+use parquet::file::reader::{ChunkReader, FileReader};
 use parquet::record::reader::RowIter;
 use parquet::record::{Field, Row};
 
@@ -48,7 +50,7 @@ pub(super) fn records(input: &Input) -> Result<Records> {
 
 /// Reader of a table, of which no more than some pages of each column are in memory.
 fn reader(path: &Path, contents: impl ChunkReader + 'static) -> Result<Box<dyn FileReader>> {
-    match SerializedFileReader::new(contents) {
+    match pages::Reader::new(contents) {
         Ok(reader) => Ok(Box::new(reader)),
         Err(error) => {
             let reason = format!("the Parquet file cannot be read: {error}");
@@ -159,7 +161,9 @@ mod tests {
 
     #[test]
     fn rows_are_those_that_pyarrow_reads() {
-        for name in ["alpaca", "gsm8k", "messages", "sharegpt", "types"] {
+        for name in [
+            "alpaca", "gsm8k", "messages", "sharegpt", "types", "zstd_1", "zstd_2",
+        ] {
             let path = golden(&format!("{name}.parquet"));
             let input = Input {
                 path: path.clone(),
@@ -213,11 +217,16 @@ mod tests {
 
     #[test]
     fn no_cut_file_is_read_as_a_whole_one() {
-        let path = golden("gsm8k.parquet");
-        let bytes = std::fs::read(&path).unwrap();
+        for name in ["gsm8k.parquet", "zstd_1.parquet", "zstd_2.parquet"] {
+            no_cut_is_whole(&golden(name));
+        }
+    }
+
+    fn no_cut_is_whole(path: &Path) {
+        let bytes = std::fs::read(path).unwrap();
         for n in (4..bytes.len()).step_by(97) {
             let read = records(&Input {
-                path: path.clone(),
+                path: path.to_owned(),
                 bytes: Some(Bytes::copy_from_slice(&bytes[..n])),
             });
             let rows = read.map(|records| {

@@ -11,7 +11,7 @@ use std::rc::Rc;
 use csv::{ErrorKind, Position, ReaderBuilder, StringRecord, StringRecordsIntoIter};
 
 use super::input::Input;
-use super::{Record, Records, RowError, Unit, unreadable};
+use super::{Record, Records, RowError, Unit, packed, unreadable};
 use crate::data::error::Result;
 use crate::data::json::{Json, Object, shortened};
 use scan::{Scan, Scanned};
@@ -78,7 +78,7 @@ fn check_names(path: &Path, names: &StringRecord) -> Result<()> {
 /// first line.
 fn delimiter(path: &Path, first: &[u8]) -> u8 {
     let name = path.to_string_lossy().to_lowercase();
-    if name.trim_end_matches(".gz").ends_with(".tsv") {
+    if packed::without_ending(&name).ends_with(".tsv") {
         return b'\t';
     }
     let count = |delimiter: &u8| first.iter().filter(|byte| *byte == delimiter).count();
