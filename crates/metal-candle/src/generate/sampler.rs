@@ -3,7 +3,7 @@ mod candidates;
 #[cfg(test)]
 mod tests;
 
-use candidates::{Candidate, filter};
+use candidates::{Candidate, Candidates};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -134,38 +134,32 @@ impl Sampler {
             return most_likely(&logits);
         }
         let possible = (0..).zip(logits).filter(|(_, logit)| logit.is_finite());
-        let mut candidates: Vec<Candidate> = possible
-            .map(|(id, logit)| Candidate::new(id, logit))
-            .collect();
-        // Stable, so that equal logits keep the order of their ids.
-        candidates.sort_by(|a, b| b.weight.total_cmp(&a.weight));
-        filter(&self.sampling, &mut candidates);
-        self.exclude(&mut candidates);
-        self.draw(&candidates)
-    }
-
-    /// Leaves out likely tokens, as often as XTC is to.
-    fn exclude(&mut self, candidates: &mut Vec<Candidate>) {
-        let Sampling {
-            xtc_probability: probability,
-            xtc_threshold: threshold,
-            ..
-        } = self.sampling;
-        if probability > 0.0 && self.generator.random::<f32>() < probability {
-            candidates::exclude(threshold, &self.spared, candidates);
+        let possible = possible.map(|(id, logit)| Candidate::new(id, logit));
+        let mut candidates = Candidates::new(possible.collect());
+        candidates.filter(&self.sampling);
+        if self.is_excluding() {
+            candidates.exclude(self.sampling.xtc_threshold, &self.spared);
         }
+        self.draw(&mut candidates)
     }
 
-    fn draw(&mut self, candidates: &[Candidate]) -> Option<u32> {
-        let total: f32 = candidates.iter().map(|candidate| candidate.weight).sum();
-        let mut left = self.generator.random::<f32>() * total;
-        for candidate in candidates {
-            left -= candidate.weight;
+    /// Whether this choice leaves out likely tokens, as often as XTC is to.
+    fn is_excluding(&mut self) -> bool {
+        let probability = self.sampling.xtc_probability;
+        probability > 0.0 && self.generator.random::<f32>() < probability
+    }
+
+    fn draw(&mut self, candidates: &mut Candidates) -> Option<u32> {
+        let mut left = f64::from(self.generator.random::<f32>()) * candidates.total();
+        for i in 0..candidates.len() {
+            let candidate = candidates.get(i)?;
+            left -= f64::from(candidate.weight);
             if left < 0.0 {
                 return Some(candidate.id);
             }
         }
-        candidates.last().map(|candidate| candidate.id)
+        let last = candidates.len().checked_sub(1)?;
+        candidates.get(last).map(|candidate| candidate.id)
     }
 }
 

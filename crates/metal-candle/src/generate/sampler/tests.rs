@@ -1,4 +1,4 @@
-use super::candidates::{Candidate, filter};
+use super::candidates::{Candidate, Candidates};
 use super::*;
 
 fn draws(sampling: Sampling, logits: &[f32], n: usize) -> Vec<u32> {
@@ -51,14 +51,16 @@ fn probabilities_hold_at_every_temperature() {
                 ..warm()
             });
             let candidate = |(id, &logit)| Candidate::new(id, logit);
-            let mut candidates: Vec<_> = (0..).zip(logits).map(candidate).collect();
-            filter(&sampler.sampling, &mut candidates);
+            let all = (0..).zip(logits).map(candidate).collect();
+            let mut candidates = Candidates::new(all);
+            candidates.filter(&sampler.sampling);
             let t = f64::from(temperature);
             let highest = f64::from(logits[0]);
             let weights = logits.iter().map(|&l| ((f64::from(l) - highest) / t).exp());
             let weights: Vec<f64> = weights.collect();
             let total: f64 = weights.iter().sum();
-            for (candidate, weight) in candidates.iter().zip(weights) {
+            for (i, weight) in weights.into_iter().enumerate() {
+                let candidate = candidates.get(i).unwrap();
                 let (got, right) = (f64::from(candidate.weight), weight / total);
                 assert!((got - right).abs() < 1e-6, "{temperature}: {got} {right}");
             }
