@@ -31,6 +31,7 @@ import eva
 import jinja_expressions
 import loraplus
 import models
+import neftune
 import new_tokens
 import packed_matrices
 import packed_models
@@ -71,6 +72,7 @@ def main():
     early_stopping.write_all()
     decay.write_all()
     loraplus.write_all()
+    neftune.write_all()
     eva.write_all()
     self_test.write()
 

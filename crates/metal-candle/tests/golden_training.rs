@@ -52,6 +52,13 @@ fn ten_masked_losses_and_the_final_adapter_equal_peft() {
 }
 
 #[test]
+fn losses_with_noise_equal_transformers() {
+    for run in ["qwen2/train", "gemma2/train-dora-ends"] {
+        training::noisy_losses_equal_transformers(run, &Device::Cpu);
+    }
+}
+
+#[test]
 fn accumulated_gradients_equal_pytorch_for_every_split() {
     let runs = RUNS.iter().filter(|run| {
         let adapter = golden(run).join("accumulation_adapter");

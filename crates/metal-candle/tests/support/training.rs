@@ -121,6 +121,31 @@ pub fn losses_by(
     (0..ids.dims()[0]).map(step).collect()
 }
 
+/// Loss and norm of the gradient with NEFTune's noise equal transformers', for several seeds.
+pub fn noisy_losses_equal_transformers(run: &str, device: &Device) {
+    let text = std::fs::read_to_string(golden("neftune/losses.json")).unwrap();
+    let golden: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let numbers = |key: &str| golden["runs"][run][key].as_array().unwrap();
+    let alpha = golden["alpha"].as_f64().unwrap();
+    let batches = tensors(&super::golden(run).join("batches.safetensors"));
+    let first = |name: &str| batches[name].get(0).unwrap();
+    let batch = batch(&first("input_ids"), &first("labels_full"));
+    let (model, parameters) = ready(run, "initial_adapter", device);
+    for (i, seed) in golden["seeds"].as_array().unwrap().iter().enumerate() {
+        let mode = Mode::training(seed.as_u64().unwrap()).with_neftune(alpha);
+        let got = step(&model.decoder, &parameters, &batch, mode, false).unwrap();
+        let mean = 1.0 / batch.trained_tokens as f64;
+        let want = |key: &str| numbers(key)[i].as_f64().unwrap();
+        assert_near(
+            got.loss_sum * mean,
+            want("losses"),
+            &format!("{run}, loss {i}"),
+        );
+        let norm = norm(&got.gradients) * mean;
+        assert_near(norm, want("grad_norms"), &format!("{run}, gradient {i}"));
+    }
+}
+
 /// Ten steps, and where they end, equal those of PEFT; `variant` is `full` or `masked`.
 pub fn ten_losses_and_the_final_adapter_equal_peft(run: &str, variant: &str, device: &Device) {
     let folder = golden(run);
