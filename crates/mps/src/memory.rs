@@ -4,6 +4,9 @@
 //! it. Only what the host does to a buffer itself, and giving it up, has to come after the GPU's work. A buffer is [settled]
 //! when it was found free, and a wait that began after that has ended.
 //!
+//! Nobody tells when a buffer becomes free. Those that were lent last are asked first: temporaries are among them, and what
+//! backward lets go of. All others are asked together, once those that were found free so have been lent again.
+//!
 //! [settled]: Stock::waited
 
 use std::collections::BTreeMap;
@@ -18,12 +21,24 @@ const LEAST_BYTES: usize = 256;
 /// Waits after which a buffer that nobody asked for is given up.
 const MOST_WAITS: u64 = 64;
 
+/// Buffers that were lent last and are asked one by one.
+const RECENT: usize = 4;
+
 /// Buffers of one kind, those that are in use among them.
 #[derive(Debug)]
 pub struct Stock<B> {
-    sizes: BTreeMap<usize, Vec<Kept<B>>>,
+    sizes: BTreeMap<usize, Size<B>>,
     /// Waits that have begun.
     waits: u64,
+}
+
+/// Buffers of one size.
+#[derive(Debug)]
+struct Size<B> {
+    /// Buffers that were in use when somebody looked, the one that was lent last at the end.
+    lent: Vec<Kept<B>>,
+    /// Buffers that the stock alone has, the one that was free for longest first, which so is given up some day.
+    free: Vec<Kept<B>>,
 }
 
 #[derive(Debug)]
@@ -63,33 +78,23 @@ impl<B> Stock<B> {
     }
 
     fn find(&mut self, bytes: usize, serves: impl Fn(&Kept<B>) -> bool) -> Option<Arc<B>> {
-        let mut kept = self.sizes.get_mut(&buffer_bytes(bytes))?.iter_mut();
-        let kept = kept.find_map(|kept| (serves(kept) && kept.is_free()).then_some(kept))?;
-        (kept.free_since, kept.settled) = (None, false);
-        Some(kept.buffer.clone())
+        self.sizes.get_mut(&buffer_bytes(bytes))?.lend(serves)
     }
 
     /// Keeps a new buffer, which is in use.
     pub fn add(&mut self, bytes: usize, buffer: &Arc<B>) {
-        let kept = Kept {
-            buffer: buffer.clone(),
-            free_since: None,
-            settled: false,
-        };
-        self.sizes
-            .entry(buffer_bytes(bytes))
-            .or_default()
-            .push(kept);
+        let size = self.sizes.entry(buffer_bytes(bytes)).or_default();
+        size.lent.push(Kept::in_use(buffer.clone()));
     }
 
     /// Gives up settled buffers of so many bytes or more, if there are, those of the largest sizes first: a stock
     /// with free buffers does not grow.
     pub fn make_room(&mut self, bytes: usize) -> Vec<Arc<B>> {
         let (mut given_up, mut left) = (vec![], buffer_bytes(bytes));
-        for (size, kept) in self.sizes.iter_mut().rev() {
-            given_up.extend(kept.extract_if(.., |kept| {
-                let goes = left > 0 && kept.settled && kept.is_free();
-                left = left.saturating_sub(if goes { *size } else { 0 });
+        for (bytes, size) in self.sizes.iter_mut().rev() {
+            given_up.extend(size.free.extract_if(.., |kept| {
+                let goes = left > 0 && kept.settled;
+                left = left.saturating_sub(if goes { *bytes } else { 0 });
                 goes
             }));
         }
@@ -106,27 +111,76 @@ impl<B> Stock<B> {
     /// were of no use for long.
     pub fn waited(&mut self, wait: u64) -> Vec<Arc<B>> {
         let (now, mut given_up) = (self.waits, vec![]);
-        for kept in self.sizes.values_mut() {
-            kept.iter_mut().for_each(|kept| kept.look(wait, now));
-            given_up.extend(kept.extract_if(.., |kept| kept.is_of_no_use(now)));
+        for size in self.sizes.values_mut() {
+            size.look();
+            size.free.iter_mut().for_each(|kept| kept.rest(wait, now));
+            given_up.extend(size.free.extract_if(.., |kept| kept.is_of_no_use(now)));
         }
-        self.sizes.retain(|_, kept| !kept.is_empty());
+        self.sizes.retain(|_, size| !size.is_empty());
         given_up.into_iter().map(|kept| kept.buffer).collect()
     }
 }
 
+impl<B> Default for Size<B> {
+    fn default() -> Self {
+        let (lent, free) = (vec![], vec![]);
+        Self { lent, free }
+    }
+}
+
+impl<B> Size<B> {
+    fn lend(&mut self, serves: impl Fn(&Kept<B>) -> bool) -> Option<Arc<B>> {
+        let kept = self.recent(&serves).or_else(|| self.known(&serves));
+        let kept = kept.or_else(|| {
+            self.look();
+            self.known(&serves)
+        })?;
+        self.lent.push(Kept::in_use(kept.buffer.clone()));
+        Some(kept.buffer)
+    }
+
+    /// One of those that were lent last, if it is free again.
+    fn recent(&mut self, serves: impl Fn(&Kept<B>) -> bool) -> Option<Kept<B>> {
+        let first = self.lent.len().saturating_sub(RECENT);
+        let mut recent = self.lent[first..].iter_mut();
+        let place = recent.rposition(|kept| serves(kept) && kept.is_free())?;
+        Some(self.lent.remove(first + place))
+    }
+
+    /// One of those that are known to be free.
+    fn known(&mut self, serves: impl Fn(&Kept<B>) -> bool) -> Option<Kept<B>> {
+        let place = self.free.iter().rposition(serves)?;
+        Some(self.free.remove(place))
+    }
+
+    /// Finds all that are free again.
+    fn look(&mut self) {
+        self.free.extend(self.lent.extract_if(.., Kept::is_free));
+    }
+
+    fn is_empty(&self) -> bool {
+        self.lent.is_empty() && self.free.is_empty()
+    }
+}
+
 impl<B> Kept<B> {
+    fn in_use(buffer: Arc<B>) -> Self {
+        Self {
+            buffer,
+            free_since: None,
+            settled: false,
+        }
+    }
+
     /// Whether the stock alone has it: no other reference can come to be then.
     fn is_free(&mut self) -> bool {
         Arc::get_mut(&mut self.buffer).is_some()
     }
 
-    fn look(&mut self, wait: u64, now: u64) {
-        match (self.is_free(), self.free_since) {
-            (false, _) => (self.free_since, self.settled) = (None, false),
-            (true, None) => self.free_since = Some(now),
-            (true, Some(since)) => self.settled |= wait > since,
-        }
+    /// A wait of this number has ended, and it is free.
+    fn rest(&mut self, wait: u64, now: u64) {
+        let since = *self.free_since.get_or_insert(now);
+        self.settled |= wait > since;
     }
 
     fn is_of_no_use(&self, now: u64) -> bool {
@@ -136,83 +190,4 @@ impl<B> Kept<B> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn wait(stock: &mut Stock<u32>) -> Vec<Arc<u32>> {
-        let wait = stock.waiting();
-        stock.waited(wait)
-    }
-
-    fn with_one(number: u32, bytes: usize) -> (Stock<u32>, Arc<u32>) {
-        let (mut stock, buffer) = (Stock::default(), Arc::new(number));
-        stock.add(bytes, &buffer);
-        (stock, buffer)
-    }
-
-    #[test]
-    fn a_buffer_is_at_most_an_eighth_longer() {
-        assert_eq!([0, 256, 257].map(buffer_bytes), [256, 256, 288]);
-        for bytes in (256..5000).chain([(1 << 40) - 1, 1 << 40, (1 << 40) + 1]) {
-            let length = buffer_bytes(bytes);
-            assert!(
-                length >= bytes && length - bytes <= bytes / STEPS,
-                "{bytes}"
-            );
-            assert_eq!(buffer_bytes(length), length);
-        }
-    }
-
-    #[test]
-    fn a_buffer_serves_again_once_it_is_free() {
-        let (mut stock, buffer) = with_one(7, 1000);
-        assert_eq!(stock.take(1000), None);
-        drop(buffer);
-        assert_eq!(stock.take(2000), None, "another size");
-        assert_eq!(stock.take(1001).as_deref(), Some(&7));
-    }
-
-    #[test]
-    fn the_host_may_write_only_what_the_gpu_is_done_with() {
-        let (mut stock, buffer) = with_one(7, 1000);
-        wait(&mut stock);
-        drop(buffer);
-        assert_eq!(stock.take_settled(1000), None);
-        // This one may have begun before the buffer's last use.
-        let early = stock.waiting();
-        wait(&mut stock);
-        stock.waited(early);
-        assert_eq!(stock.take_settled(1000), None);
-        wait(&mut stock);
-        let buffer = stock.take_settled(1000);
-        assert_eq!(buffer.as_deref(), Some(&7));
-        drop(buffer);
-        assert_eq!(stock.take_settled(1000), None, "it was lent since");
-    }
-
-    #[test]
-    fn a_stock_with_settled_buffers_does_not_grow() {
-        let (mut stock, large) = with_one(1, 4096);
-        let small = Arc::new(2);
-        stock.add(1024, &small);
-        drop((large, small));
-        wait(&mut stock);
-        assert!(stock.make_room(512).is_empty(), "the GPU may be at work");
-        wait(&mut stock);
-        let given_up = stock.make_room(512).into_iter().map(|buffer| *buffer);
-        assert_eq!(given_up.collect::<Vec<_>>(), [1]);
-        assert_eq!(stock.take(1024).as_deref(), Some(&2));
-    }
-
-    #[test]
-    fn what_nobody_asks_for_is_given_up() {
-        let (mut stock, buffer) = with_one(7, 1000);
-        for _ in 0..2 * MOST_WAITS {
-            assert!(wait(&mut stock).is_empty(), "it is in use");
-        }
-        drop(buffer);
-        let given_up = (0..=MOST_WAITS).flat_map(|_| wait(&mut stock)).count();
-        assert_eq!((given_up, wait(&mut stock).len()), (0, 1));
-        assert_eq!(stock.take(1000), None);
-    }
-}
+mod tests;

@@ -19,7 +19,7 @@ pub(crate) struct Source {
 pub(crate) type Types = [(&'static str, DType)];
 
 /// Types and sources of a library at most.
-const MOST_TYPES: usize = 6;
+pub(super) const MOST_TYPES: usize = 6;
 const MOST_SOURCES: usize = 3;
 
 /// Sources and types that a library is compiled of.

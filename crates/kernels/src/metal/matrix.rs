@@ -1,6 +1,6 @@
 //! Matrices in any storage, as kernels read them: in runs of numbers.
 
-use super::library::{Program, Source};
+use super::library::{MOST_TYPES, Program, Source};
 use super::{DeviceTensor, Launch, Output};
 use candle_core::{DType, MetalDevice, Result};
 
@@ -16,7 +16,9 @@ pub(crate) struct DeviceMatrix {
     format: Source,
     /// Bits of a number, or what else tells a format's libraries apart.
     number: Option<(&'static str, u32)>,
-    parts: [DeviceTensor; 3],
+    first: DeviceTensor,
+    /// Parts behind the first; none where it is read in their places.
+    others: Option<[DeviceTensor; 2]>,
     layout: MatrixLayout,
 }
 
@@ -47,12 +49,13 @@ static GATHER: Source = Source {
 
 impl DeviceMatrix {
     /// A matrix of floats, in any layout.
-    pub(crate) fn dense(matrix: &DeviceTensor) -> Result<Self> {
+    pub(crate) fn dense(matrix: DeviceTensor) -> Result<Self> {
         let [row, column] = matrix.strides()?;
         let bytes = AT_ONCE * matrix.dtype().size_in_bytes();
         let (_, offset) = matrix.place();
         let at_once = column == 1 && row.is_multiple_of(AT_ONCE) && offset.is_multiple_of(bytes);
-        let this = Self::new(DENSE, [matrix; 3], (matrix.dims()[0], matrix.dims()[1]))?;
+        let dims = (matrix.dims()[0], matrix.dims()[1]);
+        let this = Self::of(DENSE, matrix, None, dims)?;
         Ok(Self {
             layout: MatrixLayout {
                 row: row as u64,
@@ -68,14 +71,24 @@ impl DeviceMatrix {
     /// does not have is the first once more.
     pub(crate) fn new(
         format: Source,
-        parts: [&DeviceTensor; 3],
+        [first, second, third]: [DeviceTensor; 3],
+        dims: (usize, usize),
+    ) -> Result<Self> {
+        Self::of(format, first, Some([second, third]), dims)
+    }
+
+    fn of(
+        format: Source,
+        first: DeviceTensor,
+        others: Option<[DeviceTensor; 2]>,
         (n, k): (usize, usize),
     ) -> Result<Self> {
         let size = |size: usize| u32::try_from(size).map_err(candle_core::Error::wrap);
         Ok(Self {
             format,
             number: None,
-            parts: parts.map(DeviceTensor::clone),
+            first,
+            others,
             layout: MatrixLayout {
                 row: 0,
                 column: 0,
@@ -104,7 +117,7 @@ impl DeviceMatrix {
     }
 
     pub(crate) fn device(&self) -> &MetalDevice {
-        self.parts[0].device()
+        self.first.device()
     }
 
     /// The rows `ids`, `(ids)` u32, in float32; NaN where there is no such row.
@@ -121,15 +134,22 @@ impl DeviceMatrix {
     /// Whether one library reads both.
     pub(super) fn is_stored_as(&self, other: &Self) -> bool {
         let storage = |matrix: &Self| {
-            let dtypes = matrix.parts.each_ref().map(DeviceTensor::dtype);
+            let dtypes = matrix.each_part().map(DeviceTensor::dtype);
             (matrix.format.name, matrix.number, dtypes)
         };
         storage(self) == storage(other)
     }
 
     /// What it consists of, and how it lies, for kernels that read several.
-    pub(super) fn parts(&self) -> (&[DeviceTensor; 3], MatrixLayout) {
-        (&self.parts, self.layout)
+    pub(super) fn parts(&self) -> ([&DeviceTensor; 3], MatrixLayout) {
+        (self.each_part(), self.layout)
+    }
+
+    fn each_part(&self) -> [&DeviceTensor; 3] {
+        match &self.others {
+            Some([second, third]) => [&self.first, second, third],
+            None => [&self.first; 3],
+        }
     }
 
     /// A kernel with its first four parameters.
@@ -139,7 +159,7 @@ impl DeviceMatrix {
         types: &[(&'static str, DType)],
         kernel: &'static str,
     ) -> Result<Launch<'_>> {
-        let [first, second, third] = &self.parts;
+        let [first, second, third] = self.each_part();
         let launch = self.bare(source, types, kernel)?;
         let launch = launch.tensor(first).tensor(second).tensor(third);
         Ok(launch.constants(&self.layout))
@@ -153,11 +173,17 @@ impl DeviceMatrix {
         kernel: &'static str,
     ) -> Result<Launch<'_>> {
         let own = ["PART_0", "PART_1", "PART_2"].into_iter();
-        let own = own.zip(self.parts.each_ref().map(DeviceTensor::dtype));
-        let types: Vec<_> = own.chain(types.iter().copied()).collect();
+        let own = own.zip(self.each_part().map(DeviceTensor::dtype));
+        let all = own.chain(types.iter().copied());
+        let mut table = [("", DType::F32); MOST_TYPES];
+        table.iter_mut().zip(all).for_each(|(to, of)| *to = of);
+        let count = 3 + types.len();
+        let Some(types) = table.get(..count) else {
+            candle_core::bail!("a matrix's library of {count} types, at most {MOST_TYPES}");
+        };
         let program = Program {
             sources: &[&MATRIX, &self.format, source],
-            types: &types,
+            types,
             number: self.number,
         };
         Launch::of(self.device(), program, kernel)

@@ -24,7 +24,7 @@ impl OnMetal {
     /// The matrix for kernels that unpack it, whatever it is.
     pub(crate) fn into_matrix(self) -> Result<DeviceMatrix> {
         match self {
-            Self::Dense(dense) => DeviceMatrix::dense(&dense),
+            Self::Dense(dense) => DeviceMatrix::dense(dense),
             Self::Packed(matrix) => Ok(*matrix),
         }
     }
@@ -96,7 +96,7 @@ fn matrix(packed: &dyn Packed) -> Result<DeviceMatrix> {
         text: msl.text,
     };
     let [first, second, third] = msl.parts.map(DeviceTensor::of);
-    let matrix = DeviceMatrix::new(source, [&first?, &second?, &third?], packed.dims())?;
+    let matrix = DeviceMatrix::new(source, [first?, second?, third?], packed.dims())?;
     Ok(matrix.with(msl.number, msl.options))
 }
 

@@ -131,8 +131,8 @@ impl Factor {
     fn of(b: &DeviceTensor) -> Result<Self> {
         let [_, column] = b.strides()?;
         let (matrix, side) = match column == 1 {
-            true => (DeviceMatrix::dense(b)?, Side::AsItIs),
-            false => (DeviceMatrix::dense(&b.transposed()?)?, Side::Transposed),
+            true => (DeviceMatrix::dense(b.clone())?, Side::AsItIs),
+            false => (DeviceMatrix::dense(b.transposed()?)?, Side::Transposed),
         };
         Ok(Self { matrix, side })
     }

@@ -176,7 +176,7 @@ impl<'a> FewRows<'a> {
 
     fn matrix<'b>(&'b self, launch: Launch<'b>, i: usize) -> Launch<'b> {
         let (parts, _) = self.layer(i).matrix.parts();
-        parts.iter().fold(launch, Launch::tensor)
+        parts.into_iter().fold(launch, Launch::tensor)
     }
 
     /// What is added by the adapters of so many layers, or memory that is not read.

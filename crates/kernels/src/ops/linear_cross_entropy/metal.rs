@@ -194,7 +194,7 @@ impl Inputs<'_> {
         let product = MatrixProduct {
             alpha: 1.0,
             x: &dlogits.transposed()?,
-            matrix: &DeviceMatrix::dense(h)?,
+            matrix: &DeviceMatrix::dense(h.clone())?,
             side: Side::AsItIs,
             onto: match chunk.first {
                 0 => Onto::Nothing,

@@ -75,7 +75,7 @@ fn with_updates(
     let loras = layers.iter().flat_map(|layer| layer.lora);
     let down = loras.map(|lora| {
         Ok(OnMetal {
-            matrix: DeviceMatrix::dense(&DeviceTensor::of(lora.a)?)?,
+            matrix: DeviceMatrix::dense(DeviceTensor::of(lora.a)?)?,
             addend: None,
             update: None,
         })
