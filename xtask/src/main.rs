@@ -85,6 +85,8 @@ const USAGE: &str = "usage: cargo xtask <command>
           metal-candle itself there, for instance with `generate --device metal`
   soft-metal soak <iterations>
           the example that looks for what grows (crates/metal-candle/examples/soak.rs)
+  soft-metal launch-cost
+          microseconds and allocations of the host for a launch: docs/soft-metal.md
   soft-metal cargo -- <words>
           cargo for another project on software Metal, for instance with `test --manifest-path ..`
   soft-metal lint

@@ -26,6 +26,7 @@ pub fn main(words: &[String]) -> Option<bool> {
         [test, filter] if test == "test" => Some(test_all(filter)),
         [run, dashes, words @ ..] if run == "run" && dashes == "--" => Some(product(words)),
         [soak, n] if soak == "soak" => Some(run_soak(n)),
+        [cost] if cost == "launch-cost" => Some(launch_cost()),
         [cargo, dashes, words @ ..] if cargo == "cargo" && dashes == "--" => Some(other(words)),
         [word] if word == "lint" => Some(lint()),
         _ => None,
@@ -106,6 +107,16 @@ fn run_soak(iterations: &str) -> bool {
     with_wrapper(|folders| {
         let line = "run --quiet --locked --package soft-metal-product --example soak -- metal";
         let status = folders.soft_cargo(line).arg(iterations).status();
+        status.is_ok_and(|status| status.success())
+    })
+}
+
+/// The example that tells what a launch costs the host, optimised.
+fn launch_cost() -> bool {
+    with_wrapper(|folders| {
+        let line =
+            "run --quiet --release --locked --package soft-metal-product --example launch_cost";
+        let status = folders.soft_cargo(line).status();
         status.is_ok_and(|status| status.success())
     })
 }

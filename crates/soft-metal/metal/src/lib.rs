@@ -24,6 +24,7 @@ mod rules;
 
 pub use counts::{Counts, Language, Launches, take_counts};
 pub use device::set_architecture;
+pub use encoder::without_launches;
 pub use gpu::drain;
 pub use gpu::fault::{fail_command_buffer, forget_failure};
 pub use guard::Guard;

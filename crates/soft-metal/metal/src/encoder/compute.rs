@@ -1,6 +1,7 @@
 //! `MTLComputeCommandEncoder`.
 
 use super::arguments::{Argument, check_index};
+use super::skip::{is_skipped, skips_launch};
 use super::{Encoder, encoder_class};
 use crate::buffer::SoftBuffer;
 use crate::counts;
@@ -28,6 +29,9 @@ const MAX_BYTES: usize = 4096;
 encoder_class!(SoftCompute, MTLComputeCommandEncoder, {
     #[unsafe(method(setComputePipelineState:))]
     fn setComputePipelineState(&self, pipeline: &ProtocolObject<dyn MTLComputePipelineState>) {
+        if is_skipped() {
+            return;
+        }
         lock(&self.ivars().arguments).pipeline = Some(soft::<SoftPipeline, _>(pipeline).retain());
     }
 
@@ -38,6 +42,9 @@ encoder_class!(SoftCompute, MTLComputeCommandEncoder, {
         offset: usize,
         index: usize,
     ) {
+        if is_skipped() {
+            return;
+        }
         check_index(&self.ivars().name, index, "setBuffer:");
         let mut arguments = lock(&self.ivars().arguments);
         match buffer {
@@ -52,6 +59,9 @@ encoder_class!(SoftCompute, MTLComputeCommandEncoder, {
 
     #[unsafe(method(setBytes:length:atIndex:))]
     unsafe fn setBytes_length_atIndex(&self, bytes: NonNull<c_void>, n: usize, index: usize) {
+        if is_skipped() {
+            return;
+        }
         check_index(&self.ivars().name, index, "setBytes:");
         if n > MAX_BYTES {
             broken(Rule::SetBytesLimit, &self.ivars().name, format!("{n} bytes at {index}"));
@@ -71,6 +81,9 @@ encoder_class!(SoftCompute, MTLComputeCommandEncoder, {
 
     #[unsafe(method(memoryBarrierWithScope:))]
     fn memoryBarrierWithScope(&self, _scope: MTLBarrierScope) {
+        if is_skipped() {
+            return;
+        }
         self.ivars().push("memoryBarrierWithScope:", Command::Barrier);
     }
 
@@ -91,6 +104,9 @@ fn size(s: MTLSize) -> [usize; 3] {
 }
 
 fn dispatch(encoder: &Encoder, threads: [usize; 3], group: [usize; 3]) {
+    if skips_launch() {
+        return;
+    }
     let mut arguments = lock(&encoder.arguments);
     let Some(pipeline) = arguments.pipeline.clone() else {
         drop(arguments);

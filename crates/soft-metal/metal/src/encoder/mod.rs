@@ -3,10 +3,12 @@
 mod arguments;
 mod blit;
 mod compute;
+mod skip;
 
 pub use arguments::Arguments;
 pub use blit::SoftBlit;
 pub use compute::SoftCompute;
+pub use skip::without_launches;
 
 use crate::command_buffer::SoftCommandBuffer;
 use crate::gpu::{Command, Op, Pass, lock};

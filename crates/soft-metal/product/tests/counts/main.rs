@@ -3,10 +3,13 @@
 //! `cargo xtask soft-metal cargo -- test --manifest-path crates/soft-metal/Cargo.toml --test counts -- --nocapture --test-threads=1`
 //! prints those of models of real widths, too: the table of docs/apple.md.
 
+mod allocations;
+mod host;
 mod setup;
 mod variants;
 
 use candle_core::Tensor;
+use host::{Cost, of_steps, of_tokens};
 use setup::*;
 use soft_metal::take_counts;
 
@@ -51,6 +54,23 @@ fn a_step_of_training_asks_for_no_more_than_it_did() {
         let launches = (28 + 48) * blocks + trained.div_ceil(7) + (trained + 1).div_ceil(29);
         let most = Asked { launches, products: 108, product_bytes, casts: 0, blits: 0, waits: 1, buffers: 0 };
         assert!(asked.is_within(&most), "{}: {asked:?}, at most {most:?}", shape.family);
+    }
+}
+
+/// Allocations of the thread that encodes, those of candle, of software Metal's command buffers, and of objc2's checks of messages
+/// in builds like this one among them.
+#[test]
+fn a_launch_allocates_no_more_than_it_did() {
+    let cost = |costs: Vec<Cost>| {
+        let cost = costs[4];
+        println!("{cost:?}: {:.2} and {:.2} us a launch", cost.allocations_a_launch(), cost.micros_a_launch());
+        cost
+    };
+    for shape in [QWEN2, LLAMA] {
+        let asked = [of_tokens(shape, 9, false), of_tokens(shape, 9, true), of_steps(shape, 9)].map(cost);
+        for (cost, most) in asked.into_iter().zip([44.0, 42.0, 50.0]) {
+            assert!(cost.allocations_a_launch() <= most, "{}: {cost:?}, at most {most} a launch", shape.family);
+        }
     }
 }
 
