@@ -9,6 +9,7 @@ from transformers import (
     Gemma2Config,
     Gemma3TextConfig,
     Glm4Config,
+    GptOssConfig,
     GraniteConfig,
     LlamaConfig,
     MistralConfig,
@@ -176,6 +177,17 @@ GEMMA3 = Gemma3TextConfig(
     tie_word_embeddings=False,
     rope_parameters=dict(full_attention=rope("linear", 10_000.0, factor=4.0), sliding_attention=rope(theta=100.0)),
 )
+# The first block has a window; bounds are low enough that experts meet them.
+GPT_OSS = GptOssConfig(
+    **ODD | dict(num_hidden_layers=2),
+    head_dim=10,
+    num_local_experts=5,
+    num_experts_per_tok=2,
+    sliding_window=7,
+    swiglu_alpha=1.3,
+    swiglu_limit=0.4,
+    rope_parameters=rope("yarn", factor=8.0, original_max_position_embeddings=64, beta_fast=8.0, truncate=False),
+)
 # The middle block has no experts, and no expert of a token has all of its weight.
 QWEN3_MOE = Qwen3MoeConfig(
     **ODD,
@@ -209,5 +221,6 @@ CHECKPOINTS = {
     "gemma3": (GEMMA3, 14, torch.float32, "5GB"),
     "qwen3_moe": (QWEN3_MOE, 17, torch.float32, "64KB"),
     "mixtral": (MIXTRAL, 18, torch.float32, "5GB"),
+    "gpt_oss": (GPT_OSS, 19, torch.float32, "5GB"),
     "qwen2-bf16": (QWEN2, 4, torch.bfloat16, "5GB"),
 }

@@ -11,6 +11,7 @@ from torch import nn
 NAMES = {
     "Qwen3MoeSparseMoeBlock": ("mlp", ("gate_proj", "up_proj", "down_proj")),
     "MixtralSparseMoeBlock": ("block_sparse_moe", ("w1", "w3", "w2")),
+    "GptOssMLP": ("mlp", ("gate_proj", "up_proj", "down_proj")),
 }
 
 
@@ -32,7 +33,7 @@ def unfuse(model):
 
 
 def replace(layer, name, names):
-    mixture = Mixture(layer.mlp, names)
+    mixture = (ClampedMixture if type(layer.mlp).__name__ == "GptOssMLP" else Mixture)(layer.mlp, names)
     del layer.mlp
     setattr(layer, name, mixture)
     if name != "mlp":
@@ -65,7 +66,45 @@ class Mixture(nn.Module):
         return y.reshape(x.shape)
 
 
-def linear(weight):
-    layer = nn.Linear(*reversed(weight.shape), bias=False, dtype=weight.dtype)
+class ClampedMixture(nn.Module):
+    """That of gpt-oss: biases, a bounded gate, and matrices of which the columns of gate and upper projection alternate."""
+
+    def __init__(self, fused, names):
+        super().__init__()
+        self.names, self.top_k = names, fused.router.top_k
+        self.apply_gate = fused.experts._apply_gate
+        self.router = linear(fused.router.weight, fused.router.bias)
+        both, down = fused.experts.gate_up_proj.mT, fused.experts.down_proj.mT
+        biases, down_biases = fused.experts.gate_up_proj_bias, fused.experts.down_proj_bias
+        self.experts = nn.ModuleList(
+            nn.ModuleDict(
+                {
+                    names[0]: linear(both[e, ::2], biases[e, ::2]),
+                    names[1]: linear(both[e, 1::2], biases[e, 1::2]),
+                    names[2]: linear(down[e], down_biases[e]),
+                }
+            )
+            for e in range(len(both))
+        )
+
+    def forward(self, x):
+        rows = x.reshape(-1, x.shape[-1])
+        logits = self.router(rows)
+        weights, chosen = logits.topk(self.top_k)
+        weights = weights.softmax(-1)
+        y = torch.zeros_like(rows)
+        for number, expert in enumerate(self.experts):
+            tokens, places = torch.where(chosen == number)
+            gate, up, down = (expert[name] for name in self.names)
+            both = torch.stack([gate(rows[tokens]), up(rows[tokens])], -1).flatten(-2)
+            fed = down(self.apply_gate(both))
+            y = y.index_add(0, tokens, (fed * weights[tokens, places, None]).to(y.dtype))
+        return y.reshape(x.shape), weights
+
+
+def linear(weight, bias=None):
+    layer = nn.Linear(*reversed(weight.shape), bias=bias is not None, dtype=weight.dtype)
     layer.weight = nn.Parameter(weight.clone())
+    if bias is not None:
+        layer.bias = nn.Parameter(bias.clone())
     return layer

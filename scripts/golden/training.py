@@ -55,6 +55,7 @@ ADAPTERS = {
     ),
     "qwen3/train-loha": dict(r=3, alpha=5, target_modules=["q_proj", "v_proj", "down_proj"], rank_pattern={"v_proj": 2}),
     "qwen3_moe/train": dict(r=2, lora_alpha=4, target_modules="all-linear"),
+    "gpt_oss/train": dict(r=2, lora_alpha=4, target_modules="all-linear"),
     # Its embedding is scaled, its logits bounded, and its head the embedding.
     "gemma2/train-dora-ends": dict(
         r=2, lora_alpha=4, target_modules=["o_proj", "embed_tokens", "lm_head"], use_dora=True
@@ -62,7 +63,7 @@ ADAPTERS = {
 }
 CONVERTED = ["qwen3/train-pissa", "qwen3/train-olora"]
 LOGITS = [*CONVERTED, "qwen3/train-loha"]
-ACCUMULATED = ["qwen3_moe/train", "qwen3/train-loha", "qwen2/train", "qwen2/train-dora", "qwen2/train-ends", "gemma2/train-dora-ends"]
+ACCUMULATED = ["qwen3_moe/train", "gpt_oss/train", "qwen3/train-loha", "qwen2/train", "qwen2/train-dora", "qwen2/train-ends", "gemma2/train-dora-ends"]
 ADAMW = dict(lr=1e-2, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.01)
 MAX_GRAD_NORM = 1.0
 N_STEPS, N_ROWS, N_TOKENS = 10, 4, 24

@@ -30,5 +30,6 @@ pub mod self_test;
 pub mod train;
 pub mod verify;
 
+pub use experts::Stacks;
 pub use fine_tune::fine_tune;
 pub use language_model::LanguageModel;

@@ -17,7 +17,7 @@ use support::training::{self, batch, frobenius, run_step};
 use support::{adapted, adapter, golden, max_difference, model, tensors};
 
 /// See `scripts/golden/training.py`.
-const RUNS: [&str; 10] = [
+const RUNS: [&str; 11] = [
     "qwen2/train",
     "qwen3/train",
     "qwen2/train-dora",
@@ -28,6 +28,7 @@ const RUNS: [&str; 10] = [
     "qwen3/train-olora",
     "qwen3/train-loha",
     "qwen3_moe/train",
+    "gpt_oss/train",
 ];
 
 #[test]

@@ -51,7 +51,9 @@ fn of_setting(error: &Error) -> Option<&'static str> {
             "the file must be one JSON object, as PEFT and mlx-lm write it: fetch or train the adapter again",
         ),
         Error::Inexpressible { reasons, .. } => reasons.first().map(of_inexpressible),
-        Error::WhichModel { .. } | Error::OfWeights { .. } => Some("name the model with --model"),
+        Error::WhichModel { .. } | Error::WhichExperts { .. } | Error::OfWeights { .. } => {
+            Some("name the model with --model")
+        }
         Error::Beginning { .. } => Some(
             "convert the adapter with PEFT, beside the weights that it was trained on: \
              save_pretrained(..., path_initial_model_for_weight_conversion=...)",

@@ -1,7 +1,8 @@
 use super::{Result, base_model};
 use crate::data::TrainedPlaces;
+use crate::experts;
 use crate::lora::format::{self, Base, Portable, peft};
-use crate::lora::{AdapterSet, EvaSearch, Init, LoraConfig, Placement, Plan};
+use crate::lora::{AdapterSet, EvaSearch, Init, LayerInfo, LoraConfig, Placement, Plan};
 use crate::models::Model;
 use crate::train::{EvaProgress, eva};
 use std::path::Path;
@@ -139,7 +140,15 @@ impl Adapted {
             base: Some(Base {
                 n_blocks: model.decoder.n_blocks(),
                 is_tied: layers.iter().any(|layer| layer.tied_to.is_some()),
+                n_experts: n_experts(&layers),
+                stacks: model.config.stacks(),
             }),
         })
     }
+}
+
+/// Experts of each mixture.
+fn n_experts(layers: &[LayerInfo]) -> usize {
+    let numbers = layers.iter().map(|layer| experts::number(&layer.path));
+    numbers.flatten().max().map_or(0, |last| last + 1)
 }

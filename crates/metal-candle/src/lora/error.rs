@@ -135,6 +135,14 @@ pub enum Error {
         /// Path of the embedding.
         path: String,
     },
+    /// An adapter of experts for a tool that has all of a layer together.
+    #[error(
+        "{path}: how many experts there are, and how files have them together, the model tells"
+    )]
+    WhichExperts {
+        /// Path of a layer.
+        path: String,
+    },
     /// Weights with their adapters added are too large for their dtype.
     #[error(
         "merged with the adapter, weights are not finite in the model's dtype: {}",

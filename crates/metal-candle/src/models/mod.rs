@@ -44,7 +44,7 @@ pub use error::{Error, Result};
 pub use families::MODEL_TYPES;
 pub use gguf::FileType;
 pub use layers::rope::{Llama3, LongRope, RopeConfig, Scaling, Yarn};
-pub use layers::{Part, PartMut, RmsNorm};
+pub use layers::{Part, PartMut, RmsNorm, Sinks};
 pub use parts::Segment;
 pub use pass::Pass;
 pub use problems::Problems;
@@ -96,7 +96,7 @@ impl Model {
             return Err(Error::unsupported("quantization", "given", reason));
         }
         let generation = GenerationConfig::read(path)?;
-        let checkpoint = Checkpoint::open(path)?;
+        let checkpoint = Checkpoint::open(path, config.stacks())?;
         let mut names = checkpoint.names();
         if on_load.is_some() && names.any(|name| checkpoint.block(name).is_some()) {
             return Err(crate::gguf::Error::unsupported(path, "quantizing it", reason).into());

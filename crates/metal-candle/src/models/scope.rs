@@ -1,6 +1,6 @@
 use super::Result;
-use super::layers::RmsNorm;
 use super::layers::norm::NormKind;
+use super::layers::{RmsNorm, Sinks};
 use super::packed;
 use super::weights::{Init, Weights};
 use crate::lora::Linear;
@@ -48,6 +48,13 @@ impl<'a> Scope<'a> {
         };
         let weight = self.weights.get(&format!("{path}.weight"), width, init)?;
         RmsNorm::new(path, weight, kind)
+    }
+
+    /// Sinks of `n_heads` heads of the attention layer that is here.
+    pub(super) fn sinks(&self, n_heads: usize) -> Result<Sinks> {
+        let name = self.full(Sinks::NAME);
+        let stored = self.weights.get(&name, n_heads, Init::Normal)?;
+        Ok(Sinks::new(self.path.clone(), stored)?)
     }
 
     fn full(&self, name: &str) -> String {

@@ -1,5 +1,6 @@
 //! A model's matrices in another form, and how its configuration says that.
 
+mod columns;
 mod folder_type;
 mod recipe;
 mod states;
@@ -9,7 +10,7 @@ pub use recipe::Recipe;
 
 use super::config::quantization::{MLX, TRANSFORMERS};
 use super::{Model, Part, Result};
-use crate::experts;
+use crate::experts::{self, Stacks};
 use candle_core::{DType, Tensor};
 use metal_candle_kernels::Weight;
 use std::borrow::Cow;
@@ -33,8 +34,8 @@ impl Model {
     /// # Errors
     /// Those of [`Self::store_as`].
     pub fn store_mixed(&mut self, recipe: Recipe, group: usize) -> Result<()> {
-        let n_blocks = self.config.num_hidden_layers;
-        let of = |path: &str| recipe.of(&name_of_mlx(path), n_blocks, group);
+        let (n_blocks, stacks) = (self.config.num_hidden_layers, self.config.stacks());
+        let of = |path: &str| recipe.of(&name_of_mlx(path, stacks), n_blocks, group);
         self.store(of, None)?;
         self.say(FolderType::Affine { bits: 4, group }, |path| Some(of(path)));
         Ok(())
@@ -61,10 +62,10 @@ impl Model {
 
     /// Says in the configuration how matrices are packed: as `form`, or as `other` has it.
     fn say(&mut self, form: FolderType, other: impl Fn(&str) -> Option<FolderType>) {
-        let packed = self.decoder.packed();
+        let (packed, stacks) = (self.decoder.packed(), self.config.stacks());
         let others = packed.filter_map(|(path, _)| {
             let said = other(path)?.of_mlx()?;
-            Some((name_of_mlx(path).into_owned(), said))
+            Some((name_of_mlx(path, stacks).into_owned(), said))
         });
         let settings = form.settings(others.collect());
         if let Some(config) = self.raw_config.as_object_mut() {
@@ -113,13 +114,16 @@ impl Model {
         });
         tensors.extend(states::of(&self.decoder, norms.unwrap_or(DType::F32))?);
         match self.raw_config.get(MLX) {
-            Some(_) => Ok(experts::stacked(tensors)?),
-            None => Ok(tensors),
+            Some(_) => Ok(experts::stacked(tensors, self.config.stacks())?),
+            None => match self.config.stacks() {
+                Stacks::Rows => Ok(tensors),
+                Stacks::Columns => Ok(columns::together(tensors)?),
+            },
         }
     }
 }
 
 /// mlx-lm's name of a layer: it has all experts together.
-fn name_of_mlx(path: &str) -> Cow<'_, str> {
-    experts::switch(path).map_or(path.into(), Cow::from)
+fn name_of_mlx(path: &str, stacks: Stacks) -> Cow<'_, str> {
+    stacks.switch(path).map_or(path.into(), Cow::from)
 }

@@ -1,4 +1,5 @@
 use super::AdapterFile;
+use crate::experts::Stacks;
 use crate::lora::{Error, Kind, LoraConfig, Method, Plan};
 use candle_core::Tensor;
 
@@ -24,6 +25,10 @@ pub struct Base {
     pub n_blocks: usize,
     /// Whether its output head is the token embedding.
     pub is_tied: bool,
+    /// Experts of each of its mixtures; 0 where it has none.
+    pub n_experts: usize,
+    /// Order in which files have its experts together.
+    pub stacks: Stacks,
 }
 
 impl AdapterFile {

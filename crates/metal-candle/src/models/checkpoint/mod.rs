@@ -11,6 +11,7 @@ pub(super) use tied::Agreement;
 
 use super::problems::Problems;
 use super::{Error, Result, gguf};
+use crate::experts::Stacks;
 use crate::gguf::GgufFile;
 use candle_core::{DType, Device, Tensor};
 use metal_candle_kernels::weight::gguf::BlockType;
@@ -35,8 +36,8 @@ enum Store {
 }
 
 impl Checkpoint {
-    /// Opens a folder of safetensors, or a GGUF file.
-    pub(super) fn open(path: &Path) -> Result<Self> {
+    /// Opens a folder of safetensors, whose experts may lie together as `stacks` says, or a GGUF file.
+    pub(super) fn open(path: &Path, stacks: Stacks) -> Result<Self> {
         let checkpoint = |store| Self {
             path: path.to_path_buf(),
             store,
@@ -45,7 +46,7 @@ impl Checkpoint {
             let tensors = gguf::Tensors::new(GgufFile::open(path)?)?;
             return Ok(checkpoint(Store::Gguf(Box::new(tensors))));
         }
-        let (shards, twice) = Shards::open(path)?;
+        let (shards, twice) = Shards::open(path, stacks)?;
         let checkpoint = checkpoint(Store::Shards(shards));
         checkpoint.fail_with(twice)?;
         Ok(checkpoint)

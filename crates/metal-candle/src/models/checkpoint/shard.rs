@@ -1,4 +1,5 @@
 use crate::files::{self, StableFile};
+use crate::models::stacked::Stored;
 use crate::models::{Error, Result};
 use candle_core::{Device, Tensor, WithDType};
 use half::{bf16, f16};
@@ -56,14 +57,18 @@ impl Shard {
         info: &TensorInfo,
         device: &Device,
     ) -> Result<Option<Tensor>> {
-        let all = 0..info.shape.iter().product();
-        match info.dtype {
-            Dtype::F32 => self.finite(info, all, f32::from_le_bytes, f32::is_finite, device),
-            Dtype::F16 => self.finite(info, all, f16::from_le_bytes, f16::is_finite, device),
-            Dtype::BF16 => self.finite(info, all, bf16::from_le_bytes, bf16::is_finite, device),
-            Dtype::U32 | Dtype::I32 => self.finite(info, all, u32::from_le_bytes, |_| true, device),
-            Dtype::U8 => self.finite(info, all, u8::from_le_bytes, |_| true, device),
-            Dtype::F8_E8M0 => self.finite(info, all, power_of_two, f32::is_finite, device),
+        self.stored(&info.clone().into(), device)
+    }
+
+    /// [`Self::tensor`] of some of a tensor's numbers.
+    pub(super) fn stored(&self, stored: &Stored, device: &Device) -> Result<Option<Tensor>> {
+        match stored.info.dtype {
+            Dtype::F32 => self.finite(stored, f32::from_le_bytes, f32::is_finite, device),
+            Dtype::F16 => self.finite(stored, f16::from_le_bytes, f16::is_finite, device),
+            Dtype::BF16 => self.finite(stored, bf16::from_le_bytes, bf16::is_finite, device),
+            Dtype::U32 | Dtype::I32 => self.finite(stored, u32::from_le_bytes, |_| true, device),
+            Dtype::U8 => self.finite(stored, u8::from_le_bytes, |_| true, device),
+            Dtype::F8_E8M0 => self.finite(stored, power_of_two, f32::is_finite, device),
             other => Err(damaged(self.file.path(), format!("dtype {other:?}"))),
         }
     }
@@ -95,13 +100,17 @@ impl Shard {
 
     fn finite<T: WithDType, const N: usize>(
         &self,
-        info: &TensorInfo,
-        run: Range<usize>,
+        Stored { info, picks }: &Stored,
         from_bytes: impl Fn([u8; N]) -> T,
         is_finite: impl Fn(T) -> bool,
         device: &Device,
     ) -> Result<Option<Tensor>> {
-        let values = self.values(info, run, from_bytes)?;
+        let count = (info.data_offsets.1 - info.data_offsets.0) / N;
+        let values = self.values(info, 0..count, from_bytes)?;
+        let values = match picks {
+            Some(picks) => picks.of(&values, &info.shape),
+            None => values,
+        };
         // Whole chunks, without an end as soon as one is found: so it is done with vectors.
         let mut chunks = values.chunks(CHUNK);
         match chunks.all(|chunk| chunk.iter().fold(true, |all, x| all & is_finite(*x))) {

@@ -24,6 +24,7 @@ impl Shards {
         let (Some((shard_a, a)), Some((shard_b, b))) = (self.find(a), self.find(b)) else {
             return Ok(Agreement::Different);
         };
+        let (a, b) = (&a.info, &b.info);
         let (count, bound) = (a.shape.iter().product::<usize>(), Bound::between(a, b));
         let mut is_same = true;
         for start in (0..count).step_by(RUN) {

@@ -17,6 +17,7 @@ use super::families::{self, Family};
 use super::json::{CONFIG_LIMIT_BYTES, read_object};
 use super::layers::rope::RopeConfig;
 use super::{Result, gguf, recognise};
+use crate::experts::Stacks;
 use crate::files;
 use crate::gguf::GgufFile;
 use fields::Fields;
@@ -126,6 +127,12 @@ impl Config {
             quantization: Quantization::take(fields)?,
             family: read(fields, sizes)?,
         })
+    }
+
+    /// Order in which files have all experts of a block together.
+    #[must_use]
+    pub fn stacks(&self) -> Stacks {
+        self.family.stacks()
     }
 
     /// Rotary embeddings, from either spelling.

@@ -6,7 +6,7 @@ use super::{Block, Family, Fields, Frame, Result, Scope, Sizes};
 use crate::models::layers::attention::AttentionKind;
 use crate::models::layers::block::TransformerBlock;
 use crate::models::layers::embedding::EmbeddingScale;
-use crate::models::layers::mlp::{MlpKind, take_activation};
+use crate::models::layers::mlp::{Gating, MlpKind, take_activation};
 use crate::models::layers::norm::NormKind;
 use crate::models::layers::rope::{Defaults, RopeConfig};
 use crate::models::layers::window::{Blocks, Windows};
@@ -57,7 +57,7 @@ pub(super) fn common(fields: &mut Fields<'_>, sizes: Sizes) -> Result<Common> {
     let common = Common::take(fields, sizes, true)?;
     Ok(Common {
         mlp: MlpKind {
-            activation,
+            gating: Gating::Of(activation),
             ..common.mlp
         },
         norm: NormKind {

@@ -9,6 +9,7 @@ mod ernie4_5;
 mod gemma2;
 mod gemma3;
 mod glm4;
+mod gpt_oss;
 mod granite;
 mod llama;
 mod mistral;
@@ -29,11 +30,17 @@ use super::layers::norm::NormKind;
 use super::layers::rope::RopeConfig;
 use super::scope::Scope;
 use super::{Error, Result, json};
+use crate::experts::Stacks;
 use std::fmt::Debug;
 use std::sync::Arc;
 
 /// Configuration of a family, from which its models are made.
 pub(super) trait Family: Debug + Send + Sync {
+    /// Order in which files have all experts of a block together.
+    fn stacks(&self) -> Stacks {
+        Stacks::Rows
+    }
+
     /// What is around the blocks.
     fn frame(&self) -> Frame;
 
@@ -75,11 +82,12 @@ impl Frame {
 pub(super) type Read = fn(&mut Fields<'_>, Sizes) -> Result<Arc<dyn Family>>;
 
 /// Families by `model_type`.
-const FAMILIES: [(&str, Read); 15] = [
+const FAMILIES: [(&str, Read); 16] = [
     ("ernie4_5", ernie4_5::read),
     ("gemma2", gemma2::read),
     ("gemma3_text", gemma3::read),
     ("glm4", glm4::read),
+    ("gpt_oss", gpt_oss::read),
     ("granite", granite::read),
     ("llama", llama::read),
     ("mistral", mistral::read),

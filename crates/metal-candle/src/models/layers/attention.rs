@@ -2,6 +2,7 @@ use super::block::BlockCaches;
 use super::norm::{NormKind, RmsNorm};
 use super::projections::{Names, Projections};
 use super::rope::Positions;
+use super::sinks::Sinks;
 use super::visit;
 use crate::layout::Layout;
 use crate::lora::Linear;
@@ -79,6 +80,8 @@ pub(in crate::models) struct AttentionKind {
     /// One layer `qkv_proj` instead of three.
     pub(in crate::models) fused: bool,
     pub(in crate::models) qk_norm: QkNorm,
+    /// A sink for each query head.
+    pub(in crate::models) sinks: bool,
     pub(in crate::models) scores: AttentionScores<'static>,
     /// Number of tokens that a query sees, its own included; all before it where absent.
     pub(in crate::models) window: Option<usize>,
@@ -96,6 +99,7 @@ impl AttentionKind {
             o_bias: false,
             fused: false,
             qk_norm: QkNorm::None,
+            sinks: false,
             scores: AttentionScores::from(1.0 / (heads.width as f64).sqrt()),
             window: None,
             rope: Some(0),
@@ -110,11 +114,12 @@ pub(in crate::models) struct Attention {
     qkv: Projections<3>,
     q_norm: Option<RmsNorm>,
     k_norm: Option<RmsNorm>,
+    sinks: Option<Sinks>,
     o_proj: Linear,
     kind: AttentionKind,
 }
 
-visit!(Attention: qkv, q_norm, k_norm, o_proj);
+visit!(Attention: qkv, q_norm, k_norm, sinks, o_proj);
 
 const NAMES: Names<3> = Names {
     each: ["q_proj", "k_proj", "v_proj"],
@@ -135,6 +140,7 @@ impl Attention {
             qkv: Projections::load(at, NAMES, (d, [q, kv, kv]), (kind.fused, kind.qkv_bias))?,
             q_norm: norm("q_norm", q)?,
             k_norm: norm("k_norm", kv)?,
+            sinks: kind.sinks.then(|| at.sinks(heads.queries)).transpose()?,
             o_proj: at.linear("o_proj", (d, q), kind.o_bias)?,
             kind,
         })
@@ -166,12 +172,19 @@ impl Attention {
             Some(caches) => self.cached([&q, &k, &v], pass, caches)?,
             None => {
                 let [q, k] = self.rotated([&q, &k], pass)?;
-                attention(&q, &k, &v, &self.mask(pass), self.kind.scores)?
+                attention(&q, &k, &v, &self.mask(pass), self.scores())?
             }
         };
         // (B, H, T, head_dim) -> (B, T, H * head_dim)
         let y = reshape(&transpose(&y, 1, 2)?, (b, t, ()))?;
         Ok(self.o_proj.forward(&y, &pass.context)?)
+    }
+
+    fn scores(&self) -> AttentionScores<'_> {
+        AttentionScores {
+            sinks: self.sinks.as_ref().map(Sinks::scores),
+            ..self.kind.scores
+        }
     }
 
     fn mask(&self, pass: &Pass) -> AttentionMask {
@@ -203,7 +216,7 @@ impl Attention {
             pieces,
         });
         let sequences: Vec<_> = sequences.collect();
-        Ok(cached_attention(&q, &sequences, window, self.kind.scores)?)
+        Ok(cached_attention(&q, &sequences, window, self.scores())?)
     }
 
     /// Rotated queries, and what every span sees, its new keys and values included.

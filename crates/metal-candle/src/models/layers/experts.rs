@@ -19,7 +19,23 @@ pub(in crate::models) struct ExpertsKind {
     pub(in crate::models) per_token: usize,
     /// Experts that the router's softmax goes over.
     pub(in crate::models) softmax: SoftmaxOver,
+    pub(in crate::models) router: RouterKind,
     pub(in crate::models) expert: MlpKind,
+}
+
+/// Kind of a router.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::models) struct RouterKind {
+    pub(in crate::models) name: &'static str,
+    pub(in crate::models) bias: bool,
+}
+
+impl RouterKind {
+    /// Router of most families.
+    pub(in crate::models) const GATE: Self = Self {
+        name: "gate",
+        bias: false,
+    };
 }
 
 impl ExpertsKind {
@@ -45,6 +61,7 @@ impl ExpertsKind {
             n_experts,
             per_token,
             softmax,
+            router: RouterKind::GATE,
             expert,
         })
     }
@@ -53,13 +70,13 @@ impl ExpertsKind {
 /// A mixture of experts: a router chooses some for each token, and their results are added up with its weights.
 #[derive(Debug)]
 pub(in crate::models) struct Experts {
-    gate: Linear,
+    router: Linear,
     experts: Vec<Mlp>,
     per_token: usize,
     softmax: SoftmaxOver,
 }
 
-visit!(Experts: gate, experts);
+visit!(Experts: router, experts);
 
 impl Experts {
     /// Takes the router and the experts from below `at`, of a model whose hidden state has width `d`.
@@ -67,8 +84,9 @@ impl Experts {
         let experts = at.below(EXPERTS);
         let experts = (0..kind.n_experts)
             .map(|expert| Mlp::load(&experts.below(&expert.to_string()), d, kind.expert));
+        let RouterKind { name, bias } = kind.router;
         Ok(Self {
-            gate: at.linear("gate", (kind.n_experts, d), false)?,
+            router: at.linear(name, (kind.n_experts, d), bias)?,
             experts: experts.collect::<Result<_>>()?,
             per_token: kind.per_token,
             softmax: kind.softmax,
@@ -78,7 +96,7 @@ impl Experts {
     /// `(B, T, D)` -> `(B, T, D)`.
     pub(super) fn forward(&self, x: &Tensor, context: &Context) -> Result<Tensor> {
         let (batch, tokens, d) = x.dims3()?;
-        let logits = self.gate.forward(x, context)?;
+        let logits = self.router.forward(x, context)?;
         let logits = reshape(&logits, (batch * tokens, self.experts.len()))?;
         let Routing { chosen, weights } = routing(&logits, self.per_token, self.softmax)?;
         let n_experts = self.experts.len();

@@ -7,7 +7,7 @@ use crate::models::scope::Scope;
 use crate::models::{Error, Result};
 use candle_core::Tensor;
 use metal_candle_kernels::tape::add;
-use metal_candle_kernels::{Activation, gated_linear, glu, linear_onto};
+use metal_candle_kernels::{Activation, Clamp, clamped_glu, gated_linear, glu, linear_onto};
 
 /// Kind of a feed-forward layer.
 #[derive(Clone, Copy, Debug)]
@@ -17,8 +17,17 @@ pub(in crate::models) struct MlpKind {
     pub(in crate::models) bias: bool,
     /// One layer `gate_up_proj` instead of two.
     pub(in crate::models) fused: bool,
-    pub(in crate::models) activation: Activation,
+    pub(in crate::models) gating: Gating,
     pub(in crate::models) names: MlpNames,
+}
+
+/// Way in which the gate acts on the upper projection.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::models) enum Gating {
+    /// `activation(gate) * up`.
+    Of(Activation),
+    /// gpt-oss's, of bounded inputs.
+    Clamped(Clamp),
 }
 
 /// Names of the projections, where each is a layer.
@@ -46,7 +55,7 @@ impl MlpKind {
             inner: fields.required("intermediate_size", inner)?,
             bias: false,
             fused: false,
-            activation: take_activation(fields, "hidden_act", Activation::Silu)?,
+            gating: Gating::Of(take_activation(fields, "hidden_act", Activation::Silu)?),
             names: MlpNames::LLAMA,
         })
     }
@@ -76,7 +85,7 @@ pub(in crate::models) fn take_activation(
 pub(in crate::models) struct Mlp {
     gate_up: Projections<2>,
     down_proj: Linear,
-    activation: Activation,
+    gating: Gating,
 }
 
 visit!(Mlp: gate_up, down_proj);
@@ -88,7 +97,7 @@ impl Mlp {
             inner,
             bias,
             fused,
-            activation,
+            gating,
             names,
         } = kind;
         let gate_up = Names {
@@ -98,7 +107,7 @@ impl Mlp {
         Ok(Self {
             gate_up: Projections::load(at, gate_up, (d, [inner, inner]), (fused, bias))?,
             down_proj: at.linear(names.down, (d, inner), bias)?,
-            activation,
+            gating,
         })
     }
 
@@ -123,15 +132,15 @@ impl Mlp {
 
     /// `(B, T, D)` -> `(B, T, inner)`.
     fn gated(&self, x: &Tensor, context: &Context) -> Result<Tensor> {
-        match self.gate_up.plain(context)? {
-            Some(layers) => {
-                let layers = layers.each_ref().map(PlainLayer::as_layer);
-                Ok(gated_linear(x, layers, self.activation)?)
-            }
-            None => {
-                let [gate, up] = self.gate_up.forward(x, context)?;
-                Ok(glu(&gate, &up, self.activation)?)
-            }
+        if let (Gating::Of(activation), Some(layers)) = (self.gating, self.gate_up.plain(context)?)
+        {
+            let layers = layers.each_ref().map(PlainLayer::as_layer);
+            return Ok(gated_linear(x, layers, activation)?);
         }
+        let [gate, up] = self.gate_up.forward(x, context)?;
+        Ok(match self.gating {
+            Gating::Of(activation) => glu(&gate, &up, activation)?,
+            Gating::Clamped(clamp) => clamped_glu(&gate, &up, clamp)?,
+        })
     }
 }

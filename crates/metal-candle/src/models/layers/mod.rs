@@ -9,8 +9,10 @@ pub(super) mod norm;
 mod part;
 mod projections;
 pub(super) mod rope;
+mod sinks;
 pub(super) mod window;
 
 pub use norm::RmsNorm;
 pub use part::{Part, PartMut};
 pub(super) use part::{Visit, visit};
+pub use sinks::Sinks;

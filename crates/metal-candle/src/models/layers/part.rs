@@ -1,4 +1,5 @@
 use super::norm::RmsNorm;
+use super::sinks::Sinks;
 use crate::lora::{Embedding, Linear};
 use candle_core::Tensor;
 use metal_candle_kernels::Weight;
@@ -12,6 +13,8 @@ pub enum Part<'a> {
     Embedding(&'a Embedding),
     /// Norm.
     Norm(&'a RmsNorm),
+    /// Sinks of attention.
+    Sinks(&'a Sinks),
 }
 
 /// [`Part`], to be changed.
@@ -23,16 +26,19 @@ pub enum PartMut<'a> {
     Embedding(&'a mut Embedding),
     /// Norm.
     Norm(&'a mut RmsNorm),
+    /// Sinks of attention.
+    Sinks(&'a mut Sinks),
 }
 
 impl<'a> Part<'a> {
-    /// Path in a checkpoint, without `.weight`.
+    /// Path in a checkpoint, without `.weight`; of sinks, that of their layer.
     #[must_use]
     pub fn path(self) -> &'a str {
         match self {
             Self::Linear(linear) => linear.path(),
             Self::Embedding(embedding) => embedding.layer().path(),
             Self::Norm(norm) => norm.path(),
+            Self::Sinks(sinks) => sinks.path(),
         }
     }
 
@@ -42,7 +48,7 @@ impl<'a> Part<'a> {
         match self {
             Self::Linear(linear) => Some(linear.weight()),
             Self::Embedding(embedding) => Some(embedding.weight()),
-            Self::Norm(_) => None,
+            Self::Norm(_) | Self::Sinks(_) => None,
         }
     }
 
@@ -65,6 +71,7 @@ impl<'a> Part<'a> {
             Self::Linear(linear) => linear.tensors().collect(),
             Self::Embedding(embedding) => embedding.weight().tensors(),
             Self::Norm(norm) => vec![("weight", norm.weight())],
+            Self::Sinks(sinks) => vec![(Sinks::NAME, sinks.stored())],
         };
         let named = tensors.into_iter();
         let named = named.map(|(name, tensor)| (format!("{}.{name}", self.path()), tensor));
@@ -81,7 +88,7 @@ impl<'a> PartMut<'a> {
             Self::Embedding(embedding) => {
                 Some((embedding.layer().path().into(), embedding.weight_mut()))
             }
-            Self::Norm(_) => None,
+            Self::Norm(_) | Self::Sinks(_) => None,
         }
     }
 
@@ -109,6 +116,11 @@ impl<'a> PartMut<'a> {
             Self::Norm(norm) => {
                 let weight = change(&format!("{}.weight", norm.path()), norm.weight())?;
                 norm.set_weight(weight)?;
+            }
+            Self::Sinks(sinks) => {
+                let name = format!("{}.{}", sinks.path(), Sinks::NAME);
+                let stored = change(&name, sinks.stored())?;
+                sinks.set(stored)?;
             }
         }
         Ok(())
@@ -157,6 +169,7 @@ macro_rules! leaf {
 leaf!(Linear, Linear);
 leaf!(Embedding, Embedding);
 leaf!(Norm, RmsNorm);
+leaf!(Sinks, Sinks);
 
 impl<T: Visit> Visit for Option<T> {
     fn visit<'a>(&'a self, to: &mut dyn FnMut(Part<'a>)) {

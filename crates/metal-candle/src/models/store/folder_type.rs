@@ -94,7 +94,10 @@ impl FolderType {
     /// Form of a router of experts in mlx-lm (`quant_predicate` of its models), where `path` is one.
     pub fn of_router(path: &str) -> Option<Self> {
         let form = Self::Affine { bits: 8, group: 64 };
-        path.ends_with(".mlp.gate").then_some(form)
+        let is_router = [".mlp.gate", ".mlp.router"]
+            .iter()
+            .any(|end| path.ends_with(end));
+        is_router.then_some(form)
     }
 
     /// What the configuration says of it and of `others`, MLX's words by path, under the names that it says it by.

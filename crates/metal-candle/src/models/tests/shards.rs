@@ -116,7 +116,7 @@ fn headers_that_lie_are_damaged_files() {
 #[test]
 fn a_file_that_changes_while_it_is_read_is_an_error() {
     let checkpoint = Checkpoint::new();
-    let open = crate::models::Checkpoint::open(checkpoint.path()).unwrap();
+    let open = crate::models::Checkpoint::open(checkpoint.path(), Default::default()).unwrap();
     let file = fs::OpenOptions::new()
         .write(true)
         .open(checkpoint.file(SINGLE))

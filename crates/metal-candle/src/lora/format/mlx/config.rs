@@ -146,7 +146,7 @@ impl Settings {
 fn named(key: &str, paths: &[&str]) -> BTreeSet<String> {
     let is = |path: &str| path == key || inside(path) == Some(key);
     let names = paths.iter().filter_map(|path| {
-        let of_all = experts::switch(path).filter(|path| is(path));
+        let of_all = experts::switches(path).find(|path| is(path));
         match of_all {
             _ if is(path) => Some(key.to_string()),
             Some(all) if all == key => Some(path.to_string()),

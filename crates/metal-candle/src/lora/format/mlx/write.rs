@@ -1,7 +1,7 @@
 use super::config::Settings;
 use super::uniform::Uniform;
 use super::{TENSORS, keys, stack};
-use crate::experts;
+use crate::experts::{self, Stacks};
 use crate::files;
 use crate::lora::format::find::CONFIG;
 use crate::lora::format::layers::{block, inside};
@@ -24,9 +24,10 @@ pub fn write(
     pads_ranks: bool,
 ) -> std::result::Result<(), Error> {
     let places: Vec<&Placement> = layers(adapter).collect();
+    let (n_experts, stacks) = stack::base(&places, adapter)?;
     let mut reasons: Vec<Inexpressible> =
         places.iter().filter_map(|p| reason(p, adapter)).collect();
-    reasons.extend(stack::reasons(&places));
+    reasons.extend(stack::reasons(&places, n_experts, stacks));
     let uniform = Uniform::of(&places, pads_ranks).map_err(|more| reasons.extend(more));
     let (true, Ok(uniform)) = (reasons.is_empty(), uniform) else {
         let tool = Format::Mlx.tool();
@@ -36,10 +37,10 @@ pub fn write(
     let (of_experts, others): (Vec<_>, Vec<_>) = values.into_iter().partition(stack::is_of_expert);
     let others = others.iter().map(|(name, value)| on_disk(name, value));
     let mut tensors = others.collect::<Result<Vec<_>>>()?;
-    tensors.extend(stack::on_disk(of_experts)?);
+    tensors.extend(stack::on_disk(of_experts, stacks)?);
     files::make_folder(folder)?;
     files::write_tensors(&folder.join(TENSORS), tensors)?;
-    let (keys, num_layers) = keys_of(&places, adapter.base.map(|base| base.n_blocks));
+    let (keys, num_layers) = keys_of(&places, adapter.base.map(|base| base.n_blocks), stacks);
     let settings = Settings {
         method: adapter.config.method,
         num_layers,
@@ -69,7 +70,7 @@ fn reason(place: &Placement, adapter: &Portable) -> Option<Inexpressible> {
             path,
             method: method.name(),
         }),
-        (Method::Dora, _) if experts::switch(&path).is_some() => Some(Inexpressible::Method {
+        (Method::Dora, _) if experts::number(&path).is_some() => Some(Inexpressible::Method {
             path,
             method: place.method.name(),
         }),
@@ -91,10 +92,10 @@ fn on_disk(name: &str, value: &Tensor) -> Result<(String, Tensor)> {
 
 /// Keys and the number of blocks that mean these layers: paths inside of blocks where the last blocks
 /// have the same ones, else whole paths, which mlx-lm finds wherever they are.
-fn keys_of(places: &[&Placement], n_blocks: Option<usize>) -> (Vec<String>, i64) {
+fn keys_of(places: &[&Placement], n_blocks: Option<usize>, stacks: Stacks) -> (Vec<String>, i64) {
     let named = places.iter().map(|place| {
         let path = place.path.clone();
-        experts::switch(&path).unwrap_or(path)
+        stacks.switch(&path).unwrap_or(path)
     });
     let paths: BTreeSet<String> = named.collect();
     let of_blocks = paths

@@ -19,6 +19,15 @@ pub struct Mlx {
     skipped: Skipped,
     /// Last part of the names of biases.
     biases: &'static str,
+    /// Whose files they are.
+    owner: Owner,
+}
+
+/// Tool that names tensors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Owner {
+    MlxLm,
+    Transformers,
 }
 
 /// Last part of the names of biases, as mlx-lm has it.
@@ -81,6 +90,7 @@ impl Mlx {
             overrides,
             skipped: Skipped::default(),
             biases: BIASES,
+            owner: Owner::MlxLm,
         }))
     }
 
@@ -96,15 +106,38 @@ impl Mlx {
             overrides: BTreeMap::new(),
             skipped: Skipped::take(settings, "modules_to_not_convert")?,
             biases: "qbiases",
+            owner: Owner::Transformers,
         })
+    }
+
+    /// Takes the settings of transformers' method `mxfp4` (`Mxfp4Config`), whose numbers are MLX's.
+    pub(super) fn take_mxfp4(settings: &mut Fields<'_>) -> Result<Self> {
+        // Whether transformers unpacks them: the numbers are the same.
+        settings.flag("dequantize")?;
+        let kind = Kind::Mxfp4;
+        Ok(Self {
+            default: Packing {
+                mode: Mode::Floats(kind),
+                bits: kind.bits(),
+                group: kind.group(),
+            },
+            overrides: BTreeMap::new(),
+            skipped: Skipped::take(settings, "modules_to_not_convert")?,
+            biases: BIASES,
+            owner: Owner::Transformers,
+        })
+    }
+
+    /// Whether a folder is written under these names.
+    pub(super) fn is_written(&self) -> bool {
+        self.owner == Owner::MlxLm
     }
 
     /// The packing of the matrix at `path`, if it is packed.
     #[must_use]
     pub fn of(&self, path: &str) -> Option<Packing> {
         let default = Some(self.default).filter(|_| self.skipped.name(path).is_none());
-        let all = experts::switch(path);
-        let of_all = || self.overrides.get(all.as_ref()?);
+        let of_all = || experts::switches(path).find_map(|all| self.overrides.get(&all));
         let packing = self.overrides.get(path).or_else(of_all);
         packing.copied().unwrap_or(default)
     }

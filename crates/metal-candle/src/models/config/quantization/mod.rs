@@ -28,7 +28,7 @@ pub(in crate::models) const TRANSFORMERS: &str = "quantization_config";
 /// Packing of a checkpoint's matrices. Which ones are packed, its tensors say.
 #[derive(Clone, Debug)]
 pub enum Quantization {
-    /// Format of mlx-lm, or of transformers in MLX's layout.
+    /// Format of mlx-lm, or of transformers with MLX's numbers.
     Mlx(Mlx),
     /// Format of bitsandbytes.
     BitsAndBytes(BitsAndBytes),
@@ -44,7 +44,7 @@ impl Quantization {
     #[must_use]
     pub fn is_writable(&self) -> bool {
         match self {
-            Self::Mlx(mlx) => mlx.biases() == mlx::BIASES,
+            Self::Mlx(mlx) => mlx.is_written(),
             Self::BitsAndBytes(settings) => settings.bits == Bits::Four,
             Self::Fp8(_) | Self::ZeroPoint(_) => false,
         }
@@ -64,6 +64,7 @@ impl Quantization {
         let quantization = match method(&mut settings)? {
             "bitsandbytes" => BitsAndBytes::take(&mut settings).map(Self::BitsAndBytes)?,
             "fp8" => Fp8::take(&mut settings).map(Self::Fp8)?,
+            "mxfp4" => Mlx::take_mxfp4(&mut settings).map(Self::Mlx)?,
             "metal" => Mlx::take_metal(&mut settings).map(Self::Mlx)?,
             other => match ZeroPoint::take(other, &mut settings) {
                 Some(packing) => packing.map(Self::ZeroPoint)?,
@@ -79,13 +80,14 @@ impl Quantization {
 }
 
 /// Methods of transformers that are built.
-pub(in crate::models) const METHODS: [&str; 6] = [
+pub(in crate::models) const METHODS: [&str; 7] = [
     "awq",
     "bitsandbytes",
     "compressed-tensors",
     "fp8",
     "gptq",
     "metal",
+    "mxfp4",
 ];
 
 /// Older configurations of bitsandbytes do not name it.

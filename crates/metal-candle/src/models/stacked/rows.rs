@@ -1,16 +1,11 @@
-//! Experts that lie behind each other in one tensor, as mlx-lm and transformers 5 have them: which part is which layer.
-//!
-//! ```text
-//! mlp.switch_mlp.up_proj.weight  (E, I, D)   mlp.experts.3.up_proj.weight: the fourth of E parts; scales and biases alike
-//! mlp.experts.gate_up_proj       (E, 2I, D)  mlp.experts.3.gate_proj.weight, then up_proj
-//! mlp.experts.down_proj          (E, D, I)   mlp.experts.3.down_proj.weight
-//! ```
+//! Rows of one layer behind those of another, and of one expert behind those of another.
 
+use super::{Stored, of_mlx};
 use crate::experts::{self, MOST_EXPERTS};
 use safetensors::tensor::TensorInfo;
 
 /// Tensors of single experts that the tensor `name` holds, with their places in its file; none where it holds no experts.
-pub(super) fn parts(name: &str, info: &TensorInfo) -> Vec<(String, TensorInfo)> {
+pub(super) fn parts(name: &str, info: &TensorInfo) -> Vec<(String, Stored)> {
     let Some((mixture, layers, end)) = layers(name) else {
         return vec![];
     };
@@ -36,7 +31,7 @@ pub(super) fn parts(name: &str, info: &TensorInfo) -> Vec<(String, TensorInfo)> 
             data_offsets: (start + i * bytes, start + (i + 1) * bytes),
         };
         let path = experts::path(mixture, expert, layer);
-        (format!("{path}.{end}"), info)
+        (format!("{path}.{end}"), info.into())
     };
     (0..n_parts).map(part).collect()
 }
@@ -49,9 +44,7 @@ fn layers(name: &str) -> Option<(&str, Vec<&str>, &str)> {
     if let Some(mixture) = name.strip_suffix(".experts.down_proj") {
         return Some((mixture, vec!["down_proj"], "weight"));
     }
-    let (path, end) = name.rsplit_once('.')?;
-    let (mixture, layer) = experts::of_switch(path)?;
-    Some((mixture, vec![layer], end))
+    of_mlx(name).map(|(mixture, layer, end)| (mixture, vec![layer], end))
 }
 
 #[cfg(test)]
@@ -70,7 +63,7 @@ mod tests {
     fn told(name: &str, shape: &[usize]) -> Vec<(String, Vec<usize>, (usize, usize))> {
         let parts = parts(name, &info(shape)).into_iter();
         parts
-            .map(|(name, info)| (name, info.shape, info.data_offsets))
+            .map(|(name, stored)| (name, stored.info.shape, stored.info.data_offsets))
             .collect()
     }
 
