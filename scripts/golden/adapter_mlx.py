@@ -38,6 +38,7 @@ CASES = {
     "tied": ("qwen2", "lora", -1, dict(rank=3, scale=2.5, dropout=0.0, keys=["self_attn.v_proj", "model.embed_tokens"])),
     # Routers, and experts: layers of theirs are one tensor.
     "experts": ("mixtral", "lora", -1, dict(rank=2, scale=3.0, dropout=0.0)),
+    "gpt-oss": ("mlx-gpt-oss-float", "lora", -1, dict(rank=2, scale=3.0, dropout=0.0)),
 }
 
 
@@ -54,7 +55,10 @@ def write_all():
 def load_base(name):
     # transformers 5 writes rope_parameters, mlx-lm reads what transformers 4 wrote.
     path = GOLDEN / name / "model"
-    rope = json.loads((path / "config.json").read_text())["rope_parameters"]
+    config = json.loads((path / "config.json").read_text())
+    if "rope_parameters" not in config:
+        return load_model(path)[0]
+    rope = config["rope_parameters"]
     theta = rope.pop("rope_theta")
     scaling = None if rope["rope_type"] == "default" else rope
     model, _ = load_model(path, model_config=dict(rope_theta=theta, rope_scaling=scaling))

@@ -28,6 +28,7 @@ import chat
 import decay
 import early_stopping
 import eva
+import gpt_oss
 import jinja_expressions
 import loraplus
 import models
@@ -62,6 +63,7 @@ def main():
     attention_sinks.write_all()
     packed_matrices.write_all()
     packed_models.write_all()
+    gpt_oss.write_all()
     adapter_files.write_all()
     adapter_ties.write_all()
     target_parameters.write_all()

@@ -35,6 +35,8 @@ golden.safetensors has `quantized` (T - N_KEPT, V), logits of the other tokens b
 
 mlx-experts/: see mlx_experts.py.
 
+mlx-gpt-oss/, mlx-gpt-oss-float/: see mlx_gpt_oss.py.
+
 mlx-adapters/: see adapter_mlx.py.
 
 sampling.json: see mlx_sampling.py.
@@ -54,6 +56,7 @@ import mlx.core as mx
 import mlx.nn as nn
 import mlx.optimizers as optimizers
 import mlx_experts
+import mlx_gpt_oss
 import mlx_lm_train
 import mlx_sampling
 from mlx.utils import tree_flatten
@@ -264,6 +267,7 @@ if __name__ == "__main__":
     for name, (mode, special) in MODELS.items():
         write_model(CRATES / "metal-candle/tests/golden" / name, mode, special)
     mlx_experts.write(continue_greedily)
+    mlx_gpt_oss.write(continue_greedily)
     adapter_mlx.write_all()
     mlx_lm_train.main()
     mlx_sampling.main()

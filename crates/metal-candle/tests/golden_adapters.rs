@@ -21,12 +21,13 @@ use support::training::{batch, run_step};
 use support::{adapted, checkpoints, golden, ids, max_difference, model, tensors};
 
 /// See `scripts/golden/adapter_mlx.py`.
-const MLX: [(&str, &str); 5] = [
+const MLX: [(&str, &str); 6] = [
     ("lora", "llama3"),
     ("lora-keys", "qwen3"),
     ("dora", "qwen2"),
     ("tied", "qwen2"),
     ("experts", "mixtral"),
+    ("gpt-oss", "mlx-gpt-oss-float"),
 ];
 
 /// See `scripts/golden/adapter_ties.py`.
@@ -114,12 +115,13 @@ fn of_mlx(tensors: &HashMap<String, Tensor>, prefix: &str, name: &str) -> Tensor
     };
     if let Some((mixture, expert)) = path.split_once(".experts.") {
         let (number, layer) = expert.split_once('.').unwrap();
-        let layer = match layer {
-            "w1" => "gate_proj",
-            "w2" => "down_proj",
-            _ => "up_proj",
+        let all = match layer {
+            "w1" => "switch_mlp.gate_proj",
+            "w2" => "switch_mlp.down_proj",
+            "w3" => "switch_mlp.up_proj",
+            of_gpt_oss => &format!("experts.{of_gpt_oss}"),
         };
-        let all = &tensors[&format!("{prefix}{mixture}.switch_mlp.{layer}.{end}")];
+        let all = &tensors[&format!("{prefix}{mixture}.{all}.{end}")];
         return all.get(number.parse().unwrap()).unwrap();
     }
     let tensor = &tensors[&format!("{prefix}{path}.{end}")];
@@ -201,13 +203,22 @@ fn an_adapter_of_mlx_is_written_as_it_was_read() {
 /// See `scripts/golden/target_parameters.py`.
 #[test]
 fn adapters_of_all_experts_compute_what_peft_computes() {
-    let folder = golden("qwen3_moe/target-parameters");
+    for (base, cases) in [
+        ("qwen3_moe", &["both", "down", "gate-up", "converted"][..]),
+        ("gpt_oss", &["both", "gate-up"]),
+    ] {
+        compute_what_peft_computes(base, cases);
+    }
+}
+
+fn compute_what_peft_computes(base: &str, cases: &[&str]) {
+    let folder = golden(base).join("target-parameters");
     let want = tensors(&folder.join("golden.safetensors"));
-    for case in ["both", "down", "gate-up", "converted"] {
-        let model = model("qwen3_moe");
+    for case in cases {
+        let model = model(base);
         let adapter = adapted(&model, &folder.join(case), |_| {});
         let got = logits(&model, &adapter, &want["input_ids"]);
-        let difference = max_difference(&got, &want[case]);
+        let difference = max_difference(&got, &want[*case]);
         assert!(difference < 1e-4, "{case}: {difference}");
         let out = tempfile::tempdir().unwrap();
         adapter.save(out.path(), "base").unwrap();

@@ -14,12 +14,15 @@ use metal_candle_kernels::weight::affine::BITS;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use support::quantized::{self, adapted};
-use support::{activations, golden, max_difference, model, training};
+use support::{activations, golden, max_difference, model, tensors, training};
 
 const MLX: [&str; 2] = ["mlx-4bit", "mlx-mxfp4"];
 
-/// A mixture of experts, of which layers are one tensor.
-const MLX_EXPERTS: &str = "mlx-experts";
+/// Mixtures of experts, of which layers are one tensor.
+const MLX_EXPERTS: [&str; 2] = ["mlx-experts", "mlx-gpt-oss"];
+
+/// gpt-oss as OpenAI published it, and as mlx-lm has it before it is quantized.
+const GPT_OSS: [&str; 2] = ["gpt-oss-mxfp4", "mlx-gpt-oss-float"];
 
 const OTHERS: [&str; 4] = ["bnb-nf4", "bnb-fp4", "bnb-int8", "fp8"];
 
@@ -38,8 +41,21 @@ fn activations_of_sixteen_bits_are_multiplied_with_packed_weights() {
 
 #[test]
 fn experts_are_written_as_mlx_lm_has_them() {
-    let folder = golden(MLX_EXPERTS).join("model");
-    let mut written = model(MLX_EXPERTS).tensors_of_folder().unwrap();
+    for name in MLX_EXPERTS {
+        is_written_as_it_was_read(name);
+    }
+}
+
+/// transformers has two tensors of all experts, whose columns alternate.
+#[test]
+fn experts_of_gpt_oss_are_written_as_transformers_has_them() {
+    is_written_as_it_was_read("gpt_oss");
+}
+
+/// Every tensor under its name, number by number.
+fn is_written_as_it_was_read(name: &str) {
+    let folder = golden(name).join("model");
+    let mut written = model(name).tensors_of_folder().unwrap();
     let theirs =
         candle_core::safetensors::load(folder.join("model.safetensors"), &Device::Cpu).unwrap();
     written.sort_by(|a, b| a.0.cmp(&b.0));
@@ -48,10 +64,6 @@ fn experts_are_written_as_mlx_lm_has_them() {
     their_names.sort();
     assert_eq!(names, their_names);
     for (name, tensor) in &written {
-        let numbers = |t: &Tensor| {
-            let numbers = t.flatten_all().unwrap().to_dtype(DType::F64).unwrap();
-            numbers.to_vec1::<f64>().unwrap()
-        };
         let right = &theirs[name];
         assert_eq!(
             (tensor.dtype(), tensor.dims()),
@@ -60,6 +72,30 @@ fn experts_are_written_as_mlx_lm_has_them() {
         );
         assert!(numbers(tensor) == numbers(right), "{name}");
     }
+}
+
+fn numbers(tensor: &Tensor) -> Vec<f64> {
+    let numbers = tensor.flatten_all().unwrap().to_dtype(DType::F64).unwrap();
+    numbers.to_vec1().unwrap()
+}
+
+#[test]
+fn experts_of_mxfp4_are_those_of_transformers_to_the_bit() {
+    let name = GPT_OSS[0];
+    let want = tensors(&golden(name).join("golden.safetensors"));
+    let mut dense = model(name);
+    dense.unpack(DType::F32).unwrap();
+    let written = dense.tensors_of_folder().unwrap();
+    let written: HashMap<String, Tensor> = written.into_iter().collect();
+    let mut n_compared = 0;
+    for (key, right) in &want {
+        if let Some(name) = key.strip_prefix("dense.") {
+            assert_eq!(written[name].dims(), right.dims(), "{name}");
+            assert!(numbers(&written[name]) == numbers(right), "{name}");
+            n_compared += 1;
+        }
+    }
+    assert_eq!(n_compared, 2);
 }
 
 #[test]
@@ -77,7 +113,7 @@ fn logits_behind_a_file_of_keys_equal_mlx() {
 #[test]
 fn logits_and_greedy_tokens_equal_the_owners() {
     let all = MLX.into_iter().chain(OTHERS).chain(ZERO_POINTS);
-    for name in all.chain([MLX_EXPERTS]) {
+    for name in all.chain(MLX_EXPERTS).chain(GPT_OSS) {
         quantized::logits_and_greedy_tokens_equal_the_owners(name, &Device::Cpu);
     }
 }
@@ -98,7 +134,13 @@ fn ten_losses_equal_mlx() {
 
 #[test]
 fn ten_losses_and_the_final_adapter_equal_peft() {
-    for run in ["bnb-nf4/train", "fp8/train", "zero-point/gptq/train"] {
+    let runs = [
+        "bnb-nf4/train",
+        "fp8/train",
+        "zero-point/gptq/train",
+        "gpt-oss-mxfp4/train",
+    ];
+    for run in runs {
         training::ten_losses_and_the_final_adapter_equal_peft(run, "full", &Device::Cpu);
     }
 }

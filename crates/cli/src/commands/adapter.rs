@@ -6,7 +6,6 @@ use crate::load_options::LoadOptions;
 use crate::loading;
 use crate::output_folder;
 use crate::terminal::Terminal;
-use candle_core::Tensor;
 use clap::ValueEnum;
 use metal_candle::files::NewFolder;
 use metal_candle::lora::Placement;
@@ -119,10 +118,7 @@ fn write_folder(args: &ConvertArgs, adapter: &Portable, is_mlx: bool) -> Result<
     if is_mlx {
         mlx::write(new.path(), adapter, args.pad_ranks)?;
     } else {
-        let values = adapter.values.iter();
-        let values: Vec<(String, &Tensor)> =
-            values.map(|(name, value)| (name.clone(), value)).collect();
-        peft::write(new.path(), &adapter.config, &adapter.base_model, &values)?;
+        peft::write_portable(new.path(), adapter)?;
     }
     // The adapter was trained with the tokenizer that lies beside it, if one does.
     loading::copy_tokenizer(&args.from, new.path())?;

@@ -163,6 +163,7 @@ fn weights(
     let output = Output::Checkpoint {
         raw_config: model.raw_config.clone(),
         base_folder: base.to_path_buf(),
+        stacks: model.config.stacks(),
     };
     let parameters = Parameters::weights(model, is_trained)?;
     let parameters = match settings.all_decay {

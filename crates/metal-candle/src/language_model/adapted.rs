@@ -72,7 +72,7 @@ impl Adapted {
         folder: &Path,
         adjust: impl FnOnce(&mut LoraConfig),
     ) -> Result<Self> {
-        let file = format::read(path)?;
+        let file = format::read_for(path, model.config.stacks())?;
         if let Some(trained_on) = &file.base_model {
             base_model::tell_other(trained_on, folder, &model.raw_config);
         }

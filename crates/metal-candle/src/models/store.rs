@@ -9,7 +9,7 @@ pub use folder_type::FolderType;
 pub use recipe::Recipe;
 
 use super::config::quantization::{MLX, TRANSFORMERS};
-use super::{Model, Part, Result};
+use super::{Error, Model, Part, Result};
 use crate::experts::{self, Stacks};
 use candle_core::{DType, Tensor};
 use metal_candle_kernels::Weight;
@@ -21,8 +21,16 @@ impl Model {
     /// [8 bits](FolderType::of_router), as in mlx-lm.
     ///
     /// # Errors
-    /// When a number is not finite, or memory runs out.
+    /// When no tool reads a model of this family so, a number is not finite, or memory runs out.
     pub fn store_as(&mut self, form: FolderType) -> Result<()> {
+        if (form, self.config.stacks()) == (FolderType::Nf4, Stacks::Columns) {
+            let reason = "to bitsandbytes experts of this type are no layers: nf4 is not written";
+            return Err(Error::unsupported(
+                "model_type",
+                &self.config.model_type,
+                reason,
+            ));
+        }
         let of = |path: &str| FolderType::of_router(path).filter(|_| form.of_mlx().is_some());
         self.store(|path| of(path).unwrap_or(form), form.dtype())?;
         self.say(form, of);
@@ -115,11 +123,22 @@ impl Model {
         tensors.extend(states::of(&self.decoder, norms.unwrap_or(DType::F32))?);
         match self.raw_config.get(MLX) {
             Some(_) => Ok(experts::stacked(tensors, self.config.stacks())?),
-            None => match self.config.stacks() {
-                Stacks::Rows => Ok(tensors),
-                Stacks::Columns => Ok(columns::together(tensors)?),
-            },
+            None => Ok(of_transformers(tensors, self.config.stacks())?),
         }
+    }
+}
+
+/// Dense tensors of single experts put together where transformers has them so; others as they are.
+///
+/// # Errors
+/// When those of a layer differ in shape.
+pub(crate) fn of_transformers(
+    tensors: Vec<(String, Tensor)>,
+    stacks: Stacks,
+) -> candle_core::Result<Vec<(String, Tensor)>> {
+    match stacks {
+        Stacks::Rows => Ok(tensors),
+        Stacks::Columns => columns::together(tensors),
     }
 }
 

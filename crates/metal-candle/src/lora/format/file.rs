@@ -1,6 +1,7 @@
 use super::names::{Paths, Settings};
 use super::tensors::{TensorFile, Values, Wanted};
 use super::{Format, find, layers, mlx, peft};
+use crate::experts::Stacks;
 use crate::lora::choice::Unmatched;
 use crate::lora::{AdapterSet, Error, Init, LayerInfo, Linear, LoraConfig, Plan};
 use candle_core::{Tensor, Var};
@@ -20,6 +21,8 @@ pub struct AdapterFile {
     /// where all of a tensor was trained.
     pub(crate) init: Option<Init>,
     config_path: PathBuf,
+    /// Whether pairs of layers of experts are in it of which the order of rows is not known.
+    pub(super) is_of_any_order: bool,
     pub(super) settings: Box<dyn Settings>,
     pub(super) file: TensorFile,
 }
@@ -29,13 +32,27 @@ pub struct AdapterFile {
 /// # Errors
 /// When a file is missing or damaged, or the configuration asks for something that is not built.
 pub fn read(path: &Path) -> Result<AdapterFile, Error> {
+    read_with(path, None)
+}
+
+/// [`read`] of an adapter for a model whose files have all experts together as `stacks` says.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_for(path: &Path, stacks: Stacks) -> Result<AdapterFile, Error> {
+    read_with(path, Some(stacks))
+}
+
+fn read_with(path: &Path, stacks: Option<Stacks>) -> Result<AdapterFile, Error> {
+    let mut is_of_any_order = false;
     let found = find::find(path)?;
     let (config, fields) = (&found.config, &found.fields);
     let mut file = TensorFile::open(&found.tensors)?;
     let (settings, base_model): (Box<dyn Settings>, _) = match found.format {
         Format::Peft => {
             let (mut settings, base_model) = peft::settings(config, fields)?;
-            settings.take_apart(&mut file)?;
+            settings.take_apart(&mut file, stacks.unwrap_or_default())?;
+            is_of_any_order = stacks.is_none() && settings.has_pairs();
             (Box::new(settings), base_model)
         }
         Format::Mlx => {
@@ -50,6 +67,7 @@ pub fn read(path: &Path) -> Result<AdapterFile, Error> {
         format: found.format,
         base_model,
         config_path: found.config,
+        is_of_any_order,
         settings,
     })
 }

@@ -14,6 +14,9 @@ pub trait Matrices {
     /// Name of the family; `None` where it has no such one.
     fn architecture(&self) -> Option<&str>;
 
+    /// Name of the family as its configuration has it.
+    fn model_type(&self) -> &str;
+
     /// Name in a file of the matrix of the layer at `path`.
     fn name(&self, path: &str) -> Option<String>;
 
@@ -23,6 +26,8 @@ pub trait Matrices {
     /// When memory runs out.
     fn rows(&self, path: &str, rows: &Tensor) -> Result<Tensor>;
 }
+
+const TOOL: &str = "llama.cpp";
 
 /// Writes a file that llama.cpp loads, whole or not at all. Strengths that differ by powers of two go into
 /// `B`.
@@ -35,6 +40,14 @@ pub fn write(
     adapter: &Portable,
     model: &dyn Matrices,
 ) -> std::result::Result<(), Error> {
+    if model.architecture().is_none() {
+        let model_type = model.model_type().into();
+        let reasons = vec![Inexpressible::Architecture { model_type }];
+        return Err(Error::Inexpressible {
+            tool: TOOL,
+            reasons,
+        });
+    }
     let places: Vec<&Placement> = adapter.plan.placements.iter().collect();
     let reasons = places
         .iter()
@@ -43,8 +56,10 @@ pub fn write(
     let alpha = Common::new(&places, |place| place.scale * place.r as f64);
     let alpha = alpha.map_err(|more| reasons.extend(more));
     let (true, Ok(alpha)) = (reasons.is_empty(), alpha) else {
-        let tool = "llama.cpp";
-        return Err(Error::Inexpressible { tool, reasons });
+        return Err(Error::Inexpressible {
+            tool: TOOL,
+            reasons,
+        });
     };
     let mut file = Writer::default();
     file.text(

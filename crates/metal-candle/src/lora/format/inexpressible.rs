@@ -49,6 +49,20 @@ pub enum Inexpressible {
         /// Path of the layer.
         path: String,
     },
+    /// A family of which no file is written for the tool.
+    #[error("models of type {model_type}: there is no way to write them that is built")]
+    Architecture {
+        /// Name of the family in a configuration.
+        model_type: String,
+    },
+    /// Experts, or their router, that the tool has as tensors and not as layers.
+    #[error(
+        "{path}: no layer there, and as a part of all experts (target_parameters) it is not written"
+    )]
+    Experts {
+        /// Path of the first layer.
+        path: String,
+    },
     /// A layer of a family that the tool does not have.
     #[error("{path}: no such layer is known there")]
     Nameless {

@@ -23,7 +23,7 @@ mod stacked;
 mod tensors;
 mod vocabulary;
 
-pub use file::{AdapterFile, read};
+pub use file::{AdapterFile, read, read_for};
 pub use inexpressible::Inexpressible;
 pub use portable::{Base, Portable};
 pub use vocabulary::Vocabulary;

@@ -1,5 +1,5 @@
 use super::AdapterFile;
-use crate::experts::Stacks;
+use crate::experts::{self, Stacks};
 use crate::lora::{Error, Kind, LoraConfig, Method, Plan};
 use candle_core::Tensor;
 
@@ -52,6 +52,14 @@ impl AdapterFile {
         if let Some(place) = ends.find(|place| is_unclear(place.kind, place.method)) {
             let path = place.path.clone();
             return Err(Error::WhichModel { path });
+        }
+        if self.is_of_any_order {
+            let mut places = plan.placements.iter();
+            let of_expert = places.find(|place| experts::number(&place.path).is_some());
+            let path = of_expert
+                .map(|place| place.path.clone())
+                .unwrap_or_default();
+            return Err(Error::WhichExperts { path });
         }
         let paths = layers.into_iter().map(|layer| layer.path).collect();
         let values = self.values(&plan, &paths, &[])?;

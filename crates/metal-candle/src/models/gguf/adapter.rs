@@ -8,6 +8,10 @@ impl Matrices for Model {
         of(self).map(|architecture| architecture.name)
     }
 
+    fn model_type(&self) -> &str {
+        &self.config.model_type
+    }
+
     fn name(&self, path: &str) -> Option<String> {
         of(self)?.in_file(&format!("{path}.weight"))
     }

@@ -19,8 +19,10 @@ pub(super) fn matrix(
 ) -> Result<Option<Weight>> {
     let name = |part: &str| format!("{path}.{part}");
     let packing = settings.of(path);
-    let Some(Packing { mode, bits, group }) = packing.filter(|_| weights.has(&name("scales")))
-    else {
+    // Words without scales are a packed matrix that lacks them.
+    let is_packed =
+        weights.has(&name("scales")) || weights.dtype(&name("weight")) == Some(Dtype::U32);
+    let Some(Packing { mode, bits, group }) = packing.filter(|_| is_packed) else {
         return Ok(None);
     };
     if !k.is_multiple_of(group) {

@@ -12,10 +12,11 @@ mod resolved;
 mod ties;
 mod types;
 
-use super::halves;
 use super::json::Fields;
 use super::names::{self, Names, Paths};
 use super::tensors::TensorFile;
+use super::{Format, Inexpressible, Portable, halves};
+use crate::experts::{self, Stacks};
 use crate::files;
 use crate::lora::choice::Unmatched;
 use crate::lora::{Error, LayerInfo, LoraConfig};
@@ -59,11 +60,20 @@ impl Settings {
     ///
     /// # Errors
     /// When what it asks for is not built, or the file is damaged.
-    pub(super) fn take_apart(&mut self, file: &mut TensorFile) -> Result<(), Error> {
+    pub(super) fn take_apart(
+        &mut self,
+        file: &mut TensorFile,
+        stacks: Stacks,
+    ) -> Result<(), Error> {
         match &self.parameters {
-            Some(parameters) => parameters.apart(&mut self.config, file),
+            Some(parameters) => parameters.apart(&mut self.config, file, stacks),
             None => Ok(()),
         }
+    }
+
+    /// Whether tensors hold two layers of all experts, whose order the model tells.
+    pub(super) fn has_pairs(&self) -> bool {
+        self.parameters.as_ref().is_some_and(Parameters::has_pairs)
     }
 }
 
@@ -75,6 +85,35 @@ impl names::Settings for Settings {
     fn names<'a>(&'a self, paths: &'a Paths) -> Box<dyn Names + 'a> {
         let settings = self;
         Box::new(keys::Names { settings, paths })
+    }
+}
+
+/// Writes an adapter folder that PEFT loads, for whatever model.
+///
+/// # Errors
+/// When experts are adapted whose model is not known, or is of a family that PEFT has no such layers of. When the folder cannot
+/// be written.
+pub fn write_portable(folder: &Path, adapter: &Portable) -> Result<(), Error> {
+    check_experts(adapter)?;
+    let values = adapter.values.iter();
+    let values: Vec<(String, &Tensor)> =
+        values.map(|(name, value)| (name.clone(), value)).collect();
+    write(folder, &adapter.config, &adapter.base_model, &values)
+}
+
+fn check_experts(adapter: &Portable) -> Result<(), Error> {
+    let paths = adapter.plan.placements.iter().map(|place| &place.path);
+    let is_part = |path: &&String| experts::number(path).is_some() || path.ends_with(".mlp.router");
+    let Some(path) = paths.clone().find(is_part).cloned() else {
+        return Ok(());
+    };
+    match adapter.base.map(|base| base.stacks) {
+        Some(Stacks::Rows) => Ok(()),
+        Some(Stacks::Columns) => Err(Error::Inexpressible {
+            tool: Format::Peft.tool(),
+            reasons: vec![Inexpressible::Experts { path }],
+        }),
+        None => Err(Error::WhichExperts { path }),
     }
 }
 

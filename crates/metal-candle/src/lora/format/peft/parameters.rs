@@ -2,11 +2,11 @@
 //! `tuners/lora/layer.py`), as adapters of each expert's layers.
 //!
 //! Of `E` experts with rank `r`, `A` is `(E r, in)`, one expert behind another, and `B` is `(out, r E)`, whose columns count
-//! experts first. The gate and the upper projection are rows of one tensor: both have its `A`. Where both tensors of a block
+//! experts first. The gate and the upper projection are rows of one tensor, by turns where [`Stacks::Columns`] are: both have its `A`. Where both tensors of a block
 //! are adapted, what is around the first one is called `base_layer`.
 
 use super::keys::PREFIX;
-use crate::experts::{self, MOST_EXPERTS};
+use crate::experts::{self, MOST_EXPERTS, Stacks};
 use crate::lora::format::layers::block;
 use crate::lora::format::stacked::{Part, size_of};
 use crate::lora::format::tensors::TensorFile;
@@ -55,6 +55,11 @@ impl Parameters {
         Ok((!names.is_empty()).then_some(all))
     }
 
+    /// Whether gate and upper projection are one tensor.
+    pub(super) fn has_pairs(&self) -> bool {
+        self.has_gate_up
+    }
+
     /// Takes the tensors of `file` apart, and has `config` name the layers that they are for.
     ///
     /// # Errors
@@ -63,6 +68,7 @@ impl Parameters {
         &self,
         config: &mut LoraConfig,
         file: &mut TensorFile,
+        stacks: Stacks,
     ) -> Result<(), Error> {
         // A text was refused.
         let Targets::Names(names) = &mut config.targets else {
@@ -77,7 +83,7 @@ impl Parameters {
                 return vec![];
             };
             let rank = value(&ranks, &stack.parameter).unwrap_or(r);
-            let parts = stack.parts(rank, view);
+            let parts = stack.parts(rank, view, stacks);
             found
                 .borrow_mut()
                 .insert(stack.parameter, (stack.layers, parts.len()));
@@ -147,7 +153,7 @@ struct Stack<'a> {
 
 impl Stack<'_> {
     /// Factors of single experts; none where the shape is not that of any number of them.
-    fn parts(&self, rank: usize, view: &TensorView<'_>) -> Vec<Part> {
+    fn parts(&self, rank: usize, view: &TensorView<'_>, stacks: Stacks) -> Vec<Part> {
         let (&[rows, columns], Some(size)) = (view.shape(), size_of(view.dtype())) else {
             return vec![];
         };
@@ -171,15 +177,10 @@ impl Stack<'_> {
                     (expert * rank * columns..(expert + 1) * rank * columns).collect(),
                 ),
                 false => {
-                    let rows = rows / cut;
                     let of_row =
                         |row: usize| (0..rank).map(move |j| row * columns + j * n_experts + expert);
-                    (
-                        rows,
-                        (layer * rows..(layer + 1) * rows)
-                            .flat_map(of_row)
-                            .collect(),
-                    )
+                    let rows = rows_of(stacks, (layer, cut), rows);
+                    (rows.len(), rows.into_iter().flat_map(of_row).collect())
                 }
             };
             let numbers = places
@@ -197,6 +198,15 @@ impl Stack<'_> {
             }
         };
         (0..n_experts * self.layers.len()).map(part).collect()
+    }
+}
+
+/// Rows of one layer of `n`, which a tensor has one behind another or by turns.
+fn rows_of(stacks: Stacks, (layer, n): (usize, usize), all: usize) -> Vec<usize> {
+    let rows = 0..all / n;
+    match stacks {
+        Stacks::Rows => rows.map(|row| layer * (all / n) + row).collect(),
+        Stacks::Columns => rows.map(|row| row * n + layer).collect(),
     }
 }
 
