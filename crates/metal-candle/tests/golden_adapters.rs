@@ -9,7 +9,7 @@ use metal_candle::data::Batch;
 use metal_candle::gguf::GgufFile;
 use metal_candle::language_model::Adapted;
 use metal_candle::lora::format::{gguf, mlx, peft};
-use metal_candle::lora::{AdapterSet, LoraConfig};
+use metal_candle::lora::{AdapterSet, LoraConfig, Targets};
 use metal_candle::models::Model;
 use metal_candle::train::{Adam, Optimizer, Parameters, Rule};
 use metal_candle::verify::{Effort, Outcome, Subject, verify};
@@ -197,6 +197,42 @@ fn an_adapter_of_mlx_is_written_as_it_was_read() {
         let got = logits(&model, &read, &want["input_ids"]);
         let difference = max_difference(&got, &want["logits"]);
         assert!(difference < 1e-4, "{case}: {difference}");
+    }
+}
+
+/// mlx-lm would read factors of as many experts as the file has.
+#[test]
+fn an_adapter_that_leaves_out_the_last_expert_is_not_written_for_mlx() {
+    for (base, layer, all) in [
+        ("mixtral", "w1", "block_sparse_moe.switch_mlp.gate_proj"),
+        ("gpt_oss", "gate_proj", "mlp.experts.gate_proj"),
+    ] {
+        let model = model(base);
+        let layers = model.decoder.layer_infos().unwrap();
+        let of = |e: usize| format!("experts.{e}.{layer}");
+        let n_experts = (0..)
+            .take_while(|e| layers.iter().any(|layer| layer.path.ends_with(&of(*e))))
+            .count();
+        let portable = |n: usize| {
+            let config = LoraConfig {
+                targets: Targets::Names((0..n).map(of).collect()),
+                ..LoraConfig::default()
+            };
+            let adapter = Adapted::fresh(&model, config, 0).unwrap();
+            adapter.portable(&model, "base").unwrap()
+        };
+        let out = tempfile::tempdir().unwrap();
+        mlx::write(out.path(), &portable(n_experts), false).unwrap();
+        let refused = mlx::write(out.path(), &portable(n_experts - 1), false).unwrap_err();
+        let refused = refused.to_string();
+        let expected = format!("model.layers.0.{all}: some experts have an adapter");
+        assert!(refused.contains(&expected), "{refused}");
+        let unknown = metal_candle::lora::format::Portable {
+            base: None,
+            ..portable(n_experts)
+        };
+        let refused = mlx::write(out.path(), &unknown, false).unwrap_err();
+        assert!(refused.to_string().contains("the model tells"), "{refused}");
     }
 }
 

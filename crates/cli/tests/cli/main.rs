@@ -16,6 +16,7 @@ mod fixture;
 mod foreign_adapters;
 mod fuse;
 mod generate;
+mod gpt_oss;
 mod hostile_hub;
 mod hub;
 mod hub_data;

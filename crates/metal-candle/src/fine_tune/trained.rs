@@ -2,7 +2,7 @@ use super::{Error, EvaReport, FineTuning, Result, Settings, Subject, eva};
 use crate::data::Splits;
 use crate::language_model::{Adapted, own_tokenizer};
 use crate::lora::{Init, LoraConfig, Method, last_name};
-use crate::models::{Model, Segment};
+use crate::models::{self, Model, Part, Segment};
 use crate::train::{self, EvaProgress, Optimizer, Output, OwnTokenizer, Parameters, Resume, Rule};
 use candle_core::Device;
 use std::collections::BTreeMap;
@@ -160,10 +160,10 @@ fn weights(
     if matches!((to.canonicalize(), base.canonicalize()), (Ok(to), Ok(base)) if to == base) {
         return Err(Error::OwnFolder { folder: to.clone() });
     }
+    check_sinks(model, &is_trained)?;
     let output = Output::Checkpoint {
         raw_config: model.raw_config.clone(),
         base_folder: base.to_path_buf(),
-        stacks: model.config.stacks(),
     };
     let parameters = Parameters::weights(model, is_trained)?;
     let parameters = match settings.all_decay {
@@ -185,5 +185,19 @@ fn check_method(path: &Path, expected: Option<Method>, got: Method) -> Result<()
             expected,
             got,
         }),
+    }
+}
+
+/// Refuses to train sinks of attention, which have no gradient.
+fn check_sinks(model: &Model, is_trained: impl Fn(Segment) -> bool) -> Result<()> {
+    let mut parts = model.decoder.parts().into_iter();
+    match parts.any(|(segment, part)| is_trained(segment) && matches!(part, Part::Sinks(_))) {
+        true => Err(models::Error::unsupported(
+            "model_type",
+            &model.config.model_type,
+            "sinks of attention have no gradient here: train an adapter",
+        )
+        .into()),
+        false => Ok(()),
     }
 }

@@ -50,7 +50,6 @@ pub use pass::Pass;
 pub use problems::Problems;
 pub use recognise::{Found, check_folder};
 pub use save::save_checkpoint;
-pub(crate) use store::of_transformers;
 pub use store::{FolderType, Recipe};
 
 use crate::lora::{self, AdapterSet, EMBEDDING, Fusion, HEAD};

@@ -8,11 +8,13 @@ mod states;
 pub use folder_type::FolderType;
 pub use recipe::Recipe;
 
+use super::config::Quantization;
 use super::config::quantization::{MLX, TRANSFORMERS};
 use super::{Error, Model, Part, Result};
 use crate::experts::{self, Stacks};
 use candle_core::{DType, Tensor};
 use metal_candle_kernels::Weight;
+use metal_candle_kernels::weight::microscaling::Microscaled;
 use std::borrow::Cow;
 
 impl Model {
@@ -23,36 +25,75 @@ impl Model {
     /// # Errors
     /// When no tool reads a model of this family so, a number is not finite, or memory runs out.
     pub fn store_as(&mut self, form: FolderType) -> Result<()> {
-        if (form, self.config.stacks()) == (FolderType::Nf4, Stacks::Columns) {
-            let reason = "to bitsandbytes experts of this type are no layers: nf4 is not written";
-            return Err(Error::unsupported(
-                "model_type",
-                &self.config.model_type,
-                reason,
-            ));
-        }
+        self.store_from(form, form.dtype())
+    }
+
+    /// [`Self::store_as`] of matrices that are made dense in `dtype` first, if it is given. Experts that came in mxfp4 stay as
+    /// they are where MLX packs, as in mlx-lm.
+    ///
+    /// # Errors
+    /// Those of [`Self::store_as`].
+    pub fn store_from(&mut self, form: FolderType, dtype: Option<DType>) -> Result<()> {
+        self.check_form(form)?;
         let of = |path: &str| FolderType::of_router(path).filter(|_| form.of_mlx().is_some());
-        self.store(|path| of(path).unwrap_or(form), form.dtype())?;
+        let keeps = self.keeps_mxfp4() && form.of_mlx().is_some();
+        self.store(|path| of(path).unwrap_or(form), dtype, keeps)?;
         self.say(form, of);
         Ok(())
+    }
+
+    /// Refuses a form that no tool reads.
+    fn check_form(&self, form: FolderType) -> Result<()> {
+        if (form, self.config.stacks()) != (FolderType::Nf4, Stacks::Columns) {
+            return Ok(());
+        }
+        let reason = "to bitsandbytes experts of this type are no layers: nf4 is not written";
+        Err(Error::unsupported(
+            "model_type",
+            &self.config.model_type,
+            reason,
+        ))
+    }
+
+    /// Whether packed matrices are transformers' mxfp4, which is MLX's.
+    fn keeps_mxfp4(&self) -> bool {
+        match &self.config.quantization {
+            Some(Quantization::Mlx(mlx)) => mlx.is_of_transformers_mxfp4(),
+            _ => false,
+        }
     }
 
     /// [`Self::store_as`] MLX's affine packing in groups of `group`, of as many bits as a recipe has for each matrix.
     ///
     /// # Errors
     /// Those of [`Self::store_as`].
-    pub fn store_mixed(&mut self, recipe: Recipe, group: usize) -> Result<()> {
+    pub fn store_mixed(
+        &mut self,
+        recipe: Recipe,
+        group: usize,
+        dtype: Option<DType>,
+    ) -> Result<()> {
         let (n_blocks, stacks) = (self.config.num_hidden_layers, self.config.stacks());
         let of = |path: &str| recipe.of(&name_of_mlx(path, stacks), n_blocks, group);
-        self.store(of, None)?;
+        let keeps = self.keeps_mxfp4();
+        self.store(of, dtype, keeps)?;
         self.say(FolderType::Affine { bits: 4, group }, |path| Some(of(path)));
         Ok(())
     }
 
-    /// Packs the matrices whose `form` packs such; others become `dense`, or what they are made dense of.
-    fn store(&mut self, form: impl Fn(&str) -> FolderType, dense: Option<DType>) -> Result<()> {
+    /// Packs the matrices whose `form` packs such; others become `dense`, or what they are made dense of. Those that are packed
+    /// stay so where `keeps` says it.
+    fn store(
+        &mut self,
+        form: impl Fn(&str) -> FolderType,
+        dense: Option<DType>,
+        keeps: bool,
+    ) -> Result<()> {
         let named = self.named_dtype();
-        for (path, weight) in self.decoder.matrices_mut() {
+        let matrices = self.decoder.matrices_mut();
+        for (path, weight) in
+            matrices.filter(|(_, weight)| !(keeps && matches!(weight, Weight::Packed(_))))
+        {
             let dtype = match (dense, &*weight) {
                 (Some(dtype), _) => dtype,
                 (None, Weight::Dense(tensor)) => tensor.dtype(),
@@ -71,8 +112,14 @@ impl Model {
     /// Says in the configuration how matrices are packed: as `form`, or as `other` has it.
     fn say(&mut self, form: FolderType, other: impl Fn(&str) -> Option<FolderType>) {
         let (packed, stacks) = (self.decoder.packed(), self.config.stacks());
-        let others = packed.filter_map(|(path, _)| {
-            let said = other(path)?.of_mlx()?;
+        let keeps = self.keeps_mxfp4();
+        let mxfp4 = |weight: &Weight| {
+            let kept = weight.packed_as::<Microscaled>().filter(|_| keeps);
+            let kept = kept.map(|kept| FolderType::Floats(kept.kind_of_numbers()));
+            kept.filter(|kept| *kept != form)
+        };
+        let others = packed.filter_map(|(path, weight)| {
+            let said = mxfp4(weight).or_else(|| other(path))?.of_mlx()?;
             Some((name_of_mlx(path, stacks).into_owned(), said))
         });
         let settings = form.settings(others.collect());
@@ -123,22 +170,11 @@ impl Model {
         tensors.extend(states::of(&self.decoder, norms.unwrap_or(DType::F32))?);
         match self.raw_config.get(MLX) {
             Some(_) => Ok(experts::stacked(tensors, self.config.stacks())?),
-            None => Ok(of_transformers(tensors, self.config.stacks())?),
+            None => match self.config.stacks() {
+                Stacks::Rows => Ok(tensors),
+                Stacks::Columns => Ok(columns::together(tensors)?),
+            },
         }
-    }
-}
-
-/// Dense tensors of single experts put together where transformers has them so; others as they are.
-///
-/// # Errors
-/// When those of a layer differ in shape.
-pub(crate) fn of_transformers(
-    tensors: Vec<(String, Tensor)>,
-    stacks: Stacks,
-) -> candle_core::Result<Vec<(String, Tensor)>> {
-    match stacks {
-        Stacks::Rows => Ok(tensors),
-        Stacks::Columns => columns::together(tensors),
     }
 }
 

@@ -1,8 +1,7 @@
 use super::{Parameters, Result};
-use crate::experts::Stacks;
 use crate::files;
 use crate::lora::{LoraConfig, format::peft};
-use crate::models::{copy_companions, copy_tokenizer, of_transformers, save_checkpoint};
+use crate::models::{copy_companions, copy_tokenizer, save_checkpoint};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
@@ -44,8 +43,6 @@ pub enum Output {
         raw_config: Value,
         /// Folder of the base model, whose tokenizer goes along.
         base_folder: PathBuf,
-        /// Order in which files have all experts together.
-        stacks: Stacks,
     },
 }
 
@@ -72,10 +69,8 @@ impl Output {
             Self::Checkpoint {
                 raw_config,
                 base_folder,
-                stacks,
             } => {
-                let tensors = of_transformers(parameters.stored()?, *stacks)?;
-                save_checkpoint(folder, raw_config, tensors)?;
+                save_checkpoint(folder, raw_config, parameters.stored()?)?;
                 Ok(copy_companions(base_folder, folder)?)
             }
         }

@@ -2,6 +2,7 @@
 //! the tensor, before anything of the sizes that they name is allocated.
 #![allow(clippy::unwrap_used)]
 
+mod experts;
 mod keys;
 #[path = "../support/mod.rs"]
 mod support;

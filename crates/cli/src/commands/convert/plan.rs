@@ -30,19 +30,14 @@ impl Plan {
     /// When a number is not finite, or memory runs out.
     pub(super) fn store(self, model: &mut Model) -> Result<Option<DType>> {
         let dtype = self.dtype.or_else(|| model.config_dtype());
-        let dense = FolderType::Dense(dtype.unwrap_or_else(|| model.named_dtype()));
+        let named = dtype.unwrap_or_else(|| model.named_dtype());
+        let dense = FolderType::Dense(named);
         match self.matrices {
             Matrices::Kept if model.is_of_mlx() => {}
             Matrices::Kept | Matrices::Dense => model.store_as(dense)?,
             // Scales have the type of the matrix that they are made from.
-            Matrices::Packed(form) => {
-                model.store_as(dense)?;
-                model.store_as(form)?;
-            }
-            Matrices::Mixed(recipe, group) => {
-                model.store_as(dense)?;
-                model.store_mixed(recipe, group)?;
-            }
+            Matrices::Packed(form) => model.store_from(form, Some(named))?,
+            Matrices::Mixed(recipe, group) => model.store_mixed(recipe, group, Some(named))?,
         }
         Ok(dtype)
     }

@@ -102,6 +102,12 @@ impl Microscaled {
         check::computable(name, packed)
     }
 
+    /// Kind of its numbers.
+    #[must_use]
+    pub fn kind_of_numbers(&self) -> Kind {
+        self.kind
+    }
+
     fn in_host_memory(&self) -> CandleResult<Self> {
         Ok(Self {
             kind: self.kind,

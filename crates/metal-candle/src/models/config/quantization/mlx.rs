@@ -128,6 +128,12 @@ impl Mlx {
         })
     }
 
+    /// Whether they are transformers' mxfp4.
+    pub(in crate::models) fn is_of_transformers_mxfp4(&self) -> bool {
+        let mxfp4 = Mode::Floats(Kind::Mxfp4);
+        self.owner == Owner::Transformers && self.default.mode == mxfp4
+    }
+
     /// Whether a folder is written under these names.
     pub(super) fn is_written(&self) -> bool {
         self.owner == Owner::MlxLm

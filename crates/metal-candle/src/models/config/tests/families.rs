@@ -68,6 +68,63 @@ fn experts_that_cannot_be_chosen_are_refused() {
     refuses(of("mixtral", noise), &["router_jitter_noise"]);
 }
 
+/// Names that OpenAI's own files have, and those that only this family has.
+#[test]
+fn settings_of_gpt_oss_must_agree() {
+    let given = json!({
+        "num_local_experts": 4, "experts_per_token": 4, "swiglu_limit": 7.0, "router_aux_loss_coef": 0.9,
+        "initial_context_length": 4096, "output_router_logits": false, "hidden_act": "silu"
+    });
+    let oss = |changes| of("gpt_oss", with(given.clone(), changes));
+    accepts(oss(json!({})));
+    accepts(oss(json!({"experts_per_token": null, "num_experts": 4})));
+    let plain = json!({"rope_type": "default"});
+    accepts(oss(
+        json!({"rope_parameters": plain, "initial_context_length": 7}),
+    ));
+    for (changes, expected) in [
+        (json!({"experts_per_token": 2}), "experts_per_token = 2"),
+        (
+            json!({"num_experts_per_tok": 5}),
+            "at most the number of experts, 4",
+        ),
+        (json!({"num_local_experts": null}), "num_experts"),
+        (
+            json!({"initial_context_length": 2048}),
+            "original_max_position_embeddings, 4096",
+        ),
+        (json!({"swiglu_limit": 0}), "swiglu_limit"),
+        (json!({"swiglu_alpha": "x"}), "swiglu_alpha"),
+        (json!({"hidden_act": "gelu_pytorch_tanh"}), "hidden_act"),
+        (
+            json!({"output_router_logits": true}),
+            "output_router_logits",
+        ),
+        (json!({"norm_topk_prob": true}), "norm_topk_prob"),
+    ] {
+        refuses(oss(changes), &[expected]);
+    }
+}
+
+/// Values of `GptOssConfig` in transformers 5.23, where a file has none.
+#[test]
+fn gpt_oss_without_settings_of_its_rotary_embedding_has_yarn() {
+    let experts = json!({"num_local_experts": 4});
+    let rope = |changes| accepts(of("gpt_oss", with(experts.clone(), changes))).ropes();
+    let yarn = rope(json!({
+        "rope_theta": null,
+        "rope_parameters": {
+            "rope_type": "yarn", "rope_theta": 150000.0, "factor": 32.0, "beta_fast": 32.0, "beta_slow": 1.0,
+            "truncate": false, "original_max_position_embeddings": 4096
+        }
+    }));
+    assert_eq!(rope(json!({"rope_theta": null})), yarn);
+    assert_eq!(
+        rope(json!({"rope_theta": 150000, "rope_scaling": null})),
+        yarn
+    );
+}
+
 #[test]
 fn fields_of_one_family_are_refused_by_others() {
     for (model_type, field, value) in [
