@@ -3,10 +3,10 @@
     metal-candle convert --model crates/metal-candle/tests/golden/gpt-oss-mxfp4/model --save-path DENSE --type f32
     python scripts/interop/check_gpt_oss.py transformers DENSE gpt-oss-mxfp4
 
-    metal-candle convert --hf-path crates/metal-candle/tests/golden/mlx-gpt-oss-float/model --mlx-path PACKED -q --q-group-size 32
-    python scripts/interop/check_gpt_oss.py mlx PACKED mlx-gpt-oss-float --tolerance 20
+    metal-candle convert --hf-path crates/metal-candle/tests/golden/mlx-gpt-oss-float/model --mlx-path PACKED -q --q-bits 8 --q-group-size 32
+    python scripts/interop/check_gpt_oss.py mlx PACKED mlx-gpt-oss-float --tolerance 2
 
-The golden logits are those of the model before it was converted: packing it again costs something, which `--tolerance` allows.
+`convert` needs a tokenizer beside the model: that of a golden `chat/<family>/` does. The golden logits are those of the model before it was converted: packing it again costs something, which `--tolerance` allows.
 Fails (exit code 1) when the tool refuses the folder, or a logit differs by more. Everything runs on the CPU. Versions:
 scripts/golden/requirements.txt, scripts/golden/requirements-mlx.txt.
 """
