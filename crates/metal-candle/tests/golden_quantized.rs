@@ -399,3 +399,11 @@ fn models_are_written_in_every_form_of_a_folder() {
         assert!(packed.iter().all(|kind| kind.contains(&name)), "{packed:?}");
     }
 }
+
+#[test]
+fn what_packs_no_matrix_is_refused() {
+    let form = FolderType::Affine { bits: 4, group: 32 };
+    // Of 36 numbers a row.
+    let error = model("gemma2").store_as(form).unwrap_err().to_string();
+    assert!(error.contains("nothing would be packed"), "{error}");
+}

@@ -3,6 +3,7 @@
 mod columns;
 mod folder_type;
 mod recipe;
+mod rope;
 mod states;
 
 pub use folder_type::FolderType;
@@ -39,7 +40,7 @@ impl Model {
         let keeps = self.keeps_mxfp4() && form.of_mlx().is_some();
         self.store(|path| of(path).unwrap_or(form), dtype, keeps)?;
         self.say(form, of);
-        Ok(())
+        self.check_packed(form)
     }
 
     /// Refuses a form that no tool reads.
@@ -77,8 +78,9 @@ impl Model {
         let of = |path: &str| recipe.of(&name_of_mlx(path, stacks), n_blocks, group);
         let keeps = self.keeps_mxfp4();
         self.store(of, dtype, keeps)?;
-        self.say(FolderType::Affine { bits: 4, group }, |path| Some(of(path)));
-        Ok(())
+        let form = FolderType::Affine { bits: 4, group };
+        self.say(form, |path| Some(of(path)));
+        self.check_packed(form)
     }
 
     /// Packs the matrices whose `form` packs such; others become `dense`, or what they are made dense of. Those that are packed
@@ -109,6 +111,21 @@ impl Model {
         Ok(())
     }
 
+    /// Refuses a form that packs none of the matrices, which no reader takes for packed.
+    fn check_packed(&self, form: FolderType) -> Result<()> {
+        let Some(told) = form.of_mlx() else {
+            return Ok(());
+        };
+        match self.decoder.packed().next() {
+            Some(_) => Ok(()),
+            None => Err(Error::unsupported(
+                MLX,
+                told,
+                "no matrix has rows of whole groups: nothing would be packed",
+            )),
+        }
+    }
+
     /// Says in the configuration how matrices are packed: as `form`, or as `other` has it.
     fn say(&mut self, form: FolderType, other: impl Fn(&str) -> Option<FolderType>) {
         let (packed, stacks) = (self.decoder.packed(), self.config.stacks());
@@ -129,6 +146,9 @@ impl Model {
             }
             let settings = settings.into_iter();
             config.extend(settings.map(|(key, value)| (key.to_string(), value)));
+            if config.contains_key(MLX) {
+                rope::add_old_names(config);
+            }
         }
     }
 
