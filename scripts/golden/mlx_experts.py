@@ -13,7 +13,7 @@ from mlx.utils import tree_flatten
 from mlx_lm.models.qwen3_moe import Model, ModelArgs
 from mlx_lm.utils import quantize_model, save_config, save_model
 
-FOLDER = Path(__file__).resolve().parents[2] / "crates/metal-candle/tests/golden/mlx-experts"
+GOLDEN = Path(__file__).resolve().parents[2] / "crates/metal-candle/tests/golden"
 N_VOCAB, N_TOKENS = 96, 24
 CONFIG = dict(
     model_type="qwen3_moe",
@@ -41,15 +41,25 @@ CONFIG = dict(
 
 def write(continue_greedily):
     mx.random.seed(7)
-    model = Model(ModelArgs.from_dict(CONFIG))
+    model = filled(Model(ModelArgs.from_dict(CONFIG)))
+    model, config = quantize_model(model, CONFIG, 32, 4, quant_predicate=model.quant_predicate)
+    save(model, config, "mlx-experts", continue_greedily)
+
+
+def filled(model):
+    """The model with random weights, norms near 1."""
     for path, parameter in tree_flatten(model.parameters()):
         noise = mx.random.normal(parameter.shape)
         model.load_weights([(path, 1 + 0.1 * noise if "norm" in path else 0.2 * noise)], strict=False)
-    model, config = quantize_model(model, CONFIG, 32, 4, quant_predicate=model.quant_predicate)
-    shutil.rmtree(FOLDER, ignore_errors=True)
-    save_model(FOLDER / "model", model, donate_model=False)
-    save_config(config, FOLDER / "model/config.json")
-    (FOLDER / "model/model.safetensors.index.json").unlink()
+    return model
+
+
+def save(model, config, name, continue_greedily):
+    folder = GOLDEN / name
+    shutil.rmtree(folder, ignore_errors=True)
+    save_model(folder / "model", model, donate_model=False)
+    save_config(dict(config), folder / "model/config.json")
+    (folder / "model/model.safetensors.index.json").unlink()
     input_ids = mx.random.randint(0, N_VOCAB, (2, N_TOKENS))
     prompt = mx.random.randint(0, N_VOCAB, (12,))
     golden = dict(
@@ -58,4 +68,4 @@ def write(continue_greedily):
         prompt=prompt.astype(mx.int64),
         greedy=continue_greedily(model, prompt, N_TOKENS).astype(mx.int64),
     )
-    mx.save_safetensors(str(FOLDER / "golden.safetensors"), golden)
+    mx.save_safetensors(str(folder / "golden.safetensors"), golden)

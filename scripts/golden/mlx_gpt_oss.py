@@ -7,17 +7,12 @@ these say it.
     <both>/golden.safetensors  input_ids, logits, prompt, greedy as in make_mlx.py
 """
 
-import shutil
-from pathlib import Path
-
 import mlx.core as mx
-from mlx.utils import tree_flatten
+from mlx_experts import N_VOCAB, filled, save
 from mlx_lm.models.gpt_oss import Model, ModelArgs
-from mlx_lm.utils import quantize_model, save_config, save_model
+from mlx_lm.utils import quantize_model
 
-GOLDEN = Path(__file__).resolve().parents[2] / "crates/metal-candle/tests/golden"
 NAME = "mlx-gpt-oss"
-N_VOCAB, N_TOKENS = 96, 24
 AFFINE_EXPERTS = "model.layers.1.mlp.experts.down_proj"
 CONFIG = dict(
     model_type="gpt_oss",
@@ -50,13 +45,16 @@ CONFIG = dict(
 
 def write(continue_greedily):
     mx.random.seed(11)
-    model = Model(ModelArgs.from_dict(CONFIG))
-    for path, parameter in tree_flatten(model.parameters()):
-        noise = mx.random.normal(parameter.shape)
-        model.load_weights([(path, 1 + 0.1 * noise if "norm" in path else 0.2 * noise)], strict=False)
-    save(model, CONFIG, f"{NAME}-float", continue_greedily)
+    model = filled(Model(ModelArgs.from_dict(CONFIG)))
+    save_seeded(model, CONFIG, f"{NAME}-float", continue_greedily)
     model, config = quantize_model(model, CONFIG, None, None, mode="mxfp4", quant_predicate=packing(model))
-    save(model, config, NAME, continue_greedily)
+    save_seeded(model, config, NAME, continue_greedily)
+
+
+def save_seeded(*saved):
+    """Both are asked the same."""
+    mx.random.seed(12)
+    save(*saved)
 
 
 def packing(model):
@@ -68,21 +66,3 @@ def packing(model):
         return theirs if theirs is not True or is_expert else dict(group_size=32, bits=4, mode="affine")
 
     return of
-
-
-def save(model, config, name, continue_greedily):
-    folder = GOLDEN / name
-    shutil.rmtree(folder, ignore_errors=True)
-    save_model(folder / "model", model, donate_model=False)
-    save_config(dict(config), folder / "model/config.json")
-    (folder / "model/model.safetensors.index.json").unlink()
-    mx.random.seed(12)
-    input_ids = mx.random.randint(0, N_VOCAB, (2, N_TOKENS))
-    prompt = mx.random.randint(0, N_VOCAB, (12,))
-    golden = dict(
-        input_ids=input_ids.astype(mx.int64),
-        logits=model(input_ids),
-        prompt=prompt.astype(mx.int64),
-        greedy=continue_greedily(model, prompt, N_TOKENS).astype(mx.int64),
-    )
-    mx.save_safetensors(str(folder / "golden.safetensors"), golden)
